@@ -1,1 +1,37 @@
-"""record."""
+"""What is written and read back: records, keys, strict JSON, durable files, redaction.
+
+The bottom layer: the standard library and NumPy only.
+"""
+
+from jaxmetrics.record._files import AppendFile
+from jaxmetrics.record._io import WriterLockedError, atomic_write
+from jaxmetrics.record._json import dumps, loads, number
+from jaxmetrics.record._keys import PREFIXES, check_name, key
+from jaxmetrics.record._reader import (
+    CorruptLineError,
+    Line,
+    position_of_step,
+    read_lines,
+    scan_lines,
+)
+from jaxmetrics.record._record import Record
+from jaxmetrics.record._redact import redact
+
+__all__ = [
+    "PREFIXES",
+    "AppendFile",
+    "CorruptLineError",
+    "Line",
+    "Record",
+    "WriterLockedError",
+    "atomic_write",
+    "check_name",
+    "dumps",
+    "key",
+    "loads",
+    "number",
+    "position_of_step",
+    "read_lines",
+    "redact",
+    "scan_lines",
+]

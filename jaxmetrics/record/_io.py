@@ -1,0 +1,173 @@
+"""File-descriptor work: open only files, lock them, write all, keep names."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+_CHUNK = 2**20
+_APPEND = (
+    os.O_RDWR
+    | os.O_APPEND
+    | os.O_CREAT
+    | os.O_NOFOLLOW
+    | os.O_CLOEXEC
+    # A pipe in the file's place would hang the opener for ever.
+    | os.O_NONBLOCK
+)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_URL = re.compile(r"[a-z][a-z0-9+]*:/", re.IGNORECASE)
+
+
+class WriterLockedError(RuntimeError):
+    """The file is held by another live writer."""
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace a file at once: a reader or a kill finds the old bytes or the new ones.
+
+    A symbolic link in the file's place is replaced, not followed.
+
+    Raises:
+      OSError: The folder cannot be written, or the disk is full; the file is as before.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    fd = open_new(temporary)
+    try:
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    sync_folder(path)
+
+
+def open_append(path: Path) -> int:
+    """A descriptor for reading and appending a regular file, made when missing."""
+    if _URL.match(str(path)):
+        raise ValueError(
+            f"{path} is not a local path, and object stores have no append. Write to "
+            "a local folder, and copy it to the bucket at checkpoints."
+        )
+    try:
+        fd = os.open(path, _APPEND, 0o644)
+    except OSError as error:
+        raise _explained(error, path) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(
+            errno.EINVAL,
+            "it is not a regular file, as a record must be. Remove it, or choose "
+            "another folder",
+            str(path),
+        )
+    return fd
+
+
+def open_read(path: str | os.PathLike[str]) -> int:
+    """A descriptor for reading a regular file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(
+            errno.EINVAL, "it is not a regular file. Give a file of a run", str(path)
+        )
+    return fd
+
+
+def open_new(path: Path) -> int:
+    """A descriptor for writing a file that did not exist."""
+    try:
+        return os.open(path, _NEW, 0o644)
+    except OSError as error:
+        raise _explained(error, path) from None
+
+
+def lock(fd: int, path: Path) -> None:
+    """Take the lock of a file, or say who has it."""
+    try:
+        # Not lockf: a POSIX lock is lost as soon as the process closes any other
+        # descriptor of the same file.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WriterLockedError(
+            f"{path} is being written by {_holder(fd)}; a record has one writer. "
+            "Close or end that one, or choose another run_name."
+        ) from None
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`; a short write goes on, and what refuses it raises."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def end_of_last_line(fd: int, size: int) -> int:
+    """The byte after the last newline, found from the end."""
+    end = size
+    while end:
+        start = max(0, end - _CHUNK)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def copy_range(source: int, start: int, end: int, target: int) -> None:
+    """Append bytes of one file to another, and put them on the disk."""
+    while start < end:
+        chunk = os.pread(source, min(_CHUNK, end - start), start)
+        if not chunk:
+            break
+        write_all(target, chunk)
+        start += len(chunk)
+    os.fsync(target)
+
+
+def sync_folder(path: Path) -> None:
+    """Put the name of a new file on the disk."""
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some network file systems have no fsync of folders: names are durable there.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    advice = {
+        errno.ELOOP: "it is a symbolic link, which a record does not follow. Remove it",
+        errno.EISDIR: "it is a folder where a file was expected. Remove it",
+        errno.ENOENT: "its folder does not exist. Make the folder first",
+        errno.EACCES: "writing there is not allowed. Choose another root",
+        errno.EROFS: "the file system is read-only. Choose another root",
+    }.get(error.errno or 0, f"{error.strerror}. Choose another root")
+    return OSError(error.errno, advice, str(path))
+
+
+def _holder(fd: int) -> str:
+    # Linux lists locks with their owners; elsewhere nobody can say.
+    inode = os.fstat(fd).st_ino
+    with contextlib.suppress(OSError), open("/proc/locks") as locks:
+        for line in locks:
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
+                return f"process {fields[-4]}"
+    return "another writer"

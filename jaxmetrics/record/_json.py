@@ -1,0 +1,134 @@
+"""Strict JSON: one line, no bare NaN, exact integers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+_INT64 = range(-(2**63), 2**63)
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_BIG_INT = re.compile(r"-?[1-9][0-9]{18,4000}")
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def dumps(value: object) -> str:
+    """`value` as strict JSON on one line of ASCII.
+
+    Non-finite floats are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; integers
+    beyond int64 are strings, so that no reader rounds them. NumPy scalars and arrays
+    of rank 0 are numbers; narrow floats are widened (float32 0.1 is
+    0.10000000149011612).
+
+    Raises:
+      TypeError: A value is of another type, or a mapping has a key that is not a
+        string; the error names where.
+      ValueError: The value contains itself or is nested too deep.
+
+    >>> dumps({"step": 3, "train/loss": float("nan"), "seen": 2**63})
+    '{"step":3,"train/loss":"NaN","seen":"9223372036854775808"}'
+    """
+    try:
+        return _ENCODER.encode(_plain(value, ""))
+    except RecursionError:
+        raise ValueError(
+            "dumps() got a value that contains itself or is nested too deep; expected "
+            "a tree. Break the cycle, or flatten it."
+        ) from None
+
+
+def loads(text: str | bytes) -> object:
+    """The value of a strict JSON text (bytes are UTF-8).
+
+    Raises:
+      ValueError: The text is anything else; no other error escapes.
+    """
+    try:
+        if not isinstance(text, str):
+            text = bytes(text).decode("utf-8")
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("loads() got JSON that is nested too deep") from None
+
+
+def number(value: object) -> object:
+    """A metric's value as read by `loads`, with what `dumps` wrote as text undone.
+
+    The three non-finite strings become floats, and integers beyond int64 integers.
+    Anything else is returned as it is. Text lives in records of another kind.
+
+    >>> number("NaN"), number("-Infinity"), number("9223372036854775808"), number("12")
+    (nan, -inf, 9223372036854775808, '12')
+    """
+    if not isinstance(value, str):
+        return value
+    if value in _NONFINITE:
+        return _NONFINITE[value]
+    if _BIG_INT.fullmatch(value) and int(value) not in _INT64:
+        return int(value)
+    return value
+
+
+def _plain(value: object, where: str) -> object:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, int | np.integer):
+        return _integer(int(value), where)
+    if isinstance(value, float | np.floating) or _is_narrow_float(value):
+        return _real(float(value))
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Mapping):
+        return {_name(k, where): _plain(v, f"{where}[{k!r}]") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    raise TypeError(
+        f"dumps() got a {type(value).__name__} at value{where}; expected numbers, "
+        "strings, None, lists and mappings. Convert it first."
+    )
+
+
+def _integer(value: int, where: str) -> int | str:
+    if value in _INT64:
+        return value
+    try:
+        return str(value)
+    except ValueError:
+        raise ValueError(
+            f"dumps() got an integer of {value.bit_length()} bits at value{where}; "
+            "expected at most 4300 digits. Convert it to a float or to hexadecimal."
+        ) from None
+
+
+def _real(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def _is_narrow_float(value: object) -> bool:
+    # bfloat16 and the 8-bit floats are NumPy scalars but not np.floating.
+    return isinstance(value, np.generic) and value.dtype.name.startswith(
+        ("bfloat", "float")
+    )
+
+
+def _name(name: object, where: str) -> str:
+    if isinstance(name, str):
+        return name
+    raise TypeError(
+        f"dumps() got the key {name!r} of type {type(name).__name__} in value{where}; "
+        "keys are strings. Convert it with str()."
+    )
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"bare {constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
