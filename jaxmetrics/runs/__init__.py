@@ -1,1 +1,5 @@
-"""runs."""
+"""Runs, read back without jax."""
+
+from jaxmetrics.runs._run import Run
+
+__all__ = ["Run"]

@@ -1,0 +1,74 @@
+"""Reading the files of a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxmetrics.record import CorruptLineError, loads, scan_lines
+from jaxmetrics.runs._table import Table, TableBuilder
+
+METRICS, HEADER, EVENTS = "metrics.jsonl", "run.json", "events.jsonl"
+
+
+class RunFiles:
+    """Reads one run directory; damage is raised, or collected in `bad`.
+
+    Args:
+      folder: The run directory.
+      skip: Collect damage instead of raising it.
+    """
+
+    def __init__(self, folder: Path, skip: bool) -> None:
+        """Read nothing yet."""
+        self.bad: list[tuple[str, int, str]] = []
+        self._folder = folder
+        self._skip = skip
+
+    def metrics(self) -> tuple[Table, dict[str, object]]:
+        """The metric rows, and the header line (empty without one)."""
+        header: dict[str, object] = {}
+        builder = TableBuilder()
+        for number, row in self._rows(METRICS):
+            kind = row.get("kind")
+            if kind is None:
+                wrong = builder.add(row)
+                if wrong is not None:
+                    self._damage(METRICS, number, wrong)
+            elif kind == "header" and not header:
+                header = row
+        return builder.table(), header
+
+    def events(self) -> list[dict[str, object]]:
+        """The rows of the events file."""
+        return [row for _, row in self._rows(EVENTS)]
+
+    def header(self) -> dict[str, object]:
+        """What `run.json` holds; empty without one."""
+        path = self._folder / HEADER
+        if not path.is_file():
+            return {}
+        try:
+            header = loads(path.read_bytes())
+        except ValueError as error:
+            self._damage(HEADER, 1, f"not JSON ({error})")
+            return {}
+        if isinstance(header, dict):
+            return header
+        self._damage(HEADER, 1, f"a JSON {type(header).__name__}")
+        return {}
+
+    def _rows(self, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+        path = self._folder / name
+        if not path.exists():
+            return
+        for line in scan_lines(path):
+            if line.row is None:
+                self._damage(name, line.number, str(line.reason))
+            else:
+                yield line.number, line.row
+
+    def _damage(self, name: str, number: int, reason: str) -> None:
+        if not self._skip:
+            raise CorruptLineError(self._folder / name, number, reason)
+        self.bad.append((name, number, reason))
