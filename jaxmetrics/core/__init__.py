@@ -1,1 +1,65 @@
-"""core."""
+"""The core: metrics as values, the arithmetic of their leaves, their reduction."""
+
+from jax import Array
+
+from jaxmetrics.core._collection import Collection
+from jaxmetrics.core._counting import (
+    both,
+    count_at,
+    count_elements,
+    count_where,
+    label_rank,
+    maximum,
+    minimum,
+    moments,
+    not_ignored,
+    require_labels,
+    top_class,
+    total,
+)
+from jaxmetrics.core._decoding import divide, namespace
+from jaxmetrics.core._deferred import Deferred
+from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot, state_dict
+from jaxmetrics.core._leaves import (
+    buffer_leaf,
+    count_leaf,
+    leaf,
+    max_leaf,
+    min_leaf,
+    moments_leaf,
+    sum_leaf,
+)
+from jaxmetrics.core._metric import Metric, child
+
+__all__ = [
+    "Array",
+    "Collection",
+    "Deferred",
+    "Metric",
+    "Snapshot",
+    "both",
+    "buffer_leaf",
+    "child",
+    "count_at",
+    "count_elements",
+    "count_leaf",
+    "count_where",
+    "divide",
+    "evaluate",
+    "label_rank",
+    "leaf",
+    "max_leaf",
+    "maximum",
+    "min_leaf",
+    "minimum",
+    "moments",
+    "moments_leaf",
+    "namespace",
+    "not_ignored",
+    "require_labels",
+    "snapshot",
+    "state_dict",
+    "sum_leaf",
+    "top_class",
+    "total",
+]

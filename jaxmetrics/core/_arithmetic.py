@@ -1,0 +1,106 @@
+"""Exact and compensated arithmetic on 32-bit words, for states without float64.
+
+A *pair* is (hi, lo), two float32 whose sum is the value (Dekker 1971, Knuth's
+TwoSum). *Limbs* are (lo, hi), two uint32 that make one 64-bit counter.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Pair = tuple[jax.Array, jax.Array]
+Limbs = tuple[jax.Array, jax.Array]
+
+_SIGN = 1 << 31
+
+
+def bits(x: jax.Array) -> jax.Array:
+    """Read float32 as the uint32 with the same bits."""
+    return lax.bitcast_convert_type(x, jnp.uint32)
+
+
+def floats(x: jax.Array) -> jax.Array:
+    """Read uint32 as the float32 with the same bits."""
+    return lax.bitcast_convert_type(x, jnp.float32)
+
+
+def two_sum(a: jax.Array, b: jax.Array) -> Pair:
+    """`a + b` and its rounding error, exactly."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def renormalise(hi: jax.Array, lo: jax.Array) -> Pair:
+    """The same sum with |lo| at most half an ulp of hi; needs |hi| >= |lo|."""
+    s = hi + lo
+    return s, jnp.where(jnp.isfinite(s), lo - (s - hi), jnp.float32(0))
+
+
+def pair_add(a: Pair, b: Pair) -> Pair:
+    """Sum of two pairs, relative error about 2^-48; infinities and NaN pass."""
+    s, e = two_sum(a[0], b[0])
+    t, f = two_sum(a[1], b[1])
+    s, e = renormalise(s, jnp.where(jnp.isfinite(s), e + t, jnp.float32(0)))
+    return renormalise(s, jnp.where(jnp.isfinite(s), e + f, jnp.float32(0)))
+
+
+def limbs_add(a: Limbs, b: Limbs) -> Limbs:
+    """Sum of two 64-bit counters."""
+    lo = a[0] + b[0]
+    return lo, a[1] + b[1] + (lo < a[0]).astype(jnp.uint32)
+
+
+def limbs_to_float(n: Limbs) -> jax.Array:
+    """The counter's nearest float32, to within an ulp."""
+    high = n[1].astype(jnp.float32) * jnp.float32(2.0**32)
+    return high + n[0].astype(jnp.float32)
+
+
+def limbs_to_digits(n: Limbs) -> jax.Array:
+    """Four 16-bit digits: their sums over 65,536 devices fit in uint32."""
+    lo, hi = n
+    low = jnp.uint32(0xFFFF)
+    return jnp.stack([lo & low, lo >> 16, hi & low, hi >> 16])
+
+
+def digits_to_limbs(digits: jax.Array) -> Limbs:
+    """The counter whose summed 16-bit digits these are."""
+    a, b, c, d = digits
+    zero = jnp.zeros_like(a)
+    n = limbs_add((a, zero), (b << 16, b >> 16))
+    n = limbs_add(n, (zero, c))
+    return limbs_add(n, (zero, d << 16))
+
+
+def order_key(x: jax.Array) -> jax.Array:
+    """A uint32 that orders as the float32 does, with NaN above everything.
+
+    Collectives and sharded reductions of floats may lose a NaN; of integers not.
+    """
+    b = bits(x)
+    key = jnp.where(b >> 31 == 1, ~b, b | jnp.uint32(_SIGN))
+    return jnp.where(jnp.isnan(x), jnp.uint32(0xFFFFFFFF), key)
+
+
+def from_order_key(key: jax.Array) -> jax.Array:
+    """The float32 of an order key."""
+    return floats(jnp.where(key >> 31 == 1, key ^ jnp.uint32(_SIGN), ~key))
+
+
+def exponent_above(magnitude: jax.Array) -> jax.Array:
+    """The least int32 e with `magnitude < 2**e`, within what float32 can scale."""
+    e = (bits(magnitude) >> 23).astype(jnp.int32) - 126
+    return jnp.clip(e, -125, 128)
+
+
+def scale(x: jax.Array, e: jax.Array) -> jax.Array:
+    """`x * 2**e`, exactly, for e in [-252, 252]."""
+    half = e // 2
+    return x * _power_of_two(half) * _power_of_two(e - half)
+
+
+def _power_of_two(e: jax.Array) -> jax.Array:
+    return floats((e + 127).astype(jnp.uint32) << 23)

@@ -1,0 +1,237 @@
+"""Contributions of a batch: counts that are exact, and NaN that stays visible.
+
+Each helper reduces all axes of its values but the last `keep`. A mask (bool) or
+weights (float) have the values' leading axes, and hold for the axes after these; a
+value of rank 0 takes neither. Masked entries never reach the arithmetic, so NaN in
+padding does not leak.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core._arithmetic import from_order_key, order_key, two_sum
+
+_NEGATIVE_INFINITY = np.float32(-np.inf)
+
+
+def count_where(
+    condition: Any, mask: Any = None, weights: Any = None, keep: int = 0
+) -> jax.Array:
+    """How many entries are true, exact below 2^32 a call; with weights, their sum.
+
+    Args:
+      condition: bool array `[..., *kept]`.
+      mask: bool, leading axes of `condition`; False leaves entries out.
+      weights: float, likewise; the result is then a float32 sum of weights.
+      keep: how many trailing axes stay.
+    """
+    condition = jnp.asarray(condition)
+    if condition.dtype != bool:
+        raise TypeError(f"count_where takes booleans, got {condition.dtype}")
+    counted = condition & _mask_for(condition, mask)
+    if weights is None:
+        return counted.sum(axis=_reduced(condition, keep), dtype=jnp.uint32)
+    share = _weights_for(condition, weights)
+    return _sum(jnp.where(counted, share, jnp.float32(0)), keep)
+
+
+def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
+    """How many entries an array has, masked ones left out; with weights their sum."""
+    if mask is None and weights is None:
+        return math.prod(np.shape(like))
+    ones = jnp.ones(np.shape(like), bool)
+    return count_where(ones, mask, weights)
+
+
+def count_at(
+    index: Any, shape: tuple[int, ...], mask: Any = None, weights: Any = None
+) -> jax.Array:
+    """How often each cell of `shape` is named by `index`; others are not counted.
+
+    Args:
+      index: integers `[...]` for a shape of one axis, else a tuple of one such array
+        for each axis. Negative and too large ones fall out.
+      shape: the shape of the result.
+      mask: bool, leading axes of the index arrays.
+      weights: float, likewise; the result is then float32.
+    """
+    index = index if isinstance(index, tuple) else (index,)
+    index = tuple(jnp.asarray(i).astype(jnp.int32) for i in index)
+    valid = _mask_for(index[0], mask)
+    flat = jnp.zeros_like(index[0])
+    for i, size in zip(index, shape, strict=True):
+        valid = valid & (i >= 0) & (i < size)
+        flat = flat * size + i
+    cells = math.prod(shape)
+    flat = jnp.where(valid, flat, cells).ravel()
+    if weights is None:
+        one = jnp.uint32(1)
+        counts = jnp.zeros(cells, jnp.uint32).at[flat].add(one, mode="drop")
+    else:
+        share = jnp.where(valid, _weights_for(index[0], weights), 0).ravel()
+        counts = jnp.zeros(cells, jnp.float32).at[flat].add(share, mode="drop")
+    return counts.reshape(shape)
+
+
+def total(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
+    """The float32 sum of the values, times their weights where given."""
+    values = _floats(values)
+    if weights is not None:
+        values = values * _weights_for(values, weights)
+    return _sum(jnp.where(_mask_for(values, mask), values, jnp.float32(0)), keep)
+
+
+def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
+    """The largest value, -inf of none; NaN if any is, however the batch is sharded."""
+    values = _floats(values)
+    values = jnp.where(_mask_for(values, mask), values, _NEGATIVE_INFINITY)
+    return from_order_key(order_key(values).max(axis=_reduced(values, keep)))
+
+
+def minimum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
+    """The smallest value, inf of none; NaN if any is, however the batch is sharded."""
+    return -maximum(-_floats(values), mask, keep)
+
+
+def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
+    """Count (or sum of weights), mean as a pair, and sum of squared deviations."""
+    values = _floats(values)
+    valid = _mask_for(values, mask)
+    if weights is None:
+        n = valid.sum(axis=_reduced(values, keep), dtype=jnp.uint32)
+        share, size = jnp.float32(1), n.astype(jnp.float32)
+    else:
+        share = _weights_for(values, weights)
+        n = size = _sum(jnp.where(valid, share, jnp.float32(0)), keep)
+    size = jnp.where(size > 0, size, 1)
+
+    def mean_of(x: jax.Array) -> jax.Array:
+        return _sum(jnp.where(valid, x * share, jnp.float32(0)), keep) / size
+
+    centre = mean_of(values)
+    deviation = values - centre
+    rest = mean_of(deviation)
+    deviation = deviation - rest
+    squares = jnp.where(valid, deviation * deviation * share, jnp.float32(0))
+    return n, two_sum(centre, rest), _sum(squares, keep)
+
+
+def both(mask: Any, other: Any) -> Any:
+    """Where both masks are true; None is true everywhere, fewer axes hold for more."""
+    if mask is None or other is None:
+        return other if mask is None else mask
+    mask, other = jnp.asarray(mask), jnp.asarray(other)
+    more, less = (mask, other) if mask.ndim >= other.ndim else (other, mask)
+    return more & _mask_for(more, less)
+
+
+def not_ignored(labels: Any, ignore_index: int | tuple[int, ...] | None) -> Any:
+    """Where labels are not the mark of padding; None where no mark is configured."""
+    if ignore_index is None:
+        return None
+    marks = ignore_index if isinstance(ignore_index, tuple) else (ignore_index,)
+    labels = jnp.asarray(labels)
+    kept = jnp.ones(labels.shape, bool)
+    for mark in marks:
+        kept = kept & (labels != mark)
+    return kept
+
+
+def top_class(logits: Any) -> jax.Array:
+    """The class of the largest logit, int32 `[...]`; ties go to the lower index.
+
+    Two reductions instead of an argmax, which XLA does not vectorise on CPU.
+    """
+    logits = jnp.asarray(logits)
+    classes = logits.shape[-1]
+    best = logits == logits.max(axis=-1, keepdims=True)
+    index = jnp.arange(classes, dtype=jnp.int32)
+    return jnp.where(best, index, classes).min(axis=-1)
+
+
+def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
+    """How many classes come before the label, and where that is known.
+
+    No sort and no gather over the batch. Ties go to the lower class index.
+
+    Args:
+      logits: `[..., classes]`, or any scores; higher is better.
+      labels: integers `[...]`.
+
+    Returns:
+      rank: int32 `[...]`, 0 for the best class.
+      valid: bool `[...]`, False where the label is out of range or a logit is not
+        finite.
+    """
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    require_labels(logits, labels)
+    classes = logits.shape[-1]
+    inside = (labels >= 0) & (labels < classes)
+    label = jnp.where(inside, labels, 0).astype(jnp.int32)[..., None]
+    mine = jnp.take_along_axis(logits, label, axis=-1)
+    earlier = jnp.arange(classes, dtype=jnp.int32) < label
+    before = (logits > mine) | ((logits == mine) & earlier)
+    valid = inside & jnp.isfinite(logits).all(axis=-1)
+    return before.sum(axis=-1, dtype=jnp.int32), valid
+
+
+def require_labels(logits: Any, labels: Any) -> None:
+    """Refuse labels that are no integers or whose shape is not that of the logits."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"labels are integer class numbers, got {labels.dtype}. Convert with "
+            ".astype(int32), or argmax one-hot labels."
+        )
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"labels have shape {labels.shape} and logits {logits.shape}; labels need "
+            "the logits' shape without the last axis (the classes)."
+        )
+
+
+def _floats(values: Any) -> jax.Array:
+    return jnp.asarray(values).astype(jnp.float32)
+
+
+def _reduced(values: jax.Array, keep: int) -> tuple[int, ...]:
+    if keep > values.ndim:
+        raise ValueError(f"values of rank {values.ndim} have no {keep} trailing axes")
+    return tuple(range(values.ndim - keep))
+
+
+def _sum(values: jax.Array, keep: int) -> jax.Array:
+    return values.sum(axis=_reduced(values, keep), dtype=jnp.float32)
+
+
+def _mask_for(values: Any, mask: Any) -> jax.Array:
+    if mask is None:
+        return jnp.ones(values.shape, bool)
+    mask = jnp.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(
+            f"mask is {mask.dtype}, it must be bool (True counts). Use mask > 0, or "
+            "pass fractions as weights= to a metric with weighted=True."
+        )
+    return _spread("mask", mask, values)
+
+
+def _weights_for(values: Any, weights: Any) -> jax.Array:
+    return _spread("weights", _floats(weights), values)
+
+
+def _spread(name: str, x: jax.Array, values: Any) -> jax.Array:
+    shape = np.shape(values)
+    if not shape:
+        return jnp.ones((), x.dtype)
+    if x.ndim > len(shape) or x.shape != shape[: x.ndim]:
+        raise ValueError(
+            f"{name} has shape {x.shape}, the values {shape}; it must be their leading "
+            "axes."
+        )
+    return jnp.broadcast_to(x.reshape(x.shape + (1,) * (len(shape) - x.ndim)), shape)

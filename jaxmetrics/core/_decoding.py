@@ -1,0 +1,140 @@
+"""The exit from the device: what `compute` sees of a state, and how it is shown."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Run a `compute` body on a view whose leaves are plain values."""
+
+    @functools.wraps(compute)
+    def on_view(self: Any) -> Any:
+        return compute(self if "_host" in vars(self) else _view(self))
+
+    return on_view
+
+
+def decode_leaves(metric: Any) -> dict[str, Any]:
+    """Each leaf by name as `compute` sees it; those of children by `child/leaf`."""
+    view = _view(metric)
+    return dict(_named(view, ""))
+
+
+def fetch(tree: Any) -> Any:
+    """A tree of arrays on the host: all copies start before the first is awaited."""
+    leaves, treedef = jax.tree.flatten(tree)
+    for x in leaves:
+        if isinstance(x, jax.Array):
+            if not (x.is_fully_addressable or x.is_fully_replicated):
+                raise RuntimeError(
+                    f"A state of shape {x.shape} lies on devices of other processes. "
+                    "Reduce it first: every process calls reduce() or compute() of the "
+                    "deferred metrics."
+                )
+            x.copy_to_host_async()
+    return jax.tree.unflatten(treedef, [np.asarray(x) for x in leaves])
+
+
+def on_host(tree: Any) -> bool:
+    """Whether no array of the tree is being traced."""
+    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
+
+
+def namespace(metric: Any) -> Any:
+    """numpy outside jit, jax.numpy inside: `xp = jm.namespace(self)` in `compute`."""
+    host = vars(metric).get("_host")
+    return np if (on_host(metric) if host is None else host) else jnp
+
+
+def divide(a: Any, b: Any) -> Any:
+    """`a / b`, nan where b is zero: float64 on the host, float32 under jit.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.divide(1, 4)), float(jm.divide(1, 0))
+      (0.25, nan)
+    """
+    if isinstance(a, jax.Array) or isinstance(b, jax.Array):
+        a, b = (jnp.asarray(x).astype(jnp.float32) for x in (a, b))
+        return jnp.where(b == 0, jnp.float32(jnp.nan), a / jnp.where(b == 0, 1, b))
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(all="ignore"):
+        return np.where(b == 0, np.nan, a / np.where(b == 0, 1, b))[()]
+
+
+def describe(metric: Any, state: bool = True) -> str:
+    """A metric as its constructor call, then its leaves as numbers or shapes."""
+    if not hasattr(metric, "_leaves"):
+        return repr(metric)
+    fields = type(metric).__dataclass_fields__
+    shown = []
+    for name in metric._configuration:
+        value = getattr(metric, name)
+        if name != "renames" and value != fields[name].default:
+            shown.append(repr(value) if name == "output" else f"{name}={value!r}")
+    for name, make in metric._children.items():
+        held = getattr(metric, name)
+        if make is None or jax.tree.structure(held) != jax.tree.structure(make(metric)):
+            shown.append(f"{name}={describe(held, state)}")
+        elif state and not _untouched(held):
+            shown.append(f"{name}={describe(held)}")
+    if state and not _untouched(metric):
+        for name, declared in metric._leaves.items():
+            value = getattr(metric, name)
+            shown.append(f"{name}={_shown(metric, declared, value)}")
+    renamed = ", ".join(f"{name}={output!r}" for name, output in metric.renames)
+    call = f"{type(metric).__name__}({', '.join(shown)})"
+    return f"{call}.on({renamed})" if renamed else call
+
+
+def _view(metric: Any) -> Any:
+    host = on_host(metric)
+    raw = fetch(metric) if host else metric
+    return _decoded(raw, host)
+
+
+def _decoded(metric: Any, host: bool) -> Any:
+    new = object.__new__(type(metric))
+    new.__dict__.update(vars(metric))
+    for name, declared in metric._leaves.items():
+        new.__dict__[name] = declared.decode(metric, getattr(metric, name), host)
+    for name in metric._children:
+        child = getattr(metric, name)
+        if hasattr(child, "_leaves"):
+            child = _decoded(child, host)
+        new.__dict__[name] = child
+    new.__dict__["_host"] = host
+    return new
+
+
+def _named(view: Any, prefix: str) -> list[tuple[str, Any]]:
+    found = [(prefix + name, getattr(view, name)) for name in view._leaves]
+    for name in view._children:
+        found += _named(getattr(view, name), f"{prefix}{name}/")
+    return found
+
+
+def _untouched(metric: Any) -> bool:
+    leaves = jax.tree.leaves(metric)
+    return all(isinstance(x, np.ndarray) and not x.flags.writeable for x in leaves)
+
+
+def _shown(metric: Any, declared: Any, value: Any) -> str:
+    if isinstance(value, jax.core.Tracer):
+        return "traced"
+    kind, shape = declared.kind(metric), declared.shape(metric)
+    if isinstance(value, jax.Array) and value.is_deleted():
+        return "donated"
+    here = not isinstance(value, jax.Array) or value.is_fully_addressable
+    whole = np.shape(value) == ((kind.parts,) if kind.parts else ()) + shape
+    if not (here and whole and shape == ()) or declared.name == "buffer":
+        return f"{np.dtype(kind.dtype)}{list(np.shape(value))}"
+    plain = declared.decode(metric, np.asarray(value), True)
+    return repr(plain) if declared.name == "moments" else f"{plain}"

@@ -1,0 +1,86 @@
+"""What jax knows of a value's devices: axes it varies over, its mesh, its placement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+
+def as_axes(axis: str | Iterable[str]) -> tuple[str, ...]:
+    """One axis name, or several, as a tuple."""
+    return (axis,) if isinstance(axis, str) else tuple(axis)
+
+
+def manual_axes() -> tuple[str, ...]:
+    """The axes of an enclosing shard_map or pmap."""
+    return tuple(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def varying(tree: Any) -> frozenset[str]:
+    """The manual axes over which any array of the tree varies."""
+    seen: frozenset[str] = frozenset()
+    for x in jax.tree.leaves(tree):
+        if isinstance(x, jax.Array):
+            seen |= getattr(getattr(jax.typeof(x), "mat", None), "varying", frozenset())
+    return seen
+
+
+def tracks_variance(axis: str) -> bool:
+    """Whether `check_vma` is on: then the index along an axis varies, else nothing."""
+    return axis in varying(lax.axis_index(axis))
+
+
+def vary(tree: Any, axes: Iterable[str]) -> Any:
+    """The same values, marked as varying over `axes` where they do not yet."""
+    manual = [axis for axis in axes if axis in manual_axes()]
+
+    def mark(x: Any) -> Any:
+        missing = tuple(axis for axis in manual if axis not in varying(x))
+        return lax.pcast(x, missing, to="varying") if missing else x
+
+    return jax.tree.map(mark, tree) if manual else tree
+
+
+def without_explicit_axes(run: Callable[[Any], Any], given: Any) -> Any:
+    """`run(given)` with the Explicit axes of the values' mesh turned to Auto.
+
+    Under Explicit axes each reduction of a sharded value would have to name its
+    output's sharding; a contribution is replicated, which says it once.
+    """
+    mesh = _mesh_of(given)
+    types = () if mesh is None else zip(mesh.axis_names, mesh.axis_types)
+    explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
+    if not explicit:
+        return run(given)
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.sharding.auto_axes(run, axes=explicit, out_sharding=P())(given)
+
+
+def explicit_spec(x: Any) -> P | None:
+    """The partition of a value on a mesh with Explicit axes, else None."""
+    sharding = getattr(jax.typeof(x), "sharding", None)
+    if sharding is None or AxisType.Explicit not in sharding.mesh.axis_types:
+        return None
+    return sharding.spec
+
+
+def put(x: Any, sharding: NamedSharding) -> jax.Array:
+    """A host array on devices; every process holds the same, none communicates."""
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
+def _mesh_of(tree: Any) -> Any:
+    for x in jax.tree.leaves(tree):
+        sharding = getattr(jax.typeof(x), "sharding", None)
+        if sharding is not None and not sharding.mesh.empty:
+            if not sharding.mesh.are_all_axes_auto:
+                return sharding.mesh
+    mesh = jax.sharding.get_abstract_mesh()
+    return None if mesh.empty else mesh

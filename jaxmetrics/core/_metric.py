@@ -1,0 +1,385 @@
+"""`Metric`: the state of one measurement, a value with its own empty and merge."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Self, dataclass_transform
+
+import jax
+import numpy as np
+
+from jaxmetrics.core import _inputs, _reduction
+from jaxmetrics.core._configuration import checked, evaluated
+from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
+from jaxmetrics.core._leaves import (
+    UNSET,
+    buffer_leaf,
+    count_leaf,
+    leaf,
+    max_leaf,
+    min_leaf,
+    moments_leaf,
+    sum_leaf,
+)
+from jaxmetrics.core._mesh import vary, without_explicit_axes
+from jaxmetrics.core._placement import Placed
+
+_FIELDS = (
+    buffer_leaf,
+    count_leaf,
+    leaf,
+    max_leaf,
+    min_leaf,
+    moments_leaf,
+    sum_leaf,
+    dataclasses.field,
+)
+
+
+class _Bound:
+    """A method that, called on the class, binds the default configuration."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        bound = owner() if instance is None else instance
+        return functools.partial(self._function, bound)
+
+
+def child(make: Callable[[Any], Any]) -> Any:
+    """A field that holds a metric made from the configuration: `make(self)`."""
+    return dataclasses.field(
+        default=UNSET, kw_only=True, repr=False, metadata={"child": make}
+    )
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=_FIELDS)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Metric(Placed):
+    """Base class: declare configuration and leaves, write `observe` and `compute`.
+
+    An instance is its own empty metric, and an immutable pytree whose paths are the
+    names of its leaves. Configuration is part of the tree's structure. A field that
+    is annotated with a metric class is a child: part of the tree, merged by its own
+    merge. A class whose outputs are scalars, which take no mask, says so:
+    `class LossScale(jm.Metric, scalars=True)`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> class Positives(jm.Metric):
+      ...     "How many values are above a threshold."
+      ...     threshold: float = 0.0
+      ...     count: jm.Array = jm.count_leaf()
+      ...     def observe(self, *, values, mask=None):
+      ...         return dict(count=jm.count_where(values > self.threshold, mask))
+      ...     def compute(self):
+      ...         return self.count
+      >>> jm.evaluate(Positives(threshold=1.0), values=[0.5, 1.5, 2.5])
+      2
+    """
+
+    renames: tuple[tuple[str, str], ...] = dataclasses.field(default=(), kw_only=True)
+
+    _leaves = {}
+    _children = {}
+    _configuration = {"renames": "tuple"}
+    _arguments = {}
+    _scalars = False
+
+    def __init_subclass__(cls, scalars: bool = False, **kwargs: Any) -> None:
+        """Make the class a pytree and derive everything that its leaves imply."""
+        super().__init_subclass__(**kwargs)
+        if "compute" in cls.__dict__:
+            cls.compute = on_plain_values(cls.__dict__["compute"])
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        fields = dataclasses.fields(cls)
+        cls._leaves = {
+            f.name: f.metadata["leaf"] for f in fields if "leaf" in f.metadata
+        }
+        cls._children = {
+            f.name: f.metadata.get("child") for f in fields if _is_child(cls, f)
+        }
+        cls._configuration = {
+            f.name: f.type
+            for f in fields
+            if f.name not in cls._leaves and f.name not in cls._children
+        }
+        cls._arguments = _inputs.arguments_of(cls.observe)
+        cls._scalars = scalars or cls._scalars
+        _refuse_unsound(cls)
+        jax.tree_util.register_dataclass(
+            cls,
+            data_fields=[*cls._leaves, *cls._children],
+            meta_fields=list(cls._configuration),
+        )
+
+    def __post_init__(self) -> None:
+        """Check the configuration and fill in the empty state, at construction."""
+        state = [getattr(self, name) for name in (*self._leaves, *self._children)]
+        if state and not any(value is UNSET for value in state) and self._leaves:
+            return  # JAX rebuilds the metric from its leaves
+        who = type(self).__name__
+        for name, annotation in self._configuration.items():
+            value = checked(who, name, annotation, getattr(self, name))
+            object.__setattr__(self, name, value)
+        self.validate()
+        for name, make in self._children.items():
+            if getattr(self, name) is UNSET:
+                object.__setattr__(self, name, make(self))
+        for name, declared in self._leaves.items():
+            if getattr(self, name) is UNSET:
+                object.__setattr__(self, name, declared.empty(self))
+
+    def validate(self) -> None:
+        """Override to refuse a bad configuration, with a ValueError."""
+
+    def observe(self, **outputs: Any) -> Mapping[str, Any]:
+        """One batch's contribution to each leaf; each metric defines it."""
+        raise NotImplementedError(f"{type(self).__name__} defines no observe")
+
+    def compute(self) -> Any:
+        """The measured value; each metric defines it."""
+        raise NotImplementedError(f"{type(self).__name__} defines no compute")
+
+    @_Bound
+    def empty(self, axis: str | tuple[str, ...] | None = None) -> Self:
+        """The identity of `merge`, placed as this state is.
+
+        Args:
+          axis: inside shard_map, the axes over which it is to vary, so that it can be
+            the carry of a scan.
+        """
+        return self._placed_like(self._identity(), axis)
+
+    @_Bound
+    def from_model_output(self, **outputs: Any) -> Self:
+        """The state of one batch.
+
+        Raises:
+          TypeError: if an output is missing, misspelt or of a wrong type.
+          ValueError: if shapes do not fit.
+        """
+        _inputs.refuse_misspelt(*self._names(), outputs)
+        return self._contribution(outputs)
+
+    def update(self, **outputs: Any) -> Self:
+        """The state with one batch more: `merge(from_model_output(**outputs))`."""
+        _inputs.refuse_misspelt(*self._names(), outputs)
+        return self._updated(outputs)
+
+    def merge(self, other: Self) -> Self:
+        """The state of both samples; associative and commutative.
+
+        Raises:
+          TypeError: if the other is of another class or configuration.
+        """
+        self._refuse_other(other)
+        leaves = {
+            name: declared.merge(self, getattr(self, name), getattr(other, name))
+            for name, declared in self._leaves.items()
+        }
+        children = {
+            name: getattr(self, name).merge(getattr(other, name))
+            for name in self._children
+        }
+        return self._with(**leaves, **children)
+
+    @_Bound
+    def reduce(self, axis: str | tuple[str, ...] | None = None) -> Self:
+        """The total over a mesh axis, or over the leading axis of a stacked state.
+
+        Args:
+          axis: axis names bound by shard_map, pmap or vmap. None folds the leading
+            axis. Reduce a batch's contribution, then merge it into the total.
+        """
+        return _reduction.reduce(self, axis)
+
+    def replace(self, **leaves: Any) -> Self:
+        """A copy with some leaves set to plain values, such as `total=2**40`."""
+        unknown = leaves.keys() - self._leaves.keys()
+        if unknown:
+            raise KeyError(
+                f"{type(self).__name__} has no leaf {sorted(unknown)[0]!r}; "
+                f"it has {sorted(self._leaves)}."
+            )
+        return self._with(
+            **{name: self._encoded(name, value) for name, value in leaves.items()}
+        )
+
+    @_Bound
+    def on(self, **names: str) -> Self:
+        """The metric reading other outputs: `.on(logits="aux_logits")`."""
+        known = self._all_arguments()
+        unknown = names.keys() - known
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} observes {sorted(known)}, not "
+                f"{sorted(unknown)[0]!r}. Name one of those in .on(...)."
+            )
+        return self._renamed(names)
+
+    @_Bound
+    def from_output(self, name: str | None = None, **names: str) -> Self:
+        """`on`, as clu spells it: the name alone is of the first required output."""
+        needed = self._own_arguments() or self._all_arguments()
+        first = next((n for n in needed if n not in ("mask", "weights")), None)
+        return self.on(**({first: name} if name else {}), **names)
+
+    def plain(self) -> dict[str, Any]:
+        """Each leaf by name, as `compute` sees it: integers, float64 arrays."""
+        return decode_leaves(self)
+
+    @_Bound
+    def compute_value(self) -> Any:
+        """The computed value as a `clu.values.Scalar`."""
+        from clu import values
+
+        return values.Scalar(self.compute())
+
+    def __repr__(self) -> str:
+        """The configuration, and the leaves as numbers once something was seen."""
+        return describe(self)
+
+    # What collections, wrappers and the deferred form build on.
+
+    def _names(self) -> tuple[set[str], set[str]]:
+        """The outputs that are needed, and those that are taken when given."""
+        required, optional = set(), set()
+        for argument, needed in self._own_arguments().items():
+            (required if needed else optional).add(self._source(argument))
+        for name in self._children:
+            more = getattr(self, name)._names()
+            required, optional = required | more[0], optional | more[1]
+        return required, optional - required
+
+    def _source(self, argument: str) -> str:
+        """The output that an argument of `observe` is read from."""
+        return dict(self.renames).get(argument, argument)
+
+    def _all_arguments(self) -> dict[str, bool]:
+        """The arguments of `observe` here and in children."""
+        known = dict(self._arguments)
+        for name in self._children:
+            known |= getattr(self, name)._all_arguments()
+        return known
+
+    def _renamed(self, names: Mapping[str, str]) -> Self:
+        """The metric and its children reading other outputs."""
+        mine = {n: x for n, x in names.items() if n in self._arguments}
+        renames = tuple(sorted({**dict(self.renames), **mine}.items()))
+        children = {}
+        for name in self._children:
+            child = getattr(self, name)
+            its = {n: x for n, x in names.items() if n in child._all_arguments()}
+            children[name] = child._renamed(its)
+        return self._with(renames=renames, **children)
+
+    def _own_arguments(self) -> dict[str, bool]:
+        """`weights` is needed when `weighted`, and otherwise not an argument."""
+        arguments = dict(self._arguments)
+        if "weights" in arguments:
+            if getattr(self, "weighted", True):
+                arguments["weights"] = True
+            else:
+                del arguments["weights"]
+        return arguments
+
+    def _given(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What this metric and its children read, by output name."""
+        required, optional = self._names()
+        return {n: x for n, x in outputs.items() if n in required | optional}
+
+    def _contribution(self, outputs: Mapping[str, Any]) -> Self:
+        children = {
+            name: getattr(self, name)._contribution(outputs) for name in self._children
+        }
+        if not self._leaves:
+            return self._with(**children)
+        who = type(self).__name__
+        given = {}
+        for argument, needed in self._own_arguments().items():
+            source = self._source(argument)
+            if outputs.get(source) is not None:
+                given[argument] = _inputs.at_the_door(source, outputs[source])
+            elif needed:
+                raise _inputs.missing(who, argument, source, outputs)
+        if self._scalars:
+            _inputs.rank_zero_only(who, given)
+        parts = without_explicit_axes(lambda g: self._observed(g), given)
+        parts = vary(parts, _inputs.axes_of(given.values()))
+        return self._with(**parts, **children)
+
+    def _observed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            parts = self.observe(**given)
+        except (TypeError, ValueError) as error:
+            if type(error) not in (TypeError, ValueError):
+                raise  # jax's own errors carry more than their text
+            shapes = {n: jax.tree.map(np.shape, x) for n, x in given.items()}
+            raise type(error)(
+                f"{describe(self, state=False)} on {shapes}: {error}"
+            ) from error
+        if parts.keys() != self._leaves.keys():
+            raise TypeError(
+                f"{type(self).__name__}.observe returned {sorted(parts)}; the leaves "
+                f"are {sorted(self._leaves)}. Return one contribution for each."
+            )
+        return {name: self._encoded(name, parts[name]) for name in self._leaves}
+
+    def _updated(self, outputs: Mapping[str, Any]) -> Self:
+        return self.merge(self._contribution(outputs))
+
+    def _identity(self) -> Self:
+        leaves = {n: declared.empty(self) for n, declared in self._leaves.items()}
+        children = {n: getattr(self, n)._identity() for n in self._children}
+        return self._with(**leaves, **children)
+
+    def _encoded(self, name: str, value: Any) -> Any:
+        try:
+            return self._leaves[name].encode(self, value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{type(self).__name__}.{name}: {error}") from error
+
+    def _with(self, **fields: Any) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(fields)
+        return new
+
+    def _refuse_other(self, other: Any) -> None:
+        if jax.tree.structure(self) != jax.tree.structure(other):
+            mine, its = describe(self, state=False), describe(other, state=False)
+            raise TypeError(
+                f"Cannot merge {mine} with {its}: only states of one class and "
+                "configuration add up. Make both from the same metric."
+            )
+
+    # clu calls this name inside its own collections.
+    _reduce_merge = merge
+
+
+def _is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
+    if "child" in field.metadata:
+        return True
+    return getattr(evaluated(field.type, cls.__module__), "holds_state", False)
+
+
+def _refuse_unsound(cls: type[Metric]) -> None:
+    name = cls.__name__
+    free = [n for n, d in cls._leaves.items() if d.name == "free"]
+    if free and cls.merge is Metric.merge:
+        raise TypeError(
+            f"{name}: leaf {free[0]!r} does not combine by itself. Define "
+            "merge(self, other), or declare it with another leaf."
+        )
+    if cls._leaves and "mask" not in cls._arguments and not cls._scalars:
+        if cls.observe is not Metric.observe:
+            raise TypeError(
+                f"{name}.observe takes no 'mask', so padding would be counted. Add "
+                "mask=None and pass it to the counting helpers, or declare "
+                f"class {name}(Metric, scalars=True)."
+            )

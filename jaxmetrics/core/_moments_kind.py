@@ -1,0 +1,125 @@
+"""The leaf kind of count, mean and variance."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core._arithmetic import (
+    bits,
+    digits_to_limbs,
+    floats,
+    from_order_key,
+    limbs_add,
+    limbs_to_digits,
+    limbs_to_float,
+    order_key,
+    pair_add,
+    two_sum,
+)
+from jaxmetrics.core._kinds import Axes, Count, Rounds, State, Sum, guarded
+
+
+class MomentsValue(NamedTuple):
+    """What `compute` sees of a moments leaf: count, mean, biased variance."""
+
+    n: Any
+    mean: Any
+    variance: Any
+
+
+class Moments:
+    """Count, mean pair and M2 pair, merged as Chan, Golub and LeVeque (1979)."""
+
+    parts, dtype, fill = 6, np.uint32, 0
+
+    def __init__(self, weighted: bool = False) -> None:
+        """With `weighted`, the count is a sum of weights, kept as a pair."""
+        self.weighted = weighted
+
+    def encode(self, value: Any) -> State:
+        """State of (n, mean, M2); the mean may be a pair."""
+        n, mean, m2 = value
+        number = Sum().encode(n) if self.weighted else Count().encode(n)
+        mean = mean if isinstance(mean, tuple) else Sum().encode(mean)
+        return self._pack(number, mean, Sum().encode(m2))
+
+    def merge(self, a: State, b: State) -> State:
+        """The moments of both samples together; exactly one where other is empty."""
+        (na, ma, sa), (nb, mb, sb) = map(self._unpack, guarded(a, b))
+        n = pair_add(na, nb) if self.weighted else limbs_add(na, nb)
+        wa, wb, w = self._number(na), self._number(nb), self._number(n)
+        share = jnp.where(w > 0, wb / jnp.where(w > 0, w, 1), jnp.float32(0))
+        delta = pair_add(mb, (-ma[0], -ma[1]))
+        shift = two_sum(delta[0] * share, delta[1] * share)
+        spread = delta[0] * delta[0] * wa * share
+        mean = pair_add(ma, shift)
+        m2 = pair_add(pair_add(sa, sb), (spread, jnp.zeros_like(spread)))
+        mean, m2 = (
+            tuple(
+                jnp.where(wa == 0, y, jnp.where(wb == 0, x, z))
+                for x, y, z in zip(first, second, merged)
+            )
+            for first, second, merged in ((ma, mb, mean), (sa, sb, m2))
+        )
+        return self._pack(n, mean, m2)
+
+    def decode(self, state: State, host: bool) -> MomentsValue:
+        """A MomentsValue of float64 and int on the host, of float32 under jit."""
+        if not host:
+            n, mean, m2 = self._unpack(state)
+            w = self._number(n)
+            nothing = jnp.float32(jnp.nan)
+            variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nothing)
+            return MomentsValue(
+                w, jnp.where(w > 0, mean[0] + mean[1], nothing), variance
+            )
+        words = [np.asarray(part, order="C") for part in state]
+        real = [word.view(np.float32) for word in words]
+        number = Sum() if self.weighted else Count()
+        n = number.decode(tuple(real[:2] if self.weighted else words[:2]), True)
+        mean, m2 = (Sum().decode(tuple(real[i : i + 2]), True) for i in (2, 4))
+        some = np.asarray(n) > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = np.where(some, m2 / np.asarray(n, np.float64), np.nan)[()]
+        return MomentsValue(n, np.where(some, mean, np.nan)[()], variance)
+
+    def reduce(self, state: State, axes: Axes) -> Rounds:
+        """Sums of deviations from one reference mean: no cancellation at an offset."""
+        n, mean, m2 = self._unpack(state)
+        w = self._number(n)
+        (key,) = yield [("max", order_key(jnp.where(w > 0, mean[0], -jnp.inf)))]
+        centre = from_order_key(key)
+        centre = jnp.where(jnp.isneginf(centre), jnp.float32(0), centre)
+        off = jnp.where(w > 0, (mean[0] - centre) + mean[1], jnp.float32(0))
+        spread = (m2[0] + m2[1]) + w * off * off
+        if self.weighted:
+            w, first, second = yield [("sum", w), ("sum", w * off), ("sum", spread)]
+            n = (w, jnp.zeros_like(w))
+        else:
+            digits, first, second = yield [
+                ("sum", limbs_to_digits(n)),
+                ("sum", w * off),
+                ("sum", spread),
+            ]
+            n = digits_to_limbs(digits)
+            w = limbs_to_float(n)
+        shift = jnp.where(w > 0, first / jnp.where(w > 0, w, 1), jnp.float32(0))
+        m2 = second - first * shift
+        return self._pack(n, two_sum(centre, shift), (m2, jnp.zeros_like(m2)))
+
+    def _number(self, n: State) -> jax.Array:
+        return n[0] + n[1] if self.weighted else limbs_to_float(n)
+
+    def _pack(self, n: State, mean: State, m2: State) -> State:
+        words = [*n, *mean, *m2]
+        start = 0 if self.weighted else 2
+        return (*words[:start], *(bits(jnp.asarray(word)) for word in words[start:]))
+
+    def _unpack(self, state: State) -> tuple[State, State, State]:
+        real = [floats(jnp.asarray(part)) for part in state]
+        n = tuple(real[:2] if self.weighted else state[:2])
+        return n, tuple(real[2:4]), tuple(real[4:])

@@ -1,0 +1,68 @@
+"""How scores become predictions: tasks, thresholds, which labels are valid."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import label_rank, top_class
+
+TASKS = ("binary", "multiclass", "multilabel")
+
+
+def check_task(who: str, task: str, classes: int | None, threshold: float) -> None:
+    """Refuse an unknown task, missing classes or a threshold outside (0, 1)."""
+    if task not in TASKS:
+        raise ValueError(f"{who}: task is one of {TASKS}, got {task!r}.")
+    if classes is not None and classes < 1:
+        raise ValueError(f"{who}: classes is at least 1, got {classes}.")
+    if not 0 < threshold < 1:
+        raise ValueError(
+            f"{who}: threshold is a probability between 0 and 1, got {threshold}."
+        )
+
+
+def need_classes(who: str, what: str, classes: int | None) -> None:
+    """Refuse a configuration whose state has an axis of unknown length."""
+    if classes is None:
+        raise ValueError(f"{who}: {what} needs the number of classes: classes=...")
+
+
+def above(scores: Any, threshold: float, from_logits: bool) -> Any:
+    """Where the probability is at least the threshold, compared without saturation."""
+    edge = math.log(threshold / (1 - threshold)) if from_logits else threshold
+    return jnp.asarray(scores) >= edge
+
+
+def valid_binary(scores: Any, labels: Any) -> Any:
+    """Where the label is 0 or 1 and the score finite.
+
+    Raises:
+      TypeError, ValueError: if labels are not integers of the scores' shape.
+    """
+    scores, labels = jnp.asarray(scores), jnp.asarray(labels)
+    if labels.dtype.kind not in "biu":
+        raise TypeError(
+            f"labels are 0 or 1 as integers or bool, got {labels.dtype}. Convert with "
+            ".astype(int32)."
+        )
+    if scores.shape != labels.shape:
+        raise ValueError(
+            f"scores have shape {scores.shape} and labels {labels.shape}; in the "
+            "binary and multilabel tasks they are alike."
+        )
+    labels = labels.astype(jnp.int32)
+    return ((labels == 0) | (labels == 1)) & jnp.isfinite(scores)
+
+
+def predicted(
+    scores: Any, labels: Any, task: str, threshold: float, from_logits: bool
+) -> tuple[Any, Any]:
+    """The predicted class (int32) of each label, and where both are valid."""
+    if task == "multiclass":
+        _, valid = label_rank(scores, labels)
+        return top_class(scores), valid
+    hit = above(scores, threshold, from_logits)
+    return hit.astype(jnp.int32), valid_binary(scores, labels)

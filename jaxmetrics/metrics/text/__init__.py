@@ -1,0 +1,5 @@
+"""Metrics of text, on token ids."""
+
+from jaxmetrics.metrics.text._tokens import TokenAccuracy
+
+__all__ = ["TokenAccuracy"]
