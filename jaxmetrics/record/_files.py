@@ -133,12 +133,14 @@ class AppendFile:
         """Let the file go; a second call does nothing."""
         if self._fd is None:
             return
-        fd, self._fd = self._fd, None
         try:
-            # A child shares the lock of its parent: unlocking would take it away.
+            # A fork shares the lock of its parent: unlocking would take it away.
             if self._pid == os.getpid():
-                fcntl.flock(fd, fcntl.LOCK_UN)
+                if self._partial:
+                    self._truncate(self._position)
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
         finally:
+            fd, self._fd = self._fd, None
             os.close(fd)
 
     def __enter__(self) -> AppendFile:

@@ -169,5 +169,6 @@ def _holder(fd: int) -> str:
         for line in locks:
             fields = line.split()
             if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
-                return f"process {fields[-4]}"
+                own = fields[-4] == str(os.getpid())
+                return "this process" if own else f"process {fields[-4]}"
     return "another writer"

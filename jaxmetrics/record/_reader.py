@@ -11,6 +11,7 @@ from jaxmetrics.record._io import open_read
 from jaxmetrics.record._json import loads
 
 LINE_LIMIT = 16 * 2**20  # bytes; a longer line is damage, not a row
+_CHUNK = 2**18
 
 
 class CorruptLineError(ValueError):
@@ -55,7 +56,7 @@ def scan_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb", buffering=2**18) as file:
+    with open(open_read(path), "rb", buffering=_CHUNK) as file:
         number = end = 0
         while line := file.readline(LINE_LIMIT + 1):
             number += 1
@@ -66,7 +67,7 @@ def scan_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
                     return
                 reason = f"longer than {LINE_LIMIT} bytes"
                 while not line.endswith(b"\n"):
-                    line = file.readline(LINE_LIMIT)
+                    line = file.readline(_CHUNK)
                     if not line:
                         return
                     end += len(line)

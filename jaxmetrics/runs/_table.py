@@ -58,7 +58,7 @@ class TableBuilder:
     def add(self, row: Mapping[str, object]) -> str | None:
         """Take one row, or say what is wrong with it."""
         step, split = row.get("step"), row.get("split", "train")
-        if not isinstance(step, int) or not -(2**63) <= step < 2**63:
+        if type(step) is not int or not -(2**63) <= step < 2**63:
             return "a row without a step of 64 bits"
         if not isinstance(split, str):
             return "a row whose split is not a string"

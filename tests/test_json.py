@@ -1,0 +1,159 @@
+import json
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from jaxmetrics.record import Record, dumps, loads, number
+
+
+def test_a_record_is_written_as_the_design_shows_it():
+    values = {"train/loss": 2.31, "perf/mfu": 0.41, "lr/lr": 0.0003}
+    record = Record(100, "train", values, 1763.21, tokens=819200, samples=6400)
+    assert dumps(record.line()) == (
+        '{"step":100,"split":"train","time":1763.21,"tokens":819200,"samples":6400,'
+        '"train/loss":2.31,"perf/mfu":0.41,"lr/lr":0.0003}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")],
+)
+def test_non_finite_values_are_strings_and_come_back(value, text):
+    for given in (value, np.float32(value), ml_dtypes.bfloat16(value)):
+        assert dumps([given]) == f'["{text}"]'
+    back = number(loads(dumps(value)))
+    assert type(back) is float
+    assert back == value or math.isnan(back) and math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    "value", [0.1, 5e-324, 1.7976931348623157e308, -0.0, 1e16, 2.0**53 + 2]
+)
+def test_floats_come_back_to_the_bit(value):
+    assert math.copysign(1, loads(dumps(value))) == math.copysign(1, value)
+    assert loads(dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.float32(0.1), "0.10000000149011612"),
+        (np.float16(0.1), "0.0999755859375"),
+        (ml_dtypes.bfloat16(0.1), "0.10009765625"),
+        (ml_dtypes.float8_e4m3fn(0.5), "0.5"),
+        (np.float64(0.1), "0.1"),
+        (np.int32(-3), "-3"),
+        (np.uint64(2**63 - 1), "9223372036854775807"),
+        (np.uint64(2**64 - 1), '"18446744073709551615"'),
+        (np.bool_(True), "true"),
+        (np.array(2.5, np.float32), "2.5"),
+        (np.str_("x"), '"x"'),
+    ],
+)
+def test_numpy_scalars_are_widened_and_exact(value, text):
+    assert dumps(value) == text
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_integers_of_64_bits_are_numbers(value):
+    assert dumps(value) == str(value)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**300])
+def test_larger_integers_are_strings_and_come_back_exactly(value):
+    assert dumps(value) == f'"{value}"'
+    assert number(loads(dumps(value))) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "12", "-", "1e5", "", "9" * 18, "0" * 30]
+)
+def test_other_text_is_not_taken_for_a_number(text):
+    assert number(text) == text
+
+
+def test_numbers_are_passed_through():
+    assert number(3) == 3
+    assert number(None) is None
+
+
+def test_text_is_ascii_on_one_line():
+    text = dumps({"a\nb": "é\u2028\ud800"})
+    assert text.isascii()
+    assert "\n" not in text
+    assert loads(text) == {"a\nb": "é\u2028\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"train/loss": object()}, r"object at value\['train/loss'\]"),
+        ({"a": [1, {"b": b"x"}]}, r"bytes at value\['a'\]\[1\]\['b'\]"),
+        ({"a": np.zeros(2)}, r"ndarray at value\['a'\]"),
+        ({"a": 1j}, "complex"),
+        ({"a": np.complex64(1)}, "complex64"),
+        ({"a": {1, 2}}, "set"),
+        ({"a": np.datetime64("2020-01-01")}, "datetime64"),
+        ({"a": {3: 1}}, r"key 3 of type int in value\['a'\]"),
+    ],
+)
+def test_what_json_does_not_have_is_refused_and_named(value, where):
+    with pytest.raises(TypeError, match=where):
+        dumps(value)
+
+
+def test_a_cycle_is_refused():
+    cycle = {}
+    cycle["self"] = cycle
+    with pytest.raises(ValueError, match="contains itself"):
+        dumps(cycle)
+
+
+def test_an_integer_that_python_will_not_print_is_refused():
+    with pytest.raises(ValueError, match=r"bits at value\['a'\]"):
+        dumps({"a": 10**5000})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "NaN",
+        "[Infinity]",
+        "-Infinity",
+        "{'a': 1}",
+        "1 2",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 5000,
+        "[-" + "9" * 5000 + "]",
+        b"\xff\xfe{\x00",
+        b'"\xc3"',
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        '"\x01"',
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_whatever_is_not_strict_json_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        loads(text)
+
+
+def test_bytes_are_utf8_and_never_guessed():
+    assert loads('{"a":"é"}'.encode()) == {"a": "é"}
+    with pytest.raises(ValueError):
+        loads('{"a":1}'.encode("utf-16"))
+
+
+def test_the_python_reader_of_strict_json_agrees():
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    row = {"a": math.nan, "b": [np.float32(1.5), None, True], "c": {"d": "x"}}
+    back = json.loads(dumps(row), parse_constant=refuse)
+    assert back == {"a": "NaN", "b": [1.5, None, True], "c": {"d": "x"}}

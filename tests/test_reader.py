@@ -1,0 +1,174 @@
+import os
+import pickle
+import random
+import tracemalloc
+
+import pytest
+
+from jaxmetrics.record import CorruptLineError, dumps, read_lines, scan_lines
+
+ROW = {"step": 100, "split": "train", "time": 1763.21, "train/loss": "NaN", "a": [1]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.jsonl"
+
+
+def test_rows_come_back_in_order(path):
+    path.write_text("".join(dumps({"step": n}) + "\n" for n in range(3)))
+    assert read_lines(path) == ([{"step": 0}, {"step": 1}, {"step": 2}], [])
+
+
+@pytest.mark.parametrize("tail", [b'{"step": 3, "lo', b'{"step":9}', b"\xff", b"\x00"])
+def test_a_last_line_without_its_newline_is_no_row(path, tail):
+    path.write_bytes(b'{"step":1}\n' + tail)
+    assert read_lines(path) == ([{"step": 1}], [])
+
+
+def test_blank_lines_are_passed_over_and_counted(path):
+    path.write_bytes(b'\n \t\n{"step":1}\r\n\n[]\n')
+    assert read_lines(path, errors="skip") == ([{"step": 1}], [(5, "a JSON list")])
+
+
+def test_lines_end_at_newline_bytes_only(path):
+    text = '{"a":"\u2028\u2029\x85"}\n{"b":1}\n'
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_lines(path)[0] == [{"a": "\u2028\u2029\x85"}, {"b": 1}]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"step": 3, "lo', "not JSON"),
+        (b"3", "a JSON int"),
+        (b'"text"', "a JSON str"),
+        (b"null", "a JSON NoneType"),
+        (b'{"a":NaN}', "bare NaN is not JSON"),
+        (b'{"a":"\xff"}', "not JSON .*utf-8"),
+        (b"\x00" * 8, "not JSON"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"9" * 5000, "not JSON"),
+    ],
+    ids=lambda value: repr(value[:16]),
+)
+def test_a_bad_line_before_the_last_is_an_error_that_names_it(path, line, reason):
+    path.write_bytes(b'{"step":1}\n' + line + b'\n{"step":2}\n')
+    with pytest.raises(CorruptLineError, match=reason) as caught:
+        read_lines(path)
+    assert (caught.value.path, caught.value.line) == (path, 2)
+    assert str(caught.value).startswith(f"{path}, line 2: ")
+    assert "errors='skip'" in str(caught.value)
+    rows, bad = read_lines(path, errors="skip")
+    assert rows == [{"step": 1}, {"step": 2}]
+    assert [number for number, _ in bad] == [2]
+
+
+def test_a_complete_bad_last_line_is_an_error_too(path):
+    path.write_bytes(b'{"step":1}\n{"st\n')
+    with pytest.raises(CorruptLineError, match="line 2"):
+        read_lines(path)
+
+
+def test_a_gigantic_line_is_bad_and_never_held_in_memory(path):
+    with path.open("wb") as file:
+        file.write(b'{"step":1}\n')
+        file.seek(128 * 2**20)
+        file.write(b'\n{"step":2}\n')
+    tracemalloc.start()
+    try:
+        rows, bad = read_lines(path, errors="skip")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == [{"step": 1}, {"step": 2}]
+    assert bad == [(2, "longer than 16777216 bytes")]
+    assert peak < 40 * 2**20
+    assert [line.end for line in scan_lines(path)][-1] == path.stat().st_size
+
+
+def test_a_gigantic_torn_tail_is_no_row(path):
+    path.write_bytes(b'{"step":1}\n' + b"x" * (20 * 2**20))
+    assert read_lines(path) == ([{"step": 1}], [])
+
+
+def test_the_ends_of_lines_are_positions_in_the_file(path):
+    path.write_bytes(b'{"a":1}\n\n{"b":2}\n{"c"')
+    assert [(line.number, line.end) for line in scan_lines(path)] == [(1, 8), (3, 17)]
+
+
+def test_an_empty_file_has_no_rows(path):
+    path.touch()
+    assert read_lines(path) == ([], [])
+
+
+def test_a_missing_file_a_pipe_and_an_unknown_mode_are_errors(path):
+    with pytest.raises(FileNotFoundError):
+        read_lines(path)
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_lines(path)
+    with pytest.raises(ValueError, match="expected 'raise' or 'skip'"):
+        read_lines(path, errors="ignore")
+
+
+def test_the_error_travels_between_processes(path):
+    error = pickle.loads(pickle.dumps(CorruptLineError(path, 3, "why")))
+    assert (error.path, error.line, error.reason) == (path, 3, "why")
+
+
+def damaged(random, line):
+    """A line with up to three of its bytes replaced, removed, doubled or inserted."""
+    data = bytearray(line)
+    for _ in range(random.randint(1, 3)):
+        at = random.randrange(len(data))
+        match random.randrange(4):
+            case 0:
+                data[at] = random.randrange(256)
+            case 1:
+                del data[at]
+            case 2:
+                data[at:at] = data[at : at + random.randint(1, 9)]
+            case 3:
+                data.insert(at, random.choice(b'\x00\n\r"\\{}[]\xff'))
+    return bytes(data)
+
+
+def hostile(random):
+    """One line of a kind that has broken a reader somewhere."""
+    depth = random.choice([10, 999, 1000, 20_000])
+    digits = random.choice([18, 19, 20, 400, 4300, 4301, 6000])
+    return random.choice(
+        [
+            random.randbytes(random.randint(0, 200)),
+            damaged(random, dumps(ROW).encode()),
+            b"[" * depth,
+            b"[" * depth + b"]" * depth,
+            b'{"a":' * depth + b"1" + b"}" * depth,
+            b'{"step":' + b"9" * digits + b"}",
+            b'{"step":-' + b"9" * digits + b'.5e999999,"a":1e-9999}',
+            b'{"step":1,"a":"\\ud800\\u0000"}',
+            b'{"step":1,"a":"\xc0\x80"}',
+            b"\x00" * random.randint(1, 99),
+            b'{"step":1,"step":[2]}',
+            b"\xef\xbb\xbf{}",
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_no_input_breaks_the_reader(path, seed):
+    source = random.Random(seed)
+    lines = [hostile(source) for _ in range(source.randint(1, 8))]
+    lines.insert(source.randint(0, len(lines)), dumps(ROW).encode())
+    path.write_bytes(b"\n".join(lines) + source.choice([b"", b"\n"]))
+    rows, bad = read_lines(path, errors="skip")
+    whole = path.read_bytes().split(b"\n")[:-1]
+    assert len(rows) + len(bad) == sum(not (b.isspace() or b == b"") for b in whole)
+    assert (ROW in rows) or dumps(ROW).encode() not in whole
+    assert all(type(row) is dict for row in rows)
+    if bad:
+        with pytest.raises(CorruptLineError, match=f"line {bad[0][0]}: "):
+            read_lines(path)
+    else:
+        assert read_lines(path) == (rows, [])
