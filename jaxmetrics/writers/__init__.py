@@ -1,1 +1,12 @@
-"""writers."""
+"""Writers: what becomes of a run's records.
+
+Each has `open(run_dir, resume_step)`, `write(record)`, `flush()` and `close()`, and
+takes `every=`, `keys=` and `rename=`.
+"""
+
+from jaxmetrics.writers._console import Console
+from jaxmetrics.writers._jsonl import JSONL
+from jaxmetrics.writers._memory import Memory
+from jaxmetrics.writers._writer import Writer
+
+__all__ = ["JSONL", "Console", "Memory", "Writer"]

@@ -1,0 +1,77 @@
+"""Opens a run: its directory, and the writers that this process runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxmetrics._log_config import LogConfig
+from jaxmetrics._processes import first_tells, place
+from jaxmetrics._rundir import RunDirectory, join_directory, open_directory
+from jaxmetrics.writers import JSONL, Console, Writer
+from jaxmetrics.writers._sinks import Sinks
+
+
+def open_run(
+    root: str | Path,
+    config: LogConfig,
+    writers: Sequence[Writer] | None,
+    *,
+    hparams: object,
+    overwrite: bool,
+    resume_step: int | None,
+    clock: Callable[[], float],
+) -> tuple[RunDirectory, Sinks]:
+    """The run directory and the sinks of this process; called by all of them.
+
+    The arguments are those of `TrainingLogger`.
+    """
+
+    def begin() -> tuple[tuple[RunDirectory, Sinks], dict[str, Any]]:
+        run = open_directory(
+            root,
+            config,
+            hparams=hparams,
+            overwrite=overwrite,
+            resume_step=resume_step,
+            clock=clock,
+        )
+        try:
+            sinks = Sinks(writers_of(0, config, writers), run.path, resume_step)
+        except BaseException:
+            run.ledger.close()
+            raise
+        return (run, sinks), run.told()
+
+    opened, told = first_tells(begin)
+    if opened is not None:
+        return opened
+    run = join_directory(root, config, told)
+    own = writers_of(place()[0], config, writers)
+    return run, Sinks(own, run.path, resume_step)
+
+
+def writers_of(
+    process: int, config: LogConfig, writers: Sequence[Writer] | None = None
+) -> list[Writer]:
+    """The writers that a process runs.
+
+    The first runs all; the others none, or without `master_only` a JSONL file each,
+    `metrics.p3.jsonl`.
+
+    Args:
+      process: The index of the process.
+      config: The logger's settings.
+      writers: Those the user chose; None is a console and JSONL.
+    """
+    if process != 0:
+        return [] if config.master_only else [JSONL(f"metrics.p{process}.jsonl")]
+    if writers is not None:
+        return list(writers)
+    console = Console(
+        every=config.print_every,
+        use_colors=config.use_colors,
+        compact=config.compact_format,
+    )
+    return [console, JSONL()]

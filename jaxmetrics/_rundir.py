@@ -1,0 +1,220 @@
+"""The directory of a run: its name, its description, its attempts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import platform
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jaxmetrics._log_config import LogConfig
+from jaxmetrics._processes import devices
+from jaxmetrics.goodput import Ledger, iso
+from jaxmetrics.record import AppendFile, atomic_write, dumps, loads, redact, scan_lines
+
+_PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+@dataclass
+class RunDirectory:
+    """An open run directory.
+
+    Attributes:
+      path: Where it is.
+      run_id: The run's name for life, kept over attempts.
+      attempt: Which attempt this is, from 1.
+      last: The last recorded step, by split.
+      elapsed: Training seconds at the end of the record.
+      ledger: The run's events; silent on processes other than the first.
+      first: Whether this process is the first, which writes `run.json`.
+    """
+
+    path: Path
+    run_id: str
+    attempt: int
+    last: dict[str, int]
+    elapsed: float
+    ledger: Ledger = field(default_factory=lambda: Ledger(None))
+    first: bool = True
+
+    def told(self) -> dict[str, Any]:
+        """What the other processes need to know, in plain values."""
+        names = ("run_id", "attempt", "last", "elapsed")
+        return {"run_name": self.path.name} | {n: getattr(self, n) for n in names}
+
+    def describe(self, **fields: Any) -> None:
+        """Replace fields of `run.json`, all at once; the first process does."""
+        if self.first:
+            _describe(self.path, (read_description(self.path) or {}) | fields)
+
+    def restored(self, step: int) -> None:
+        """Note that this attempt continues from a step."""
+        if self.first:
+            run = read_description(self.path) or {}
+            run["attempts"][-1]["restored_step"] = step
+            _describe(self.path, run)
+            self.ledger.event("restore", step=step)
+
+
+def open_directory(
+    root: str | Path,
+    config: LogConfig,
+    *,
+    hparams: object,
+    overwrite: bool,
+    resume_step: int | None,
+    clock: Callable[[], float],
+) -> RunDirectory:
+    """Make a run directory, or continue one as its next attempt; first process only.
+
+    Args:
+      root: The folder of all projects.
+      config: The project, the run's name or None, its tags.
+      hparams: The user's configuration, written without its secrets.
+      overwrite: Set an existing directory aside, as `<run_name>.old-1`.
+      resume_step: The step that is continued from; later rows do not count.
+      clock: Seconds since the epoch.
+
+    Raises:
+      WriterLockedError: Another process writes this run.
+      OSError: The directory cannot be written.
+    """
+    project = local(root) / config.project
+    if config.run_name is None:
+        path = _new_directory(project, clock())
+    else:
+        path = project / config.run_name
+        if overwrite and path.exists():
+            _set_aside(path)
+        path.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(path / "events.jsonl", clock=clock)
+    try:
+        now = iso(clock())
+        run = read_description(path) or {
+            "schema": 1,
+            "run_id": secrets.token_hex(8),
+            "project": config.project,
+            "run_name": path.name,
+            "created": now,
+            "hparams": {},
+        }
+        if hparams is not None:
+            run["hparams"] = redact(hparams)
+        run["tags"] = redact(config.tags)
+        run["versions"] = _versions()
+        run["devices"] = devices()
+        attempts = run.pop("attempts", [])
+        attempt = {"attempt": len(attempts) + 1, "time": now}
+        attempts.append(attempt | {"restored_step": resume_step})
+        last, elapsed = _record_end(path / "metrics.jsonl", resume_step)
+        ledger.attempt = len(attempts)
+        opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
+        _describe(path, run | {"attempts": attempts})
+    except BaseException:
+        ledger.close()
+        raise
+    return opened
+
+
+def join_directory(
+    root: str | Path, config: LogConfig, told: dict[str, Any]
+) -> RunDirectory:
+    """The run directory that the first process opened, on another one."""
+    path = local(root) / config.project / told.pop("run_name")
+    run = RunDirectory(path, **told, first=False)
+    if not config.master_only:
+        path.mkdir(parents=True, exist_ok=True)
+        if read_description(path) is None:  # a disk of this host's own
+            names = {"project": config.project, "run_name": path.name}
+            _describe(path, {"schema": 1, "run_id": run.run_id} | names)
+    return run
+
+
+def local(root: str | Path) -> Path:
+    """A folder that files can be appended to.
+
+    Raises:
+      ValueError: It is an address.
+    """
+    if _REMOTE.match(str(root)):
+        raise ValueError(
+            f"TrainingLogger got root={str(root)!r}, where no file can be appended to; "
+            f"expected a folder. Log to a local disk and copy the run directory."
+        )
+    return Path(root)
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """The contents of `run.json`, or None without one."""
+    file = path / "run.json"
+    try:
+        run: Any = loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(
+            f"{file} is not a run's description ({error}). Repair it, or begin again "
+            f"with overwrite=True."
+        ) from None
+    return run
+
+
+def _describe(path: Path, run: dict[str, Any]) -> None:
+    atomic_write(path / "run.json", f"{dumps(run)}\n".encode())
+
+
+def _new_directory(project: Path, now: float) -> Path:
+    """A directory named by the time; two runs of one second get two."""
+    name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
+    for number in itertools.count(1):
+        path = project / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        break
+    return path
+
+
+def _set_aside(path: Path) -> None:
+    events = path / "events.jsonl"
+    if events.exists():
+        AppendFile(events).close()  # refused while somebody writes this run
+    numbers = itertools.count(1)
+    path.rename(
+        next(
+            old
+            for n in numbers
+            if not (old := path.with_name(f"{path.name}.old-{n}")).exists()
+        )
+    )
+
+
+def _record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
+    """The last step by split, and the training seconds, of rows up to `step`."""
+    last: dict[str, int] = {}
+    elapsed = 0.0
+    if file.exists():
+        for line in scan_lines(file):
+            row: Any = line.row or {}
+            if "step" in row and (step is None or row["step"] <= step):
+                last[row["split"]] = max(row["step"], last.get(row["split"], 0))
+                elapsed = max(elapsed, row["time"])
+    return last, elapsed
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

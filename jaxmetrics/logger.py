@@ -1,0 +1,287 @@
+"""Turns what a training loop measures into records, and owns the writers."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxmetrics import _processes
+from jaxmetrics._elapsed import Elapsed
+from jaxmetrics._fetched import Fetched, best_fn
+from jaxmetrics._log_config import LogConfig, merged
+from jaxmetrics._opening import open_run
+from jaxmetrics._rows import Rows, add_all
+from jaxmetrics.goodput import Ledger
+from jaxmetrics.writers import Writer
+
+__all__ = ["LogConfig", "TrainingLogger"]
+
+_LOG = logging.getLogger("jaxmetrics")
+
+
+class TrainingLogger:
+    """Logs a training run, without waiting for devices or for writers.
+
+    Every process makes one and calls `log_step` at the same steps; the first process
+    writes. A run directory that exists is continued as its next attempt.
+
+    Args:
+      project: The folder of the run below `root`.
+      run_name: The run's own folder; None is the time, `YYYYMMDD_HHMMSS`.
+      root: The folder of all projects.
+      hparams: The user's configuration, written to `run.json` without its secrets.
+      config: Settings, over which the fields given here go.
+      writers: What becomes of the records; None prints and writes `metrics.jsonl`.
+      overwrite: Set an existing run directory aside, and begin anew.
+      resume_step: Continue from this step; later rows are set aside.
+      clock: Seconds since the epoch.
+      fields: Fields of `LogConfig`.
+
+    Example:
+      >>> logger = TrainingLogger(project="docs", root=root)  # doctest: +SKIP
+      >>> logger.log_step(step=1, loss=1.5, lr=3e-4)  # doctest: +SKIP
+      >>> logger.close()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        project: str | None = None,
+        run_name: str | None = None,
+        root: str | Path = "runs",
+        hparams: object = None,
+        config: LogConfig | None = None,
+        writers: Sequence[Writer] | None = None,
+        overwrite: bool = False,
+        resume_step: int | None = None,
+        clock: Callable[[], float] = time.time,
+        **fields: Any,
+    ) -> None:
+        """Open the run directory and the writers; what cannot be written fails here."""
+        named = {"project": project, "run_name": run_name}
+        fields |= {name: value for name, value in named.items() if value is not None}
+        self.config = merged(config, fields)
+        if overwrite and resume_step is not None:
+            raise ValueError(
+                f"TrainingLogger got overwrite=True and resume_step={resume_step}, "
+                f"which begin anew and continue. Choose one."
+            )
+        self._known, self._place = _processes.known(), _processes.place()
+        self._run, self._sinks = open_run(
+            root,
+            self.config,
+            writers,
+            hparams=hparams,
+            overwrite=overwrite,
+            resume_step=resume_step,
+            clock=clock,
+        )
+        self._elapsed = Elapsed(clock, self._run.elapsed)
+        self._fetched = Fetched()
+        self._rows = Rows(self._fetched.note)
+        self._rows.reset(self._run.last, (resume_step or 0) + 1)
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._closed: bool | None = None
+        self.ledger.event("start", restored_step=resume_step)
+        atexit.register(self._at_exit)
+
+    @property
+    def run_dir(self) -> Path:
+        """The directory of the run."""
+        return self._run.path
+
+    @property
+    def ledger(self) -> Ledger:
+        """The run's events; silent on processes other than the first."""
+        return self._run.ledger
+
+    def log_step(
+        self,
+        step: int | None = None,
+        metrics: Any = None,
+        *,
+        split: str = "train",
+        **values: Any,
+    ) -> None:
+        """Log scalars of one step, which joins what is logged for it otherwise.
+
+        Args:
+          step: Optimizer updates completed; None takes the next one.
+          metrics: A Metric, a Collection, a deferred one, or a mapping of names to
+            scalars.
+          split: `"train"`, `"val"`, or a name of yours.
+          values: Scalars by name; `tokens` and `samples` are counts since the start.
+
+        Raises:
+          TypeError: A value is not a number; the other values are logged.
+          ValueError: The record is past the step, or a name was given twice.
+          RuntimeError: A value, of this call or an earlier one, was deleted before it
+            was fetched; the error has its name, and the other values are logged.
+        """
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            self._require_open()
+            self._check_place()
+            row, complete = self._rows.begin(step, split, self._elapsed())
+            self._sinks.offer(complete)
+            errors = add_all(row, metrics, values, copy=bool(self._sinks))
+        self._raise(errors)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Whether all that was logged is written, and on the disk, within `timeout`.
+
+        Raises:
+          RuntimeError: As in `log_step`.
+        """
+        if self._pid != os.getpid():
+            return False
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            if self._closed is not None:
+                return self._closed
+            self._sinks.offer(self._rows.finish())
+        held = self._sinks.flush(deadline)
+        held = self.ledger.flush() and held
+        self._raise([])
+        return held
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Flush and let everything go, within `timeout` in all; later calls do nothing.
+
+        Returns:
+          What `flush` would have.
+
+        Raises:
+          RuntimeError: As in `log_step`.
+        """
+        if self._pid != os.getpid():
+            return False
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            if self._closed is not None:
+                return self._closed
+            self._sinks.offer(self._rows.finish())
+            self._closed = self._sinks.close(deadline)
+            self.ledger.event("close", writers=self._sinks.counters())
+            self._closed = self.ledger.flush() and self._closed
+            self.ledger.close()
+            atexit.unregister(self._at_exit)
+        self._raise([])
+        return self._closed
+
+    def __enter__(self) -> TrainingLogger:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        """Close it; an error of the block goes before those of the log."""
+        if kind is None:
+            self.close()
+        else:
+            self._at_exit()
+
+    def latest(self) -> dict[str, float | int]:
+        """The last value of each key that was written; call `flush` before."""
+        return self._fetched.latest()
+
+    def best_fn(self, name: str) -> Callable[[Mapping[str, float]], float]:
+        """What a CheckpointManager asks how good a checkpoint's metrics are.
+
+        Args:
+          name: A key of the metrics that are saved, such as those of `latest`.
+        """
+        return best_fn(name)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the logger, in plain values, after a flush.
+
+        Raises:
+          RuntimeError: As in `log_step`.
+        """
+        if not self.flush():
+            _LOG.warning("state() of %s is taken before a full flush.", self.run_dir)
+        with self._lock:
+            self._require_open()
+            return {
+                "schema": 1,
+                "run_id": self._run.run_id,
+                "attempt": self._run.attempt,
+                "time": self._elapsed(),
+                "next_step": self._rows.next_step,
+                "last_steps": dict(self._rows.last),
+                "writers": self._sinks.state(),
+                "latest": self.latest(),
+            }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned: steps, training seconds, written files.
+
+        What was logged later is set aside beside the files, and open rows are dropped.
+        The state of another run gives steps and seconds only.
+
+        Raises:
+          ValueError: The state is of another version, or not of these files.
+          RuntimeError: A writer did not answer.
+        """
+        if state.get("schema") != 1:
+            raise ValueError(
+                f"load_state() got schema {state.get('schema')!r}, expected 1. Restore "
+                f"it with the version of jaxmetrics that saved it."
+            )
+        with self._lock:
+            self._require_open()
+            step = max([state["next_step"] - 1, *state["last_steps"].values()])
+            kept = state["writers"]
+            if state["run_id"] != self._run.run_id:
+                kept = {}
+                _LOG.warning(
+                    "The state is of run %s; %s is another, and goes on from step %d.",
+                    state["run_id"],
+                    self.run_dir,
+                    step,
+                )
+            self._rows.reset(state["last_steps"], state["next_step"])
+            self._sinks.rewind(step, kept, timeout=30.0)
+            self._fetched.restore(state["latest"])
+            self._elapsed.reset(state["time"])
+            self._run.restored(step)
+
+    def _require_open(self) -> None:
+        if self._closed is not None:
+            raise ValueError(
+                f"The logger of {self.run_dir} is closed. Close it last, or make a new "
+                f"one with resume_step=."
+            )
+
+    def _check_place(self) -> None:
+        """Once JAX has started, see whether the logger was not made too early."""
+        if self._known or not _processes.known():
+            return
+        if (place := _processes.place()) != self._place:
+            raise RuntimeError(
+                f"TrainingLogger was made before JAX knew that this is process "
+                f"{place[0]} of {place[1]}. Make it after jax.distributed.initialize()."
+            )
+        self._known = True
+        self._run.describe(devices=_processes.devices())
+
+    def _raise(self, errors: list[Exception]) -> None:
+        """Raise what is wrong with values, all of it in one error."""
+        errors = errors + [RuntimeError(fault) for fault in self._fetched.take_faults()]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise type(errors[0])("\n".join(str(error) for error in errors))
+
+    def _at_exit(self) -> None:
+        try:
+            self.close()
+        except Exception as error:
+            _LOG.warning("Closing the log of %s: %s", self.run_dir, error)

@@ -1,0 +1,208 @@
+"""One line of text a record, for people who watch the run."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from jaxmetrics.record import Record
+from jaxmetrics.writers._row import Unnumbered
+from jaxmetrics.writers._writer import Writer
+
+_SHORT = {
+    "perf/mfu": "mfu",
+    "perf/recent_mfu": "recent_mfu",
+    "perf/hfu": "hfu",
+    "perf/step_seconds": "step_seconds",
+    "perf/tokens_per_second": "tokens_per_sec",
+    "lr/lr": "lr",
+    "grad/norm": "grad_norm",
+}
+_RATES = ("_per_second", "_per_sec")
+_FRACTIONS = {"mfu", "recent_mfu", "hfu", "goodput"}
+_LEARNING_RATES = {"lr", "learning_rate"}
+_SCALES = ("", "k", "M", "B", "T")
+
+
+class Console(Writer):
+    """Prints a line for each record.
+
+    Colours are used on a terminal only, and never when `NO_COLOR` is set.
+
+    Args:
+      use_colors: Whether a terminal gets colours.
+      compact: The short form, `[12.3m] step=1000 | loss=1.500 | tok/s=364k`.
+      file: Where to print; None is `sys.stdout` at the time of opening.
+      options: Those of `Writer`.
+    """
+
+    def __init__(
+        self,
+        *,
+        use_colors: bool = True,
+        compact: bool = False,
+        file: TextIO | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.use_colors = use_colors
+        self.compact = compact
+        self._given = file
+        self._file: TextIO | None = file
+        self._terminal: Any = None
+
+    def open(self, run_dir: Path, resume_step: int | None) -> None:
+        """Find the stream, and whether it shows colours."""
+        self._file = self._given if self._given is not None else sys.stdout
+        if self.use_colors and self._file.isatty() and not os.environ.get("NO_COLOR"):
+            from rich.console import Console as Terminal
+
+            self._terminal = Terminal(file=self._file, soft_wrap=True, highlight=False)
+
+    def write(self, record: Record) -> None:
+        """Print one line."""
+        if self._terminal is not None:
+            from rich.text import Text
+
+            parts = segments(record, self.compact)
+            self._terminal.print(Text.assemble(*parts))
+        elif self._file is not None:
+            line = format_record(record, self.compact) + "\n"
+            self._file.write(_encodable(line, self._file))
+        self.flush()
+
+    def flush(self) -> None:
+        """Pass on what the stream holds back."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Let go of the stream, which stays open."""
+        self._file = self._terminal = None
+
+
+def format_record(record: Record, compact: bool = False) -> str:
+    """The line of a record, without colours.
+
+    >>> values = {"train/loss": 1.5, "lr/lr": 3e-4, "perf/mfu": 0.56}
+    >>> format_record(Record(1000, "train", values, 738.0), compact=True)
+    '[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56'
+    """
+    return "".join(text for text, _ in segments(record, compact))
+
+
+def segments(record: Record, compact: bool = False) -> Iterator[tuple[str, str]]:
+    """The pieces of a record's line, each with its style."""
+    minutes = f"{record.time / 60:.1f}"
+    yield f"[{minutes if compact else minutes.rjust(6)}m] ", "dim"
+    separator = ""
+    if record.split != "train":
+        yield f"[{escape(record.split.upper())}] ", "bold magenta"
+    elif not isinstance(record, Unnumbered):
+        yield f"step={record.step}", "bold"
+        separator = " | " if compact else " \u2502 "
+    for key, value in record.values.items():
+        if separator:
+            yield separator, "dim"
+        separator = " | " if compact else " \u2502 "
+        yield escape(short_name(key, record.split, compact)) + "=", "cyan"
+        yield format_value(key, value, compact), _value_style(value)
+
+
+def short_name(key: str, split: str = "train", compact: bool = False) -> str:
+    """The name that is printed for a key of a record of `split`.
+
+    >>> short_name("train/loss"), short_name("val/loss", "val")
+    ('loss', 'val_loss')
+    """
+    name = _SHORT.get(key, key.removeprefix(f"{split}/"))
+    if compact and name == "tokens_per_sec":
+        name = "tok/s"
+    if split == "train" or name.startswith(f"{split}_"):
+        return name
+    return f"{split}_{name}"
+
+
+def format_value(key: str, value: float | str, compact: bool = False) -> str:
+    """The text of a value, by the first rule that fits its key and size.
+
+    Rates and integers have thousands separators, fractions of a peak are percent,
+    learning rates and very small or large values have an exponent, and all others
+    have three decimals. The compact form is shorter in each of these.
+
+    >>> format_value("perf/mfu", 0.56), format_value("train/loss", 1.5)
+    ('56.0%', '1.500')
+    """
+    if isinstance(value, str):
+        return escape(value)
+    name = key.rsplit("/", 1)[-1]
+    if not isinstance(value, int) and not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, int) or name.endswith(_RATES):
+        return _abbreviated(value) if compact else f"{value:,.0f}"
+    if name in _FRACTIONS:
+        return f"{value:.2f}" if compact else f"{value:.1%}"
+    is_rate = key.startswith("lr/") or name in _LEARNING_RATES
+    if is_rate or (value != 0 and not 1e-3 <= abs(value) < 1e6):
+        return _exponent(value, compact)
+    return f"{value:.3f}"
+
+
+def escape(text: str) -> str:
+    """Text without anything that a terminal would obey.
+
+    >>> escape("a\\x1b[31mb")
+    'a\\\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    """The number of a character, as Python would write it in a string."""
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _abbreviated(value: float) -> str:
+    """A rate or a count in at most four characters and a sign: `364k`, `1.2M`."""
+    scale = 0
+    size = float(abs(value))
+    while round(size) >= 1000 and scale < len(_SCALES) - 1:
+        size /= 1000
+        scale += 1
+    digits = f"{size:.1f}" if scale and size < 9.95 else f"{size:.0f}"
+    sign = "-" if value < 0 else ""
+    return sign + digits.removesuffix(".0") + _SCALES[scale]
+
+
+def _exponent(value: float, compact: bool) -> str:
+    """`3.000e-04`, or `3e-04` in the compact form."""
+    text = f"{value:.3e}"
+    if not compact:
+        return text
+    digits, exponent = text.split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
+
+
+def _value_style(value: float | str) -> str:
+    """Values that are not finite stand out."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "bold red"
+    return ""
+
+
+def _encodable(line: str, file: TextIO) -> str:
+    """The line as the stream's encoding can hold it."""
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        plain = line.replace("\u2502", "|")
+        return plain.encode(encoding, "backslashreplace").decode(encoding)
+    return line

@@ -1,0 +1,95 @@
+"""The record of truth: one line of strict JSON a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from jaxmetrics.record import AppendFile, Record, check_name, dumps, loads
+from jaxmetrics.writers._writer import Writer
+
+
+class JSONL(Writer):
+    """Appends each record to a file of the run directory.
+
+    The file begins with a header line that names the run. When its queue is full it
+    waits, up to 5 seconds, rather than lose a record.
+
+    Args:
+      file: The file's name.
+      options: Those of `Writer`.
+    """
+
+    when_full: ClassVar[Literal["block", "drop_oldest"]] = "block"
+
+    def __init__(self, file: str = "metrics.jsonl", **options: Any) -> None:
+        super().__init__(**options)
+        self.file = check_name(file, "file")
+        self._lines: AppendFile | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file
+
+    def open(self, run_dir: Path, resume_step: int | None) -> None:
+        """Open the file and go back to `resume_step`; a new file gets its header.
+
+        Raises:
+          WriterLockedError: Another writer has the file open.
+        """
+        self._lines = AppendFile(run_dir / self.file)
+        try:
+            if resume_step is not None:
+                self.load_state({"step": resume_step})
+            if self._lines.position == 0:
+                header = {"kind": "header", "schema": 1, "run_id": _run_id(run_dir)}
+                self._lines.write_line(dumps(header))
+        except BaseException:
+            self._lines.close()
+            raise
+
+    def write(self, record: Record) -> None:
+        """Append one line: all of it, or nothing and an error."""
+        self._open_file().write_line(dumps(record.line()))
+
+    def flush(self) -> None:
+        """Return once every line is on the disk."""
+        self._open_file().flush()
+
+    def close(self) -> None:
+        """Flush, and let the file go; a second call does nothing."""
+        if self._lines is None:
+            return
+        lines, self._lines = self._lines, None
+        try:
+            lines.flush()
+        finally:
+            lines.close()
+
+    def state(self) -> dict[str, Any]:
+        """The file's size in bytes."""
+        return {"position": self._open_file().position}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Cut the file back, and keep what followed in `<file>.after-<step>`."""
+        lines, label = self._open_file(), str(state["step"])
+        if "position" in state:
+            lines.cut(state["position"], label)
+        else:
+            lines.cut_after_step(state["step"], label)
+
+    def _open_file(self) -> AppendFile:
+        if self._lines is None:
+            raise ValueError(f"{self.file} is not open. Call open() first.")
+        return self._lines
+
+
+def _run_id(run_dir: Path) -> object:
+    """The name of the run in its own description, or None without one."""
+    try:
+        run = loads((run_dir / "run.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    return run.get("run_id") if isinstance(run, dict) else None

@@ -1,0 +1,143 @@
+"""A row on its way to the writers: values that nobody has fetched yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxmetrics.record import Record, key
+
+FIELDS = ("tokens", "samples")
+"""Names whose values are fields of the record, not keys of it."""
+
+
+@dataclass(frozen=True)
+class Unnumbered(Record):
+    """A record that was logged without a step, and took the next one."""
+
+
+class Row:
+    """What was logged for one step and split; fetched by whoever needs it first.
+
+    Values may lie on a device. `record()` waits for them, once, in the thread of the
+    first writer that comes to the row, so that the training thread never does.
+
+    Args:
+      step: Optimizer updates completed.
+      split: The split that the values belong to.
+      time: Training seconds at which the row began.
+      numbered: Whether the caller gave the step.
+      on_record: Called with the row and its record, once.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        split: str,
+        time: float,
+        *,
+        numbered: bool = True,
+        on_record: Callable[[Row, Record], object] | None = None,
+    ) -> None:
+        self.step = step
+        self.split = split
+        self.time = time
+        self.faults: list[str] = []
+        self.arrays: list[str] = []
+        self._numbered = numbered
+        self._on_record = on_record
+        self._parts: dict[str, object] = {}
+        self._record: Record | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added."""
+        return not self._parts and self._record is None
+
+    def add(self, name: str, value: object) -> None:
+        """Add a scalar, on the host or on a device, under its full key or field name.
+
+        Raises:
+          ValueError: The row has a value of this name.
+        """
+        if name in self._parts:
+            raise ValueError(self._twice(name))
+        self._parts[name] = value
+
+    def add_later(self, fetch: Callable[[], Mapping[str, object]]) -> None:
+        """Add values by their plain names, which `fetch` brings when it is called."""
+        self._parts[f"({len(self._parts)})"] = fetch
+
+    def record(self) -> Record:
+        """The record, fetched at the first call; what could not be had is left out.
+
+        Then `faults` says in words what failed, and `arrays` has the keys of values
+        that a whole metric gave and that are no scalars.
+        """
+        with self._lock:
+            if self._record is None:
+                self._record = self._fetch()
+                self._parts = {}
+                if self._on_record is not None:
+                    self._on_record(self, self._record)
+            return self._record
+
+    def _fetch(self) -> Record:
+        values: dict[str, float | int] = {}
+        for name, part in self._parts.items():
+            try:
+                if not callable(part):
+                    values[name] = scalar(part)
+                    continue
+                for plain, value in part().items():
+                    full = key(plain, self.split)
+                    if np.ndim(value):
+                        self.arrays.append(full)
+                    elif full in self._parts or full in values:
+                        self.faults.append(self._twice(full))
+                    else:
+                        values[full] = scalar(value)
+            except Exception as error:
+                self.faults.append(self._lost(name, callable(part), error))
+        fields = {f: int(values.pop(f)) for f in FIELDS if f in values}
+        kind = Record if self._numbered else Unnumbered
+        return kind(self.step, self.split, values, self.time, **fields)
+
+    def _twice(self, name: str) -> str:
+        return (
+            f"step {self.step} of {self.split!r} has two values for {name!r}; expected "
+            f"one. Log one of them under another name."
+        )
+
+    def _lost(self, name: str, whole: bool, error: Exception) -> str:
+        what = "the metrics" if whole else f"the value of {name!r}"
+        return (
+            f"{what} logged at step {self.step} of {self.split!r} could not be fetched "
+            f"({error}). If the next step donates it, log a value that the step "
+            f"returns and is not given again."
+        )
+
+
+def scalar(value: object) -> float | int:
+    """A number of Python from a number of any kind, waiting for it if need be.
+
+    Raises:
+      TypeError: It is not one real number.
+    """
+    if type(value) is float or type(value) is int:
+        return value
+    array = np.asarray(value)
+    if array.ndim == 0:
+        if array.dtype.kind in "biu":
+            return int(array)
+        if array.dtype.kind == "f" or array.dtype.name.startswith(("bfloat", "float")):
+            return float(array)
+    if isinstance(value, int):  # beyond 64 bits
+        return int(value)
+    kind = type(value).__name__
+    shape = f" of shape {array.shape}" if array.ndim else ""
+    raise TypeError(f"a {kind}{shape} of {array.dtype} is not a number")
