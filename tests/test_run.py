@@ -138,6 +138,13 @@ def test_of_a_step_written_twice_the_later_values_count(folder):
     assert len(run) == 4
 
 
+def test_a_step_written_twice_in_a_row_is_one_record(folder):
+    run = Run.load(write(folder, [HEADER, row(1, a=1.0), row(1, a=2.0, b=3.0)]))
+    assert columns(run, "a") == ([1], [2.0])
+    assert columns(run, "b") == ([1], [3.0])
+    assert len(run) == 1
+
+
 def test_what_a_caller_does_to_a_column_does_not_change_the_run(folder):
     run = Run.load(write(folder, [HEADER, row(1, a=1.0)]))
     steps, values = run["a"]
