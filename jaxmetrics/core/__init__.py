@@ -19,7 +19,7 @@ from jaxmetrics.core._counting import (
 )
 from jaxmetrics.core._decoding import divide, namespace
 from jaxmetrics.core._deferred import Deferred
-from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot, state_dict
+from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot
 from jaxmetrics.core._leaves import (
     buffer_leaf,
     count_leaf,
@@ -30,12 +30,14 @@ from jaxmetrics.core._leaves import (
     sum_leaf,
 )
 from jaxmetrics.core._metric import Metric, child
+from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
 
 __all__ = [
     "Array",
     "Collection",
     "Deferred",
     "Metric",
+    "Saved",
     "Snapshot",
     "both",
     "buffer_leaf",
@@ -46,6 +48,7 @@ __all__ = [
     "count_where",
     "divide",
     "evaluate",
+    "from_saved",
     "label_rank",
     "leaf",
     "max_leaf",
@@ -57,6 +60,7 @@ __all__ = [
     "namespace",
     "not_ignored",
     "require_labels",
+    "saved_form",
     "snapshot",
     "state_dict",
     "sum_leaf",

@@ -1,4 +1,4 @@
-"""Whole states: computed in one call, by name for saving, and one launch to fetch."""
+"""Whole states: computed in one call, or fetched in one launch and one transfer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._collection import Collection, flat
-from jaxmetrics.core._decoding import fetch
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._metric import Metric
 
@@ -29,17 +28,6 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
     """
     metric = metric() if isinstance(metric, type) else metric
     return metric.from_model_output(**outputs).compute()
-
-
-def state_dict(metrics: Metrics) -> dict[str, np.ndarray]:
-    """The raw state by name (`"accuracy/correct"`), as NumPy, to save as you like."""
-    state = metrics.state if isinstance(metrics, Deferred) else metrics
-    paths, _ = jax.tree_util.tree_flatten_with_path(state)
-    values = fetch([value for _, value in paths])
-    names = [
-        jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths
-    ]
-    return dict(zip(names, values))
 
 
 @dataclasses.dataclass(frozen=True)
