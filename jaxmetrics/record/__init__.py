@@ -18,10 +18,10 @@ from jaxmetrics.record._record import Record
 from jaxmetrics.record._redact import redact
 
 __all__ = [
-    "PREFIXES",
     "AppendFile",
     "CorruptLineError",
     "Line",
+    "PREFIXES",
     "Record",
     "WriterLockedError",
     "atomic_write",

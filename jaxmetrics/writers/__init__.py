@@ -9,4 +9,4 @@ from jaxmetrics.writers._jsonl import JSONL
 from jaxmetrics.writers._memory import Memory
 from jaxmetrics.writers._writer import Writer
 
-__all__ = ["JSONL", "Console", "Memory", "Writer"]
+__all__ = ["Console", "JSONL", "Memory", "Writer"]
