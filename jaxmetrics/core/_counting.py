@@ -18,6 +18,7 @@ import numpy as np
 from jaxmetrics.core._arithmetic import from_order_key, order_key, two_sum
 
 _NEGATIVE_INFINITY = np.float32(-np.inf)
+_KEY_OF_NOTHING = np.uint32(0x007FFFFF)  # the order key of -inf
 
 
 def count_where(
@@ -91,7 +92,8 @@ def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
     """The largest value, -inf of none; NaN if any is, however the batch is sharded."""
     values = _floats(values)
     values = jnp.where(_mask_for(values, mask), values, _NEGATIVE_INFINITY)
-    return from_order_key(order_key(values).max(axis=_reduced(values, keep)))
+    axes = _reduced(values, keep)
+    return from_order_key(order_key(values).max(axis=axes, initial=_KEY_OF_NOTHING))
 
 
 def minimum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.core import _inputs, _reduction
+from jaxmetrics.core._decoding import on_host
 from jaxmetrics.core._mesh import (
     as_axes,
     explicit_spec,
@@ -99,6 +100,11 @@ class Deferred:
             for name, x in outputs.items()
             if name in read and x is not None
         }
+        if on_host((self, outputs)):
+            return _updated(self, outputs)
+        return self._with_batch(outputs)
+
+    def _with_batch(self, outputs: Mapping[str, Any]) -> Self:
         manual = [axis for axis in self.axes if axis in manual_axes()]
         if len(manual) == len(self.axes):
             return dataclasses.replace(self, state=self._updated(self.state, outputs))
@@ -231,6 +237,12 @@ class Deferred:
             return put(np.broadcast_to(x, (self.shards, *np.shape(x))), sharding)
 
         return dataclasses.replace(self, state=jax.tree.map(stack, identity))
+
+
+@jax.jit
+def _updated(deferred: Deferred, outputs: Mapping[str, Any]) -> Deferred:
+    """One launch for an update outside jit."""
+    return deferred._with_batch(outputs)
 
 
 @jax.jit
