@@ -17,6 +17,7 @@ from jaxmetrics.core._counting import (
     top_class,
     total,
 )
+from jaxmetrics.core._declaration import child
 from jaxmetrics.core._decoding import divide, namespace
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot
@@ -29,7 +30,7 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
-from jaxmetrics.core._metric import Metric, child
+from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
 
 __all__ = [

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self, dataclass_transform
 
 import jax
 import numpy as np
 
 from jaxmetrics.core import _inputs, _reduction
-from jaxmetrics.core._configuration import checked, evaluated
+from jaxmetrics.core._configuration import checked
+from jaxmetrics.core._declaration import Bound, is_child, refuse_unsound
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
 from jaxmetrics.core._leaves import (
     UNSET,
@@ -25,6 +25,7 @@ from jaxmetrics.core._leaves import (
 )
 from jaxmetrics.core._mesh import vary, without_explicit_axes
 from jaxmetrics.core._placement import Placed
+from jaxmetrics.core._reading import Reading
 
 _FIELDS = (
     buffer_leaf,
@@ -38,28 +39,9 @@ _FIELDS = (
 )
 
 
-class _Bound:
-    """A method that, called on the class, binds the default configuration."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        functools.update_wrapper(self, function)
-
-    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
-        bound = owner() if instance is None else instance
-        return functools.partial(self._function, bound)
-
-
-def child(make: Callable[[Any], Any]) -> Any:
-    """A field that holds a metric made from the configuration: `make(self)`."""
-    return dataclasses.field(
-        default=UNSET, kw_only=True, repr=False, metadata={"child": make}
-    )
-
-
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=_FIELDS)
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Metric(Placed):
+class Metric(Placed, Reading):
     """Base class: declare configuration and leaves, write `observe` and `compute`.
 
     An instance is its own empty metric, and an immutable pytree whose paths are the
@@ -101,7 +83,7 @@ class Metric(Placed):
             f.name: f.metadata["leaf"] for f in fields if "leaf" in f.metadata
         }
         cls._children = {
-            f.name: f.metadata.get("child") for f in fields if _is_child(cls, f)
+            f.name: f.metadata.get("child") for f in fields if is_child(cls, f)
         }
         cls._configuration = {
             f.name: f.type
@@ -110,7 +92,7 @@ class Metric(Placed):
         }
         cls._arguments = _inputs.arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
-        _refuse_unsound(cls)
+        refuse_unsound(cls, Metric)
         jax.tree_util.register_dataclass(
             cls,
             data_fields=[*cls._leaves, *cls._children],
@@ -145,7 +127,7 @@ class Metric(Placed):
         """The measured value; each metric defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no compute")
 
-    @_Bound
+    @Bound
     def empty(self, axis: str | tuple[str, ...] | None = None) -> Self:
         """The identity of `merge`, placed as this state is.
 
@@ -155,7 +137,7 @@ class Metric(Placed):
         """
         return self._placed_like(self._identity(), axis)
 
-    @_Bound
+    @Bound
     def from_model_output(self, **outputs: Any) -> Self:
         """The state of one batch.
 
@@ -188,7 +170,7 @@ class Metric(Placed):
         }
         return self._with(**leaves, **children)
 
-    @_Bound
+    @Bound
     def reduce(self, axis: str | tuple[str, ...] | None = None) -> Self:
         """The total over a mesh axis, or over the leading axis of a stacked state.
 
@@ -210,7 +192,7 @@ class Metric(Placed):
             **{name: self._encoded(name, value) for name, value in leaves.items()}
         )
 
-    @_Bound
+    @Bound
     def on(self, **names: str) -> Self:
         """The metric reading other outputs: `.on(logits="aux_logits")`."""
         known = self._all_arguments()
@@ -222,7 +204,7 @@ class Metric(Placed):
             )
         return self._renamed(names)
 
-    @_Bound
+    @Bound
     def from_output(self, name: str | None = None, **names: str) -> Self:
         """`on`, as clu spells it: the name alone is of the first required output."""
         needed = self._own_arguments() or self._all_arguments()
@@ -233,7 +215,7 @@ class Metric(Placed):
         """Each leaf by name, as `compute` sees it: integers, float64 arrays."""
         return decode_leaves(self)
 
-    @_Bound
+    @Bound
     def compute_value(self) -> Any:
         """The computed value as a `clu.values.Scalar`."""
         from clu import values
@@ -245,53 +227,6 @@ class Metric(Placed):
         return describe(self)
 
     # What collections, wrappers and the deferred form build on.
-
-    def _names(self) -> tuple[set[str], set[str]]:
-        """The outputs that are needed, and those that are taken when given."""
-        required, optional = set(), set()
-        for argument, needed in self._own_arguments().items():
-            (required if needed else optional).add(self._source(argument))
-        for name in self._children:
-            more = getattr(self, name)._names()
-            required, optional = required | more[0], optional | more[1]
-        return required, optional - required
-
-    def _source(self, argument: str) -> str:
-        """The output that an argument of `observe` is read from."""
-        return dict(self.renames).get(argument, argument)
-
-    def _all_arguments(self) -> dict[str, bool]:
-        """The arguments of `observe` here and in children."""
-        known = dict(self._arguments)
-        for name in self._children:
-            known |= getattr(self, name)._all_arguments()
-        return known
-
-    def _renamed(self, names: Mapping[str, str]) -> Self:
-        """The metric and its children reading other outputs."""
-        mine = {n: x for n, x in names.items() if n in self._arguments}
-        renames = tuple(sorted({**dict(self.renames), **mine}.items()))
-        children = {}
-        for name in self._children:
-            child = getattr(self, name)
-            its = {n: x for n, x in names.items() if n in child._all_arguments()}
-            children[name] = child._renamed(its)
-        return self._with(renames=renames, **children)
-
-    def _own_arguments(self) -> dict[str, bool]:
-        """`weights` is needed when `weighted`, and otherwise not an argument."""
-        arguments = dict(self._arguments)
-        if "weights" in arguments:
-            if getattr(self, "weighted", True):
-                arguments["weights"] = True
-            else:
-                del arguments["weights"]
-        return arguments
-
-    def _given(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What this metric and its children read, by output name."""
-        required, optional = self._names()
-        return {n: x for n, x in outputs.items() if n in required | optional}
 
     def _contribution(self, outputs: Mapping[str, Any]) -> Self:
         children = {
@@ -360,26 +295,3 @@ class Metric(Placed):
 
     # clu calls this name inside its own collections.
     _reduce_merge = merge
-
-
-def _is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
-    if "child" in field.metadata:
-        return True
-    return getattr(evaluated(field.type, cls.__module__), "holds_state", False)
-
-
-def _refuse_unsound(cls: type[Metric]) -> None:
-    name = cls.__name__
-    free = [n for n, d in cls._leaves.items() if d.name == "free"]
-    if free and cls.merge is Metric.merge:
-        raise TypeError(
-            f"{name}: leaf {free[0]!r} does not combine by itself. Define "
-            "merge(self, other), or declare it with another leaf."
-        )
-    if cls._leaves and "mask" not in cls._arguments and not cls._scalars:
-        if cls.observe is not Metric.observe:
-            raise TypeError(
-                f"{name}.observe takes no 'mask', so padding would be counted. Add "
-                "mask=None and pass it to the counting helpers, or declare "
-                f"class {name}(Metric, scalars=True)."
-            )
