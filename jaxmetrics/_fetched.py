@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from jaxmetrics.record import Record
+from jaxmetrics.record import Record, number
 from jaxmetrics.writers._row import Row
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -50,9 +50,9 @@ class Fetched:
         return faults
 
     def restore(self, latest: Mapping[str, float | int]) -> None:
-        """Go back to an earlier `latest()`."""
+        """Go back to an earlier `latest()`, as it was or as JSON made it."""
         with self._lock:
-            self._latest = {name: (0, value) for name, value in latest.items()}
+            self._latest = {name: (0, number(value)) for name, value in latest.items()}
             self._faults.clear()
 
 

@@ -44,9 +44,10 @@ class TrainingLogger:
       fields: Fields of `LogConfig`.
 
     Example:
-      >>> logger = TrainingLogger(project="docs", root=root)  # doctest: +SKIP
-      >>> logger.log_step(step=1, loss=1.5, lr=3e-4)  # doctest: +SKIP
-      >>> logger.close()  # doctest: +SKIP
+      >>> import tempfile
+      >>> with TrainingLogger(root=tempfile.mkdtemp(), print_every=1) as logger:
+      ...     logger.log_step(step=1000, loss=1.5, lr=3e-4)
+      [   0.0m] step=1000 │ loss=1.500 │ lr=3.000e-04
     """
 
     def __init__(

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from jaxmetrics.writers import Memory, Writer
-from jaxmetrics.writers._breaker import Breaker
 from jaxmetrics.writers._row import Row
 from jaxmetrics.writers._sink import Sink
 from jaxmetrics.writers._sinks import Sinks
@@ -225,13 +224,14 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause():
     sink.close(soon())
 
 
-def test_a_success_in_between_keeps_the_breaker_closed():
-    breaker = Breaker(lambda: 0.0)
-    for _ in range(5):
-        breaker.failed()
-        breaker.failed()
-        breaker.succeeded()
-    assert breaker.allows()
+def test_a_success_in_between_begins_the_count_of_failures_again():
+    sink = Sink(Failing(lambda step: step % 3), clock=lambda: 0.0)
+    for step in range(1, 10):
+        sink.offer(row(step))
+    sink.flush(soon())
+    assert sink.counters["failed"] == 6
+    assert sink.counters["written"] == 3
+    sink.close(soon())
 
 
 def test_one_deadline_covers_a_hung_writer_and_the_others_are_not_harmed(tmp_path):
