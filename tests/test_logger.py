@@ -17,7 +17,7 @@ import jaxmetrics as jm
 from jaxmetrics import LogConfig, TrainingLogger
 from jaxmetrics._fetched import Fetched
 from jaxmetrics._opening import writers_of
-from jaxmetrics.record import WriterLockedError, dumps, loads, read_lines
+from jaxmetrics.record import AppendFile, WriterLockedError, dumps, loads, read_lines
 from jaxmetrics.writers import JSONL, Console, Memory, _row
 from jaxmetrics.writers._row import scalar
 
@@ -818,6 +818,23 @@ def test_the_ledger_keeps_what_happened(make, clock):
     logger.close()
     logger.ledger.event("too late")
     assert events(logger)[-1]["event"] == "close"
+
+
+def test_a_ledger_that_fails_stops_nothing_and_is_not_acknowledged(
+    make, monkeypatch, caplog
+):
+    def fail(*_):
+        raise OSError("disk gone")
+
+    logger = make(writers=[Memory()])
+    assert logger.flush()
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(AppendFile, "write_line", fail)
+        patch.setattr(AppendFile, "flush", fail)
+        logger.ledger.event("one")
+        logger.ledger.event("two")
+        assert not logger.flush()
+    assert caplog.text.count("disk gone") == 1
 
 
 # Processes
