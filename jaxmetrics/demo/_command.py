@@ -1,0 +1,108 @@
+"""The demo's command: train, be killed, train on, and show what was recorded."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from jaxmetrics.demo._settings import LEAST_STEPS, Settings
+from jaxmetrics.demo._summary import missing, show
+from jaxmetrics.record import check_name
+
+STEPS, SHORT_STEPS = 400, 36
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo.
+
+    The training runs in a process of its own, which kills itself in the middle and is
+    started again; this process then reads the record back, without jax.
+
+    Args:
+      argv: The arguments; None takes those of the command line.
+
+    Returns:
+      The exit status: 0, or 1 when training failed or something is missing in the
+      record.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        settings = _settings(arguments)
+    except ValueError as error:
+        parser.error(str(error))
+    if arguments.child:
+        from jaxmetrics.demo._training import train
+
+        train(settings)
+        return 0
+    if settings.run_dir.exists():
+        parser.error(f"{settings.run_dir} exists; choose another --run-name")
+    begun = time.perf_counter()
+    if settings.kill_at is not None:
+        status = _train(settings, kill_at=settings.kill_at)
+        if status != -signal.SIGKILL:
+            print(f"expected the training to be killed; it ended with {status}")
+            return 1
+        print("killed (SIGKILL); starting it again")
+    status = _train(settings, kill_at=None)
+    if status != 0:
+        print(f"the training ended with {status}")
+        return 1
+    wrong = missing(settings)
+    show(settings, seconds=time.perf_counter() - begun)
+    for line in wrong:
+        print(f"missing: {line}")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jaxmetrics demo",
+        description="Train a small language model on text that comes with Python; "
+        "kill it in the middle, resume it, and show what was recorded.",
+    )
+    parser.add_argument("--root", default="runs", help="folder of all projects")
+    parser.add_argument("--run-name", help="the run's folder; the time if not given")
+    parser.add_argument("--steps", type=int, help=f"updates; {STEPS} if not given")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_STEPS} steps")
+    parser.add_argument("--kill-at", type=int, help="step; in the middle if not given")
+    parser.add_argument("--no-kill", action="store_true", help="run without a kill")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """The run that the arguments describe.
+
+    Raises:
+      ValueError: They make no run.
+    """
+    steps = arguments.steps or (SHORT_STEPS if arguments.short else STEPS)
+    if steps < LEAST_STEPS:
+        raise ValueError(f"--steps is at least {LEAST_STEPS}, got {steps}")
+    name = arguments.run_name or datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
+    settings = Settings(arguments.root, check_name(name, "--run-name"), steps)
+    if arguments.no_kill:
+        return settings
+    kill_at = settings.middle if arguments.kill_at is None else arguments.kill_at
+    if not 0 < kill_at < steps:
+        raise ValueError(f"--kill-at is a step before the last, {steps}; got {kill_at}")
+    return settings.killed(kill_at)
+
+
+def _train(settings: Settings, kill_at: int | None) -> int:
+    """Train in a child process; its exit status, negative for a signal."""
+    command = [sys.executable, "-m", "jaxmetrics.demo", "--child"]
+    command += ["--root", settings.root, "--run-name", settings.run_name]
+    command += ["--steps", str(settings.steps)]
+    command += ["--no-kill"] if kill_at is None else ["--kill-at", str(kill_at)]
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    sys.stdout.flush()
+    return subprocess.run(command, env=unbuffered, check=False).returncode

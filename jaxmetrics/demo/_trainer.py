@@ -1,0 +1,139 @@
+"""The compiled steps: update, with its metrics inside, and validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jaxmetrics.demo._model import language_model
+from jaxmetrics.demo._settings import Settings
+from jaxmetrics.demo._text import DATASETS, VOCABULARY
+
+if TYPE_CHECKING:
+    import jax
+    from jax.sharding import Mesh
+
+    from jaxmetrics.core import Deferred
+
+
+class Trainer:
+    """Updates and validates the language model, data parallel.
+
+    Its methods are pure; the training state is a tree of the parameters, the
+    optimizer's state and the step.
+
+    Args:
+      settings: Of the run.
+      mesh: Has an axis `data`.
+    """
+
+    def __init__(self, settings: Settings, mesh: Mesh) -> None:
+        import jax
+        import optax
+        from flax import nnx
+        from jax.sharding import NamedSharding
+        from jax.sharding import PartitionSpec as P
+
+        self._settings = settings
+        self._shared = NamedSharding(mesh, P("data"))
+        self._everywhere = NamedSharding(mesh, P())
+        self._graph = nnx.graphdef(nnx.eval_shape(self._model))
+        peak = settings.learning_rate
+        self._schedule = optax.warmup_cosine_decay_schedule(
+            0.1 * peak, peak, settings.steps // 10, settings.steps, 0.1 * peak
+        )
+        self._optimizer = optax.chain(
+            optax.clip_by_global_norm(1.0), optax.adamw(self._schedule)
+        )
+        on_gpu = mesh.devices.flat[0].platform == "gpu"
+        same_bits = {"xla_gpu_deterministic_ops": True} if on_gpu else None
+        self._started = jax.jit(self._start, out_shardings=self._everywhere)
+        self._updated = jax.jit(
+            self._update, donate_argnums=(0, 1), compiler_options=same_bits
+        )
+        self._validated = jax.jit(
+            self._validate, donate_argnums=1, compiler_options=same_bits
+        )
+
+    def start(self) -> dict[str, Any]:
+        """The state before the first step."""
+        return self._started()
+
+    def template(self) -> dict[str, Any]:
+        """Shapes and places of the state, to restore it into."""
+        import jax
+
+        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._everywhere)
+
+        return jax.tree.map(placed, jax.eval_shape(self._start))
+
+    def put(self, batch: dict[str, Any]) -> dict[str, jax.Array]:
+        """A batch on the devices, each with its share of the rows."""
+        import jax
+
+        return jax.device_put(batch, self._shared)
+
+    def update(
+        self, state: Any, metrics: Deferred, batch: Any
+    ) -> tuple[Any, Deferred, jax.Array]:
+        """One step: the next state, the metrics with this batch, the learning rate.
+
+        `state` and `metrics` are donated.
+        """
+        return self._updated(state, metrics, batch)
+
+    def validate(self, state: Any, metrics: Deferred, batch: Any) -> Deferred:
+        """The metrics, which are donated, with this batch."""
+        return self._validated(state["params"], metrics, batch)
+
+    def _model(self) -> Any:
+        settings = self._settings
+        return language_model(
+            vocabulary=VOCABULARY,
+            width=settings.width,
+            layers=settings.layers,
+            length=settings.length,
+            seed=settings.seed,
+        )
+
+    def _start(self) -> dict[str, Any]:
+        import jax.numpy as jnp
+        from flax import nnx
+
+        params = nnx.to_pure_dict(nnx.state(self._model()))
+        optimizer = self._optimizer.init(params)
+        return {"params": params, "optimizer": optimizer, "step": jnp.int32(0)}
+
+    def _outputs(self, params: Any, batch: Any) -> dict[str, Any]:
+        """What metrics read: logits, labels, and the mask of each dataset."""
+        from flax import nnx
+
+        tokens = batch["tokens"]
+        logits = nnx.merge(self._graph, params)(tokens[:, :-1])
+        masks = {dataset: batch[dataset] for dataset in DATASETS}
+        return {"logits": logits, "labels": tokens[:, 1:]} | masks
+
+    def _update(self, state: Any, metrics: Any, batch: Any) -> tuple[Any, Any, Any]:
+        import jax
+        import optax
+
+        def loss_of(params: Any) -> Any:
+            outputs = self._outputs(params, batch)
+            losses = optax.softmax_cross_entropy_with_integer_labels(
+                outputs["logits"], outputs["labels"]
+            )
+            return losses.mean(), outputs
+
+        grads, outputs = jax.grad(loss_of, has_aux=True)(state["params"])
+        metrics = metrics.update(**outputs, grad_norm=optax.tree.norm(grads))
+        updates, optimizer = self._optimizer.update(
+            grads, state["optimizer"], state["params"]
+        )
+        params = optax.apply_updates(state["params"], updates)
+        lr = self._schedule(state["step"])
+        next_step = state["step"] + 1
+        state = {"params": params, "optimizer": optimizer, "step": next_step}
+        return state, metrics, lr
+
+    def _validate(self, params: Any, metrics: Any, batch: Any) -> Any:
+        return metrics.update(**self._outputs(params, batch))
