@@ -18,7 +18,7 @@ from jaxmetrics.core._counting import (
     total,
 )
 from jaxmetrics.core._declaration import child
-from jaxmetrics.core._decoding import divide, namespace
+from jaxmetrics.core._decoding import divide, namespace, on_plain_values
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot
 from jaxmetrics.core._leaves import (
@@ -60,6 +60,7 @@ __all__ = [
     "moments_leaf",
     "namespace",
     "not_ignored",
+    "on_plain_values",
     "require_labels",
     "saved_form",
     "snapshot",
