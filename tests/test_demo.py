@@ -63,8 +63,8 @@ def test_the_kill_was_sudden_and_came_between_checkpoints(root):
     assert closed == [2]
     assert len(restored_steps(run)) == 1
     [cut] = run_dir.glob("metrics.jsonl.after-*")
-    assert b'"step":15,"split":"train"' in cut.read_bytes()  # killed at step 20
-    assert 15 in run["train/loss"][0]
+    assert b'"step":14,"split":"val"' in cut.read_bytes()  # after the save of step 14
+    assert 14 in run["val/loss"][0]
 
 
 def test_both_datasets_are_measured_apart_and_learnt(root):

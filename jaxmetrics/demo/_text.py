@@ -120,5 +120,6 @@ def _prose(folder: Path, sources: list[Path]) -> Iterator[bytes]:
 
 def _zen(tree: ast.Module) -> bytes:
     """The Zen of Python, which its module keeps enciphered, and importing prints."""
-    text = next(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    constants = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    text = next(value for value in constants if isinstance(value, str))
     return codecs.decode(text, "rot13").encode()
