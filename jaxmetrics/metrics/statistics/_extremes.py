@@ -78,9 +78,14 @@ class Last(Statistic):
         values = jnp.asarray(values, jnp.float32)
         valid = jnp.ones(values.shape, bool)
         valid = both(valid, mask if values.ndim else None).ravel()
-        at = jnp.where(valid, jnp.arange(valid.size), -1).max()
-        value = jnp.take(values.ravel(), jnp.maximum(at, 0))
-        return dict(value=value, seen=(at >= 0).astype(jnp.uint32))
+        place = jnp.arange(valid.size)
+        at = jnp.where(valid, place, -1).max(initial=-1)
+        value = jnp.where(place == at, values.ravel(), jnp.float32(0)).sum()
+        seen = at >= 0
+        return dict(
+            value=jnp.where(seen, value, jnp.float32(jnp.nan)),
+            seen=seen.astype(jnp.uint32),
+        )
 
     def merge(self, other: Self) -> Self:
         """The other's value, or this one's if the other saw none."""
