@@ -22,8 +22,13 @@ _MODULES = ("checkpoint", "runs", "writers")
 _NAMES = {
     "core": (
         "Array",
+        "BestOf",
+        "ByGroup",
         "Collection",
+        "Compose",
+        "Masked",
         "Metric",
+        "Windowed",
         "both",
         "buffer_leaf",
         "count_at",

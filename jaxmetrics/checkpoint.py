@@ -125,5 +125,5 @@ def restore(
         for gone in removed:
             _LOG.warning("checkpoint: %s/%s is no longer there, left out", name, gone)
     if logger is not None and host["logger"] is not None:
-        logger.load_state(host["logger"])
+        logger.load_state(host["logger"] | {"step": step})
     return restored

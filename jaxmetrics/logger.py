@@ -238,7 +238,8 @@ class TrainingLogger:
             )
         with self._lock:
             self._require_open()
-            step = max([state["next_step"] - 1, *state["last_steps"].values()])
+            logged = max([state["next_step"] - 1, *state["last_steps"].values()])
+            step = state.get("step", logged)
             kept = state["writers"]
             if state["run_id"] != self._run.run_id:
                 kept = {}

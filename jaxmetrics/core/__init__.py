@@ -32,14 +32,21 @@ from jaxmetrics.core._leaves import (
 )
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
+from jaxmetrics.core._windowed import Windowed
+from jaxmetrics.core._wrappers import BestOf, ByGroup, Compose, Masked
 
 __all__ = [
     "Array",
+    "BestOf",
+    "ByGroup",
     "Collection",
+    "Compose",
     "Deferred",
+    "Masked",
     "Metric",
     "Saved",
     "Snapshot",
+    "Windowed",
     "both",
     "buffer_leaf",
     "child",

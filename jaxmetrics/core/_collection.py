@@ -80,7 +80,7 @@ class Collection(Placed):
     def from_model_output(self, **outputs: Any) -> Self:
         """The state of one batch; see `Metric.from_model_output`."""
         _inputs.refuse_misspelt(*self._names(), outputs)
-        return self._map(lambda node: node._contribution(outputs))
+        return self._contribution(outputs)
 
     def update(self, **outputs: Any) -> Self:
         """The state with one batch more."""
@@ -131,6 +131,29 @@ class Collection(Placed):
             required, optional = required | more[0], optional | more[1]
         return required, optional - required
 
+    def _contribution(self, outputs: Mapping[str, Any]) -> Self:
+        return self._map(lambda node: node._contribution(outputs))
+
+    def _given(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        required, optional = self._names()
+        return {n: x for n, x in outputs.items() if n in required | optional}
+
+    def _all_arguments(self) -> dict[str, bool]:
+        known: dict[str, bool] = {}
+        for node in self._nodes:
+            known |= node._all_arguments()
+        return known
+
+    def _renamed(self, names: Mapping[str, str]) -> Self:
+        renamed = {}
+        for name, metric in self.items():
+            its = {n: x for n, x in names.items() if n in metric._all_arguments()}
+            renamed[name] = metric._renamed(its)
+        return type(self)(**renamed)
+
+    def _source_of_mask(self) -> str:
+        return self._nodes[0]._source_of_mask()
+
     def _identity(self) -> Self:
         return self._map(lambda node: node._identity())
 
@@ -156,6 +179,8 @@ def flat(name: str, value: Any) -> dict[str, Any]:
 
 def _stored_nodes(metric: Metric, path: str) -> list[tuple[str, Metric]]:
     """A metric that only computes from children is stored as these."""
+    if isinstance(metric, Collection):
+        return [(f"{path}.{k}", node) for k, node in zip(metric._keys, metric._nodes)]
     if metric._leaves or type(metric)._contribution is not Metric._contribution:
         return [(path, metric)]
     nodes = []

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
+
+import jax
 
 from jaxmetrics.core._configuration import evaluated
 from jaxmetrics.core._leaves import UNSET
@@ -30,6 +33,19 @@ def child(make: Callable[[Any], Any]) -> Any:
     return dataclasses.field(
         default=UNSET, kw_only=True, repr=False, metadata={"child": make}
     )
+
+
+def register(cls: type) -> None:
+    """Make a metric class a pytree, keyed by its names.
+
+    The fast way calls the class with its fields; a class with an `__init__` of its own
+    is rebuilt without it.
+    """
+    data, meta = [*cls._leaves, *cls._children], list(cls._configuration)
+    if "__init__" in cls.__dict__ and not _generated(cls):
+        _register_slowly(cls, data, meta)
+    else:
+        jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
 
 
 def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
@@ -60,3 +76,29 @@ def refuse_unsound(cls: type, base: type) -> None:
                 "mask=None and pass it to the counting helpers, or declare "
                 f"class {name}(Metric, scalars=True)."
             )
+
+
+def _generated(cls: type) -> bool:
+    """Whether a dataclass made the `__init__`: it takes all fields by name."""
+    taken = inspect.signature(cls.__init__).parameters
+    return all(field.name in taken for field in dataclasses.fields(cls))
+
+
+def _register_slowly(cls: type, data: list[str], meta: list[str]) -> None:
+    keys = [jax.tree_util.GetAttrKey(name) for name in data]
+
+    def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        children = tuple(getattr(metric, name) for name in data)
+        return children, tuple(getattr(metric, name) for name in meta)
+
+    def flatten_with_keys(metric: Any) -> tuple[Any, tuple[Any, ...]]:
+        children, static = flatten(metric)
+        return tuple(zip(keys, children)), static
+
+    def unflatten(static: tuple[Any, ...], children: Any) -> Any:
+        new = object.__new__(cls)
+        new.__dict__.update(zip(meta, static))
+        new.__dict__.update(zip(data, children))
+        return new
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)

@@ -21,10 +21,16 @@ def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return on_view
 
 
+def on_states(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Leave a wrapper's `compute` its children's states, not their plain values."""
+    compute.on_states = True
+    return compute
+
+
 def decode_leaves(metric: Any) -> dict[str, Any]:
     """Each leaf by name as `compute` sees it; those of children by `child/leaf`."""
-    view = _view(metric)
-    return dict(_named(view, ""))
+    host = on_host(metric)
+    return _plain(fetch(metric) if host else metric, host, "")
 
 
 def fetch(tree: Any) -> Any:
@@ -107,17 +113,21 @@ def _decoded(metric: Any, host: bool) -> Any:
         new.__dict__[name] = declared.decode(metric, getattr(metric, name), host)
     for name in metric._children:
         child = getattr(metric, name)
-        if hasattr(child, "_leaves"):
-            child = _decoded(child, host)
-        new.__dict__[name] = child
+        wrapper = getattr(type(child).compute, "on_states", False)
+        new.__dict__[name] = child if wrapper else _decoded(child, host)
     new.__dict__["_host"] = host
     return new
 
 
-def _named(view: Any, prefix: str) -> list[tuple[str, Any]]:
-    found = [(prefix + name, getattr(view, name)) for name in view._leaves]
-    for name in view._children:
-        found += _named(getattr(view, name), f"{prefix}{name}/")
+def _plain(metric: Any, host: bool, prefix: str) -> dict[str, Any]:
+    if not hasattr(metric, "_leaves"):
+        return {f"{prefix}{name}": value for name, value in metric.plain().items()}
+    found = {
+        f"{prefix}{name}": declared.decode(metric, getattr(metric, name), host)
+        for name, declared in metric._leaves.items()
+    }
+    for name in metric._children:
+        found |= _plain(getattr(metric, name), host, f"{prefix}{name}/")
     return found
 
 

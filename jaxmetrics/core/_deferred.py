@@ -70,6 +70,7 @@ class Deferred:
                 f"deferred: axis {unknown[0]!r} is not in the mesh, which has "
                 f"{mesh.axis_names}. Name axes of this mesh."
             )
+        _refuse_undeferrable(metrics)
         known = set().union(*metrics._names())
         strange = [name for name in specs if name not in known]
         if strange:
@@ -258,6 +259,17 @@ def _reduced(deferred: Deferred) -> Any:
         in_specs=(P(deferred.axes),),
         out_specs=P(),
     )(deferred.state)
+
+
+def _refuse_undeferrable(tree: Any) -> None:
+    for metric in jax.tree.leaves(tree, is_leaf=is_metric):
+        if metric._not_deferred:
+            raise TypeError(
+                f"{type(metric).__name__} has no deferred form: "
+                f"{metric._not_deferred}. Use place(mesh), or reduce the update in shard_map."
+            )
+        for name in metric._children:
+            _refuse_undeferrable(getattr(metric, name))
 
 
 def _spec_axes(spec: P) -> list[str]:

@@ -65,6 +65,9 @@ def at_the_door(name: str, tree: Any) -> Any:
       TypeError: if a leaf is no array or number.
       ValueError: if a host integer does not fit in int32.
     """
+    if isinstance(tree, list | tuple):
+        if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(tree)):
+            tree = np.asarray(tree)
     return jax.tree.map(lambda x: _narrow(name, x), tree, is_leaf=lambda x: x is None)
 
 
@@ -85,7 +88,7 @@ def axes_of(given: Iterable[Any]) -> frozenset[str]:
 
 
 def _narrow(name: str, x: Any) -> Any:
-    if isinstance(x, (list, tuple, bool, int, float, np.generic)):
+    if isinstance(x, (bool, int, float, np.generic)):
         x = np.asarray(x)
     if isinstance(x, np.ndarray):
         return _narrow_host(name, x)

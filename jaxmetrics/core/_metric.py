@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Mapping
 from typing import Any, Self, dataclass_transform
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._configuration import checked
-from jaxmetrics.core._declaration import Bound, is_child, refuse_unsound
+from jaxmetrics.core._declaration import Bound, is_child, refuse_unsound, register
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
 from jaxmetrics.core._leaves import (
     UNSET,
@@ -71,12 +72,14 @@ class Metric(Placed, Reading):
     _configuration = {"renames": "tuple"}
     _arguments = {}
     _scalars = False
+    _not_deferred = ""
 
     def __init_subclass__(cls, scalars: bool = False, **kwargs: Any) -> None:
         """Make the class a pytree and derive everything that its leaves imply."""
         super().__init_subclass__(**kwargs)
-        if "compute" in cls.__dict__:
-            cls.compute = on_plain_values(cls.__dict__["compute"])
+        compute = cls.__dict__.get("compute")
+        if compute and not getattr(compute, "on_states", False):
+            cls.compute = on_plain_values(compute)
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         fields = dataclasses.fields(cls)
         cls._leaves = {
@@ -93,11 +96,7 @@ class Metric(Placed, Reading):
         cls._arguments = _inputs.arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
         refuse_unsound(cls, Metric)
-        jax.tree_util.register_dataclass(
-            cls,
-            data_fields=[*cls._leaves, *cls._children],
-            meta_fields=list(cls._configuration),
-        )
+        register(cls)
 
     def __post_init__(self) -> None:
         """Check the configuration and fill in the empty state, at construction."""
@@ -108,6 +107,7 @@ class Metric(Placed, Reading):
         for name, annotation in self._configuration.items():
             value = checked(who, name, annotation, getattr(self, name))
             object.__setattr__(self, name, value)
+        self._refuse_strange_children()
         self.validate()
         for name, make in self._children.items():
             if getattr(self, name) is UNSET:
@@ -264,6 +264,15 @@ class Metric(Placed, Reading):
                 f"are {sorted(self._leaves)}. Return one contribution for each."
             )
         return {name: self._encoded(name, parts[name]) for name in self._leaves}
+
+    def _refuse_strange_children(self) -> None:
+        for name in self._children:
+            held = getattr(self, name)
+            if isinstance(held, str | int | float | type | types.NoneType):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is {held!r}, not a metric. Pass an "
+                    "instance such as jm.Accuracy()."
+                )
 
     def _updated(self, outputs: Mapping[str, Any]) -> Self:
         return self.merge(self._contribution(outputs))

@@ -45,6 +45,12 @@ class Reading:
             children[name] = child._renamed(its)
         return self._with(renames=renames, **children)
 
+    def _source_of_mask(self) -> str:
+        """The output that is read as the mask, here or in the first child."""
+        if "mask" in self._arguments or not self._children:
+            return self._source("mask")
+        return getattr(self, next(iter(self._children)))._source_of_mask()
+
     def _own_arguments(self) -> dict[str, bool]:
         """`weights` is needed when `weighted`, and otherwise not an argument."""
         arguments = dict(self._arguments)

@@ -37,14 +37,13 @@ def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
         return fold(tree)
     axes = as_axes(axis)
     tracked = all([_bound(a) for a in axes])
-    metrics, treedef = jax.tree.flatten(tree, is_leaf=is_metric)
-    job = _together([_metric_job(metric, axes, tracked) for metric in metrics])
+    job = _tree_job(tree, axes, tracked)
     asks = next(job)
     for _ in range(_ROUNDS):
         try:
             asks = job.send(_packed(asks, axes, tracked))
         except StopIteration as done:
-            return jax.tree.unflatten(treedef, done.value)
+            return done.value
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
@@ -82,13 +81,19 @@ def _metric_job(metric: Any, axes: tuple[str, ...], tracked: bool) -> Job:
     return _leaves_job(metric, axes, tracked)
 
 
+def _tree_job(tree: Any, axes: tuple[str, ...], tracked: bool) -> Job:
+    metrics, treedef = jax.tree.flatten(tree, is_leaf=is_metric)
+    jobs = [_metric_job(metric, axes, tracked) for metric in metrics]
+    return jax.tree.unflatten(treedef, (yield from _together(jobs)))
+
+
 def _leaves_job(metric: Any, axes: tuple[str, ...], tracked: bool) -> Job:
     jobs = [
         declared.reduce(metric, getattr(metric, name), axes)
         for name, declared in metric._leaves.items()
     ]
     for name in metric._children:
-        jobs.append(_metric_job(getattr(metric, name), axes, tracked))
+        jobs.append(_tree_job(getattr(metric, name), axes, tracked))
     reduced = yield from _together(jobs)
     return metric._with(**dict(zip((*metric._leaves, *metric._children), reduced)))
 
