@@ -55,6 +55,15 @@ def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
     return getattr(evaluated(field.type, cls.__module__), "holds_state", False)
 
 
+def refuse_no_metric(who: str, name: str, held: Any) -> None:
+    """Refuse a number, a name or a class where a metric belongs."""
+    if isinstance(held, str | int | float | type | None):
+        raise TypeError(
+            f"{who}: {name} is {held!r}, not a metric. Pass an instance such as "
+            "jm.Accuracy()."
+        )
+
+
 def refuse_unsound(cls: type, base: type) -> None:
     """Refuse a class whose states would not add up.
 

@@ -266,7 +266,8 @@ def _refuse_undeferrable(tree: Any) -> None:
         if metric._not_deferred:
             raise TypeError(
                 f"{type(metric).__name__} has no deferred form: "
-                f"{metric._not_deferred}. Use place(mesh), or reduce the update in shard_map."
+                f"{metric._not_deferred}. Use place(mesh), or reduce the update in "
+                "shard_map."
             )
         for name in metric._children:
             _refuse_undeferrable(getattr(metric, name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from typing import Any, Self, dataclass_transform
 
@@ -12,7 +11,13 @@ import numpy as np
 
 from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._configuration import checked
-from jaxmetrics.core._declaration import Bound, is_child, refuse_unsound, register
+from jaxmetrics.core._declaration import (
+    Bound,
+    is_child,
+    refuse_no_metric,
+    refuse_unsound,
+    register,
+)
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
 from jaxmetrics.core._leaves import (
     UNSET,
@@ -107,7 +112,8 @@ class Metric(Placed, Reading):
         for name, annotation in self._configuration.items():
             value = checked(who, name, annotation, getattr(self, name))
             object.__setattr__(self, name, value)
-        self._refuse_strange_children()
+        for name in self._children:
+            refuse_no_metric(who, name, getattr(self, name))
         self.validate()
         for name, make in self._children.items():
             if getattr(self, name) is UNSET:
@@ -264,15 +270,6 @@ class Metric(Placed, Reading):
                 f"are {sorted(self._leaves)}. Return one contribution for each."
             )
         return {name: self._encoded(name, parts[name]) for name in self._leaves}
-
-    def _refuse_strange_children(self) -> None:
-        for name in self._children:
-            held = getattr(self, name)
-            if isinstance(held, str | int | float | type | types.NoneType):
-                raise TypeError(
-                    f"{type(self).__name__}: {name} is {held!r}, not a metric. Pass an "
-                    "instance such as jm.Accuracy()."
-                )
 
     def _updated(self, outputs: Mapping[str, Any]) -> Self:
         return self.merge(self._contribution(outputs))

@@ -16,6 +16,11 @@ def stacked(state: Any, count: int) -> Any:
     )
 
 
+def one_of(stack: Any, index: int) -> Any:
+    """One of the states, or values, of a stack."""
+    return jax.tree.map(lambda x: x[index], stack)
+
+
 def put_at(stack: Any, index: Any, state: Any) -> Any:
     """The stack with one of its states replaced."""
     return jax.tree.map(lambda s, x: jnp.asarray(s).at[index].set(x), stack, state)

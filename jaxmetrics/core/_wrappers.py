@@ -15,7 +15,7 @@ from jaxmetrics.core._decoding import fetch, namespace, on_host, on_states
 from jaxmetrics.core._leaves import UNSET, count_leaf, max_leaf
 from jaxmetrics.core._mesh import vary, without_explicit_axes
 from jaxmetrics.core._metric import Metric
-from jaxmetrics.core._stacking import stacked
+from jaxmetrics.core._stacking import one_of, stacked
 
 
 class Masked(Metric):
@@ -103,15 +103,9 @@ class ByGroup(Metric):
         """The metric's value for each group."""
         if on_host(self):
             here = fetch(self.metric)
-            groups = [
-                jax.tree.map(lambda x, i=i: x[i], here) for i in range(len(self.names))
-            ]
-            return {name: group.compute() for name, group in zip(self.names, groups)}
-        value = jax.vmap(lambda metric: metric.compute())(self.metric)
-        values = [
-            jax.tree.map(lambda x, i=i: x[i], value) for i in range(len(self.names))
-        ]
-        return dict(zip(self.names, values))
+            return {n: one_of(here, i).compute() for i, n in enumerate(self.names)}
+        values = jax.vmap(lambda metric: metric.compute())(self.metric)
+        return {name: one_of(values, i) for i, name in enumerate(self.names)}
 
     def merge(self, other: Self) -> Self:
         """Merge group by group."""
