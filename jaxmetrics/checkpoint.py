@@ -99,7 +99,7 @@ def restore(
         composite = ocp.args.Composite(**{_ITEM: item})
         return manager.restore(step, args=composite)[_ITEM]
 
-    host = loads(bytes(read({"host": 0})["host"]))
+    host: Any = loads(bytes(read({"host": 0})["host"]))
     if host["schema"] != _SCHEMA:
         raise ValueError(
             f"checkpoint: step {step} has schema {host['schema']}, this version reads "

@@ -102,6 +102,6 @@ class Buffer:
         return jnp.where(state[1] > 0, full, jnp.minimum(state[0], full))
 
 
-def _counting_up(length: int, state: jax.Array) -> jax.Array:
+def _counting_up(length: int, state: Any) -> Any:
     xp = np if isinstance(state, np.ndarray) else jnp
     return xp.arange(length, dtype=np.int32).reshape(-1, *[1] * (state.ndim - 1))

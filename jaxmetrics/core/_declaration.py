@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from jaxmetrics.core._configuration import evaluated
-from jaxmetrics.core._leaves import UNSET
+from jaxmetrics.core._leaves import UNSET, NotInInit
 
 
 class Bound:
@@ -20,7 +20,7 @@ class Bound:
     def __init__(self, function: Callable[..., Any]) -> None:
         """Wrap a method whose first argument is an instance."""
         self._function = function
-        functools.update_wrapper(self, function)
+        self.__doc__ = function.__doc__
 
     def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
         """The method of the instance, or of a default one."""
@@ -28,7 +28,7 @@ class Bound:
         return functools.partial(self._function, bound)
 
 
-def child(make: Callable[[Any], Any]) -> Any:
+def child(make: Callable[[Any], Any], *, init: NotInInit = False) -> Any:
     """A field that holds a metric made from the configuration: `make(self)`."""
     return dataclasses.field(
         default=UNSET, kw_only=True, repr=False, metadata={"child": make}

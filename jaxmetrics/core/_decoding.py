@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -23,7 +24,7 @@ def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def on_states(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Leave a wrapper's `compute` its children's states, not their plain values."""
-    compute.on_states = True
+    setattr(compute, "on_states", True)  # noqa: B010
     return compute
 
 
@@ -50,7 +51,7 @@ def fetch(tree: Any) -> Any:
 
 def on_host(tree: Any) -> bool:
     """Whether no array of the tree is being traced."""
-    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
+    return not any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
 
 
 def namespace(metric: Any) -> Any:
@@ -137,7 +138,7 @@ def _untouched(metric: Any) -> bool:
 
 
 def _shown(metric: Any, declared: Any, value: Any) -> str:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return "traced"
     kind, shape = declared.kind(metric), declared.shape(metric)
     if isinstance(value, jax.Array) and value.is_deleted():

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -139,7 +140,7 @@ class Deferred:
         if set(self.axes) <= set(manual_axes()):
             shard = jax.tree.map(lambda x: jnp.asarray(x)[None], identity)
             return dataclasses.replace(self, state=vary(shard, self.axes))
-        traced = [isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(self.state)]
+        traced = [isinstance(x, Tracer) for x in jax.tree.leaves(self.state)]
         if not any(traced):
             return self._stacked(identity)
         fresh = jax.shard_map(

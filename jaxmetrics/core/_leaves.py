@@ -1,9 +1,13 @@
-"""Declarations of leaves: `correct: Array = count_leaf()` in a Metric's class body."""
+"""Declarations of leaves: `correct: Array = count_leaf()` in a Metric's class body.
+
+Their `init` is only for type checkers, which learn from its type that a leaf is no
+argument of the constructor.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,7 @@ from jaxmetrics.core._buffer_kind import Buffer
 from jaxmetrics.core._kinds import Axes, Count, Free, Max, Min, Rounds, Sum
 from jaxmetrics.core._moments_kind import Moments
 
+NotInInit = Literal[False]
 Kind = Count | Sum | Max | Min | Moments | Buffer | Free
 
 
@@ -26,7 +31,9 @@ class _Unset:
 UNSET = _Unset()
 
 
-def count_leaf(dims: str = "", weighted: str | None = None) -> Any:
+def count_leaf(
+    dims: str = "", weighted: str | None = None, *, init: NotInInit = False
+) -> Any:
     """A counter, exact to 2^62, over up to 65,536 devices.
 
     Args:
@@ -36,22 +43,24 @@ def count_leaf(dims: str = "", weighted: str | None = None) -> Any:
     return _declare(dims, "count", weighted)
 
 
-def sum_leaf(dims: str = "") -> Any:
+def sum_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
     """A float sum, relative error at most merges x 2^-48 of the sum of magnitudes."""
     return _declare(dims, "sum")
 
 
-def max_leaf(dims: str = "") -> Any:
+def max_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
     """The largest float32; NaN survives any sharding."""
     return _declare(dims, "max")
 
 
-def min_leaf(dims: str = "") -> Any:
+def min_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
     """The smallest float32; NaN survives any sharding."""
     return _declare(dims, "min")
 
 
-def moments_leaf(dims: str = "", weighted: str | None = None) -> Any:
+def moments_leaf(
+    dims: str = "", weighted: str | None = None, *, init: NotInInit = False
+) -> Any:
     """Count, mean and variance; `compute` sees `.n`, `.mean`, `.variance`.
 
     The variance is right within 1e-6 at a mean of 1e6 standard deviations.
@@ -59,7 +68,7 @@ def moments_leaf(dims: str = "", weighted: str | None = None) -> Any:
     return _declare(dims, "moments", weighted)
 
 
-def buffer_leaf(capacity: str | int, dims: str = "") -> Any:
+def buffer_leaf(capacity: str | int, dims: str = "", *, init: NotInInit = False) -> Any:
     """Rows, kept up to `capacity` in all: exact, or an error in `compute`.
 
     `observe` returns (rows, mask). On the host `compute` sees float64
@@ -68,7 +77,13 @@ def buffer_leaf(capacity: str | int, dims: str = "") -> Any:
     return _declare(dims, "buffer", capacity=str(capacity))
 
 
-def leaf(dims: str = "", dtype: Any = np.float32, fill: float = 0) -> Any:
+def leaf(
+    dims: str = "",
+    dtype: Any = np.float32,
+    fill: float = 0,
+    *,
+    init: NotInInit = False,
+) -> Any:
     """A leaf that the class's own `merge` combines; costs devices x its bytes.
 
     Args:

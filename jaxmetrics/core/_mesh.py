@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Sharding
 from jax.sharding import PartitionSpec as P
 
 
@@ -54,10 +54,10 @@ def without_explicit_axes(run: Callable[[Any], Any], given: Any) -> Any:
     output's sharding; a contribution is replicated, which says it once.
     """
     mesh = _mesh_of(given)
-    types = () if mesh is None else zip(mesh.axis_names, mesh.axis_types)
-    explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
-    if not explicit:
+    if mesh is None or AxisType.Explicit not in mesh.axis_types:
         return run(given)
+    types = zip(mesh.axis_names, mesh.axis_types)
+    explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
     with jax.sharding.use_abstract_mesh(mesh):
         return jax.sharding.auto_axes(run, axes=explicit, out_sharding=P())(given)
 
@@ -70,13 +70,13 @@ def explicit_spec(x: Any) -> P | None:
     return sharding.spec
 
 
-def put(x: Any, sharding: NamedSharding) -> jax.Array:
+def put(x: Any, sharding: Sharding) -> jax.Array:
     """A host array on devices; every process holds the same, none communicates."""
     x = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
-def _mesh_of(tree: Any) -> Any:
+def _mesh_of(tree: Any) -> AbstractMesh | None:
     for x in jax.tree.leaves(tree):
         sharding = getattr(jax.typeof(x), "sharding", None)
         if sharding is not None and not sharding.mesh.empty:

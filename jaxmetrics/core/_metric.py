@@ -13,6 +13,7 @@ from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._configuration import checked
 from jaxmetrics.core._declaration import (
     Bound,
+    child,
     is_child,
     refuse_no_metric,
     refuse_unsound,
@@ -41,6 +42,7 @@ _FIELDS = (
     min_leaf,
     moments_leaf,
     sum_leaf,
+    child,
     dataclasses.field,
 )
 
@@ -84,7 +86,7 @@ class Metric(Placed, Reading):
         super().__init_subclass__(**kwargs)
         compute = cls.__dict__.get("compute")
         if compute and not getattr(compute, "on_states", False):
-            cls.compute = on_plain_values(compute)
+            setattr(cls, "compute", on_plain_values(compute))  # noqa: B010
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         fields = dataclasses.fields(cls)
         cls._leaves = {
@@ -125,7 +127,7 @@ class Metric(Placed, Reading):
     def validate(self) -> None:
         """Override to refuse a bad configuration, with a ValueError."""
 
-    def observe(self, **outputs: Any) -> Mapping[str, Any]:
+    def observe(self, *args: Any, **outputs: Any) -> Mapping[str, Any]:
         """One batch's contribution to each leaf; each metric defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no observe")
 
@@ -284,12 +286,6 @@ class Metric(Placed, Reading):
             return self._leaves[name].encode(self, value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(self).__name__}.{name}: {error}") from error
-
-    def _with(self, **fields: Any) -> Self:
-        new = object.__new__(type(self))
-        new.__dict__.update(self.__dict__)
-        new.__dict__.update(fields)
-        return new
 
     def _refuse_other(self, other: Any) -> None:
         if jax.tree.structure(self) != jax.tree.structure(other):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import jax
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -50,5 +51,5 @@ class Placed:
 
 
 def _put_like(x: Any, placed: Any) -> Any:
-    concrete = isinstance(placed, jax.Array) and not isinstance(placed, jax.core.Tracer)
+    concrete = isinstance(placed, jax.Array) and not isinstance(placed, Tracer)
     return put(x, placed.sharding) if concrete and placed.committed else x

@@ -45,6 +45,13 @@ class Reading:
             children[name] = child._renamed(its)
         return self._with(renames=renames, **children)
 
+    def _with(self, **fields: Any) -> Self:
+        """A copy with other fields, unchecked."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(fields)
+        return new
+
     def _source_of_mask(self) -> str:
         """The output that is read as the mask, here or in the first child."""
         if "mask" in self._arguments or not self._children:

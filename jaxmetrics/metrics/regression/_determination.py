@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxmetrics.core import (
     Array,
     Metric,
@@ -16,6 +14,7 @@ from jaxmetrics.core import (
     sum_leaf,
     total,
 )
+from jaxmetrics.metrics.regression._series import check_outputs, paired, series
 
 
 class R2(Metric):
@@ -34,23 +33,22 @@ class R2(Metric):
     outputs: int | None = None
     weighted: bool = False
     squared_error: Array = sum_leaf("series")
-    targets: Array = moments_leaf("series", weighted="weighted")
+    targets: Any = moments_leaf("series", weighted="weighted")
 
     @property
     def series(self) -> tuple[int, ...]:
         """The shape of the sums."""
-        return () if self.outputs is None else (self.outputs,)
+        return series(self.outputs)
+
+    def validate(self) -> None:
+        """Refuse a number of outputs below 1."""
+        check_outputs("R2", self.outputs)
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Squared errors, and the moments of the targets."""
-        preds, targets = jnp.asarray(preds), jnp.asarray(targets)
-        if preds.shape != targets.shape:
-            raise ValueError(
-                f"preds have shape {preds.shape} and targets {targets.shape}; they "
-                "must be alike."
-            )
+        preds, targets = paired(preds, targets)
         keep = len(self.series)
         error = preds - targets
         return dict(

@@ -21,7 +21,7 @@ class Variance(Statistic):
 
     ddof: int = 0
     weighted: bool = False
-    moments: Array = moments_leaf(weighted="weighted")
+    moments: Any = moments_leaf(weighted="weighted")
 
     def validate(self) -> None:
         """Refuse ddof with weights, where n has no one meaning."""
