@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from jaxmetrics.record import Record, number
 from jaxmetrics.writers._row import Row
@@ -49,7 +50,7 @@ class Fetched:
             faults, self._faults = self._faults, []
         return faults
 
-    def restore(self, latest: Mapping[str, float | int]) -> None:
+    def restore(self, latest: Mapping[str, Any]) -> None:
         """Go back to an earlier `latest()`, as it was or as JSON made it."""
         with self._lock:
             self._latest = {name: (0, number(value)) for name, value in latest.items()}

@@ -162,7 +162,7 @@ def reference(name: str, value: Any, copy: bool = True) -> object:
     return value
 
 
-def _checked(step: object) -> int:
+def _checked(step: Any) -> int:
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)
     if isinstance(step, bool) or on_device or not hasattr(step, "__index__"):

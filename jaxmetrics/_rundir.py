@@ -173,14 +173,14 @@ def _describe(path: Path, run: dict[str, Any]) -> None:
 def _new_directory(project: Path, now: float) -> Path:
     """A directory named by the time; two runs of one second get two."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
-    for number in itertools.count(1):
-        path = project / (name if number == 1 else f"{name}-{number}")
+    path, number = project / name, 1
+    while True:
         try:
             path.mkdir(parents=True)
+            return path
         except FileExistsError:
-            continue
-        break
-    return path
+            number += 1
+            path = project / f"{name}-{number}"
 
 
 def _set_aside(path: Path) -> None:

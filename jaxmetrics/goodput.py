@@ -62,7 +62,7 @@ class Ledger:
         line = {"time": iso(self._clock()), "attempt": self.attempt, "event": name}
         if seconds is not None:
             line["seconds"] = float(seconds)
-        text = dumps(line | redact(fields))
+        text = dumps({**line, **redact(fields)})
         self._attempt_io(lambda file: file.write_line(text))
 
     def flush(self) -> bool:

@@ -216,7 +216,7 @@ class Metric(Placed, Reading):
     def from_output(self, name: str | None = None, **names: str) -> Self:
         """`on`, as clu spells it: the name alone is of the first required output."""
         needed = self._own_arguments() or self._all_arguments()
-        first = next((n for n in needed if n not in ("mask", "weights")), None)
+        first = next(n for n in needed if n not in ("mask", "weights"))
         return self.on(**({first: name} if name else {}), **names)
 
     def plain(self) -> dict[str, Any]:

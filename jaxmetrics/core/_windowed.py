@@ -57,7 +57,7 @@ class Windowed(Metric):
         """The metric's value over the window."""
         return _total(self).compute()
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Any) -> Self:
         """This one's updates, then the other's; the last `window` of them stay."""
         self._refuse_other(other)
         slots = jnp.arange(self.window, dtype=jnp.int32)

@@ -107,7 +107,7 @@ class ByGroup(Metric):
         values = jax.vmap(lambda metric: metric.compute())(self.metric)
         return {name: one_of(values, i) for i, name in enumerate(self.names)}
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Any) -> Self:
         """Merge group by group."""
         self._refuse_other(other)
         merged = jax.vmap(lambda a, b: a.merge(b))(self.metric, other.metric)
@@ -223,7 +223,7 @@ class BestOf(Metric):
         best = xp.where(xp.isneginf(self.best), xp.nan, self.best)
         return self._sign * xp.fmax(best, self._sign * self.metric.compute())
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Any) -> Self:
         """The better of both, the values of what is not yet merged included."""
         self._refuse_other(other)
         best = jnp.maximum(self._settled(), other._settled())

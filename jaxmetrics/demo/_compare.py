@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jaxmetrics.record import dumps, loads
 
@@ -25,7 +26,7 @@ def stripped_rows(path: str | Path) -> list[str]:
 
 
 def _stripped(line: bytes) -> str:
-    row = loads(line)
+    row: Any = loads(line)
     return dumps(
         {
             name: value

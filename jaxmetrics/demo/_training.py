@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxmetrics import checkpoint
 from jaxmetrics.core import Collection
@@ -44,7 +44,7 @@ def train(settings: Settings) -> None:
     held_out = [trainer.put(batch) for batch in held_out]
     manager = ocp.CheckpointManager(settings.run_dir.absolute() / "checkpoints")
 
-    def save() -> None:
+    def save(step: int, state: Any) -> None:
         mine = checkpoint.args(logger, metrics=metrics)
         model = ocp.args.StandardSave(state)
         manager.save(step, args=ocp.args.Composite(jaxmetrics=mine, state=model))
@@ -53,7 +53,7 @@ def train(settings: Settings) -> None:
         step = manager.latest_step()
         if step is None:
             step, state = 0, trainer.start()
-            save()
+            save(step, state)
             manager.wait_until_finished()  # before anything is logged: all is resumable
         else:
             model = ocp.args.StandardRestore(trainer.template())
@@ -85,7 +85,7 @@ def train(settings: Settings) -> None:
                 )
                 metrics = metrics.empty()
             if settings.saves_at(step):
-                save()
+                save(step, state)
             if step == settings.kill_at:
                 print(f"step {step}: this process kills itself, as a preemption would")
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import os
 import warnings
 from pathlib import Path
@@ -34,17 +33,18 @@ class AppendFile:
         self.path = Path(path)
         self._pid = os.getpid()
         self._partial = False
-        self._fd: int | None = _io.open_append(self.path)
+        fd = _io.open_append(self.path)
+        self._fd: int | None = fd
         try:
-            _io.lock(self._fd, self.path)
-            size = os.fstat(self._fd).st_size
-            self._position = _io.end_of_last_line(self._fd, size)
+            _io.lock(fd, self.path)
+            size = os.fstat(fd).st_size
+            self._position = _io.end_of_last_line(fd, size)
             if self._position < size:
                 self._set_torn_tail_aside(size)
             elif size == 0:
                 _io.sync_folder(self.path)
         except BaseException:
-            os.close(self._fd)
+            os.close(fd)
             raise
 
     @property
@@ -166,11 +166,7 @@ class AppendFile:
 
     def _whole(self) -> int:
         """The descriptor, once no part of a failed line is left."""
-        if self._fd is None:
-            raise ValueError(
-                f"{self.path} is closed, but a writer still uses it. Open another "
-                "AppendFile."
-            )
+        fd = self._open_fd()
         if self._pid != os.getpid():
             raise RuntimeError(
                 f"{self.path} belongs to process {self._pid}, and this is its fork "
@@ -178,10 +174,18 @@ class AppendFile:
             )
         if self._partial:
             self._truncate(self._position)
+        return fd
+
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise ValueError(
+                f"{self.path} is closed, but a writer still uses it. Open another "
+                "AppendFile."
+            )
         return self._fd
 
     def _truncate(self, position: int) -> None:
-        os.ftruncate(self._fd, position)
+        os.ftruncate(self._open_fd(), position)
         self._position = position
         self._partial = False
 
@@ -192,7 +196,7 @@ class AppendFile:
             end = os.fstat(target).st_size
             if end and os.pread(target, 1, end - 1) != b"\n":
                 _io.write_all(target, b"\n")
-            _io.copy_range(self._fd, self._position, size, target)
+            _io.copy_range(self._open_fd(), self._position, size, target)
         finally:
             os.close(target)
         _io.sync_folder(aside)
@@ -205,20 +209,23 @@ class AppendFile:
         )
 
     def _copy_aside(self, position: int, label: str) -> Path:
-        for attempt in itertools.count(1):
-            number = f"-{attempt}" if attempt > 1 else ""
-            aside = self.path.with_name(f"{self.path.name}.after-{label}{number}")
-            try:
-                target = _io.open_new(aside)
-            except FileExistsError:
-                continue
-            break
+        aside, target = self._new_aside(label)
         try:
-            _io.copy_range(self._fd, position, self._position, target)
+            _io.copy_range(self._open_fd(), position, self._position, target)
         finally:
             os.close(target)
         _io.sync_folder(aside)
         return aside
+
+    def _new_aside(self, label: str) -> tuple[Path, int]:
+        name, attempt = f"{self.path.name}.after-{label}", 1
+        aside = self.path.with_name(name)
+        while True:
+            try:
+                return aside, _io.open_new(aside)
+            except FileExistsError:
+                attempt += 1
+                aside = self.path.with_name(f"{name}-{attempt}")
 
 
 def _split_at_step(path: Path, step: int) -> tuple[int, list[bytes]]:

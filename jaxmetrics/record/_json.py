@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def loads(text: str | bytes) -> object:
         raise ValueError("loads() got JSON that is nested too deep") from None
 
 
-def number(value: object) -> object:
+def number(value: object) -> Any:
     """A metric's value as read by `loads`, with what `dumps` wrote as text undone.
 
     The three non-finite strings become floats, and integers beyond int64 integers.
@@ -72,7 +73,7 @@ def number(value: object) -> object:
     return value
 
 
-def _plain(value: object, where: str) -> object:
+def _plain(value: Any, where: str) -> object:
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, np.ndarray) and value.ndim == 0:

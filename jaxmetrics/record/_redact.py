@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _MAX_NAME = 256
 _MAX_TEXT = 2**16
 
 
-def redact(config: object) -> object:
+def redact(config: object) -> Any:
     """`config` as plain data that may be written anywhere.
 
     Mappings, dataclasses and namespaces become dicts with string names; sequences and
@@ -138,7 +139,7 @@ class _Walk:
         return f"<cut: {what}>"
 
 
-def _children(value: object) -> dict[object, object] | list[object] | None:
+def _children(value: Any) -> dict[object, object] | list[object] | None:
     """What a container holds, at most one more than is kept; None for a leaf."""
     if isinstance(value, str | bytes | np.generic | np.ndarray | type):
         return None

@@ -57,8 +57,9 @@ class Console(Writer):
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Find the stream, and whether it shows colours."""
-        self._file = self._given if self._given is not None else sys.stdout
-        if self.use_colors and self._file.isatty() and not os.environ.get("NO_COLOR"):
+        file = self._given if self._given is not None else sys.stdout
+        self._file = file
+        if self.use_colors and file.isatty() and not os.environ.get("NO_COLOR"):
             from rich.console import Console as Terminal
 
             self._terminal = Terminal(file=self._file, soft_wrap=True, highlight=False)

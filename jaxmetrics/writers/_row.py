@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,8 @@ class Row:
                 if not callable(part):
                     values[name] = scalar(part)
                     continue
-                for plain, value in part().items():
+                computed: Any = part()
+                for plain, value in computed.items():
                     full = key(plain, self.split)
                     if np.ndim(value):
                         self.arrays.append(full)

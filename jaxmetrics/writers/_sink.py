@@ -48,7 +48,7 @@ class Sink:
         self._queue = RowQueue(capacity, writer.when_full, patience)
         self._breaker = Breaker(clock)
         self._counting = threading.RLock()
-        self._counts = dict.fromkeys(_OUTCOMES, 0)
+        self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
         self._lost = False
         self._warned: set[str] = set()
         self._closing: Future[bool] | None = None

@@ -87,7 +87,7 @@ class Last(Statistic):
             seen=seen.astype(jnp.uint32),
         )
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Any) -> Self:
         """The other's value, or this one's if the other saw none."""
         newer = jnp.asarray(other.seen) > 0
         return (
