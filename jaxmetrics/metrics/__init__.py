@@ -1,36 +1,68 @@
 """The metrics, by family."""
 
 from jaxmetrics.metrics.classification import (
+    AUROC,
+    F1,
     Accuracy,
+    AveragePrecision,
     ConfusionMatrix,
     CrossEntropy,
+    ExpectedCalibrationError,
+    FBeta,
     Perplexity,
+    Precision,
+    Recall,
     TopKAccuracy,
 )
-from jaxmetrics.metrics.regression import R2
+from jaxmetrics.metrics.regression import (
+    R2,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    RootMeanSquaredError,
+)
 from jaxmetrics.metrics.statistics import (
     Count,
+    GlobalNorm,
+    Histogram,
     Last,
     Max,
     Mean,
     Min,
+    NonFiniteCount,
     Std,
     Sum,
     Variance,
 )
-from jaxmetrics.metrics.text import TokenAccuracy
+from jaxmetrics.metrics.text import (
+    BitsPerByte,
+    TokenAccuracy,
+)
 
 __all__ = [
+    "AUROC",
     "Accuracy",
+    "AveragePrecision",
+    "BitsPerByte",
     "ConfusionMatrix",
     "Count",
     "CrossEntropy",
+    "ExpectedCalibrationError",
+    "F1",
+    "FBeta",
+    "GlobalNorm",
+    "Histogram",
     "Last",
     "Max",
     "Mean",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "Min",
+    "NonFiniteCount",
     "Perplexity",
+    "Precision",
     "R2",
+    "Recall",
+    "RootMeanSquaredError",
     "Std",
     "Sum",
     "TokenAccuracy",

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import label_rank, top_class
 
@@ -28,6 +29,42 @@ def need_classes(who: str, what: str, classes: int | None) -> None:
     """Refuse a configuration whose state has an axis of unknown length."""
     if classes is None:
         raise ValueError(f"{who}: {what} needs the number of classes: classes=...")
+
+
+def check_average(who: str, average: str, known: tuple[str, ...]) -> None:
+    """Refuse an unknown average."""
+    if average not in known:
+        raise ValueError(f"{who}: average is one of {known}, got {average!r}.")
+
+
+def per_class(task: str, classes: int | None) -> tuple[int, ...]:
+    """The shape of counts of each class; the binary task counts the positive one."""
+    return () if task == "binary" else (classes or 0,)
+
+
+def entering(
+    task: str, classes: int | None, ignore_index: int | tuple[int, ...] | None
+) -> np.ndarray:
+    """Which classes enter an average, bool `[classes]`: those that are not ignored."""
+    index = np.arange(classes)
+    if task != "multiclass" or ignore_index is None:
+        return np.ones_like(index, bool)
+    return ~np.isin(index, ignore_index)
+
+
+def scores_named(from_logits: bool, source: str) -> str:
+    """The output that scores are read from: `probs` where they are no logits."""
+    return "probs" if source == "logits" and not from_logits else source
+
+
+def require_classes(scores: Any, classes: int | None) -> None:
+    """Refuse scores whose last axis is not the configured classes."""
+    shape = jnp.shape(scores)
+    if shape[-1:] != (classes,):
+        raise ValueError(
+            f"scores have shape {shape}, but their last axis is to be the {classes} "
+            f"classes. Configure classes={shape[-1] if shape else 1}."
+        )
 
 
 def above(scores: Any, threshold: float, from_logits: bool) -> Any:

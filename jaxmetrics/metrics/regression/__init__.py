@@ -1,5 +1,10 @@
 """Metrics of predicted real numbers."""
 
 from jaxmetrics.metrics.regression._determination import R2
+from jaxmetrics.metrics.regression._errors import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    RootMeanSquaredError,
+)
 
-__all__ = ["R2"]
+__all__ = ["MeanAbsoluteError", "MeanSquaredError", "R2", "RootMeanSquaredError"]

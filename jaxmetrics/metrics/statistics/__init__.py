@@ -1,7 +1,22 @@
 """Statistics of one output."""
 
 from jaxmetrics.metrics.statistics._extremes import Last, Max, Min
+from jaxmetrics.metrics.statistics._finite import NonFiniteCount
+from jaxmetrics.metrics.statistics._histogram import Histogram
 from jaxmetrics.metrics.statistics._mean import Count, Mean, Sum
+from jaxmetrics.metrics.statistics._norm import GlobalNorm
 from jaxmetrics.metrics.statistics._spread import Std, Variance
 
-__all__ = ["Count", "Last", "Max", "Mean", "Min", "Std", "Sum", "Variance"]
+__all__ = [
+    "Count",
+    "GlobalNorm",
+    "Histogram",
+    "Last",
+    "Max",
+    "Mean",
+    "Min",
+    "NonFiniteCount",
+    "Std",
+    "Sum",
+    "Variance",
+]

@@ -1,5 +1,6 @@
 """Metrics of text, on token ids."""
 
+from jaxmetrics.metrics.text._bytes import BitsPerByte
 from jaxmetrics.metrics.text._tokens import TokenAccuracy
 
-__all__ = ["TokenAccuracy"]
+__all__ = ["BitsPerByte", "TokenAccuracy"]

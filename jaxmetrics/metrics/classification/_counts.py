@@ -1,0 +1,94 @@
+"""Hits, predictions and labels of each class: what precision and recall share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    count_at,
+    count_leaf,
+    count_where,
+    not_ignored,
+)
+from jaxmetrics.metrics.classification._scores import (
+    check_task,
+    need_classes,
+    per_class,
+    predicted,
+    require_classes,
+    scores_named,
+)
+
+
+class ClassCounts(Metric):
+    """How often each class was predicted, was the label, and was both.
+
+    The state that `Precision`, `Recall`, `F1` and `FBeta` of one configuration share;
+    see these for the arguments. The binary task counts the positive class.
+    """
+
+    task: str = "multiclass"
+    classes: int | None = None
+    threshold: float = 0.5
+    from_logits: bool = True
+    ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
+    hits: Array = count_leaf("groups", weighted="weighted")
+    predicted: Array = count_leaf("groups", weighted="weighted")
+    support: Array = count_leaf("groups", weighted="weighted")
+    total: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The shape of the counts."""
+        return per_class(self.task, self.classes)
+
+    def validate(self) -> None:
+        """Refuse unknown tasks and a missing number of classes."""
+        check_task("ClassCounts", self.task, self.classes, self.threshold)
+        if self.task != "binary":
+            need_classes("ClassCounts", f"task={self.task!r}", self.classes)
+
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """The batch's counts of each class, of all and of invalid labels."""
+        if self.task != "binary":
+            require_classes(logits, self.classes)
+        labels = jnp.asarray(labels)
+        guess, valid = predicted(
+            logits, labels, self.task, self.threshold, self.from_logits
+        )
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        scored = both(valid, kept)
+        if self.task == "multiclass":
+            right = both(guess == labels, scored)
+            hits = count_at(labels, self.groups, right, weights)
+            said = count_at(guess, self.groups, scored, weights)
+            support = count_at(labels, self.groups, scored, weights)
+        else:
+            keep = len(self.groups)
+            positive, yes = labels == 1, guess == 1
+            hits = count_where(positive & yes, scored, weights, keep)
+            said = count_where(yes, scored, weights, keep)
+            support = count_where(positive, scored, weights, keep)
+        return dict(
+            hits=hits,
+            predicted=said,
+            support=support,
+            total=count_where(jnp.ones_like(valid), scored, weights),
+            invalid=count_where(~valid, kept),
+        )
+
+    def compute(self) -> dict[str, Any]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in self._leaves}
+
+    def _source(self, argument: str) -> str:
+        return scores_named(self.from_logits, super()._source(argument))
