@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint types package bench clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,8 +23,22 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 
+types: $(INSTALLED)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# The wheel, then the sdist, in an empty environment, with the README's examples.
+package: $(INSTALLED)
+	rm -rf build dist .venv-package
+	$(BIN)/python -m build --quiet
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python -m pip install --quiet dist/*.whl
+	.venv-package/bin/python -P tests/readme.py
+	.venv-package/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
+	.venv-package/bin/python -P tests/readme.py
+	rm -rf .venv-package
+
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/step.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-package .venv-tpu build dist *.egg-info
