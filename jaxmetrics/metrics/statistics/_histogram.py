@@ -99,8 +99,10 @@ class Histogram(Statistic):
         inside = jnp.clip(jnp.where(finite, values, low), low, high)
         last = self.bins - 1
         guess = jnp.clip(jnp.floor(self._position(inside)), 0, last).astype(jnp.int32)
-        guess = guess - (inside < jnp.take(edges, guess, mode="clip"))
-        guess = guess + (inside >= jnp.take(edges, guess + 1, mode="clip"))
+        too_high = inside < jnp.take(edges, guess, mode="clip")
+        guess = guess - too_high.astype(jnp.int32)
+        too_low = inside >= jnp.take(edges, guess + 1, mode="clip")
+        guess = guess + too_low.astype(jnp.int32)
         place = 1 + jnp.clip(guess, 0, last)
         place = jnp.where(values < low, 0, place)
         place = jnp.where(values > high, self.bins + 1, place)
