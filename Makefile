@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TPU := .venv-tpu
 
-.PHONY: install demo test lint types package bench clean
+.PHONY: install demo test test-tpu lint types package bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +19,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest
+
+# libtpu compiles for TPUs that are not there; it is the release that jax names.
+$(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
+	$(BIN)/python tests/tpu/install.py $(TPU)
+	touch $(TPU)/.installed
+
+test-tpu: $(TPU)/.installed
+	$(TPU)/bin/python -m pytest tests/tpu
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
@@ -40,5 +49,8 @@ package: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/step.py
 
+bench-tpu: $(TPU)/.installed
+	PYTHONPATH=tests $(TPU)/bin/python -P benchmarks/tpu.py
+
 clean:
-	rm -rf $(VENV) .venv-package .venv-tpu build dist *.egg-info
+	rm -rf $(VENV) $(TPU) .venv-package build dist *.egg-info

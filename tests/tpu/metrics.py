@@ -1,0 +1,69 @@
+"""The metrics of all cases in one program, and the one that a fault comes from."""
+
+import cases
+import jax
+import numpy as np
+from laws import draw
+from tpu.programs import compiled, program_of
+
+import jaxmetrics as jm
+
+ROWS = 8  # a device
+
+
+def together(chosen):
+    """The metrics of cases, and a device's outputs: those of one shape are shared."""
+    metrics, outputs = {}, {"mask": np.ones(ROWS, bool)}
+    for case in chosen:
+        arguments = {output: argument for argument, output in case.reads.items()}
+        drawn = draw(case, ROWS)
+        names = {name: f"{name} {x.dtype}{x.shape}" for name, x in drawn.items()}
+        outputs |= {names[name]: x for name, x in drawn.items()}
+        metrics[case.name] = case.metric.on(
+            **{arguments.get(name, name): names[name] for name in drawn}
+        )
+    return jm.Collection(**metrics), outputs
+
+
+def compile_cases(kind, mesh, chosen=cases.CASES):
+    """The program of cases' metrics, see `programs.KINDS`."""
+    return compiled(*program_of(kind, *together(chosen), mesh))
+
+
+def lower_wide(kind, mesh, chosen=cases.CASES):
+    """What jax writes for the compiler where float64 is allowed."""
+    function, operands = program_of(kind, *together(chosen), mesh)
+    with jax.enable_x64(True):
+        return jax.jit(function).lower(*operands).as_text()
+
+
+def complaint(chosen, make, check, made=None):
+    """What `check` finds in the program of cases, and a case that alone has it.
+
+    Args:
+      chosen: the cases.
+      make: gives the program of some cases.
+      check: gives what is wrong with a program; nothing if it is right. A program that
+        cannot be made is wrong.
+      made: gives the program of all the chosen, where `make` did its work already.
+    """
+
+    def fault(some, make=make):
+        try:
+            return check(make(some))
+        except Exception as error:  # whatever it is, the metric is to be named
+            return f"{type(error).__name__}: {error}"
+
+    found = fault(chosen, (lambda _: made()) if made else make)
+    return f"{found}, because of {_guilty(chosen, fault)}" if found else ""
+
+
+def _guilty(chosen, fault):
+    while len(chosen) > 1:
+        middle = len(chosen) // 2
+        halves = chosen[:middle], chosen[middle:]
+        guilty_half = next((half for half in halves if fault(half)), None)
+        if guilty_half is None:
+            return f"{[case.name for case in chosen]} together"
+        chosen = guilty_half
+    return repr(chosen[0].name)
