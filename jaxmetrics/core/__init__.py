@@ -21,9 +21,12 @@ from jaxmetrics.core._declaration import child
 from jaxmetrics.core._decoding import divide, namespace, on_plain_values
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot
+from jaxmetrics.core._inputs import at_the_door
 from jaxmetrics.core._leaves import (
+    Leaf,
     buffer_leaf,
     count_leaf,
+    declare,
     leaf,
     max_leaf,
     min_leaf,
@@ -42,11 +45,13 @@ __all__ = [
     "Collection",
     "Compose",
     "Deferred",
+    "Leaf",
     "Masked",
     "Metric",
     "Saved",
     "Snapshot",
     "Windowed",
+    "at_the_door",
     "both",
     "buffer_leaf",
     "child",
@@ -54,6 +59,7 @@ __all__ = [
     "count_elements",
     "count_leaf",
     "count_where",
+    "declare",
     "divide",
     "evaluate",
     "from_saved",

@@ -84,7 +84,8 @@ def describe(metric: Any, state: bool = True) -> str:
     shown = []
     for name in metric._configuration:
         value = getattr(metric, name)
-        if name != "renames" and value != fields[name].default:
+        hidden = name == "renames" or not fields[name].repr
+        if not hidden and value != fields[name].default:
             shown.append(repr(value) if name == "output" else f"{name}={value!r}")
     for name, make in metric._children.items():
         held = getattr(metric, name)
@@ -140,12 +141,18 @@ def _untouched(metric: Any) -> bool:
 def _shown(metric: Any, declared: Any, value: Any) -> str:
     if isinstance(value, Tracer):
         return "traced"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{n}: {_outline(x)}" for n, x in value.items()) + "}"
     kind, shape = declared.kind(metric), declared.shape(metric)
     if isinstance(value, jax.Array) and value.is_deleted():
         return "donated"
-    here = not isinstance(value, jax.Array) or value.is_fully_addressable
+    here = getattr(value, "is_fully_addressable", isinstance(value, np.ndarray))
     whole = np.shape(value) == ((kind.parts,) if kind.parts else ()) + shape
     if not (here and whole and shape == ()) or declared.name == "buffer":
         return f"{np.dtype(kind.dtype)}{list(np.shape(value))}"
     plain = declared.decode(metric, np.asarray(value), True)
     return repr(plain) if declared.name == "moments" else f"{plain}"
+
+
+def _outline(x: Any) -> str:
+    return f"{getattr(x, 'dtype', '')}{list(np.shape(x))}"

@@ -186,11 +186,15 @@ class Leaf:
         return state if axis is None else jnp.moveaxis(state, 0, axis)
 
 
-def _declare(dims: str, name: str, weighted: str | None = None, **more: Any) -> Any:
-    declared = Leaf(tuple(dims.split()), name, weighted, **more)
+def declare(declared: Leaf, *, init: NotInInit = False) -> Any:
+    """The field of a leaf."""
     return dataclasses.field(
         default=UNSET, kw_only=True, repr=False, metadata={"leaf": declared}
     )
+
+
+def _declare(dims: str, name: str, weighted: str | None = None, **more: Any) -> Any:
+    return declare(Leaf(tuple(dims.split()), name, weighted, **more))
 
 
 def _sizes(dim: str, metric: Any) -> tuple[int, ...]:

@@ -47,14 +47,16 @@ def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
-def fold(tree: Any) -> Any:
-    """Merge along the leading axis, in its order."""
+def fold(tree: Any, over_time: bool = False) -> Any:
+    """Merge along the leading axis, in its order: that of shards, or of updates."""
     first = jax.tree.map(lambda x: x[0], tree)
     rest = jax.tree.map(lambda x: x[1:], tree)
 
+    def join(a: Any, b: Any) -> Any:
+        return a.merge(b) if over_time else a._reduce_merge(b)
+
     def step(total: Any, more: Any) -> tuple[Any, None]:
-        merge = jax.tree.map(lambda a, b: a.merge(b), total, more, is_leaf=is_metric)
-        return merge, None
+        return jax.tree.map(join, total, more, is_leaf=is_metric), None
 
     return lax.scan(step, first, rest)[0]
 

@@ -106,7 +106,8 @@ class Windowed(Metric):
 @jax.jit
 def _total(windowed: Windowed) -> Metric:
     oldest_first = jnp.arange(windowed.window) + _index(windowed.next_slot)
-    return fold(take(windowed.metric, oldest_first % windowed.window))
+    updates = take(windowed.metric, oldest_first % windowed.window)
+    return fold(updates, over_time=True)
 
 
 def _index(slot: Any) -> Any:
