@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxmetrics.core import *  # noqa: F403
+    from jaxmetrics.evaluation import *  # noqa: F403
     from jaxmetrics.logger import *  # noqa: F403
     from jaxmetrics.metrics import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_MODULES = ("checkpoint", "runs", "writers")
+_MODULES = ("checkpoint", "interop", "runs", "telemetry", "writers")
 
 _NAMES = {
     "core": (
@@ -81,6 +82,7 @@ _NAMES = {
         "TopKAccuracy",
         "Variance",
     ),
+    "evaluation": ("evaluate_loop", "pad_batch"),
     "logger": ("LogConfig", "TrainingLogger"),
     "runs": ("Run",),
 }

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
-
 from jaxmetrics.record import dumps, loads
 
 T = TypeVar("T")
@@ -60,28 +58,25 @@ def first_tells(
 
     Returns:
       The thing, or None on the others, and the plain values.
+
+    Raises:
+      MissingHostError: A process does not call it, in time.
     """
     index, count = place()
     if count == 1:
         return make()
-    made, message = None, {}
+    from jaxmetrics.hosts import exchange
+
+    made, message, failure = None, {}, None
     if index == 0:
         try:
             made, told = make()
+            message = {"told": told}
         except Exception as error:
-            _broadcast(dumps({"error": f"{type(error).__name__}: {error}"}).encode())
-            raise
-        message = {"told": told}
-    heard: Any = loads(_broadcast(dumps(message).encode()))
+            message, failure = {"error": f"{type(error).__name__}: {error}"}, error
+    heard: Any = loads(exchange("run", dumps(message).encode())[0])
+    if failure is not None:
+        raise failure
     if "error" in heard:
         raise RuntimeError(f"Process 0 could not begin the run: {heard['error']}")
     return made, heard["told"]
-
-
-def _broadcast(data: bytes) -> bytes:
-    """The first process's bytes; the others' own are of no account."""
-    from jax.experimental.multihost_utils import broadcast_one_to_all
-
-    size = int(broadcast_one_to_all(np.int32(len(data))))
-    padded = np.frombuffer(data[:size].ljust(size), np.uint8)
-    return np.asarray(broadcast_one_to_all(padded)).astype(np.uint8).tobytes()

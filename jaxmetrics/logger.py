@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics import _processes
+from jaxmetrics._agreement import Agreement
 from jaxmetrics._elapsed import Elapsed
 from jaxmetrics._fetched import Fetched, best_fn
 from jaxmetrics._log_config import LogConfig, merged
@@ -83,6 +84,7 @@ class TrainingLogger:
             clock=clock,
         )
         self._elapsed = Elapsed(clock, self._run.elapsed)
+        self._agreement = Agreement()
         self._fetched = Fetched()
         self._rows = Rows(self._fetched.note)
         self._rows.reset(self._run.last, (resume_step or 0) + 1)
@@ -115,25 +117,30 @@ class TrainingLogger:
         Args:
           step: Optimizer updates completed; None takes the next one.
           metrics: A Metric, a Collection, a deferred one, or a mapping of names to
-            scalars.
+            scalars. Of deferred and global metrics every process calls it, at the same
+            steps; scalars may be logged by one process alone.
           split: `"train"`, `"val"`, or a name of yours.
           values: Scalars by name; `tokens` and `samples` are counts since the start.
 
         Raises:
           TypeError: A value is not a number; the other values are logged.
-          ValueError: The record is past the step, or a name was given twice.
+          ValueError: The record is past the step, a name was given twice, or another
+            process logs other metrics.
           RuntimeError: A value, of this call or an earlier one, was deleted before it
             was fetched; the error has its name, and the other values are logged.
+          MissingHostError: Another process does not log these metrics.
         """
         if self._pid != os.getpid():
             return
+        refusal = self._agreement.refusal(metrics)
+        metrics = None if refusal else metrics
         with self._lock:
             self._require_open()
             self._check_place()
             row, complete = self._rows.begin(step, split, self._elapsed())
             self._sinks.offer(complete)
             errors = add_all(row, metrics, values, copy=bool(self._sinks))
-        self._raise(errors)
+        self._raise([refusal, *errors] if refusal else errors)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Whether all that was logged is written, and on the disk, within `timeout`.
