@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmetrics._processes import place
 from jaxmetrics.record import dumps, loads
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def args(logger: TrainingLogger | None, **pytrees: Any) -> Any:
     forms = {name: saved_form(tree) for name, tree in pytrees.items()}
     host = {
         "schema": _SCHEMA,
-        "logger": None if logger is None else logger.state(),
+        "logger": None if logger is None else _state_of_all(logger),
         "pytrees": {name: form.layout for name, form in forms.items()},
     }
     words = np.frombuffer(dumps(host).encode(), np.uint8)
@@ -127,3 +128,16 @@ def restore(
     if logger is not None and host["logger"] is not None:
         logger.load_state(host["logger"] | {"step": step})
     return restored
+
+
+def _state_of_all(logger: TrainingLogger) -> dict[str, Any]:
+    """The logger's state, with the places in the files of other processes too."""
+    state = logger.state()
+    if place()[1] > 1 and not logger.config.master_only:
+        from jaxmetrics.hosts import exchange
+
+        own = dumps(state["writers"]).encode()
+        for said in exchange("checkpoint", own).values():
+            writers: Any = loads(said)
+            state["writers"] = writers | state["writers"]
+    return state

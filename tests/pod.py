@@ -168,6 +168,23 @@ def logged(rank, mesh, metrics, placed, directory):
     }
 
 
+def in_own_files(rank, directory):
+    """A step that is saved and then logged again, by each process in its own file."""
+    for restore in (False, True):
+        logger = jm.TrainingLogger(
+            "p", "own", root=directory, writers=[jm.writers.JSONL()], master_only=False
+        )
+        with logger, ocp.CheckpointManager(directory / "own") as manager:
+            if restore:
+                checkpoint.restore(manager, 1, logger)
+            else:
+                logger.log_step(1, loss=rank)
+                args = checkpoint.args(logger, seed=np.int32(0))
+                manager.save(1, args=ocp.args.Composite(jaxmetrics=args))
+                manager.wait_until_finished()
+            logger.log_step(1, split="val", loss=rank)
+
+
 def restored(path, meshes):
     """What a checkpoint gives on some meshes, and to a collection that is another."""
     found = {}
@@ -303,6 +320,7 @@ def main(rank, count, directory, saved=None):
     }
     if count > 1:
         found["exchanged"] = exchanged(rank, count)
+        in_own_files(rank, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]
         found["restored"] = restored(saved, [mesh, mesh_of(each)])

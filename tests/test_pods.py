@@ -196,6 +196,19 @@ def test_a_pod_goes_on_from_its_checkpoint(pods, name):
     assert "train/kept" in rows(pods, name)[-1]
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_restore_cuts_the_files_of_all_processes(pods, name):
+    run = pods / name / "p" / "own"
+    others = [f"metrics.p{rank}.jsonl" for rank in range(1, PODS[name])]
+    for rank, file in enumerate(["metrics.jsonl", *others]):
+        written = [line.row for line in scan_lines(run / file)][1:]
+        assert [(row["step"], row["split"]) for row in written] == [
+            (1, "train"),
+            (1, "val"),
+        ]
+        assert written[1]["val/loss"] == rank
+
+
 @pytest.mark.parametrize("devices", ["8", "4"])
 def test_four_processes_restore_what_two_saved(pods, devices):
     expected = one_result(pods, "2x4", "numbers")["deferred"]
