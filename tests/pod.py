@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 import jaxmetrics as jm
 from jaxmetrics import checkpoint, hosts
+from jaxmetrics.core import snapshot
 from jaxmetrics.record import dumps
 
 ROWS, STEPS, EVALUATED = 64, 3, 100
@@ -81,8 +82,9 @@ def spread(batch, mesh):
 
 
 def plain(metrics):
-    """Every leaf as numbers, kept rows sorted."""
-    leaves = {name: jax.tree.leaves(x) for name, x in metrics.plain().items()}
+    """Every leaf as numbers, kept rows sorted; reduced by the program of log_step."""
+    total = snapshot(metrics).metrics()
+    leaves = {name: jax.tree.leaves(x) for name, x in total.plain().items()}
     lists = {name: [np.asarray(x).tolist() for x in xs] for name, xs in leaves.items()}
     return lists | {"kept/values": [sorted(lists["kept/values"][0])]}
 
@@ -164,7 +166,7 @@ def logged(rank, mesh, metrics, placed, directory):
         "asked": asked,
         "other": other,
         "latest": latest,
-        "restored": plain(back.reduce()),
+        "restored": plain(back),
     }
 
 
@@ -195,7 +197,7 @@ def restored(path, meshes):
 
         for mesh in meshes:
             back = restore(collection().deferred(mesh))
-            found[str(mesh.size)] = plain(back.reduce())
+            found[str(mesh.size)] = plain(back)
         other = collection(classes=5).deferred(meshes[0])
         found["other"] = refusal(lambda: restore(other))
     return found
@@ -311,7 +313,7 @@ def main(rank, count, directory, saved=None):
     shards, placed = deferred(mesh), under_jit(mesh)
     found = {
         "numbers": {
-            "deferred": plain(shards.reduce()),
+            "deferred": plain(shards),
             "jit": plain(placed),
             "shard_map": plain(under_shard_map(mesh)),
         },
