@@ -27,7 +27,9 @@ def varying(tree: Any) -> frozenset[str]:
     seen: frozenset[str] = frozenset()
     for x in jax.tree.leaves(tree):
         if isinstance(x, jax.Array):
-            seen |= getattr(getattr(jax.typeof(x), "mat", None), "varying", frozenset())
+            aval = jax.typeof(x)
+            known = getattr(getattr(aval, "mat", None), "varying", None)
+            seen |= getattr(aval, "vma", frozenset()) if known is None else known
     return seen
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core._decoding import on_states
 from jaxmetrics.core._leaves import UNSET, max_leaf
@@ -55,7 +56,10 @@ class Windowed(Metric):
     @on_states
     def compute(self) -> Any:
         """The metric's value over the window."""
-        return _total(self).compute()
+        total = _total
+        for _ in range(np.ndim(self.next_slot)):  # stacked windows
+            total = jax.vmap(total)
+        return total(self).compute()
 
     def merge(self, other: Any) -> Self:
         """This one's updates, then the other's; the last `window` of them stay."""
@@ -77,6 +81,10 @@ class Windowed(Metric):
             next_slot=_slot((mine + count) % self.window),
             filled=_slot(jnp.minimum(_index(self.filled) + count, self.window)),
         )
+
+    def _reduce_merge(self, other: Any) -> Self:
+        """Shards of one window: update by update."""
+        return super().merge(other)
 
     def _contribution(self, outputs: Mapping[str, Any]) -> Self:
         return self._identity()._updated(outputs)

@@ -101,10 +101,12 @@ class ByGroup(Metric):
     @on_states
     def compute(self) -> dict[str, Any]:
         """The metric's value for each group."""
-        if on_host(self):
-            here = fetch(self.metric)
-            return {n: one_of(here, i).compute() for i, n in enumerate(self.names)}
-        values = jax.vmap(lambda metric: metric.compute())(self.metric)
+        xp, here = namespace(self), fetch(self) if on_host(self) else self
+        axis = here.strange.ndim - 1  # after the axes of stacked states
+        groups = jax.tree.map(lambda x: xp.moveaxis(x, axis, 0), here.metric)
+        if xp is not jnp:
+            return {n: one_of(groups, i).compute() for i, n in enumerate(self.names)}
+        values = jax.vmap(lambda metric: metric.compute())(groups)
         return {name: one_of(values, i) for i, name in enumerate(self.names)}
 
     def merge(self, other: Any) -> Self:
