@@ -233,6 +233,15 @@ def test_a_state_goes_through_a_checkpoint_by_name_and_through_pickle(tmp_path):
     check(pickle.loads(pickle.dumps(back["metrics"])).compute())
 
 
+def test_their_types_stay_under_64_bits_and_strict_promotion():
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        step = jit(lambda m, outputs: m.update(**outputs))
+        state = step(step(collection(), BATCHES[0]), BATCHES[1])
+        assert {x.dtype.itemsize for x in jax.tree.leaves(state)} == {4}
+        values = state.compute()
+    check(values)
+
+
 def test_a_mask_reaches_a_class_that_takes_it():
     loss = from_clu(clu.metrics.Average, values="loss")
     mask = np.array([True, False])
@@ -315,6 +324,7 @@ def test_equal_ones_are_stored_once_and_trace_once():
         (metrax.FBetaScore, "defines no merge"),
         (clu.metrics.CollectingMetric.from_outputs(("loss",)), "buffer_leaf"),
         (jm.Accuracy, "no class of clu"),
+        (clu.metrics.Average.empty(), "no class of clu"),
         (clu.metrics.Average.from_fun(lambda loss, **_: loss), "Name them"),
     ],
 )

@@ -6,8 +6,9 @@ value)` for a plain Python number, which is configuration and stays out of the s
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,6 +21,14 @@ Form = tuple[tuple[Any, ...], ...]
 _ROUNDS = 4  # of promotion: bool, integer, float
 
 
+@contextlib.contextmanager
+def plain_types() -> Iterator[None]:
+    """Their code as it was written for: 32-bit types and the usual promotion."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@plain_types()
 def form_of(make: Callable[..., Any], *args: Any) -> Form:
     """The form of the state that `make` returns, traced and not run."""
     plain: list[Any] = []
@@ -73,22 +82,24 @@ def empty(form: Form) -> dict[str, np.ndarray]:
     return zeros
 
 
-def pack(form: Form, theirs: Any) -> dict[str, Any] | None:
-    """Arrays by name, in 32-bit types; None if the state is not of this form."""
+def pack(form: Form, theirs: Any) -> dict[str, Any]:
+    """Arrays by name, in 32-bit types.
+
+    Raises:
+      TypeError: if the state is not of this form.
+    """
     named = _named(theirs)
-    if [name for name, _ in named] != [e[0] for e in form]:
-        return None
-    arrays = {}
-    for (name, x), (_, *expected) in zip(named, form):
-        if len(expected) == 2:
-            shape, dtype = expected
-            x = jnp.asarray(x)
-            if x.shape != shape or jnp.promote_types(x.dtype, dtype) != dtype:
-                return None
-            arrays[name] = lax.convert_element_type(x, _stored(dtype))
-        elif _is_array(x) or x != expected[0]:
-            return None
-    return arrays
+    fits = [name for name, _ in named] == [e[0] for e in form]
+    if not (fits and all(_fits(e, x) for e, (_, x) in zip(form, named))):
+        raise TypeError(
+            f"a state of {shown(form_of(lambda: theirs))} does not fit one of "
+            f"{shown(form)}, and a compiled step needs one type."
+        )
+    return {
+        e[0]: lax.convert_element_type(x, _stored(e[2]))
+        for e, (_, x) in zip(form, named)
+        if len(e) == 3
+    }
 
 
 def unpack(form: Form, treedef: Any, arrays: Mapping[str, Any]) -> Any:
@@ -123,6 +134,14 @@ def _either(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(b) == 2 and a != b:
         return (b[0], (), str(jnp.result_type(b[1])))
     return b
+
+
+def _fits(entry: tuple[Any, ...], x: Any) -> bool:
+    if len(entry) == 2:
+        return not _is_array(x) and x == entry[1]
+    _, shape, dtype = entry
+    x = jnp.asarray(x)
+    return x.shape == shape and jnp.promote_types(x.dtype, dtype) == dtype
 
 
 def _is_array(x: Any) -> bool:

@@ -6,16 +6,21 @@ Ours need nothing to be used in theirs: `clu.metrics.Collection.create(acc=Accur
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxmetrics.core import Leaf, Metric, at_the_door, declare, leaf
 from jaxmetrics.interop import _foreign_state as foreign
+from jaxmetrics.interop._clu_class import (
+    parameters,
+    refuse_unmergeable,
+    without_from_output,
+)
 
 __all__ = ["FromClu", "from_clu"]
 
@@ -55,9 +60,9 @@ def from_clu(
       >>> float(metrics["loss"].update(loss=[1.0, 2.0]).compute())
       1.5
     """
-    metric_class, names = _without_from_output(metric_class, names)
-    _refuse_unmergeable(metric_class)
-    known, more = _parameters(metric_class)
+    refuse_unmergeable(metric_class)
+    metric_class, names = without_from_output(metric_class, names)
+    known, more = parameters(metric_class)
     reads = tuple(name for name in names if name not in known) if more else ()
     if not known and not reads:
         raise TypeError(
@@ -103,26 +108,26 @@ class FromClu(Metric):
     state: Any = declare(_State((), "free"))
     seen: Any = leaf(dtype=np.uint32)
 
+    @foreign.plain_types()
     def observe(self, *, mask: Any = None, **outputs: Any) -> dict[str, Any]:
         """The class's state of one batch."""
         if mask is not None and any(jnp.ndim(x) for x in jax.tree.leaves(outputs)):
             self._refuse_maskless()
             outputs["mask"] = mask
         theirs = self._of_batch(outputs)
-        state = foreign.pack(self.form, theirs)
-        if state is None:
-            found = foreign.shown(foreign.form_of(lambda: theirs))
+        try:
+            state = foreign.pack(self.form, theirs)
+        except TypeError as error:
             raise TypeError(
-                f"a batch makes of it {found}, but the state is "
-                f"{foreign.shown(self.form)}, and a compiled step needs one type. "
-                f"Give example outputs: like={_types(outputs)}."
-            )
+                f"{error} Give example outputs: like={_types(outputs)}."
+            ) from None
         return dict(state=state, seen=1)
 
     def merge(self, other: Any) -> Self:
         """The class's merge, where both saw something."""
         return self._joined(other, lambda a, b: a.merge(b))
 
+    @foreign.plain_types()
     def compute(self) -> Any:
         """What the class computes; nan of nothing."""
 
@@ -138,6 +143,7 @@ class FromClu(Metric):
     def _reduce_merge(self, other: Any) -> Self:
         return self._joined(other, lambda a, b: a._reduce_merge(b))
 
+    @foreign.plain_types()
     def _joined(self, other: Any, join: Callable[[Any, Any], Any]) -> Self:
         self._refuse_other(other)
 
@@ -201,7 +207,7 @@ class FromClu(Metric):
         return examples
 
     def _all_arguments(self) -> dict[str, bool]:
-        known, _ = _parameters(self.metric)
+        known, _ = parameters(self.metric)
         fixed = dict(self.constants)
         arguments = {n: needed for n, needed in known.items() if n not in fixed}
         arguments |= dict.fromkeys(self.reads, True)
@@ -217,7 +223,7 @@ class FromClu(Metric):
         return self._with(renames=tuple(renames))
 
     def _refuse_maskless(self) -> None:
-        known, more = _parameters(self.metric)
+        known, more = parameters(self.metric)
         if "mask" not in known and not more:
             name = self.metric.__name__
             raise TypeError(
@@ -225,49 +231,6 @@ class FromClu(Metric):
                 f"mask as weights, from_clu({name}, sample_weights='mask'), or none, "
                 f"from_clu({name}, mask='no_mask')."
             )
-
-
-def _parameters(metric_class: type) -> tuple[dict[str, bool], bool]:
-    """What `from_model_output` takes, true where required, and whether any more."""
-    parameters = inspect.signature(metric_class.from_model_output).parameters.values()
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = {p.name: p.default is p.empty for p in parameters if p.kind in named}
-    return known, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _without_from_output(
-    metric_class: type, names: dict[str, str]
-) -> tuple[type, dict[str, str]]:
-    """The class and the output that `Average.from_output("loss")` was made of.
-
-    It makes a new class at every call, which would compile again and does not pickle.
-    """
-    if not metric_class.__qualname__.endswith("from_output.<locals>.FromOutput"):
-        return metric_class, names
-    made = inspect.getclosurevars(metric_class.from_model_output.__func__)
-    (base,) = metric_class.__bases__
-    return base, {next(iter(_parameters(base)[0])): made.nonlocals["name"]} | names
-
-
-def _refuse_unmergeable(metric_class: type) -> None:
-    import clu.metrics
-
-    name = metric_class.__name__
-    if not issubclass(metric_class, clu.metrics.Metric):
-        raise TypeError(
-            f"from_clu: {name} is no class of clu's metrics. Pass a class such as "
-            "clu.metrics.Average."
-        )
-    if issubclass(metric_class, clu.metrics.CollectingMetric):
-        raise TypeError(
-            f"from_clu: {name} keeps every batch on the host, so its state grows. Keep "
-            "rows with a metric that declares a buffer_leaf."
-        )
-    if metric_class.merge is clu.metrics.Metric.merge:
-        raise TypeError(
-            f"from_clu: {name} defines no merge, so its batches do not add up. Take "
-            "another class, or one of ours."
-        )
 
 
 def _over_leading(function: Callable[..., Any], seen: Any) -> Callable[..., Any]:
@@ -278,7 +241,7 @@ def _over_leading(function: Callable[..., Any], seen: Any) -> Callable[..., Any]
 
 
 def _as_float64(x: Any) -> Any:
-    return x if isinstance(x, jax.core.Tracer) else np.asarray(x, np.float64)[()]
+    return x if isinstance(x, Tracer) else np.asarray(x, np.float64)[()]
 
 
 def _types(outputs: Mapping[str, Any]) -> str:

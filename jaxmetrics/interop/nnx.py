@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from flax.errors import TraceContextError
+from jax.core import Tracer
 
 from jaxmetrics.core import Collection, Deferred, Metric
 
@@ -60,7 +61,7 @@ class Metrics(nnx.metrics.Metric):
                     "Metrics: the module has types but no arrays, as nnx.eval_shape "
                     "leaves it. Restore a state with nnx.update(metrics, state)."
                 )
-            if not isinstance(x, jax.core.Tracer) and x.is_deleted():
+            if not isinstance(x, Tracer) and x.is_deleted():
                 raise RuntimeError(
                     "Metrics: the arrays were donated to a step whose result is not "
                     "back in the module. Put it there with nnx.update(metrics, state), "
@@ -80,10 +81,8 @@ class Metrics(nnx.metrics.Metric):
                 f"Metrics.assign: {metrics!r} is no state of {self.state!r}. Make both "
                 "from the same metrics."
             )
-        variables = jax.tree.leaves(self.state, is_leaf=_is_variable)
         with _explained("assign"):
-            for variable, x in zip(variables, jax.tree.leaves(metrics), strict=True):
-                variable.set_value(jnp.asarray(x))
+            self._set(metrics)
 
     def update(self, **outputs: Any) -> None:
         """Count one batch more, in place.
@@ -94,17 +93,22 @@ class Metrics(nnx.metrics.Metric):
           ValueError: if shapes do not fit.
         """
         with _explained("update"):
-            self.assign(self.metrics.update(**outputs))
+            self._set(self.metrics.update(**outputs))
 
     def reset(self) -> None:
         """Start empty again, in place; the placement stays."""
         with _explained("reset"):
-            self.assign(self.metrics.empty())
+            self._set(self.metrics.empty())
 
     def compute(self) -> Any:
         """The values; of global and deferred metrics every process calls it."""
         with _explained("compute"):
             return self.metrics.compute()
+
+    def _set(self, metrics: Any) -> None:
+        variables = jax.tree.leaves(self.state, is_leaf=_is_variable)
+        for variable, x in zip(variables, jax.tree.leaves(metrics), strict=True):
+            variable.set_value(jnp.asarray(x))
 
 
 def _variable(x: Any) -> nnx.metrics.MetricState:
