@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jax.tree_util import DictKey, SequenceKey, tree_flatten_with_path
+from jax.tree_util import DictKey, tree_flatten_with_path
 
 from jaxmetrics._agreement import require_same
 from jaxmetrics._padding import lengthened, with_mask
@@ -157,13 +157,16 @@ def _refuse_ignored_mask(step: Any, state: Any, metrics: Any, batch: Any) -> Non
     if not hasattr(step, "trace"):
         return
     traced = step.trace(state, metrics, batch)
+    traced = getattr(traced, "traced", traced)  # nnx.jit's is around JAX's
     paths, _ = tree_flatten_with_path(getattr(traced, "args_info", ()))
-    program = getattr(traced.jaxpr, "jaxpr", traced.jaxpr)
-    if len(paths) != len(program.invars):
+    program = getattr(traced, "jaxpr", None)
+    program = getattr(program, "jaxpr", program)
+    inputs = getattr(program, "invars", ())
+    if program is None or len(paths) != len(inputs):
         return
-    place = [(SequenceKey(0), SequenceKey(2), DictKey("mask"))]
-    (mask,) = [x for x, (path, _) in zip(program.invars, paths) if path in place]
-    if not any(x is mask for equation in program.eqns for x in equation.invars):
+    masks = [x for x, (path, _) in zip(inputs, paths) if path[-1] == DictKey("mask")]
+    used = [x for equation in program.eqns for x in equation.invars]
+    if len(masks) == 1 and not any(x is masks[0] for x in used):
         raise ValueError(
             f"{_WHO} got a step that does not use batch['mask'], and rows that are "
             f"padding, which it would count; expected mask=batch['mask'] among the "

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["PATIENCE", "MissingHostError", "exchange"]
+__all__ = ["MissingHostError", "PATIENCE", "exchange"]
 
 PATIENCE = 300.0
 """Seconds to wait for other processes, as long as JAX waits for them to start."""

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -208,15 +209,29 @@ def test_no_batch_is_nan():
     assert np.isnan(jm.evaluate_loop(update, None, [], collection())["accuracy"])
 
 
-def test_a_compiled_step_that_would_count_padding_is_refused():
+@pytest.mark.parametrize("compile", [jax.jit, nnx.jit])
+def test_a_compiled_step_that_would_count_padding_is_refused(compile):
     def forgetful(state, metrics, batch):
         return metrics.update(logits=batch["logits"], labels=batch["labels"])
 
-    step = jax.jit(forgetful, donate_argnums=1)
+    step = compile(forgetful)
     even = [batch_of(4, 0), batch_of(4, 1)]
     the_same(jm.evaluate_loop(step, None, even, collection()), values_of(even))
     with pytest.raises(ValueError, match=r"does not use batch\['mask'\]"):
         jm.evaluate_loop(step, None, [batch_of(4), batch_of(3)], collection())
+
+
+def test_a_model_of_nnx_is_a_state():
+    model = nnx.Linear(4, 4, rngs=nnx.Rngs(0))
+    model.kernel.set_value(jnp.eye(4))
+    model.bias.set_value(jnp.zeros(4))
+
+    @nnx.jit
+    def step(model, metrics, batch):
+        return update(None, metrics, batch | {"logits": model(batch["logits"])})
+
+    batches = [batch_of(4, 0), batch_of(3, 1)]
+    the_same(jm.evaluate_loop(step, model, batches, collection()), values_of(batches))
 
 
 def test_a_step_returns_the_metrics():
