@@ -140,6 +140,17 @@ def test_any_tree_of_arrays_comes_back(tmp_path):
     assert back["n"] == 3
 
 
+def difference(a, b):
+    return a - b
+
+
+def test_a_composed_metric_comes_back(tmp_path):
+    metric = jm.Compose(difference, a=jm.Max("loss"), b=jm.Min("loss"))
+    state = metric.update(loss=[1.0, 4.0])
+    save(tmp_path, state)
+    assert load(tmp_path, metric).compute() == 3.0
+
+
 def test_the_users_own_orbax_calls_restore_a_collection(tmp_path):
     state = collection().update(**batch(0))
     with ocp.CheckpointManager(tmp_path) as manager:

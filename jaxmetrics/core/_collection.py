@@ -94,7 +94,7 @@ class Collection(Placed):
           TypeError: if the other holds other metrics, names or configurations.
         """
         if jax.tree.structure(self) != jax.tree.structure(other):
-            mine, its = _described(self), _described(other)
+            mine, its = describe(self, state=False), describe(other, state=False)
             raise TypeError(
                 f"Cannot merge {mine} with {its}: only states of one collection add "
                 "up. Make both from the same collection."
@@ -122,7 +122,11 @@ class Collection(Placed):
 
     def __repr__(self) -> str:
         """The metrics by name, with what they counted."""
-        return _described(self, state=True)
+        return self._described(state=True)
+
+    def _described(self, state: bool) -> str:
+        shown = [f"{name}={describe(metric, state)}" for name, metric in self.items()]
+        return f"Collection({', '.join(shown)})"
 
     def _names(self) -> tuple[set[str], set[str]]:
         required, optional = set(), set()
@@ -195,13 +199,6 @@ def _refuse_stranger(name: str, metric: Any) -> None:
             f"Collection: {name} is a {type(metric).__name__}, not a metric. Pass an "
             "instance such as jm.Accuracy()."
         )
-
-
-def _described(collection: Any, state: bool = False) -> str:
-    if not isinstance(collection, Collection):
-        return type(collection).__name__
-    shown = [f"{name}={describe(metric, state)}" for name, metric in collection.items()]
-    return f"Collection({', '.join(shown)})"
 
 
 def _rebuilt(structure: tuple[Any, Any], nodes: Any) -> Any:

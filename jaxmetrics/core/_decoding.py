@@ -79,14 +79,15 @@ def divide(a: Any, b: Any) -> Any:
 def describe(metric: Any, state: bool = True) -> str:
     """A metric as its constructor call, then its leaves as numbers or shapes."""
     if not hasattr(metric, "_leaves"):
-        return repr(metric)
+        return metric._described(state) if _holds(metric) else repr(metric)
     fields = type(metric).__dataclass_fields__
     shown = []
     for name in metric._configuration:
         value = getattr(metric, name)
         hidden = name == "renames" or not fields[name].repr
         if not hidden and value != fields[name].default:
-            shown.append(repr(value) if name == "output" else f"{name}={value!r}")
+            text = getattr(value, "__qualname__", repr(value))
+            shown.append(text if name == "output" else f"{name}={text}")
     for name, make in metric._children.items():
         held = getattr(metric, name)
         if make is None or jax.tree.structure(held) != jax.tree.structure(make(metric)):
@@ -100,6 +101,10 @@ def describe(metric: Any, state: bool = True) -> str:
     renamed = ", ".join(f"{name}={output!r}" for name, output in metric.renames)
     call = f"{type(metric).__name__}({', '.join(shown)})"
     return f"{call}.on({renamed})" if renamed else call
+
+
+def _holds(collection: Any) -> bool:
+    return getattr(collection, "holds_state", False)
 
 
 def _view(metric: Any) -> Any:
