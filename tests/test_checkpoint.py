@@ -1,4 +1,4 @@
-"""States come back from orbax: bit for bit, or folded onto another number of devices."""
+"""States come back from orbax bit for bit, or folded onto other devices."""
 
 import logging
 
