@@ -58,7 +58,8 @@ def writers_of(
     """The writers that a process runs.
 
     The first runs all; the others none, or without `master_only` a JSONL file each,
-    `metrics.p3.jsonl`.
+    `metrics.p3.jsonl`. Writers that the user chose take the settings that they were
+    not given.
 
     Args:
       process: The index of the process.
@@ -68,6 +69,8 @@ def writers_of(
     if process != 0:
         return [] if config.master_only else [JSONL(f"metrics.p{process}.jsonl")]
     if writers is not None:
+        for writer in writers:
+            writer.configure(vars(config))
         return list(writers)
     console = Console(
         every=config.print_every,

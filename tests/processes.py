@@ -5,11 +5,17 @@ import sys
 import textwrap
 
 
-def run_python(script, *arguments, cwd=None):
+def run_python(script, *arguments, cwd=None, env=None):
     """Run a script to its end; its output is text."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=120,
+        check=False,
     )
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 _CHUNK = 2**20
@@ -29,10 +30,14 @@ class WriterLockedError(RuntimeError):
     """The file is held by another live writer."""
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+def atomic_write(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Replace a file at once: a reader or a kill finds the old bytes or the new ones.
 
     A symbolic link in the file's place is replaced, not followed.
+
+    Args:
+      path: The file.
+      data: Its bytes, or pieces of them in their order.
 
     Raises:
       OSError: The folder cannot be written, or the disk is full; the file is as before.
@@ -42,7 +47,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     fd = open_new(temporary)
     try:
         try:
-            write_all(fd, data)
+            for piece in [data] if isinstance(data, bytes) else data:
+                write_all(fd, piece)
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -5,8 +5,11 @@ takes `every=`, `keys=` and `rename=`.
 """
 
 from jaxmetrics.writers._console import Console
+from jaxmetrics.writers._csv import CSV
 from jaxmetrics.writers._jsonl import JSONL
 from jaxmetrics.writers._memory import Memory
+from jaxmetrics.writers._tensorboard import TensorBoard
+from jaxmetrics.writers._wandb import WandB
 from jaxmetrics.writers._writer import Writer
 
-__all__ = ["Console", "JSONL", "Memory", "Writer"]
+__all__ = ["CSV", "Console", "JSONL", "Memory", "TensorBoard", "WandB", "Writer"]

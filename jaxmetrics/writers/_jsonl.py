@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import AppendFile, Record, check_name, dumps, loads
+from jaxmetrics.record import AppendFile, Record, check_name, dumps
+from jaxmetrics.writers._description import description
 from jaxmetrics.writers._writer import Writer
 
 
@@ -44,7 +45,8 @@ class JSONL(Writer):
             if resume_step is not None:
                 self.load_state({"step": resume_step})
             if self._lines.position == 0:
-                header = {"kind": "header", "schema": 1, "run_id": _run_id(run_dir)}
+                run_id = description(run_dir).get("run_id")
+                header = {"kind": "header", "schema": 1, "run_id": run_id}
                 self._lines.write_line(dumps(header))
         except BaseException:
             self._lines.close()
@@ -84,12 +86,3 @@ class JSONL(Writer):
         if self._lines is None:
             raise ValueError(f"{self.file} is not open. Call open() first.")
         return self._lines
-
-
-def _run_id(run_dir: Path) -> object:
-    """The name of the run in its own description, or None without one."""
-    try:
-        run = loads((run_dir / "run.json").read_bytes())
-    except FileNotFoundError:
-        return None
-    return run.get("run_id") if isinstance(run, dict) else None

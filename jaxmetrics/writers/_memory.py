@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxmetrics.record import Record
+from jaxmetrics.writers._media import KINDS
 from jaxmetrics.writers._writer import Writer
 
 
 class Memory(Writer):
     """Keeps the records in `records`, oldest first; takes the options of `Writer`."""
+
+    shows: ClassVar[frozenset[str]] = KINDS
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -64,9 +64,10 @@ class Sink:
         """Rows offered, written, failed, dropped (no room), skipped (not tried).
 
         Skipped are those that came in the pause after repeated failures, and those of
-        which the writer's keys leave nothing.
+        which the writer's keys or limits leave nothing. What the writer itself counts
+        follows.
         """
-        return dict(self._counts)
+        return self._counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
         """Queue a row, if it is one for the writer."""
@@ -152,14 +153,14 @@ class Sink:
             if record is None:
                 self._count("skipped")
                 return
-            self.writer.write(record)
+            written = self.writer.write(record)
         except Exception as error:
             self._breaker.failed()
             self._count("failed", lost=True)
             self._warn_once("failed, which is counted", error)
             return
         self._breaker.succeeded()
-        self._count("written")
+        self._count("skipped" if written is False else "written")
 
     def _flush(self) -> bool:
         with self._counting:

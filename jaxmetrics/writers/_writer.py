@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jaxmetrics.record import Record
+from jaxmetrics.writers._media import Media
 
 
 class Writer(ABC):
@@ -24,6 +25,9 @@ class Writer(ABC):
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "drop_oldest"
     """What the queue before this writer does when it is full."""
+
+    shows: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of `Media` that it takes beside scalars."""
 
     def __init__(
         self,
@@ -54,8 +58,11 @@ class Writer(ABC):
         """The part of a record that is for this writer, under its own names.
 
         Returns:
-          The record with the keys that are left, or None when none is.
+          The record with the keys that are left, or None when none is, or when its
+          media are of a kind that this writer cannot show.
         """
+        if isinstance(record, Media) and record.kind not in self.shows:
+            return None
         if self.keys is None and not self.rename:
             return record
         values = {
@@ -75,8 +82,12 @@ class Writer(ABC):
         """
 
     @abstractmethod
-    def write(self, record: Record) -> None:
-        """Write one record; an error means that it was not written."""
+    def write(self, record: Record) -> bool | None:
+        """Write one record; an error means that it was not written.
+
+        Returns:
+          False when the writer left it out on purpose, which `counters` explains.
+        """
 
     @abstractmethod
     def flush(self) -> None:
@@ -85,6 +96,19 @@ class Writer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Flush, and let go of everything that is held."""
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What else this writer counts, beside the rows of the queue before it."""
+        return {}
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Take what was not given from a logger's settings, before `open`.
+
+        Args:
+          settings: The fields of `LogConfig`.
+        """
+        del settings
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, in plain values, to come back to this point."""

@@ -1,0 +1,51 @@
+"""Reads the file of an offline W&B run: LevelDB's log format around protobufs."""
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+_BLOCK = 2**15
+_HEADER = struct.Struct("<IHB")
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+def records(path):
+    """The records of a file, up to where a kill cut it off."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data = Path(path).read_bytes()
+    assert data[:7] == b":W&B\xe1\xbe\x00"
+    position, parts = 7, []
+    while True:
+        if (left := _BLOCK - position % _BLOCK) < _HEADER.size:
+            position += left
+        if position + _HEADER.size > len(data):
+            return
+        check, length, kind = _HEADER.unpack_from(data, position)
+        position += _HEADER.size
+        body = data[position : position + length]
+        if len(body) < length or not kind:
+            return
+        assert zlib.crc32(bytes([kind]) + body) == check, "damaged"
+        position += length
+        if kind in (_FULL, _FIRST):
+            parts = []
+        parts.append(body)
+        if kind in (_FULL, _LAST):
+            yield Record.FromString(b"".join(parts))
+
+
+def rows(path):
+    """What was logged, as dicts in their order."""
+    for record in records(path):
+        if record.WhichOneof("record_type") == "history":
+            yield items(record.history.item)
+
+
+def items(protos):
+    """A dict from a list of items."""
+    return {
+        "/".join(item.nested_key) or item.key: json.loads(item.value_json)
+        for item in protos
+    }
