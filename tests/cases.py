@@ -449,4 +449,20 @@ REGRESSION = (
     ),
 )
 
-CASES = (*STATISTICS, *ACCURACY, *CONFUSION, *LIKELIHOOD, *REGRESSION)
+# After everything above, which they draw from.
+import cases_classification  # noqa: E402
+import cases_regression  # noqa: E402
+import cases_statistics  # noqa: E402
+import cases_text  # noqa: E402
+
+CASES = (
+    *STATISTICS,
+    *ACCURACY,
+    *CONFUSION,
+    *LIKELIHOOD,
+    *REGRESSION,
+    *cases_classification.CASES,
+    *cases_regression.CASES,
+    *cases_statistics.CASES,
+    *cases_text.CASES,
+)

@@ -55,14 +55,13 @@ class ClassRatio(Metric):
                 f"{who}: absent={self.absent!r} is about classes of the multiclass "
                 f"task; with task={self.task!r} every label counts. Set zero_division."
             )
-        value = float(self.zero_division)
-        if not (value in (0, 1) or math.isnan(value)):
+        if self.zero_division != self.zero_division:
+            # As text: a nan differs from itself, and so would the configurations.
+            object.__setattr__(self, "zero_division", "nan")
+        if self.zero_division not in (0, 1, "nan"):
             raise ValueError(
                 f"{who}: zero_division is 0, 1 or nan, got {self.zero_division!r}."
             )
-        if math.isnan(value):
-            # As text: a nan differs from itself, and so would the configurations.
-            object.__setattr__(self, "zero_division", "nan")
 
     def compute(self) -> Any:
         """The ratio, or `[classes]` of them; nan of nothing."""

@@ -66,9 +66,9 @@ class ScoreHistogram(Metric):
         """The batch's labels by class, kind and bin, and invalid ones."""
         logits, labels = jnp.asarray(logits), jnp.asarray(labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
+        number = jnp.arange(self.classes or 0, dtype=jnp.int32)
         if self.task != "binary":
             require_classes(logits, self.classes)
-            number = jnp.arange(self.classes, dtype=jnp.int32)
         if self.task == "multiclass":
             _, valid = label_rank(logits, labels)
             positive = labels[..., None] == number

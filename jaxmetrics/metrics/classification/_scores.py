@@ -46,7 +46,7 @@ def entering(
     task: str, classes: int | None, ignore_index: int | tuple[int, ...] | None
 ) -> np.ndarray:
     """Which classes enter an average, bool `[classes]`: those that are not ignored."""
-    index = np.arange(classes)
+    index = np.arange(classes or 0)
     if task != "multiclass" or ignore_index is None:
         return np.ones_like(index, bool)
     return ~np.isin(index, ignore_index)

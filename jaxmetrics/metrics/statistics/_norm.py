@@ -14,7 +14,7 @@ from jaxmetrics.metrics.statistics._statistic import Statistic
 class GlobalNorm(Statistic):
     """L2 norm of all values of an output, an array or a tree of arrays; 0 of nothing.
 
-    The root of the sum of squares of everything seen, as `optax.global_norm` of one
+    The root of the sum of squares of everything seen, as `optax.tree.norm` of one
     tree; over n batches it is the root of n times their quadratic mean. So parts of a
     tree on several devices add up to the whole. NaN if any value is, inf from a
     square beyond float32 (values past 1.8e19).
