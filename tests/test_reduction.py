@@ -28,11 +28,11 @@ def collectives(text):
     return re.findall(r"\b(all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", text)
 
 
-def in_shard_map(function, *args, mesh=None, specs=P("data"), check=True):
+def in_shard_map(function, *args, mesh=None, specs=None, check=True):
     mapped = jax.shard_map(
         function,
         mesh=mesh or mesh_of(),
-        in_specs=specs,
+        in_specs=specs or P("data"),
         out_specs=P(),
         check_vma=check,
     )
