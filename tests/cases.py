@@ -63,22 +63,22 @@ def series(rng, rows):
 
 
 def multiclass(rng, rows):
-    logits = rng.normal(0, 2, (rows, CLASSES)).round(1).astype(np.float32)
+    logits = rng.normal(0, 2, (rows, CLASSES)).round().astype(np.float32)
     return dict(logits=logits, labels=_integers(rng, CLASSES, rows))
 
 
 def binary(rng, rows):
-    logits = rng.normal(0, 1, rows).round(1).astype(np.float32)
+    logits = rng.normal(0, 1, rows).round().astype(np.float32)
     return dict(logits=logits, labels=_integers(rng, 2, rows))
 
 
 def multilabel(rng, rows):
-    logits = rng.normal(0, 1, (rows, LABELS)).round(1).astype(np.float32)
+    logits = rng.normal(0, 1, (rows, LABELS)).round().astype(np.float32)
     return dict(logits=logits, labels=_integers(rng, 2, (rows, LABELS)))
 
 
 def tokens(rng, rows):
-    logits = rng.normal(0, 2, (rows, 6, CLASSES)).round(1).astype(np.float32)
+    logits = rng.normal(0, 2, (rows, 6, CLASSES)).round().astype(np.float32)
     return dict(logits=logits, labels=_integers(rng, CLASSES, (rows, 6)))
 
 

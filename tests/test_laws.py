@@ -37,11 +37,22 @@ CASES = cases.CASES
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
 SPLITS = ("split 1", "split 2", "split 3")
-VARIANTS = ("whole", *SPLITS, "permuted", "masked", "spoiled", "nothing", *"abc")
+VARIANTS = (
+    "whole",
+    *SPLITS,
+    "permuted",
+    "masked",
+    "spoiled",
+    "broken",
+    "nothing",
+    *"abc",
+)
 MERGES = {
     "empty, whole": ("empty", "whole"),
     "whole, empty": ("whole", "empty"),
     "empty, empty": ("empty", "empty"),
+    "empty, broken": ("empty", "broken"),
+    "broken, empty": ("broken", "empty"),
     "ab": ("a", "b"),
     "ba": ("b", "a"),
     "bc": ("b", "c"),
@@ -152,10 +163,9 @@ def states(outputs, stacked):
 
 
 def variants_of(outputs):
-    changed = {
-        "permuted": take(outputs, permutation()),
-        "spoiled": spoiled(outputs, KEEP),
-    }
+    nonsense = spoiled(outputs, KEEP)
+    mixed = take(outputs, permutation())
+    changed = dict(permuted=mixed, spoiled=nonsense, broken=nonsense)
     return [changed.get(variant, outputs) for variant in VARIANTS]
 
 
@@ -170,7 +180,7 @@ def masks_of(variant):
             return np.zeros((BATCHES, ROWS), bool)
         case "a" | "b" | "c":
             return (batch == 0) & (row % 3 == "abc".index(variant))
-        case "whole" | "permuted":
+        case "whole" | "permuted" | "broken":
             return (batch == 0) & (row >= 0)
         case split:
             rng = np.random.default_rng(SPLITS.index(split))
@@ -221,6 +231,13 @@ def test_empty_is_the_identity_bit_by_bit(case, states):
     assert bits(mine["empty, whole"]) == bits(mine["whole"])
     assert bits(mine["whole, empty"]) == bits(mine["whole"])
     assert bits(mine["empty, empty"]) == bits(case.metric)
+
+
+@every_case
+def test_empty_is_the_identity_of_a_state_that_saw_nonsense(case, states):
+    mine = states[case.name]
+    assert bits(mine["empty, broken"]) == bits(mine["broken"])
+    assert bits(mine["broken, empty"]) == bits(mine["broken"])
 
 
 @every_case

@@ -285,6 +285,13 @@ def test_rows_with_a_logit_that_is_not_finite_are_invalid(metric, bad):
     assert scored_and_invalid(metric, logits=logits, labels=LABELS) == (3, 1)
 
 
+def test_an_index_out_of_range_reaches_no_cell():
+    index = np.int32([-1, -100, 3, 2**31 - 1, 1])
+    assert jm.count_at(index, (3,)).tolist() == [0, 1, 0]
+    rows = np.int32([1, 1, 1, 1, 1])
+    assert jm.count_at((rows, index), (2, 3)).tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_binary_labels_and_scores_that_are_invalid(task):
     logits = np.float32([[1, NAN], [1, 1], [1, 1]])
