@@ -38,7 +38,7 @@ def lower_wide(kind, mesh, chosen=cases.CASES):
 
 
 def complaint(chosen, make, check, made=None):
-    """What `check` finds in the program of cases, and a case that alone has it.
+    """A case whose program alone has what `check` finds in that of all, and what.
 
     Args:
       chosen: the cases.
@@ -55,7 +55,7 @@ def complaint(chosen, make, check, made=None):
             return f"{type(error).__name__}: {error}"
 
     found = fault(chosen, (lambda _: made()) if made else make)
-    return f"{found}, because of {_guilty(chosen, fault)}" if found else ""
+    return f"{_guilty(chosen, fault)}: {found}" if found else ""
 
 
 def _guilty(chosen, fault):

@@ -69,30 +69,30 @@ def found(metric, check, make=compile_cases, topology="v5e"):
 @pytest.mark.parametrize("topology", ["v5e", "v5e, two slices"])
 def test_an_eager_collective_is_found(topology):
     text = found(Eager(), checks.communication, topology=topology)
-    assert "all-reduce" in text and "because of 'the bad one'" in text
+    assert "all-reduce" in text and text.startswith("'the bad one': ")
 
 
 @pytest.mark.parametrize("topology", ["v5e", "v5e, two slices"])
 @pytest.mark.parametrize("metric", [Chatty(), Asking()], ids=["debug", "pure"])
 def test_a_callback_is_found(metric, topology):
     text = found(metric, checks.host_calls, topology=topology)
-    assert "send" in text and "because of 'the bad one'" in text
+    assert "send" in text and text.startswith("'the bad one': ")
 
 
 def test_float64_is_found():
     text = found(Wide(), checks.float64, make=lower_wide)
-    assert "f64" in text and "because of 'the bad one'" in text
+    assert "f64" in text and text.startswith("'the bad one': ")
 
 
 def test_a_program_that_does_not_compile_is_a_fault():
     text = found(Huge(), checks.host_calls)
-    assert "RESOURCE_EXHAUSTED" in text and "because of 'the bad one'" in text
+    assert "RESOURCE_EXHAUSTED" in text and text.startswith("'the bad one': ")
 
 
 def test_a_fault_of_several_metrics_together_is_theirs():
     sound = CASES[:4]
     text = complaint(sound, len, lambda count: "too many" if count > 2 else "")
-    assert text == f"too many, because of {[case.name for case in sound]} together"
+    assert text == f"{[case.name for case in sound]} together: too many"
 
 
 @pytest.mark.parametrize("topology", ["v5e", "v5e, two slices"])
