@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxmetrics.evaluation import *  # noqa: F403
     from jaxmetrics.logger import *  # noqa: F403
     from jaxmetrics.metrics import *  # noqa: F403
+    from jaxmetrics.metrics_log import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
 
 __version__ = "0.1.0"
@@ -84,6 +85,7 @@ _NAMES = {
     ),
     "evaluation": ("evaluate_loop", "pad_batch"),
     "logger": ("LogConfig", "TrainingLogger"),
+    "metrics_log": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
     "runs": ("Run",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -3,6 +3,7 @@
 The bottom layer: the standard library and NumPy only.
 """
 
+from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._files import AppendFile
 from jaxmetrics.record._io import WriterLockedError, atomic_write
 from jaxmetrics.record._json import dumps, loads, number
@@ -21,6 +22,7 @@ __all__ = [
     "AppendFile",
     "CorruptLineError",
     "Line",
+    "MetricsEntry",
     "PREFIXES",
     "Record",
     "WriterLockedError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import CorruptLineError, loads, scan_lines
+from jaxmetrics.record import CorruptLineError, MetricsEntry, loads, scan_lines
 from jaxmetrics.runs._table import Table, TableBuilder
 
 METRICS, HEADER, EVENTS = "metrics.jsonl", "run.json", "events.jsonl"
@@ -17,10 +17,12 @@ class RunFiles:
     Args:
       folder: The run directory.
       skip: Collect damage instead of raising it.
+      name: The file of the metrics.
     """
 
-    def __init__(self, folder: Path, skip: bool) -> None:
+    def __init__(self, folder: Path, skip: bool, name: str = METRICS) -> None:
         """Read nothing yet."""
+        self._name = name
         self.bad: list[tuple[str, int, str]] = []
         self._folder = folder
         self._skip = skip
@@ -29,12 +31,15 @@ class RunFiles:
         """The metric rows, and the header line (empty without one)."""
         header: dict[str, object] = {}
         builder = TableBuilder()
-        for number, row in self._rows(METRICS):
+        for number, row in self._rows(self._name):
             kind = row.get("kind")
             if kind is None:
-                wrong = builder.add(row)
+                try:
+                    wrong = builder.add(_flat(row))
+                except (TypeError, ValueError) as error:
+                    wrong = str(error)
                 if wrong is not None:
-                    self._damage(METRICS, number, wrong)
+                    self._damage(self._name, number, wrong)
             elif kind == "header" and not header:
                 header = row
         return builder.table(), header
@@ -72,3 +77,12 @@ class RunFiles:
         if not self._skip:
             raise CorruptLineError(self._folder / name, number, reason)
         self.bad.append((name, number, reason))
+
+
+def _flat(row: dict[str, object]) -> dict[str, object]:
+    """A row as it is; a line of a metrics log with its other values beside it."""
+    if "wall_time_ms" not in row or "split" in row:
+        return row
+    entry = MetricsEntry.of(row)
+    fields = entry.line() | {"time": entry.wall_time_ms / 1000, "split": "train"}
+    return fields | {k: v for k, v in entry.extra.items() if k not in fields}

@@ -28,7 +28,7 @@ class Run:
     over the keys.
 
     Attributes:
-      path: The run directory.
+      path: The run directory, or the file.
       header: What `run.json` holds; without one, the first line of the metrics.
       events: The rows of `events.jsonl`, in order.
       bad: Lines passed over by `errors="skip"`, as (file, line number, reason).
@@ -53,14 +53,15 @@ class Run:
     def load(
         cls, path: str | os.PathLike[str], errors: Literal["raise", "skip"] = "raise"
     ) -> Run:
-        """Read a run directory.
+        """Read a run directory, or one file of metrics.
 
         A last line without its newline was cut off by a kill, or is being written: it
         is not a row.
 
         Args:
           path: The folder with `metrics.jsonl`, `run.json` and `events.jsonl`; what is
-            missing is empty.
+            missing is empty. Or a file like its metrics, or of a `MetricsLog`, whose
+            keys are the names of its fields.
           errors: `"raise"` at a damaged line, or `"skip"` it and list it in `bad`.
 
         Raises:
@@ -73,6 +74,10 @@ class Run:
                 "Choose one of them."
             )
         folder = Path(path)
+        if folder.is_file():
+            files = RunFiles(folder.parent, errors == "skip", folder.name)
+            table, header = files.metrics()
+            return cls(folder, table, header, [], files.bad)
         if not any((folder / name).is_file() for name in (METRICS, HEADER)):
             raise FileNotFoundError(
                 f"Run.load() found neither {METRICS} nor {HEADER} in {folder}. Give a "

@@ -1,0 +1,99 @@
+"""One line of a metrics log: a training step in a fixed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxmetrics.record._json import number
+
+_NUMBERS = ("wall_time_ms", "loss", "grad_norm", "throughput_samples_per_sec")
+
+
+@dataclass(frozen=True)
+class MetricsEntry:
+    """One training step.
+
+    Attributes:
+      step: Optimizer updates completed.
+      wall_time_ms: Milliseconds since the start of training.
+      loss: The loss, which may be nan.
+      grad_norm: The norm of the gradient.
+      throughput_samples_per_sec: Samples a second.
+      extra: Other values by name, kept in the order of the names.
+
+    Raises:
+      TypeError: The step is not an integer, a value not a number, a name not a string.
+      ValueError: The step is negative, or has more than 63 bits.
+    """
+
+    step: int
+    wall_time_ms: float
+    loss: float
+    grad_norm: float
+    throughput_samples_per_sec: float
+    extra: Mapping[str, float | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make plain numbers of all values."""
+        step = _plain("step", self.step)
+        if not isinstance(step, int):
+            raise TypeError(
+                f"MetricsEntry got a step of type {type(self.step).__name__}, expected "
+                f"an int. Count completed updates."
+            )
+        if not 0 <= step < 2**63:
+            raise ValueError(
+                f"MetricsEntry got step {step}, expected 0 to 2**63 - 1. Count "
+                f"completed updates."
+            )
+        object.__setattr__(self, "step", step)
+        for name in _NUMBERS:
+            object.__setattr__(self, name, float(_plain(name, getattr(self, name))))
+        if not isinstance(self.extra, Mapping) or not all(
+            isinstance(name, str) for name in self.extra
+        ):
+            raise TypeError(
+                f"MetricsEntry got extra={self.extra!r}, expected numbers by name. "
+                f"Pass a dict whose keys are strings."
+            )
+        extra = {name: _plain(name, self.extra[name]) for name in sorted(self.extra)}
+        object.__setattr__(self, "extra", extra)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> MetricsEntry:
+        """The entry of a line as it was read; fields of other names are passed over.
+
+        Raises:
+          TypeError: A field is missing, or no number.
+          ValueError: As for the entry itself.
+        """
+        missing = [name for name in ("step", *_NUMBERS) if name not in row]
+        if missing:
+            raise TypeError(f"a row without {', '.join(missing)}")
+        extra = row.get("extra", {})
+        if isinstance(extra, dict):
+            extra = {name: number(value) for name, value in extra.items()}
+        numbers = {name: number(row[name]) for name in _NUMBERS}
+        return cls(row["step"], extra=extra, **numbers)
+
+    def line(self) -> dict[str, object]:
+        """The line as it is written, fields in their order."""
+        return {name: getattr(self, name) for name in ("step", *_NUMBERS, "extra")}
+
+
+def _plain(name: str, value: Any) -> float | int:
+    """A number of Python from one of any kind; truth is none."""
+    array = np.asarray(value)
+    if array.ndim == 0 and not isinstance(value, bool):
+        if array.dtype.kind in "iu" or isinstance(value, int):
+            return int(value)
+        if array.dtype.kind == "f" or array.dtype.name.startswith(("bfloat", "float")):
+            return float(array)
+    raise TypeError(
+        f"MetricsEntry got {name}={value!r} of type {type(value).__name__}, expected a "
+        f"number. Convert it first."
+    )
