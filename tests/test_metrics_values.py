@@ -108,6 +108,12 @@ def test_variance_by_hand():
     assert value(weighted, **given) == pytest.approx((3 * 1 + 9) / 4)
 
 
+def test_a_masked_batch_leaves_the_variance_of_huge_values():
+    metric = jm.Variance().update(values=[1e20, 1e20])  # whose square overflows
+    assert metric.compute() == 0.0
+    assert metric.update(values=[1.0], mask=[False]).compute() == 0.0
+
+
 def test_the_unbiased_variance_of_one_value_is_nan():
     assert value(jm.Variance(), values=[5.0]) == 0.0
     assert math.isnan(value(jm.Variance(ddof=1), values=[5.0]))
