@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxmetrics.record import Record, number
+from jaxmetrics.writers._media import Media
 from jaxmetrics.writers._row import Row
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -34,6 +35,8 @@ class Fetched:
                         "scalars to have them in the record.",
                         name,
                     )
+            if isinstance(record, Media):
+                return
             # Writers may fetch rows out of order, each at its own pace.
             for name, value in record.values.items():
                 if record.step >= self._latest.get(name, (0, 0))[0]:

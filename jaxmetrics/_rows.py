@@ -51,7 +51,7 @@ class Rows:
           TypeError: The step is not an integer.
           ValueError: The record of the split is past the step.
         """
-        number = self._next(split) if step is None else _checked(step)
+        number = self._next(split) if step is None else checked(step)
         row = self._open.get(split)
         if row is not None and row.step == number:
             return row, []
@@ -162,18 +162,24 @@ def reference(name: str, value: Any, copy: bool = True) -> object:
     return value
 
 
-def _checked(step: Any) -> int:
+def checked(step: Any, call: str = "log_step") -> int:
+    """A step that was given to `call`.
+
+    Raises:
+      TypeError: It is not an integer of the host.
+      ValueError: It is negative.
+    """
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)
     if isinstance(step, bool) or on_device or not hasattr(step, "__index__"):
         raise TypeError(
-            f"log_step() got a step of type {type(step).__name__}, expected an int. "
+            f"{call}() got a step of type {type(step).__name__}, expected an int. "
             f"Count steps on the host; int(step) of a device value waits for it."
         )
     number = operator.index(step)
     if number < 0:
         raise ValueError(
-            f"log_step() got step {number}, expected the number of updates completed. "
-            f"Leave it out to take the next one."
+            f"{call}() got step {number}, expected the number of updates completed. "
+            f"Count from 0, or leave it out of log_step() to take the next one."
         )
     return number

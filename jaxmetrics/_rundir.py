@@ -205,7 +205,8 @@ def _record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
         for line in scan_lines(file):
             row: Any = line.row or {}
             if "step" in row and (step is None or row["step"] <= step):
-                last[row["split"]] = max(row["step"], last.get(row["split"], 0))
+                if "kind" not in row:  # texts and tables keep no order of steps
+                    last[row["split"]] = max(row["step"], last.get(row["split"], 0))
                 elapsed = max(elapsed, row["time"])
     return last, elapsed
 

@@ -16,6 +16,7 @@ from jaxmetrics._agreement import Agreement
 from jaxmetrics._elapsed import Elapsed
 from jaxmetrics._fetched import Fetched, best_fn
 from jaxmetrics._log_config import LogConfig, merged
+from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
 from jaxmetrics._rows import Rows, add_all
 from jaxmetrics.goodput import Ledger
@@ -26,7 +27,7 @@ __all__ = ["LogConfig", "TrainingLogger"]
 _LOG = logging.getLogger("jaxmetrics")
 
 
-class TrainingLogger:
+class TrainingLogger(LogsMedia):
     """Logs a training run, without waiting for devices or for writers.
 
     Every process makes one and calls `log_step` at the same steps; the first process

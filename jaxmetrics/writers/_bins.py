@@ -34,6 +34,8 @@ class Bins(NamedTuple):
 def binned(values: Any, bins: int = 64) -> Bins:
     """The histogram of an array, or of a pair (counts, edges) counted before.
 
+    One that is made already is returned.
+
     Of more than four million values a random sample of as many is binned; of a pair
     the sums are those of the middles of its bins.
 
@@ -41,6 +43,8 @@ def binned(values: Any, bins: int = 64) -> Bins:
       TypeError: The values are not real numbers.
       ValueError: A pair is no histogram.
     """
+    if isinstance(values, Bins):
+        return values
     if isinstance(values, tuple):
         return _counted(*(np.asarray(part, np.float64) for part in values))
     array = np.asarray(values).ravel()

@@ -12,7 +12,7 @@ from jaxmetrics.writers._writer import Writer
 
 
 class JSONL(Writer):
-    """Appends each record to a file of the run directory.
+    """Appends each record to a file of the run directory, and texts and tables too.
 
     The file begins with a header line that names the run. When its queue is full it
     waits, up to 5 seconds, rather than lose a record.
@@ -23,6 +23,7 @@ class JSONL(Writer):
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "block"
+    shows: ClassVar[frozenset[str]] = frozenset({"text", "table"})
 
     def __init__(self, file: str = "metrics.jsonl", **options: Any) -> None:
         super().__init__(**options)

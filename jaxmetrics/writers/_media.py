@@ -21,9 +21,21 @@ class Media(Record):
       values: By full key. A text is a str. An image is an array `[height, width]` or
         `[height, width, channels]` of 1, 3 or 4 channels, uint8 or floats in [0, 1]. A
         histogram is an array of any shape, or the pair (counts, edges) that
-        `np.histogram` returns. A table is a pair (columns, rows).
+        `np.histogram` returns, or `Bins`. A table is a pair (columns, rows).
       kind: `"text"`, `"image"`, `"histogram"` or `"table"`.
     """
 
     values: Mapping[str, Any]
     kind: Literal["text", "image", "histogram", "table"] = "text"
+
+    def line(self) -> dict[str, object]:
+        """The row of a text or a table as it is written; its kind comes first.
+
+        >>> Media(1, "val", {"val/said": "hello"}, 2.5).line()
+        {'kind': 'text', 'step': 1, 'split': 'val', 'time': 2.5, 'val/said': 'hello'}
+        """
+        row: dict[str, object] = {"kind": self.kind, **super().line()}
+        if self.kind == "table":
+            for key, (columns, rows) in self.values.items():
+                row[key] = {"columns": columns, "rows": rows}
+        return row

@@ -34,6 +34,9 @@ class Row:
       on_record: Called with the row and its record, once.
     """
 
+    kind: str | None = None
+    """The kind of `Media` that its record is, if it is one."""
+
     def __init__(
         self,
         step: int,

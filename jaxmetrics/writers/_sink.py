@@ -71,7 +71,7 @@ class Sink:
 
     def offer(self, row: Row) -> None:
         """Queue a row, if it is one for the writer."""
-        if self._inert() or not self.writer.accepts(row.step, row.split):
+        if self._inert() or not self._takes(row):
             return
         self._count("offered")
         self._drop(self._queue.put(row))
@@ -128,6 +128,11 @@ class Sink:
 
     def _inert(self) -> bool:
         return self._pid != os.getpid()
+
+    def _takes(self, row: Row) -> bool:
+        if row.kind is None:
+            return self.writer.accepts(row.step, row.split)
+        return row.kind in self.writer.shows
 
     def _submit(self, function: Callable[[], Any]) -> Future[Any]:
         if not self._inert():

@@ -41,6 +41,10 @@ class Sinks:
         """How many there are."""
         return len(self._sinks)
 
+    def show(self, kind: str) -> bool:
+        """Whether any writer takes this kind of `Media`."""
+        return any(kind in sink.writer.shows for sink in self._sinks.values())
+
     def offer(self, rows: Iterable[Row]) -> None:
         """Queue rows, in their order, for every writer that takes them."""
         for row in rows:

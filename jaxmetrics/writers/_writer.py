@@ -18,7 +18,7 @@ class Writer(ABC):
 
     Args:
       every: A train record is written when its step is a multiple of this; records
-        of other splits always are.
+        of other splits, and what is no scalar, always are.
       keys: A glob, or a tuple of globs, of the keys to write; None writes all.
       rename: New names by key, applied after `keys`.
     """
