@@ -36,6 +36,7 @@ class Case:
       tolerance: of the value against the reference, and of float leaves.
       reason: why the tolerance is what it is.
       empty: the value of nothing.
+      by_value: two states are one sample if they compute the same value.
       reads: arguments of `observe` that read an output of another name.
       without: laws that do not hold, each with the reason.
     """
@@ -48,6 +49,7 @@ class Case:
     tolerance: float = 1e-6
     reason: str = "a batch's own sum is a float32 sum"
     empty: float = NAN
+    by_value: bool = False
     reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
     without: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -454,6 +456,7 @@ import cases_classification  # noqa: E402
 import cases_regression  # noqa: E402
 import cases_statistics  # noqa: E402
 import cases_text  # noqa: E402
+import cases_wrappers  # noqa: E402
 
 CASES = (
     *STATISTICS,
@@ -465,4 +468,5 @@ CASES = (
     *cases_regression.CASES,
     *cases_statistics.CASES,
     *cases_text.CASES,
+    *cases_wrappers.CASES,
 )

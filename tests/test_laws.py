@@ -225,7 +225,7 @@ def test_nothing_computes_as_declared(case, states):
     assert_value(case, value, np.broadcast_to(case.empty, np.shape(value)))
 
 
-@every_case
+@without("identity in bits")
 def test_empty_is_the_identity_bit_by_bit(case, states):
     mine = states[case.name]
     assert bits(mine["empty, whole"]) == bits(mine["whole"])
@@ -233,14 +233,14 @@ def test_empty_is_the_identity_bit_by_bit(case, states):
     assert bits(mine["empty, empty"]) == bits(case.metric)
 
 
-@every_case
+@without("identity in bits")
 def test_empty_is_the_identity_of_a_state_that_saw_nonsense(case, states):
     mine = states[case.name]
     assert bits(mine["empty, broken"]) == bits(mine["broken"])
     assert bits(mine["broken, empty"]) == bits(mine["broken"])
 
 
-@every_case
+@without("empty batch")
 def test_a_batch_of_no_rows_or_all_masked_is_empty(case, states):
     assert bits(states[case.name]["none"]) == bits(case.metric)
     assert bits(states[case.name]["nothing"]) == bits(case.metric)
@@ -265,14 +265,14 @@ def test_merge_is_commutative(case, states):
     assert_same(case, states[case.name]["ab"], states[case.name]["ba"])
 
 
-@every_case
+@without("split")
 def test_merged_batches_are_the_whole(case, states):
     mine = states[case.name]
     assert_same(case, mine["first, rest, none"], mine["whole"])
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@every_case
+@without("split")
 def test_a_scan_over_any_split_is_the_whole(case, split, states):
     assert_same(case, states[case.name][split], states[case.name]["whole"])
 

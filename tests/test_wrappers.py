@@ -61,6 +61,13 @@ def test_masked_counts_what_both_masks_let_through():
     close(everywhere(metric, given), LOSS[VALID & mask].mean())
 
 
+def test_the_outputs_of_a_wrapper_can_be_renamed():
+    masked = jm.Masked(jm.Mean("loss"), mask="valid").on(valid="v", values="x")
+    assert masked.update(x=[1.0, 5.0], v=[True, False]).compute() == 1.0
+    groups = jm.ByGroup(jm.Mean("loss"), groups=2).on(domain="d")
+    assert groups.update(loss=[1.0, 5.0], d=[1, 1]).compute()["1"] == 3.0
+
+
 def test_masked_needs_its_mask():
     with pytest.raises(TypeError, match=r"Masked needs output 'valid'; got \['loss'\]"):
         jm.Masked(jm.Mean("loss")).update(loss=1.0)

@@ -12,6 +12,7 @@ class Reading:
     renames: tuple[tuple[str, str], ...]
     _arguments: ClassVar[Mapping[str, bool]]
     _children: ClassVar[Mapping[str, Any]]
+    _reads: ClassVar[str] = ""  # the configuration that names an output of its own
 
     def _names(self) -> tuple[set[str], set[str]]:
         """The outputs that are needed, and those that are taken when given."""
@@ -32,7 +33,7 @@ class Reading:
         known = dict(self._arguments)
         for name in self._children:
             known |= getattr(self, name)._all_arguments()
-        return known
+        return known | ({getattr(self, self._reads): True} if self._reads else {})
 
     def _renamed(self, names: Mapping[str, str]) -> Self:
         """The metric and its children reading other outputs."""
@@ -43,6 +44,9 @@ class Reading:
             child = getattr(self, name)
             its = {n: x for n, x in names.items() if n in child._all_arguments()}
             children[name] = child._renamed(its)
+        if self._reads:
+            mine = getattr(self, self._reads)
+            children[self._reads] = names.get(mine, mine)
         return self._with(renames=renames, **children)
 
     def _with(self, **fields: Any) -> Self:

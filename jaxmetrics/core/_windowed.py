@@ -113,8 +113,9 @@ class Windowed(Metric):
 
 @jax.jit
 def _total(windowed: Windowed) -> Metric:
-    oldest_first = jnp.arange(windowed.window) + _index(windowed.next_slot)
-    updates = take(windowed.metric, oldest_first % windowed.window)
+    slots = jnp.arange(windowed.window, dtype=jnp.int32)
+    oldest_first = (slots + _index(windowed.next_slot)) % windowed.window
+    updates = take(windowed.metric, oldest_first)
     return fold(updates, over_time=True)
 
 

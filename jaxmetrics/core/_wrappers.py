@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import _inputs
 from jaxmetrics.core._collection import Collection
@@ -34,6 +35,8 @@ class Masked(Metric):
 
     metric: Metric
     mask: str = "valid"
+
+    _reads = "mask"
 
     @on_states
     def compute(self) -> Any:
@@ -77,6 +80,8 @@ class ByGroup(Metric):
     by: str = "domain"
     groups: int | tuple[str, ...] = 1
     strange: Any = count_leaf()
+
+    _reads = "by"
 
     def __post_init__(self) -> None:
         """Give each group a state of its own."""
@@ -222,8 +227,10 @@ class BestOf(Metric):
     def compute(self) -> Any:
         """The best value; nan of nothing."""
         xp = namespace(self)
-        best = xp.where(xp.isneginf(self.best), xp.nan, self.best)
-        return self._sign * xp.fmax(best, self._sign * self.metric.compute())
+        wide = np.float64 if xp is np else np.float32
+        best, value = (xp.asarray(x, wide) for x in (self.best, self.metric.compute()))
+        best = xp.where(xp.isneginf(best), wide(np.nan), best)
+        return self._sign * xp.fmax(best, self._sign * value)
 
     def merge(self, other: Any) -> Self:
         """The better of both, the values of what is not yet merged included."""

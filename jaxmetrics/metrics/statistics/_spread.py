@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxmetrics.core import Array, child, divide, moments, moments_leaf, namespace
+from jaxmetrics.core import child, divide, moments, moments_leaf, namespace
 from jaxmetrics.metrics.statistics._statistic import Statistic
 
 
