@@ -1,4 +1,6 @@
-"""clu's and metrax's metrics as ours: their arithmetic; our types, names and devices.
+"""clu's and metrax's metrics as ours, and a logger as clu's writer.
+
+Metrics keep their arithmetic, and get our types, names and devices.
 
 Ours need nothing to be used in theirs: `clu.metrics.Collection.create(acc=Accuracy)`.
 """
@@ -21,8 +23,9 @@ from jaxmetrics.interop._clu_class import (
     refuse_unmergeable,
     without_from_output,
 )
+from jaxmetrics.interop._clu_writer import MetricWriter, metric_writer
 
-__all__ = ["FromClu", "from_clu"]
+__all__ = ["FromClu", "MetricWriter", "from_clu", "metric_writer"]
 
 
 def from_clu(
