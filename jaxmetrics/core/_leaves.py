@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core._buffer_kind import Buffer
-from jaxmetrics.core._kinds import Axes, Count, Free, Max, Min, Rounds, Sum
+from jaxmetrics.core._kinds import Count, Free, Max, Min, Sum
 from jaxmetrics.core._moments_kind import Moments
 
 NotInInit = Literal[False]
@@ -157,33 +157,27 @@ class Leaf:
     def merge(self, metric: Any, a: Any, b: Any) -> Any:
         """The state of both samples; leading axes are batch axes."""
         kind = self.kind(metric)
-        merged = kind.merge(self._front(metric, a), self._front(metric, b))
-        return self._back(metric, merged)
+        merged = kind.merge(self.front(metric, a), self.front(metric, b))
+        return self.back(metric, merged)
 
     def decode(self, metric: Any, state: Any, host: bool) -> Any:
         """What `compute` sees."""
-        return self.kind(metric).decode(self._front(metric, state), host)
+        return self.kind(metric).decode(self.front(metric, state), host)
 
-    def reduce(self, metric: Any, state: Any, axes: Axes) -> Rounds:
-        """The kind's two rounds of collectives."""
-        kind = self.kind(metric)
-        if isinstance(kind, Free):
-            raise TypeError("a free leaf is reduced by its metric's merge")
-        reduced = yield from kind.reduce(self._front(metric, state), axes)
-        return self._back(metric, reduced)
-
-    def _axis(self, metric: Any) -> int | None:
-        return -1 - len(self.shape(metric)) if self.kind(metric).parts else None
-
-    def _front(self, metric: Any, state: Any) -> Any:
+    def front(self, metric: Any, state: Any) -> Any:
+        """The state with the axis of its parts first."""
         axis = self._axis(metric)
         xp = np if isinstance(state, np.ndarray) else jnp
         return state if axis is None else xp.moveaxis(state, axis, 0)
 
-    def _back(self, metric: Any, state: Any) -> Any:
+    def back(self, metric: Any, state: Any) -> Any:
+        """The state with its parts where they lie; undoes `front`."""
         state = _stack(state) if isinstance(state, tuple) else state
         axis = self._axis(metric)
         return state if axis is None else jnp.moveaxis(state, 0, axis)
+
+    def _axis(self, metric: Any) -> int | None:
+        return -1 - len(self.shape(metric)) if self.kind(metric).parts else None
 
 
 def declare(declared: Leaf, *, init: NotInInit = False) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,18 @@ from jaxmetrics.core._kinds import Ask
 from jaxmetrics.core._mesh import as_axes, tracks_variance, vary, varying
 
 Job = Generator[list[Ask], list[jax.Array], Any]
+Rebuild = Callable[[Iterator[Any]], Any]
 
 _ROUNDS = 2  # maxima, then sums that may depend on them
 _COLLECTIVES = {"max": lax.pmax, "sum": lax.psum}
+
+
+class _Part(NamedTuple):
+    """A leaf's kind and state, its parts first; or a whole metric, without a kind."""
+
+    kind: Any
+    axes: tuple[str, ...]
+    state: Any
 
 
 def is_metric(x: Any) -> bool:
@@ -37,13 +46,15 @@ def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
         return fold(tree)
     axes = as_axes(axis)
     tracked = all([_bound(a) for a in axes])
-    job = _tree_job(tree, axes, tracked)
+    parts: list[_Part] = []
+    rebuild = _plan(tree, axes, tracked, parts)
+    job = _grouped(parts)
     asks = next(job)
     for _ in range(_ROUNDS):
         try:
             asks = job.send(_packed(asks, axes, tracked))
         except StopIteration as done:
-            return done.value
+            return rebuild(iter(done.value))
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
@@ -71,33 +82,69 @@ def _bound(axis: str) -> bool:
         ) from error
 
 
-def _metric_job(metric: Any, axes: tuple[str, ...], tracked: bool) -> Job:
+def _plan(
+    tree: Any, axes: tuple[str, ...], tracked: bool, parts: list[_Part]
+) -> Rebuild:
+    """Note the parts of a tree; what is returned makes the tree of their totals."""
+    metrics, treedef = jax.tree.flatten(tree, is_leaf=is_metric)
+    plans = [_plan_metric(metric, axes, tracked, parts) for metric in metrics]
+    return lambda totals: jax.tree.unflatten(treedef, [plan(totals) for plan in plans])
+
+
+def _plan_metric(
+    metric: Any, axes: tuple[str, ...], tracked: bool, parts: list[_Part]
+) -> Rebuild:
     if tracked:
         seen = varying(metric)
         axes = tuple(axis for axis in axes if axis in seen)
         metric = vary(metric, axes)
     if not axes:
-        return _nothing(metric)
+        return lambda totals: metric
     if any(declared.name == "free" for declared in metric._leaves.values()):
-        return _gather_job(metric, axes)
-    return _leaves_job(metric, axes, tracked)
+        parts.append(_Part(None, axes, metric))
+        return lambda totals: next(totals)
+    for name, declared in metric._leaves.items():
+        state = declared.front(metric, getattr(metric, name))
+        parts.append(_Part(declared.kind(metric), axes, jnp.asarray(state)))
+    children = {
+        name: _plan(getattr(metric, name), axes, tracked, parts)
+        for name in metric._children
+    }
+
+    def rebuild(totals: Iterator[Any]) -> Any:
+        fields = {n: d.back(metric, next(totals)) for n, d in metric._leaves.items()}
+        fields |= {name: child(totals) for name, child in children.items()}
+        return metric._with(**fields)
+
+    return rebuild
 
 
-def _tree_job(tree: Any, axes: tuple[str, ...], tracked: bool) -> Job:
-    metrics, treedef = jax.tree.flatten(tree, is_leaf=is_metric)
-    jobs = [_metric_job(metric, axes, tracked) for metric in metrics]
-    return jax.tree.unflatten(treedef, (yield from _together(jobs)))
+def _grouped(parts: list[_Part]) -> Job:
+    """Leaves of one kind are reduced as one array: hundreds compile like a few."""
+    groups: dict[Any, list[int]] = {}
+    for i, (kind, axes, _) in enumerate(parts):
+        alike = (type(kind), *vars(kind).items(), axes) if kind else i
+        groups.setdefault(alike, []).append(i)
+    jobs = [_group_job([parts[i] for i in members]) for members in groups.values()]
+    totals: list[Any] = [None] * len(parts)
+    for members, found in zip(groups.values(), (yield from _together(jobs))):
+        for i, total in zip(members, found):
+            totals[i] = total
+    return totals
 
 
-def _leaves_job(metric: Any, axes: tuple[str, ...], tracked: bool) -> Job:
-    jobs = [
-        declared.reduce(metric, getattr(metric, name), axes)
-        for name, declared in metric._leaves.items()
-    ]
-    for name in metric._children:
-        jobs.append(_tree_job(getattr(metric, name), axes, tracked))
-    reduced = yield from _together(jobs)
-    return metric._with(**dict(zip((*metric._leaves, *metric._children), reduced)))
+def _group_job(parts: list[_Part]) -> Job:
+    kind, axes, metric = parts[0]
+    if kind is None:
+        return [(yield from _gather_job(metric, axes))]
+    states = [part.state for part in parts]
+    parts_axis = states[0].shape[:1] if kind.parts else ()
+    flat = [state.reshape(*parts_axis, -1) for state in states]
+    total = yield from kind.reduce(jnp.concatenate(flat, axis=-1), axes)
+    total = jnp.stack(total) if isinstance(total, tuple) else total
+    ends = np.cumsum([x.shape[-1] for x in flat])
+    pieces = jnp.split(total, ends[:-1], axis=-1)
+    return [piece.reshape(state.shape) for piece, state in zip(pieces, states)]
 
 
 def _gather_job(metric: Any, axes: tuple[str, ...]) -> Job:
@@ -113,12 +160,6 @@ def _gather_job(metric: Any, axes: tuple[str, ...]) -> Job:
         for g, x in zip(gathered, leaves)
     ]
     return fold(jax.tree.unflatten(treedef, stacked))
-
-
-def _nothing(metric: Any) -> Job:
-    yield []
-    yield []
-    return metric
 
 
 def _together(jobs: list[Job]) -> Job:
