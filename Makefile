@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m jaxmetrics.demo $(DEMO)
 
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # libtpu compiles for TPUs that are not there; it is the release that jax names.
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
