@@ -48,6 +48,11 @@ class Wide(Chatty):
         return dict(sum=jm.total(values.astype(jnp.float64), mask))
 
 
+class Floored(Chatty):
+    def observe(self, *, values, mask=None):
+        return dict(sum=jm.total(jnp.where(values > 0, values, -1.0), mask))
+
+
 class Huge(Chatty):
     def observe(self, *, values, mask=None):
         table = jnp.sort(jnp.outer(values.ravel(), jnp.arange(2.0**35)), axis=0)
@@ -82,6 +87,11 @@ def test_a_callback_is_found(metric, topology):
 def test_float64_is_found():
     text = found(Wide(), checks.float64, make=lower_wide)
     assert "f64" in text and text.startswith("'the bad one': ")
+
+
+def test_a_python_number_is_no_float64():
+    text = lower_wide("deferred update", mesh_of("v5e"), cases_with(Floored()))
+    assert "f64" in text and checks.float64(text) == []
 
 
 def test_a_program_that_does_not_compile_is_a_fault():
