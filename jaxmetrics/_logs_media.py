@@ -82,8 +82,9 @@ class LogsMedia(ABC):
     ) -> None:
         """Log histograms of arrays; nothing unless `enable_histograms` is set.
 
-        An array on a device is counted there, as float32, in one launch: it may be
-        donated right after. Of one that lies on several processes each calls it.
+        An array on a device is counted there, as float32, in one launch, which the
+        first array of a shape compiles: it may be donated right after. Of one that
+        lies on several processes each calls it.
 
         Args:
           step: Optimizer updates completed.
