@@ -31,7 +31,8 @@ class MediaRow(Row):
         on_record: Callable[[Row, Record], object],
     ) -> None:
         super().__init__(step, split, time, on_record=on_record)
-        self.kind: Kind = kind
+        self.kind = kind
+        self._media_kind: Kind = kind
 
     def _fetch(self) -> Record:
         values: dict[str, Any] = {}
@@ -40,7 +41,7 @@ class MediaRow(Row):
                 values[name] = self._plain(name, part)
             except Exception as error:
                 self.faults.append(self._lost(name, False, error))
-        return Media(self.step, self.split, values, self.time, kind=self.kind)
+        return Media(self.step, self.split, values, self.time, kind=self._media_kind)
 
     def _plain(self, name: str, part: Any) -> Any:
         if self.kind == "text":
@@ -125,8 +126,7 @@ def _array(kind: str, name: str, value: Any, wanted: bool) -> object:
             )
         return counts, edges
     jax = sys.modules.get("jax")
-    on_device = jax is not None and isinstance(value, jax.Array)
-    if not on_device:
+    if jax is None or not isinstance(value, jax.Array):
         value = np.array(value)
     elif isinstance(value, jax.core.Tracer):
         raise TypeError(
@@ -140,7 +140,7 @@ def _array(kind: str, name: str, value: Any, wanted: bool) -> object:
         )
     check = _check_image if kind == "image" else _check_real
     check(call, name, value.shape, value.dtype)
-    if not on_device:
+    if isinstance(value, np.ndarray):
         return value
     local = value
     if not value.is_fully_addressable and value.is_fully_replicated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.special
 import sklearn.metrics as sk
-from cases import (
+from case import (
     CLASSES,
     LABELS,
     NAN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sklearn.metrics as sk
-from cases import Case, series, weighted
+from case import Case, series, weighted
 
 import jaxmetrics as jm
 

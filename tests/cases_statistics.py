@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import Case, values
+from case import Case, values
 
 import jaxmetrics as jm
 

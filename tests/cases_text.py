@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
-from cases import Case, tokens
+from case import Case, tokens
 
 import jaxmetrics as jm
 
