@@ -33,7 +33,7 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff format --check .
 
 types: $(INSTALLED)
-	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/basedpyright --project . --pythonpath $(BIN)/python
 
 # The wheel, then the sdist, in an empty environment, with the README's examples.
 package: $(INSTALLED)
