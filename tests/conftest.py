@@ -1,7 +1,7 @@
 """Eight emulated CPU devices, decided before jax starts.
 
-The devices share a few threads. Where two programs that communicate run at once, each
-may hold threads that the other waits for, so programs are run one after another.
+Programs are run one after another: an all-reduce was once left waiting for threads on a
+busy machine, and two programs in flight are the suspected cause.
 """
 
 import os

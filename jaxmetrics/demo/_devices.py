@@ -23,8 +23,8 @@ def data_mesh(batch: int) -> Mesh:
     # Asked of the CPU backend alone: where there is an accelerator it changes nothing.
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", 8)
-    # Emulated devices share a few threads, which two programs at once may hold from
-    # each other.
+    # Two programs in flight are suspected of holding threads from each other on
+    # emulated devices (docs/performance.md).
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     count = math.gcd(jax.local_device_count(), batch)
     return jax.sharding.Mesh(np.array(jax.local_devices()[:count]), ("data",))
