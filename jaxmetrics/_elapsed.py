@@ -25,5 +25,6 @@ class Elapsed:
     def __call__(self) -> float:
         """The seconds so far, to the microsecond."""
         now = round(self._base + self._clock() - self._start, 6)
-        self._now = max(self._now, now)
+        if now > self._now:
+            self._now = now
         return self._now

@@ -49,6 +49,8 @@ class Fetched:
 
     def take_faults(self) -> list[str]:
         """The faults since the last call."""
+        if not self._faults:
+            return []
         with self._lock:
             faults, self._faults = self._faults, []
         return faults

@@ -36,7 +36,7 @@ class MediaRow(Row):
 
     def _fetch(self) -> Record:
         values: dict[str, Any] = {}
-        for name, part in self._parts.items():
+        for name, part in self.parts.items():
             try:
                 values[name] = self._plain(name, part)
             except Exception as error:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxmetrics.record import key
-from jaxmetrics.writers._row import FIELDS, Row, scalar
+from jaxmetrics.writers._row import Row
 
 
 class Rows:
@@ -75,91 +74,14 @@ class Rows:
         done = [r for r in self._open.values() if before is None or r.step < before]
         for row in done:
             del self._open[row.split]
-        return sorted((r for r in done if not r.empty), key=lambda r: r.step)
+        done = [row for row in done if not row.empty]
+        return done if len(done) < 2 else sorted(done, key=lambda row: row.step)
 
     def _next(self, split: str) -> int:
         reached = max(self._floor, *self.last.values(), 0)
         if split == "train" or self.last.get(split, 0) >= reached:
             return max(self.next_step, self.last.get(split, 0) + 1)
         return reached
-
-
-def add_all(
-    row: Row, metrics: Any, values: Mapping[str, Any], copy: bool = True
-) -> list[Exception]:
-    """Add what `log_step` was given to a row; what is wrong with some is returned.
-
-    Args:
-      row: Takes every value that is right.
-      metrics: Whole metrics, whose reduction is launched here, a mapping, or None.
-      values: Scalars by name.
-      copy: Whether to begin copies to the host.
-    """
-    errors: list[Exception] = []
-    items = list(values.items())
-    if isinstance(metrics, Mapping):
-        items = [*metrics.items(), *items]
-    elif hasattr(metrics, "compute") and not isinstance(metrics, type):
-        from jaxmetrics.core import snapshot
-
-        try:
-            row.add_later(snapshot(metrics).compute)
-        except Exception as error:
-            errors.append(
-                RuntimeError(
-                    f"log_step() could not reduce metrics={type(metrics).__name__} "
-                    f"({error}). Log the metrics that the last step returned."
-                )
-            )
-    elif metrics is not None:
-        errors.append(
-            TypeError(
-                f"log_step() got metrics of type {type(metrics).__name__}, expected a "
-                f"Metric, a Collection or a mapping. Log scalars by name: loss=loss."
-            )
-        )
-    for name, value in items:
-        try:
-            full = name if name in FIELDS else key(name, row.split)
-            row.add(full, reference(name, value, copy))
-        except (TypeError, ValueError, RuntimeError) as error:
-            errors.append(error)
-    return errors
-
-
-def reference(name: str, value: Any, copy: bool = True) -> object:
-    """A number, or a scalar on a device that is on its way to the host.
-
-    Args:
-      name: What the user called it, for the error.
-      value: A number of Python or NumPy, an array of rank 0, or a scalar of JAX.
-      copy: Whether to begin the copy to the host.
-
-    Raises:
-      TypeError: It is no number, or one that does not exist yet.
-      RuntimeError: The array was deleted.
-    """
-    jax = sys.modules.get("jax")
-    try:
-        if jax is None or not isinstance(value, jax.Array):
-            return scalar(value)
-        if isinstance(value, jax.core.Tracer):
-            raise TypeError("a value within jit has no number yet")
-        if value.ndim:
-            raise TypeError(f"an array of shape {value.shape} is not a number")
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"log_step() got {name!r}: {error}. Log scalars, after the compiled step; "
-            f"pass a metric or a Collection as metrics=."
-        ) from None
-    if value.is_deleted():
-        raise RuntimeError(
-            f"log_step() got {name!r}, whose array has been deleted, as donated ones "
-            f"are. Log a value that the step returns and is not given again."
-        )
-    if copy:
-        value.copy_to_host_async()
-    return value
 
 
 def checked(step: Any, call: str = "log_step") -> int:

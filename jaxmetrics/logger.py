@@ -18,7 +18,8 @@ from jaxmetrics._fetched import Fetched, best_fn
 from jaxmetrics._log_config import LogConfig, merged
 from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
-from jaxmetrics._rows import Rows, add_all
+from jaxmetrics._rows import Rows
+from jaxmetrics._values import Values
 from jaxmetrics.goodput import Ledger
 from jaxmetrics.writers import Writer
 
@@ -88,6 +89,7 @@ class TrainingLogger(LogsMedia):
         self._agreement = Agreement()
         self._fetched = Fetched()
         self._rows = Rows(self._fetched.note)
+        self._values = Values()
         self._rows.reset(self._run.last, (resume_step or 0) + 1)
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -140,7 +142,7 @@ class TrainingLogger(LogsMedia):
             self._check_place()
             row, complete = self._rows.begin(step, split, self._elapsed())
             self._sinks.offer(complete)
-            errors = add_all(row, metrics, values, copy=bool(self._sinks))
+            errors = self._values.add(row, metrics, values)
         self._raise([refusal, *errors] if refusal else errors)
 
     def flush(self, timeout: float = 30.0) -> bool:
@@ -284,7 +286,8 @@ class TrainingLogger(LogsMedia):
 
     def _raise(self, errors: list[Exception]) -> None:
         """Raise what is wrong with values, all of it in one error."""
-        errors = errors + [RuntimeError(fault) for fault in self._fetched.take_faults()]
+        if faults := self._fetched.take_faults():
+            errors = errors + [RuntimeError(fault) for fault in faults]
         if len(errors) == 1:
             raise errors[0]
         if errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ class Row:
       time: Training seconds at which the row began.
       numbered: Whether the caller gave the step.
       on_record: Called with the row and its record, once.
+
+    Attributes:
+      parts: Values by full key or field name, until they are fetched.
     """
 
     kind: str | None = None
@@ -53,14 +57,14 @@ class Row:
         self.arrays: list[str] = []
         self._numbered = numbered
         self._on_record = on_record
-        self._parts: dict[str, object] = {}
+        self.parts: dict[str, object] = {}
         self._record: Record | None = None
         self._lock = threading.Lock()
 
     @property
     def empty(self) -> bool:
         """Whether nothing was added."""
-        return not self._parts and self._record is None
+        return not self.parts and self._record is None
 
     def add(self, name: str, value: object) -> None:
         """Add a scalar, on the host or on a device, under its full key or field name.
@@ -68,13 +72,13 @@ class Row:
         Raises:
           ValueError: The row has a value of this name.
         """
-        if name in self._parts:
+        if name in self.parts:
             raise ValueError(self._twice(name))
-        self._parts[name] = value
+        self.parts[name] = value
 
     def add_later(self, fetch: Callable[[], Mapping[str, object]]) -> None:
         """Add values by their plain names, which `fetch` brings when it is called."""
-        self._parts[f"({len(self._parts)})"] = fetch
+        self.parts[f"({len(self.parts)})"] = fetch
 
     def record(self) -> Record:
         """The record, fetched at the first call; what could not be had is left out.
@@ -85,14 +89,19 @@ class Row:
         with self._lock:
             if self._record is None:
                 self._record = self._fetch()
-                self._parts = {}
+                self.parts = {}
                 if self._on_record is not None:
                     self._on_record(self, self._record)
             return self._record
 
     def _fetch(self) -> Record:
+        for part in self.parts.values():
+            # All on their way before the first is waited for.
+            if (begin := getattr(part, "copy_to_host_async", None)) is not None:
+                with contextlib.suppress(Exception):
+                    begin()
         values: dict[str, float | int] = {}
-        for name, part in self._parts.items():
+        for name, part in self.parts.items():
             try:
                 if not callable(part):
                     values[name] = scalar(part)
@@ -102,7 +111,7 @@ class Row:
                     full = key(plain, self.split)
                     if np.ndim(value):
                         self.arrays.append(full)
-                    elif full in self._parts or full in values:
+                    elif full in self.parts or full in values:
                         self.faults.append(self._twice(full))
                     else:
                         values[full] = scalar(value)
