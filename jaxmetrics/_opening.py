@@ -68,13 +68,7 @@ def writers_of(
     """
     if process != 0:
         return [] if config.master_only else [JSONL(f"metrics.p{process}.jsonl")]
-    if writers is not None:
-        for writer in writers:
-            writer.configure(vars(config))
-        return list(writers)
-    console = Console(
-        every=config.print_every,
-        use_colors=config.use_colors,
-        compact=config.compact_format,
-    )
-    return [console, JSONL()]
+    chosen = [Console(), JSONL()] if writers is None else list(writers)
+    for writer in chosen:
+        writer.configure(vars(config))
+    return chosen

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from jaxmetrics import LogConfig, TrainingLogger
 from jaxmetrics.record import Record
-from jaxmetrics.writers import Console
+from jaxmetrics.writers import JSONL, Console
 from jaxmetrics.writers._console import escape, format_record, format_value, short_name
+from jaxmetrics.writers._progress import duration, rate
 from jaxmetrics.writers._row import Unnumbered
 
 TRAIN = {
@@ -204,3 +206,154 @@ def test_an_encoding_without_the_separator_gets_another(tmp_path):
     file = io.TextIOWrapper(raw, encoding="ascii")
     printed(Console(file=file), tmp_path)
     assert raw.getvalue().startswith(b"[  12.3m] step=1000 | loss=1.500\n")
+
+
+def lines(console, tmp_path, records):
+    """What a console prints of records."""
+    console.open(tmp_path, None)
+    for record in records:
+        console.write(record)
+    console.close()
+    return console._stream.getvalue().splitlines()
+
+
+def loss(step, time, split="train"):
+    return Record(step, split, {f"{split}/loss": 1.5}, time)
+
+
+def test_a_total_adds_progress_rate_and_time_left(tmp_path):
+    console = Console(total_steps=4000, file=io.StringIO())
+    records = [loss(1000, 600.0), loss(1010, 660.0, "val"), loss(1096, 630.0)]
+    assert lines(console, tmp_path, records) == [
+        "[  10.0m] step=1000/4000 │ loss=1.500 │ 25.0%",
+        "[  11.0m] [VAL] val_loss=1.500",
+        "[  10.5m] step=1096/4000 │ loss=1.500 │ 27.4% │ 3.2 steps/s │ eta 15m08s",
+    ]
+
+
+def test_the_compact_form_has_a_compact_progress(tmp_path):
+    console = Console(total_steps=4000, compact=True, file=io.StringIO())
+    assert lines(console, tmp_path, [loss(1000, 600.0), loss(1096, 630.0)]) == [
+        "[10.0m] step=1000/4000 | loss=1.500 | 25.0%",
+        "[10.5m] step=1096/4000 | loss=1.500 | 27.4% | 3.2/s | 15m08s",
+    ]
+
+
+def test_the_last_step_has_no_time_left_and_a_later_one_is_beyond(tmp_path):
+    console = Console(total_steps=3, file=io.StringIO())
+    found = lines(console, tmp_path, [loss(1, 0.0), loss(3, 1.0), loss(4, 2.0)])
+    assert [line.partition("1.500 │ ")[2] for line in found] == [
+        "33.3%",
+        "100.0% │ 2.0 steps/s",
+        "133.3% │ 1.0 steps/s",
+    ]
+
+
+def test_a_record_without_a_step_has_no_progress(tmp_path):
+    console = Console(total_steps=3, file=io.StringIO())
+    record = Unnumbered(2, "train", {"train/loss": 1.5}, 0.0)
+    assert lines(console, tmp_path, [record]) == ["[   0.0m] loss=1.500"]
+
+
+def test_a_rate_is_never_taken_over_a_restart(tmp_path):
+    """The seconds before it are not those of the same steps."""
+    console = Console(total_steps=100, file=io.StringIO())
+    lines(console, tmp_path, [loss(10, 10.0)])
+    console.open(tmp_path, 5)
+    console.write(loss(20, 12.0))
+    console.load_state({"step": 10})
+    console.write(loss(30, 14.0))
+    console.write(loss(40, 16.0))
+    found = console._stream.getvalue().splitlines()
+    assert [line.partition("1.500 │ ")[2] for line in found] == [
+        "10.0%",
+        "20.0%",
+        "30.0%",
+        "40.0% │ 5.0 steps/s │ eta 12s",
+    ]
+
+
+@pytest.mark.parametrize("after", [(10, 11.0), (9, 11.0), (11, 10.0)])
+def test_steps_or_seconds_that_do_not_go_on_have_no_rate(tmp_path, after):
+    console = Console(total_steps=100, file=io.StringIO())
+    found = lines(console, tmp_path, [loss(10, 10.0), loss(*after)])
+    assert found[1].endswith(f"{after[0]:.1f}%")
+
+
+def test_a_terminal_gets_the_same_progress(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console = Console(total_steps=4, file=Terminal())
+    (line,) = lines(console, tmp_path, [loss(1, 0.0)])
+    assert re.sub(r"\x1b\[[0-9;]*m", "", line) == (
+        "[   0.0m] step=1/4 │ loss=1.500 │ 25.0%"
+    )
+
+
+@pytest.mark.parametrize("total", [0, -1])
+def test_a_total_that_is_none_is_refused(total):
+    with pytest.raises(ValueError, match="total_steps"):
+        Console(total_steps=total)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0s"),
+        (59.4, "59s"),
+        (59.6, "1m00s"),
+        (3599.6, "1h00m"),
+        (86_399.0, "23h59m"),
+        (86_400.0, "1d00h"),
+        (8.64e7, "1000d00h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "standard", "compact"),
+    [
+        (1.0, "1.0 steps/s", "1.0/s"),
+        (99.94, "99.9 steps/s", "99.9/s"),
+        (12_345.6, "12,346 steps/s", "12,346/s"),
+        (0.5, "2.0 s/step", "2.0s/step"),
+        (1e-3, "1,000 s/step", "1,000s/step"),
+    ],
+)
+def test_rates(per_second, standard, compact):
+    assert rate(per_second) == standard
+    assert rate(per_second, compact=True) == compact
+
+
+def test_what_is_not_given_is_the_loggers():
+    settings = vars(LogConfig(print_every=7, compact_format=True, use_colors=False))
+    console = Console(total_steps=9)
+    console.configure(settings)
+    assert (console.every, console.compact, console.use_colors) == (7, True, False)
+    console = Console(every=2, compact=False, use_colors=True)
+    console.configure(settings)
+    assert (console.every, console.compact, console.use_colors) == (2, False, True)
+
+
+def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
+    def logged(resume_step, steps, clock):
+        file = io.StringIO()
+        writers = [Console(total_steps=100, every=1, file=file), JSONL()]
+        options = {"root": tmp_path, "writers": writers, "clock": lambda: clock[0]}
+        with TrainingLogger("p", "run", resume_step=resume_step, **options) as logger:
+            for step in steps:
+                clock[0] += 0.5
+                logger.log_step(step, loss=1.0)
+        return file.getvalue().splitlines()
+
+    first = logged(None, (10, 20, 30), [1000.0])
+    assert first[-1] == (
+        "[   0.0m] step=30/100 │ loss=1.000 │ 30.0% │ 20.0 steps/s │ eta 4s"
+    )
+    again = logged(20, (21, 22), [9000.0])
+    assert [line.partition("1.000 │ ")[2] for line in again] == [
+        "21.0%",
+        "22.0% │ 2.0 steps/s │ eta 39s",
+    ]

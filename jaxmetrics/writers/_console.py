@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from jaxmetrics.record import Record
+from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._row import Unnumbered
 from jaxmetrics.writers._writer import Writer
 
@@ -31,33 +32,56 @@ _SCALES = ("", "k", "M", "B", "T")
 class Console(Writer):
     """Prints a line for each record.
 
-    Colours are used on a terminal only, and never when `NO_COLOR` is set.
+    Colours are used on a terminal only, and never when `NO_COLOR` is set. With
+    `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
+    second line on the steps a second since the one before, and the time that is left
+    at this rate. It is training time, which goes on over restarts.
 
     Args:
-      use_colors: Whether a terminal gets colours.
-      compact: The short form, `[12.3m] step=1000 | loss=1.500 | tok/s=364k`.
+      use_colors: Whether a terminal gets colours; None takes the logger's setting.
+      compact: The short form, `[12.3m] step=1000 | loss=1.500 | tok/s=364k`; None takes
+        the logger's `compact_format`.
+      total_steps: The step at which the run ends, where it is known.
       file: Where to print; None is `sys.stdout` at the time of opening.
+      every: As of `Writer`; None takes the logger's `print_every`.
       options: Those of `Writer`.
     """
 
     def __init__(
         self,
         *,
-        use_colors: bool = True,
-        compact: bool = False,
+        use_colors: bool | None = None,
+        compact: bool | None = None,
+        total_steps: int | None = None,
         file: TextIO | None = None,
+        every: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
-        self.use_colors = use_colors
-        self.compact = compact
-        self._given = file
+        super().__init__(every=1 if every is None else every, **options)
+        if total_steps is not None and total_steps < 1:
+            raise ValueError(
+                f"Console got total_steps={total_steps!r}, expected a positive "
+                f"integer. Leave it out when it is not known."
+            )
+        given = {"every": every, "use_colors": use_colors, "compact": compact}
+        self._given = {name for name, value in given.items() if value is not None}
+        self.use_colors = use_colors is not False
+        self.compact = compact is True
+        self._progress = None if total_steps is None else Progress(total_steps)
+        self._stream = file
         self._file: TextIO | None = file
         self._terminal: Any = None
 
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Take `print_every`, `use_colors` and `compact_format`, where not given."""
+        names = {"every": "print_every", "compact": "compact_format"}
+        for name in {"every", "use_colors", "compact"} - self._given:
+            setattr(self, name, settings[names.get(name, name)])
+
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Find the stream, and whether it shows colours."""
-        file = self._given if self._given is not None else sys.stdout
+        self._restart()
+        file = self._stream if self._stream is not None else sys.stdout
         self._file = file
         if self.use_colors and file.isatty() and not os.environ.get("NO_COLOR"):
             from rich.console import Console as Terminal
@@ -66,13 +90,13 @@ class Console(Writer):
 
     def write(self, record: Record) -> None:
         """Print one line."""
+        parts = segments(record, self.compact, *self._advance(record))
         if self._terminal is not None:
             from rich.text import Text
 
-            parts = segments(record, self.compact)
             self._terminal.print(Text.assemble(*parts))
         elif self._file is not None:
-            line = format_record(record, self.compact) + "\n"
+            line = "".join(text for text, _ in parts) + "\n"
             self._file.write(_encodable(line, self._file))
         self.flush()
 
@@ -85,6 +109,22 @@ class Console(Writer):
         """Let go of the stream, which stays open."""
         self._file = self._terminal = None
 
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take no rate from steps that are done again."""
+        self._restart()
+
+    def _restart(self) -> None:
+        if self._progress is not None:
+            self._progress.reset()
+
+    def _advance(self, record: Record) -> tuple[int | None, Sequence[str]]:
+        """The last step, and the progress, on the line of a train step."""
+        numbered = record.split == "train" and not isinstance(record, Unnumbered)
+        if self._progress is None or not numbered:
+            return None, ()
+        texts = self._progress.advance(record.step, record.time, self.compact)
+        return self._progress.total_steps, texts
+
 
 def format_record(record: Record, compact: bool = False) -> str:
     """The line of a record, without colours.
@@ -96,8 +136,14 @@ def format_record(record: Record, compact: bool = False) -> str:
     return "".join(text for text, _ in segments(record, compact))
 
 
-def segments(record: Record, compact: bool = False) -> Iterator[tuple[str, str]]:
+def segments(
+    record: Record,
+    compact: bool = False,
+    total_steps: int | None = None,
+    progress: Sequence[str] = (),
+) -> Iterator[tuple[str, str]]:
     """The pieces of a record's line, each with its style."""
+    bar = " | " if compact else " \u2502 "
     minutes = f"{record.time / 60:.1f}"
     yield f"[{minutes if compact else minutes.rjust(6)}m] ", "dim"
     separator = ""
@@ -105,13 +151,18 @@ def segments(record: Record, compact: bool = False) -> Iterator[tuple[str, str]]
         yield f"[{escape(record.split.upper())}] ", "bold magenta"
     elif not isinstance(record, Unnumbered):
         yield f"step={record.step}", "bold"
-        separator = " | " if compact else " \u2502 "
+        if total_steps is not None:
+            yield f"/{total_steps}", "dim"
+        separator = bar
     for key, value in record.values.items():
         if separator:
             yield separator, "dim"
-        separator = " | " if compact else " \u2502 "
+        separator = bar
         yield escape(short_name(key, record.split, compact)) + "=", "cyan"
         yield format_value(key, value, compact), _value_style(value)
+    for text in progress:
+        yield bar, "dim"
+        yield text, "green"
 
 
 def short_name(key: str, split: str = "train", compact: bool = False) -> str:

@@ -1,0 +1,72 @@
+"""How far a run is, how fast it goes, and how long it still takes."""
+
+from __future__ import annotations
+
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+class Progress:
+    """Follows a run to its last step; rates are those from one record to the next.
+
+    Args:
+      total_steps: The step at which the run ends.
+    """
+
+    def __init__(self, total_steps: int) -> None:
+        self.total_steps = total_steps
+        self._last: tuple[int, float] | None = None
+
+    def reset(self) -> None:
+        """Take no rate from what was seen before, as after a restart."""
+        self._last = None
+
+    def advance(self, step: int, time: float, compact: bool = False) -> list[str]:
+        """The texts of a step: the share that is done, the rate, the time that is left.
+
+        The latter two need an earlier step.
+
+        Args:
+          step: Optimizer updates completed.
+          time: Training seconds.
+          compact: The short form.
+
+        >>> progress = Progress(4000)
+        >>> progress.advance(1000, 60.0), progress.advance(1096, 90.0)
+        (['25.0%'], ['27.4%', '3.2 steps/s', 'eta 15m08s'])
+        """
+        last, self._last = self._last, (step, time)
+        # Rounded down: only a whole run has 100 %.
+        texts = [f"{1000 * step // self.total_steps / 10:.1f}%"]
+        if last is not None and step > last[0] and time > last[1]:
+            per_second = (step - last[0]) / (time - last[1])
+            texts.append(rate(per_second, compact))
+            if step < self.total_steps:
+                left = duration((self.total_steps - step) / per_second)
+                texts.append(left if compact else f"eta {left}")
+        return texts
+
+
+def rate(per_second: float, compact: bool = False) -> str:
+    """Steps a second, or seconds a step where that is more than one.
+
+    >>> rate(3.21), rate(0.05), rate(1234.0), rate(0.05, compact=True)
+    ('3.2 steps/s', '20.0 s/step', '1,234 steps/s', '20.0s/step')
+    """
+    number, unit = (per_second, "/s") if per_second >= 1 else (1 / per_second, "s/step")
+    text = f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+    if compact:
+        return text + unit
+    return f"{text} steps/s" if unit == "/s" else f"{text} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units.
+
+    >>> duration(9.7), duration(3720), duration(200_000)
+    ('10s', '1h02m', '2d07h')
+    """
+    whole = round(seconds)
+    for (unit, size), (smaller, part) in zip(_UNITS, _UNITS[1:]):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+    return f"{whole}s"
