@@ -19,6 +19,7 @@ from jaxmetrics._log_config import LogConfig, merged
 from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
 from jaxmetrics._rows import Rows
+from jaxmetrics._sigterm import Sigterm
 from jaxmetrics._values import Values
 from jaxmetrics.goodput import Ledger
 from jaxmetrics.writers import Writer
@@ -44,6 +45,8 @@ class TrainingLogger(LogsMedia):
       overwrite: Set an existing run directory aside, and begin anew.
       resume_step: Continue from this step; later rows are set aside.
       clock: Seconds since the epoch.
+      install_sigterm: After SIGTERM the next `log_step` or `flush` closes the log and
+        ends the process; with a handler of yours it only flushes.
       fields: Fields of `LogConfig`.
 
     Example:
@@ -64,6 +67,7 @@ class TrainingLogger(LogsMedia):
         overwrite: bool = False,
         resume_step: int | None = None,
         clock: Callable[[], float] = time.time,
+        install_sigterm: bool = False,
         **fields: Any,
     ) -> None:
         """Open the run directory and the writers; what cannot be written fails here."""
@@ -75,6 +79,7 @@ class TrainingLogger(LogsMedia):
                 f"TrainingLogger got overwrite=True and resume_step={resume_step}, "
                 f"which begin anew and continue. Choose one."
             )
+        self._sigterm = Sigterm(install_sigterm)
         self._known, self._place = _processes.known(), _processes.place()
         self._run, self._sinks = open_run(
             root,
@@ -96,6 +101,7 @@ class TrainingLogger(LogsMedia):
         self._closed: bool | None = None
         self.ledger.event("start", restored_step=resume_step)
         atexit.register(self._at_exit)
+        self._sigterm.install()
 
     @property
     def run_dir(self) -> Path:
@@ -184,6 +190,7 @@ class TrainingLogger(LogsMedia):
             self._closed = self.ledger.flush() and self._closed
             self.ledger.close()
             atexit.unregister(self._at_exit)
+        self._sigterm.release()
         self._raise([])
         return self._closed
 
@@ -286,6 +293,8 @@ class TrainingLogger(LogsMedia):
 
     def _raise(self, errors: list[Exception]) -> None:
         """Raise what is wrong with values, all of it in one error."""
+        if self._sigterm.noted:
+            self._sigterm.answer(self.flush, self.close)
         if faults := self._fetched.take_faults():
             errors = errors + [RuntimeError(fault) for fault in faults]
         if len(errors) == 1:
