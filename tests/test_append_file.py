@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 
 import pytest
 from processes import run_python, start_python
@@ -11,6 +10,7 @@ from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
     WriterLockedError,
+    _io,
     atomic_write,
     dumps,
     position_of_step,
@@ -194,6 +194,35 @@ def test_closing_frees_the_file_while_a_fork_still_lives(path):
     assert result.stdout == "free\n", result.stderr
 
 
+def test_new_contents_keep_the_lock(path):
+    with AppendFile(path) as file:
+        file.write_line("old")
+        file.replace([b"ne", b"w\n"])
+        with pytest.raises(WriterLockedError, match="this process"):
+            AppendFile(path)
+        file.write_line("more")
+        assert file.position == 9
+    assert path.read_bytes() == b"new\nmore\n"
+    assert names(path) == ["metrics.jsonl"]
+    AppendFile(path).close()
+
+
+def test_an_opener_between_old_and_new_contents_is_refused(path, monkeypatch):
+    first = AppendFile(path)
+
+    def lock(fd, at):  # after the other one has opened the file, before its lock
+        monkeypatch.undo()
+        first.replace([b"new\n"])
+        _io.lock(fd, at)
+
+    monkeypatch.setattr(_io, "lock", lock)
+    with pytest.raises(WriterLockedError, match="this process"):
+        AppendFile(path)
+    first.write_line("more")
+    first.close()
+    assert path.read_bytes() == b"new\nmore\n"
+
+
 # What is not a plain file
 
 
@@ -345,48 +374,6 @@ def test_whichever_call_fails_the_file_holds_the_lines_that_returned(
             assert disk.calls > first
             assert 0 < len(kept) < 12
         assert path.read_text() == "".join(kept)
-
-
-# A kill
-
-
-KILLED = """
-import os, resource, signal, sys, warnings
-from jaxmetrics.record import AppendFile
-path, first, limit, number = sys.argv[1], *map(int, sys.argv[2:])
-warnings.simplefilter("ignore")
-# Past the limit on the file's size the system ends the process: it has then written
-# the first part of a line, and is about to write the rest.
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-file = AppendFile(path)
-for n in range(first, first + number):
-    file.write_line(f"line {n:04}")
-    print(n, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_kills_amid_a_line_lose_none_that_was_written_and_repeat_none(path):
-    acknowledged = []
-    for size in (105, 213, 300, 408, 511, 617):
-        result = run_python(KILLED, path, len(acknowledged), size, 1000)
-        assert result.returncode == -signal.SIGXFSZ, result.stderr
-        assert path.stat().st_size == size
-        acknowledged += [int(n) for n in result.stdout.split()]
-    with pytest.warns(UserWarning, match="7 bytes at byte 610"):
-        AppendFile(path).close()
-    assert acknowledged == list(range(61))
-    assert path.read_text() == "".join(f"line {n:04}\n" for n in acknowledged)
-    torn = path.with_name("metrics.jsonl.torn").read_text()
-    assert torn.split("\n") == ["line ", "lin", "line 004", "l", "line 00"]
-
-
-def test_a_kill_without_a_flush_loses_no_line(path):
-    result = run_python(KILLED, path, 0, 10**6, 50)
-    assert result.returncode == -signal.SIGKILL
-    assert path.read_text() == "".join(f"line {n:04}\n" for n in range(50))
 
 
 # Going back
@@ -563,6 +550,19 @@ def test_what_is_cut_off_is_on_the_disk_before_it_is_cut_off(path, calls):
         ("ftruncate", "metrics.jsonl"),
         ("fsync", "metrics.jsonl"),
     ]
+
+
+def test_new_contents_are_on_the_disk_before_they_take_the_place(path, calls):
+    with AppendFile(path) as file:
+        del calls[:]
+        file.replace([b"new\n"])
+        (first, temporary), replaced = calls
+        assert first == "fsync" and temporary.startswith(".metrics.jsonl.")
+        assert replaced == ("replace", "metrics.jsonl")
+        file.flush()
+        file.flush()
+    synced, folder = ("fsync", "metrics.jsonl"), ("fsync", path.parent.name)
+    assert calls[2:] == [synced, folder, synced]
 
 
 def test_a_replacement_is_on_the_disk_before_it_takes_the_place(path, calls):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxmetrics.record import _io
@@ -33,10 +35,10 @@ class AppendFile:
         self.path = Path(path)
         self._pid = os.getpid()
         self._partial = False
-        fd = _io.open_append(self.path)
+        self._renamed = False
+        fd = _io.open_locked(self.path)
         self._fd: int | None = fd
         try:
-            _io.lock(fd, self.path)
             size = os.fstat(fd).st_size
             self._position = _io.end_of_last_line(fd, size)
             if self._position < size:
@@ -70,8 +72,26 @@ class AppendFile:
     def flush(self) -> None:
         """Return once everything written is on the disk."""
         os.fsync(self._whole())
+        if self._renamed:
+            _io.sync_folder(self.path)
+            self._renamed = False
 
-    def cut(self, position: int, label: str) -> Path | None:
+    def replace(self, pieces: Iterable[bytes]) -> None:
+        """Have other bytes from now on, which end in a newline, and the same lock.
+
+        A reader, a second opener or a kill finds the old file or the new one.
+
+        Raises:
+          OSError: The file system refused it; the file is as before.
+        """
+        self._whole()
+        fd = _io.replace(self.path, pieces, locked=True)
+        old, self._fd = self._open_fd(), fd
+        self._position = os.fstat(fd).st_size
+        self._renamed = True
+        os.close(old)
+
+    def cut(self, position: int, label: str, then: Sequence[bytes] = ()) -> Path | None:
         """Go back to an earlier `position`, keeping what follows it in another file.
 
         A file that is shorter than `position` is left as it is, with a warning that
@@ -81,6 +101,7 @@ class AppendFile:
           position: A former `position` of this file, in bytes.
           label: The end of the other file's name, `<file>.after-<label>`; a number is
             added when there is one already.
+          then: Lines of what follows that are kept here too.
 
         Returns:
           The other file, or None when nothing follows `position`.
@@ -107,27 +128,25 @@ class AppendFile:
         if position == self._position:
             return None
         aside = self._copy_aside(position, label)
-        self._truncate(position)
-        os.fsync(fd)
+        if then:  # at once, so that no kill comes between them and the cut
+            self.replace(itertools.chain(_io.read_range(fd, 0, position), then))
+        else:
+            self._truncate(position)
+        self.flush()
         return aside
 
     def cut_after_step(self, step: int, label: str) -> Path | None:
         """Keep the rows whose step is at most `step`, wherever they lie.
 
         Everything from the first later row on is kept in `<file>.after-<label>`, as
-        `cut` does it; the rows among it that stay are then written again. Lines
-        without a step belong to the row before them.
+        `cut` does it. Lines without a step belong to the row before them.
 
         Raises:
           CorruptLineError: A complete line is not a JSON object.
         """
         self._whole()
         position, late = _split_at_step(self.path, step)
-        aside = self.cut(position, label)
-        for line in late:
-            self._append(line)
-        self.flush()
-        return aside
+        return self.cut(position, label, late)
 
     def close(self) -> None:
         """Let the file go; a second call does nothing."""

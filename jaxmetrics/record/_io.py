@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _CHUNK = 2**20
@@ -22,7 +22,7 @@ _APPEND = (
     # A pipe in the file's place would hang the opener for ever.
     | os.O_NONBLOCK
 )
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _URL = re.compile(r"[a-z][a-z0-9+]*:/", re.IGNORECASE)
 
 
@@ -43,21 +43,57 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
       OSError: The folder cannot be written, or the disk is full; the file is as before.
     """
     path = Path(path)
+    os.close(replace(path, [data] if isinstance(data, bytes) else data))
+    sync_folder(path)
+
+
+def replace(path: Path, pieces: Iterable[bytes], locked: bool = False) -> int:
+    """Put a new file in the place of `path`; its name is not yet on the disk.
+
+    Args:
+      path: The file.
+      pieces: The new one's bytes, in their order.
+      locked: Whether it has its lock before it has its name.
+
+    Returns:
+      A descriptor for reading and appending.
+
+    Raises:
+      OSError: The file system refused it; the file is as before.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     fd = open_new(temporary)
     try:
-        try:
-            for piece in [data] if isinstance(data, bytes) else data:
-                write_all(fd, piece)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        if locked:
+            lock(fd, temporary)
+        for piece in pieces:
+            write_all(fd, piece)
+        os.fsync(fd)
         os.replace(temporary, path)
     except BaseException:
+        os.close(fd)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    sync_folder(path)
+    return fd
+
+
+def open_locked(path: Path) -> int:
+    """As `open_append`, and nobody else has it open so.
+
+    Raises:
+      WriterLockedError: Somebody has.
+    """
+    while True:
+        fd = open_append(path)
+        try:
+            lock(fd, path)
+            if _is_at(fd, path):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # its writer has put another file in its place meanwhile
 
 
 def open_append(path: Path) -> int:
@@ -94,7 +130,7 @@ def open_read(path: str | os.PathLike[str]) -> int:
 
 
 def open_new(path: Path) -> int:
-    """A descriptor for writing a file that did not exist."""
+    """A descriptor for reading and appending to a file that did not exist."""
     try:
         return os.open(path, _NEW, 0o644)
     except OSError as error:
@@ -133,14 +169,17 @@ def end_of_last_line(fd: int, size: int) -> int:
     return 0
 
 
+def read_range(source: int, start: int, end: int) -> Iterator[bytes]:
+    """Bytes of a file, in pieces."""
+    while start < end and (chunk := os.pread(source, min(_CHUNK, end - start), start)):
+        yield chunk
+        start += len(chunk)
+
+
 def copy_range(source: int, start: int, end: int, target: int) -> None:
     """Append bytes of one file to another, and put them on the disk."""
-    while start < end:
-        chunk = os.pread(source, min(_CHUNK, end - start), start)
-        if not chunk:
-            break
+    for chunk in read_range(source, start, end):
         write_all(target, chunk)
-        start += len(chunk)
     os.fsync(target)
 
 
@@ -155,6 +194,13 @@ def sync_folder(path: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _explained(error: OSError, path: Path) -> OSError:

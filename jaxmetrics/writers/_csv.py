@@ -12,7 +12,6 @@ from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
     Record,
-    atomic_write,
     check_name,
 )
 from jaxmetrics.writers._cells import cell, join, split, text_cell
@@ -134,10 +133,7 @@ class CSV(Writer):
                 )
         else:
             kept, position, late = _split_at_step(lines.path, step)
-        lines.cut(position, str(step))
-        for line in late:
-            lines.write_line(line.decode())
-        lines.flush()
+        lines.cut(position, str(step), late)
         self._rows = kept + len(late)
 
     def _rewrite(self) -> None:
@@ -145,16 +141,10 @@ class CSV(Writer):
         if not self._waiting:
             return
         lines = self._open_file()
-        lines.flush()  # which refuses in a fork, whose parent has the file
-        path, position = lines.path, lines.position
-        atomic_write(path, self._pieces(path, position))
-        # The lock goes with the file: a new file, a new lock.
-        lines.close()
-        self._lines = None
+        lines.replace(self._pieces(lines.path, lines.position))
         self._written = len(self._columns)
         self._rows += len(self._waiting)
         self._waiting = []
-        self._lines = AppendFile(path)
 
     def _pieces(self, path: Path, position: int) -> Iterator[bytes]:
         added = b"," * (len(self._columns) - self._written)
@@ -207,7 +197,7 @@ def _split_at_step(path: Path, step: int) -> tuple[int, int, list[bytes]]:
                 if position == end:
                     kept, position = kept + 1, end + len(line)
                 else:
-                    late.append(line[:-1])
+                    late.append(line)
             end += len(line)
     return kept, position, late
 

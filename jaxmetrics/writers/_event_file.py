@@ -37,7 +37,11 @@ class EventFile:
         self.position = 0
         self._partial = False
         self._fd: int | None = _io.open_new(self.path)
-        _io.sync_folder(self.path)
+        try:
+            _io.sync_folder(self.path)
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, event: bytes) -> None:
         """Append an event: all of it, or nothing and an error."""
