@@ -9,6 +9,7 @@ import time
 import pytest
 
 from jaxmetrics.writers import Memory, Writer
+from jaxmetrics.writers._breaker import Breaker
 from jaxmetrics.writers._row import Row
 from jaxmetrics.writers._sink import Sink
 from jaxmetrics.writers._sinks import Sinks
@@ -192,7 +193,7 @@ def test_errors_of_a_writer_are_counted_and_logged_once(caplog):
     sink.close(soon())
 
 
-def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause():
+def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
     now = [0.0]
     broken = [True]
     writer = Failing(lambda step: broken[0])
@@ -211,7 +212,7 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause():
     now[0] = 30.0
     offer(6, 7)
     assert writer.tried == [0, 1, 2, 6]
-    now[0], broken[0] = 60.0, False
+    now[0], broken[0] = 90.0, False
     offer(8, 9)
     assert [record.step for record in writer.records] == [8, 9]
     assert sink.counters == {
@@ -221,7 +222,35 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause():
         "dropped": 0,
         "skipped": 4,
     }
+    assert [r.getMessage() for r in caplog.records] == [
+        "Writer failing failed, which is counted (OSError: no space left).",
+        "Writer failing pauses: rows are skipped, but for one now and then (OSError: "
+        "no space left).",
+        "Writer failing works again.",
+    ]
     sink.close(soon())
+
+
+def test_pauses_double_up_to_ten_minutes_and_begin_again_after_a_success():
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+
+    def pauses(number: int) -> list[float]:
+        """How long it stays open at each of so many failed probes."""
+        found = []
+        while len(found) < number:
+            start = now[0]
+            while not breaker.allows():
+                now[0] += 1.0
+            found.append(now[0] - start)
+            assert not breaker.failed()
+        return found
+
+    for _ in range(2):
+        assert [breaker.failed() for _ in range(3)] == [False, False, True]
+        assert pauses(7) == [30, 60, 120, 240, 480, 600, 600]
+        assert breaker.succeeded() and breaker.allows()
+        assert not breaker.succeeded()
 
 
 def test_a_success_in_between_begins_the_count_of_failures_again():

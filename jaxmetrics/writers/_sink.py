@@ -25,7 +25,9 @@ class Sink:
 
     Whatever the writer does, `offer` returns: at once for a writer that drops its
     oldest rows, within `patience` for one that blocks. A writer's errors are counted,
-    and the first one is logged. After a fork the child's copy does nothing.
+    and the first one is logged. After three in a row it pauses for 30 seconds, and for
+    twice as long, up to 10 minutes, whenever the row after a pause fails too; a pause
+    and its end are logged. After a fork the child's copy does nothing.
 
     Once drained, offered = written + failed + dropped + skipped.
 
@@ -160,11 +162,13 @@ class Sink:
                 return
             written = self.writer.write(record)
         except Exception as error:
-            self._breaker.failed()
             self._count("failed", lost=True)
             self._warn_once("failed, which is counted", error)
+            if self._breaker.failed():
+                self._warn("pauses: rows are skipped, but for one now and then", error)
             return
-        self._breaker.succeeded()
+        if self._breaker.succeeded():
+            self._warn("works again")
         self._count("skipped" if written is False else "written")
 
     def _flush(self) -> bool:
@@ -200,8 +204,11 @@ class Sink:
     def _warn_once(self, what: str, error: Exception | None = None) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            why = f" ({type(error).__name__}: {error})" if error else ""
-            _LOG.warning("Writer %s %s%s.", self.writer.name, what, why)
+            self._warn(what, error)
+
+    def _warn(self, what: str, error: Exception | None = None) -> None:
+        why = f" ({type(error).__name__}: {error})" if error else ""
+        _LOG.warning("Writer %s %s%s.", self.writer.name, what, why)
 
 
 def _forgetter(sink: weakref.ref[Sink]) -> Callable[[], None]:

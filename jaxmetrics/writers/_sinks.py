@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,15 @@ class Sinks:
       writers: The writers, which are closed again when one does not open.
       run_dir: The directory of the run.
       resume_step: The step that is continued from, or None.
+      clock: As of `Sink`.
     """
 
     def __init__(
-        self, writers: Sequence[Writer], run_dir: Path, resume_step: int | None
+        self,
+        writers: Sequence[Writer],
+        run_dir: Path,
+        resume_step: int | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         opened: list[Writer] = []
         try:
@@ -35,7 +40,7 @@ class Sinks:
             for writer in opened:
                 writer.close()
             raise
-        self._sinks = _named([Sink(writer) for writer in opened])
+        self._sinks = _named([Sink(writer, clock=clock) for writer in opened])
 
     def __len__(self) -> int:
         """How many there are."""
