@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics._log_config import LogConfig
+from jaxmetrics._mirror import Mirror, bring_back
 from jaxmetrics._processes import first_tells, place
-from jaxmetrics._rundir import RunDirectory, join_directory, open_directory
+from jaxmetrics._rundir import (
+    RunDirectory,
+    join_directory,
+    local,
+    open_directory,
+    set_aside,
+)
 from jaxmetrics.writers import JSONL, Console, Writer
 from jaxmetrics.writers._sinks import Sinks
 
@@ -21,14 +28,20 @@ def open_run(
     hparams: object,
     overwrite: bool,
     resume_step: int | None,
+    mirror: str | Path | None,
     clock: Callable[[], float],
-) -> tuple[RunDirectory, Sinks]:
-    """The run directory and the sinks of this process; called by all of them.
+) -> tuple[RunDirectory, Sinks, Mirror]:
+    """The run directory, sinks and mirror of this process; called by all of them.
 
     The arguments are those of `TrainingLogger`.
     """
 
-    def begin() -> tuple[tuple[RunDirectory, Sinks], dict[str, Any]]:
+    copies = None if mirror is None else local(mirror, "mirror") / config.project
+
+    def begin() -> tuple[tuple[RunDirectory, Sinks, Mirror], dict[str, Any]]:
+        name = config.run_name
+        if copies is not None and name is not None and not overwrite:
+            bring_back(local(root) / config.project / name, copies / name, 0)
         run = open_directory(
             root,
             config,
@@ -38,18 +51,24 @@ def open_run(
             clock=clock,
         )
         try:
+            if copies is not None and overwrite:
+                set_aside(copies / run.path.name)
+            mirrored = Mirror(run, copies, 0)
             sinks = Sinks(writers_of(0, config, writers), run.path, resume_step)
         except BaseException:
             run.ledger.close()
             raise
-        return (run, sinks), run.told()
+        return (run, sinks, mirrored), run.told()
 
     opened, told = first_tells(begin)
     if opened is not None:
         return opened
-    run = join_directory(root, config, told)
-    own = writers_of(place()[0], config, writers)
-    return run, Sinks(own, run.path, resume_step)
+    run, process = join_directory(root, config, told), place()[0]
+    own = writers_of(process, config, writers)
+    if own and copies is not None:
+        bring_back(run.path, copies / run.path.name, process)
+    mirrored = Mirror(run, copies if own else None, process)
+    return run, Sinks(own, run.path, resume_step), mirrored
 
 
 def writers_of(

@@ -91,8 +91,10 @@ def open_directory(
         path = _new_directory(project, clock())
     else:
         path = project / config.run_name
-        if overwrite and path.exists():
-            _set_aside(path)
+        if overwrite:
+            if (events := path / "events.jsonl").exists():
+                AppendFile(events).close()  # refused while somebody writes this run
+            set_aside(path)
         path.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(path / "events.jsonl", clock=clock)
     try:
@@ -137,18 +139,23 @@ def join_directory(
     return run
 
 
-def local(root: str | Path) -> Path:
-    """A folder that files can be appended to.
+def local(folder: str | Path, what: str = "root") -> Path:
+    """A folder that files can be written to.
+
+    Args:
+      folder: Where it is.
+      what: The argument of `TrainingLogger`, for the error.
 
     Raises:
       ValueError: It is an address.
     """
-    if _REMOTE.match(str(root)):
+    if _REMOTE.match(str(folder)):
         raise ValueError(
-            f"TrainingLogger got root={str(root)!r}, where no file can be appended to; "
-            f"expected a folder. Log to a local disk and copy the run directory."
+            f"TrainingLogger got {what}={str(folder)!r}, where no file can be appended "
+            f"to; expected a folder. Log to a local disk, and mount the bucket and "
+            f"give its folder as mirror=, which gets copies at each checkpoint."
         )
-    return Path(root)
+    return Path(folder)
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
@@ -183,10 +190,10 @@ def _new_directory(project: Path, now: float) -> Path:
             path = project / f"{name}-{number}"
 
 
-def _set_aside(path: Path) -> None:
-    events = path / "events.jsonl"
-    if events.exists():
-        AppendFile(events).close()  # refused while somebody writes this run
+def set_aside(path: Path) -> None:
+    """Rename a folder, if there is one, to `<name>.old-1` or a later number."""
+    if not path.exists():
+        return
     numbers = itertools.count(1)
     path.rename(
         next(

@@ -44,6 +44,10 @@ class TrainingLogger(LogsMedia):
       writers: What becomes of the records; None prints and writes `metrics.jsonl`.
       overwrite: Set an existing run directory aside, and begin anew.
       resume_step: Continue from this step; later rows are set aside.
+      mirror: A folder, such as the mount of a bucket, that gets copies of the run's
+        files at each checkpoint and at the end, below `<project>/<run_name>`; a run
+        directory that is not there is made from them. The copies are pieces of the
+        files that are never changed. None makes none.
       clock: Seconds since the epoch.
       install_sigterm: After SIGTERM the next `log_step` or `flush` closes the log and
         ends the process; with a handler of yours it only flushes.
@@ -66,6 +70,7 @@ class TrainingLogger(LogsMedia):
         writers: Sequence[Writer] | None = None,
         overwrite: bool = False,
         resume_step: int | None = None,
+        mirror: str | Path | None = None,
         clock: Callable[[], float] = time.time,
         install_sigterm: bool = False,
         **fields: Any,
@@ -81,13 +86,14 @@ class TrainingLogger(LogsMedia):
             )
         self._sigterm = Sigterm(install_sigterm)
         self._known, self._place = _processes.known(), _processes.place()
-        self._run, self._sinks = open_run(
+        self._run, self._sinks, self._mirror = open_run(
             root,
             self.config,
             writers,
             hparams=hparams,
             overwrite=overwrite,
             resume_step=resume_step,
+            mirror=mirror,
             clock=clock,
         )
         self._elapsed = Elapsed(clock, self._run.elapsed)
@@ -188,6 +194,7 @@ class TrainingLogger(LogsMedia):
             self._closed = self._sinks.close(deadline)
             self.ledger.event("close", writers=self._sinks.counters())
             self._closed = self.ledger.flush() and self._closed
+            self._mirror.finish(deadline)
             self.ledger.close()
             atexit.unregister(self._at_exit)
         self._sigterm.release()
@@ -220,6 +227,8 @@ class TrainingLogger(LogsMedia):
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of the logger, in plain values, after a flush.
 
+        The copies for `mirror=` begin here, on another thread.
+
         Raises:
           RuntimeError: As in `log_step`.
         """
@@ -227,6 +236,7 @@ class TrainingLogger(LogsMedia):
             _LOG.warning("state() of %s is taken before a full flush.", self.run_dir)
         with self._lock:
             self._require_open()
+            self._mirror.begin()
             return {
                 "schema": 1,
                 "run_id": self._run.run_id,

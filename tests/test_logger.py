@@ -164,7 +164,7 @@ def test_a_name_that_is_no_folder_is_refused(make, name):
 
 @pytest.mark.parametrize("root", ["gs://bucket/runs", "gs:/bucket", "s3://bucket"])
 def test_a_bucket_is_refused_with_advice(make, root):
-    with pytest.raises(ValueError, match="copy the run directory"):
+    with pytest.raises(ValueError, match="mount the bucket"):
         make(root=root)
 
 

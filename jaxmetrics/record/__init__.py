@@ -4,6 +4,14 @@ The bottom layer: the standard library and NumPy only.
 """
 
 from jaxmetrics.record._entry import MetricsEntry
+from jaxmetrics.record._epoch import (
+    EPOCH_FIELDS,
+    EPOCHS_CSV,
+    EPOCHS_JSON,
+    EpochMetrics,
+    Epochs,
+    read_epochs,
+)
 from jaxmetrics.record._files import AppendFile
 from jaxmetrics.record._io import WriterLockedError, atomic_write
 from jaxmetrics.record._json import dumps, loads, number
@@ -17,14 +25,21 @@ from jaxmetrics.record._reader import (
 )
 from jaxmetrics.record._record import Record
 from jaxmetrics.record._redact import redact
+from jaxmetrics.record._segments import Segments
 
 __all__ = [
     "AppendFile",
     "CorruptLineError",
+    "EPOCHS_CSV",
+    "EPOCHS_JSON",
+    "EPOCH_FIELDS",
+    "EpochMetrics",
+    "Epochs",
     "Line",
     "MetricsEntry",
     "PREFIXES",
     "Record",
+    "Segments",
     "WriterLockedError",
     "atomic_write",
     "check_name",
@@ -33,6 +48,7 @@ __all__ = [
     "loads",
     "number",
     "position_of_step",
+    "read_epochs",
     "read_lines",
     "redact",
     "scan_lines",
