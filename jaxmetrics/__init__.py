@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxmetrics.core import *  # noqa: F403
+    from jaxmetrics.epochs import *  # noqa: F403
     from jaxmetrics.evaluation import *  # noqa: F403
     from jaxmetrics.logger import *  # noqa: F403
     from jaxmetrics.metrics import *  # noqa: F403
     from jaxmetrics.metrics_log import *  # noqa: F403
+    from jaxmetrics.periodic import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
 
 __version__ = "0.1.0"
@@ -83,9 +85,11 @@ _NAMES = {
         "TopKAccuracy",
         "Variance",
     ),
+    "epochs": ("EpochMetrics", "EpochTracker"),
     "evaluation": ("evaluate_loop", "pad_batch"),
     "logger": ("LogConfig", "TrainingLogger"),
     "metrics_log": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
+    "periodic": ("Profile", "ReportProgress"),
     "runs": ("Run",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
