@@ -24,6 +24,7 @@ LAYERS = {
     "performance": 5,
     "epochs": 5,
     "goodput": 5,
+    "periodic": 5,
     "training_telemetry": 5,
     "metrics_log": 5,
     "evaluation": 5,
