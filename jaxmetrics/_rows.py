@@ -22,6 +22,7 @@ class Rows:
     def __init__(self, on_record: Callable[..., object]) -> None:
         self._on_record = on_record
         self._open: dict[str, Row] = {}
+        self._leaving: list[Row] = []
         self.last: dict[str, int] = {}
         """The last step begun, by split."""
         self._floor = 0
@@ -34,6 +35,7 @@ class Rows:
     def reset(self, last: Mapping[str, int], next_step: int = 1) -> None:
         """Forget the open rows, and continue after these steps."""
         self._open.clear()
+        self._leaving.clear()
         self.last = dict(last)
         self._floor = next_step - 1
 
@@ -70,12 +72,18 @@ class Rows:
         return row, complete
 
     def finish(self, before: int | None = None) -> list[Row]:
-        """Take the rows of earlier steps than `before`, or all, in order of steps."""
+        """Take the rows of earlier steps than `before`, or all, in order of steps.
+
+        Whoever takes a row out of the list has it: one that was interrupted before
+        finds it there again.
+        """
         done = [r for r in self._open.values() if before is None or r.step < before]
-        for row in done:
-            del self._open[row.split]
-        done = [row for row in done if not row.empty]
-        return done if len(done) < 2 else sorted(done, key=lambda row: row.step)
+        for row in done if len(done) < 2 else sorted(done, key=lambda row: row.step):
+            if not row.empty:
+                self._leaving.append(row)
+            if self._open.get(row.split) is row:
+                del self._open[row.split]
+        return self._leaving
 
     def _next(self, split: str) -> int:
         reached = max(self._floor, *self.last.values(), 0)

@@ -49,12 +49,14 @@ class RowQueue:
         self._jobs: deque[Job] = deque()
         self._taken = 0
         self._stalled = self._closed = self._ended = False
-        # Reentrant, so that a signal handler may log while this thread holds it.
-        self._changed = threading.Condition(threading.RLock())
+        # Reentrant, so that a signal handler may log while this thread holds it; and
+        # taken by itself, as a KeyboardInterrupt in Condition.__enter__ would keep it.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
 
     def put(self, row: Row) -> int:
         """Add a row; the number of rows, 0 or 1, that were dropped for it."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return 1
             if self._when_full == "block":
@@ -71,7 +73,7 @@ class RowQueue:
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
         """Have `function` called after the rows that are here now."""
         future: Future[Any] = Future()
-        with self._changed:
+        with self._lock:
             if self._ended:
                 _refuse(future)
             else:
@@ -85,7 +87,7 @@ class RowQueue:
 
         Taking one says that the one before is done.
         """
-        with self._changed:
+        with self._lock:
             self._stalled = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._rows or self._jobs or self._ended)
@@ -100,18 +102,18 @@ class RowQueue:
         """Whether a submitted job is done before `deadline`, a monotonic time."""
         # On this condition, not on the future: a signal handler may wait here while
         # the code it interrupted holds the lock, which waiting releases.
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(future.done, deadline - time.monotonic())
 
     def close(self) -> None:
         """Take no more rows."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
 
     def end(self) -> int:
         """Drop the rows that wait, whose number is returned, and refuse all jobs."""
-        with self._changed:
+        with self._lock:
             self._closed = self._ended = True
             left = len(self._rows)
             self._rows.clear()

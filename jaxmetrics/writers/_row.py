@@ -36,6 +36,7 @@ class Row:
 
     Attributes:
       parts: Values by full key or field name, until they are fetched.
+      taken: The writers that have had it, since a row may be offered twice.
     """
 
     kind: str | None = None
@@ -58,6 +59,7 @@ class Row:
         self._numbered = numbered
         self._on_record = on_record
         self.parts: dict[str, object] = {}
+        self.taken: set[object] = set()
         self._record: Record | None = None
         self._lock = threading.Lock()
 

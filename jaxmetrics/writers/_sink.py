@@ -72,7 +72,7 @@ class Sink:
         return self._counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
-        """Queue a row, if it is one for the writer."""
+        """Queue a row, if it is one for the writer; a row that it had is not again."""
         if self._inert() or not self._takes(row):
             return
         self._count("offered")
@@ -147,7 +147,10 @@ class Sink:
         while (next_up := self._queue.take()) is not None:
             if isinstance(next_up, Job):
                 next_up.run()
+            elif self in next_up.taken:
+                self._count("offered", -1)
             else:
+                next_up.taken.add(self)
                 self._write(next_up)
 
     def _write(self, row: Row) -> None:

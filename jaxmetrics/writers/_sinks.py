@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,18 @@ class Sinks:
         """Whether any writer takes this kind of `Media`."""
         return any(kind in sink.writer.shows for sink in self._sinks.values())
 
-    def offer(self, rows: Iterable[Row]) -> None:
-        """Queue rows, in their order, for every writer that takes them."""
-        for row in rows:
+    def offer(self, rows: list[Row]) -> None:
+        """Queue rows, in their order, for every writer that takes them.
+
+        A row leaves the list when every writer has it, so that one whose offer was
+        interrupted, as by KeyboardInterrupt, can be offered again.
+        """
+        while rows:
+            row = rows[0]
             for sink in self._sinks.values():
                 sink.offer(row)
+            if rows and rows[0] is row:  # a signal handler may have logged meanwhile
+                del rows[0]
 
     def flush(self, deadline: float) -> bool:
         """Whether all rows are written and flushed before the deadline."""
