@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -36,16 +37,18 @@ class Snapshot:
 
     words: Any
     structure: Any
-    shapes: tuple[tuple[tuple[int, ...], Any], ...]
+    leaves: Sequence[Any]  # of which only the shapes and dtypes are read
+    stacked: bool
     name: str
 
     def metrics(self) -> Any:
         """The reduced metrics with NumPy leaves; one transfer."""
         words = np.asarray(self.words)
         leaves, at = [], 0
-        for shape, dtype in self.shapes:
+        for leaf in self.leaves:
+            shape = leaf.shape[1:] if self.stacked else leaf.shape
             size = int(np.prod(shape))
-            leaves.append(words[at : at + size].view(dtype).reshape(shape))
+            leaves.append(words[at : at + size].view(leaf.dtype).reshape(shape))
             at += size
         return jax.tree.unflatten(self.structure, leaves)
 
@@ -61,14 +64,11 @@ def snapshot(metrics: Metrics) -> Snapshot:
     The state may be donated right after. Of deferred and global metrics every process
     calls it.
     """
-    state = metrics.state if isinstance(metrics, Deferred) else metrics
     stacked = isinstance(metrics, Deferred)
-    shapes = tuple(
-        (np.shape(x)[1:] if stacked else np.shape(x), np.dtype(x.dtype))
-        for x in jax.tree.leaves(state)
-    )
+    state = metrics.state if isinstance(metrics, Deferred) else metrics
+    leaves, structure = jax.tree.flatten(state)
     name = "" if isinstance(state, Collection) else _name(state)
-    return Snapshot(_words(metrics), jax.tree.structure(state), shapes, name)
+    return Snapshot(_words(metrics), structure, leaves, stacked, name)
 
 
 @jax.jit

@@ -33,7 +33,7 @@ def dumps(value: object) -> str:
     '{"step":3,"train/loss":"NaN","seen":"9223372036854775808"}'
     """
     try:
-        return _ENCODER.encode(_plain(value, ""))
+        return _ENCODER.encode(_plain(value))
     except RecursionError:
         raise ValueError(
             "dumps() got a value that contains itself or is nested too deep; expected "
@@ -73,11 +73,16 @@ def number(value: object) -> Any:
     return value
 
 
-def _plain(value: Any, where: str) -> object:
-    if value is None or isinstance(value, str | bool):
+def _plain(value: Any, *where: object) -> object:
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else _real(value)
+    if value is None or kind is str or kind is bool:
         return value
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
+    if isinstance(value, str | bool):
+        return value
     if isinstance(value, int | np.integer):
         return _integer(int(value), where)
     if isinstance(value, float | np.floating) or _is_narrow_float(value):
@@ -85,23 +90,23 @@ def _plain(value: Any, where: str) -> object:
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, Mapping):
-        return {_name(k, where): _plain(v, f"{where}[{k!r}]") for k, v in value.items()}
+        return {_name(k, where): _plain(v, *where, k) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_plain(item, *where, i) for i, item in enumerate(value)]
     raise TypeError(
-        f"dumps() got a {type(value).__name__} at value{where}; expected numbers, "
+        f"dumps() got a {type(value).__name__} at {_at(where)}; expected numbers, "
         "strings, None, lists and mappings. Convert it first."
     )
 
 
-def _integer(value: int, where: str) -> int | str:
+def _integer(value: int, where: tuple[object, ...]) -> int | str:
     if value in _INT64:
         return value
     try:
         return str(value)
     except ValueError:
         raise ValueError(
-            f"dumps() got an integer of {value.bit_length()} bits at value{where}; "
+            f"dumps() got an integer of {value.bit_length()} bits at {_at(where)}; "
             "expected at most 4300 digits. Convert it to a float or to hexadecimal."
         ) from None
 
@@ -119,13 +124,18 @@ def _is_narrow_float(value: object) -> bool:
     )
 
 
-def _name(name: object, where: str) -> str:
+def _name(name: object, where: tuple[object, ...]) -> str:
     if isinstance(name, str):
         return name
     raise TypeError(
-        f"dumps() got the key {name!r} of type {type(name).__name__} in value{where}; "
+        f"dumps() got the key {name!r} of type {type(name).__name__} in {_at(where)}; "
         "keys are strings. Convert it with str()."
     )
+
+
+def _at(where: tuple[object, ...]) -> str:
+    """The place in a value, as one would write it in Python."""
+    return "value" + "".join(f"[{step!r}]" for step in where)
 
 
 def _refuse(constant: str) -> float:

@@ -1,0 +1,252 @@
+"""What logging costs the training thread, and what the files take.
+
+Interleaved rounds and medians. `log_step` is timed as the loop sees it: twenty scalars
+that lie on the device, the writers working behind it. Beside it the same twenty are
+given to W&B (offline), to tensorboardX, and in clu's way: fetched and written by a pool
+of one thread, with tensorboardX in place of TensorFlow's writer.
+
+    python benchmarks/writers.py [--rounds 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# The step has one core, as a host's threads have that keep an accelerator busy.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmetrics as jm
+from jaxmetrics import writers
+from jaxmetrics.record import AppendFile, dumps
+
+SCALARS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20, help="steps a round")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print("one call, from the training thread, beside a 10 ms step")
+        calls(Path(folder), options.rounds, options.steps)
+        print("\nthe loop with all writers, over the loop with none")
+        loops(Path(folder), options.rounds, options.steps)
+        print("\nfiles")
+        files(Path(folder), options.rounds)
+
+
+def calls(folder: Path, rounds: int, steps: int) -> None:
+    """The microseconds that a call takes, by what is called."""
+    step = ten_milliseconds()
+    state = jnp.ones(())
+    with contextlib.ExitStack() as stack:
+        contenders = dict(contend(folder, stack))
+        taken: dict[str, list[float]] = {name: [] for name in contenders}
+        number = 0
+        for _ in range(rounds):
+            for name, call in contenders.items():
+                times = []
+                for _ in range(steps):
+                    number += 1
+                    state, values = step(state)
+                    jax.block_until_ready(state)
+                    begun = time.perf_counter()
+                    call(number, values)
+                    times.append(time.perf_counter() - begun)
+                taken[name].append(statistics.median(times))
+    ours = taken["log_step, JSONL"]
+    print(f"{'':44s} {'us':>8s} {'x log_step':>11s}   [quartiles]")
+    for name, times in taken.items():
+        report(name, [1e6 * t for t in times], [t / o for t, o in zip(times, ours)])
+
+
+def contend(
+    folder: Path, stack: contextlib.ExitStack
+) -> Iterator[tuple[str, Callable[[int, dict], None]]]:
+    """What takes twenty scalars of a step, by name."""
+
+    def logger(name: str, *which: writers.Writer) -> jm.TrainingLogger:
+        made = jm.TrainingLogger(root=folder, run_name=name, writers=list(which))
+        return stack.enter_context(made)
+
+    nothing = logger("none")
+    yield "log_step, no writer", lambda n, v: nothing.log_step(n, **v)
+    lines = logger("jsonl", writers.JSONL())
+    yield "log_step, JSONL", lambda n, v: lines.log_step(n, **v)
+    every = logger("all", *all_writers())
+    yield "log_step, all writers", lambda n, v: every.log_step(n, **v)
+
+    metrics = jm.Collection(**{f"value_{i}": jm.Mean() for i in range(SCALARS)})
+    whole = logger("collection", writers.JSONL())
+    update = jax.jit(lambda m, x: m.update(values=x))
+    state = jax.block_until_ready(update(metrics.empty(), jnp.ones(8)))
+    yield "log_step of a Collection of 20", lambda n, v: whole.log_step(n, state)
+
+    import wandb
+
+    run = wandb.init(mode="offline", dir=str(folder), reinit="create_new")
+    stack.callback(run.finish)
+    yield "wandb, offline", lambda n, v: run.log(v)
+
+    from tensorboardX import SummaryWriter
+
+    board = stack.enter_context(SummaryWriter(str(folder / "board")))
+
+    def summarise(number: int, values: dict) -> None:
+        for name, value in values.items():
+            board.add_scalar(name, float(value), number)
+
+    yield "tensorboardX", summarise
+
+    from clu.asynclib import Pool
+
+    pool = Pool(max_workers=1)
+    stack.callback(pool.join)
+    yield "clu's way: a pool", pool(summarise)
+
+
+def all_writers() -> list[writers.Writer]:
+    """Each kind of writer, with the intervals that a logger gives it."""
+    return [
+        writers.Console(every=25, file=open(os.devnull, "w")),
+        writers.JSONL(),
+        writers.CSV(),
+        writers.TensorBoard(),
+        writers.WandB(mode="offline", every=50),
+    ]
+
+
+def loops(folder: Path, rounds: int, steps: int) -> None:
+    """Steps a second of a loop with all writers, over those of the same with none."""
+    step = ten_milliseconds()
+
+    def run(log: Callable[[int, dict], None], first: int) -> float:
+        state = jnp.ones(())
+        begun = time.perf_counter()
+        for number in range(first, first + steps):
+            state, values = step(state)
+            log(number, values)
+        jax.block_until_ready(state)
+        return (time.perf_counter() - begun) / steps
+
+    options = {"root": folder, "run_name": "loop", "writers": all_writers()}
+    with jm.TrainingLogger(**options) as logger:
+        contenders = {
+            "no log": lambda n, v: None,
+            "no log again (A/A)": lambda n, v: None,
+            "all writers": lambda n, v: logger.log_step(n, **v),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in contenders}
+        for name, log in contenders.items():
+            run(log, 1)
+        for number in range(rounds):
+            for name, log in contenders.items():
+                taken[name].append(run(log, (number + 1) * steps + 1))
+    bare = taken["no log"]
+    print(f"{'':44s} {'ms':>8s} {'steps/s, x':>11s}   [quartiles]")
+    for name, times in taken.items():
+        report(name, [1e3 * t for t in times], [b / t for t, b in zip(times, bare)])
+
+
+def ten_milliseconds() -> Callable:
+    """A compiled step of about 10 ms that gives twenty scalars."""
+    matrix = jnp.asarray(np.random.default_rng(0).normal(0, 0.05, (384, 384)))
+
+    def of(rounds: int) -> Callable:
+        @jax.jit
+        def step(state):
+            x = jax.lax.fori_loop(0, rounds, lambda _, x: jnp.tanh(x @ matrix), matrix)
+            total = state + x.sum()
+            return total, {f"value_{i}": total + i for i in range(SCALARS)}
+
+        jax.block_until_ready(step(jnp.ones(())))
+        return step
+
+    begun = time.perf_counter()
+    probe = of(20)
+    begun = time.perf_counter()
+    jax.block_until_ready(probe(jnp.ones(())))
+    return of(max(1, round(20 * 0.01 / (time.perf_counter() - begun))))
+
+
+def files(folder: Path, rounds: int) -> None:
+    """Lines and events a second, beside the least that can be done."""
+    records = 2000
+    values = {f"train/value_{i}": 0.1 * i for i in range(SCALARS)}
+    row = {"step": 1, "split": "train", "time": 1.5, **values}
+    line = dumps(row).encode() + b"\n"
+    bare = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    lines = AppendFile(folder / "lines.jsonl")
+    standard = os.open(folder / "json", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    from jaxmetrics.record import Record
+
+    record = Record(1, "train", values, 1.5)
+    compare(
+        {
+            "os.write of a line": lambda: os.write(bare, line),
+            "json.dumps and os.write": lambda: os.write(
+                standard, json.dumps(row).encode() + b"\n"
+            ),
+            "JSONL writer: record, dumps, write": lambda: lines.write_line(
+                dumps(record.line())
+            ),
+        },
+        rounds,
+        records,
+    )
+    import google_crc32c
+    from tensorboardX.crc32c import _crc32c as pure
+
+    from jaxmetrics.writers._event_file import EventFile
+
+    (folder / "events").mkdir()
+    event = os.urandom(900)  # what twenty scalars take
+    compiled = EventFile(folder / "events", 1.0, google_crc32c.value)
+    slow = EventFile(folder / "events", 2.0, pure)
+    compare(
+        {
+            "TensorBoard event, compiled CRC-32C": lambda: compiled.write(event),
+            "TensorBoard event, CRC-32C in Python": lambda: slow.write(event),
+        },
+        max(3, rounds // 3),
+        200,
+    )
+
+
+def compare(contenders: dict[str, Callable], rounds: int, times: int) -> None:
+    """Print the microseconds of each, and their ratio to the first."""
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            begun = time.perf_counter()
+            for _ in range(times):
+                call()
+            taken[name].append((time.perf_counter() - begun) / times)
+    first = next(iter(taken.values()))
+    print(f"{'':44s} {'us':>8s} {'x first':>11s}   [quartiles]")
+    for name, each in taken.items():
+        report(name, [1e6 * t for t in each], [t / f for t, f in zip(each, first)])
+
+
+def report(name: str, amounts: list[float], ratios: list[float]) -> None:
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    amount = statistics.median(amounts)
+    print(f"{name:44s} {amount:8.2f} {middle:11.3f}   [{low:.3f}, {high:.3f}]")
+
+
+if __name__ == "__main__":
+    main()
