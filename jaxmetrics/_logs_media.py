@@ -12,15 +12,16 @@ from jaxmetrics._elapsed import Elapsed
 from jaxmetrics._fetched import Fetched
 from jaxmetrics._log_config import LogConfig
 from jaxmetrics._media_row import Kind, MediaRow, media
-from jaxmetrics._rows import checked
-from jaxmetrics.record import key
+from jaxmetrics._rows import Rows, checked
+from jaxmetrics._rundir import RunDirectory
+from jaxmetrics.record import key, redact
 from jaxmetrics.writers._sinks import Sinks
 
 _LOG = logging.getLogger("jaxmetrics")
 
 
 class LogsMedia(ABC):
-    """Texts, images, histograms and tables, sent to the writers that show them.
+    """Texts, images, histograms, tables, hyperparameters, for writers that show them.
 
     They reach every such writer, whatever its `every`, and need no order of steps.
     Names are given as keywords, or as a mapping where Python cannot spell them.
@@ -29,6 +30,8 @@ class LogsMedia(ABC):
     config: LogConfig
     _pid: int
     _lock: Any
+    _run: RunDirectory
+    _rows: Rows
     _sinks: Sinks
     _fetched: Fetched
     _elapsed: Elapsed
@@ -117,6 +120,44 @@ class LogsMedia(ABC):
           ValueError: Rows have other lengths than the columns, or are too many.
         """
         self._log_media("table", "log_table", step, split, {**(tables or {}), **more})
+
+    def log_hparams(self, hparams: object) -> None:
+        """Add to the run's configuration what was not known when the logger was made.
+
+        What has a name that it has already is replaced. It goes to `run.json`, and
+        without waiting to the writers that show it, all without secrets. (TensorBoard
+        keeps the first configuration of a run, and shows later ones as a table.)
+
+        Args:
+          hparams: A mapping, a dataclass or a namespace.
+
+        Raises:
+          TypeError: It has no names.
+        """
+        if self._pid != os.getpid():
+            return
+        plain = redact(hparams)
+        if not isinstance(plain, dict):
+            raise TypeError(
+                f"log_hparams() got a {type(hparams).__name__}, expected a mapping, a "
+                f"dataclass or a namespace. Give it a name: {{'value': ...}}."
+            )
+        with self._lock:
+            self._require_open()
+            self._check_place()
+            try:
+                self._run.add_hparams(plain)
+            except OSError as error:
+                _LOG.warning("run.json has no %s (%s).", sorted(plain), error)
+            step = max(self._rows.last.values(), default=0)
+            row = MediaRow(
+                "hparams", step, "train", self._elapsed(), self._fetched.note
+            )
+            for name, value in plain.items():
+                row.add(name, value)
+            if not row.empty:
+                self._sinks.offer([row])
+        self._raise([])
 
     def _log_media(
         self, kind: Kind, call: str, step: int, split: str, values: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Texts, images, histograms and tables on their way to the writers."""
+"""Texts, images, histograms, tables, hyperparameters on their way to the writers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxmetrics.record._secrets import REDACTED, hide, is_secret
 from jaxmetrics.writers._media import Media
 from jaxmetrics.writers._row import Row
 
-Kind = Literal["text", "image", "histogram", "table"]
+Kind = Literal["text", "image", "histogram", "table", "hparams"]
 
 _MOST_ROWS = 10_000
 _MOST_TEXT = 2**16
@@ -55,7 +55,7 @@ class MediaRow(Row):
                 ]
                 for row in rows
             ]
-        if isinstance(part, tuple):
+        if self.kind == "hparams" or isinstance(part, tuple):
             return part
         return part() if callable(part) else np.asarray(part)
 

@@ -17,6 +17,7 @@ from jaxmetrics._log_config import LogConfig
 from jaxmetrics._processes import devices
 from jaxmetrics.goodput import Ledger, iso
 from jaxmetrics.record import AppendFile, atomic_write, dumps, loads, redact, scan_lines
+from jaxmetrics.writers._description import hparams_of
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -53,6 +54,12 @@ class RunDirectory:
         """Replace fields of `run.json`, all at once; the first process does."""
         if self.first:
             _describe(self.path, (read_description(self.path) or {}) | fields)
+
+    def add_hparams(self, hparams: dict[str, Any]) -> None:
+        """Add to the configuration in `run.json`, or replace what has the same name."""
+        if self.first:
+            known = hparams_of(read_description(self.path) or {})
+            self.describe(hparams=known | hparams)
 
     def restored(self, step: int) -> None:
         """Note that this attempt continues from a step."""

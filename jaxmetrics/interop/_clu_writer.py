@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmetrics.record import redact
-
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
 
@@ -91,13 +89,8 @@ class MetricWriter:
         self._logger.log_histograms(step, arrays, split=self._split)
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """Log hyperparameters as a table at step 0, without secrets.
-
-        `TrainingLogger(hparams=...)` does more: `run.json` and the comparison of runs.
-        """
-        rows = [[name, value] for name, value in redact(hparams).items()]
-        table = (["name", "value"], rows)
-        self._logger.log_table(0, {"hparams": table}, split=self._split)
+        """Add to the run's configuration; see `TrainingLogger.log_hparams`."""
+        self._logger.log_hparams(hparams)
 
     def write_summaries(
         self,

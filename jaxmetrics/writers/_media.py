@@ -1,4 +1,4 @@
-"""What some writers can show beside scalars: texts, images, histograms, tables."""
+"""What some writers can show beside scalars: texts, images, histograms and more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from jaxmetrics.record import Record
 
-KINDS = frozenset({"text", "image", "histogram", "table"})
+KINDS = frozenset({"text", "image", "histogram", "table", "hparams"})
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,12 @@ class Media(Record):
         `[height, width, channels]` of 1, 3 or 4 channels, uint8 or floats in [0, 1]. A
         histogram is an array of any shape, or the pair (counts, edges) that
         `np.histogram` returns, or `Bins`. A table is a pair (columns, rows).
-      kind: `"text"`, `"image"`, `"histogram"` or `"table"`.
+        Hyperparameters are plain data, by their names rather than keys.
+      kind: `"text"`, `"image"`, `"histogram"`, `"table"` or `"hparams"`.
     """
 
     values: Mapping[str, Any]
-    kind: Literal["text", "image", "histogram", "table"] = "text"
+    kind: Literal["text", "image", "histogram", "table", "hparams"] = "text"
 
     def line(self) -> dict[str, object]:
         """The row of a text or a table as it is written; its kind comes first.

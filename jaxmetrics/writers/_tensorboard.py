@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from jaxmetrics.record import Record, check_name
-from jaxmetrics.writers._description import description
+from jaxmetrics.writers._description import description, hparams_of
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._media import KINDS, Media
-from jaxmetrics.writers._summaries import Summaries
+from jaxmetrics.writers._summaries import Summaries, flat
 from jaxmetrics.writers._writer import Writer
 
 
@@ -42,6 +42,7 @@ class TensorBoard(Writer):
         self.folder = check_name(folder, "folder")
         self._clock = clock
         self._file: EventFile | None = None
+        self._hparams: dict[str, Any] = {}
         self._end: bytes | None = None
         self._last = 0
 
@@ -65,16 +66,14 @@ class TensorBoard(Writer):
         folder = run_dir / self.folder
         folder.mkdir(exist_ok=True)
         now = self._clock()
-        hparams = description(run_dir).get("hparams")
+        self._hparams = hparams_of(description(run_dir))
         self._last = resume_step or 0
         self._file = EventFile(folder, now, google_crc32c.value)
         try:
             self._file.write(self._summaries.version(now))
             if resume_step is not None:
                 self._file.write(self._summaries.restart(now, resume_step + 1))
-            if hparams:
-                start, self._end = self._summaries.hparams(now, hparams)
-                self._file.write(start)
+            self._configure(self._file, now, self._hparams)
         except BaseException:
             self._file.close()
             raise
@@ -82,6 +81,9 @@ class TensorBoard(Writer):
     def write(self, record: Record) -> None:
         """Append one event: all of it, or nothing and an error."""
         file, now = self._open_file(), self._clock()
+        if isinstance(record, Media) and record.kind == "hparams":
+            self._reconfigure(file, now, record)
+            return
         if isinstance(record, Media):
             event = self._summaries.media(now, record)
         else:
@@ -121,7 +123,26 @@ class TensorBoard(Writer):
             file.rewind(state["file"], state["position"], str(step))
         # A checkpoint may be called by a lower step than the last that it has.
         self._last = max(step, state.get("last_step", 0))
-        file.write(self._summaries.restart(self._clock(), self._last + 1))
+        now = self._clock()
+        file.write(self._summaries.restart(now, self._last + 1))
+        self._configure(file, now, self._hparams)  # which may be in what was moved
+
+    def _configure(self, file: EventFile, now: float, hparams: dict[str, Any]) -> None:
+        """Begin a session with a configuration, if there is one."""
+        if hparams:
+            start, self._end = self._summaries.hparams(now, hparams)
+            file.write(start)
+
+    def _reconfigure(self, file: EventFile, now: float, added: Media) -> None:
+        """Add to the configuration: TensorBoard shows the first one as such."""
+        merged = self._hparams | dict(added.values)
+        if self._hparams and merged != self._hparams:
+            table = {"hparams": (["name", "value"], list(flat(merged)))}
+            shown = Media(added.step, added.split, table, added.time, kind="table")
+            file.write(self._summaries.media(now, shown))
+        elif not self._hparams:
+            self._configure(file, now, merged)
+        self._hparams = merged
 
     def _open_file(self) -> EventFile:
         if self._file is None:

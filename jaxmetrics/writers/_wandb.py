@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from jaxmetrics.record import Record, atomic_write, dumps, loads
 from jaxmetrics.writers import _wandb_run
-from jaxmetrics.writers._description import description
-from jaxmetrics.writers._media import KINDS
+from jaxmetrics.writers._description import description, hparams_of
+from jaxmetrics.writers._media import KINDS, Media
 from jaxmetrics.writers._upload_limits import Keys
 from jaxmetrics.writers._wandb_rows import STEP, WandbRows
 from jaxmetrics.writers._writer import Writer
@@ -121,6 +121,8 @@ class WandB(Writer):
         """Send one row; False when a limit left it out, or all but its alarms."""
         if self._run is None:
             raise RuntimeError("W&B has no run to log to. Open the writer again.")
+        if isinstance(record, Media) and record.kind == "hparams":
+            return self._configure(dict(record.values))
         row, whole = self._rows.take(record)
         if row:
             self._run.log(row)
@@ -167,7 +169,6 @@ class WandB(Writer):
         self._id = run_id
         self.flush()
         described = self._described
-        hparams = described.get("hparams") or {}
         self._run = _wandb_run.begin(
             self.mode,
             run_id,
@@ -177,7 +178,7 @@ class WandB(Writer):
             dir=str(self._run_dir),
             name=described.get("run_name", self._run_dir.name),
             tags=_clamped(described.get("tags", ())),
-            config=hparams if isinstance(hparams, dict) else {"hparams": hparams},
+            config=hparams_of(described),
             **{"project": described.get("project")} | _given(self._where),
         )
         self._offline_file = None
@@ -186,6 +187,17 @@ class WandB(Writer):
             self._run.define_metric("*", step_metric=STEP)
             if self._run.offline:
                 self._offline_file = Path(self._run.settings.sync_file)
+
+    def _configure(self, added: dict[str, Any]) -> bool:
+        """Add to the configuration, unless there is no room for it."""
+        known = hparams_of(self._described)
+        if known | added == known:
+            return True
+        if not self._rows.charge(added):
+            return False
+        self._described |= {"hparams": known | added}
+        self._run.config.update(added, allow_val_change=True)
+        return True
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class WandbRows:
             self._unsent |= {k: v for k, v in values.items() if k not in row}
         return row, False
 
+    def charge(self, hparams: Mapping[str, Any]) -> bool:
+        """Whether there is room for what is added to the configuration."""
+        size = len(json.dumps(hparams))
+        if self.budget.refusal(size, "hparams", alarm=True) is None:
+            return True
+        self._leave_out("budget", f"no room for the {size:,} bytes of hyperparameters")
+        return False
+
     def summary(self) -> dict[str, Any]:
         """The counters, and the last values of keys that were left out; charged.
 

@@ -63,7 +63,8 @@ class Writer(ABC):
         """
         if isinstance(record, Media) and record.kind not in self.shows:
             return None
-        if self.keys is None and not self.rename:
+        named = isinstance(record, Media) and record.kind == "hparams"  # without keys
+        if named or (self.keys is None and not self.rename):
             return record
         values = {
             self.rename.get(key, key): value
