@@ -46,14 +46,21 @@ THIRD_PARTIES = {
 }
 INSIDE_FUNCTIONS = {
     1: {"clu"},
-    3: {"clu"},
+    3: {"clu", "libtpu"},
     4: {"PIL", "google_crc32c", "jax", "rich", "tensorboardX", "wandb"},
     5: {"jax", "orbax", "yaml"},
     6: {"matplotlib", "pandas"},
     7: {"jax", "flax", "optax", "orbax", "rich"},
 }
 SIBLINGS = {5}  # a logger owns its ledger, a checkpoint its logger
-METRIC_FAMILIES = {"statistics", "regression", "classification", "text", "ranking"}
+METRIC_FAMILIES = {
+    "statistics",
+    "regression",
+    "classification",
+    "text",
+    "ranking",
+    "sketches",
+}
 
 
 def modules():
