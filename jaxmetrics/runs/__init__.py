@@ -1,5 +1,6 @@
 """Runs, read back without jax."""
 
 from jaxmetrics.runs._run import Run
+from jaxmetrics.runs.plots import generate_all_plots
 
-__all__ = ["Run"]
+__all__ = ["Run", "generate_all_plots"]
