@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxmetrics.aggregator import *  # noqa: F403
     from jaxmetrics.core import *  # noqa: F403
     from jaxmetrics.epochs import *  # noqa: F403
     from jaxmetrics.evaluation import *  # noqa: F403
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("checkpoint", "interop", "runs", "telemetry", "writers")
+_MODULES = ("checkpoint", "interop", "losses", "runs", "telemetry", "writers")
 
 _NAMES = {
+    "aggregator": (
+        "AggregationType",
+        "DefaultTrainingMetricTransform",
+        "MetricTransform",
+        "MetricsAggregator",
+        "Observation",
+    ),
     "core": (
         "Array",
         "BestOf",
@@ -61,7 +69,10 @@ _NAMES = {
         "BitsPerByte",
         "ConfusionMatrix",
         "Count",
+        "CountMin",
+        "Covariance",
         "CrossEntropy",
+        "DistinctCount",
         "ExpectedCalibrationError",
         "F1",
         "FBeta",
@@ -73,15 +84,19 @@ _NAMES = {
         "MeanAbsoluteError",
         "MeanSquaredError",
         "Min",
+        "Moments",
         "NonFiniteCount",
         "Perplexity",
         "Precision",
+        "Quantiles",
         "R2",
         "Recall",
+        "Reservoir",
         "RootMeanSquaredError",
         "Std",
         "Sum",
         "TokenAccuracy",
+        "TopItems",
         "TopKAccuracy",
         "Variance",
     ),

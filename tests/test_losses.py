@@ -1,0 +1,187 @@
+"""The loss, its parts and its gradient, beside the same written out in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.special import log_softmax
+
+from jaxmetrics.losses import cross_entropy_with_entropy_loss
+
+CLASSES = 11
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    logits = (4 * rng.normal(size=(3, 5, CLASSES))).astype(np.float32)
+    labels = rng.integers(1, CLASSES, (3, 5)).astype(np.int32)
+    labels[0, 2:] = 0
+    return logits, labels
+
+
+def written_out(logits, labels, *, entropy_weight=0.001, smoothing=0.0, z_loss=0.0):
+    """The same with NumPy, padding being label 0."""
+    logits = np.float64(logits)
+    log_p = log_softmax(logits, -1)
+    counts = labels != 0
+    target = (1 - smoothing) * np.eye(CLASSES)[labels] + smoothing / CLASSES
+    ce = -(target * log_p).sum(-1)[counts].mean()
+    entropy = -(np.exp(log_p) * log_p).sum(-1)[counts].mean()
+    log_z = (logits - log_p)[..., 0][counts]
+    return ce, entropy, ce - entropy_weight * entropy + z_loss * (log_z**2).mean()
+
+
+OPTIONS = [
+    {},
+    dict(entropy_weight=0.3),
+    dict(entropy_weight=0.3, z_loss=0.01, label_smoothing=0.1),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_three_values_are_those_of_the_formula(batch, options):
+    found = cross_entropy_with_entropy_loss(*batch, pad_id=0, **options)
+    options = {k.removeprefix("label_"): v for k, v in options.items()}
+    np.testing.assert_allclose(found, written_out(*batch, **options), rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_gradient_is_that_of_the_formula(batch, options):
+    logits, labels = batch
+
+    def plain(logits):
+        log_p = jax.nn.log_softmax(logits)
+        smoothing = options.get("label_smoothing", 0)
+        target = (1 - smoothing) * jax.nn.one_hot(labels, CLASSES) + smoothing / CLASSES
+        ce = -(target * log_p).sum(-1)
+        entropy = -(jnp.exp(log_p) * log_p).sum(-1)
+        log_z = jax.nn.logsumexp(logits, -1)
+        total = ce - options.get("entropy_weight", 0.001) * entropy
+        total += options.get("z_loss", 0) * log_z**2
+        return jnp.where(labels != 0, total, 0).sum() / (labels != 0).sum()
+
+    def ours(logits):
+        return cross_entropy_with_entropy_loss(logits, labels, pad_id=0, **options)[2]
+
+    np.testing.assert_allclose(
+        jax.grad(ours)(logits), jax.grad(plain)(logits), atol=1e-7
+    )
+
+
+def test_each_value_has_its_own_gradient(batch):
+    logits, labels = batch
+
+    def entropy(logits):
+        p = jax.nn.softmax(logits)
+        return -(p * jnp.log(p)).sum(-1).mean()
+
+    def ours(logits):
+        return cross_entropy_with_entropy_loss(logits, labels)[1]
+
+    np.testing.assert_allclose(
+        jax.grad(ours)(logits), jax.grad(entropy)(logits), atol=1e-7
+    )
+
+
+def test_without_options_it_is_the_cross_entropy_of_optax(batch):
+    logits, labels = batch
+    found, _, total = cross_entropy_with_entropy_loss(*batch, entropy_weight=0.0)
+    each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    np.testing.assert_allclose(found, each.mean(), rtol=1e-6)
+    assert found == total
+
+
+def test_padding_and_mask_count_for_nothing_not_even_as_nan(batch):
+    logits, labels = batch
+    value = cross_entropy_with_entropy_loss(logits, labels, pad_id=0)
+    masked = cross_entropy_with_entropy_loss(logits, labels, mask=labels != 0)
+    bad, labels = logits.copy(), np.where(labels == 0, -100, labels)
+    bad[0, 2:] = np.nan
+
+    def loss(logits):
+        return cross_entropy_with_entropy_loss(logits, labels, pad_id=-100)
+
+    np.testing.assert_array_equal(value, masked)
+    np.testing.assert_array_equal(value, loss(bad))
+    slope = jax.grad(lambda x: loss(x)[2])(bad)
+    assert not slope[0, 2:].any() and np.isfinite(slope).all()
+
+
+def test_nothing_but_padding_is_nan(batch):
+    logits, labels = batch
+    found = cross_entropy_with_entropy_loss(logits, np.zeros_like(labels), pad_id=0)
+    assert np.isnan(found).all()
+
+
+def test_a_label_that_is_no_class_shows(batch):
+    logits, labels = batch
+
+    def loss(logits):
+        return cross_entropy_with_entropy_loss(logits, labels + CLASSES)
+
+    assert np.isnan(loss(logits)[0]) and np.isnan(loss(logits)[2])
+    assert np.isnan(jax.grad(lambda x: loss(x)[2])(logits)).all()
+
+
+def test_classes_ruled_out_with_minus_infinity_are_right():
+    logits = jnp.array([[0.0, -jnp.inf, 0.0]])
+
+    def entropy(logits):
+        return cross_entropy_with_entropy_loss(logits, jnp.array([0]))[1]
+
+    assert entropy(logits) == pytest.approx(np.log(2))
+    np.testing.assert_allclose(jax.grad(entropy)(logits), np.zeros((1, 3)), atol=1e-7)
+
+
+def test_large_logits_do_not_overflow_and_bfloat16_is_computed_in_float32():
+    logits = jnp.array([[1e4, 0.0], [3.0, 3.0]], jnp.bfloat16)
+    ce, entropy, _ = cross_entropy_with_entropy_loss(logits, jnp.array([0, 1]))
+    assert ce.dtype == jnp.float32 and ce == pytest.approx(np.log(2) / 2)
+    assert entropy == pytest.approx(np.log(2) / 2)
+    slope = jax.grad(
+        lambda x: cross_entropy_with_entropy_loss(x, jnp.array([0, 1]))[2]
+    )(logits)
+    assert slope.dtype == jnp.bfloat16
+
+
+def test_the_softmax_is_not_kept_between_forward_and_backward():
+    logits = jax.ShapeDtypeStruct((64, 512), jnp.bfloat16)
+    labels = jax.ShapeDtypeStruct((64,), jnp.int32)
+
+    def loss(logits, labels):
+        return cross_entropy_with_entropy_loss(logits, labels)[2]
+
+    _, backward = jax.eval_shape(lambda *a: jax.vjp(loss, *a), logits, labels)
+    kept = sorted(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
+    assert kept[-1] == 64 * 512 * 2  # the logits as they came
+    assert sum(kept[:-1]) < 64 * 8 * 4
+
+
+@pytest.mark.parametrize(
+    "logits, labels, more, error, words",
+    [
+        (np.zeros((2, 3), int), np.zeros(2, int), {}, TypeError, "logits of int"),
+        (np.zeros((2, 3)), np.zeros(2), {}, TypeError, "labels of float"),
+        (np.zeros((2, 3)), np.zeros(3, int), {}, ValueError, r"labels \(3,\)"),
+        (
+            np.zeros((2, 3)),
+            np.zeros(2, int),
+            {"label_smoothing": 1},
+            ValueError,
+            "share",
+        ),
+        (np.zeros((2, 3)), np.zeros(2, int), {"mask": np.ones(2)}, TypeError, "bool"),
+        (
+            np.zeros((2, 3)),
+            np.zeros(2, int),
+            {"mask": np.ones(1, bool)},
+            ValueError,
+            "mask",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(logits, labels, more, error, words):
+    with pytest.raises(error, match=words):
+        cross_entropy_with_entropy_loss(logits, labels, **more)
