@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+_CAUGHT = re.compile(r"SigCgt:\s*([0-9a-f]+)")
 
 
 class Sigterm:
@@ -39,7 +43,7 @@ class Sigterm:
             fault = "only the main thread may have it. Make the logger there"
         elif isinstance(getattr(self._before, "__self__", None), Sigterm):
             fault = "another logger has it. Leave it out of this one"
-        elif self._before is None:
+        elif not callable(self._before) and _caught():
             fault = (
                 "something outside of Python has it, such as JAX's preemption service. "
                 "Leave it out, and close the logger when that one says so"
@@ -79,3 +83,12 @@ class Sigterm:
         elif self._closed or self._pid != os.getpid():
             signal.signal(signal.SIGTERM, self._before)
             signal.raise_signal(signal.SIGTERM)
+
+
+def _caught() -> bool:
+    """Whether SIGTERM has a handler, of Python or not; only Linux can say."""
+    try:
+        found = _CAUGHT.search(Path("/proc/self/status").read_text())
+    except OSError:
+        return False
+    return found is not None and bool(int(found[1], 16) >> signal.SIGTERM - 1 & 1)
