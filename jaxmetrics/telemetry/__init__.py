@@ -1,5 +1,7 @@
 """Telemetry of the training itself: pure functions of its state, and taps."""
 
+from jaxmetrics.telemetry._batches import batch_statistics
+from jaxmetrics.telemetry._collect import collect
 from jaxmetrics.telemetry._devices import (
     compiled_memory,
     host_memory,
@@ -8,20 +10,43 @@ from jaxmetrics.telemetry._devices import (
     memory_metrics,
     tpu_utilization,
 )
+from jaxmetrics.telemetry._distance import distance, drift
 from jaxmetrics.telemetry._flops import FlopCount, count_flops
+from jaxmetrics.telemetry._groups import Stacked
+from jaxmetrics.telemetry._histogram import histogram
+from jaxmetrics.telemetry._monitor import monitor, monitored
+from jaxmetrics.telemetry._nonfinite import first_nonfinite, name_of
+from jaxmetrics.telemetry._norms import clip_ratio, grad_norm, norms
 from jaxmetrics.telemetry._peaks import peak_flops_per_second
+from jaxmetrics.telemetry._rates import learning_rates
+from jaxmetrics.telemetry._skip import skip_update
 from jaxmetrics.telemetry._tap import tap, tapped, taps
 from jaxmetrics.telemetry._transformer import transformer_flops
 
 __all__ = [
     "FlopCount",
+    "Stacked",
+    "batch_statistics",
+    "clip_ratio",
+    "collect",
     "compiled_memory",
     "count_flops",
+    "distance",
+    "drift",
+    "first_nonfinite",
+    "grad_norm",
+    "histogram",
     "host_memory",
+    "learning_rates",
     "memory",
     "memory_mb",
     "memory_metrics",
+    "monitor",
+    "monitored",
+    "name_of",
+    "norms",
     "peak_flops_per_second",
+    "skip_update",
     "tap",
     "tapped",
     "taps",

@@ -1,0 +1,91 @@
+"""How far apart two trees of parameters are."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
+from jaxmetrics.telemetry._rows import Rows, products, same_paths, wide
+
+
+def distance(a: Any, b: Any) -> jax.Array:
+    """The L2 norm of the difference of two trees, float32.
+
+    Arrays on devices and NumPy arrays give the same number. Outside of jit NumPy
+    arrays are sent one after another, each to where its counterpart lies, so that a
+    tree that is kept on the host never lies on the devices as a whole.
+
+    Raises:
+      ValueError: The trees differ in structure or shapes.
+
+    >>> float(distance({"w": jnp.ones(4)}, {"w": np.zeros(4)}))
+    2.0
+    """
+    return drift(a, b, groups={}, key="distance")["distance"]
+
+
+def drift(
+    params: Any, since: Any, groups: Groups = None, key: str = "delta/norm"
+) -> dict[str, jax.Array]:
+    """The distance of parameters from others, overall and of each group.
+
+    Args:
+      params: Parameters.
+      since: Those of an earlier step, an average of them, or any others.
+      groups: As in `norms`.
+      key: Its name; `"ema/delta_norm"` is for the distance from an average.
+
+    Raises:
+      ValueError: The trees differ in structure or shapes, or a glob matches nothing.
+
+    >>> found = drift({"w": jnp.ones(4)}, {"w": jnp.zeros(4)})
+    >>> {key: float(value) for key, value in found.items()}
+    {'delta/norm': 2.0, 'delta/norm/w': 2.0}
+    """
+    same_paths("distance", ("the first", params), ("the second", since))
+    leaves = floats_of(params)
+    rows = Rows.of(leaves, groups_of(params, groups))
+    xs = [leaf.value for leaf in leaves]
+    ys = [leaf.value for leaf in floats_of(since)]
+    if any(isinstance(x, np.ndarray) for x in (*xs, *ys)):
+        pairs = map(_beside, xs, ys)
+        squares = _totals(
+            [_squares(x, y, n) for (x, y), n in zip(pairs, rows.parts)], rows
+        )
+    else:
+        squares = _all_squares(xs, ys, rows)
+    found = jnp.sqrt(squares)
+    return {key + suffix: found[i] for i, suffix in enumerate(rows.suffixes)}
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _all_squares(xs: list[Any], ys: list[Any], rows: Rows) -> jax.Array:
+    return rows.totals(list(map(_squares, xs, ys, rows.parts)))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _squares(x: Any, y: Any, layers: int) -> jax.Array:
+    apart = wide(x) - wide(y)
+    return products(apart, apart, layers)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _totals(partial: list[jax.Array], rows: Rows) -> jax.Array:
+    return rows.totals(partial)
+
+
+def _beside(x: Any, y: Any) -> tuple[Any, Any]:
+    if isinstance(x, np.ndarray) and _is_placed(y):
+        return jax.device_put(x, y.sharding), y
+    if isinstance(y, np.ndarray) and _is_placed(x):
+        return x, jax.device_put(y, x.sharding)
+    return x, y
+
+
+def _is_placed(x: Any) -> bool:
+    return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
