@@ -1,12 +1,16 @@
 """The demo: killed in the middle, it records what an undisturbed run records."""
 
+import importlib.util
 import re
 import shutil
 
 import numpy as np
 import pytest
+import wandb_file
 from processes import run_python
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from jaxmetrics.demo import _places as places
 from jaxmetrics.demo import main, stripped_rows
 from jaxmetrics.demo._command import SHORT_STEPS
 from jaxmetrics.demo._settings import Settings
@@ -86,6 +90,54 @@ def test_the_demo_prints_what_was_recorded_and_where_it_is(root, name, attempts)
     assert f"{Run.load(run_dir)['val_prose/loss'][1][-1]:.3f}" in said
     assert re.search(rf"^attempts +{attempts}\b", said, re.MULTILINE)
     assert "step=18" in said and "missing" not in said
+
+
+@pytest.mark.parametrize("name", ["killed", "alone"])
+def test_tensorboard_shows_what_was_recorded(root, name):
+    run_dir = settings(root, name).run_dir
+    run, shown = Run.load(run_dir), EventAccumulator(f"{run_dir}/tensorboard").Reload()
+    for key in ("train/loss", "val/loss", "lr/lr"):
+        steps, values = run[key]
+        events = shown.Scalars(key)
+        assert [event.step for event in events] == steps.tolist()
+        assert [event.value for event in events] == np.float32(values).tolist()
+
+
+def test_offline_wandb_has_every_row_of_each_attempt(root):
+    for name, attempts in {"killed": 2, "alone": 1}.items():
+        run_dir = settings(root, name).run_dir
+        files = sorted(run_dir.glob("wandb/offline-run-*/*.wandb"))
+        assert len(files) == attempts
+        sent = [
+            (row["trainer/step"], row["train/loss"])
+            for row in wandb_file.rows(files[-1])
+            if "train/loss" in row
+        ]
+        run = Run.load(run_dir)
+        since = max(restored_steps(run), default=0)
+        steps, losses = (column.tolist() for column in run["train/loss"])
+        assert sent == [(s, x) for s, x in zip(steps, losses) if s > since]
+
+
+def test_the_demo_says_how_to_look_at_it(root):
+    said = (root / "killed.txt").read_text(encoding="utf-8")
+    run_dir = settings(root, "killed").run_dir
+    assert f"TensorBoard: tensorboard --logdir {run_dir}/tensorboard\n" in said
+    assert f"W&B: wandb sync {run_dir}/wandb/offline-run-*\n" in said
+    assert re.search(r"step=18/36 .*│ 50\.0%", said)
+
+
+def test_without_a_package_it_says_what_would_add_it(tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    gone = {"google_crc32c", "wandb"}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name not in gone and found(name)
+    )
+    assert places.writers() == []
+    assert dict(places.ways(Settings(str(tmp_path), "run", SHORT_STEPS))) == {
+        "TensorBoard": "not written; pip install jaxmetrics[tensorboard] adds it",
+        "W&B": "not written; pip install jaxmetrics[wandb] adds it",
+    }
 
 
 def test_nothing_is_missing_in_a_whole_run(root):

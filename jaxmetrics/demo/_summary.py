@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmetrics.demo._places import ways
 from jaxmetrics.demo._settings import Settings
 from jaxmetrics.demo._text import DATASETS
 from jaxmetrics.runs import Run
@@ -52,6 +53,8 @@ def show(settings: Settings, seconds: float) -> None:
     console.print("", losses, "", facts, "", style=None)
     console.print(f"files in {settings.run_dir}", markup=False, soft_wrap=True)
     console.print(files)
+    for name, way in ways(settings):
+        console.print(f"{name}: {way}", markup=False, soft_wrap=True)
 
 
 def restored_steps(run: Run) -> list[int]:

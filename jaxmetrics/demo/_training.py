@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jaxmetrics import checkpoint
 from jaxmetrics.core import Collection
 from jaxmetrics.demo._devices import data_mesh, keep_compiled
+from jaxmetrics.demo._places import writers
 from jaxmetrics.demo._settings import PROJECT, Settings
 from jaxmetrics.demo._text import DATASETS, Text
 from jaxmetrics.demo._trainer import Trainer
@@ -30,12 +31,15 @@ def train(settings: Settings) -> None:
     keep_compiled(settings.run_dir / "compiled")
     mesh = data_mesh(settings.batch)
     print(f"training on {mesh.size} x {mesh.devices.flat[0].device_kind}")
+    console = Console(
+        every=2 * settings.log_every, keys=_PRINTED, total_steps=settings.steps
+    )
     logger = TrainingLogger(
         project=PROJECT,
         run_name=settings.run_name,
         root=settings.root,
         hparams=settings.hparams(),
-        writers=[Console(every=2 * settings.log_every, keys=_PRINTED), JSONL()],
+        writers=[console, JSONL(), *writers()],
     )
     text, trainer = Text(settings.length), Trainer(settings, mesh)
     metrics = training_metrics().deferred(mesh)
