@@ -20,15 +20,15 @@ def loss(axes: Axes, history: History, log: bool = False) -> None:
     """The loss, from its least to its greatest, with a star on the best one."""
     x, y = history.get("loss_mean")
     title = "Loss (log scale)" if log else "Loss"
-    if log:
-        axes.set_yscale("log")
-        hidden = int(np.sum(y <= 0))
-        y = np.where(y > 0, y, np.nan)
-        if hidden and np.isfinite(y).any():
-            title += f", without {hidden:,} that are not positive"
-    if _missing(axes, y, title, "loss", "that is positive" if log else ""):
+    if _missing(axes, y, title, "loss"):
         return
-    handles, names = [style.line(axes, x, y, style.BLUE)], ["mean"]
+    if log:
+        y = np.where(y > 0, y, np.nan)
+        if _missing(axes, y, title, "loss", "no loss is positive"):
+            return
+        axes.set_yscale("log")
+    handles = [style.line(axes, x, y, style.BLUE)]
+    names = ["mean" if history.unit == "epoch" else "loss"]
     band = _band(axes, history, "loss_min", "loss_max", style.BLUE)
     if band is not None:
         handles, names = [*handles, band], [*names, "least to greatest"]
@@ -63,7 +63,7 @@ def loss_distribution(axes: Axes, history: History) -> None:
         std = std[np.isin(at, x)]
     elif len(mean) > 1:
         x, mean, std, _, _, size = windows(x, mean, most=min(len(mean) // 2, 100))
-        over = f", of {size:,} records each"
+        over = f" of {size:,} records" if size > 1 else ""
     if _missing(axes, mean, title, "loss"):
         return
     if not len(std):
@@ -78,8 +78,17 @@ def loss_distribution(axes: Axes, history: History) -> None:
 
 
 def learning_rate(axes: Axes, history: History) -> None:
-    """The learning rate."""
-    _single(axes, history, "lr", "Learning rate", "learning rate", style.ORANGE)
+    """The learning rate, or those that a run has."""
+    title, run = "Learning rate", history.run
+    keys = [key for key in run or () if key.startswith("lr/")][: len(style.COLOURS)]
+    if run is None or len(keys) < 2 or history.unit == "epoch":
+        _single(axes, history, "lr", title, "learning rate", style.ORANGE)
+        return
+    every = np.concatenate([run[key][1] for key in keys])
+    if not _missing(axes, every, title, "learning rate"):
+        lines = [style.line(axes, *run[k], c) for k, c in zip(keys, style.COLOURS)]
+        style.dress(axes, title, history.unit, "learning rate")
+        style.legend(axes, lines, [key.removeprefix("lr/") for key in keys])
 
 
 def grad_norm(axes: Axes, history: History) -> None:
@@ -151,7 +160,7 @@ def loss_derivative(axes: Axes, history: History) -> None:
     """The change of the loss: green where it falls, red where it rises."""
     title, x, y, over = f"Change of the loss per {history.unit}", *_loss_ends(history)
     if len(y) < 2:
-        _missing(axes, np.zeros(0), title, "change of the loss: it takes two losses")
+        _missing(axes, np.zeros(0), title, "", "a change takes two losses")
         return
     with np.errstate(all="ignore"):
         change = np.diff(y) / np.diff(x)
@@ -187,16 +196,15 @@ def _single(
         style.dress(axes, title, history.unit, label)
 
 
-def _missing(axes: Axes, y: np.ndarray, title: str, what: str, more: str = "") -> bool:
-    """Say so when there is nothing to draw."""
+def _missing(axes: Axes, y: np.ndarray, title: str, what: str, why: str = "") -> bool:
+    """Say why when there is nothing to draw."""
     if style.drawable(y).any():
         return False
-    axes.set_yscale("linear")
     style.dress(axes, title, "", "")
-    if len(y) and not more:
-        style.say(axes, f"none of {len(y):,} values is finite")
-    else:
-        style.say(axes, f"no {what} {more}".rstrip() + " was recorded")
+    nothing = f"no {what} was recorded"
+    style.say(
+        axes, why or (f"none of {len(y):,} values is finite" if len(y) else nothing)
+    )
     return True
 
 

@@ -24,7 +24,7 @@ YELLOW, TEAL, PINK = "#f2cc60", "#39c5cf", "#ff7bcb"
 COLOURS = (BLUE, ORANGE, TEAL, PINK, PURPLE, YELLOW, GREEN, RED)
 DPI = 180
 
-_MOST_MARKED = 60
+_FEW, _MANY = 60, 400
 _LARGEST = 1e300  # beyond it the margins of an axis overflow
 _MARK = b"Software\0jaxmetrics"
 
@@ -97,6 +97,9 @@ def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_xlabel(shown(x_label), color=TEXT, fontsize=11, parse_math=False)
     axes.set_ylabel(shown(y_label), color=TEXT, fontsize=11, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    low, high = axes.get_xlim()
+    if high - low < 1:  # one epoch
+        axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "linear":
             axis.set_major_formatter(_ticks(axis))
@@ -131,22 +134,23 @@ def line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, **options: Any) 
     """
     whole = len(x)
     x, y = downsample(x, np.where(drawable(y), y, np.nan))
-    marker = "o" if whole <= _MOST_MARKED else ""
-    style = {"color": colour, "linewidth": 1.8, "marker": marker, "markersize": 4}
+    style = {"marker": "o" if whole <= _FEW else "", "markersize": 4}
+    style |= {"color": colour, "linewidth": 1.8 if whole <= _MANY else 1.1}
     (drawn,) = axes.plot(x, y, **(style | options))
-    gaps = x[np.isnan(y)]
-    if len(gaps):
-        axes.plot(
-            gaps,
-            np.full(len(gaps), 0.015),
-            transform=axes.get_xaxis_transform(),
-            linestyle="",
-            marker="x",
-            markersize=6,
-            color=RED,
-            clip_on=False,
-        )
+    if np.isnan(y).any():
+        _mark_gaps(axes, x[np.isnan(y)])
     return drawn
+
+
+def noisy_line(
+    axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, **options: Any
+) -> Any:
+    """Draw a series among others; of a long one its means, the values faint behind."""
+    if len(x) <= _MANY:
+        return line(axes, x, y, colour, **options)
+    line(axes, x, y, colour, linewidth=0.8, alpha=0.25)
+    pooled = windows(x, np.where(drawable(y), y, np.nan), most=150)
+    return line(axes, pooled.x, pooled.mean, colour, marker="", **options)
 
 
 def fill(
@@ -162,13 +166,16 @@ def fill(
     if len(x) > 1000:
         below, above = windows(x, low, 1000), windows(x, high, 1000)
         x, low, high, good = below.x, below.low, above.high, np.isfinite(below.low)
-    if len(x) == 1:  # an area has two sides
-        x, low, high = x + np.array([-0.2, 0.2]), low.repeat(2), high.repeat(2)
+    apart = good & ~np.append(False, good[:-1]) & ~np.append(good[1:], False)
+    axes.vlines(x[apart], low[apart], high[apart], colors=colour, alpha=0.4)
     return axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
 
 
-def legend(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Name what was drawn; a name may be any text."""
+def legend(
+    axes: Axes, handles: Sequence[Any], names: Sequence[str], beside: bool = False
+) -> None:
+    """Name what was drawn, within the axes or beside them; a name may be any text."""
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
     box = axes.legend(
         handles,
         ["-"] * len(handles),
@@ -177,6 +184,7 @@ def legend(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
         labelcolor=TEXT,
         fontsize=9.5,
         framealpha=0.85,
+        **place,
     )
     for text, name in zip(box.get_texts(), names):
         text.set_parse_math(False)
@@ -206,11 +214,31 @@ def tick(value: float, low: float, high: float) -> str:
         scale, unit = large[0] if large else (1.0, "")
         decimals = min(max(math.ceil(2 - math.log10(span / scale)), 0), 12)
         text = f"{value / scale:,.{decimals}f}"
-        return (text.rstrip("0").rstrip(".") if decimals else text) + unit
+        text = text.rstrip("0").rstrip(".") if decimals else text
+        return text + unit if value else "0"
     digits = min(max(math.ceil(2 + math.log10(largest / span)), 0), 12)
     mantissa, _, power = f"{value:.{digits}e}".partition("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if digits else mantissa
     return f"{mantissa}e{int(power)}"
+
+
+def _mark_gaps(axes: Axes, gaps: np.ndarray) -> None:
+    low = axes.get_xaxis_transform()
+    style = {"linestyle": "", "marker": "x", "markersize": 6, "clip_on": False}
+    axes.plot(gaps, np.full(len(gaps), 0.015), transform=low, color=RED, **style)
+    linear = axes.get_yscale() == "linear"
+    name = "not finite" if linear else "not finite and positive"
+    if name not in [text.get_text() for text in axes.texts]:
+        axes.annotate(
+            name,
+            (gaps[-1], 0.015),
+            (0, 7),
+            xycoords=low,
+            textcoords="offset points",
+            ha="left" if gaps[-1] < sum(axes.get_xlim()) / 2 else "right",
+            color=RED,
+            fontsize=9,
+        )
 
 
 def _ticks(axis: Axis) -> Callable[[float, object], str]:

@@ -183,30 +183,31 @@ def _lines(
         whole = name == _ALL
         colour = style.TEXT if whole else next(colours)
         dashes = {"linestyle": "--", "zorder": 4} if whole else {}
-        handles.append(style.line(axes, x, y, colour, **dashes))
+        handles.append(style.noisy_line(axes, x, y, colour, **dashes))
     style.dress(axes, title, "step", label)
-    style.legend(axes, handles, shown)
+    style.legend(axes, handles, shown, beside=True)
 
 
 def _quantiles(
     axes: Axes, history: History, base: str, keys: Mapping[int, str]
 ) -> None:
     run, handles, names = _run(history), [], []
+    shades = iter((style.BLUE, style.TEAL, style.GREEN) * 17)
     for lower in sorted(percent for percent in keys if percent < 50):
         if (upper := 100 - lower) in keys:
             (x, low), (x_high, high) = run[keys[lower]], run[keys[upper]]
             both, mine, its = np.intersect1d(x, x_high, return_indices=True)
-            area = style.fill(axes, both, low[mine], high[its], style.BLUE)
+            area = style.fill(axes, both, low[mine], high[its], next(shades))
             handles.append(area)
             names.append(f"p{lower:02} to p{upper:02}")
     paired = {p for p in keys if 100 - p in keys and p != 50}
-    colours = iter(style.COLOURS[1:] * 13)
+    colours = iter(style.COLOURS[1:] * 15)
     for percent in sorted(keys.keys() - paired):
         colour = style.TEXT if percent == 50 else next(colours)
         handles.append(style.line(axes, *run[keys[percent]], colour))
         names.append("median" if percent == 50 else f"p{percent:02}")
     style.dress(axes, f"Quantiles of {base}", "step", base.rpartition("/")[2])
-    style.legend(axes, handles, names)
+    style.legend(axes, handles, names, beside=True)
 
 
 def _heading(made: Figure, text: str) -> None:
