@@ -20,6 +20,7 @@ from jaxmetrics.record import AppendFile, atomic_write, dumps, loads, redact, sc
 from jaxmetrics.writers._description import hparams_of
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
+_MOST = 2**63 - 1
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -166,10 +167,18 @@ def local(folder: str | Path, what: str = "root") -> Path:
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
-    """The contents of `run.json`, or None without one."""
+    """The contents of `run.json`, or None without one.
+
+    Raises:
+      ValueError: The file holds something else.
+    """
     file = path / "run.json"
     try:
         run: Any = loads(file.read_bytes())
+        if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
+            raise ValueError("it has no run_id")
+        if not isinstance(run.get("attempts", []), list):
+            raise ValueError("its attempts are no list")
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -217,11 +226,14 @@ def _record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
     elapsed = 0.0
     if file.exists():
         for line in scan_lines(file):
-            row: Any = line.row or {}
-            if "step" in row and (step is None or row["step"] <= step):
-                if "kind" not in row:  # texts and tables keep no order of steps
-                    last[row["split"]] = max(row["step"], last.get(row["split"], 0))
-                elapsed = max(elapsed, row["time"])
+            row = line.row or {}
+            at, split, time = (row.get(name) for name in ("step", "split", "time"))
+            if isinstance(at, int) and at <= (_MOST if step is None else step):
+                # Texts and tables keep no order of steps.
+                if isinstance(split, str) and "kind" not in row:
+                    last[split] = max(at, last.get(split, 0))
+                if isinstance(time, int | float) and elapsed < time <= _MOST:
+                    elapsed = float(time)
     return last, elapsed
 
 

@@ -1,6 +1,5 @@
 import os
 import pickle
-import random
 import tracemalloc
 
 import pytest
@@ -115,60 +114,3 @@ def test_a_missing_file_a_pipe_and_an_unknown_mode_are_errors(path):
 def test_the_error_travels_between_processes(path):
     error = pickle.loads(pickle.dumps(CorruptLineError(path, 3, "why")))
     assert (error.path, error.line, error.reason) == (path, 3, "why")
-
-
-def damaged(random, line):
-    """A line with up to three of its bytes replaced, removed, doubled or inserted."""
-    data = bytearray(line)
-    for _ in range(random.randint(1, 3)):
-        at = random.randrange(len(data))
-        match random.randrange(4):
-            case 0:
-                data[at] = random.randrange(256)
-            case 1:
-                del data[at]
-            case 2:
-                data[at:at] = data[at : at + random.randint(1, 9)]
-            case 3:
-                data.insert(at, random.choice(b'\x00\n\r"\\{}[]\xff'))
-    return bytes(data)
-
-
-def hostile(random):
-    """One line of a kind that has broken a reader somewhere."""
-    depth = random.choice([10, 999, 1000, 20_000])
-    digits = random.choice([18, 19, 20, 400, 4300, 4301, 6000])
-    return random.choice(
-        [
-            random.randbytes(random.randint(0, 200)),
-            damaged(random, dumps(ROW).encode()),
-            b"[" * depth,
-            b"[" * depth + b"]" * depth,
-            b'{"a":' * depth + b"1" + b"}" * depth,
-            b'{"step":' + b"9" * digits + b"}",
-            b'{"step":-' + b"9" * digits + b'.5e999999,"a":1e-9999}',
-            b'{"step":1,"a":"\\ud800\\u0000"}',
-            b'{"step":1,"a":"\xc0\x80"}',
-            b"\x00" * random.randint(1, 99),
-            b'{"step":1,"step":[2]}',
-            b"\xef\xbb\xbf{}",
-        ]
-    )
-
-
-@pytest.mark.parametrize("seed", range(400))
-def test_no_input_breaks_the_reader(path, seed):
-    source = random.Random(seed)
-    lines = [hostile(source) for _ in range(source.randint(1, 8))]
-    lines.insert(source.randint(0, len(lines)), dumps(ROW).encode())
-    path.write_bytes(b"\n".join(lines) + source.choice([b"", b"\n"]))
-    rows, bad = read_lines(path, errors="skip")
-    whole = path.read_bytes().split(b"\n")[:-1]
-    assert len(rows) + len(bad) == sum(not (b.isspace() or b == b"") for b in whole)
-    assert (ROW in rows) or dumps(ROW).encode() not in whole
-    assert all(type(row) is dict for row in rows)
-    if bad:
-        with pytest.raises(CorruptLineError, match=f"line {bad[0][0]}: "):
-            read_lines(path)
-    else:
-        assert read_lines(path) == (rows, [])

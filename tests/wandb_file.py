@@ -5,17 +5,24 @@ import struct
 import zlib
 from pathlib import Path
 
+MAGIC = b":W&B\xe1\xbe\x00"
 _BLOCK = 2**15
 _HEADER = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def records(path):
-    """The records of a file, up to where a kill cut it off."""
+    """The records of a file, up to where a kill cut it off.
+
+    Raises:
+      ValueError: It is damaged before that.
+    """
+    from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
     data = Path(path).read_bytes()
-    assert data[:7] == b":W&B\xe1\xbe\x00"
+    if not data.startswith(MAGIC):
+        raise ValueError("no file of W&B")
     position, parts = 7, []
     while True:
         if (left := _BLOCK - position % _BLOCK) < _HEADER.size:
@@ -27,13 +34,17 @@ def records(path):
         body = data[position : position + length]
         if len(body) < length or not kind:
             return
-        assert zlib.crc32(bytes([kind]) + body) == check, "damaged"
+        if zlib.crc32(bytes([kind]) + body) != check:
+            raise ValueError(f"damaged at byte {position}")
         position += length
         if kind in (_FULL, _FIRST):
             parts = []
         parts.append(body)
         if kind in (_FULL, _LAST):
-            yield Record.FromString(b"".join(parts))
+            try:
+                yield Record.FromString(b"".join(parts))
+            except DecodeError as error:
+                raise ValueError(f"no record at byte {position}") from error
 
 
 def rows(path):

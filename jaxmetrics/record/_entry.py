@@ -27,7 +27,8 @@ class MetricsEntry:
 
     Raises:
       TypeError: The step is not an integer, a value not a number, a name not a string.
-      ValueError: The step is negative, or has more than 63 bits.
+      ValueError: The step is negative, or has more than 63 bits; a value is an integer
+        too large for a float.
     """
 
     step: int
@@ -52,7 +53,7 @@ class MetricsEntry:
             )
         object.__setattr__(self, "step", step)
         for name in _NUMBERS:
-            object.__setattr__(self, name, float(_plain(name, getattr(self, name))))
+            object.__setattr__(self, name, _real(name, getattr(self, name)))
         if not isinstance(self.extra, Mapping) or not all(
             isinstance(name, str) for name in self.extra
         ):
@@ -83,6 +84,15 @@ class MetricsEntry:
     def line(self) -> dict[str, object]:
         """The line as it is written, fields in their order."""
         return {name: getattr(self, name) for name in ("step", *_NUMBERS, "extra")}
+
+
+def _real(name: str, value: Any) -> float:
+    try:
+        return float(_plain(name, value))
+    except OverflowError:
+        raise ValueError(
+            f"MetricsEntry got a {name} that is too large for a float. Write math.inf."
+        ) from None
 
 
 def _plain(name: str, value: Any) -> float | int:

@@ -118,10 +118,16 @@ class CSV(Writer):
 
         Raises:
           CorruptLineError: A row does not begin with its step.
+          ValueError: The number of rows to keep is negative.
         """
         self.flush()  # nothing waits, and nothing is left of a line that failed
         lines, step = self._open_file(), state["step"]
         if "rows" in state:
+            if state["rows"] < 0:
+                raise ValueError(
+                    f"{lines.path} cannot keep {state['rows']} rows. Restore what was "
+                    f"saved."
+                )
             kept, late = min(state["rows"], self._rows), []
             position = next(itertools.islice(_ends(lines.path), kept, None), 0)
             if kept < state["rows"]:

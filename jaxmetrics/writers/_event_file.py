@@ -69,7 +69,14 @@ class EventFile:
         What was written later, there and in files that follow, is moved to files that
         TensorBoard does not read, `after-<label>.*`. Of this file only what follows
         `position` is, if it has that name.
+
+        Raises:
+          ValueError: `position` is negative.
         """
+        if position < 0:
+            raise ValueError(
+                f"{name}: byte {position} is no position. Restore what was saved."
+            )
         for path in _files(self.path.parent):
             if path.name == name or name < path.name < self.path.name:
                 _move_tail(path, position if path.name == name else 0, label)

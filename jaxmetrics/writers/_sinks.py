@@ -87,6 +87,7 @@ class Sinks:
 
         Raises:
           RuntimeError: A writer did not answer in time.
+          ValueError: A state is not of its writer.
         """
         deadline = time.monotonic() + timeout
         begun = [
@@ -99,7 +100,13 @@ class Sinks:
                     f"Writer {sink.writer.name} did not go back to step {step} within "
                     f"{timeout:g} seconds. Close the logger, and restore a new one."
                 )
-            future.result()
+            try:
+                future.result()
+            except (KeyError, TypeError) as error:
+                raise ValueError(
+                    f"Writer {sink.writer.name} got a state that is not its own "
+                    f"({type(error).__name__}: {error}). Restore what it saved."
+                ) from error
 
 
 def _named(sinks: Sequence[Sink]) -> dict[str, Sink]:
