@@ -8,6 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from jaxmetrics._device_marks import DeviceMarks
@@ -36,6 +37,8 @@ class Profile:
       every_steps: Open a window at multiples of it.
       every_secs: Open one so many seconds after the last one opened.
       all_processes: Whether each process makes traces; otherwise the first does.
+      around: Makes a context that is entered while a window is open: the `profile` of a
+        `PerformanceTracker`.
       on_done: Called with the step after which a window opened, and the folder.
       clock: Monotonic seconds.
 
@@ -58,6 +61,7 @@ class Profile:
         every_steps: int | None = None,
         every_secs: float | None = None,
         all_processes: bool = False,
+        around: Callable[[], AbstractContextManager[object]] | None = None,
         on_done: Callable[[int, str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,6 +74,8 @@ class Profile:
         self._logdir = os.fspath(logdir)
         self._num_steps = num_profile_steps
         self._all_processes = all_processes
+        self._around = around or contextlib.nullcontext
+        self._context = contextlib.ExitStack()
         self._on_done = on_done
         self._clock = clock
         self._step: int | None = None
@@ -133,14 +139,19 @@ class Profile:
         import jax
 
         traces = self._all_processes or jax.process_index() == 0
-        if traces and not self._trace.begin():
-            return False
+        with contextlib.ExitStack() as context:
+            context.enter_context(self._around())
+            if traces and not self._trace.begin():
+                return False
+            self._context = context.pop_all()
         self._opened = step
         return True
 
     def _close(self) -> None:
         opened, self._opened = self._opened, None
-        if opened is not None and self._trace.end() and self._on_done is not None:
+        with self._context:
+            written = opened is not None and self._trace.end()
+        if opened is not None and written and self._on_done is not None:
             self._on_done(opened, self._logdir)
 
 

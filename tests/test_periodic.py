@@ -1,5 +1,6 @@
 """Progress and profiles, in the call form of clu's periodic actions."""
 
+import contextlib
 import inspect
 import logging
 import threading
@@ -334,6 +335,33 @@ def test_windows_come_again_by_steps_or_by_seconds(tmp_path):
     assert windows(by_steps, range(1, 13)) == ([3, 5, 10], [3, 4, 5, 6, 10, 11])
     by_time = Profile(tmp_path, num_profile_steps=1, first_profile=3, every_secs=4.0)
     assert windows(by_time, range(1, 13))[0] == [3, 7, 11]
+
+
+def test_a_context_is_entered_around_each_window(tmp_path, monkeypatch):
+    told = []
+
+    @contextlib.contextmanager
+    def around():
+        told.append("entered")
+        yield
+        told.append("left")
+
+    def heard(name):
+        call = getattr(jax.profiler, name)
+        monkeypatch.setattr(
+            jax.profiler, name, lambda *a: (told.append(name), call(*a))
+        )
+
+    heard("start_trace")
+    heard("stop_trace")
+    options = {"num_profile_steps": 1, "every_steps": 3, "around": around}
+    windows(Profile(tmp_path, first_profile=3, **options), range(1, 7))
+    once = ["entered", "start_trace", "stop_trace", "left"]
+    assert told == 2 * once
+    with jax.profiler.trace(str(tmp_path / "theirs")):
+        told.clear()
+        windows(Profile(tmp_path, first_profile=3, **options), range(1, 4))
+        assert told == ["entered", "start_trace", "left"]
 
 
 def test_a_run_that_goes_on_beyond_the_first_profile_makes_none(tmp_path):
