@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxmetrics.logger import *  # noqa: F403
     from jaxmetrics.metrics import *  # noqa: F403
     from jaxmetrics.metrics_log import *  # noqa: F403
+    from jaxmetrics.performance import *  # noqa: F403
     from jaxmetrics.periodic import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
 
@@ -104,6 +105,7 @@ _NAMES = {
     "evaluation": ("evaluate_loop", "pad_batch"),
     "logger": ("LogConfig", "TrainingLogger"),
     "metrics_log": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
+    "performance": ("LossTracker", "PerformanceTracker"),
     "periodic": ("Profile", "ReportProgress"),
     "runs": ("Run",),
 }

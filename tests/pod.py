@@ -304,6 +304,19 @@ def exchanged(rank, count):
     return found
 
 
+def timed_hosts(rank):
+    """Step times of all processes, each with a clock of its own."""
+    clock = [0.0]
+    tracker = jm.PerformanceTracker(clock=lambda: clock[0])
+    for _ in range(5):
+        with tracker.data_wait():
+            clock[0] += 0.5 * rank
+        clock[0] += 2.0 if rank else 4.0
+        tracker.update(1)
+    times = tracker.hosts()
+    return {"steps": times.step_seconds, "names": times.names} | times.metrics()
+
+
 def listed(tree):
     return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
 
@@ -322,6 +335,7 @@ def main(rank, count, directory, saved=None):
     }
     if count > 1:
         found["exchanged"] = exchanged(rank, count)
+        found["timed"] = timed_hosts(rank)
         in_own_files(rank, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]

@@ -333,6 +333,19 @@ def test_a_process_that_does_not_come_is_named_to_all_and_to_itself(pods, name):
         assert missed.startswith("MissingHostError")
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_every_process_hears_which_one_is_slow(pods, name):
+    last = PODS[name] - 1
+    for found in results(pods, name):
+        timed = found["timed"]
+        assert timed["steps"] == [4.0] + [2.0 + 0.5 * i for i in range(1, last + 1)]
+        assert timed["names"] == [socket.gethostname()] * PODS[name]
+        assert timed["perf/slowest_host"] == 0
+        assert timed["perf/slowest_host_step_seconds"] == 4.0
+        assert timed["perf/hungriest_host"] == last
+        assert timed["perf/hungriest_host_data_wait_seconds"] == 0.5 * last
+
+
 DIES = """
     import functools, os, signal, sys
     os.environ["JAX_PLATFORMS"] = "cpu"
