@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from faults import FailingDisk
 from processes import run_python, start_python
 
 from jaxmetrics.record import (
@@ -326,56 +327,6 @@ def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_does(path):
     assert path.read_bytes() == b"a" * 99 + b"\n" + b"c" * 49 + b"\nd\n"
 
 
-class Disk:
-    """A disk whose every call can be the one that fails; the rest is the real one."""
-
-    def __init__(self, monkeypatch, fail_at, written=0):
-        self.calls = 0
-        self.fail_at = fail_at
-        self.written = written
-        self._real = {name: getattr(os, name) for name in ("write", "ftruncate")}
-        monkeypatch.setattr(os, "write", self.write)
-        monkeypatch.setattr(os, "ftruncate", self.ftruncate)
-
-    def write(self, fd, data):
-        if self._fails():
-            if self.written and self.written < len(data):
-                self.fail_at.add(self.calls + 1)  # a short write, then the error
-                return self._real["write"](fd, bytes(data)[: self.written])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return self._real["write"](fd, data)
-
-    def ftruncate(self, fd, size):
-        if self._fails():
-            raise OSError(errno.EIO, "Input/output error")
-        return self._real["ftruncate"](fd, size)
-
-    def _fails(self):
-        self.calls += 1
-        return self.calls in self.fail_at
-
-
-@pytest.mark.parametrize("written", [0, 1, 7])
-@pytest.mark.parametrize("more", [set(), {1}, {1, 2, 3}])
-def test_whichever_call_fails_the_file_holds_the_lines_that_returned(
-    path, monkeypatch, written, more
-):
-    for first in range(1, 12):
-        path.unlink(missing_ok=True)
-        with AppendFile(path) as file, monkeypatch.context() as patch:
-            disk = Disk(patch, {first} | {first + 1 + n for n in more}, written)
-            kept = []
-            for n in range(12):
-                try:
-                    file.write_line(f"line {n}")
-                except OSError:
-                    continue
-                kept.append(f"line {n}\n")
-            assert disk.calls > first
-            assert 0 < len(kept) < 12
-        assert path.read_text() == "".join(kept)
-
-
 # Going back
 
 
@@ -443,7 +394,7 @@ def test_a_cut_that_cannot_keep_what_follows_cuts_nothing(path, monkeypatch):
         file.write_line("a")
         file.write_line("b")
         with monkeypatch.context() as patch:
-            Disk(patch, {1})
+            FailingDisk(patch, 2)
             with pytest.raises(OSError, match="No space"):
                 file.cut(2, "1")
         assert path.read_bytes() == b"a\nb\n"
@@ -586,7 +537,7 @@ def test_a_replacement_is_whole_and_leaves_nothing_beside_it(path):
 def test_a_replacement_that_fails_leaves_the_old_file(path, monkeypatch):
     atomic_write(path, b"old")
     with monkeypatch.context() as patch:
-        Disk(patch, {1}, written=2)
+        FailingDisk(patch, 2, calls=2, written=2)
         with pytest.raises(OSError, match="No space"):
             atomic_write(path, b"new")
     assert path.read_bytes() == b"old"

@@ -2,7 +2,6 @@
 
 import csv
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -344,54 +343,6 @@ def test_a_full_disk_costs_the_rows_it_refused_and_nothing_else(
     writer.flush()
     assert [row["train/accuracy"] for row in cells(path)][-2:] == ["", "8.0"]
     assert sorted(p.name for p in path.parent.iterdir()) == ["metrics.csv"]
-
-
-KILLS = """
-import csv, random, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from faults import killed
-from jaxmetrics.record import Record
-from jaxmetrics.writers import CSV
-
-def durable(path, acknowledge):
-    writer = CSV()
-    writer.open(path, None)
-    for step in range(10**6):
-        values = {f"train/k{step // 20}": step / 3, "train/loss": 1.0}
-        writer.write(Record(step, "train", values, 0.0))
-        writer.flush()
-        acknowledge(step)
-
-def buffered(path, acknowledge):
-    with open(path / "metrics.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", "split"])
-        for step in range(10**6):
-            writer.writerow([step, "train"])
-            acknowledge(step)
-
-def lost(work, path):
-    path.mkdir()
-    last = killed(lambda ack: work(path, ack), random.randint(1, 60),
-                  random.randint(0, 20000))
-    lines = (path / "metrics.csv").read_bytes().decode().split("\\n")[:-1]
-    rows = list(csv.reader(lines))
-    assert len({len(row) for row in rows}) <= 1, "rows of different lengths"
-    return last + 1 - len(rows[1:])
-
-seed = random.randrange(10**9)
-print("seed", seed)
-random.seed(seed)
-root = Path(sys.argv[2])
-assert all(lost(durable, root / str(n)) <= 0 for n in range(20)), "a row was lost"
-assert any(lost(buffered, root / f"control{n}") > 0 for n in range(3)), "no control"
-"""
-
-
-def test_twenty_kills_lose_no_row_that_was_flushed(tmp_path):
-    done = run_python(KILLS, Path(__file__).parent, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_logger_writes_one_and_rewinds_it(tmp_path):

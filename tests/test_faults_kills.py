@@ -1,5 +1,6 @@
 """Writers that are killed; `make soak` kills them more often."""
 
+import csv
 import itertools
 import os
 import random
@@ -7,6 +8,7 @@ import re
 import signal
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from faults import FailingDisk, apart, ended, forked, killed
 from figures import figure, seed
 
 from jaxmetrics.record import AppendFile, Record, dumps, read_lines
-from jaxmetrics.writers import JSONL, TensorBoard
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
 from jaxmetrics.writers._media import Media
 
 
@@ -128,6 +130,55 @@ def test_the_same_kills_take_rows_out_of_a_buffer(tmp_path):
 def test_the_same_kills_spoil_a_file_that_is_not_repaired(tmp_path):
     told = apart(kill_jsonl, tmp_path, 20, seed(), "Trusting")
     assert told["bad"] > 0
+
+
+class Table(CSV):
+    """A table that has a new column every twenty rows, for which it is replaced."""
+
+    def write(self, record):
+        values = {f"train/k{record.step // 20}": record.step / 3}
+        super().write(replace(record, values={**record.values, **values}))
+
+
+class BufferedTable(CSV):
+    """A control, which leaves rows in a buffer of its process."""
+
+    def open(self, run_dir, resume_step):
+        self.lines = open(run_dir / self.file, "w")
+        self.lines.write("step\n")
+
+    def write(self, record):
+        self.lines.write(f"{record.step}\n")
+
+    def flush(self):
+        pass
+
+
+def kill_table(folder, kills, number, kind="Table"):
+    """Kill writers of tables after their flushes; the rows that are lost."""
+    source = random.Random(number)
+    lost = 0
+    for kill in range(kills):
+        path = Path(folder, str(kill))
+        path.mkdir()
+
+        def work(acknowledge, path=path):
+            write_rows(globals()[kind](), path, 0, acknowledge, flush=True)
+
+        last = killed(work, source.randint(1, 60), source.randint(0, 20_000))
+        lines = (path / "metrics.csv").read_text().split("\n")[:-1]
+        rows = list(csv.reader(lines))
+        assert len({len(cells) for cells in rows}) <= 1
+        lost += max(last + 1 - len(rows[1:]), 0)
+    return lost
+
+
+def test_kills_lose_no_row_of_a_table_that_was_flushed(tmp_path):
+    assert apart(kill_table, tmp_path, figure(40, 400), seed()) == 0
+
+
+def test_the_same_kills_take_rows_of_a_table_out_of_a_buffer(tmp_path):
+    assert apart(kill_table, tmp_path, 5, seed(), "BufferedTable") > 0
 
 
 def events_shown(folder, tag="loss"):

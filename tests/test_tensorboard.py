@@ -4,12 +4,10 @@ import json
 import struct
 import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from faults import FullDisk
-from processes import run_python
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -408,56 +406,6 @@ def test_a_closed_file_says_so(tmp_path):
     file.close()
     with pytest.raises(ValueError, match="is closed"):
         file.write(b"")
-
-
-KILLS = """
-import random, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from faults import killed
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboardX import SummaryWriter
-from jaxmetrics.record import Record
-from jaxmetrics.writers import TensorBoard
-
-def ours(path, acknowledge):
-    writer = TensorBoard()
-    writer.open(path, None)
-    for step in range(10**6):
-        writer.write(Record(step, "train", {"loss": 1.0}, 0.0))
-        writer.flush()
-        acknowledge(step)
-
-def theirs(path, acknowledge):
-    writer = SummaryWriter(str(path / "tensorboard"))
-    for step in range(10**6):
-        writer.add_scalar("loss", 1.0, step)
-        writer.flush()
-        acknowledge(step)
-
-def lost(work, path):
-    path.mkdir()
-    last = killed(lambda ack: work(path, ack), random.randint(1, 60),
-                  random.randint(0, 20000))
-    reader = EventAccumulator(str(path / "tensorboard"), size_guidance={"scalars": 0})
-    reader.Reload()
-    known = "loss" in reader.Tags()["scalars"]
-    steps = [event.step for event in reader.Scalars("loss")] if known else []
-    assert steps == list(range(len(steps)))
-    return last + 1 - len(steps)
-
-seed = random.randrange(10**9)
-print("seed", seed)
-random.seed(seed)
-root = Path(sys.argv[2])
-assert all(lost(ours, root / str(n)) <= 0 for n in range(40)), "an event was lost"
-assert any(lost(theirs, root / f"control{n}") > 0 for n in range(3)), "no control"
-"""
-
-
-def test_forty_kills_lose_no_event_that_was_flushed(tmp_path):
-    done = run_python(KILLS, Path(__file__).parent, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_logger_writes_one_and_rewinds_it(tmp_path):
