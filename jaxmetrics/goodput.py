@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from jaxmetrics.record import AppendFile, dumps, redact
 __all__ = ["Ledger"]
 
 _LOG = logging.getLogger("jaxmetrics")
+_INTERVAL = 10.0
 _FIELDS = {"time", "attempt", "event", "seconds"}
 
 
@@ -45,6 +47,7 @@ class Ledger:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._warned = False
+        self._noted = math.inf
 
     def event(self, name: str, seconds: float | None = None, **fields: object) -> None:
         """Append an event.
@@ -64,6 +67,13 @@ class Ledger:
             line["seconds"] = float(seconds)
         text = dumps({**line, **redact(fields)})
         self._attempt_io(lambda file: file.write_line(text))
+
+    def progress(self, step: int) -> None:
+        """Note that the training has reached a step, at most every ten seconds."""
+        now = self._clock()
+        if not self._noted <= now < self._noted + _INTERVAL:
+            self._noted = now
+            self.event("step", step=step)
 
     def flush(self) -> bool:
         """Whether every event is on the disk."""

@@ -19,6 +19,7 @@ from jaxmetrics._log_config import LogConfig, merged
 from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
 from jaxmetrics._rows import Rows
+from jaxmetrics._runtime_events import RuntimeEvents
 from jaxmetrics._sigterm import Sigterm
 from jaxmetrics._values import Values
 from jaxmetrics.goodput import Ledger
@@ -106,6 +107,8 @@ class TrainingLogger(LogsMedia):
         self._pid = os.getpid()
         self._closed: bool | None = None
         self.ledger.event("start", restored_step=resume_step)
+        self._runtime = RuntimeEvents(self.ledger)
+        self._runtime.begin()
         atexit.register(self._at_exit)
         self._sigterm.install()
 
@@ -153,6 +156,8 @@ class TrainingLogger(LogsMedia):
             self._require_open()
             self._check_place()
             row, complete = self._rows.begin(step, split, self._elapsed())
+            if split == "train":
+                self.ledger.progress(row.step)
             self._sinks.offer(complete)
             errors = self._values.add(row, metrics, values)
         self._raise([refusal, *errors] if refusal else errors)
@@ -190,9 +195,11 @@ class TrainingLogger(LogsMedia):
         with self._lock:
             if self._closed is not None:
                 return self._closed
+            self._runtime.end()
             self._sinks.offer(self._rows.finish())
             self._closed = self._sinks.close(deadline)
-            self.ledger.event("close", writers=self._sinks.counters())
+            reached = self._rows.last.get("train")
+            self.ledger.event("close", step=reached, writers=self._sinks.counters())
             self._closed = self.ledger.flush() and self._closed
             self._mirror.finish(deadline)
             self.ledger.close()
@@ -293,6 +300,7 @@ class TrainingLogger(LogsMedia):
         """Once JAX has started, see whether the logger was not made too early."""
         if self._known or not _processes.known():
             return
+        self._runtime.begin()
         if (place := _processes.place()) != self._place:
             raise RuntimeError(
                 f"TrainingLogger was made before JAX knew that this is process "

@@ -522,7 +522,7 @@ def test_closing_twice_is_the_same_as_once(make):
     assert logger.close()
     assert logger.close()
     assert logger.flush()
-    assert [event["event"] for event in events(logger)] == ["start", "close"]
+    assert [event["event"] for event in events(logger)] == ["start", "step", "close"]
     assert events(logger)[-1]["writers"]["metrics.jsonl"]["written"] == 1
     with pytest.raises(ValueError, match="closed"):
         logger.log_step(2, loss=1.0)
@@ -576,7 +576,7 @@ def test_a_forked_child_leaves_the_run_alone(tmp_path):
     kept, _ = read_lines(run / "metrics.jsonl")
     assert [row.get("train/loss") for row in kept] == [None, 1.0, 3.0]
     kept, _ = read_lines(run / "events.jsonl")
-    assert [event["event"] for event in kept] == ["start", "close"]
+    assert [event["event"] for event in kept] == ["start", "step", "close"]
 
 
 def test_latest_and_best(make):
@@ -675,8 +675,10 @@ def test_a_run_that_exists_is_continued_as_its_next_attempt(make, clock):
     assert [(row["step"], row["time"]) for row in rows(again)] == [(5, 10), (6, 12)]
     assert [(e["attempt"], e["event"]) for e in events(again)] == [
         (1, "start"),
+        (1, "step"),
         (1, "close"),
         (2, "start"),
+        (2, "step"),
         (2, "close"),
     ]
 

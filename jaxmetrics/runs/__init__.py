@@ -1,6 +1,7 @@
 """Runs, read back without jax."""
 
+from jaxmetrics.runs._goodput import goodput
 from jaxmetrics.runs._run import Run
 from jaxmetrics.runs.plots import generate_all_plots
 
-__all__ = ["Run", "generate_all_plots"]
+__all__ = ["Run", "generate_all_plots", "goodput"]
