@@ -10,7 +10,7 @@ itself). Every process calls both functions.
 
 States are saved by the names of metrics and leaves, with the shard axis of deferred
 ones. On as many devices they come back bit for bit; on another number the shards fold
-into a total, and no count changes.
+into a total, and no count changes. A `MetricsAggregator` goes by its `state_dict`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmetrics._processes import place
-from jaxmetrics.record import dumps, loads
+from jaxmetrics.record import dumps, loads, pack, unpack
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
@@ -42,20 +42,25 @@ def args(logger: TrainingLogger | None, **pytrees: Any) -> Any:
 
     Args:
       logger: the run's logger, or None.
-      **pytrees: metrics, collections, deferred ones, or any trees of arrays, by name.
+      **pytrees: metrics, collections, deferred ones, or any trees of arrays, by name;
+        or objects with `state_dict()`, the same on every process, and
+        `load_state_dict(state)`, such as a `MetricsAggregator`.
     """
     import orbax.checkpoint as ocp
 
     from jaxmetrics.core import saved_form
 
+    objects = {n: pytrees.pop(n) for n in list(pytrees) if _is_object(pytrees[n])}
+    states = {name: pack(each.state_dict()) for name, each in objects.items()}
     forms = {name: saved_form(tree) for name, tree in pytrees.items()}
     host = {
         "schema": _SCHEMA,
         "logger": None if logger is None else _state_of_all(logger),
         "pytrees": {name: form.layout for name, form in forms.items()},
+        "objects": list(objects),
     }
-    words = np.frombuffer(dumps(host).encode(), np.uint8)
-    tree: dict[str, Any] = {"host": words}
+    tree: dict[str, Any] = {"host": _words(dumps(host).encode())}
+    tree |= {f"object_{name}": _words(state) for name, state in states.items()}
     tree |= {f"tree_{name}": dict(form.arrays) for name, form in forms.items()}
     return ocp.args.PyTreeSave(tree)
 
@@ -72,10 +77,12 @@ def restore(
       manager: the user's `CheckpointManager`.
       step: the step to restore; None takes the latest.
       logger: the run's logger, whose files are cut back to the save; or None.
-      **templates: the pytrees to restore, by the names they were saved under.
+      **templates: the pytrees to restore, by the names they were saved under; an
+        object with `load_state_dict` loads its state and is returned itself.
 
     Raises:
       FileNotFoundError: if there is no such checkpoint.
+      KeyError: if nothing was saved under a name.
       ValueError: if a metric was saved with another configuration or shape.
     """
     import orbax.checkpoint as ocp
@@ -106,20 +113,28 @@ def restore(
             f"checkpoint: step {step} has schema {host['schema']}, this version reads "
             f"{_SCHEMA}. Restore it with the version that saved it."
         )
-    layouts = host["pytrees"]
-    for name in templates.keys() - layouts.keys():
-        raise KeyError(
-            f"checkpoint: step {step} holds no {name!r}; it holds {sorted(layouts)}. "
-            "Restore under the name it was saved with."
-        )
-    wanted = {
+    layouts, objects = host["pytrees"], host.get("objects", [])
+    for name, template in templates.items():
+        if name not in (objects if _is_object(template) else layouts):
+            raise KeyError(
+                f"checkpoint: step {step} holds no {name!r} that a "
+                f"{type(template).__name__} could be; it holds the trees "
+                f"{sorted(layouts)} and the objects {sorted(objects)}. Restore under "
+                "the name it was saved with."
+            )
+    wanted: dict[str, Any] = {
         f"tree_{name}": dict.fromkeys(layouts[name]["leaves"], 0)
-        for name in templates
+        for name in templates.keys() & layouts.keys()
         if layouts[name]["leaves"]
     }
+    wanted |= {f"object_{name}": 0 for name in templates.keys() & set(objects)}
     arrays = read(wanted) if wanted else {}
     restored = {}
     for name, template in templates.items():
+        if _is_object(template):
+            template.load_state_dict(unpack(bytes(arrays[f"object_{name}"])))
+            restored[name] = template
+            continue
         saved = arrays.get(f"tree_{name}", {})
         tree, removed = from_saved(template, layouts[name], saved)
         restored[name] = tree
@@ -128,6 +143,15 @@ def restore(
     if logger is not None and host["logger"] is not None:
         logger.load_state(host["logger"] | {"step": step})
     return restored
+
+
+def _is_object(x: Any) -> bool:
+    """Whether it keeps a state of its own, and is no tree of arrays."""
+    return hasattr(x, "state_dict") and hasattr(x, "load_state_dict")
+
+
+def _words(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, np.uint8)
 
 
 def _state_of_all(logger: TrainingLogger) -> dict[str, Any]:

@@ -16,11 +16,14 @@ from jaxmetrics.record._files import AppendFile
 from jaxmetrics.record._io import WriterLockedError, atomic_write
 from jaxmetrics.record._json import dumps, loads, number
 from jaxmetrics.record._keys import PREFIXES, check_name, key
+from jaxmetrics.record._packing import pack, unpack
 from jaxmetrics.record._reader import (
+    Block,
     CorruptLineError,
     Line,
     position_of_step,
     read_lines,
+    scan_blocks,
     scan_lines,
 )
 from jaxmetrics.record._record import Record
@@ -29,6 +32,7 @@ from jaxmetrics.record._segments import Segments
 
 __all__ = [
     "AppendFile",
+    "Block",
     "CorruptLineError",
     "EPOCHS_CSV",
     "EPOCHS_JSON",
@@ -47,9 +51,12 @@ __all__ = [
     "key",
     "loads",
     "number",
+    "pack",
     "position_of_step",
     "read_epochs",
     "read_lines",
     "redact",
+    "scan_blocks",
     "scan_lines",
+    "unpack",
 ]
