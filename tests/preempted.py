@@ -99,6 +99,8 @@ class Training:
         item = ocp.args.StandardRestore(self.state)
         state = self.manager.restore(step, args=ocp.args.Composite(state=item))["state"]
         self.check(state, self.metrics)
+        if self.without == "host":
+            self.metrics = jax.tree.map(forget_on_the_last, self.metrics)
         if self.without == "windows":
             self.metrics = jax.tree_util.tree_map_with_path(
                 lambda path, leaf, empty: empty if "recent" in str(path) else leaf,
@@ -123,7 +125,12 @@ class Training:
         return jax.make_array_from_callback(rows.shape, shared, lambda i: rows[i])
 
     def train(self):
-        while self.step < self.steps:
+        while True:
+            # After the save of this step: who goes on from there does it again.
+            if self.step and self.step % 5 == 0:
+                self.logger.log_step(self.step, split="val", w=self.state["w"].sum())
+            if self.step == self.steps:
+                break
             self.step += 1
             batch = self.batch()
             self.state, self.metrics, loss = update(self.state, self.metrics, batch)
@@ -133,9 +140,6 @@ class Training:
             yield "logged"
             if self.step % self.save_every == 0:
                 self.save()
-                yield "saving"
-            if self.step % 5 == 0:  # after the save of this step, if there is one
-                self.logger.log_step(self.step, split="val", loss=loss)
         self.manager.wait_until_finished()
 
     def log(self, loss):
@@ -177,6 +181,15 @@ def update(state, metrics, batch):
     return state, metrics.update(loss=loss), loss.mean()
 
 
+def forget_on_the_last(leaf):
+    """A leaf without what the last process had of it."""
+    parts = [shard.data for shard in leaf.addressable_shards]
+    if jax.process_index() == jax.process_count() - 1:
+        parts = [jnp.zeros_like(part) for part in parts]
+    make = jax.make_array_from_single_device_arrays
+    return make(leaf.shape, leaf.sharding, parts)
+
+
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -196,22 +209,17 @@ def die_at_byte(file, size):
     os.write = writing
 
 
-def die_at_event(training, save, event):
+def die_at_event(training, event):
     """Be killed in a save, before its nth call of the file system, on any thread."""
-    saves, events = count(1), count(1)
-    armed = []
-
-    def before_save():
-        if next(saves) == save:
-            armed.append(save)
+    events, saving = count(1), []
 
     def hook(name, _):
-        if armed and name.startswith(("open", "os.", "shutil.")):
+        if saving and name.startswith(("open", "os.", "shutil.")):
             if next(events) == event:
                 acknowledge(Said.KILLED_SAVING * MANY + training.step)
                 die()
 
-    training.before_save = before_save
+    training.before_save = lambda: saving.append(training.step)
     sys.addaudithook(hook)
 
 
@@ -224,7 +232,7 @@ def main(root, last=None, at=None, byte=None, event=None, port=None, **options):
         file = training.logger.run_dir / "metrics.jsonl"
         die_at_byte(file, file.stat().st_size + byte)
     if event is not None:
-        die_at_event(training, *event)
+        die_at_event(training, event)
     for phase in training.train():
         done = training.step - training.restored
         if last is not None and done >= last and phase == at:

@@ -7,6 +7,7 @@ kill is SIGKILL, amid a line of the record, amid a step, or from outside at any 
 import json
 import random
 import signal
+import socket
 
 import pytest
 from figures import figure
@@ -14,7 +15,7 @@ from preempted import MANY, Said
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from zygote import Zygote
 
-STEPS = 60
+STEPS = 48
 RUNS = figure(ci=5, soak=20)
 KILLS = 5  # of each run, and one more for some
 SAVE_KILLS = figure(ci=20, soak=200)
@@ -95,15 +96,15 @@ def said(ended, what):
 
 
 def kill(rng):
-    """Somewhere in the next 9 steps: where the process meets it, or from outside."""
-    limit = dict(last=9, at="logged")
+    """Somewhere in the next 7 steps: where the process meets it, or from outside."""
+    limit = dict(last=7, at="logged")
     how = rng.choice(["byte", "phase", "time"])
     if how == "byte":
         return limit | dict(byte=rng.randint(1, 2000))
     if how == "phase":
-        return dict(last=rng.randint(1, 9), at=rng.choice(["updated", "logged"]))
+        return dict(last=rng.randint(1, 7), at=rng.choice(["updated", "logged"]))
     return limit | dict(
-        sent=signal.SIGKILL, after=rng.randint(1, 8), delay=rng.uniform(0, 0.02)
+        sent=signal.SIGKILL, after=rng.randint(1, 6), delay=rng.uniform(0, 0.02)
     )
 
 
@@ -135,7 +136,7 @@ def test_kills_cut_lines_off_and_come_after_what_is_logged_again(zygote, tmp_pat
         assert ended.status == KILLED
     ended = zygote.run(root=str(tmp_path), steps=STEPS, last=8, at="logged")
     assert said(ended, Said.LOGGED)[-1] > said(ended, Said.SAVING)[-1]
-    zygote.finish(root=str(tmp_path), steps=STEPS)
+    zygote.run(root=str(tmp_path), steps=STEPS, last=1, at="logged")
     run = tmp_path / "p" / "run"
     assert (run / "metrics.jsonl.torn").stat().st_size > 0
     assert list(run.glob("metrics.jsonl.after-*"))
@@ -155,3 +156,80 @@ def test_what_is_not_restored_shows_in_the_record(
         undisturbed[True]["metrics.jsonl"].split(b"\n")
     )
     assert (twice > 0) == (without == "cut")
+
+
+# Kills amid a save
+
+
+def kill_saving(rng):
+    """In the next save: before one of its calls of the system, or at some moment."""
+    limit = dict(last=3, at="logged")
+    if rng.random() < 0.5:
+        return limit | dict(event=rng.randint(1, 60))
+    after = rng.randint(3, 5)  # about when it has returned
+    return limit | dict(sent=signal.SIGKILL, after=after, delay=rng.uniform(0, 0.06))
+
+
+def test_what_was_saved_is_restored_whole_after_kills_amid_saves(zygote, tmp_path, rng):
+    options = dict(steps=2 * SAVE_KILLS + 2, save_every=2)
+    zygote.finish(root=str(tmp_path / "undisturbed"), **options)
+    root = tmp_path / "killed"
+    saved = saving = hit = unfinished = 0
+    for last in range(SAVE_KILLS + 1):
+        how = {} if last == SAVE_KILLS else kill_saving(rng)
+        ended = zygote.run(root=str(root), **how, **options)
+        # A checkpoint whose parts are of different steps would have ended it so.
+        assert ended.status == (KILLED if how else [0]), zygote.log.read_text()[-3000:]
+        (restored,) = said(ended, Said.RESTORED)
+        assert restored >= saved, "a finished checkpoint was lost"
+        unfinished += restored < saving
+        hit += len(said(ended, Said.KILLED_SAVING))
+        saved = max([saved, restored, *said(ended, Said.SAVED)])
+        saving = max([0, *said(ended, Said.SAVING)])
+    assert record(root) == record(tmp_path / "undisturbed")
+    # The control: that save() has returned says nothing, and the kills were in it.
+    assert unfinished > 0
+    assert hit > 0
+
+
+# Several processes
+
+
+@pytest.fixture(scope="module")
+def pod(tmp_path_factory):
+    """Runs of two processes, with two devices each."""
+    folder = tmp_path_factory.mktemp("pod")
+    zygote = Zygote("preempted.py", folder / "log.txt", **devices(2, folder / "cache"))
+
+    def run(root, **arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = dict(steps=20, save_every=4, port=port, count=2)
+        return zygote.run(root=str(root), **options, **arguments)
+
+    run.log = zygote.log
+    run(folder / "undisturbed")
+    run.undisturbed = record(folder / "undisturbed")
+    yield run
+    zygote.close()
+
+
+def test_no_process_loses_its_part_after_kills_amid_saves(pod, tmp_path, rng):
+    saved = 0
+    for last in range(POD_KILLS + 1):
+        how = dict(sent=signal.SIGKILL, after=rng.randint(6, 9))
+        how = {} if last == POD_KILLS else how | dict(delay=rng.uniform(0, 0.1))
+        ended = pod(tmp_path, **how)
+        assert ended.status == 2 * (KILLED if how else [0]), pod.log.read_text()[-3000:]
+        (restored,) = said(ended, Said.RESTORED)
+        assert restored >= saved, "a finished checkpoint was lost"
+        saved = max([saved, restored, *said(ended, Said.SAVED)])
+    assert "metrics.p1.jsonl" in pod.undisturbed
+    assert record(tmp_path) == pod.undisturbed
+
+
+def test_what_a_process_loses_shows_in_the_record(pod, tmp_path):
+    assert pod(tmp_path, last=9, at="logged").status == 2 * KILLED
+    assert pod(tmp_path, without="host").status == [0, 0], pod.log.read_text()[-3000:]
+    assert record(tmp_path)["metrics.jsonl"] != pod.undisturbed["metrics.jsonl"]

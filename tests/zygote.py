@@ -95,6 +95,8 @@ def _forked(sent, after, delay, count, arguments) -> Any:
             os.close(reading)
             os.dup2(2, 1)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            if rank:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
             return arguments, rank, lambda number: _say(writing, number)
         children.append(child)
     os.close(writing)
