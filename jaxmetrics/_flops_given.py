@@ -53,7 +53,8 @@ class FlopsGiven:
         if not self._given:
             return {"source": None}
         per, count = self._given[0]
-        found = {f"per_{per}": count.model, f"hardware_per_{per}": count.hardware}
+        found: dict[str, Any] = {f"per_{per}": count.model}
+        found[f"hardware_per_{per}"] = count.hardware
         if count.unknown:
             found["unknown"] = list(count.unknown)
         return {**found, "source": count.source}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +13,10 @@ import numpy as np
 from jaxmetrics._step_window import StepWindow
 from jaxmetrics.goodput import Ledger
 
-WITHIN = ("data_wait", "logging")
+WITHIN: Sequence[str] = ("data_wait", "logging")
 """Sections that are a part of the step time."""
 
-BETWEEN = ("checkpoint", "evaluation", "profile")
+BETWEEN: Sequence[str] = ("checkpoint", "evaluation", "profile")
 """Sections that are none; steps in them are not timed."""
 
 
@@ -47,16 +47,17 @@ class StepTimer:
     ) -> None:
         self.window = StepWindow()
         self.steps = 0
-        self.spent = dict.fromkeys(WITHIN + BETWEEN, 0.0)
+        self.spent: dict[str, float] = dict.fromkeys((*WITHIN, *BETWEEN), 0.0)
         self._warmup = self._cold = warmup_steps
         self._in_flight, self._ledger, self._clock = in_flight, ledger, clock
         self._pending: deque[_Step] = deque()
         self._tokens: int | float = 0
         self._padded: int | float = 0
-        self._told = dict.fromkeys(WITHIN, 0.0)
+        self._told: dict[str, float] = dict.fromkeys(WITHIN, 0.0)
         self._section: str | None = None
+        self._pauses = 0
         self._waited = 0.0
-        self._since = clock()
+        self._since = self._paused_at = clock()
 
     def add(self, output: Any, tokens: Any, padded: Any, devices: int) -> None:
         """Take in a step that was dispatched; see `PerformanceTracker.update`.
@@ -82,27 +83,23 @@ class StepTimer:
     @contextlib.contextmanager
     def timed(self, section: str) -> Iterator[None]:
         """Time a block; within another one it counts as a part of that."""
-        if self._section is not None:
-            yield
-            return
-        between = section in BETWEEN
+        outermost, between = self._section is None, section in BETWEEN
         if between:
-            self._complete(0)
-        self._section, start = section, self._clock()
-        carried = start - self._since
+            self._pause()
+        if outermost:
+            self._section = section
+        start = self._clock()
         try:
             yield
             if between:
                 self._complete(0)
         finally:
-            self._section = None
             seconds = self._clock() - start
-            self.spent[section] += seconds
-            if section == "data_wait":
-                self._waited += seconds
             if between:
-                self._since = start + seconds - carried
-                self._event(section, seconds)
+                self._resume()
+            if outermost:
+                self._section = None
+                self._spend(section, seconds)
 
     def tell(self) -> None:
         """Give the ledger the seconds within steps since the last call."""
@@ -135,6 +132,25 @@ class StepTimer:
         self._pending.clear()
         self._cold, self._since, self._waited = self._warmup, self._clock(), 0.0
 
+    def _pause(self) -> None:
+        """Time no steps from here on; pauses may overlap."""
+        if not self._pauses:
+            self._complete(0)
+            self._paused_at = self._clock()
+        self._pauses += 1
+
+    def _resume(self) -> None:
+        self._pauses -= 1
+        if not self._pauses:
+            self._since += self._clock() - self._paused_at
+
+    def _spend(self, section: str, seconds: float) -> None:
+        self.spent[section] += seconds
+        if section in BETWEEN:
+            self._event(section, seconds)
+        elif section == "data_wait" and not self._pauses:
+            self._waited += seconds
+
     def _complete(self, left: int) -> None:
         """Wait until at most `left` steps are under way."""
         while len(self._pending) > left:
@@ -145,7 +161,7 @@ class StepTimer:
         tokens, padded = _plain(step.tokens), _plain(step.padded)
         self._tokens += tokens if _on_device(step.tokens) else 0
         self._padded += padded if _on_device(step.padded) else 0
-        if self._section in BETWEEN:
+        if self._pauses:
             return
         now = self._clock()
         seconds, self._since = now - self._since, now

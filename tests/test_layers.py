@@ -46,7 +46,7 @@ THIRD_PARTIES = {
 }
 INSIDE_FUNCTIONS = {
     1: {"clu"},
-    3: {"clu", "libtpu"},
+    3: {"clu"},
     4: {"PIL", "google_crc32c", "jax", "rich", "tensorboardX", "wandb"},
     5: {"jax", "orbax", "yaml"},
     6: {"matplotlib", "pandas"},

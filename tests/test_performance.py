@@ -207,6 +207,18 @@ def test_sections_between_steps_are_no_step_time():
     assert "perf/logging_seconds" not in found, "it was a part of the checkpoint"
 
 
+def test_a_loop_that_is_timed_keeps_the_time_before_a_section():
+    machine = Machine()
+    performance = tracker(machine, warmup_steps=1)
+    for _ in range(4):
+        machine.sleep(0.25)
+        with performance.evaluation():
+            machine.sleep(10)
+        machine.sleep(0.5)
+        performance.update(4)
+    assert performance.step_seconds() == performance.step_seconds(1.0) == 0.75
+
+
 def test_data_waits_and_logging_are_step_time():
     machine = Machine()
     performance = tracker(machine, warmup_steps=1)
@@ -237,6 +249,24 @@ def test_profiled_steps_are_counted_but_not_timed():
     assert performance.steps == 8
     run(performance, machine, 3)
     assert performance.step_seconds(1.0) == 2.125
+
+
+def test_a_profile_may_begin_and_end_anywhere():
+    machine = Machine()
+    performance = tracker(machine)
+    run(performance, machine, 5)
+    profile = performance.profile()
+    with performance.logging():
+        profile.__enter__()
+    run(performance, machine, 3, seconds=50.0)
+    with performance.data_wait():
+        machine.sleep(7)
+    with performance.evaluation():
+        machine.sleep(9)
+        profile.__exit__(None, None, None)
+    run(performance, machine, 3)
+    assert performance.step_seconds(1.0) == 2.125
+    assert performance.metrics()["perf/data_wait_seconds"] == 0.0
 
 
 def test_a_section_that_fails_is_closed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,7 @@ _ALIASES = {
 _TPU = {"tpu/duty_cycle": "duty_cycle_pct", "tpu/tensorcore_util": "tensorcore_util"}
 
 
-def memory(device: jax.Device | None = None) -> dict[str, int]:
+def memory(device: Any = None) -> dict[str, int]:
     """What the allocator of a device says, in JAX's own names and bytes.
 
     The names depend on the platform: `bytes_in_use`, `peak_bytes_in_use`,
@@ -58,7 +59,7 @@ def memory(device: jax.Device | None = None) -> dict[str, int]:
     return {name: int(size) for name, size in (device.memory_stats() or {}).items()}
 
 
-def memory_metrics(device: jax.Device | None = None) -> dict[str, float]:
+def memory_metrics(device: Any = None) -> dict[str, float]:
     """Memory under the names of a record: `mem/in_use_bytes`, `mem/peak_bytes`, more.
 
     `mem/frac` is the part of the limit in use, `mem/host_rss_bytes` the resident memory
@@ -76,7 +77,7 @@ def memory_metrics(device: jax.Device | None = None) -> dict[str, float]:
     return found
 
 
-def memory_mb(device: jax.Device | None = None) -> dict[str, float]:
+def memory_mb(device: Any = None) -> dict[str, float]:
     """`gpu_allocated_mb`, `gpu_reserved_mb` and `gpu_peak_mb`, in 2**20 bytes.
 
     Whatever the device is; what is not known is left out.
@@ -133,10 +134,11 @@ def tpu_utilization() -> dict[str, float]:
     if jax.default_backend() != "tpu":
         return {}
     try:
-        from libtpu.sdk import tpumonitoring
+        sdk = importlib.import_module("libtpu.sdk")
     except ImportError:
         return {}
-    return _utilization(tpumonitoring)
+    monitoring = getattr(sdk, "tpumonitoring", None)
+    return {} if monitoring is None else _utilization(monitoring)
 
 
 def _utilization(monitoring: Any) -> dict[str, float]:

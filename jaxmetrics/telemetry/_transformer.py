@@ -117,8 +117,11 @@ def _pairs(length: int, causal: bool, window: int | None) -> int:
 def _windows(
     window: int | Sequence[int | None] | None, layers: int, causal: bool
 ) -> list[int | None]:
-    many = window is not None and not isinstance(window, int)
-    windows = list(window) if many else [window] * layers
+    windows: list[int | None]
+    if window is None or isinstance(window, int):
+        windows = [window] * layers
+    else:
+        windows = list(window)
     if len(windows) != layers or any(w is not None and w < 1 for w in windows):
         raise ValueError(
             f"transformer_flops() got window={window!r} for {layers} layers; expected "
