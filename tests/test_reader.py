@@ -3,8 +3,17 @@ import pickle
 import tracemalloc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from jaxmetrics.record import CorruptLineError, dumps, read_lines, scan_lines
+from jaxmetrics.record import (
+    Block,
+    CorruptLineError,
+    dumps,
+    read_lines,
+    scan_blocks,
+    scan_lines,
+)
 
 ROW = {"step": 100, "split": "train", "time": 1763.21, "train/loss": "NaN", "a": [1]}
 
@@ -114,3 +123,44 @@ def test_a_missing_file_a_pipe_and_an_unknown_mode_are_errors(path):
 def test_the_error_travels_between_processes(path):
     error = pickle.loads(pickle.dumps(CorruptLineError(path, 3, "why")))
     assert (error.path, error.line, error.reason) == (path, 3, "why")
+
+
+PIECES = st.sampled_from(
+    [
+        b'{"step":1}',
+        b'{"a":1.5,"b":"x"}',
+        b"{",
+        b"}",
+        b'"',
+        b",",
+        b"[",
+        b"]",
+        b":1",
+        b"",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(PIECES, max_size=3).map(b"".join), max_size=6))
+def test_many_lines_at_once_are_what_they_are_one_by_one(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("reader") / "metrics.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    found = []
+    for part in scan_blocks(path):
+        if isinstance(part, Block):
+            found += enumerate(part.rows, part.number)
+        else:
+            found.append((part.number, part.row))
+    assert found == [(line.number, line.row) for line in scan_lines(path)]
+
+
+def test_blocks_end_where_lines_do_whatever_their_length(path):
+    rows = [{"step": n, "text": "x" * (n * 7919 % 300_000)} for n in range(40)]
+    path.write_text("".join(dumps(row) + "\n" for row in rows))
+    blocks = list(scan_blocks(path))
+    assert [row for block in blocks for row in block.rows] == rows
+    assert 1 < len(blocks) < len(rows)
+    path.write_bytes(path.read_bytes() + b"x" * (17 * 2**20) + b'\n{"step":9}\n')
+    *_, gigantic, last = scan_blocks(path)
+    assert "longer" in gigantic.reason and last.row == {"step": 9}

@@ -6,10 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from processes import run_python
 
 from jaxmetrics.record import AppendFile, CorruptLineError, Record, atomic_write, dumps
-from jaxmetrics.runs import Run
+from jaxmetrics.runs import Run, _table
+from jaxmetrics.runs._table import TableBuilder
 
 HEADER = {"kind": "header", "schema": 1, "run_id": "r1"}
 DESCRIPTION = {
@@ -364,3 +367,40 @@ def test_a_run_in_the_current_folder_has_that_folders_name(folder):
         assert Run.load(".").name == "name"
     finally:
         os.chdir(before)
+
+
+ROWS = st.lists(
+    st.dictionaries(
+        st.sampled_from(["train/loss", "val/loss", "time", "tokens", "lr/lr"]),
+        st.floats(allow_nan=False) | st.integers(-(2**70), 2**70) | st.just("NaN"),
+        max_size=4,
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.randoms(use_true_random=False))
+def test_many_rows_at_once_are_what_they_are_one_by_one(rows, random):
+    for row in rows:
+        row |= {"step": random.randrange(5), "split": random.choice(["train", "val"])}
+    at_once, by_one = TableBuilder(), TableBuilder()
+    few = _table._FEWEST
+    try:
+        _table._FEWEST = 1
+        taken = at_once.add_all(rows)
+    finally:
+        _table._FEWEST = few
+    assert taken or not rows or any("NaN" in row.values() for row in rows)
+    for row in rows:
+        by_one.add(row)
+        if not taken:
+            at_once.add(row)
+    found, expected = at_once.table(), by_one.table()
+    assert found.names == expected.names
+    np.testing.assert_array_equal(found.steps, expected.steps)
+    np.testing.assert_array_equal(found.splits, expected.splits)
+    assert set(found.columns) == set(expected.columns)
+    for key in found.columns:
+        for mine, its in zip(found.columns[key], expected.columns[key]):
+            np.testing.assert_array_equal(mine, its)

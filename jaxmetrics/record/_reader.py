@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from jaxmetrics.record._io import open_read
 from jaxmetrics.record._json import loads
@@ -57,26 +58,45 @@ def scan_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
       OSError: The file cannot be read, or is not a regular file.
     """
     with open(open_read(path), "rb", buffering=_CHUNK) as file:
-        number = end = 0
-        while line := file.readline(LINE_LIMIT + 1):
-            number += 1
-            end += len(line)
-            reason = None
-            if not line.endswith(b"\n"):
-                if len(line) <= LINE_LIMIT:
-                    return
-                reason = f"longer than {LINE_LIMIT} bytes"
-                while not line.endswith(b"\n"):
-                    line = file.readline(_CHUNK)
-                    if not line:
-                        return
-                    end += len(line)
-            elif line.isspace():
-                continue
-            row = None
-            if reason is None:
-                row, reason = _parse(line)
-            yield Line(number, end, row, reason)
+        yield from _lines(file, 0, 0)
+
+
+class Block(NamedTuple):
+    """Lines that follow each other, all of them rows of scalars.
+
+    Attributes:
+      number: That of the first line.
+      rows: One for each line.
+    """
+
+    number: int
+    rows: list[dict[str, object]]
+
+
+def scan_blocks(path: str | os.PathLike[str]) -> Iterator[Block | Line]:
+    """What `scan_lines` gives, many rows at a time where they are rows of scalars.
+
+    Lines with anything else among them come one by one.
+
+    Raises:
+      OSError: The file cannot be read, or is not a regular file.
+    """
+    with open(open_read(path), "rb", buffering=_CHUNK) as file:
+        number, end, rest = 0, 0, b""
+        while chunk := file.read(4 * _CHUNK):
+            data = rest + chunk
+            size = data.rfind(b"\n") + 1
+            rest = data[size:]
+            if len(rest) > LINE_LIMIT:
+                file.seek(end)
+                yield from _lines(file, number, end)
+                return
+            if (rows := _flat_rows(data[:size])) is not None:
+                yield Block(number + 1, rows)
+            else:
+                yield from _lines(io.BytesIO(data[:size]), number, end)
+            number += data.count(b"\n", 0, size)
+            end += size
 
 
 def read_lines(
@@ -128,6 +148,44 @@ def position_of_step(path: str | os.PathLike[str], step: int) -> int:
         if belongs:
             kept = end
     return kept
+
+
+def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
+    """The lines from here on, after `number` lines and `end` bytes."""
+    while line := file.readline(LINE_LIMIT + 1):
+        number += 1
+        end += len(line)
+        reason = None
+        if not line.endswith(b"\n"):
+            if len(line) <= LINE_LIMIT:
+                return
+            reason = f"longer than {LINE_LIMIT} bytes"
+            while not line.endswith(b"\n"):
+                line = file.readline(_CHUNK)
+                if not line:
+                    return
+                end += len(line)
+        elif line.isspace():
+            continue
+        row = None
+        if reason is None:
+            row, reason = _parse(line)
+        yield Line(number, end, row, reason)
+
+
+def _flat_rows(data: bytes) -> list[dict[str, object]] | None:
+    """The rows of whole lines, each an object of scalars; None if any is not."""
+    number = data.count(b"\n")
+    # One brace a line, at its beginning: no damage to one line can be made good by
+    # the next when they are joined.
+    flat = data.count(b"{") == number and b"[" not in data
+    if not (flat and data.startswith(b"{") and data.count(b"\n{") == number - 1):
+        return None
+    try:
+        rows: Any = loads(b"[" + data[:-1].replace(b"\n", b",") + b"]")
+    except ValueError:
+        return None
+    return rows if len(rows) == number else None
 
 
 def _parse(line: bytes) -> tuple[dict[str, object] | None, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import CorruptLineError, MetricsEntry, loads, scan_lines
+from jaxmetrics.record import Block, CorruptLineError, MetricsEntry, loads, scan_blocks
 from jaxmetrics.runs._table import Table, TableBuilder
 
 METRICS, HEADER, EVENTS = "metrics.jsonl", "run.json", "events.jsonl"
@@ -31,22 +31,25 @@ class RunFiles:
         """The metric rows, and the header line (empty without one)."""
         header: dict[str, object] = {}
         builder = TableBuilder()
-        for number, row in self._rows(self._name):
-            kind = row.get("kind")
-            if kind is None:
-                try:
-                    wrong = builder.add(_flat(row))
-                except (TypeError, ValueError) as error:
-                    wrong = str(error)
-                if wrong is not None:
-                    self._damage(self._name, number, wrong)
-            elif kind == "header" and not header:
-                header = row
+        for block in self._blocks(self._name):
+            if builder.add_all(block.rows):
+                continue
+            for number, row in enumerate(block.rows, block.number):
+                kind = row.get("kind")
+                if kind is None:
+                    try:
+                        wrong = builder.add(_flat(row))
+                    except (TypeError, ValueError) as error:
+                        wrong = str(error)
+                    if wrong is not None:
+                        self._damage(self._name, number, wrong)
+                elif kind == "header" and not header:
+                    header = row
         return builder.table(), header
 
     def events(self) -> list[dict[str, object]]:
         """The rows of the events file."""
-        return [row for _, row in self._rows(EVENTS)]
+        return [row for block in self._blocks(EVENTS) for row in block.rows]
 
     def header(self) -> dict[str, object]:
         """What `run.json` holds; empty without one."""
@@ -63,15 +66,17 @@ class RunFiles:
         self._damage(HEADER, 1, f"a JSON {type(header).__name__}")
         return {}
 
-    def _rows(self, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+    def _blocks(self, name: str) -> Iterator[Block]:
         path = self._folder / name
         if not path.exists():
             return
-        for line in scan_lines(path):
-            if line.row is None:
-                self._damage(name, line.number, str(line.reason))
+        for found in scan_blocks(path):
+            if isinstance(found, Block):
+                yield found
+            elif found.row is None:
+                self._damage(name, found.number, str(found.reason))
             else:
-                yield line.number, line.row
+                yield Block(found.number, [found.row])
 
     def _damage(self, name: str, number: int, reason: str) -> None:
         if not self._skip:

@@ -6,12 +6,15 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxmetrics.record import number
 
 FIELDS = ("time", "tokens", "samples")
+_FEWEST = 8  # rows that are worth columns
+_OTHER_ROWS = frozenset({"kind", "wall_time_ms"})
 _NOT_VALUES = frozenset({"kind", "step", "split"})
 
 
@@ -75,12 +78,42 @@ class TableBuilder:
             column[1].append(real)
         return None
 
+    def add_all(self, rows: list[dict[str, object]]) -> bool:
+        """Take many rows at once; or none, when some are not plain rows of numbers."""
+        if len(rows) < _FEWEST:
+            return False
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for at, row in enumerate(rows):
+            alike.setdefault(tuple(row), []).append(at)
+        parts = [_Part.of(np.array(at), [rows[i] for i in at]) for at in alike.values()]
+        first, number = len(self._steps), len(rows)
+        steps, splits = np.empty(number, np.int64), np.empty(number, np.uint32)
+        for part in parts:
+            if part is None:
+                return False
+        for split in dict.fromkeys(str(row.get("split", "train")) for row in rows):
+            self._names.setdefault(split, len(self._names))
+        for part in filter(None, parts):
+            steps[part.at] = part.steps
+            splits[part.at] = [self._names[split] for split in part.splits]
+            for key, values in part.columns.items():
+                column = self._columns.setdefault(key, (array("I"), array("d")))
+                column[0].frombytes((first + part.at).astype(np.uint32).tobytes())
+                column[1].frombytes(values.tobytes())
+        self._steps.frombytes(steps.tobytes())
+        self._splits.frombytes(splits.tobytes())
+        return True
+
     def table(self) -> Table:
         """The rows taken. A value given twice for a (step, split) is the later one."""
         steps = np.array(self._steps, np.int64)
         splits = np.array(self._splits, np.int32)
-        rows = {key: np.array(at, np.int64) for key, (at, _) in self._columns.items()}
-        values = {key: np.array(v, np.float64) for key, (_, v) in self._columns.items()}
+        rows, values = {}, {}
+        for key, (at, value) in self._columns.items():
+            rows[key], values[key] = np.array(at, np.int64), np.array(value, np.float64)
+            if np.any(np.diff(rows[key]) < 0):  # rows of several kinds taken at once
+                order = np.argsort(rows[key], kind="stable")
+                rows[key], values[key] = rows[key][order], values[key][order]
         later, same = steps[1:] > steps[:-1], steps[1:] == steps[:-1]
         if not np.all(later | (same & (splits[1:] > splits[:-1]))):
             order = np.lexsort((splits, steps))  # stable: the later row comes last
@@ -94,6 +127,41 @@ class TableBuilder:
                 rows[key], values[key] = _last_of_each(record[rows[key]], values[key])
         columns = {key: (rows[key], values[key]) for key in rows}
         return Table(steps, splits, tuple(self._names), columns)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of a block that have the same keys, as columns."""
+
+    at: np.ndarray
+    steps: np.ndarray
+    splits: list[str]
+    columns: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, at: np.ndarray, rows: list[dict[str, object]]) -> _Part | None:
+        """The columns of plain rows of numbers; None of any others."""
+        columns: dict[str, Any] = dict(zip(rows[0], zip(*map(dict.values, rows))))
+        splits = columns.pop("split", None) or ["train"] * len(rows)
+        steps = columns.pop("step", None)
+        plain = steps is not None and "kind" not in columns
+        if (
+            not plain
+            or set(map(type, steps)) != {int}
+            or set(map(type, splits)) != {str}
+        ):
+            return None
+        if "wall_time_ms" in columns or not all(map(_are_numbers, columns.values())):
+            return None
+        try:
+            arrays = {key: np.array(c, np.float64) for key, c in columns.items()}
+            return cls(at, np.array(steps, np.int64), list(splits), arrays)
+        except OverflowError:
+            return None
+
+
+def _are_numbers(values: tuple[object, ...]) -> bool:
+    return set(map(type, values)) <= {float, int}
 
 
 def _last_of_each(
