@@ -246,18 +246,17 @@ class PerformanceTracker:
         Raises:
           MissingHostError: A process did not call it in time.
         """
-        window = self._timer.window
-        sums = map(window.recent_total, ("seconds", "data_wait_seconds"))
-        step, waited = (_ratio(x, window.recent_steps) for x in sums)
-        return exchanged(step, waited, timeout)
+        window, fields = self._timer.window, ("seconds", "data_wait_seconds")
+        sums = map(window.recent_total, fields)
+        return exchanged(*(_ratio(x, window.recent_steps) for x in sums), timeout)
 
     def describe(self) -> dict[str, Any]:
         """Where operations and peak come from, in plain values, for a run's header."""
         peak = self._peak()
         source = None if peak is None else "given" if self._given_peak else "table"
-        kind = jax.devices()[0].device_kind
-        known = {"flops_per_second": peak, "device_kind": kind, "source": source}
-        return {"flops": self._flops.describe(), "peak": known}
+        found = {"flops_per_second": peak, "source": source}
+        found["device_kind"] = jax.devices()[0].device_kind
+        return {"flops": self._flops.describe(), "peak": found}
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps: numbers, and arrays of fixed shapes."""
