@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
 
-.PHONY: install demo test test-tpu lint types package bench bench-tpu clean
+.PHONY: install demo test soak test-tpu lint types package bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
+soak: $(INSTALLED)
+	SOAK=1 $(BIN)/python -m pytest -ra tests/test_faults_*.py
 
 # libtpu compiles for TPUs that are not there; it is the release that jax names.
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py

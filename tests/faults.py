@@ -190,3 +190,12 @@ def apart(function, *arguments, under=()):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def events_shown(folder, tag="loss"):
+    """The steps that TensorBoard has of a tag."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    known = tag in reader.Tags()["scalars"]
+    return [event.step for event in reader.Scalars(tag)] if known else []

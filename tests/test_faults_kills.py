@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from faults import FailingDisk, apart, ended, forked, killed
+from faults import FailingDisk, apart, ended, events_shown, forked, killed
 from figures import figure, seed
 
 from jaxmetrics.record import AppendFile, Record, dumps, read_lines
@@ -179,15 +179,6 @@ def test_kills_lose_no_row_of_a_table_that_was_flushed(tmp_path):
 
 def test_the_same_kills_take_rows_of_a_table_out_of_a_buffer(tmp_path):
     assert apart(kill_table, tmp_path, 5, seed(), "BufferedTable") > 0
-
-
-def events_shown(folder, tag="loss"):
-    """The steps that TensorBoard has of a tag."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    known = tag in reader.Tags()["scalars"]
-    return [event.step for event in reader.Scalars(tag)] if known else []
 
 
 def kill_tensorboard(folder, kills, number):

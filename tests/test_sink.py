@@ -1,8 +1,6 @@
 """Queues and threads between the training loop and its writers."""
 
 import logging
-import subprocess
-import sys
 import threading
 import time
 
@@ -25,11 +23,6 @@ def row(step: int, split: str = "train", **values: float) -> Row:
     for name, value in (values or {"loss": float(step)}).items():
         made.add(f"{split}/{name}", value)
     return made
-
-
-def lost(sink: Sink) -> int:
-    counts = sink.counters
-    return counts["failed"] + counts["dropped"] + counts["skipped"]
 
 
 class Gated(Memory):
@@ -74,35 +67,6 @@ def test_rows_are_written_in_the_order_of_their_offers():
     assert sink.flush(soon())
     assert [record.step for record in sink.writer.records] == list(range(500))
     assert sink.close(soon())
-
-
-@pytest.mark.parametrize("when_full", ["block", "drop_oldest"])
-def test_counters_conserve_with_four_producers_and_a_failing_writer(when_full):
-    writer = Failing(lambda step: step % 10 == 0)
-    writer.when_full = when_full
-    sink = Sink(writer, capacity=8)
-
-    def produce(number: int) -> None:
-        for step in range(1, 301):
-            sink.offer(row(step, f"p{number}"))
-
-    threads = [threading.Thread(target=produce, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not sink.flush(soon())
-    counts = sink.counters
-    assert counts["offered"] == 1200
-    assert counts["written"] == len(writer.records)
-    assert counts["written"] + lost(sink) == 1200
-    assert counts["failed"] > 0
-    if when_full == "block":
-        assert counts["dropped"] == 0
-    for number in range(4):
-        steps = [r.step for r in writer.records if r.split == f"p{number}"]
-        assert steps == sorted(steps)
-    sink.close(soon())
 
 
 def test_a_full_queue_drops_its_oldest_rows():
@@ -360,46 +324,3 @@ def test_writers_that_opened_are_closed_when_another_does_not(tmp_path):
 def test_a_writer_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Writer()
-
-
-FORK = """
-import os, sys, threading, time
-from jaxmetrics.writers import Memory
-from jaxmetrics.writers._row import Row
-from jaxmetrics.writers._sink import Sink
-
-def row(step):
-    made = Row(step, "train", 0.0)
-    made.add("train/loss", 1.0)
-    return made
-
-sink = Sink(Memory())
-stop = threading.Event()
-def produce():
-    step = 0
-    while not stop.is_set():
-        sink.offer(row(step))
-        step += 1
-producer = threading.Thread(target=produce)
-producer.start()
-for _ in range(20):
-    child = os.fork()
-    if child == 0:
-        before = sink.counters["offered"]
-        sink.offer(row(-1))
-        deadline = time.monotonic() + 60
-        refused = not sink.flush(deadline) and not sink.close(deadline)
-        inert = sink.counters["offered"] == before
-        os._exit(0 if refused and inert and time.monotonic() < deadline else 1)
-    assert os.waitpid(child, 0)[1] == 0, "the child logged"
-stop.set()
-producer.join()
-assert sink.close(time.monotonic() + 60)
-assert all(record.step >= 0 for record in sink.writer.records)
-counts = sink.counters
-assert counts["written"] + counts["dropped"] == counts["offered"] > 0
-"""
-
-
-def test_a_forked_child_does_nothing_and_does_not_hang():
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)
