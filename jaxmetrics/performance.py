@@ -44,7 +44,7 @@ class PerformanceTracker:
       flops_per_token: The same for a token: `telemetry.transformer_flops(...)`. Beside
         `flops_per_step` it gives `mfu_palm` only.
       params: How many parameters, or their tree: six operations each a token, which
-        leaves attention out. Used where the others are not given.
+        leaves attention out. Used without the others.
       sequence_length: Tokens in a row of the batch, padding included; 1 counts rows.
       world_size: Devices of all processes; None asks JAX.
       peak_flops_per_second: Of one device; None asks the table of
@@ -120,9 +120,9 @@ class PerformanceTracker:
         """Time a block; within another one it counts as a part of that.
 
         Args:
-          section: `"data_wait"` or `"logging"`, which are a part of the step time;
-            `"evaluation"`, `"checkpoint"` or `"profile"`, which are not. Before these
-            the steps in flight are waited for; steps inside are counted, but not timed.
+          section: `"data_wait"` or `"logging"`, parts of the step time; `"evaluation"`,
+            `"checkpoint"` or `"profile"`, which wait for the steps in flight and time
+            none inside.
         """
         if section not in self._timer.spent:
             raise ValueError(
@@ -246,16 +246,17 @@ class PerformanceTracker:
         Raises:
           MissingHostError: A process did not call it in time.
         """
-        window, fields = self._timer.window, ("seconds", "data_wait_seconds")
-        sums = map(window.recent_total, fields)
-        return exchanged(*(_ratio(x, window.recent_steps) for x in sums), timeout)
+        window, steps = self._timer.window, self._timer.window.recent_steps
+        step = _ratio(window.recent_total("seconds"), steps)
+        waited = _ratio(window.recent_total("data_wait_seconds"), steps)
+        return exchanged(step, waited, timeout)
 
     def describe(self) -> dict[str, Any]:
         """Where operations and peak come from, in plain values, for a run's header."""
         peak = self._peak()
         source = None if peak is None else "given" if self._given_peak else "table"
-        found = {"flops_per_second": peak, "source": source}
-        found["device_kind"] = jax.devices()[0].device_kind
+        kind = jax.devices()[0].device_kind
+        found = {"flops_per_second": peak, "device_kind": kind, "source": source}
         return {"flops": self._flops.describe(), "peak": found}
 
     def state(self) -> dict[str, Any]:
