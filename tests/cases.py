@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cases_classification
 import cases_regression
+import cases_sketches
 import cases_statistics
 import cases_text
 import cases_wrappers
@@ -378,6 +379,7 @@ CASES = (
     *REGRESSION,
     *cases_classification.CASES,
     *cases_regression.CASES,
+    *cases_sketches.CASES,
     *cases_statistics.CASES,
     *cases_text.CASES,
     *cases_wrappers.CASES,

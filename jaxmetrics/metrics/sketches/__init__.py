@@ -1,0 +1,18 @@
+"""Sketches: small mergeable states of large samples, each with a stated bound."""
+
+from jaxmetrics.metrics.sketches._covariance import Covariance
+from jaxmetrics.metrics.sketches._distinct import DistinctCount
+from jaxmetrics.metrics.sketches._frequent import CountMin, TopItems
+from jaxmetrics.metrics.sketches._moments import Moments
+from jaxmetrics.metrics.sketches._quantiles import Quantiles
+from jaxmetrics.metrics.sketches._reservoir import Reservoir
+
+__all__ = [
+    "CountMin",
+    "Covariance",
+    "DistinctCount",
+    "Moments",
+    "Quantiles",
+    "Reservoir",
+    "TopItems",
+]

@@ -1,0 +1,39 @@
+"""Deviations from a batch's mean, right at an offset."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import count_where, total
+from jaxmetrics.core._arithmetic import Pair, bits, floats, two_sum
+
+
+def centred(
+    values: jax.Array, valid: jax.Array, keep: int = 0
+) -> tuple[jax.Array, Pair, jax.Array]:
+    """Count and mean (as a pair) over all axes but the last `keep`, and deviations.
+
+    Args:
+      values: float32, finite.
+      valid: bool of their shape; elsewhere a deviation is 0.
+      keep: how many trailing axes stay.
+    """
+    n = count_where(valid, keep=keep)
+    size = jnp.maximum(n.astype(jnp.float32), 1)
+    centre = _settled(total(values, valid, keep=keep) / size)
+    off = values - centre
+    rest = total(off, valid, keep=keep) / size
+    return n, two_sum(centre, rest), jnp.where(valid, off - rest, 0)
+
+
+def _settled(x: jax.Array) -> jax.Array:
+    """`x` within an ulp, as a number that is rounded wherever it is used.
+
+    A compiler may make a quotient a product, and that and a later difference one
+    operation without a rounding between: the deviations would be from another centre
+    than the one returned. It does so across a barrier, not across the clearing of a
+    bit.
+    """
+    return floats(bits(x) & np.uint32(0xFFFFFFFE))
