@@ -88,8 +88,7 @@ class PerformanceTracker:
         self._timer = StepTimer(warmup_steps, in_flight, ledger, clock)
         self._world, self._given_peak = world_size, peak_flops_per_second
         self._warned: set[str] = set()
-        if self._flops.unknown:
-            names = ", ".join(self._flops.unknown)
+        if names := ", ".join(self._flops.unknown):
             self._warn(f"MFU is a lower bound: {names} could not be counted.")
 
     def update(
