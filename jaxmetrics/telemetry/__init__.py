@@ -1,7 +1,9 @@
 """Telemetry of the training itself: pure functions of its state, and taps."""
 
+from jaxmetrics.telemetry._alarms import Alarm, Alarms
 from jaxmetrics.telemetry._batches import batch_statistics
 from jaxmetrics.telemetry._collect import collect
+from jaxmetrics.telemetry._compiles import Compiled, CompileWatch
 from jaxmetrics.telemetry._devices import (
     compiled_memory,
     host_memory,
@@ -20,11 +22,17 @@ from jaxmetrics.telemetry._norms import clip_ratio, grad_norm, norms
 from jaxmetrics.telemetry._peaks import peak_flops_per_second
 from jaxmetrics.telemetry._rates import learning_rates
 from jaxmetrics.telemetry._skip import skip_update
+from jaxmetrics.telemetry._spikes import SpikeDetector
 from jaxmetrics.telemetry._tap import tap, tapped, taps
 from jaxmetrics.telemetry._transformer import transformer_flops
 
 __all__ = [
+    "Alarm",
+    "Alarms",
+    "CompileWatch",
+    "Compiled",
     "FlopCount",
+    "SpikeDetector",
     "Stacked",
     "batch_statistics",
     "clip_ratio",

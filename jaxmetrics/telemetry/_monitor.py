@@ -11,7 +11,7 @@ from jax import lax
 from jaxmetrics.telemetry._collect import Statistics, check_every, unknown
 from jaxmetrics.telemetry._groups import Groups
 from jaxmetrics.telemetry._norms import norms
-from jaxmetrics.telemetry._optimizer_state import found
+from jaxmetrics.telemetry._optimizer_state import found, plain
 
 if TYPE_CHECKING:
     import optax
@@ -112,7 +112,7 @@ def monitored(opt_state: Any) -> Statistics:
             "the chain, or around the optimizer."
         )
     return {
-        f"{key}/{label}" if label else key: value
+        f"{key}/{label}" if label else key: plain(value)
         for label, state in states
         for key, value in state.statistics.items()
     }

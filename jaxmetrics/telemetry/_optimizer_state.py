@@ -27,3 +27,8 @@ def found(
     elif dataclasses.is_dataclass(state) and not isinstance(state, type):
         for field in dataclasses.fields(state):
             yield from found(getattr(state, field.name), wanted, labels)
+
+
+def plain(value: Any) -> Any:
+    """A value of a state, out of the variable that nnx keeps it in."""
+    return value.get_value() if hasattr(value, "get_value") else value

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.telemetry._optimizer_state import found
+from jaxmetrics.telemetry._optimizer_state import found, plain
 
 Schedule = Callable[[Any], Any]
 
@@ -53,7 +53,7 @@ def learning_rates(
         )
     for label, its in named.items():
         # The count has gone on since it was used.
-        _add(rates, label, its(jnp.maximum(_plain(counts[label].count) - 1, 0)))
+        _add(rates, label, its(jnp.maximum(plain(counts[label].count) - 1, 0)))
     return rates
 
 
@@ -63,7 +63,7 @@ def _add(rates: dict[str, jax.Array], label: str, rate: Any) -> None:
     while key in rates:
         number += 1
         key = f"{first}_{number}"
-    rates[key] = jnp.asarray(_plain(rate), jnp.float32)
+    rates[key] = jnp.asarray(plain(rate), jnp.float32)
 
 
 def _is_injected(state: Any) -> bool:
@@ -74,7 +74,3 @@ def _is_scheduled(state: Any) -> bool:
     import optax
 
     return isinstance(state, optax.ScaleByScheduleState)
-
-
-def _plain(x: Any) -> Any:
-    return x.get_value() if hasattr(x, "get_value") else x  # a variable of nnx
