@@ -22,6 +22,7 @@ class Fetched:
         self._latest: dict[str, tuple[int, float | int]] = {}
         self._faults: list[str] = []
         self._left_out: set[str] = set()
+        self._cuts: dict[str, int] = {}
 
     def note(self, row: Row, record: Record) -> None:
         """Take in a row that was just fetched, on any thread."""
@@ -35,6 +36,15 @@ class Fetched:
                         "scalars to have them in the record.",
                         name,
                     )
+            for limit, names in row.cuts.items():
+                if limit not in self._cuts:
+                    _LOG.warning(
+                        "%s is the first to be cut or left out as of %s; others are "
+                        "counted in events.jsonl.",
+                        names[0],
+                        limit,
+                    )
+                self._cuts[limit] = self._cuts.get(limit, 0) + len(names)
             if isinstance(record, Media):
                 return
             # Writers may fetch rows out of order, each at its own pace.
@@ -46,6 +56,11 @@ class Fetched:
         """The last value by key."""
         with self._lock:
             return {name: value for name, (_, value) in self._latest.items()}
+
+    def cuts(self) -> dict[str, int]:
+        """How many values were cut or left out, by the limit."""
+        with self._lock:
+            return dict(self._cuts)
 
     def take_faults(self) -> list[str]:
         """The faults since the last call."""

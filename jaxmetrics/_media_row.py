@@ -45,19 +45,32 @@ class MediaRow(Row):
 
     def _plain(self, name: str, part: Any) -> Any:
         if self.kind == "text":
-            return _without_secrets(name, part)
+            return self._without_secrets(name, name, part)
         if self.kind == "table":
             columns, rows = part
             return columns, [
                 [
-                    _without_secrets(c, cell)
-                    for c, cell in zip(columns, row, strict=True)
+                    self._without_secrets(name, column, cell)
+                    for column, cell in zip(columns, row, strict=True)
                 ]
                 for row in rows
             ]
         if self.kind == "hparams" or isinstance(part, tuple):
             return part
         return part() if callable(part) else np.asarray(part)
+
+    def _without_secrets(self, key: str, name: str, value: Any) -> Any:
+        if is_secret(name, value):
+            return REDACTED
+        if not isinstance(value, str):
+            return redact(np.asarray(value) if hasattr(value, "__array__") else value)
+        if len(value) <= _MOST_TEXT:
+            return hide(value)
+        limit = f"text of more than {_MOST_TEXT} characters"
+        self.cuts.setdefault(limit, []).append(key)
+        mark = f"<cut: {limit}>"
+        # Hidden before it is cut, or half a secret at the end would stay.
+        return hide(value[: 2 * _MOST_TEXT])[: _MOST_TEXT - len(mark)] + mark
 
 
 def media(kind: Kind, name: str, value: Any, wanted: bool = True) -> object:
@@ -160,17 +173,6 @@ def _array(kind: str, name: str, value: Any, wanted: bool) -> object:
     if wanted:
         local.copy_to_host_async()
     return local
-
-
-def _without_secrets(name: str, value: Any) -> Any:
-    if is_secret(name, value):
-        return REDACTED
-    if not isinstance(value, str):
-        return redact(np.asarray(value) if hasattr(value, "__array__") else value)
-    if len(value) <= _MOST_TEXT:
-        return hide(value)
-    # Hidden before it is cut, or half a secret at the end would stay.
-    return hide(value[: 2 * _MOST_TEXT])[:_MOST_TEXT]
 
 
 def _pair(name: str, value: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -16,7 +16,16 @@ from typing import Any
 from jaxmetrics._log_config import LogConfig
 from jaxmetrics._processes import devices
 from jaxmetrics.goodput import Ledger, iso
-from jaxmetrics.record import AppendFile, atomic_write, dumps, loads, redact, scan_lines
+from jaxmetrics.record import (
+    AppendFile,
+    atomic_write,
+    dumps,
+    loads,
+    make_folder,
+    read_whole,
+    redact,
+    scan_lines,
+)
 from jaxmetrics.writers._description import hparams_of
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -103,7 +112,7 @@ def open_directory(
             if (events := path / "events.jsonl").exists():
                 AppendFile(events).close()  # refused while somebody writes this run
             set_aside(path)
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     ledger = Ledger(path / "events.jsonl", clock=clock)
     try:
         now = iso(clock())
@@ -140,7 +149,7 @@ def join_directory(
     path = local(root) / config.project / told.pop("run_name")
     run = RunDirectory(path, **told, first=False)
     if not config.master_only:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         if read_description(path) is None:  # a disk of this host's own
             names = {"project": config.project, "run_name": path.name}
             _describe(path, {"schema": 1, "run_id": run.run_id} | names)
@@ -174,7 +183,7 @@ def read_description(path: Path) -> dict[str, Any] | None:
     """
     file = path / "run.json"
     try:
-        run: Any = loads(file.read_bytes())
+        run: Any = loads(read_whole(file))
         if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
             raise ValueError("it has no run_id")
         if not isinstance(run.get("attempts", []), list):
@@ -197,9 +206,10 @@ def _new_directory(project: Path, now: float) -> Path:
     """A directory named by the time; two runs of one second get two."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
     path, number = project / name, 1
+    make_folder(project)
     while True:
         try:
-            path.mkdir(parents=True)
+            path.mkdir(0o755)
             return path
         except FileExistsError:
             number += 1

@@ -199,7 +199,8 @@ class TrainingLogger(LogsMedia):
             self._sinks.offer(self._rows.finish())
             self._closed = self._sinks.close(deadline)
             reached = self._rows.last.get("train")
-            self.ledger.event("close", step=reached, writers=self._sinks.counters())
+            told = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
+            self.ledger.event("close", step=reached, **told)
             self._closed = self.ledger.flush() and self._closed
             self._mirror.finish(deadline)
             self.ledger.close()

@@ -187,6 +187,7 @@ def test_a_long_text_is_cut_and_no_part_of_a_secret_is_left(make):
     assert logger.flush()
     (text,) = memory.records[0].values.values()
     assert len(text) <= 2**16 and "xx" not in text
+    assert text.endswith("<cut: text of more than 65536 characters>")
 
 
 # Arrays

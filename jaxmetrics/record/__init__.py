@@ -13,7 +13,12 @@ from jaxmetrics.record._epoch import (
     read_epochs,
 )
 from jaxmetrics.record._files import AppendFile
-from jaxmetrics.record._io import WriterLockedError, atomic_write
+from jaxmetrics.record._io import (
+    WriterLockedError,
+    atomic_write,
+    make_folder,
+    read_whole,
+)
 from jaxmetrics.record._json import dumps, loads, number
 from jaxmetrics.record._keys import PREFIXES, check_name, key
 from jaxmetrics.record._packing import pack, unpack
@@ -50,11 +55,13 @@ __all__ = [
     "dumps",
     "key",
     "loads",
+    "make_folder",
     "number",
     "pack",
     "position_of_step",
     "read_epochs",
     "read_lines",
+    "read_whole",
     "redact",
     "scan_blocks",
     "scan_lines",

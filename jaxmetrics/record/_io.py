@@ -118,6 +118,30 @@ def open_append(path: Path) -> int:
     return fd
 
 
+def make_folder(path: Path) -> None:
+    """A folder, and those above it, which only their owner may write to."""
+    try:
+        for folder in [*reversed(path.parents), path]:
+            with contextlib.suppress(FileExistsError):
+                if not folder.is_dir():
+                    os.mkdir(folder, 0o755)
+    except OSError as error:
+        raise _explained(error, path) from None
+
+
+def read_whole(path: Path, limit: int = 2**24) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+      ValueError: They are more than `limit`.
+    """
+    with open(open_read(path), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it has more than {limit} bytes")
+    return data
+
+
 def open_read(path: str | os.PathLike[str]) -> int:
     """A descriptor for reading a regular file."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -206,6 +230,7 @@ def _is_at(fd: int, path: Path) -> bool:
 def _explained(error: OSError, path: Path) -> OSError:
     advice = {
         errno.ELOOP: "it is a symbolic link, which a record does not follow. Remove it",
+        errno.ENOTDIR: "a file is where a folder was expected. Choose another root",
         errno.EISDIR: "it is a folder where a file was expected. Remove it",
         errno.ENOENT: "its folder does not exist. Make the folder first",
         errno.EACCES: "writing there is not allowed. Choose another root",

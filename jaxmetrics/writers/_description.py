@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record import loads
+from jaxmetrics.record import loads, read_whole
 
 
 def description(run_dir: Path) -> dict[str, Any]:
     """The contents of `run.json`; empty without one."""
     try:
-        run = loads((run_dir / "run.json").read_bytes())
+        run = loads(read_whole(run_dir / "run.json"))
     except FileNotFoundError:
         return {}
     return run if isinstance(run, dict) else {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.record import Record, key
+from jaxmetrics.writers._row_limits import fitting
 
 FIELDS = ("tokens", "samples")
 """Names whose values are fields of the record, not keys of it."""
@@ -56,6 +57,7 @@ class Row:
         self.time = time
         self.faults: list[str] = []
         self.arrays: list[str] = []
+        self.cuts: dict[str, list[str]] = {}
         self._numbered = numbered
         self._on_record = on_record
         self.parts: dict[str, object] = {}
@@ -86,7 +88,8 @@ class Row:
         """The record, fetched at the first call; what could not be had is left out.
 
         Then `faults` says in words what failed, and `arrays` has the keys of values
-        that a whole metric gave and that are no scalars.
+        that a whole metric gave and that are no scalars, and `cuts` those of what was
+        beyond a limit, by the limit.
         """
         with self._lock:
             if self._record is None:
@@ -119,9 +122,11 @@ class Row:
                         values[full] = scalar(value)
             except Exception as error:
                 self.faults.append(self._lost(name, callable(part), error))
-        fields = {f: int(values.pop(f)) for f in FIELDS if f in values}
+        fitted, self.cuts = fitting(values)
+        rest = dict(fitted)
+        fields = {f: int(rest.pop(f)) for f in FIELDS if f in rest}
         kind = Record if self._numbered else Unnumbered
-        return kind(self.step, self.split, values, self.time, **fields)
+        return kind(self.step, self.split, rest, self.time, **fields)
 
     def _twice(self, name: str) -> str:
         return (

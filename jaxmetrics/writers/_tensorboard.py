@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jaxmetrics.record import Record, check_name
+from jaxmetrics.record import Record, check_name, make_folder
 from jaxmetrics.writers._description import description, hparams_of
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._media import KINDS, Media
@@ -64,7 +64,7 @@ class TensorBoard(Writer):
                 f"jaxmetrics[tensorboard]."
             ) from error
         folder = run_dir / self.folder
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         now = self._clock()
         self._hparams = hparams_of(description(run_dir))
         self._last = resume_step or 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import Record, atomic_write, dumps, loads
+from jaxmetrics.record import Record, atomic_write, dumps, loads, read_whole
 from jaxmetrics.writers import _wandb_run
 from jaxmetrics.writers._description import description, hparams_of
 from jaxmetrics.writers._media import KINDS, Media
@@ -213,7 +213,7 @@ def _clamped(tags: Iterable[Any]) -> list[str]:
 def _read(file: Path) -> dict[str, Any]:
     """What an earlier attempt left in the run directory."""
     try:
-        kept = loads(file.read_bytes())
+        kept = loads(read_whole(file))
     except FileNotFoundError:
         return {}
     except ValueError:
