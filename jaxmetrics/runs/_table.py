@@ -142,7 +142,7 @@ class _Part:
     def of(cls, at: np.ndarray, rows: list[dict[str, object]]) -> _Part | None:
         """The columns of plain rows of numbers; None of any others."""
         columns: dict[str, Any] = dict(zip(rows[0], zip(*map(dict.values, rows))))
-        splits = columns.pop("split", ()) or ("train",) * len(rows)
+        splits: Any = columns.pop("split", ()) or ("train",) * len(rows)
         steps = columns.pop("step", None)
         plain = steps is not None and "kind" not in columns
         if (
