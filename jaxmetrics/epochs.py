@@ -19,7 +19,6 @@ from jaxmetrics.record import EPOCH_FIELDS, EpochMetrics, redact
 
 __all__ = ["EpochMetrics", "EpochTracker"]
 
-_MB = 2**20
 _ROLES = ("loss", "lr", "grad_norm", "samples")
 
 
@@ -146,6 +145,8 @@ class EpochTracker:
         """
         if self._epoch is None or self._elapsed is None:
             raise RuntimeError("end_epoch() before start_epoch(). Start an epoch.")
+        from jaxmetrics.telemetry import memory_mb
+
         values = self._values.take()
         now = self._elapsed()  # only now has the device finished
         seconds = now - self._started
@@ -154,7 +155,7 @@ class EpochTracker:
         ended = EpochMetrics(
             self._epoch,
             **known,
-            **_memory(),
+            **memory_mb(),
             ema_delta_norm=_delta(params, ema_params),
             epoch_time_sec=round(seconds, 6),
             cumulative_time_sec=now,
@@ -189,25 +190,6 @@ def _summary(
 def _rate(count: float, seconds: float) -> float | None:
     """Nothing in no time is no rate that anybody knows."""
     return float(count / seconds) if count > 0 and seconds > 0 else None
-
-
-def _memory() -> dict[str, float]:
-    from jaxmetrics import telemetry
-
-    memory = getattr(telemetry, "memory", dict)
-
-    sizes = memory()
-    names = {
-        "gpu_allocated_mb": ("bytes_in_use",),
-        "gpu_reserved_mb": ("pool_bytes", "bytes_reserved"),
-        "gpu_peak_mb": ("peak_bytes_in_use",),
-    }
-    return {
-        field: sizes[key] / _MB
-        for field, keys in names.items()
-        for key in keys[::-1]
-        if key in sizes
-    }
 
 
 def _delta(params: Any, ema_params: Any) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class History:
       series: x (ascending) and y (float64) by field, `tokens_per_sec` beside them; a
         field of which nothing is known is not there. Times are seconds for one unit.
       run: The run itself, when there is one.
+      more: What else was logged of epochs, by its own names.
     """
 
     name: str
@@ -67,6 +68,7 @@ class History:
     config: Mapping[str, Any]
     series: Mapping[str, Series]
     run: Run | None = None
+    more: Mapping[str, Series] = field(default_factory=dict)
 
     def get(self, field: str) -> Series:
         """x and y of a field; empty when nothing is known of it."""
@@ -109,41 +111,53 @@ def history(source: object) -> History:
 
 def of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> History:
     """The history that epochs make."""
-    x = np.array([epoch.epoch for epoch in epochs.epochs], np.int64)
-    series: dict[str, Series] = {}
-    for field in EPOCH_FIELDS[1:]:
-        values = [getattr(epoch, field) for epoch in epochs.epochs]
-        known = np.array([value is not None for value in values], bool)
-        if known.any():
-            numbers = [value for value in values if value is not None]
-            series[field] = x[known], np.array(numbers, np.float64)
+    fields = {
+        name: [(e.epoch, getattr(e, name)) for e in epochs.epochs]
+        for name in EPOCH_FIELDS[1:]
+    }
+    names = dict.fromkeys(name for epoch in epochs.epochs for name in epoch.extra)
+    extra = {n: [(e.epoch, e.extra.get(n)) for e in epochs.epochs] for n in names}
     name = run.name if run is not None else folder.resolve().name
     config = epochs.config or (run.config if run is not None else {})
-    return History(name, "epoch", folder, epochs.run, config, series, run)
+    series, more = _known(fields), _known(extra)
+    return History(name, "epoch", folder, epochs.run, config, series, run, more)
 
 
 def of_run(run: Run) -> History:
     """The history that the steps of a run make."""
     series: dict[str, Series] = {}
-    for field, keys in _KEYS.items():
+    for name, keys in _KEYS.items():
         found = _first(run, keys)
         if found is not None:
-            series[field] = found
-    for field in ("gpu_allocated_mb", "gpu_reserved_mb", "gpu_peak_mb"):
-        if field in series:
-            series[field] = series[field][0], series[field][1] / _MB
+            series[name] = found
+    for name in ("gpu_allocated_mb", "gpu_reserved_mb", "gpu_peak_mb"):
+        if name in series:
+            series[name] = series[name][0], series[name][1] / _MB
     if "lr" not in series:
         found = _first(run, (key for key in run if key.startswith("lr/")))
         if found is not None:
             series["lr"] = found
     if "epoch_time_sec" not in series and "time" in run:
         series["epoch_time_sec"] = _seconds_a_step(*run["time"])
-    for field, total in (("samples_per_sec", "samples"), ("tokens_per_sec", "tokens")):
-        if field not in series and total in run and "time" in run:
-            series[field] = _rate(run[total], run["time"])
+    for name, total in (("samples_per_sec", "samples"), ("tokens_per_sec", "tokens")):
+        if name not in series and total in run and "time" in run:
+            series[name] = _rate(run[total], run["time"])
     folder = run.path if run.path.is_dir() else run.path.parent
-    series = {field: found for field, found in series.items() if len(found[0])}
+    series = {name: found for name, found in series.items() if len(found[0])}
     return History(run.name, "step", folder, run.header, run.config, series, run)
+
+
+def _known(
+    rows: Mapping[str, Iterable[tuple[int, float | None]]],
+) -> dict[str, Series]:
+    """Columns of what is known; a name of which nothing is has none."""
+    out = {}
+    for name, pairs in rows.items():
+        known = [(x, y) for x, y in pairs if y is not None]
+        if known:
+            xs, ys = zip(*known)
+            out[name] = np.array(xs, np.int64), np.array(ys, np.float64)
+    return out
 
 
 def _first(run: Run, keys: Iterable[str]) -> Series | None:
@@ -158,7 +172,9 @@ def _each_step_once(steps: np.ndarray, values: np.ndarray) -> Series:
 
 def _seconds_a_step(steps: np.ndarray, seconds: np.ndarray) -> Series:
     steps, seconds = _each_step_once(steps, seconds)
-    return steps[1:], np.diff(seconds) / np.diff(steps)
+    spent, steps_between = np.diff(seconds), np.diff(steps)
+    known = spent >= 0
+    return steps[1:][known], spent[known] / steps_between[known]
 
 
 def _rate(total: Series, time: Series) -> Series:

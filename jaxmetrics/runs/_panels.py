@@ -23,7 +23,7 @@ def loss(axes: Axes, history: History, log: bool = False) -> None:
     if _missing(axes, y, title, "loss"):
         return
     if log:
-        y = np.where(y > 0, y, np.nan)
+        y = np.where(y > 1 / style.LARGEST, y, np.nan)
         if _missing(axes, y, title, "loss", "no loss is positive"):
             return
         axes.set_yscale("log")

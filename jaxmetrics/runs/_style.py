@@ -25,7 +25,7 @@ COLOURS = (BLUE, ORANGE, TEAL, PINK, PURPLE, YELLOW, GREEN, RED)
 DPI = 180
 
 _FEW, _MANY = 60, 400
-_LARGEST = 1e300  # beyond it the margins of an axis overflow
+LARGEST = 1e200  # beyond it the margins of an axis overflow
 _MARK = b"Software\0jaxmetrics"
 
 
@@ -124,7 +124,7 @@ def say(axes: Axes, text: str) -> None:
 
 def drawable(y: np.ndarray) -> np.ndarray:
     """Which values have a place on an axis."""
-    return np.isfinite(y) & (np.abs(np.where(np.isfinite(y), y, 0)) <= _LARGEST)
+    return np.isfinite(y) & (np.abs(np.where(np.isfinite(y), y, 0)) <= LARGEST)
 
 
 def line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, **options: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from jaxmetrics.runs._history import History
@@ -30,12 +28,12 @@ def facts(history: History) -> list[tuple[str, str]]:
         out.append(("Last loss", f"{loss[-1]:.6g} at {unit} {int(x[-1]):,}"))
     count = length(history)
     out.append(("Epochs" if unit == "epoch" else "Steps", f"{count:,}"))
-    seconds = history.get("cumulative_time_sec")[1]
-    if len(seconds) and math.isfinite(np.nanmax(seconds)):
-        out.append(("Wall time", duration(float(np.nanmax(seconds)))))
-    peak = np.concatenate([history.get(f)[1] for f in _MEMORY])
-    if np.isfinite(peak).any():
-        out.append(("Peak memory", megabytes(float(np.max(peak[np.isfinite(peak)])))))
+    seconds = _greatest(history.get("cumulative_time_sec")[1])
+    if seconds is not None:
+        out.append(("Wall time", duration(seconds)))
+    peak = _greatest(np.concatenate([history.get(f)[1] for f in _MEMORY]))
+    if peak is not None:
+        out.append(("Peak memory", megabytes(peak)))
     devices = history.header.get("devices")
     if isinstance(devices, dict):
         count, kind = devices.get("count"), devices.get("kind")
@@ -81,6 +79,11 @@ def megabytes(size: float) -> str:
     ('512 MiB', '80.0 GiB')
     """
     return f"{size:,.4g} MiB" if size < 10_240 else f"{size / 1024:,.1f} GiB"
+
+
+def _greatest(values: np.ndarray) -> float | None:
+    values = values[np.isfinite(values)]
+    return float(values.max()) if len(values) else None
 
 
 def _days(seconds: float) -> str:
