@@ -106,7 +106,8 @@ def _text(name: str, value: Any) -> str:
 def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
     try:
         columns, rows = value
-        columns, rows = [str(column) for column in columns], [list(row) for row in rows]
+        columns = [str(column) for column in redact(list(columns))]
+        rows = [list(row) for row in rows]
     except (TypeError, ValueError):
         raise TypeError(
             f"log_table() got {name!r} of type {type(value).__name__}, expected a pair "
