@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxmetrics.core import both, count_at
@@ -33,17 +34,25 @@ def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:
     return _by_platform(scatter, product, index)
 
 
-def count_marks(index: jax.Array, cells: int, marks: jax.Array) -> jax.Array:
-    """How often each mark is set in each cell, uint32 `[cells, marks]`.
+def count_bits(
+    index: jax.Array, word: jax.Array, cells: int, bits: int, valid: jax.Array
+) -> jax.Array:
+    """How many words each cell has, and how many with each bit set.
 
     Args:
-      index: integers `[rows]`.
-      cells: how many there are; a row of another index falls out.
-      marks: bool `[rows, marks]`.
+      index: integers `[rows]`, the cell of each word.
+      word: uint32 `[rows]`.
+      cells: how many there are.
+      bits: how many of a word's bits are counted, from the lowest.
+      valid: bool `[rows]`; other rows fall out.
+
+    Returns:
+      uint32 `[cells, 1 + bits]`.
     """
-    scatter = functools.partial(marks_by_scatter, cells=cells)
-    product = functools.partial(marks_by_product, cells=cells)
-    return _by_platform(scatter, product, index.astype(jnp.int32), marks)
+    index = jnp.where(valid, index.astype(jnp.int32), cells)
+    scatter = functools.partial(bits_by_scatter, cells=cells, bits=bits)
+    product = functools.partial(bits_by_product, cells=cells, bits=bits)
+    return _by_platform(scatter, product, index, word)
 
 
 def cells_by_scatter(index: jax.Array, cells: int) -> jax.Array:
@@ -58,17 +67,27 @@ def cells_by_product(index: jax.Array, cells: int) -> jax.Array:
     return _product(upper, lower).ravel()[:cells]
 
 
-def marks_by_scatter(index: jax.Array, marks: jax.Array, cells: int) -> jax.Array:
-    """One addition a mark."""
-    number = jnp.arange(marks.shape[-1], dtype=jnp.int32)
-    index = jnp.broadcast_to(index[:, None], marks.shape)
-    number = jnp.broadcast_to(number, marks.shape)
-    return count_at((index, number), (cells, marks.shape[-1]), marks)
+def bits_by_scatter(
+    index: jax.Array, word: jax.Array, cells: int, bits: int
+) -> jax.Array:
+    """One addition for each hexadecimal digit, whose counts then tell those of bits."""
+    shifts = range(0, bits, 4)
+    digits = [((word >> shift) & 15).astype(jnp.int32) for shift in shifts]
+    counts = [count_at(16 * index + digit, (16 * cells,)) for digit in digits]
+    table = jnp.stack(counts).reshape(-1, cells, 16)
+    digit = np.arange(16, dtype=np.uint32)
+    has = [jnp.where(digit >> bit & 1, table, 0).sum(-1) for bit in range(4)]
+    found = jnp.stack(has, -1).transpose(1, 0, 2).reshape(cells, -1)[:, :bits]
+    return jnp.concatenate([table[0].sum(-1)[:, None], found], axis=1)
 
 
-def marks_by_product(index: jax.Array, marks: jax.Array, cells: int) -> jax.Array:
-    """A product of the one-hot matrix of the cells with the marks."""
-    return _product(_one_hot(index, cells), marks.astype(jnp.bfloat16))
+def bits_by_product(
+    index: jax.Array, word: jax.Array, cells: int, bits: int
+) -> jax.Array:
+    """A product of the one-hot matrix of the cells with the bits, and with ones."""
+    has = (word[:, None] >> np.arange(bits, dtype=np.uint32)) & 1
+    has = jnp.concatenate([jnp.ones_like(has[:, :1]), has], axis=1)
+    return _product(_one_hot(index, cells), has.astype(jnp.bfloat16))
 
 
 def _by_platform(scatter: Any, product: Any, index: jax.Array, *more: Any) -> Any:

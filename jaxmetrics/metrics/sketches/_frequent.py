@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import Array, count_leaf, count_where, namespace
-from jaxmetrics.metrics.sketches._cells import count_cells, count_marks, kept
+from jaxmetrics.metrics.sketches._cells import count_bits, count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
 from jaxmetrics.metrics.statistics._statistic import Statistic
 
@@ -153,13 +153,13 @@ class TopItems(Statistic):
         small = jnp.ones(word.shape, bool)
         if self.bits < 32:
             small = word < np.uint32(1 << self.bits)
-        inside = (valid & small).ravel()
-        flat = word.ravel()
-        bit = (flat[:, None] >> np.arange(self.bits, dtype=np.uint32)) & 1
-        marks = jnp.concatenate([inside[:, None], (bit == 1) & inside[:, None]], axis=1)
-        rows = _buckets(flat, self.width, self.depth)
+        inside, word = (valid & small).ravel(), word.ravel()
+        tables = [
+            count_bits(row, word, self.width, self.bits, inside)
+            for row in _buckets(word, self.width, self.depth)
+        ]
         return dict(
-            counts=jnp.stack([count_marks(row, self.width, marks) for row in rows]),
+            counts=jnp.stack(tables),
             outside=count_where(~small, valid),
         )
 
