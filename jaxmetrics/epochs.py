@@ -152,10 +152,10 @@ class EpochTracker:
         seconds = now - self._started
         with np.errstate(all="ignore"):  # nan and infinite losses are what they are
             known = _summary(values, self._values.batches, seconds)
+        known |= memory_mb()
         ended = EpochMetrics(
             self._epoch,
             **known,
-            **memory_mb(),
             ema_delta_norm=_delta(params, ema_params),
             epoch_time_sec=round(seconds, 6),
             cumulative_time_sec=now,

@@ -69,7 +69,8 @@ class EpochMetrics:
         if not isinstance(extra, dict):
             raise TypeError("an epoch whose extra values have no names")
         values = {name: _value(row.get(name)) for name in EPOCH_FIELDS[1:]}
-        more = {name: _value(value) for name, value in extra.items()}
+        known = ((name, _value(value)) for name, value in extra.items())
+        more = {name: value for name, value in known if value is not None}
         return cls(row["epoch"], extra=more, **values)
 
     def line(self) -> dict[str, object]:

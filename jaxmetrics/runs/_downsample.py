@@ -48,7 +48,7 @@ def downsample(
     >>> x = np.arange(1_000_000)
     >>> y = np.where(x == 123_456, 9.0, np.sin(x))
     >>> xs, ys = downsample(x, y, points=1000)
-    >>> len(xs) <= 1000, ys.max(), xs[ys.argmax()]
+    >>> len(xs) <= 1000, float(ys.max()), int(xs[ys.argmax()])
     (True, 9.0, 123456)
     """
     count = len(y)

@@ -204,7 +204,8 @@ def _quantiles(
     colours = iter(style.COLOURS[1:] * 15)
     for percent in sorted(keys.keys() - paired):
         colour = style.TEXT if percent == 50 else next(colours)
-        handles.append(style.line(axes, *run[keys[percent]], colour))
+        x, y = run[keys[percent]]
+        handles.append(style.line(axes, x, y, colour))
         names.append("median" if percent == 50 else f"p{percent:02}")
     style.dress(axes, f"Quantiles of {base}", "step", base.rpartition("/")[2])
     style.legend(axes, handles, names, beside=True)

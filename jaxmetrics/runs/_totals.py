@@ -59,7 +59,7 @@ def duration(seconds: float) -> str:
     """A time as people say it.
 
     >>> duration(59.94), duration(3_723), duration(200_000), duration(0.0123)
-    ('59.9 s', '1 h 2 min', '2 d 7 h', '0.0123 s')
+    ('59.9 s', '1 h 2 min', '2 d 8 h', '0.0123 s')
     """
     if seconds < 10:
         return f"{seconds:.3g} s"

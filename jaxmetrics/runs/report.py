@@ -163,7 +163,7 @@ def _progress(read: History) -> Iterator[str]:
 def _cells(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[str]:
     """The values at some places, empty where there is none."""
     at = np.clip(np.searchsorted(x, places), 0, len(x) - 1)
-    return [number(y[i]) if x[i] == p else "" for i, p in zip(at, places)]
+    return [number(float(y[i])) if x[i] == p else "" for i, p in zip(at, places)]
 
 
 def _metrics(read: History) -> Iterator[str]:
