@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxmetrics.performance import *  # noqa: F403
     from jaxmetrics.periodic import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
+    from jaxmetrics.training_telemetry import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -108,6 +109,7 @@ _NAMES = {
     "performance": ("LossTracker", "PerformanceTracker"),
     "periodic": ("Profile", "ReportProgress"),
     "runs": ("Run",),
+    "training_telemetry": ("TelemetryConfig", "TrainingTelemetry"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
