@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
@@ -17,6 +18,7 @@ from jaxmetrics.aggregator._totals import Total
 from jaxmetrics.record import key, pack, unpack
 
 _SCHEMA = 1
+_TAG = "aggregator"
 _PATIENCE = 300.0
 
 
@@ -237,11 +239,11 @@ class MetricsAggregator:
 
         with self._lock:
             mine = [[*name, saved(total)] for name, total in self._mine.items()]
-        told = exchange("aggregator", pack(mine), timeout)
-        processes = [
-            {(dataset, metric): its for dataset, metric, its in unpack(said)}
-            for said in told.values()
+        said = zlib.compress(pack(mine), 1)
+        told = [
+            unpack(zlib.decompress(x)) for x in exchange(_TAG, said, timeout).values()
         ]
+        processes = [{(name[0], name[1]): its for *name, its in each} for each in told]
         since = self._kinds.joined(processes)
         with self._lock:
             return self._kinds.in_turn(self._base, since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,8 @@ LIMIT = 1000
 
 LONGEST = 128
 """Characters of a category."""
+
+_FEW = 65_536  # integers below it are counted without sorting them
 
 
 class Categories(Total):
@@ -51,7 +53,7 @@ class Categories(Total):
             else:
                 self.overflow += count
 
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """Add the counts; the most frequent stay where there are too many."""
         self.counts += later.counts
         self.overflow += later.overflow
@@ -84,13 +86,22 @@ def _tally(where: str, values: Any) -> Mapping[Any, int]:
     if not isinstance(values, list | tuple):
         array = np.asarray(values)
         if array.dtype.kind in "iu":
-            found, counts = np.unique(array, return_counts=True)
-            return dict(zip(found.tolist(), counts.tolist()))
+            return _tally_integers(array.ravel())
         values = array.ravel().tolist()
     try:
         return Counter(values)
     except TypeError:  # some cannot be keys of a mapping, let alone categories
         raise _stranger(where, values) from None
+
+
+def _tally_integers(array: np.ndarray) -> dict[int, int]:
+    if array.size and array.min() >= 0 and array.max() < _FEW:
+        counts = np.bincount(array.astype(np.int64, copy=False))
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(array, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist()))
 
 
 def _text(where: str, category: Any) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from jaxmetrics.aggregator._bins import Bins, added, counted, no_bins, ranked
+from jaxmetrics.aggregator._bins import Bins
 from jaxmetrics.aggregator._exact_sum import ExactSum
 from jaxmetrics.aggregator._totals import Total, bad
 from jaxmetrics.aggregator._values import finite
@@ -17,7 +17,7 @@ EXACT = 1024
 """Up to how many values percentiles are exact."""
 
 _PERCENTS = (5, 50, 95, 99)
-_WAITING = 4096
+_PIECE = 8192
 
 
 class Distribution(Total):
@@ -34,54 +34,45 @@ class Distribution(Total):
         self.squares = 0.0  # of deviations from the mean
         self.low, self.high = math.inf, -math.inf
         self.kept: np.ndarray | None = np.zeros(0)  # all values, while they are few
-        self.bins: Bins = no_bins()
+        self.bins = Bins()
         self._recent: list[np.ndarray] = []
         self._waiting = 0
 
     def add(self, values: np.ndarray, weights: Any) -> None:
         """Keep few values for later, take many in at once."""
         self._waiting += values.size
-        if self._waiting < _WAITING:
+        if self._waiting < _PIECE:
             self._recent.append(values.copy())
         else:
             self._recent.append(values)
             self._settle()
 
-    def merge(self, later: Self) -> None:
-        """Add counts; means and deviations as Chan, Golub and LeVeque (1979)."""
+    def merge(self, later: Any) -> None:
+        """Add the counts."""
         self._settle()
         later._settle()
         self.nonfinite += later.nonfinite
         if not later.count:
             return
-        if self.count:
-            apart = later.sum.value / later.count - self.sum.value / self.count
-            share = self.count / (self.count + later.count)
-            self.squares += later.squares + apart * apart * share * later.count
-        else:
-            self.squares = later.squares
-        self.count += later.count
-        self.sum.merge(later.sum)
+        self._moments(later.count, later.sum, later.squares)
         self.low, self.high = min(self.low, later.low), max(self.high, later.high)
-        if self.kept is not None and later.kept is not None and self.count <= EXACT:
-            self.kept = np.concatenate([self.kept, later.kept])
+        if later.kept is not None:
+            self._place(later.kept, later.low, later.high)
         else:
-            self.bins = added(self._binned(), later._binned())
-            self.kept = None
+            self._bin_kept()
+            self.bins.merge(later.bins)
 
     def state(self) -> dict[str, Any]:
         """Few values as they are, many as bins and their counts."""
         self._settle()
-        kept = {"values": self.kept} if self.kept is not None else {}
-        bins = {} if kept else {"bins": self.bins[0], "counts": self.bins[1]}
+        many = self.kept is None
         return {
             "sum": self.sum.parts(),
             "count": self.count,
             "nonfinite": self.nonfinite,
             "squares": self.squares,
             "range": [self.low, self.high],
-            **kept,
-            **bins,
+            **({"bins": self.bins.state()} if many else {"values": self.kept}),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -89,13 +80,14 @@ class Distribution(Total):
         self.sum = ExactSum(*state["sum"])
         self.count, self.nonfinite = state["count"], state["nonfinite"]
         self.squares, (self.low, self.high) = state["squares"], state["range"]
-        self.kept = state.get("values")
-        self.bins = no_bins() if "values" in state else (state["bins"], state["counts"])
+        self.kept, self.bins = state.get("values"), Bins()
+        if self.kept is None:
+            self.bins.load(state["bins"])
 
     def results(self, name: str) -> dict[str, Any]:
         """The statistics; nan of nothing."""
         self._settle()
-        found = {"mean": math.nan, "min": math.nan, "max": math.nan}
+        found = dict.fromkeys(("mean", "min", "max"), math.nan)
         found |= {f"p{percent:02}": math.nan for percent in _PERCENTS}
         found |= {"std": math.nan}
         if self.count:
@@ -110,33 +102,51 @@ class Distribution(Total):
         ranks = np.array([-(-p * self.count // 100) for p in _PERCENTS])
         if self.kept is not None:
             return np.sort(self.kept)[ranks - 1].tolist()
-        return np.clip(ranked(self.bins, ranks), self.low, self.high).tolist()
-
-    def _binned(self) -> Bins:
-        return self.bins if self.kept is None else counted(self.kept)
+        return np.clip(self.bins.ranked(ranks), self.low, self.high).tolist()
 
     def _settle(self) -> None:
-        """Take in what waits, all at once."""
+        """Take in what waits, in pieces that a cache holds."""
         if not self._recent:
             return
         recent, self._recent, self._waiting = self._recent, [], 0
-        values, dropped, _ = finite(np.concatenate(recent))
+        values, dropped, _ = finite(
+            recent[0] if len(recent) == 1 else np.concatenate(recent)
+        )
         self.nonfinite += dropped
-        if values.size:
-            self.merge(_of(values))
+        for start in range(0, values.size, _PIECE):
+            self._take(values[start : start + _PIECE])
 
+    def _take(self, values: np.ndarray) -> None:
+        """Take in some finite values."""
+        total = ExactSum()
+        total.add(values)
+        values = values.astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):  # deviations may pass the largest float
+            deviations = values - total.value / values.size
+            squares = float(np.dot(deviations, deviations))
+        self._moments(values.size, total, squares)
+        low, high = float(values.min()), float(values.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._place(values, low, high)
 
-def _of(values: np.ndarray) -> Distribution:
-    """The distribution of finite values, at least one."""
-    found, floats = Distribution(), values.astype(np.float64, copy=False)
-    found.count = values.size
-    found.sum.add(values)
-    with np.errstate(all="ignore"):  # deviations may pass the largest float
-        deviations = floats - found.sum.value / found.count
-        found.squares = float(np.dot(deviations, deviations))
-    found.low, found.high = float(floats.min()), float(floats.max())
-    if found.count <= EXACT:
-        found.kept = floats
-    else:
-        found.kept, found.bins = None, counted(floats)
-    return found
+    def _moments(self, count: int, total: ExactSum, squares: float) -> None:
+        """Count, sum and squared deviations, as Chan, Golub and LeVeque (1979)."""
+        if self.count:
+            apart = total.value / count - self.sum.value / self.count
+            squares += apart * apart * count * (self.count / (self.count + count))
+        self.squares += squares
+        self.count += count
+        self.sum.merge(total)
+
+    def _place(self, values: np.ndarray, low: float, high: float) -> None:
+        """Keep the values of which `count` is the number, or count them in bins."""
+        if self.kept is not None and self.count <= EXACT:
+            self.kept = np.concatenate([self.kept, values])
+        else:
+            self._bin_kept()
+            self.bins.add(values, low, high)
+
+    def _bin_kept(self) -> None:
+        kept, self.kept = self.kept, None
+        if kept is not None and kept.size:
+            self.bins.add(kept, kept.min(), kept.max())

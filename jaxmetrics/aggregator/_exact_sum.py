@@ -20,7 +20,13 @@ class ExactSum:
             self._parts = whole + _integer_sum(values), high, low
         else:
             with np.errstate(over="ignore"):
-                self._parts = whole, *_pair_add(high, low, float(values.sum()))
+                total = float(np.add.reduce(values))
+            self._parts = whole, *_pair_add(high, low, total)
+
+    def count(self, more: int) -> None:
+        """Add one integer."""
+        whole, high, low = self._parts
+        self._parts = whole + more, high, low
 
     def merge(self, other: ExactSum) -> None:
         """Add another sum."""
@@ -43,9 +49,9 @@ def _integer_sum(values: np.ndarray) -> int:
     """The sum of int64 values, whatever its size."""
     if not values.size:
         return 0
-    largest = max(abs(int(values.min())), abs(int(values.max())))
-    if largest * values.size < 2**63:
-        return int(values.sum())
+    lowest, highest = np.minimum.reduce(values), np.maximum.reduce(values)
+    if max(-int(lowest), int(highest)) * values.size < 2**63:
+        return int(np.add.reduce(values))
     low = int((values & 0xFFFFFFFF).sum())
     return (int((values >> 32).sum()) << 32) + low
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -179,11 +179,11 @@ class Registered(Total):
         if self._waiting >= _CHUNK:
             self._settle()
 
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """As the metric merges."""
         self._metric = self._handler.merged(self._settle(), later._settle())
 
-    def join(self, other: Self) -> None:
+    def join(self, other: Any) -> None:
         """As the metric's shards reduce."""
         self._metric = self._handler.joined(self._settle(), other._settle())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -50,10 +50,10 @@ class Total(abc.ABC):
         """Take in values that `read` has returned."""
 
     @abc.abstractmethod
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """Take in what came after."""
 
-    def join(self, other: Self) -> None:
+    def join(self, other: Any) -> None:
         """Take in what came at the same time on another process."""
         self.merge(other)
 
@@ -83,7 +83,7 @@ class Sum(Total):
         self.count += values.size
         self.nonfinite += dropped
 
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """Take in what came after."""
         self.sum.merge(later.sum)
         self.count += later.count
@@ -126,15 +126,15 @@ class Mean(Total):
         """Take in the finite values, with their weights."""
         values, dropped, weights = finite(values, weights)
         if weights is None:
-            weights = np.array([values.size])
+            self.weight.count(values.size)
         else:
+            self.weight.add(weights)
             with np.errstate(over="ignore"):
                 values = values.astype(np.float64) * weights
         self.sum.add(values)
-        self.weight.add(weights)
         self.nonfinite += dropped
 
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """Take in what came after."""
         self.sum.merge(later.sum)
         self.weight.merge(later.weight)
@@ -174,7 +174,7 @@ class Max(Total):
         if values.size:
             self._take(self.of(values).item())
 
-    def merge(self, later: Self) -> None:
+    def merge(self, later: Any) -> None:
         """Take in what came after."""
         self.nonfinite += later.nonfinite
         if later.best is not None:
