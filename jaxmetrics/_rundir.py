@@ -206,10 +206,9 @@ def _new_directory(project: Path, now: float) -> Path:
     """A directory named by the time; two runs of one second get two."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
     path, number = project / name, 1
-    make_folder(project)
     while True:
         try:
-            path.mkdir(0o755)
+            make_folder(path, new=True)
             return path
         except FileExistsError:
             number += 1

@@ -1,4 +1,7 @@
-"""Each mistake is a clear error, at trace time, naming the metric and the remedy."""
+"""Each mistake is a clear error that names the culprit and the remedy.
+
+Of metrics it comes at trace time; of a logger it costs nothing else that was logged.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +9,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from processes import run_python
 
 import jaxmetrics as jm
+from jaxmetrics.record import WriterLockedError, read_lines
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
 LABELS = np.array([0, 2], np.int32)
@@ -212,3 +218,122 @@ def test_labels_out_of_range_and_logits_that_are_not_finite_are_counted_apart():
     assert jm.evaluate(jm.Accuracy(), logits=logits, labels=labels) == 1
     matrix = jm.evaluate(jm.ConfusionMatrix(3), logits=logits, labels=labels)
     assert matrix.sum() == matrix[0, 0] == 1
+
+
+# A logger
+
+
+@pytest.fixture
+def logger(tmp_path):
+    writers = [JSONL(), CSV(), TensorBoard()]
+    with jm.TrainingLogger("p", "run", root=tmp_path, writers=writers) as logger:
+        yield logger
+
+
+def recorded(logger):
+    """The rows of a run, and the rows that each writer wrote."""
+    logger.close()
+    rows, _ = read_lines(logger.run_dir / "metrics.jsonl")
+    events, _ = read_lines(logger.run_dir / "events.jsonl")
+    written = {name: n["written"] for name, n in events[-1]["writers"].items()}
+    return [dict(list(row.items())[3:]) for row in rows[1:]], written
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({3: 1.0}, "name of type int; a str was expected"),
+        ({None: 1.0}, "name of type NoneType"),
+        ({("a", "b"): 1.0}, "name of type tuple"),
+        ({b"loss": 1.0}, "name of type bytes"),
+        ({"": 1.0}, "of 0 characters"),
+        ({"a//b": 1.0}, "empty part"),
+        ({"bad": "three"}, "'bad'.*is not a number"),
+        ({"bad": None}, "'bad'.*is not a number"),
+        ({"bad": object()}, "'bad'.*is not a number"),
+        ({"bad": [1.0, 2.0]}, "'bad'.*is not a number"),
+        ({"bad": np.ones(3)}, "'bad'.*is not a number"),
+        ({"bad": 1j}, "'bad'.*is not a number"),
+        ({"bad": np.datetime64("2026-01-01")}, "'bad'.*is not a number"),
+        ({"bad": jnp.ones(3)}, "'bad'.*is not a number"),
+    ],
+)
+def test_a_key_or_value_that_is_none_costs_nothing_else(logger, values, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        logger.log_step(1, {"before": 1.0, **values, "after": 2.0}, loss=0.5)
+    logger.log_step(2, loss=0.25)
+    rows, written = recorded(logger)
+    assert rows == [
+        {"train/before": 1.0, "train/after": 2.0, "train/loss": 0.5},
+        {"train/loss": 0.25},
+    ]
+    assert set(written.values()) == {2}
+
+
+def test_ten_thousand_keys_are_a_row_in_every_writer(logger):
+    values = {f"k{n}": n / 3 for n in range(10_000)}
+    logger.log_step(1, values)
+    logger.log_step(2, loss=0.5)
+    rows, written = recorded(logger)
+    assert list(rows[0].values()) == list(values.values())
+    assert set(written.values()) == {2}
+
+
+def test_of_more_keys_the_others_are_counted_and_named(logger, caplog):
+    logger.log_step(1, {f"k{n}": float(n) for n in range(10_002)})
+    rows, written = recorded(logger)
+    assert len(rows[0]) == 10_000
+    assert set(written.values()) == {1}
+    assert "train/k10000 is the first to be cut or left out" in caplog.text
+
+
+def test_a_second_writer_is_refused_and_the_first_goes_on(logger, tmp_path):
+    logger.log_step(1, loss=0.5)
+    with pytest.raises(WriterLockedError, match="this process.*another run_name"):
+        jm.TrainingLogger("p", "run", root=tmp_path, writers=[JSONL()])
+    logger.log_step(2, loss=0.25)
+    rows, written = recorded(logger)
+    assert len(rows) == 2
+    assert set(written.values()) == {2}
+
+
+UNPRIVILEGED = """
+import os
+from pathlib import Path
+import google_crc32c, tensorboardX.proto.event_pb2, tensorboardX.summary
+from jaxmetrics import TrainingLogger
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
+
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+root = Path("root")
+for name in ("run", None):
+    before = sorted(root.rglob("*"))
+    try:
+        writers = [JSONL(), CSV(), TensorBoard()]
+        logger = TrainingLogger("p", name, root=root, writers=writers)
+    except PermissionError as error:
+        assert "not allowed. Choose another root" in str(error), error
+        assert sorted(root.rglob("*")) == before
+        print("refused")
+    else:
+        logger.log_step(1, loss=0.5)
+        print(logger.close())
+"""
+
+
+@pytest.mark.parametrize("where", ["root", "root/p", "root/p/run"])
+@pytest.mark.parametrize(("mode", "said"), [(0o555, "refused"), (0o777, "True")])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
+    tmp_path, where, mode, said
+):
+    (tmp_path / where).mkdir(parents=True)
+    tmp_path.chmod(0o755)
+    (tmp_path / where).chmod(mode)
+    done = run_python(UNPRIVILEGED, cwd=tmp_path)
+    (tmp_path / where).chmod(0o755)
+    # A run that is named by its time is made beside the one that can be written.
+    other = "refused" if where == "root/p/run" else said
+    assert done.stdout.split() == [said, other], done.stderr

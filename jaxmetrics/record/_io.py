@@ -118,13 +118,25 @@ def open_append(path: Path) -> int:
     return fd
 
 
-def make_folder(path: Path) -> None:
-    """A folder, and those above it, which only their owner may write to."""
+def make_folder(path: Path, new: bool = False) -> None:
+    """Make a folder, and those above it, which only their owner may write to.
+
+    Args:
+      path: The folder, which may exist unless it must be new.
+      new: Whether it must.
+
+    Raises:
+      FileExistsError: It must, and is not.
+      OSError: It cannot be made.
+    """
     try:
         for folder in [*reversed(path.parents), path]:
-            with contextlib.suppress(FileExistsError):
-                if not folder.is_dir():
+            try:
+                if (new and folder == path) or not folder.is_dir():
                     os.mkdir(folder, 0o755)
+            except FileExistsError:
+                if new and folder == path:
+                    raise
     except OSError as error:
         raise _explained(error, path) from None
 
