@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from processes import run_python
 from jaxmetrics import LogConfig
 from jaxmetrics.record import Record
 from jaxmetrics.writers import WandB
+from jaxmetrics.writers._media import Media
 from jaxmetrics.writers._upload_limits import ByteBudget, Keys, TokenBucket
 from jaxmetrics.writers._wandb_rows import WandbRows
 from jaxmetrics.writers._wandb_run import within
@@ -68,6 +70,13 @@ def many(step, keys):
     return {f"a_name_of_some_16_{n:03d}": step / (n + 3) for n in range(keys)}
 
 
+def histograms(count):
+    """As many histograms as their step says."""
+    rng = np.random.default_rng(count)
+    values = {f"train/layer_{n:02d}": rng.normal(size=1000) for n in range(count)}
+    return Media(count, "train", values, 0.0, kind="histogram")
+
+
 # What the next tests read: its files are whole once the process has ended
 
 SESSION = """
@@ -75,7 +84,7 @@ import json, logging, sys
 from pathlib import Path
 import numpy as np
 import wandb
-from test_wandb import many, record
+from test_wandb import histograms, many, record
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import Record
 from jaxmetrics.writers import WandB
@@ -112,6 +121,11 @@ def begun(name, **options):
     writer.open(root / name, None)
     return writer
 
+writer = begun("histograms")
+for step in (1, 2, 10):
+    assert writer.write(histograms(step))
+writer.close()
+
 writer = begun("media")
 for kind, value in {
     "histogram": np.float32([1.0, np.nan, 3.0]),
@@ -126,6 +140,12 @@ writer.close()
 assert wandb.run is theirs
 theirs.log({"theirs": 1})
 theirs.finish()
+
+# The control: what going back to an earlier step does to the package's own steps.
+(root / "steps").mkdir()
+with wandb.init(mode="offline", dir=str(root / "steps")) as control:
+    for step in (1, 2, 3, 4, 2, 3):
+        control.log({"loss": float(step)}, step=step)
 
 # A checkpoint brings its run along to another directory.
 writer = begun("moved")
@@ -185,6 +205,11 @@ def test_every_row_has_its_step_and_attempt(run_dir):
     assert {row["trainer/attempt"] for row in third} == {3}
 
 
+def test_steps_that_the_package_keeps_itself_would_lose_rows(session):
+    (file,) = run_files(session[0] / "steps")
+    assert [row["loss"] for row in logged(file)] == [1.0, 2.0, 3.0, 4.0]  # of six
+
+
 def test_attempts_go_on_with_one_run(run_dir):
     runs = [of_kind(file, "run")[0] for file in run_files(run_dir)]
     run_id = json.loads((run_dir / "run.json").read_text())["run_id"]
@@ -226,7 +251,20 @@ def test_what_is_charged_is_the_history_within_two_percent(run_dir):
         before = rows.budget.used
         rows.take(Record(step, "train", values, 0.0, tokens=step * 2**40))
         history = len(json.dumps(first[step - 1]))
-        assert rows.budget.used - before == pytest.approx(history, rel=0.02)
+        charged = rows.budget.used - before
+        assert charged == pytest.approx(history, rel=0.02)
+        bare = charged - 73  # the control: without what the package adds
+        assert bare != pytest.approx(history, rel=0.01)
+
+
+def test_histograms_are_charged_within_two_percent(session):
+    rows = WandbRows()
+    (file,) = run_files(session[0] / "histograms")
+    for row in wandb_file.rows(file):
+        before = rows.budget.used
+        rows.take(histograms(row["trainer/step"]))
+        charged = rows.budget.used - before
+        assert charged == pytest.approx(len(json.dumps(row)), rel=0.02)
 
 
 def test_what_is_charged_is_kept_by_run_and_checkpoint_and_never_given_back(run_dir):
@@ -537,3 +575,27 @@ def test_a_writer_without_a_run_says_so_and_closes():
     with pytest.raises(RuntimeError, match="no run"):
         writer.write(record(1, loss=1.0))
     writer.close()
+
+
+PREEMPTED = """
+import os, signal, sys
+from jaxmetrics import TrainingLogger
+from jaxmetrics.writers import JSONL, WandB
+logger = TrainingLogger("p", "run", root=sys.argv[1],
+    writers=[JSONL(), WandB("offline", every=1)], install_sigterm=len(sys.argv) > 2)
+for step in range(1, 11):
+    logger.log_step(step, loss=1.0)
+assert logger.flush()
+os.kill(os.getpid(), signal.SIGTERM)
+logger.log_step(11, loss=1.0)
+raise AssertionError("SIGTERM had no effect")
+"""
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_sigterm_that_is_answered_costs_no_row(tmp_path, answered):
+    done = alone(PREEMPTED, tmp_path, *["answered"] * answered)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    (file,) = run_files(tmp_path / "p" / "run")
+    steps = [row["trainer/step"] for row in logged(file)]
+    assert steps == list(range(1, 12)) if answered else len(steps) < 10
