@@ -76,6 +76,7 @@ def kill_jsonl(folder, kills, number, kind="JSONL"):
     """
     source = random.Random(number)
     path = Path(folder, "metrics.jsonl")
+    path.touch()  # the first kill may come before its writer opens it
     following = lost = end = 0
     torn = [0, 0]
     for kill in range(kills):
