@@ -7,7 +7,7 @@ import itertools
 import platform
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,10 @@ from jaxmetrics.writers._description import hparams_of
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _MOST = 2**63 - 1
+_KEPT = frozenset(
+    {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
+    | {"versions", "devices", "attempts"}
+)
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -154,6 +158,23 @@ def join_directory(
             names = {"project": config.project, "run_name": path.name}
             _describe(path, {"schema": 1, "run_id": run.run_id} | names)
     return run
+
+
+def described(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields for `run.json` in plain values; a mesh becomes the sizes of its axes.
+
+    Raises:
+      ValueError: A field is one that the logger keeps.
+    """
+    if kept := _KEPT & fields.keys():
+        raise ValueError(
+            f"describe() got {sorted(kept)}, which the logger keeps; expected others. "
+            f"Give these another name, or log_hparams() for the configuration."
+        )
+    plain = dict(fields)
+    if hasattr(plain.get("mesh"), "axis_names"):
+        plain["mesh"] = {name: int(n) for name, n in plain["mesh"].shape.items()}
+    return {name: redact(value) for name, value in plain.items()}
 
 
 def local(folder: str | Path, what: str = "root") -> Path:

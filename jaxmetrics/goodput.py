@@ -68,10 +68,15 @@ class Ledger:
         text = dumps({**line, **redact(fields)})
         self._attempt_io(lambda file: file.write_line(text))
 
-    def progress(self, step: int) -> None:
-        """Note that the training has reached a step, at most every ten seconds."""
+    def progress(self, step: int, at_once: bool = False) -> None:
+        """Note that the training has reached a step.
+
+        Args:
+          step: Optimizer updates completed.
+          at_once: Not only if ten seconds have passed since the last note.
+        """
         now = self._clock()
-        if not self._noted <= now < self._noted + _INTERVAL:
+        if at_once or not self._noted <= now < self._noted + _INTERVAL:
             self._noted = now
             self.event("step", step=step)
 

@@ -19,6 +19,7 @@ from jaxmetrics._log_config import LogConfig, merged
 from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
 from jaxmetrics._rows import Rows
+from jaxmetrics._rundir import described
 from jaxmetrics._runtime_events import RuntimeEvents
 from jaxmetrics._sigterm import Sigterm
 from jaxmetrics._values import Values
@@ -244,6 +245,8 @@ class TrainingLogger(LogsMedia):
             _LOG.warning("state() of %s is taken before a full flush.", self.run_dir)
         with self._lock:
             self._require_open()
+            if "train" in self._rows.last:
+                self.ledger.progress(self._rows.last["train"], at_once=True)
             self._mirror.begin()
             return {
                 "schema": 1,
@@ -289,6 +292,18 @@ class TrainingLogger(LogsMedia):
             self._fetched.restore(state["latest"])
             self._elapsed.reset(state["time"])
             self._run.restored(step)
+
+    def describe(self, **fields: Any) -> None:
+        """Add to `run.json` what is known of the machine and the step.
+
+        Args:
+          fields: `mesh=`, a mesh of JAX; `flops=` and `peak=`, as
+            `PerformanceTracker.describe()` gives them; others in plain values.
+
+        Raises:
+          ValueError: A field is one that the logger keeps.
+        """
+        self._run.describe(**described(fields))
 
     def _require_open(self) -> None:
         if self._closed is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxmetrics.demo._places import ways
 from jaxmetrics.demo._settings import Settings
 from jaxmetrics.demo._text import DATASETS
-from jaxmetrics.runs import Run
+from jaxmetrics.runs import Run, goodput
 
 LOSSES = {
     "training": "train/loss",
@@ -113,6 +113,10 @@ def _facts(run: Run, summary: Any, seconds: float) -> Iterator[tuple[str, str]]:
     yield "attempts", f"{summary['attempts']}{cut}"
     yield "records", f"{len(run)}"
     yield "keys", f"{len(run.keys())}: {', '.join(run.keys())}"
+    spent = goodput(run.path)
+    share = spent.pop("goodput")
+    most = ", ".join(f"{name} {taken:.1f} s" for name, taken in [*spent.items()][:5])
+    yield "goodput", f"{share:.0%} of the time: {most}"
     yield "time", f"{summary['seconds']:.0f} s of training, {seconds:.0f} s in all"
 
 

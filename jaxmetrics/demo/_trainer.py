@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from jaxmetrics.core import Deferred
+    from jaxmetrics.telemetry import FlopCount
 
 
 class Trainer:
@@ -85,6 +86,14 @@ class Trainer:
     def validate(self, state: Any, metrics: Deferred, batch: Any) -> Deferred:
         """The metrics, which are donated, with this batch."""
         return self._validated(state["params"], metrics, batch)
+
+    def flops(self, metrics: Deferred, batch: Any) -> FlopCount:
+        """The operations of an update on all devices, by tracing it."""
+        import jax
+
+        from jaxmetrics.telemetry import count_flops
+
+        return count_flops(self._update, jax.eval_shape(self._start), metrics, batch)
 
     def _model(self) -> Any:
         settings = self._settings

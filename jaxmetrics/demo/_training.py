@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxmetrics import checkpoint
 from jaxmetrics.core import Collection
@@ -16,12 +15,10 @@ from jaxmetrics.demo._text import DATASETS, Text
 from jaxmetrics.demo._trainer import Trainer
 from jaxmetrics.logger import TrainingLogger
 from jaxmetrics.metrics import CrossEntropy, Max, Mean, Perplexity, TokenAccuracy
+from jaxmetrics.performance import PerformanceTracker
 from jaxmetrics.writers import JSONL, Console
 
-if TYPE_CHECKING:
-    import jax
-
-_PRINTED = ("train/loss", "train/accuracy", "val_*/loss", "lr/lr", "perf/*")
+_PRINTED = ("train/loss", "train/accuracy", "val_*/loss", "lr/lr")
 
 
 def train(settings: Settings) -> None:
@@ -65,31 +62,35 @@ def train(settings: Settings) -> None:
             restored = checkpoint.restore(manager, step, logger, metrics=metrics)
             metrics = restored["metrics"]
             print(f"resumed from the checkpoint of step {step}")
-        watch = Stopwatch(step)
+        tracker = PerformanceTracker(
+            flops_per_step=trainer.flops(metrics, text.batch(0, 0, settings.batch)),
+            sequence_length=settings.length,
+            ledger=logger.ledger,
+        )
+        logger.describe(mesh=mesh, **tracker.describe())
         while True:
             # After the save of this step: a run resumed from there validates again.
             if settings.saves_at(step):
-                measured = validation.empty()
-                for batch in held_out:
-                    measured = trainer.validate(state, measured, batch)
-                logger.log_step(step, measured, split="val")
+                with tracker.evaluation():
+                    measured = validation.empty()
+                    for batch in held_out:
+                        measured = trainer.validate(state, measured, batch)
+                    logger.log_step(step, measured, split="val")
             if step == settings.steps:
                 break
-            batch = trainer.put(text.batch(settings.seed, step, settings.batch))
+            with tracker.data_wait():
+                batch = trainer.put(text.batch(settings.seed, step, settings.batch))
             state, metrics, lr = trainer.update(state, metrics, batch)
             step += 1
-            watch.wait(lr)
+            tracker.update(settings.batch, output=lr)
             if settings.logs_at(step):
-                logger.log_step(
-                    step,
-                    metrics,
-                    lr=lr,
-                    tokens=step * settings.tokens_per_step,
-                    tokens_per_second=watch.rate(step) * settings.tokens_per_step,
-                )
+                tokens = step * settings.tokens_per_step
+                logger.log_step(step, metrics, lr=lr, tokens=tokens)
+                logger.log_step(step, tracker.metrics())
                 metrics = metrics.empty()
             if settings.saves_at(step):
-                save(step, state)
+                with tracker.checkpoint():
+                    save(step, state)
             if step == settings.kill_at:
                 print(f"step {step}: this process kills itself, as a preemption would")
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -110,28 +111,3 @@ def training_metrics() -> Collection:
     """What is measured in the step: the split, and the gradient's norm."""
     norm = {"grad/norm": Mean("grad_norm"), "grad/norm_max": Max("grad_norm")}
     return Collection(**measurements("train"), **norm)
-
-
-class Stopwatch:
-    """Steps a second, measured with at most two steps under way.
-
-    Args:
-      step: Where the measurement begins.
-    """
-
-    def __init__(self, step: int) -> None:
-        self._step, self._since = step, time.perf_counter()
-        self._previous: jax.Array | None = None
-
-    def wait(self, output: jax.Array) -> None:
-        """Wait for the step before the one that will give `output`."""
-        if self._previous is not None:
-            self._previous.block_until_ready()
-        self._previous = output
-
-    def rate(self, step: int) -> float:
-        """Steps a second since the last call."""
-        now = time.perf_counter()
-        rate = (step - self._step) / (now - self._since)
-        self._step, self._since = step, now
-        return rate

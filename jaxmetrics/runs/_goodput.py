@@ -19,6 +19,7 @@ _SUMS = frozenset({"data_wait", "logging"})
 # Moments, whatever else they say.
 _SIGNS = frozenset({"start", "step", "close"})
 _SECOND = 1_000_000  # whole microseconds, so that all adds up
+_LONGEST = 1e10  # seconds of one event, beyond which they are damage
 
 
 def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
@@ -125,7 +126,7 @@ def _parsed(events: Iterable[Mapping[str, object]]) -> Iterator[_Event]:
             continue
         latest = time if latest is None else max(time, latest)  # clocks may go back
         length = 0
-        if isinstance(seconds, int | float) and 0 < seconds < math.inf:
+        if isinstance(seconds, int | float) and 0 < seconds < _LONGEST:
             length = round(seconds * _SECOND)
         step = row.get("restored_step") if name == "start" else row.get("step")
         number = step if isinstance(step, int) and not isinstance(step, bool) else None
