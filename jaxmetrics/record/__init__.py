@@ -34,6 +34,7 @@ from jaxmetrics.record._reader import (
 from jaxmetrics.record._record import Record
 from jaxmetrics.record._redact import redact
 from jaxmetrics.record._segments import Segments
+from jaxmetrics.record._text import escape, text_cell
 
 __all__ = [
     "AppendFile",
@@ -53,6 +54,7 @@ __all__ = [
     "atomic_write",
     "check_name",
     "dumps",
+    "escape",
     "key",
     "loads",
     "make_folder",
@@ -65,5 +67,6 @@ __all__ = [
     "redact",
     "scan_blocks",
     "scan_lines",
+    "text_cell",
     "unpack",
 ]

@@ -6,10 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from jaxmetrics.writers._console import escape
+from jaxmetrics.record import text_cell
 from jaxmetrics.writers._row import scalar
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell(value: object) -> str:
@@ -23,19 +21,6 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     return text_cell(value) if isinstance(value, str) else repr(scalar(value))
-
-
-def text_cell(text: str) -> str:
-    """Text that a spreadsheet shows and does not run, on one line.
-
-    What could begin a formula has an apostrophe before it, and so has what begins with
-    an apostrophe, so that no two texts become one.
-
-    >>> text_cell("=1+1"), text_cell("train/loss"), text_cell("a\\nb")
-    ("'=1+1", 'train/loss', 'a\\\\x0ab')
-    """
-    mark = "'" if text.startswith((*_FORMULA, "'")) else ""
-    return mark + escape(text)
 
 
 def join(cells: Iterable[str]) -> str:

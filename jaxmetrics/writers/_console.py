@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from jaxmetrics.record import Record
+from jaxmetrics.record import Record, escape
 from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._row import Unnumbered
 from jaxmetrics.writers._writer import Writer
@@ -202,23 +202,6 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
     if is_rate or (value != 0 and not 1e-3 <= abs(value) < 1e6):
         return _exponent(value, compact)
     return f"{value:.3f}"
-
-
-def escape(text: str) -> str:
-    """Text without anything that a terminal would obey.
-
-    >>> escape("a\\x1b[31mb")
-    'a\\\\x1b[31mb'
-    """
-    return "".join(c if c.isprintable() else _code(c) for c in text)
-
-
-def _code(character: str) -> str:
-    """The number of a character, as Python would write it in a string."""
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def _abbreviated(value: float) -> str:
