@@ -123,6 +123,19 @@ def test_the_devices_are_described_once_jax_has_started(make):
     }
 
 
+def test_what_is_known_of_the_machine_is_added_to_the_description(make):
+    mesh = jax.make_mesh((4, 2), ("data", "model"))
+    logger = make(hparams={"lr": 1})
+    logger.describe(mesh=mesh, flops={"per_step": 1e12, "source": "traced"})
+    found = description(logger)
+    assert found["mesh"] == {"data": 4, "model": 2}
+    assert found["flops"] == {"per_step": 1e12, "source": "traced"}
+    assert found["hparams"] == {"lr": 1}
+    with pytest.raises(ValueError, match="'run_id'.*log_hparams"):
+        logger.describe(run_id="mine")
+    assert description(logger) == found
+
+
 def test_a_run_without_a_name_is_named_by_its_time(make):
     first, second = make(run_name=None), make(run_name=None)
     assert first.run_dir.name == "19700101_000000"
