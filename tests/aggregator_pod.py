@@ -138,7 +138,7 @@ def resumed(path, rank, count):
     return found | {"second": back.get_metrics_for_logging()}
 
 
-def unlike(rank, count):
+def unlike(rank, count, mesh):
     """What comes of processes that differ, or do not come."""
     mixed = jm.MetricsAggregator()
     mixed.update("d", "sum" if rank else "mean", x=[1])
@@ -146,7 +146,8 @@ def unlike(rank, count):
     one = new()
     one.update("d", "sum", x=[rank])
     client, hosts._client = hosts._client, lambda: None
-    found["without"] = one.get_metrics_for_logging()
+    with jax.set_mesh(mesh):
+        found["without"] = one.get_metrics_for_logging()
     hosts._client = client
     late = rank == count - 1
 
@@ -184,7 +185,7 @@ def main(rank, count, directory, saved=None):
     if saved is not None:
         found["elsewhere"] = resumed(saved, rank, count)
     if count > 1:
-        found["unlike"] = unlike(rank, count)
+        found["unlike"] = unlike(rank, count, mesh)
     (directory / f"{rank}.json").write_text(dumps(found))
 
 

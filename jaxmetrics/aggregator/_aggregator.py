@@ -19,7 +19,7 @@ from jaxmetrics.record import key, pack, unpack
 
 _SCHEMA = 1
 _TAG = "aggregator"
-_PATIENCE = 300.0
+_PATIENCE = 300.0  # as hosts.PATIENCE, without loading jax for it
 
 
 class MetricsAggregator:
