@@ -58,13 +58,14 @@ def mean_and_covariance(both):
 
 def items_and_counts(top):
     xp = jnp if isinstance(top["counts"], jax.Array) else np
-    return xp.concatenate([top["items"] + 1, top["counts"]], -1)
+    items = (top["items"] + 1).astype(top["counts"].dtype)
+    return xp.concatenate([items, top["counts"]], -1)
 
 
 def values_and_ids(sample):
     values, ids = sample["values"], sample["ids"]
     xp = jnp if isinstance(values, jax.Array) else np
-    ids = xp.where(ids < 0, xp.asarray(NAN, values.dtype), ids)
+    ids = xp.where(ids < 0, xp.asarray(NAN, values.dtype), ids.astype(values.dtype))
     return xp.concatenate([values, ids], -1)
 
 

@@ -76,9 +76,9 @@ def bits_by_scatter(
     counts = [count_at(16 * index + digit, (16 * cells,)) for digit in digits]
     table = jnp.stack(counts).reshape(-1, cells, 16)
     digit = np.arange(16, dtype=np.uint32)
-    has = [jnp.where(digit >> bit & 1, table, 0).sum(-1) for bit in range(4)]
+    has = [(table * (digit >> bit & 1)).sum(-1, dtype=jnp.uint32) for bit in range(4)]
     found = jnp.stack(has, -1).transpose(1, 0, 2).reshape(cells, -1)[:, :bits]
-    return jnp.concatenate([table[0].sum(-1)[:, None], found], axis=1)
+    return jnp.concatenate([table[0].sum(-1, dtype=jnp.uint32)[:, None], found], axis=1)
 
 
 def bits_by_product(

@@ -56,9 +56,9 @@ class Quantiles(Statistic):
 
     Example:
       >>> import jaxmetrics as jm
-      >>> found = jm.evaluate(jm.Quantiles("ms", q=(0.5,)), ms=[3.0, 5.0, 400.0])
+      >>> found = jm.evaluate(jm.Quantiles("ms", q=(0.5,)), ms=[3.0, 5.1, 400.0])
       >>> {name: round(float(value), 2) for name, value in found.items()}
-      {'p50': 4.99, 'min': 3.0, 'max': 400.0}
+      {'p50': 5.08, 'min': 3.0, 'max': 400.0}
     """
 
     q: tuple[float, ...] = dataclasses.field(default=(0.5, 0.95, 0.99), kw_only=True)
