@@ -109,6 +109,7 @@ def throughput(axes: Axes, history: History) -> None:
     if _missing(axes, y, title, "throughput"):
         return
     _bars(axes, x, y, style.TEAL)
+    axes.set_ylim(bottom=0)
     style.dress(axes, title, history.unit, f"{what} / second")
 
 
@@ -131,7 +132,7 @@ def gpu_memory(axes: Axes, history: History) -> None:
         if style.drawable(y).any():
             handles.append(style.line(axes, x, y / scale, colour, linestyle=dashes))
             names.append(name)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(axes.get_ylim()))
     style.dress(axes, title, history.unit, f"memory ({unit})")
     style.legend(axes, handles, names)
 
@@ -152,7 +153,7 @@ def epoch_timing(axes: Axes, history: History) -> None:
         _bars(axes, x, y, style.GREEN)
     else:
         style.line(axes, x, y, style.GREEN)
-        axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0)
     style.dress(axes, title, history.unit, f"seconds / {history.unit}")
 
 
