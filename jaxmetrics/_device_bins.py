@@ -38,6 +38,6 @@ def _bins(counted: Counted, sums: np.ndarray) -> Bins:
     nonfinite = int(counted.nonfinite)
     if not counted.counts.any():
         return Bins(np.zeros(0), np.zeros(0), 0.0, 0.0, 0.0, 0.0, nonfinite)
-    counts, edges = counted.counts.astype(float), counted.edges.astype(float)
+    counts, edges = (np.asarray(x, float) for x in (counted.counts, counted.edges))
     low, high, total, squares = map(float, (counted.low, counted.high, *sums))
     return Bins(counts, edges, low, high, total, squares, nonfinite)

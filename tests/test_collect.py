@@ -1,6 +1,7 @@
 """What is collected in a step, in some steps only, and inside optimizers."""
 
 import re
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.telemetry import collect, learning_rates, monitor, monitored, norms
 
@@ -203,3 +206,33 @@ def test_the_optimizer_of_nnx_is_read_as_well():
     assert float(learning_rates(optimizer.opt_state)["lr/lr"]) == 0.5
     seen = monitored(optimizer.opt_state)
     assert seen["update/norm"] == pytest.approx(0.5 * 6**0.5)
+
+
+def test_in_a_sharded_step_all_statistics_are_one_exchange():
+    mesh = Mesh(np.array(jax.devices()), ("fsdp",))
+    sharded = NamedSharding(mesh, P("fsdp"))
+    params = jax.device_put(
+        {f"w{i}": np.ones((64, 64), "f4") for i in range(3)}, sharded
+    )
+    x = jax.device_put(np.ones((16, 64), np.float32), sharded)
+    tx = optax.adam(1e-3)
+
+    def step(params, state, count, x, collecting):
+        def loss(params):
+            return sum((x @ w).mean() for w in params.values())
+
+        grads = jax.grad(loss)(params)
+        updates, state = tx.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        trees = dict(grads=grads, updates=updates, params=params)
+        return params, state, collect(count, **trees) if collecting else {}
+
+    step = jax.jit(step, donate_argnums=(0, 1), static_argnums=4)
+    given = params, jax.jit(tx.init)(params), jnp.int32(0), x
+
+    def has(collecting):
+        text = step.lower(*given, collecting).compile().as_text()
+        kinds = re.findall(r" (all-[a-z]+|reduce-scatter)(?:-start)?\(", text)
+        return Counter(kinds)
+
+    assert has(True) - has(False) == Counter({"all-reduce": 1})

@@ -14,11 +14,14 @@ from jaxmetrics.telemetry import (
     Stacked,
     batch_statistics,
     clip_ratio,
+    collect,
     distance,
     drift,
+    first_nonfinite,
     grad_norm,
     histogram,
     norms,
+    skip_update,
 )
 
 COLLECTIVES = re.compile(
@@ -41,6 +44,7 @@ def tree(seed, dtype=np.float32):
 
 
 GRADS, UPDATES, PARAMS = tree(0), tree(1), tree(2)
+X = np.ones(3, np.float32)
 GROUPS = {
     "block": Stacked("blocks/**"),
     "ends": ("embed", "head/**"),
@@ -103,6 +107,18 @@ def test_sharded_norms_are_the_same_and_exchange_scalars_only(kind):
     assert [name for _, name in found] == ["all-reduce"]
     (shapes,) = (re.findall(r"f32\[(\d*)\]", shape) for shape, _ in found)
     assert shapes and set(shapes) <= {"", "3"}  # a scalar, or one of each layer
+
+
+def test_a_stack_may_be_sharded_over_its_layers():
+    mesh = jax.make_mesh((8,), ("stage",), axis_types=(jax.sharding.AxisType.Explicit,))
+    stack = np.arange(64, dtype=np.float32).reshape(8, 8)
+    stack[5, 0] = np.nan
+    tree = {"b": jax.device_put(stack, NamedSharding(mesh, P("stage"))), "h": X}
+    found = jax.jit(lambda t: norms(params=t, groups={"b": Stacked("b")}))(tree)
+    expected = np.linalg.norm(stack.astype(np.float64), axis=1)
+    got = [found[f"param/norm/b/{i}"] for i in range(8)]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert jax.jit(lambda t: first_nonfinite(t, "b"))(tree) == 5
 
 
 def test_a_million_bfloat16_ones_have_norm_1000():
@@ -293,3 +309,17 @@ def test_class_shares_are_of_all_labels_that_count():
     assert np.isnan(batch_statistics(labels[:0], 1)["batch/share/0"])
     with pytest.raises(TypeError, match="labels of float32"):
         batch_statistics(jnp.ones(3), 2)
+
+
+def test_everything_is_float32_under_64_bit_types_and_strict_promotion():
+    tree = {"w": jnp.ones((4, 2), jnp.bfloat16), "b": jnp.ones(3)}
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        wide = jax.tree.map(lambda x: x.astype(jnp.float64), tree)
+        found = norms(tree, wide, wide, {"w": Stacked("w")}) | drift(tree, wide)
+        found |= batch_statistics(jnp.array([1, 2]), 3) | histogram(wide["w"])._asdict()
+        found["clip"] = clip_ratio(found["grad/norm"], 1.0)
+        found["place"] = first_nonfinite(wide, "w")
+        found["skip"] = skip_update(wide, 1.0, 2.0)
+        found |= {f"c {k}": x for k, x in collect(jnp.int32(0), grads=wide).items()}
+    kinds = {x.dtype.name for x in found.values()}
+    assert kinds == {"float32", "uint32", "int32", "bool"}

@@ -38,8 +38,8 @@ def batch_statistics(
             "numbers. Convert with .astype(int32), or argmax one-hot labels."
         )
     size = count_where(jnp.ones(labels.shape, bool), mask)
-    shares = {
-        f"batch/share/{i}": count_where(labels == i, mask) / size
-        for i in range(classes)
-    }
-    return {"batch/size": size, **shares}
+    found = {"batch/size": size}
+    for i in range(classes):
+        count = count_where(labels == i, mask).astype(jnp.float32)
+        found[f"batch/share/{i}"] = count / size.astype(jnp.float32)
+    return found

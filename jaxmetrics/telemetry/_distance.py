@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
+from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
-from jaxmetrics.telemetry._rows import Rows, products, same_paths, wide
+from jaxmetrics.telemetry._rows import Rows, products, same_paths
 
 
 def distance(a: Any, b: Any) -> jax.Array:
@@ -65,12 +67,20 @@ def drift(
 
 @functools.partial(jax.jit, static_argnums=2)
 def _all_squares(xs: list[Any], ys: list[Any], rows: Rows) -> jax.Array:
-    return rows.totals(list(map(_squares, xs, ys, rows.parts)))
+    def totals(pairs: tuple[list[Any], list[Any]]) -> jax.Array:
+        return rows.totals(list(map(_apart, *pairs, rows.parts)))
+
+    return without_explicit_axes(totals, (xs, ys))
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def _squares(x: Any, y: Any, layers: int) -> jax.Array:
-    apart = wide(x) - wide(y)
+    return without_explicit_axes(lambda pair: _apart(*pair, layers), (x, y))
+
+
+def _apart(x: Any, y: Any, layers: int) -> jax.Array:
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    apart = x.astype(_wide(x, y)) - y.astype(_wide(x, y))
     return products(apart, apart, layers)
 
 
@@ -87,5 +97,13 @@ def _beside(x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def _is_placed(x: Any) -> bool:
-    return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
+def _is_placed(x: Any) -> TypeGuard[jax.Array]:
+    return isinstance(x, jax.Array) and not isinstance(x, Tracer)
+
+
+def _wide(x: jax.Array, y: jax.Array) -> Any:
+    # Not by promotion, which users may have made strict.
+    double = any(a.dtype.name in ("float64", "complex128") for a in (x, y))
+    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
+        return jnp.complex128 if double else jnp.complex64
+    return jnp.float64 if double else jnp.float32

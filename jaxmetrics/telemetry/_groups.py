@@ -82,9 +82,10 @@ def groups_of(tree: Any, groups: Groups = None) -> dict[str, Group]:
         return _by_label(tree, groups)
     found = {}
     for name, globs in groups.items():
-        stacked = isinstance(globs, Stacked)
-        globs = globs.globs if stacked else globs
-        found[name] = Group(_matching(name, globs, leaves), stacked)
+        if isinstance(globs, Stacked):
+            found[name] = Group(_matching(name, globs.globs, leaves), stacked=True)
+        else:
+            found[name] = Group(_matching(name, globs, leaves))
     return found
 
 

@@ -112,6 +112,6 @@ class _Edges(NamedTuple):
         """The bin of each value: a guess, then put right by the edges."""
         width, last = self.upper + self.lower, self.bins - 1
         guess = jnp.clip((x - self.low) / width, 0, last).astype(jnp.int32)
-        guess = guess - (x < self.at(guess))
-        guess = guess + (x >= self.at(guess + 1))
+        guess = guess - (x < self.at(guess)).astype(jnp.int32)
+        guess = guess + (x >= self.at(guess + 1)).astype(jnp.int32)
         return jnp.clip(guess, 0, last)

@@ -21,12 +21,12 @@ class MonitorState(NamedTuple):
     """The state of `monitor`, of one structure from its beginning.
 
     Attributes:
-      count: Updates seen, int32.
+      step: Updates seen, int32.
       statistics: The last ones measured, float32 scalars by key; nan before.
       inner: The state of the optimizer that is wrapped, `()` if there is none.
     """
 
-    count: jax.Array
+    step: jax.Array
     statistics: Statistics
     inner: Any
 
@@ -75,23 +75,23 @@ def monitor(
         return MonitorState(jnp.zeros((), jnp.int32), nothing, inner)
 
     def update(
-        grads: Any, state: MonitorState, params: Any = None, **extra: Any
+        updates: Any, state: Any, params: Any = None, **extra: Any
     ) -> tuple[Any, MonitorState]:
-        updates, inner = grads, state.inner
+        grads, inner = updates, state.inner
         if around is not None:
             updates, inner = wrapped.update(grads, inner, params, **extra)
-        count = optax.safe_increment(state.count)
+        step = jnp.asarray(optax.safe_increment(state.step))
+
+        absent = dict.fromkeys(state.statistics, jnp.full((), jnp.nan, jnp.float32))
 
         def now() -> Statistics:
-            absent = dict.fromkeys(state.statistics, jnp.float32(jnp.nan))
             return absent | measure(grads, updates, params)
 
-        statistics = (
-            now()
-            if every == 1
-            else lax.cond(count % every == 0, now, lambda: state.statistics)
-        )
-        return updates, MonitorState(count, statistics, inner)
+        if every == 1:
+            statistics = now()
+        else:
+            statistics = lax.cond(step % every == 0, now, lambda: state.statistics)
+        return updates, MonitorState(step, statistics, inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

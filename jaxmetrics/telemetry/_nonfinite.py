@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.telemetry._groups import Globs, floats_of, matches
 
 
@@ -41,10 +42,14 @@ def first_nonfinite(tree: Any, stacked: Globs = ()) -> jax.Array:
     places = _places(tree, stacked)
     if not places:
         return jnp.int32(-1)
-    bad = jnp.concatenate([~_is_finite(place) for place in places])
     order = np.array(_order(tree, places), np.int32)
-    bad = bad[order]
-    return jnp.where(bad.any(), jnp.asarray(order)[jnp.argmax(bad)], -1)
+
+    def first(values: list[Any]) -> jax.Array:
+        finite = jnp.concatenate(list(map(_is_finite, values, places)))
+        bad = ~finite[order]
+        return jnp.where(bad.any(), jnp.asarray(order)[jnp.argmax(bad)], -1)
+
+    return without_explicit_axes(first, [place.value for place in places])
 
 
 def name_of(tree: Any, place: Any, stacked: Globs = ()) -> str | None:
@@ -146,8 +151,8 @@ def _in_order(tree: Any, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from _in_order(tree[key], (*names, str(key)))
 
 
-def _is_finite(place: _Place) -> jax.Array:
-    x = jnp.asarray(place.value)
+def _is_finite(x: Any, place: _Place) -> jax.Array:
+    x = jnp.asarray(x)
     axes = tuple(range(0 if place.glob is None else 1, x.ndim))
     return jnp.isfinite(x).all(axis=axes).reshape(-1)
 

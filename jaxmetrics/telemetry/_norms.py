@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
 from jaxmetrics.telemetry._rows import Rows, same_paths
 
@@ -90,7 +91,11 @@ def clip_ratio(norm: Any, max_norm: float) -> jax.Array:
 def _statistics(
     trees: Mapping[str, list[jax.Array]], rows: Rows
 ) -> dict[str, jax.Array]:
-    # A function of its own, so that outside of jit it is one launch.
+    # Compiled by itself, so that outside of jit it is one launch.
+    return without_explicit_axes(functools.partial(_measured, rows), trees)
+
+
+def _measured(rows: Rows, trees: Mapping[str, list[jax.Array]]) -> dict[str, jax.Array]:
     sums = {kind: rows.sums(leaves, leaves) for kind, leaves in trees.items()}
     found = {}
     for kind, squares in sums.items():

@@ -92,18 +92,16 @@ def products(x: Any, y: Any, layers: int = 0) -> jax.Array:
     Of complex numbers it is the real part of x times the conjugate of y.
     """
     # Not ravelled: that would gather an array sharded over several of its axes.
-    x, y = wide(x), wide(y)
-    product = jnp.real(x) * jnp.real(y)
-    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
-        product = product + jnp.imag(x) * jnp.imag(y)
-    product = product.sum(axis=tuple(range(1 if layers else 0, product.ndim)))
-    return product.astype(jnp.float32).reshape(-1)
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    product = _real(x) * _real(y)
+    if jnp.iscomplexobj(x) and jnp.iscomplexobj(y):
+        product = product + _real(jnp.imag(x)) * _real(jnp.imag(y))
+    axes = tuple(range(1 if layers else 0, product.ndim))
+    return product.sum(axis=axes).reshape(-1)
 
 
-def wide(x: Any) -> jax.Array:
-    """An array as float32, or wider if it is."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def _real(x: jax.Array) -> jax.Array:
+    return jnp.real(x).astype(jnp.float32)
 
 
 def same_paths(call: str, one: tuple[str, Any], other: tuple[str, Any]) -> None:
