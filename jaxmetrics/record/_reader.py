@@ -67,22 +67,32 @@ class Block(NamedTuple):
     Attributes:
       number: That of the first line.
       rows: One for each line.
+      end: The byte after the last line.
     """
 
     number: int
     rows: list[dict[str, object]]
+    end: int
 
 
-def scan_blocks(path: str | os.PathLike[str]) -> Iterator[Block | Line]:
+def scan_blocks(
+    path: str | os.PathLike[str], number: int = 0, end: int = 0
+) -> Iterator[Block | Line]:
     """What `scan_lines` gives, many rows at a time where they are rows of scalars.
 
     Lines with anything else among them come one by one.
+
+    Args:
+      path: The file.
+      number: How many lines to leave out.
+      end: The byte after them.
 
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
     with open(open_read(path), "rb", buffering=_CHUNK) as file:
-        number, end, rest = 0, 0, b""
+        file.seek(end)
+        rest = b""
         while chunk := file.read(4 * _CHUNK):
             data = rest + chunk
             size = data.rfind(b"\n") + 1
@@ -92,7 +102,7 @@ def scan_blocks(path: str | os.PathLike[str]) -> Iterator[Block | Line]:
                 yield from _lines(file, number, end)
                 return
             if (rows := _flat_rows(data[:size])) is not None:
-                yield Block(number + 1, rows)
+                yield Block(number + 1, rows, end + size)
             else:
                 yield from _lines(io.BytesIO(data[:size]), number, end)
             number += data.count(b"\n", 0, size)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,19 +75,22 @@ class History:
         return self.series.get(field, (np.zeros(0), np.zeros(0)))
 
 
-def history(source: object) -> History:
+def history(source: object, errors: Literal["raise", "skip"] = "raise") -> History:
     """What a tracker has written, or a run.
 
     Args:
       source: Anything with an `output_dir`, such as an `EpochTracker`, whose files are
         read; the path of such a folder or of a run directory; or a `Run`. A folder with
-        both gives epochs, and the run beside them.
+        both gives epochs, and the run beside them. Or a history, as it is.
+      errors: What to do at a damaged line, as for `Run.load`.
 
     Raises:
       FileNotFoundError: Neither is there.
       ValueError: A file is damaged.
       TypeError: It is none of these.
     """
+    if isinstance(source, History):
+        return source
     if isinstance(source, Run):
         return of_run(source)
     folder = getattr(source, "output_dir", source)
@@ -104,8 +107,8 @@ def history(source: object) -> History:
                 f"{path / EPOCHS_JSON} is not there: no epoch has ended, or another "
                 f"process writes the files. End an epoch first, on process 0."
             )
-        return of_run(Run.load(path))
-    run = Run.load(path) if (path / METRICS).is_file() else None
+        return of_run(Run.load(path, errors))
+    run = Run.load(path, errors) if (path / METRICS).is_file() else None
     return of_epochs(epochs, path, run)
 
 

@@ -76,7 +76,7 @@ class RunFiles:
             elif found.row is None:
                 self._damage(name, found.number, str(found.reason))
             else:
-                yield Block(found.number, [found.row])
+                yield Block(found.number, [found.row], found.end)
 
     def _damage(self, name: str, number: int, reason: str) -> None:
         if not self._skip:

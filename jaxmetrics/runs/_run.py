@@ -101,6 +101,11 @@ class Run:
         return hparams if isinstance(hparams, dict) else {}
 
     @property
+    def left_out(self) -> dict[str, int]:
+        """By key, how many values are no numbers, such as texts: in no column."""
+        return dict(self._table.left_out)
+
+    @property
     def steps(self) -> np.ndarray:
         """The steps with a record, ascending, each once: int64."""
         return np.unique(self._table.steps)

@@ -50,16 +50,18 @@ def figure(width: float = 10.0, height: float = 5.6) -> Figure:
     return made
 
 
-def save(drawn: Figure, path: Path, dpi: float = DPI) -> None:
+def save(drawn: Figure, path: Path, dpi: float = DPI, overwrite: bool = False) -> None:
     """Write a figure as PNG, at once; only a picture of ours is replaced.
+
+    With `overwrite` whatever is there is replaced.
 
     Raises:
       FileExistsError: The file is somebody else's.
     """
-    if path.exists() and not is_ours(path):
+    if not overwrite and path.exists() and not is_ours(path):
         raise FileExistsError(
-            f"{path} is there, and is not a plot of jaxmetrics. Move it away, or "
-            f"choose another save_dir."
+            f"{path} is there, and is not a plot of jaxmetrics. Move it away, choose "
+            f"another save_dir, or give overwrite=True to replace it."
         )
     data = io.BytesIO()
     drawn.savefig(

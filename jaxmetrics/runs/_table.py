@@ -28,12 +28,14 @@ class Table:
       names: The names of the splits, in the order first seen.
       columns: By key, in the order first seen: the records that have a value
         (ascending) and the values, float64.
+      left_out: How many values that are no numbers, such as texts, a key had.
     """
 
     steps: np.ndarray
     splits: np.ndarray
     names: tuple[str, ...]
     columns: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    left_out: Mapping[str, int]
 
     def column(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps (int64) and values (float64) of one key."""
@@ -57,6 +59,7 @@ class TableBuilder:
         self._steps = array("q")
         self._splits = array("I")
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
+        self._left_out: dict[str, int] = {}
 
     def add(self, row: Mapping[str, object]) -> str | None:
         """Take one row, or say what is wrong with it."""
@@ -69,7 +72,10 @@ class TableBuilder:
         self._steps.append(step)
         self._splits.append(self._names.setdefault(split, len(self._names)))
         for key, value in row.items():
-            if key in _NOT_VALUES or (real := _real(value)) is None:
+            if key in _NOT_VALUES or value is None:
+                continue
+            if (real := _real(value)) is None:
+                self._left_out[key] = self._left_out.get(key, 0) + 1
                 continue
             column = self._columns.get(key)
             if column is None:
@@ -126,7 +132,7 @@ class TableBuilder:
             for key in rows:
                 rows[key], values[key] = _last_of_each(record[rows[key]], values[key])
         columns = {key: (rows[key], values[key]) for key in rows}
-        return Table(steps, splits, tuple(self._names), columns)
+        return Table(steps, splits, tuple(self._names), columns, self._left_out)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def generate_all_plots(
     *,
     goodput: Mapping[str, float] | None = None,
     dpi: float = style.DPI,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Draw the eleven plots of a training as PNG, and those that its telemetry adds.
 
@@ -39,6 +40,7 @@ def generate_all_plots(
       save_dir: Where the files go; the folder of the source if not given.
       goodput: Seconds by category, and the `"goodput"`, as `runs.goodput` gives them.
       dpi: Dots an inch.
+      overwrite: Replace files that are not plots of ours.
 
     Returns:
       The paths of the files.
@@ -54,7 +56,7 @@ def generate_all_plots(
     paths = []
     for name, made in _figures(drawn, goodput):
         paths.append(folder / f"{name}.png")
-        style.save(made, paths[-1], dpi)
+        style.save(made, paths[-1], dpi, overwrite)
     return paths
 
 
