@@ -49,10 +49,10 @@ INSIDE_FUNCTIONS = {
     3: {"clu"},
     4: {"PIL", "google_crc32c", "jax", "rich", "tensorboardX", "wandb"},
     5: {"jax", "orbax", "yaml"},
-    6: {"matplotlib", "pandas"},
+    6: {"matplotlib", "pandas", "pyarrow"},
     7: {"jax", "flax", "optax", "orbax", "rich"},
 }
-SIBLINGS = {5}  # a logger owns its ledger, a checkpoint its logger
+SIBLINGS = {5, 7}  # a logger owns its ledger; the command line has a doctor
 METRIC_FAMILIES = {
     "statistics",
     "regression",

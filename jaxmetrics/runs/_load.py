@@ -38,7 +38,7 @@ class RunFiles:
                 kind = row.get("kind")
                 if kind is None:
                     try:
-                        wrong = builder.add(_flat(row))
+                        wrong = builder.add(flat_row(row))
                     except (TypeError, ValueError) as error:
                         wrong = str(error)
                     if wrong is not None:
@@ -84,7 +84,7 @@ class RunFiles:
         self.bad.append((name, number, reason))
 
 
-def _flat(row: dict[str, object]) -> dict[str, object]:
+def flat_row(row: dict[str, object]) -> dict[str, object]:
     """A row as it is; a line of a metrics log with its other values beside it."""
     if "wall_time_ms" not in row or "split" in row:
         return row

@@ -1,0 +1,8 @@
+"""`python -m jaxmetrics`."""
+
+import sys
+
+from jaxmetrics.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

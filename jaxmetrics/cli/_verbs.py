@@ -1,0 +1,192 @@
+"""What each verb does; all of them return the exit status."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxmetrics.cli._asking import unless_refused
+from jaxmetrics.record import dumps, escape
+
+if TYPE_CHECKING:
+    from jaxmetrics.runs import Run
+    from jaxmetrics.runs._history import History
+
+# What the messages of functions call their arguments, and what it is here.
+_OPTIONS = {
+    "overwrite=True": "--force",
+    "read with errors='skip'": "pass over such lines with --skip-damaged",
+    "another save_dir": "another --output",
+    "another path": "another file",
+}
+
+
+def told(error: Exception) -> str:
+    """The message of an error, for people who give options and not arguments."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or ''}: {error.strerror}.".removeprefix(": ")
+    else:
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+    for argument, option in _OPTIONS.items():
+        text = text.replace(argument, option)
+    return escape(text)
+
+
+def report(given: Namespace) -> int:
+    """Write the report, the page, and the plots."""
+    from jaxmetrics.runs import generate_page, generate_report
+    from jaxmetrics.runs._run_page import PAGE
+
+    read = _history(given)
+    folder = Path(given.output) if given.output else read.folder
+    plots = [] if given.no_plots else _plots(given, read, folder)
+    text = unless_refused(
+        lambda force: generate_report(read, save_dir=folder, overwrite=force),
+        given.force,
+    )
+    page = unless_refused(
+        lambda force: generate_page(read, folder / PAGE, overwrite=force), given.force
+    )
+    if given.json:
+        files = {"report": str(text), "page": str(page), "plots": [*map(str, plots)]}
+        print(dumps(files))
+    else:
+        _print_all([text, page, *plots])
+    return 0
+
+
+def plot(given: Namespace) -> int:
+    """Write the plots."""
+    read = _history(given)
+    folder = Path(given.output) if given.output else read.folder
+    paths = _plots(given, read, folder, dpi=given.dpi)
+    if given.json:
+        print(dumps({"plots": [*map(str, paths)]}))
+    else:
+        _print_all(paths)
+    return 0
+
+
+def export(given: Namespace) -> int:
+    """Write the records in another format."""
+    from jaxmetrics.runs._export import FORMATS, export, exported
+
+    suffix = Path(given.output or "").suffix.removeprefix(".")
+    form = given.format or suffix
+    if form not in FORMATS:
+        _say("give --format csv, json or parquet", "export")
+        return 2
+    if form == "parquet" and not given.output and sys.stdout.isatty():
+        _say("parquet is no text; give --output FILE", "export")
+        return 2
+    run = _load(given, given.run)
+    if not len(run):
+        raise ValueError(f"{run.path} has no records yet. Export it once it has.")
+    if given.output:
+        path = unless_refused(
+            lambda force: export(run, given.output, form, overwrite=force), given.force
+        )
+        print(escape(str(path)))
+    else:
+        for piece in exported(run, form):
+            sys.stdout.buffer.write(piece)
+    return 0
+
+
+def tail(given: Namespace) -> int:
+    """Show a run while it goes on."""
+    from jaxmetrics.cli._live import show, watch
+    from jaxmetrics.runs import Tail, find_run
+
+    path = find_run(given.run, given.root)
+    follows = Tail(path, given.keys or ("*",))
+    if given.json:
+        print(dumps(follows.read().told()))
+    elif given.once or not sys.stdout.isatty():
+        show(follows)
+    else:
+        watch(follows, given.every)
+    return 0
+
+
+def doctor(given: Namespace) -> int:
+    """Check this machine."""
+    from jaxmetrics.doctor import checks
+
+    found = []
+    for check in checks(given.root):
+        found.append(check)
+        if not given.json:
+            print(escape(check.line()), flush=True)
+    failed = [check for check in found if not check.passed]
+    if given.json:
+        told = [check._asdict() for check in found]
+        print(dumps({"passed": not failed, "checks": told}))
+    elif failed:
+        print(f"{len(failed)} of {len(found)} checks failed")
+    else:
+        print(f"all {len(found)} checks passed")
+    return 1 if failed else 0
+
+
+def _load(given: Namespace, name: str) -> Run:
+    from jaxmetrics.runs import Run, find_run
+
+    run = Run.load(
+        find_run(name, given.root), "skip" if given.skip_damaged else "raise"
+    )
+    _say_of(run, given.verb)
+    return run
+
+
+def _history(given: Namespace) -> History:
+    from jaxmetrics.runs import find_run
+    from jaxmetrics.runs._history import history
+
+    path = find_run(given.run, given.root)
+    read = history(path, "skip" if given.skip_damaged else "raise")
+    if read.run is not None:
+        _say_of(read.run, given.verb)
+    if not read.series and not read.more and (read.run is None or not read.run.keys()):
+        raise ValueError(
+            f"{path} has no values yet that are numbers. Look again once it has, or "
+            f"see what it holds with `jaxmetrics tail`."
+        )
+    return read
+
+
+def _plots(
+    given: Namespace, read: History, folder: Path, dpi: float = 180
+) -> list[Path]:
+    from jaxmetrics.runs import generate_all_plots
+    from jaxmetrics.runs._goodput import goodput_of
+
+    spent = goodput_of(read.run.events) if read.run and read.run.events else None
+    return unless_refused(
+        lambda force: generate_all_plots(
+            read, folder, goodput=spent, dpi=dpi, overwrite=force
+        ),
+        given.force,
+    )
+
+
+def _say_of(run: Run, verb: str) -> None:
+    """Say what of a run is left out."""
+    for name, line, reason in run.bad[:10]:
+        _say(f"{name}, line {line:,} was passed over: {reason}", verb)
+    if len(run.bad) > 10:
+        _say(f"{len(run.bad):,} lines were passed over", verb)
+    for key, count in list(run.left_out.items())[:10]:
+        _say(f"{key}: {count:,} values are no numbers, and are left out", verb)
+
+
+def _say(text: str, verb: str) -> None:
+    print(f"jaxmetrics {verb}: {escape(text)}", file=sys.stderr)
+
+
+def _print_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(escape(str(path)))
