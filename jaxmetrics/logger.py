@@ -16,6 +16,7 @@ from jaxmetrics._agreement import Agreement
 from jaxmetrics._elapsed import Elapsed
 from jaxmetrics._fetched import Fetched, best_fn
 from jaxmetrics._log_config import LogConfig, merged
+from jaxmetrics._logger_state import checked_state
 from jaxmetrics._logs_media import LogsMedia
 from jaxmetrics._opening import open_run
 from jaxmetrics._rows import Rows
@@ -269,11 +270,7 @@ class TrainingLogger(LogsMedia):
           ValueError: The state is of another version, or not of these files.
           RuntimeError: A writer did not answer.
         """
-        if state.get("schema") != 1:
-            raise ValueError(
-                f"load_state() got schema {state.get('schema')!r}, expected 1. Restore "
-                f"it with the version of jaxmetrics that saved it."
-            )
+        state = checked_state(state)
         with self._lock:
             self._require_open()
             logged = max([state["next_step"] - 1, *state["last_steps"].values()])

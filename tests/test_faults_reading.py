@@ -17,7 +17,6 @@ from faults import apart
 from figures import figure, seed
 
 from jaxmetrics import MetricsEntry, MetricsLog, TrainingLogger
-from jaxmetrics._logger_state import checked_state
 from jaxmetrics.record import AppendFile, CorruptLineError, Record, dumps, read_lines
 from jaxmetrics.runs import Run
 from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
@@ -327,6 +326,6 @@ def test_a_state_is_restored_or_refused(tmp_path):
 
         def read(source):
             logger.log_step(loss=1.0)
-            logger.load_state(checked_state(hostile_state(source, state)))
+            logger.load_state(hostile_state(source, state))
 
         fuzz(seed(), figure(2000, 100_000), read)
