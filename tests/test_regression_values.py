@@ -2,9 +2,11 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 import jaxmetrics as jm
 
@@ -77,3 +79,18 @@ def test_another_number_of_outputs_is_refused():
         jm.MeanSquaredError(outputs=2).update(
             preds=np.ones((4, 3)), targets=np.ones((4, 3))
         )
+
+
+def test_an_offset_and_a_mask_cost_several_outputs_nothing():
+    rng = np.random.default_rng(0)
+    state = jm.R2(outputs=3)
+    update = jax.jit(lambda state, **given: state.update(**given))
+    seen = []
+    for _ in range(50):
+        targets = rng.normal(1e6, 1, (64, 3)).astype(np.float32)
+        preds = (targets + rng.normal(0, 0.5, (64, 3))).astype(np.float32)
+        mask = rng.random(64) < 0.7
+        state = update(state, preds=preds, targets=targets, mask=mask)
+        seen.append((preds[mask], targets[mask]))
+    preds, targets = (np.concatenate(x).astype(np.float64) for x in zip(*seen))
+    np.testing.assert_allclose(state.compute(), r2_score(targets, preds), rtol=1e-6)

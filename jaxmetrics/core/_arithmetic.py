@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Pair = tuple[jax.Array, jax.Array]
@@ -104,3 +105,13 @@ def scale(x: jax.Array, e: jax.Array) -> jax.Array:
 
 def _power_of_two(e: jax.Array) -> jax.Array:
     return floats((e + 127).astype(jnp.uint32) << 23)
+
+
+def settled(x: jax.Array) -> jax.Array:
+    """`x` within an ulp, as a number that is rounded wherever it is used.
+
+    A compiler may make a quotient a product, and that and a later difference one
+    operation without a rounding between: deviations would be from another centre than
+    the one returned. It does so across a barrier, not across the clearing of a bit.
+    """
+    return floats(bits(x) & np.uint32(0xFFFFFFFE))

@@ -15,7 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core._arithmetic import from_order_key, order_key, two_sum
+from jaxmetrics.core._arithmetic import (
+    from_order_key,
+    order_key,
+    settled,
+    two_sum,
+)
 
 _NEGATIVE_INFINITY = np.float32(-np.inf)
 _KEY_OF_NOTHING = np.uint32(0x007FFFFF)  # the order key of -inf
@@ -116,7 +121,7 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     def mean_of(x: jax.Array) -> jax.Array:
         return _sum(jnp.where(valid, x * share, jnp.float32(0)), keep) / size
 
-    centre = mean_of(values)
+    centre = settled(mean_of(values))
     deviation = values - centre
     rest = mean_of(deviation)
     deviation = deviation - rest

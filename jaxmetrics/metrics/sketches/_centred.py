@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmetrics.core import count_where, total
-from jaxmetrics.core._arithmetic import Pair, bits, floats, two_sum
+from jaxmetrics.core._arithmetic import Pair, settled, two_sum
 
 
 def centred(
@@ -22,18 +21,7 @@ def centred(
     """
     n = count_where(valid, keep=keep)
     size = jnp.maximum(n.astype(jnp.float32), 1)
-    centre = _settled(total(values, valid, keep=keep) / size)
+    centre = settled(total(values, valid, keep=keep) / size)
     off = values - centre
     rest = total(off, valid, keep=keep) / size
     return n, two_sum(centre, rest), jnp.where(valid, off - rest, 0)
-
-
-def _settled(x: jax.Array) -> jax.Array:
-    """`x` within an ulp, as a number that is rounded wherever it is used.
-
-    A compiler may make a quotient a product, and that and a later difference one
-    operation without a rounding between: the deviations would be from another centre
-    than the one returned. It does so across a barrier, not across the clearing of a
-    bit.
-    """
-    return floats(bits(x) & np.uint32(0xFFFFFFFE))
