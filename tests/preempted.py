@@ -48,7 +48,7 @@ class Training:
       without: What it forgets to restore, as no loop should.
     """
 
-    def __init__(self, root, steps, save_every=6, deferred=True, without=""):
+    def __init__(self, root, steps, save_every=4, deferred=True, without=""):
         self.steps, self.save_every, self.without = steps, save_every, without
         self.deferred = deferred
         self.step = self.restored = 0

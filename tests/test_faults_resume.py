@@ -15,7 +15,7 @@ from preempted import MANY, Said
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from zygote import Zygote
 
-STEPS = 48
+STEPS = 72
 RUNS = figure(ci=5, soak=20)
 KILLS = 5  # of each run, and one more for some
 SAVE_KILLS = figure(ci=20, soak=200)
@@ -96,23 +96,26 @@ def said(ended, what):
 
 
 def kill(rng):
-    """Somewhere in the next 7 steps: where the process meets it, or from outside."""
-    limit = dict(last=7, at="logged")
+    """Somewhere in the next 12 steps: where the process meets it, or from outside."""
+    limit = dict(last=12, at="logged")
     how = rng.choice(["byte", "phase", "time"])
     if how == "byte":
-        return limit | dict(byte=rng.randint(1, 2000))
+        return limit | dict(byte=rng.randint(1, 3000))
     if how == "phase":
-        return dict(last=rng.randint(1, 7), at=rng.choice(["updated", "logged"]))
+        return dict(last=rng.randint(1, 12), at=rng.choice(["updated", "logged"]))
     return limit | dict(
-        sent=signal.SIGKILL, after=rng.randint(1, 6), delay=rng.uniform(0, 0.02)
+        sent=signal.SIGKILL, after=rng.randint(1, 12), delay=rng.uniform(0, 0.02)
     )
 
 
 def preempted(zygote, rng, root, kills, **options):
-    """Run to the end, killed so often on the way."""
-    for _ in range(kills):
-        ended = zygote.run(root=str(root), **kill(rng), **options)
+    """Run to the end, killed so often on the way, the first time after a save."""
+    how = dict(last=rng.randint(9, 12), at="logged")  # the second save awaits it
+    for number in range(kills):
+        ended = zygote.run(root=str(root), **how, **options)
         assert ended.status == KILLED, zygote.log.read_text()[-3000:]
+        assert (said(ended, Said.RESTORED)[0] > 0) == (number > 0)
+        how = kill(rng)
     zygote.finish(root=str(root), **options)
     assert len(attempts(root)) == kills + 1
 
@@ -134,7 +137,7 @@ def test_kills_cut_lines_off_and_come_after_what_is_logged_again(zygote, tmp_pat
     for byte in (700, 701):
         ended = zygote.run(root=str(tmp_path), steps=STEPS, byte=byte)
         assert ended.status == KILLED
-    ended = zygote.run(root=str(tmp_path), steps=STEPS, last=8, at="logged")
+    ended = zygote.run(root=str(tmp_path), steps=STEPS, last=10, at="logged")
     assert said(ended, Said.LOGGED)[-1] > said(ended, Said.SAVING)[-1]
     zygote.run(root=str(tmp_path), steps=STEPS, last=1, at="logged")
     run = tmp_path / "p" / "run"
@@ -147,7 +150,7 @@ def test_what_is_not_restored_shows_in_the_record(
     zygote, undisturbed, tmp_path, without
 ):
     options = dict(root=str(tmp_path), steps=STEPS)
-    assert zygote.run(last=16, at="logged", **options).status == KILLED
+    assert zygote.run(last=15, at="logged", **options).status == KILLED
     zygote.finish(without=without, **options)
     found = record(tmp_path)
     assert found["metrics.jsonl"] != undisturbed[True]["metrics.jsonl"]
