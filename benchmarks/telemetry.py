@@ -1,12 +1,16 @@
 """What the statistics of gradients, updates and parameters cost in a train step.
 
 Interleaved runs and medians, as in step.py, with an A/A row: differences smaller than
-that row's mean nothing. `collect(every=200)` is measured in its idle steps, and in a
-step that collects (every=1); what it costs a step on average is the first, and a
-200th of the difference. Computed in every step, the statistics are also compared with
-a program that does no more than read the same arrays once.
+that row's mean nothing, and on a busy machine a cost below some percent of the step is
+lost in them. So the optimizer's part is also run alone, where the same cost is a large
+share: what `collect` adds there in an idle step, and the time of the statistics
+themselves, of which one step in 200 has them, make the average below the table.
+The statistics are also compared with a program that reads the same arrays once.
 
-    python benchmarks/telemetry.py [--rounds 20] [--devices 1]
+The cost is one of passes over the parameters, the step's grows with the tokens of its
+batch: the ratio falls as the batch grows (--rows).
+
+    python benchmarks/telemetry.py [--rounds 15] [--devices 1]
 """
 
 from __future__ import annotations
@@ -18,47 +22,52 @@ import time
 from collections.abc import Callable
 
 EVERY = 200
-Run = Callable[[int], None]
+NEVER = 10**9
+Run = Callable[[], object]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=2, help="steps a round")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=5, help="of what runs alone")
     parser.add_argument("--devices", type=int, default=1, help="emulated CPU devices")
-    parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--rows", type=int, default=256, help="rows of a batch")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=2048, help="tokens of a batch")
     options = parser.parse_args()
     flag = f"--xla_force_host_platform_device_count={options.devices}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    contenders = make_contenders(options.width, options.rows)
+    steps, alone = make_contenders(options.width, options.rows)
+    contenders = steps | alone
     for run in contenders.values():
-        run(2)
+        run()
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(options.rounds):
         for name, run in contenders.items():
+            repeats = options.repeats if name in alone else 1
             start = time.perf_counter()
-            run(options.steps)
-            times[name].append((time.perf_counter() - start) / options.steps)
-    print(f"{'':38s} {'ms':>9s} {'ratio':>7s}   [quartiles]")
+            for _ in range(repeats):
+                run()
+            times[name].append((time.perf_counter() - start) / repeats)
+    print(f"{'':38s} {'ms':>9s} {'x bare step':>12s}   {'[quartiles]':18s} x read once")
+    bare, read = times["bare step"], times["arrays read once"]
     for name, taken in times.items():
-        base = times["read once" if "alone" in name else "bare step"]
-        show(name, statistics.median(taken), [t / b for t, b in zip(taken, base)])
-    idle, always = times[f"collect(every={EVERY}), idle"], times["collect(every=1)"]
-    average = [i + (a - i) / EVERY for i, a in zip(idle, always)]
-    ratios = [t / b for t, b in zip(average, times["bare step"])]
-    show(f"collect(every={EVERY}), on average", statistics.median(average), ratios)
+        low, middle, high = statistics.quantiles([t / b for t, b in zip(taken, bare)])
+        text = f"{statistics.median(taken) * 1e3:9.3f} {middle:12.4f}"
+        text = f"{name:38s} {text}   [{low:.4f}, {high:.4f}]"
+        once = statistics.median(t / r for t, r in zip(taken, read))
+        print(text + f"   {once:8.2f}" * (name in alone))
+    for which in ("all", "no updates"):
+        idle = zip(times[f"optimizer, collect idle, {which}"], times["optimizer"])
+        added = statistics.median((i - o) / b for (i, o), b in zip(idle, bare))
+        norms = statistics.median(n / b for n, b in zip(times["all norms"], bare))
+        print(
+            f"collect(every={EVERY}), {which}: {added:+.4f} in an idle step,", end=" "
+        )
+        print(f"{added + norms / EVERY:+.4f} of the step on average")
 
 
-def show(name: str, seconds: float, ratios: list[float]) -> None:
-    ratios = sorted(ratios)
-    low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
-    median = statistics.median(ratios)
-    print(f"{name:38s} {seconds * 1e3:9.3f} {median:7.3f}   [{low:.3f}, {high:.3f}]")
-
-
-def make_contenders(width: int, rows: int) -> dict[str, Run]:
-    """A function for each contender that runs some steps and waits for the last."""
+def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]]:
+    """What makes a step and waits for it, and what runs a part of it alone."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -72,7 +81,7 @@ def make_contenders(width: int, rows: int) -> dict[str, Run]:
     mesh = Mesh(np.array(jax.devices()), ("fsdp",))
     rng = np.random.default_rng(0)
     shapes = dict(up=(layers, width, 4 * width), down=(layers, 4 * width, width))
-    specs = dict(up=P(None, None, "fsdp"), down=P(None, "fsdp"), head=P("fsdp"))
+    specs = dict(up=P(None, None, "fsdp"), down=P(None, "fsdp"))
     groups = {"layer": telemetry.Stacked("*"), "up": "up", "down": "down"}
     optimizer = optax.inject_hyperparams(optax.adamw)(learning_rate=1e-3)
 
@@ -88,63 +97,72 @@ def make_contenders(width: int, rows: int) -> dict[str, Run]:
     x = rng.normal(size=(rows, width)).astype(np.float32)
     x = jax.device_put(x, NamedSharding(mesh, P("fsdp")))
 
-    def loss_of(params, x):
+    def gradient(params, x):
         def layer(x, w):
             return x + jax.nn.gelu(x @ w["up"]) @ w["down"], None
 
-        x, _ = jax.lax.scan(layer, x, params)
-        return (x * x).mean()
+        def loss(params):
+            last, _ = jax.lax.scan(layer, x, params)
+            return (last * last).mean()
 
-    def contender(**collecting) -> Run:
-        def step(params, state, count, x):
-            grads = jax.grad(loss_of)(params, x)
+        return jax.grad(loss)(params)
+
+    def stepping(gradient, given, every=None, updates_too=True) -> Run:
+        def step(params, state, count, given):
+            grads = gradient(params, given)
             updates, state = optimizer.update(grads, state, params)
             params = optax.apply_updates(params, updates)
-            trees = dict(grads=grads, updates=updates, params=params, opt_state=state)
-            stats = (
-                telemetry.collect(count, **trees, **collecting) if collecting else {}
-            )
+            trees = dict(grads=grads, params=params, opt_state=state)
+            trees |= dict(updates=updates) if updates_too else {}
+            stats = {}
+            if every is not None:
+                stats = telemetry.collect(count, **trees, groups=groups, every=every)
             return params, state, count + 1, stats
 
         step = jax.jit(step, donate_argnums=(0, 1, 2))
         params = weights()
         state = params, jax.jit(optimizer.init)(params), jnp.int32(1)
-        stats = {}
 
-        def run(n: int) -> None:
-            nonlocal state, stats
-            for _ in range(n):
-                *state, stats = step(*state, x)
+        def run() -> None:
+            nonlocal state
+            *state, stats = step(*state, given)
             jax.block_until_ready((state, stats))
 
         return run
 
-    def alone(measure) -> Run:
+    def measuring(measure) -> Run:
         trees = weights(), weights(), weights()
         measure = jax.jit(measure)
+        return lambda: jax.block_until_ready(measure(*trees))
 
-        def run(n: int) -> None:
-            for _ in range(n):
-                jax.block_until_ready(measure(*trees))
+    def given_grads(params, grads):
+        return grads
 
-        return run
-
-    def every_statistic(grads, updates, params):
+    def all_norms(grads, updates, params):
         return telemetry.norms(grads, updates, params, groups)
 
     def read(*trees):
         return [leaf.sum() for leaf in jax.tree.leaves(trees)]
 
-    return {
-        "bare step": contender(),
-        "bare step again (A/A)": contender(),
-        f"collect(every={EVERY}), idle": contender(groups=groups, every=EVERY * 10**6),
-        "collect(every=1)": contender(groups=groups, every=1),
-        "read once": alone(read),
-        "read once again, alone (A/A)": alone(read),
-        "all norms, alone, x read once": alone(every_statistic),
-        "grad_norm alone, x read once": alone(lambda g, u, p: telemetry.grad_norm(g)),
+    steps = {
+        "bare step": stepping(gradient, x),
+        "bare step again (A/A)": stepping(gradient, x),
+        f"collect(every={EVERY}), idle": stepping(gradient, x, NEVER),
+        "collect(every=1)": stepping(gradient, x, 1),
     }
+    grads = weights()
+    alone = {
+        "optimizer": stepping(given_grads, grads),
+        "optimizer again (A/A)": stepping(given_grads, grads),
+        "optimizer, collect idle, all": stepping(given_grads, grads, NEVER),
+        "optimizer, collect idle, no updates": stepping(
+            given_grads, grads, NEVER, updates_too=False
+        ),
+        "arrays read once": measuring(read),
+        "all norms": measuring(all_norms),
+        "grad_norm": measuring(lambda g, u, p: telemetry.grad_norm(g)),
+    }
+    return steps, alone
 
 
 if __name__ == "__main__":

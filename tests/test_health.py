@@ -24,7 +24,7 @@ from jaxmetrics.telemetry import (
 LAYERS = 12
 WEIGHTS = np.random.default_rng(0).normal(size=(LAYERS, 4, 4)).astype(np.float32)
 BROKEN = WEIGHTS.copy()
-BROKEN[7, 0, 0] = np.inf
+BROKEN[7, 0, 0] = np.nan
 X = np.ones((2, 4), np.float32)
 
 

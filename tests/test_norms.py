@@ -10,6 +10,7 @@ from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+import jaxmetrics as jm
 from jaxmetrics.telemetry import (
     Stacked,
     batch_statistics,
@@ -209,6 +210,10 @@ def test_the_clip_ratio_is_what_clipping_multiplies_by():
     ratios = [float(clip_ratio(norm, 2.0)) for norm in (0.0, 2.0, 8.0, np.inf)]
     assert ratios == [1, 1, 0.25, 0]
     assert np.isnan(clip_ratio(np.nan, 2.0))
+    share = jm.Mean("clipped")
+    for norm in (1.0, 2.0, 3.0, 4.0):
+        share = share.update(clipped=clip_ratio(norm, 2.0) < 1)
+    assert share.compute() == 0.5
 
 
 # Distances

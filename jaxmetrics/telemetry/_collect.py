@@ -30,8 +30,10 @@ def collect(
 
     The structure is the same in every step, so the step compiles once. In the others
     nothing is computed, and all values are nan; `health/collected` tells which it is.
-    Where the updates are handed on they are kept as arrays, which may cost a pass
-    over them in each step: leave them out if only the gradients are of interest.
+    But what is handed on has to be there as arrays in each step: updates would
+    otherwise live only inside the loop that adds them, and keeping them may cost a few
+    passes over the parameters, which count where a batch has few tokens. Leave them
+    out there.
 
     Args:
       step: Optimizer updates completed, a traced integer.
