@@ -75,7 +75,7 @@ def _all_squares(xs: list[Any], ys: list[Any], rows: Rows) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=2)
 def _squares(x: Any, y: Any, layers: int) -> jax.Array:
-    return without_explicit_axes(lambda pair: _apart(*pair, layers), (x, y))
+    return without_explicit_axes(lambda pair: _apart(pair[0], pair[1], layers), (x, y))
 
 
 def _apart(x: Any, y: Any, layers: int) -> jax.Array:
