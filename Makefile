@@ -32,6 +32,10 @@ $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
 test-tpu: $(TPU)/.installed
 	$(TPU)/bin/python -m pytest tests/tpu
 
+# A real browser opens the pages of runs; without Chromium the tests say how to get it.
+test-page: $(INSTALLED)
+	$(BIN)/python -m pytest tests/page
+
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .

@@ -1,0 +1,240 @@
+"""A real browser, driven over a pipe by the Chrome DevTools protocol."""
+
+import base64
+import fcntl
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+    "--window-size=1400,1000",
+)
+INSTALL = "apt-get update && apt-get install --yes chromium"
+DEADLINE = 30.0
+
+
+def chromium():
+    """Where Chromium is."""
+    found = shutil.which("chromium")
+    if found is None:
+        raise FileNotFoundError(
+            f"The page tests need Chromium, which is not installed. Run `{INSTALL}`."
+        )
+    return found
+
+
+class Browser:
+    """A headless Chromium with a profile of its own, and one page open in it.
+
+    Attributes:
+      problems: What the console and the log say since `open`: warnings, errors,
+        exceptions, and what the page's policy refused.
+      requests: The addresses that were asked for since `open`.
+    """
+
+    def __init__(self, profile: Path) -> None:
+        """Start it."""
+        flags = [*FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        self._in, its_out = os.pipe()
+        its_in, self._out = os.pipe()
+        # The protocol's pipes are the descriptors 3 and 4, so ours are further up.
+        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (its_in, its_out)]
+        pipes = f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}'
+        self._process = subprocess.Popen(
+            ["bash", "-c", pipes, "bash", chromium(), *flags],
+            pass_fds=ends,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for end in (its_in, its_out, *ends):
+            os.close(end)
+        self._buffer, self._last, self._session = b"", 0, None
+        self._arrived: list[str] = []
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def open(self, path: Path) -> None:
+        """Open a file, and wait until it has been drawn."""
+        self.problems.clear()
+        self.requests.clear()
+        self._arrived.clear()
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        while "Page.loadEventFired" not in self._arrived:
+            self._read_message()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for what was asked of the page to be drawn."""
+        frames = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+        for _ in range(3):
+            self.run(frames)
+
+    def run(self, script: str):
+        """The value of an expression in the page; of a promise what it comes to."""
+        found = self.call(
+            "Runtime.evaluate",
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
+        )
+        if "exceptionDetails" in found:
+            raise RuntimeError(f"{script}: {found['exceptionDetails']}")
+        return found["result"].get("value")
+
+    def click(self, selector: str) -> None:
+        """Scroll to the first element that matches, and click it with the mouse."""
+        x, y = self.middle(selector)
+        self.mouse("Pressed", x, y)
+        self.mouse("Released", x, y)
+        self.settle()
+
+    def drag(self, selector: str, begin: float, end: float) -> None:
+        """Drag over an element, between two shares of its width."""
+        left, top, width, height = self.box(selector)
+        y = top + height / 2
+        self.mouse("Moved", left + begin * width, y)
+        self.mouse("Pressed", left + begin * width, y)
+        self.mouse("Moved", left + (begin + end) / 2 * width, y, held=1)
+        self.mouse("Moved", left + end * width, y, held=1)
+        self.mouse("Released", left + end * width, y)
+        self.settle()
+
+    def double_click(self, selector: str) -> None:
+        """Click the middle of an element twice."""
+        x, y = self.middle(selector)
+        for count in (1, 2):
+            self.mouse("Pressed", x, y, count=count)
+            self.mouse("Released", x, y, count=count)
+        self.settle()
+
+    def choose(self, selector: str, value: str) -> None:
+        """Give a field a value, as a user does, and tell the page."""
+        self.run(
+            f"(field => {{ field.value = {json.dumps(value)};"
+            "for (const what of ['input', 'change'])"
+            " field.dispatchEvent(new Event(what, { bubbles: true })); })"
+            f"(document.querySelector({json.dumps(selector)}))"
+        )
+        self.settle()
+
+    def press(self, key: str) -> None:
+        """Press a key and let it go."""
+        for what in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=what, key=key)
+        self.settle()
+
+    def mouse(self, what: str, x: float, y: float, held: int = 0, count: int = 1):
+        """Send one event of the mouse: `"Moved"`, `"Pressed"`, `"Released"`."""
+        button = "none" if what == "Moved" and not held else "left"
+        more = {"clickCount": count} if what != "Moved" else {"buttons": held}
+        named = f"mouse{what}"
+        self.call(
+            "Input.dispatchMouseEvent", type=named, x=x, y=y, button=button, **more
+        )
+
+    def middle(self, selector: str) -> tuple[float, float]:
+        """The middle of an element, in view."""
+        left, top, width, height = self.box(selector)
+        return left + width / 2, top + height / 2
+
+    def box(self, selector: str) -> list[float]:
+        """Left, top, width and height of an element, scrolled into view."""
+        name = json.dumps(selector)
+        self.run(f"document.querySelector({name}).scrollIntoView({{block: 'center'}})")
+        self.settle()
+        return self.run(
+            f"(({{x, y, width, height}}) => [x, y, width, height])"
+            f"(document.querySelector({name}).getBoundingClientRect())"
+        )
+
+    def pixels(self, selector: str) -> bytes:
+        """What a canvas shows, as PNG."""
+        name = json.dumps(selector)
+        data = self.run(f"document.querySelector({name}).toDataURL()")
+        return base64.b64decode(data.partition(",")[2])
+
+    def photograph(self, path: Path, whole: bool = True) -> None:
+        """Write a picture of the page as PNG."""
+        if whole:
+            size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+            self.resize(1400, round(size["height"]))
+        shot = self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size, in pixels."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.settle()
+
+    def close(self) -> None:
+        """End it."""
+        self._session = None
+        self.call("Browser.close")
+        os.close(self._out)
+        os.close(self._in)
+        self._process.wait(DEADLINE)
+
+    def call(self, method: str, **params):
+        """Call a method of the protocol, and wait for what it returns."""
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": params}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read_message()
+            if answer.get("id") == self._last:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def _read_message(self):
+        deadline = time.monotonic() + DEADLINE
+        while b"\0" not in self._buffer:
+            left = max(deadline - time.monotonic(), 0)
+            if not select.select([self._in], [], [], left)[0]:
+                raise TimeoutError(f"Chromium said nothing for {DEADLINE:.0f} s.")
+            piece = os.read(self._in, 2**20)
+            if not piece:
+                raise EOFError(f"Chromium ended, with {self._process.wait(DEADLINE)}.")
+            self._buffer += piece
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(text)
+        self._note(message.get("method"), message.get("params", {}))
+        return message
+
+    def _note(self, method, params) -> None:
+        if method == "Runtime.consoleAPICalled":
+            self.problems.append(f"console: {params['args']}")
+        elif method == "Runtime.exceptionThrown":
+            self.problems.append(f"exception: {params['exceptionDetails']}")
+        elif method == "Log.entryAdded":
+            self.problems.append(f"log: {params['entry']}")
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._arrived.append(method)
