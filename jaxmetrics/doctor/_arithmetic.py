@@ -1,0 +1,115 @@
+"""Checks of what a compiler or a network could make wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxmetrics.doctor._check import ensure
+
+
+def two_sum_is_exact(add: Callable[[Any, Any], Any] | None = None) -> str:
+    """Whether the compiler keeps the error of a float32 sum.
+
+    Args:
+      add: What is tried; None tries the package's own.
+    """
+    import jax
+
+    from jaxmetrics.core._arithmetic import two_sum
+
+    rng = np.random.default_rng(0)
+    shape = (2, 4096)
+    # Exponents at most 24 apart: float64 holds the sums exactly.
+    a, b = rng.normal(size=shape) * 2.0 ** rng.integers(-12, 13, shape)
+    a, b = a.astype(np.float32), b.astype(np.float32)
+    total, error = (np.asarray(x) for x in jax.jit(add or two_sum)(a, b))
+    exact = a.astype(np.float64) + b
+    wrong = int(np.sum((total != a + b) | (total.astype(np.float64) + error != exact)))
+    ensure(wrong == 0, f"{wrong:,} of {a.size:,} sums lost their error under jit")
+    return f"{a.size:,} sums under jit are exact"
+
+
+def counts_are_exact() -> str:
+    """Whether counts are exact past 2^24, 2^32 and 2^53."""
+    import jax
+
+    from jaxmetrics import Count
+
+    doublings = 45
+
+    @jax.jit
+    def count(values: Any) -> Any:
+        once = Count().update(values=values)
+        many = jax.lax.fori_loop(0, doublings, lambda i, c: c.merge(c), once)
+        return many.merge(once)
+
+    size = 4097
+    found = int(count(np.zeros(size, np.float32)).compute())
+    expected = size * 2**doublings + size
+    ensure(found == expected, f"counted {found:,}, not {expected:,}")
+    return f"{found:,} counted exactly"
+
+
+def sums_are_compensated() -> str:
+    """Whether a float32 sum over many merges keeps its precision."""
+    import jax
+
+    from jaxmetrics import Sum
+
+    merges = 100_000
+    value = np.full(1, 0.1, np.float32)
+
+    @jax.jit
+    def add(value: Any) -> Any:
+        once = Sum().from_model_output(values=value)
+        return jax.lax.fori_loop(0, merges, lambda i, s: s.merge(once), Sum())
+
+    expected = float(value[0]) * merges
+    error = abs(float(add(value).compute()) - expected) / expected
+    limit = merges * 2.0**-48  # what a sum leaf promises
+    ensure(error <= limit, f"relative error {error:.1g} over {merges:,} merges")
+    return f"relative error {error:.1g} over {merges:,} merges"
+
+
+def reductions_agree() -> str:
+    """Whether all local devices together count as one does, in both forms."""
+    import jax
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    from jaxmetrics import Collection, Count, Max, Mean
+
+    mesh = Mesh(np.array(jax.local_devices()), ("data",))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    values = np.random.default_rng(0).normal(3.0, 1.0, 64 * mesh.size)
+    values = values.astype(np.float32)
+    metrics = Collection(count=Count(), mean=Mean(), largest=Max())
+    sharded = jax.device_put(values, rows)
+
+    @jax.jit
+    @jax.shard_map(mesh=mesh, in_specs=rows.spec, out_specs=PartitionSpec())
+    def reduced(values: Any) -> Any:
+        return metrics.from_model_output(values=values).reduce("data")
+
+    deferred = metrics.deferred(mesh)
+    step = jax.jit(lambda state, values: state.update(values=values))
+    program = step.lower(deferred, sharded).compile().as_text() or ""
+    ensure("all-reduce" not in program, "a deferred update has a collective")
+    expected = {"count": len(values), "largest": values.max()}
+    mean = values.astype(np.float64).mean()
+    for form, state in {
+        "shard_map": reduced(sharded),
+        "the deferred form": step(deferred, sharded),
+    }.items():
+        found = state.compute()
+        for name, value in expected.items():
+            ensure(
+                found[name] == value, f"{name} in {form} is {found[name]}, not {value}"
+            )
+        # A batch's own sum is XLA's, in float32.
+        near = abs(float(found["mean"]) - mean) < 1e-5
+        ensure(near, f"mean in {form} is {found['mean']}, not {mean}")
+    count = "1 local device is" if mesh.size == 1 else f"{mesh.size} local devices are"
+    return f"{count} right, in shard_map and deferred"
