@@ -240,7 +240,7 @@ def test_a_description_that_cannot_be_written_stops_neither_writers_nor_training
 
     memory = Memory()
     with make(memory) as logger:
-        monkeypatch.setattr("jaxmetrics._rundir.atomic_write", full)
+        monkeypatch.setattr("jaxmetrics.logger._rundir.atomic_write", full)
         logger.log_hparams({"lr": 0.1})
         monkeypatch.undo()
     assert "run.json has no ['lr'] (disk full)" in caplog.text

@@ -15,8 +15,8 @@ from processes import run_python, start_python
 
 import jaxmetrics as jm
 from jaxmetrics import LogConfig, TrainingLogger
-from jaxmetrics._fetched import Fetched
-from jaxmetrics._opening import writers_of
+from jaxmetrics.logger._fetched import Fetched
+from jaxmetrics.logger._opening import writers_of
 from jaxmetrics.record import AppendFile, WriterLockedError, dumps, loads, read_lines
 from jaxmetrics.writers import JSONL, Console, Memory, _row
 from jaxmetrics.writers._row import scalar

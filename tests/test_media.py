@@ -11,8 +11,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jaxmetrics import Run, TrainingLogger
-from jaxmetrics._device_bins import count
-from jaxmetrics._media_row import MediaRow, media
+from jaxmetrics.logger._device_bins import count
+from jaxmetrics.logger._media_row import MediaRow, media
 from jaxmetrics.record import read_lines
 from jaxmetrics.writers import JSONL, Memory, TensorBoard
 from jaxmetrics.writers._bins import binned

@@ -83,7 +83,8 @@ KEPT = {"max_tokens": 4096, "tokenizer": "seen", "num_key_value_heads": 8, "monk
 
 TRAIN = """
 import dataclasses, json, logging, sys
-from jaxmetrics import TrainingLogger, _rundir
+from jaxmetrics import TrainingLogger
+from jaxmetrics.logger import _rundir
 from jaxmetrics.writers import CSV, JSONL, Console, TensorBoard, WandB
 
 root, named, formed, kept = sys.argv[1], *map(json.loads, sys.argv[2:5])

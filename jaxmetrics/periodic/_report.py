@@ -1,8 +1,4 @@
-"""What a training loop does now and then: it reports its progress, and profiles.
-
-The actions have the call form of `clu.periodic_actions`, `action(step, t=None)`, and
-need no TensorFlow.
-"""
+"""Tells how far a training is and how fast it goes, now and then."""
 
 from __future__ import annotations
 
@@ -14,16 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from jaxmetrics._device_marks import DeviceMarks
-from jaxmetrics._periods import Periods
-from jaxmetrics._profile import Profile
-from jaxmetrics._rows import checked
+from jaxmetrics.logger._rows import checked
+from jaxmetrics.periodic._device_marks import DeviceMarks
+from jaxmetrics.periodic._periods import Periods
+from jaxmetrics.periodic._profile import Profile
 from jaxmetrics.writers._progress import duration, rate
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
-
-__all__ = ["Profile", "ReportProgress"]
 
 _LOG = logging.getLogger("jaxmetrics")
 

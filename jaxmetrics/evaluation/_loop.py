@@ -12,11 +12,9 @@ from jax.sharding import PartitionSpec as P
 from jax.tree_util import DictKey, tree_flatten_with_path
 
 from jaxmetrics._agreement import require_same
-from jaxmetrics._padding import lengthened, with_mask
-from jaxmetrics._turns import alone, together
 from jaxmetrics.core import Deferred, snapshot
-
-__all__ = ["evaluate_loop", "pad_batch"]
+from jaxmetrics.evaluation._padding import lengthened, with_mask
+from jaxmetrics.evaluation._turns import alone, together
 
 _WHO = "evaluate_loop()"
 

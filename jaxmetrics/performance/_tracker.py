@@ -11,16 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmetrics._flops_given import FlopsGiven
-from jaxmetrics._host_times import HostTimes, exchanged
-from jaxmetrics._loss_tracker import LossTracker
-from jaxmetrics._step_timer import BETWEEN, StepTimer
 from jaxmetrics.goodput import Ledger
 from jaxmetrics.hosts import PATIENCE
+from jaxmetrics.performance._flops_given import FlopsGiven
+from jaxmetrics.performance._host_times import HostTimes, exchanged
+from jaxmetrics.performance._step_timer import BETWEEN, StepTimer
 from jaxmetrics.telemetry import FlopCount
 from jaxmetrics.telemetry import peak_flops_per_second as listed_peak
-
-__all__ = ["HostTimes", "LossTracker", "PerformanceTracker"]
 
 _LOG = logging.getLogger("jaxmetrics")
 

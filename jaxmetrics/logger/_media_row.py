@@ -162,7 +162,7 @@ def _array(kind: str, name: str, value: Any, wanted: bool) -> object:
     if kind == "histogram" and value.size:
         # What lies on several processes is counted by all, whoever writes it.
         if wanted or not local.is_fully_addressable:
-            from jaxmetrics._device_bins import count
+            from jaxmetrics.logger._device_bins import count
 
             return count(local)
         return local

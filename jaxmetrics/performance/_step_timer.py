@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxmetrics._step_window import StepWindow
 from jaxmetrics.goodput import Ledger
+from jaxmetrics.performance._step_window import StepWindow
 
 WITHIN: Sequence[str] = ("data_wait", "logging")
 """Sections that are a part of the step time."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jaxmetrics._device_marks import DeviceMarks
-from jaxmetrics._periods import Periods
 from jaxmetrics._processes import place
-from jaxmetrics._rows import checked
+from jaxmetrics.logger._rows import checked
+from jaxmetrics.periodic._device_marks import DeviceMarks
+from jaxmetrics.periodic._periods import Periods
 
 _LOG = logging.getLogger("jaxmetrics")
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics._rundir import RunDirectory
+from jaxmetrics.logger._rundir import RunDirectory
 from jaxmetrics.record import Segments
 
 _LOG = logging.getLogger("jaxmetrics")

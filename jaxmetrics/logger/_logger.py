@@ -14,20 +14,18 @@ from typing import Any
 from jaxmetrics import _processes
 from jaxmetrics._agreement import Agreement
 from jaxmetrics._elapsed import Elapsed
-from jaxmetrics._fetched import Fetched, best_fn
-from jaxmetrics._log_config import LogConfig, merged
-from jaxmetrics._logger_state import checked_state
-from jaxmetrics._logs_media import LogsMedia
-from jaxmetrics._opening import open_run
-from jaxmetrics._rows import Rows
-from jaxmetrics._rundir import described
-from jaxmetrics._runtime_events import RuntimeEvents
-from jaxmetrics._sigterm import Sigterm
-from jaxmetrics._values import Values
 from jaxmetrics.goodput import Ledger
+from jaxmetrics.logger._fetched import Fetched, best_fn
+from jaxmetrics.logger._log_config import LogConfig, merged
+from jaxmetrics.logger._logger_state import checked_state
+from jaxmetrics.logger._logs_media import LogsMedia
+from jaxmetrics.logger._opening import open_run
+from jaxmetrics.logger._rows import Rows
+from jaxmetrics.logger._rundir import described
+from jaxmetrics.logger._runtime_events import RuntimeEvents
+from jaxmetrics.logger._sigterm import Sigterm
+from jaxmetrics.logger._values import Values
 from jaxmetrics.writers import Writer
-
-__all__ = ["LogConfig", "TrainingLogger"]
 
 _LOG = logging.getLogger("jaxmetrics")
 

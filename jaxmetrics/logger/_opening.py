@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics._log_config import LogConfig
-from jaxmetrics._mirror import Mirror, bring_back
 from jaxmetrics._processes import first_tells, place
-from jaxmetrics._rundir import (
+from jaxmetrics.logger._log_config import LogConfig
+from jaxmetrics.logger._mirror import Mirror, bring_back
+from jaxmetrics.logger._rundir import (
     RunDirectory,
     join_directory,
     local,

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from jaxmetrics._agreement import spans_processes
-from jaxmetrics._padding import (
+from jaxmetrics.evaluation._padding import (
     Batch,
     Layout,
     layout_of,

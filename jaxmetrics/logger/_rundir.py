@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics._log_config import LogConfig
 from jaxmetrics._processes import devices
 from jaxmetrics.goodput import Ledger, iso
+from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.record import (
     AppendFile,
     atomic_write,

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmetrics._elapsed import Elapsed
-from jaxmetrics._fetched import Fetched
-from jaxmetrics._log_config import LogConfig
-from jaxmetrics._media_row import Kind, MediaRow, media
-from jaxmetrics._rows import Rows, checked
-from jaxmetrics._rundir import RunDirectory
+from jaxmetrics.logger._fetched import Fetched
+from jaxmetrics.logger._log_config import LogConfig
+from jaxmetrics.logger._media_row import Kind, MediaRow, media
+from jaxmetrics.logger._rows import Rows, checked
+from jaxmetrics.logger._rundir import RunDirectory
 from jaxmetrics.record import key, redact
 from jaxmetrics.writers._sinks import Sinks
 

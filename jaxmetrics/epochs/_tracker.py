@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics._elapsed import Elapsed
-from jaxmetrics._epoch_values import EpochValues
-from jaxmetrics._epochs_files import described, read, write
 from jaxmetrics._processes import place
+from jaxmetrics.epochs._epoch_values import EpochValues
+from jaxmetrics.epochs._epochs_files import described, read, write
 from jaxmetrics.record import EPOCH_FIELDS, EpochMetrics, redact
-
-__all__ = ["EpochMetrics", "EpochTracker"]
 
 _ROLES = ("loss", "lr", "grad_norm", "samples")
 

@@ -12,17 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics._last_weights import LastWeights
 from jaxmetrics._processes import place
-from jaxmetrics._telemetry_config import TelemetryConfig
 from jaxmetrics.goodput import iso
 from jaxmetrics.record import AppendFile, dumps
 from jaxmetrics.telemetry import batch_statistics, drift
+from jaxmetrics.training_telemetry._last_weights import LastWeights
+from jaxmetrics.training_telemetry._telemetry_config import TelemetryConfig
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
-
-__all__ = ["TelemetryConfig", "TrainingTelemetry"]
 
 
 class TrainingTelemetry:
