@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -9,18 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics.cli._asking import unless_refused
-from jaxmetrics.record import dumps, escape
+from jaxmetrics.record import dumps, escape, redact
 
 if TYPE_CHECKING:
-    from jaxmetrics.runs import Run
+    from jaxmetrics.runs import Comparison, Run
     from jaxmetrics.runs._history import History
 
 # What the messages of functions call their arguments, and what it is here.
 _OPTIONS = {
-    "overwrite=True": "--force",
-    "read with errors='skip'": "pass over such lines with --skip-damaged",
-    "another save_dir": "another --output",
-    "another path": "another file",
+    r"overwrite=True": "--force",
+    r"read with errors='skip'": "pass over such lines with --skip-damaged",
+    r"Give better=.*": "Give --better KEY=min or KEY=max.",
+    r"another save_dir": "another folder",
+    r"another path": "another file",
 }
 
 
@@ -31,7 +33,7 @@ def told(error: Exception) -> str:
     else:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
     for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
+        text = re.sub(argument, option, text)
     return escape(text)
 
 
@@ -67,6 +69,38 @@ def plot(given: Namespace) -> int:
         print(dumps({"plots": [*map(str, paths)]}))
     else:
         _print_all(paths)
+    return 0
+
+
+def compare(given: Namespace) -> int:
+    """Print runs beside each other."""
+    from jaxmetrics.cli._tables import lines_of
+    from jaxmetrics.runs import compare
+
+    if len(given.runs) < 2:
+        _say("give two runs or more", "compare")
+        return 2
+    loaded = [_load(given, name) for name in given.runs]
+    targets, better = dict(given.target), dict(given.better)
+    found = compare(loaded, given.x, target=targets, better=better)
+    if given.page:
+        page = unless_refused(
+            lambda force: found.page(given.page, overwrite=force), given.force
+        )
+        print(f"page: {escape(str(page))}", file=sys.stderr)
+    if given.plots:
+        plots = unless_refused(
+            lambda force: found.generate_plots(given.plots, overwrite=force),
+            given.force,
+        )
+        print(f"{len(plots)} plots in {escape(given.plots)}", file=sys.stderr)
+    if given.json:
+        print(dumps(_compared(found)))
+    else:
+        print("\n".join(lines_of(found)).lstrip("\n"))
+    if not found.keys:
+        _say("these runs have no metric in common", "compare")
+        return 1
     return 0
 
 
@@ -150,12 +184,28 @@ def _history(given: Namespace) -> History:
     read = history(path, "skip" if given.skip_damaged else "raise")
     if read.run is not None:
         _say_of(read.run, given.verb)
-    if not read.series and not read.more and (read.run is None or not read.run.keys()):
+    keys = [] if read.run is None else read.run.keys()
+    epochs = read.unit == "epoch" and (read.series or read.more)
+    if not keys and not epochs:
         raise ValueError(
             f"{path} has no values yet that are numbers. Look again once it has, or "
             f"see what it holds with `jaxmetrics tail`."
         )
     return read
+
+
+def _compared(found: Comparison) -> dict[str, object]:
+    """A comparison as data."""
+    return {
+        "x": found.x,
+        "runs": {name: str(run.path) for name, run in found.runs.items()},
+        "notes": list(found.notes),
+        "configuration": redact(dict(found.difference)),
+        "groups": dict(found.groups),
+        "results": [row._asdict() for row in found.results],
+        "spreads": [row._asdict() for row in found.spreads],
+        "targets": [row._asdict() for row in found.reached],
+    }
 
 
 def _plots(

@@ -64,7 +64,10 @@ def overlay(comparison: Comparison, key: str) -> Figure:
 
 
 def save_all(
-    comparison: Comparison, folder: Path, keys: Iterable[str] | None
+    comparison: Comparison,
+    folder: Path,
+    keys: Iterable[str] | None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the picture of each key."""
     if keys is None:
@@ -76,7 +79,7 @@ def save_all(
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", key)
         used = [path.stem for path in paths]
         path = folder / f"{unused(f'compare_{name}', used)}.png"
-        style.save(overlay(comparison, key), path)
+        style.save(overlay(comparison, key), path, overwrite=overwrite)
         paths.append(path)
     return paths
 

@@ -1,0 +1,43 @@
+"""A comparison as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jaxmetrics.record import escape
+from jaxmetrics.runs import Comparison
+from jaxmetrics.runs._compare_tables import tables
+from jaxmetrics.runs.report import number
+
+
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """The notes and tables of a comparison."""
+    yield from (escape(note) for note in comparison.notes)
+    for table in tables(comparison):
+        yield f"\n{escape(table.title)}"
+        if table.note:
+            yield escape(table.note)
+        if table.rows:
+            yield from columns(table.names, table.rows)
+
+
+def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Rows as lines of text: the first column to the left, the others to the right.
+
+    >>> print("\\n".join(columns(["key", "a"], [["loss", 0.25], ["acc", None]])))
+    key      a
+    loss  0.25
+    acc      -
+    """
+    cells = [[escape(name) for name in names]]
+    cells += [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for row in cells:
+        rest = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))
+        yield "  ".join([f"{row[0]:<{widths[0]}}", *rest]).rstrip()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int | float):
+        return number(value)
+    return "-" if value is None else escape(str(value))
