@@ -1,11 +1,10 @@
 """The page of a run: complete, harmless whatever the run says, honest, bounded."""
 
-import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from pages import HOSTILE, Document, row, table, told, write_run
 
 from jaxmetrics.record import EpochMetrics, dumps
 from jaxmetrics.runs import Run, generate_page
@@ -13,59 +12,6 @@ from jaxmetrics.runs import _style as style
 from jaxmetrics.runs._charts import run_charts
 from jaxmetrics.runs._page import Chart, Line, Page, render
 from jaxmetrics.runs._run_page import page_of
-
-HOSTILE = "</script><img src=x onerror=alert(1)>&\u2028<!--{{data}}"
-VOID = {"meta", "input", "img", "br", "hr", "link"}
-
-
-def write_run(folder, rows, events=(), **header):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(dumps(header))
-    for name, lines in (("metrics", rows), ("events", events)):
-        text = "".join(f"{dumps(line)}\n" for line in lines)
-        (folder / f"{name}.jsonl").write_text(text)
-    return folder
-
-
-def row(step, split="train", **values):
-    values = {name.replace("__", "/"): value for name, value in values.items()}
-    return {"step": step, "split": split, "time": 2.0 * step, **values}
-
-
-class Document(HTMLParser):
-    """The elements of a page, each closed as it was opened."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.texts, self.ids = [], [], {}, []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        self.ids.extend(value for name, value in attributes if name == "id")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open:
-            name = self.open[-1]
-            self.texts[name] = self.texts.get(name, "") + data
-
-
-def told(html):
-    """What the data of a page says: its columns and its description."""
-    found = re.search(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)
-    data = json.loads(found[1])
-    return data["columns"], data["page"]
-
-
-def table(page, title):
-    return next(t for t in [*page["first"], *page["last"]] if t["title"] == title)
 
 
 @pytest.fixture
@@ -165,6 +111,8 @@ def test_no_text_of_a_run_becomes_html(tmp_path):
     folder = write_run(tmp_path / "run", rows, [event], **header)
     html = generate_page(folder).read_text()
     document = Document(html)
+    data = re.search(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1]
+    assert not set("<>&") & set(data)
     assert html.count("</script>") == 3
     assert not [tag for tag, _ in document.elements if tag == "img"]
     assert document.texts["title"] == f"{HOSTILE} · Training run"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Better = Literal["min", "max"]
@@ -27,3 +28,23 @@ def direction(key: str) -> Better | None:
     if _MORE.fullmatch(name):
         return "max"
     return "min" if _LESS.fullmatch(name) else None
+
+
+def directions(keys: Iterable[str], given: Mapping[str, Better]) -> dict[str, Better]:
+    """What is known of some keys: what was given, else what their names tell.
+
+    Raises:
+      ValueError: Something else than `"min"` or `"max"` was given.
+    """
+    for key, which in given.items():
+        if which not in ("min", "max"):
+            raise ValueError(
+                f"compare() got better={{{key!r}: {which!r}}}; expected 'min' or "
+                f"'max'. Choose one of them."
+            )
+    known: dict[str, Better] = dict(given)
+    for key in keys:
+        found = direction(key)
+        if found is not None:
+            known.setdefault(key, found)
+    return known

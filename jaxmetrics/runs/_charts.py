@@ -11,6 +11,16 @@ from jaxmetrics.runs._axes import axes
 from jaxmetrics.runs._page import Chart, Line
 from jaxmetrics.runs._run import Run
 
+_UNITS: Mapping[str, str] = {
+    "per_second": "/ second",
+    "per_sec": "/ second",
+    "seconds": "(seconds)",
+    "sec": "(seconds)",
+    "bytes": "(bytes)",
+    "mb": "(MiB)",
+}
+_RATIOS = frozenset({"mfu", "recent_mfu", "hfu", "goodput", "accuracy"})
+
 
 def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
     """The charts of a run: the same metric of all splits in one, those first.
@@ -69,21 +79,16 @@ def label(key: str) -> str:
     >>> label("perf/tokens_per_second"), label("perf/step_seconds"), label("train/loss")
     ('tokens / second', 'step (seconds)', 'loss')
     """
-    head, _, rest = key.rpartition("/")
-    for ending, unit in (("seconds", "seconds"), ("bytes", "bytes")):
-        if rest.endswith(f"_per_{ending[:-1]}"):
-            what = rest.removesuffix(f"_per_{ending[:-1]}").replace("_", " ")
-            return f"{what} / {ending[:-1]}"
-        if rest == ending or rest.endswith(f"_{ending}"):
-            what = rest.removesuffix(ending).rstrip("_").replace("_", " ")
-            return f"{what} ({unit})" if what else unit
-    first = key.partition("/")[0]
+    first, name = key.partition("/")[0], key.rpartition("/")[2]
+    for ending, unit in _UNITS.items():
+        what, found, _ = f"_{name}_".rpartition(f"_{ending}_")
+        if found:
+            return f"{what.strip('_').replace('_', ' ')} {unit}".strip()
     if key.startswith("update/ratio"):
         return "‖update‖ / ‖param‖"
-    if first in ("grad", "param", "update") and "norm" in key:
+    if "norm" in key and first in ("grad", "grad_norm", "param", "update"):
         return "L2 norm"
-    if first == "lr":
+    if "lr" in (first, name):
         return "learning rate"
-    if rest in ("mfu", "recent_mfu", "hfu", "goodput", "accuracy"):
-        return f"{rest.replace('_', ' ')} (0 to 1)"
-    return rest or head
+    words = name.replace("_", " ")
+    return f"{words} (0 to 1)" if name in _RATIOS else words

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxmetrics.record import redact
 from jaxmetrics.runs import _compare_plots as plots
 from jaxmetrics.runs import _compare_tables as tables
 from jaxmetrics.runs._axes import AXES, axes, series
-from jaxmetrics.runs._better import Better, direction
+from jaxmetrics.runs._better import Better, directions
 from jaxmetrics.runs._charts import is_telemetry
 from jaxmetrics.runs._config import difference, flat, groups, unused
 from jaxmetrics.runs._page import save
@@ -129,19 +130,24 @@ class Comparison:
         return plots.overlay(self, key)
 
     def generate_plots(
-        self, save_dir: str | os.PathLike[str], keys: Iterable[str] | None = None
+        self,
+        save_dir: str | os.PathLike[str],
+        keys: Iterable[str] | None = None,
+        *,
+        overwrite: bool = False,
     ) -> list[Path]:
         """Write `compare_<key>.png` for each key, and return the paths.
 
         Args:
           save_dir: The folder.
           keys: The keys that are drawn; if not given, the metrics of splits.
+          overwrite: Replace files that are not plots of ours.
 
         Raises:
           FileExistsError: A file of that name is not a plot of ours.
           ImportError: matplotlib is not installed.
         """
-        return plots.save_all(self, Path(save_dir), keys)
+        return plots.save_all(self, Path(save_dir), keys, overwrite)
 
     def to_markdown(self) -> str:
         """The comparison as Markdown: notes and tables, with every text escaped."""
@@ -192,8 +198,8 @@ def compare(
         for key in run:
             counts[key] = counts.get(key, 0) + 1
     keys = sorted((k for k, count in counts.items() if count > 1), key=is_telemetry)
-    known = {key: d for key in counts if (d := direction(key))} | dict(better or {})
-    configs = [flat(run.config) for run in runs.values()]
+    known = directions(counts, better or {})
+    configs = [flat(redact(run.config)) for run in runs.values()]
     alike = groups(list(runs), configs, seed)
 
     def each(key: str) -> list[tuple[str, tuple[np.ndarray, np.ndarray]]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.record import dumps, number, redact
-from jaxmetrics.runs._charts import run_charts
+from jaxmetrics.runs._charts import label, run_charts
 from jaxmetrics.runs._config import flat
 from jaxmetrics.runs._goodput import goodput_of
 from jaxmetrics.runs._history import History, history
@@ -124,7 +124,7 @@ def _epochs(read: History) -> list[Chart]:
         places = {"epoch": np.asarray(x, np.float64)}
         if ends:
             places["time"] = np.array([ends.get(e, math.nan) for e in x.tolist()])
-        charts.append(Chart(name, name.replace("_", " "), [Line(name, 0, places, y)]))
+        charts.append(Chart(name, label(name), [Line(name, 0, places, y)]))
     return charts
 
 

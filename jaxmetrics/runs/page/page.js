@@ -31,6 +31,10 @@
     return rounded.toLocaleString("en-US", { maximumFractionDigits: 12 });
   }
 
+  function cut(text, length) {
+    return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+  }
+
   // The labels of an axis, with as many digits as they need.
   function ticks(splits) {
     const real = splits.filter((v) => v !== null);
@@ -87,7 +91,7 @@
     lines.forEach((line, place) => {
       const colour = page.colours[line.colour % page.colours.length];
       const dash = DASHES[Math.floor(line.colour / page.colours.length) % DASHES.length];
-      const style = { stroke: line.faint ? colour + "70" : colour, width: line.faint ? 1 : 1.8, dash, show: place < MOST_SHOWN, group: place, scale: "y", pxAlign: 0 };
+      const style = { stroke: line.faint ? colour + "70" : colour, width: line.faint ? 1 : 1.8, dash, show: place < MOST_SHOWN, group: place, scale: "y", pxAlign: 0, points: { size: 5, fill: colour } };
       const pale = { ...style, stroke: colour + "40", width: 1, class: "aside", points: { show: false } };
       const raw = points(columns[line.x[axis]], [columns[line.y]], divisor);
       raw[0].forEach((x, i) => { if (raw[1][i] === null) gaps.push(x); });
@@ -168,7 +172,7 @@
       series: [{ label, value: (_, v) => shown(v) }, ...made.series],
       bands: made.bands,
       scales: { x: { time: false }, y: { distr: settings.log ? 3 : 1 } },
-      axes: [{ ...look, label, values, size: 32 }, { ...look, label: chart.label, values, size }],
+      axes: [{ ...look, label, values, size: 32 }, { ...look, label: cut(chart.label, 32), values, size }],
       cursor: { sync: { key: axis, setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } }, drag: { x: true, y: false, setScale: false }, focus: { prox: 24 }, bind: { dblclick: () => () => zoomTo(null) } },
       focus: { alpha: 0.35 },
       hooks: {
