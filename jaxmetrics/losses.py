@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +62,8 @@ def cross_entropy_with_entropy_loss(
     """
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     _check(logits, labels, mask, label_smoothing)
-    cross_entropy, entropy, log_z = _of_tokens(logits, labels, float(label_smoothing))
+    each: Any = _of_tokens(logits, labels, float(label_smoothing))
+    cross_entropy, entropy, log_z = each
     counts = jnp.ones(labels.shape, bool)
     if pad_id is not None:
         counts &= labels != pad_id
@@ -99,12 +101,12 @@ def _of_tokens(
     return log_weight - chosen, log_weight - mean_below, log_weight + top[..., 0]
 
 
-def _forward(logits: Array, labels: Array, smoothing: float):
-    values = _of_tokens(logits, labels, smoothing)
+def _forward(logits: Array, labels: Array, smoothing: float) -> tuple[Any, Any]:
+    values: Any = _of_tokens(logits, labels, smoothing)
     return values, (logits, labels, values[1], values[2])
 
 
-def _backward(smoothing: float, kept, cotangents):
+def _backward(smoothing: float, kept: Any, cotangents: Any) -> tuple[Any, Any]:
     logits, labels, entropy, log_z = kept
     by_ce, by_entropy, by_log_z = cotangents
     # A token that does not count has no gradient, even where its logits are nan.

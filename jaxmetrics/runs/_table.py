@@ -149,15 +149,10 @@ class _Part:
         """The columns of plain rows of numbers; None of any others."""
         columns: dict[str, Any] = dict(zip(rows[0], zip(*map(dict.values, rows))))
         splits: Any = columns.pop("split", ()) or ("train",) * len(rows)
-        steps = columns.pop("step", None)
-        plain = steps is not None and "kind" not in columns
-        if (
-            not plain
-            or set(map(type, steps)) != {int}
-            or set(map(type, splits)) != {str}
-        ):
+        steps: Any = columns.pop("step", ())
+        if set(map(type, steps)) != {int} or set(map(type, splits)) != {str}:
             return None
-        if "wall_time_ms" in columns or not all(map(_are_numbers, columns.values())):
+        if columns.keys() & _OTHER_ROWS or not all(map(_are_numbers, columns.values())):
             return None
         try:
             arrays = {key: np.array(c, np.float64) for key, c in columns.items()}
