@@ -231,6 +231,12 @@ def test_damage_that_was_passed_over_is_said(tmp_path):
     )
 
 
+def test_values_that_are_no_numbers_are_counted(tmp_path):
+    rows = [row(1, train__loss=1.0, train__word="good"), row(2, train__word="bad")]
+    page = page_of_run(Run.load(write_run(tmp_path / "run", rows)))
+    assert page.notes == ["train/word: 2 values are no numbers, and are not drawn."]
+
+
 def page_of_run(run):
     from jaxmetrics.runs._history import history
 

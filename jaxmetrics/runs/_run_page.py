@@ -22,7 +22,7 @@ from jaxmetrics.runs._totals import facts
 PAGE = "report.html"
 """The name of the page's file."""
 
-_MOST_SERIES, _MOST_ROWS = 1000, 500
+_MOST_SERIES, _MOST_ROWS, _MOST_NOTES = 1000, 500, 10
 
 
 def generate_page(
@@ -106,13 +106,20 @@ def _notes(read: History, alarms: int) -> list[str]:
     if run is None:
         return notes
     if alarms:
-        notes.append(f"{alarms:,} alarms were raised; they are listed below.")
+        notes.append(f"Alarms were raised; the table below has {alarms:,}.")
     if not run.keys():
         notes.append("No metric was recorded.")
     if (count := len(run.keys())) > _MOST_SERIES:
         notes.append(f"The first {_MOST_SERIES:,} of {count:,} series are drawn.")
-    for name, line, reason in run.bad[:10]:
-        notes.append(f"{name}, line {line:,} was passed over: {reason}.")
+    texts = [
+        f"{key}: {values:,} values are no numbers, and are not drawn."
+        for key, values in run.left_out.items()
+    ]
+    damage = [f"{n}, line {i:,} was passed over: {why}." for n, i, why in run.bad]
+    for told in (texts, damage):
+        notes += told[:_MOST_NOTES]
+        if len(told) > _MOST_NOTES:
+            notes.append(f"And {len(told) - _MOST_NOTES:,} more like this.")
     return notes
 
 
@@ -133,7 +140,8 @@ def _goodput(events: list[dict[str, object]]) -> Iterator[Table]:
     total = sum(v for k, v in spent.items() if k != "goodput")
     if total > 0:
         rows = [(k, v, v / total) for k, v in spent.items() if k != "goodput"]
-        note = f"Goodput {spent['goodput']:.1%}: the share of updates that were kept."
+        note = f"Goodput {spent['goodput']:.1%}: the share of updates that were kept, "
+        note += "in the time from the first event to the last."
         names = ("category", "seconds", "share")
         yield Table("Where the time went", names, rows, note, share=2)
 
