@@ -58,3 +58,47 @@ def told(html):
 
 def table(page, title):
     return next(t for t in [*page["first"], *page["last"]] if t["title"] == title)
+
+
+def named_run(root, name, rows, **header):
+    """A run with a name, in a folder of that name."""
+    return write_run(root / name, rows, **{"run_name": name, **header})
+
+
+def rows_of(loss, steps=range(1, 11), tokens=10, seconds=2.0, key="train/loss"):
+    """Rows with a loss that is a function of the step."""
+    return [
+        {"step": s, "split": "train", "time": seconds * s, "tokens": tokens * s}
+        | {key: loss(s)}
+        for s in steps
+    ]
+
+
+def two_runs(root):
+    """A slow and a fast run, which differ in their configuration and clocks."""
+    slow = named_run(
+        root,
+        "slow",
+        rows_of(lambda s: 10.0 - s),
+        hparams={"lr": 0.1, "model": {"layers": 2}},
+        flops={"per_step": 100.0},
+    )
+    fast = named_run(
+        root,
+        "fast",
+        rows_of(lambda s: 10.0 - 2 * s, steps=range(1, 5), tokens=40, seconds=8.0),
+        hparams={"lr": 0.2, "model": {"layers": 2}, "warmup": 5},
+        flops={"per_step": 300.0},
+    )
+    return [slow, fast]
+
+
+def seed_runs(root):
+    """Three seeds of one configuration, and two of another."""
+    folders = []
+    for rate, losses in ((0.1, (1.0, 2.0, 6.0)), (0.2, (5.0, 7.0))):
+        for seed, loss in enumerate(losses):
+            name, config = f"{rate}-{seed}", {"opt": {"lr": rate}, "seed": seed}
+            rows = rows_of(lambda s, loss=loss: loss + 10 - s)
+            folders.append(named_run(root, name, rows, hparams=config))
+    return folders

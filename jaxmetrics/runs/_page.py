@@ -125,11 +125,12 @@ def render(page: Page) -> str:
     Its texts are data: they reach the page as text, never as HTML, and its policy lets
     a browser run our two scripts, by their sums, and nothing else.
     """
-    part = {name: _file(name) for name in ("template.html", "page.css", "page.js")}
-    chart_script, chart_style = _file("uPlot.iife.min.js"), _file("uPlot.min.css")
     licence = _file("LICENSE.uPlot").strip()
-    scripts = {"charts": f"/*\n{licence}\n*/\n{chart_script}", "glue": part["page.js"]}
-    styles = chart_style + part["page.css"]
+    scripts = {
+        "charts": f"/*\n{licence}\n*/\n{_file('uPlot.iife.min.js')}",
+        "glue": _file("words.js") + _file("page.js"),
+    }
+    styles = _file("uPlot.min.css") + _file("page.css")
     run = " ".join(map(_sum_of, scripts.values()))
     slots = scripts | {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -138,7 +139,7 @@ def render(page: Page) -> str:
         "style": styles,
         "data": _data(page),
     }
-    return _SLOT.sub(lambda slot: slots[slot[1]], part["template.html"])
+    return _SLOT.sub(lambda slot: slots[slot[1]], _file("template.html"))
 
 
 def _data(page: Page) -> str:
