@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxmetrics.runs import _panels as panels
 from jaxmetrics.runs import _style as style
 from jaxmetrics.runs import _telemetry_plots as telemetry
+from jaxmetrics.runs._goodput import goodput as where_time_went
 from jaxmetrics.runs._history import History, history
 from jaxmetrics.runs._totals import facts
 
@@ -38,7 +39,8 @@ def generate_all_plots(
       source: An `EpochTracker`, whose files are read; a run directory or its path; or a
         `Run`.
       save_dir: Where the files go; the folder of the source if not given.
-      goodput: Seconds by category, and the `"goodput"`, as `runs.goodput` gives them.
+      goodput: Seconds by category, and the `"goodput"`, as `runs.goodput` gives them;
+        None takes those of the run, if it has steps in its ledger.
       dpi: Dots an inch.
       overwrite: Replace files that are not plots of ours.
 
@@ -53,6 +55,10 @@ def generate_all_plots(
     drawn = history(source)
     folder = Path(save_dir) if save_dir is not None else drawn.folder
     folder.mkdir(parents=True, exist_ok=True)
+    ledger = drawn.folder / "events.jsonl"
+    if goodput is None and ledger.is_file():
+        spent = where_time_went(ledger)
+        goodput = spent if "step" in spent else None
     paths = []
     for name, made in _figures(drawn, goodput):
         paths.append(folder / f"{name}.png")
