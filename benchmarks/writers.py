@@ -151,7 +151,7 @@ def loops(folder: Path, rounds: int, steps: int) -> None:
             "all writers": lambda n, v: logger.log_step(n, **v),
         }
         taken: dict[str, list[float]] = {name: [] for name in contenders}
-        for name, log in contenders.items():
+        for log in contenders.values():
             run(log, 1)
         for number in range(rounds):
             for name, log in contenders.items():
