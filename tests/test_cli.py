@@ -6,6 +6,8 @@ import json
 import math
 import os
 import pty
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -140,6 +142,26 @@ def test_wrong_arguments_are_2_and_say_why(make, call, arguments):
     status, out, complaint = call(*arguments)
     assert (status, out) == (2, "")
     assert complaint.startswith(("usage: jaxmetrics", "jaxmetrics "))
+
+
+def shown_commands():
+    """The commands that the page on the command line shows, but those that train."""
+    page = Path(__file__).parent.parent / "docs" / "command-line.md"
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = "".join(blocks).splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert {"tail", "report", "compare", "export"} <= {words[0] for words in commands}
+    return [words for words in commands if words[0] not in ("demo", "doctor")]
+
+
+@pytest.mark.parametrize("words", shown_commands(), ids=" ".join)
+def test_a_command_of_the_documentation_runs(make, call, words):
+    make()
+    make("demo/two")
+    assert words.count(">") <= 1
+    arguments = words[: words.index(">")] if ">" in words else words
+    status, out, complaint = call(*arguments)
+    assert (status, complaint) == (0, "") and out
 
 
 def test_demo_has_its_own_options(capsys):
@@ -280,7 +302,9 @@ class TestCompare:
         arguments = ["compare", "demo/one", "demo/two", "--target", "lr/lr=6e-4"]
         status, _, complaint = call(*arguments)
         assert status == 1 and "Give --better KEY=min or KEY=max." in complaint
-        status, out, _ = call(*arguments, "--better", "lr/lr=min", "--json")
+        arguments += ["--better", "lr/lr=min", "--json", "--keys", "lr/*"]
+        status, out, _ = call(*arguments)
+        assert {found["key"] for found in json.loads(out)["results"]} == {"lr/lr"}
         assert [found["at"] for found in json.loads(out)["targets"]] == [200, 200]
 
 

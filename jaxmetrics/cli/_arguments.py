@@ -104,18 +104,14 @@ def _compare(verb: argparse.ArgumentParser) -> None:
         default=[],
         help="whether less or more is better, where the name of a key does not tell",
     )
+    _keys(verb)
     verb.add_argument("--page", metavar="FILE", help="write an HTML page too")
     verb.add_argument("--plots", metavar="DIR", help="write overlaid plots too")
 
 
 def _tail(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--once", action="store_true", help="print once, and end")
-    verb.add_argument(
-        "--keys",
-        metavar="GLOB",
-        action="append",
-        help="keys to show, such as 'train/*'; may be given several times",
-    )
+    _keys(verb)
     verb.add_argument(
         "--every",
         metavar="SECONDS",
@@ -133,6 +129,15 @@ def _export(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--output", metavar="FILE", help="the file; standard output if not given"
+    )
+
+
+def _keys(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--keys",
+        metavar="GLOB",
+        action="append",
+        help="keys to show, such as 'train/*'; may be given several times",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
 import re
 import sys
 from argparse import Namespace
@@ -83,6 +85,9 @@ def compare(given: Namespace) -> int:
     loaded = [_load(given, name) for name in given.runs]
     targets, better = dict(given.target), dict(given.better)
     found = compare(loaded, given.x, target=targets, better=better)
+    common = bool(found.keys)
+    if given.keys:
+        found = _only(found, given.keys)
     if given.page:
         page = unless_refused(
             lambda force: found.page(given.page, overwrite=force), given.force
@@ -99,7 +104,8 @@ def compare(given: Namespace) -> int:
     else:
         print("\n".join(lines_of(found)).lstrip("\n"))
     if not found.keys:
-        _say("these runs have no metric in common", "compare")
+        which = "of these keys in common" if common else "in common"
+        _say(f"these runs have no metric {which}", "compare")
         return 1
     return 0
 
@@ -194,6 +200,20 @@ def _history(given: Namespace) -> History:
     return read
 
 
+def _only(found: Comparison, globs: Iterable[str]) -> Comparison:
+    """A comparison of some keys."""
+
+    def wanted(key: str) -> bool:
+        return any(fnmatch.fnmatchcase(key, glob) for glob in globs)
+
+    return dataclasses.replace(
+        found,
+        keys=[key for key in found.keys if wanted(key)],
+        results=[result for result in found.results if wanted(result.key)],
+        spreads=[spread for spread in found.spreads if wanted(spread.key)],
+    )
+
+
 def _compared(found: Comparison) -> dict[str, object]:
     """A comparison as data."""
     return {
@@ -215,12 +235,17 @@ def _plots(
     from jaxmetrics.runs._goodput import goodput_of
 
     spent = goodput_of(read.run.events) if read.run and read.run.events else None
-    return unless_refused(
-        lambda force: generate_all_plots(
-            read, folder, goodput=spent, dpi=dpi, overwrite=force
-        ),
-        given.force,
-    )
+    try:
+        return unless_refused(
+            lambda force: generate_all_plots(
+                read, folder, goodput=spent, dpi=dpi, overwrite=force
+            ),
+            given.force,
+        )
+    except ImportError as error:
+        if given.verb == "plot":
+            raise
+        raise ImportError(f"{error} Or leave them out with --no-plots.") from error
 
 
 def _say_of(run: Run, verb: str) -> None:

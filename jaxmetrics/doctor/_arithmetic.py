@@ -36,7 +36,7 @@ def counts_are_exact() -> str:
     """Whether counts are exact past 2^24, 2^32 and 2^53."""
     import jax
 
-    from jaxmetrics import Count
+    from jaxmetrics.metrics import Count
 
     doublings = 45
 
@@ -57,7 +57,7 @@ def sums_are_compensated() -> str:
     """Whether a float32 sum over many merges keeps its precision."""
     import jax
 
-    from jaxmetrics import Sum
+    from jaxmetrics.metrics import Sum
 
     merges = 100_000
     value = np.full(1, 0.1, np.float32)
@@ -79,7 +79,8 @@ def reductions_agree() -> str:
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    from jaxmetrics import Collection, Count, Max, Mean
+    from jaxmetrics.core import Collection
+    from jaxmetrics.metrics import Count, Max, Mean
 
     mesh = Mesh(np.array(jax.local_devices()), ("data",))
     rows = NamedSharding(mesh, PartitionSpec("data"))

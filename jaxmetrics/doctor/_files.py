@@ -18,8 +18,9 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
     Args:
       root: The folder to try; None is the one for temporary files.
     """
-    from jaxmetrics import Run, TrainingLogger
+    from jaxmetrics.logger import TrainingLogger
     from jaxmetrics.record import AppendFile, WriterLockedError
+    from jaxmetrics.runs import Run
     from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
     writers = [JSONL(), CSV()]
@@ -54,7 +55,9 @@ def checkpoints_come_back() -> str:
     import orbax.checkpoint as ocp
     from jax.sharding import Mesh
 
-    from jaxmetrics import Collection, Count, Mean, checkpoint, state_dict
+    from jaxmetrics import checkpoint
+    from jaxmetrics.core import Collection, state_dict
+    from jaxmetrics.metrics import Count, Mean
 
     mesh = Mesh(np.array(jax.local_devices()), ("data",))
     empty = Collection(count=Count(), mean=Mean()).deferred(mesh)
