@@ -112,11 +112,11 @@ def compare(given: Namespace) -> int:
 
 def export(given: Namespace) -> int:
     """Write the records in another format."""
-    from jaxmetrics.runs._export import FORMATS, export, exported
+    from jaxmetrics.runs._export import FORMATS, Format, export, exported
 
-    suffix = Path(given.output or "").suffix.removeprefix(".")
-    form = given.format or suffix
-    if form not in FORMATS:
+    wanted = given.format or Path(given.output or "").suffix.removeprefix(".")
+    form: Format | None = next((known for known in FORMATS if known == wanted), None)
+    if form is None:
         _say("give --format csv, json or parquet", "export")
         return 2
     if form == "parquet" and not given.output and sys.stdout.isatty():

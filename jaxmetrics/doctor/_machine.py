@@ -49,7 +49,7 @@ def devices(accelerators: Sequence[str] = _ACCELERATORS) -> str:
     first, count = jax.devices()[0], len(jax.devices())
     told = f"{count} x {first.device_kind} ({first.platform})"
     idle = [path for path in accelerators if os.path.exists(path)]
-    chosen = jax.config.jax_platforms
+    chosen = getattr(jax.config, "jax_platforms", None)
     wrong = first.platform == "cpu" and idle and not chosen
     ensure(not wrong, f"{told}, but there is an accelerator, {', '.join(idle)}")
     return told

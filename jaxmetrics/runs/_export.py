@@ -17,7 +17,7 @@ from jaxmetrics.runs._run import Run
 from jaxmetrics.runs._table import FIELDS, Table
 
 Format = Literal["csv", "json", "parquet"]
-FORMATS: tuple[str, ...] = get_args(Format)
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 _COUNTS = ("tokens", "samples")
 _ROWS = 4096  # that are in memory as text at once
