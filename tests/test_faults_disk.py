@@ -203,7 +203,7 @@ def test_a_full_disk_of_wandb_costs_no_other_writer_anything(tmp_path):
         pytest.skip("mounting is not allowed here")
     counters, steps, closed = apart(log_to_wandb, tmp_path, under=MOUNTING)
     # Its own package says nothing of it, so that its rows count as written.
-    assert counters["wandb"]["offline_file_bytes"] < 20_000
+    assert counters["wandb"].get("offline_file_bytes", 0) < 20_000
     assert not closed
     assert counters["metrics.jsonl"]["written"] == 1000
     assert steps["metrics.jsonl"] == list(range(1000))

@@ -172,8 +172,8 @@ class TopItems(Statistic):
         powers = np.uint32(1) << np.arange(self.bits, dtype=np.uint32)
         spelled = xp.where(set_bits, powers, np.uint32(0)).sum(-1, dtype=np.uint32)
         word = spelled.reshape(*spelled.shape[:-2], -1)
-        home = np.arange(self.depth).repeat(self.width)
-        place = np.tile(np.arange(self.width), self.depth)
+        home = np.arange(self.depth, dtype=np.int32).repeat(self.width)
+        place = np.tile(np.arange(self.width, dtype=np.int32), self.depth)
         there = xp.zeros(word.shape, bool)
         for row, bucket in enumerate(_buckets(word, self.width, self.depth)):
             # in this row too, or spelled by an earlier row already
