@@ -24,7 +24,11 @@ class Elapsed:
 
     def __call__(self) -> float:
         """The seconds so far, to the microsecond."""
-        now = round(self._base + self._clock() - self._start, 6)
+        return round(self.exact(), 6)
+
+    def exact(self) -> float:
+        """The seconds so far, as the clock has them."""
+        now = self._base + self._clock() - self._start
         if now > self._now:
             self._now = now
         return self._now

@@ -155,7 +155,7 @@ class TrainingLogger(LogsMedia):
         with self._lock:
             self._require_open()
             self._check_place()
-            row, complete = self._rows.begin(step, split, self._elapsed())
+            row, complete = self._rows.begin(step, split, self._elapsed.exact())
             if split == "train":
                 self.ledger.progress(row.step)
             self._sinks.offer(complete)

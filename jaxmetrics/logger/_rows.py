@@ -52,7 +52,10 @@ class Rows:
           TypeError: The step is not an integer.
           ValueError: The record of the split is past the step.
         """
-        number = self._next(split) if step is None else checked(step)
+        if type(step) is int and step >= 0:
+            number = step
+        else:
+            number = self._next(split) if step is None else checked(step)
         row = self._open.get(split)
         if row is not None and row.step == number:
             return row, []

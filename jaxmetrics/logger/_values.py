@@ -9,19 +9,19 @@ from typing import Any
 from jaxmetrics.record import key
 from jaxmetrics.writers._row import FIELDS, Row, scalar
 
-_MOST_NAMES = 2**14
+_MOST = 1024
 
 
 class Values:
-    """Puts values into rows, and remembers the keys of the names that it has seen.
+    """Puts values into rows, and remembers the names and kinds that it has seen.
 
-    Scalars of a device stay there: a step takes a few microseconds here, and the thread
-    that needs a value first copies it.
+    Scalars of a device stay there, and names that came before are not looked at again:
+    what is wrong with their values shows when they are fetched.
     """
 
     def __init__(self) -> None:
-        self._keys: dict[str, dict[str, str]] = {}
-        self._arrays: set[type] = set()
+        self._keys: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._kinds: set[type] = {float, int}
 
     def add(self, row: Row, metrics: Any, values: Mapping[str, Any]) -> list[Exception]:
         """Add what `log_step` was given to a row; what is wrong with some is returned.
@@ -36,32 +36,30 @@ class Values:
             self._add(row, metrics, errors)
         elif metrics is not None:
             _add_whole(row, metrics, errors)
-        self._add(row, values, errors)
+        if values:
+            self._add(row, values, errors)
         return errors
 
     def _add(
         self, row: Row, values: Mapping[str, Any], errors: list[Exception]
     ) -> None:
-        keys = self._keys.setdefault(row.split, {})
-        parts, arrays = row.parts, self._arrays
+        new = not row.parts
+        names = row.split, tuple(values)
+        if new and (keys := self._keys.get(names)) is not None:
+            if set(map(type, values.values())) <= self._kinds:
+                row.parts = dict(zip(keys, values.values()))
+                return
         for name, value in values.items():
-            kind, full = type(value), keys.get(name)
-            known = kind is float or kind is int
-            if not known and kind in arrays:
-                known = not value.shape and not value.is_deleted()
-            if known and full is not None and full not in parts:
-                parts[full] = value
-                continue
             try:
                 full = name if name in FIELDS else key(name, row.split)
                 row.add(full, reference(name, value))
             except (TypeError, ValueError, RuntimeError) as error:
                 errors.append(error)
                 continue
-            if len(keys) < _MOST_NAMES:
-                keys[name] = full
             if is_array(value):
-                arrays.add(kind)
+                self._kinds.add(type(value))
+        if new and not errors and len(self._keys) < _MOST:
+            self._keys[names] = tuple(row.parts)
 
 
 def is_array(value: object) -> bool:

@@ -12,6 +12,9 @@ from typing import Any, Literal, NamedTuple
 from jaxmetrics.writers._row import Row
 
 
+_SHORTEST, _LONGEST = 0.01, 0.16  # seconds
+
+
 class Job(NamedTuple):
     """Something to do once `after` rows were taken, and where its result goes."""
 
@@ -29,6 +32,9 @@ class Job(NamedTuple):
 
 class RowQueue:
     """Rows from any thread to the one that takes them, in order.
+
+    The taker looks for rows by itself, after 10 to 160 ms, and is woken for jobs and
+    when the queue fills: waking a thread costs the one that does it 10 microseconds.
 
     Args:
       capacity: Rows that may wait.
@@ -48,6 +54,8 @@ class RowQueue:
         self._rows: deque[Row] = deque()
         self._jobs: deque[Job] = deque()
         self._taken = 0
+        self.offered = 0
+        self._enough = max(1, capacity // 4)
         self._stalled = self._closed = self._ended = False
         # Reentrant, so that a signal handler may log while this thread holds it; and
         # taken by itself, as a KeyboardInterrupt in Condition.__enter__ would keep it.
@@ -57,6 +65,7 @@ class RowQueue:
     def put(self, row: Row) -> int:
         """Add a row; the number of rows, 0 or 1, that were dropped for it."""
         with self._lock:
+            self.offered += 1
             if self._closed:
                 return 1
             if self._when_full == "block":
@@ -67,7 +76,8 @@ class RowQueue:
             if dropped:
                 self._rows.popleft()
                 self._taken += 1
-            self._changed.notify_all()
+            if len(self._rows) == self._enough:
+                self._changed.notify_all()
             return int(dropped)
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
@@ -90,7 +100,10 @@ class RowQueue:
         with self._lock:
             self._stalled = False
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._rows or self._jobs or self._ended)
+            pause = _SHORTEST
+            while not (self._rows or self._jobs or self._ended):
+                self._changed.wait(pause)
+                pause = min(2 * pause, _LONGEST)
             if self._jobs and self._jobs[0].after <= self._taken:
                 return self._jobs.popleft()
             if not self._rows:

@@ -126,7 +126,7 @@ class Row:
         rest = dict(fitted)
         fields = {f: int(rest.pop(f)) for f in FIELDS if f in rest}
         kind = Record if self._numbered else Unnumbered
-        return kind(self.step, self.split, rest, self.time, **fields)
+        return kind(self.step, self.split, rest, round(self.time, 6), **fields)
 
     def _twice(self, name: str) -> str:
         return (

@@ -17,7 +17,7 @@ from jaxmetrics.writers._row import Row
 from jaxmetrics.writers._writer import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
-_OUTCOMES = ("offered", "written", "failed", "dropped", "skipped")
+_OUTCOMES = ("written", "failed", "dropped", "skipped")
 
 
 class Sink:
@@ -69,14 +69,15 @@ class Sink:
         which the writer's keys or limits leave nothing. What the writer itself counts
         follows.
         """
-        return self._counts | self.writer.counters
+        offered = {"offered": self._queue.offered}
+        return offered | self._counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
         """Queue a row, if it is one for the writer; a row that it had is not again."""
-        if self._inert() or not self._takes(row):
+        if self._pid is None or not self._takes(row):
             return
-        self._count("offered")
-        self._drop(self._queue.put(row))
+        if dropped := self._queue.put(row):
+            self._drop(dropped)
 
     def begin_flush(self) -> Future[bool]:
         """Ask for a flush after the rows offered so far; the result is whether it held.
