@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 from jaxmetrics.writers._row import Row
 
-
 _SHORTEST, _LONGEST = 0.01, 0.16  # seconds
 
 

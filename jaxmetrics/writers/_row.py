@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,11 +100,7 @@ class Row:
             return self._record
 
     def _fetch(self) -> Record:
-        for part in self.parts.values():
-            # All on their way before the first is waited for.
-            if (begin := getattr(part, "copy_to_host_async", None)) is not None:
-                with contextlib.suppress(Exception):
-                    begin()
+        begin_copies(self.parts.values())
         values: dict[str, float | int] = {}
         for name, part in self.parts.items():
             try:
@@ -143,6 +139,20 @@ class Row:
         )
 
 
+def begin_copies(parts: Iterable[Any]) -> None:
+    """Have arrays copied to the host, all on their way before one is waited for.
+
+    What lies on a CPU is there already: a copy would cost more than reading it.
+    """
+    arrays = [part for part in parts if hasattr(part, "copy_to_host_async")]
+    with contextlib.suppress(Exception):  # deleted ones: who reads them will tell
+        if any(device.platform == "cpu" for device in arrays[0].devices()):
+            return
+    for array in arrays:
+        with contextlib.suppress(Exception):
+            array.copy_to_host_async()
+
+
 def scalar(value: object) -> float | int:
     """A number of Python from a number of any kind, waiting for it if need be.
 
@@ -153,9 +163,12 @@ def scalar(value: object) -> float | int:
         return value
     array = np.asarray(value)
     if array.ndim == 0:
-        if array.dtype.kind in "biu":
+        dtype = array.dtype
+        if dtype.kind in "iuf" and dtype.itemsize <= 8:
+            return array.item()
+        if dtype.kind == "b":
             return int(array)
-        if array.dtype.kind == "f" or array.dtype.name.startswith(("bfloat", "float")):
+        if dtype.kind == "f" or dtype.name.startswith(("bfloat", "float")):
             return float(array)
     if isinstance(value, int):  # beyond 64 bits
         return int(value)
