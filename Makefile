@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
 
-.PHONY: install demo test soak test-tpu lint types package bench bench-tpu clean
+.PHONY: install demo test soak test-tpu test-page lint types package bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,10 +55,13 @@ package: $(INSTALLED)
 	rm -rf .venv-package
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/step.py
+	for name in step writers telemetry losses aggregator sketches runs; do \
+	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
 
 bench-tpu: $(TPU)/.installed
 	PYTHONPATH=tests $(TPU)/bin/python -P benchmarks/tpu.py
+	$(TPU)/bin/python -P benchmarks/losses.py --tpu
 
 clean:
 	rm -rf $(VENV) $(TPU) .venv-package build dist *.egg-info
