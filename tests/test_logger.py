@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -867,6 +868,33 @@ def test_other_processes_write_only_when_asked():
     assert writers_of(3, LogConfig(), [Memory()]) == []
     (own,) = writers_of(3, LogConfig(master_only=False), [Memory()])
     assert own.file == "metrics.p3.jsonl"
+
+
+def test_what_a_logger_holds_is_small_and_does_not_grow(make):
+    def held(*parts):
+        seen, size, left = set(), 0, [getattr(logger, part) for part in parts]
+        while left:
+            x = left.pop()
+            if id(x) in seen or isinstance(x, type) or callable(x):
+                continue
+            seen.add(id(x))
+            size += sys.getsizeof(x)
+            left += [*x, *x.values()] if isinstance(x, dict) else []
+            left += x if isinstance(x, list | tuple | set) else []
+            left += vars(x).values() if hasattr(x, "__dict__") else []
+        return size
+
+    def train(steps):
+        for step in steps:
+            logger.log_step(step, {f"value_{i}": step / 7 for i in range(10)})
+        logger.flush()
+
+    logger = make(writers=[Memory()])
+    train(range(1, 5))
+    before = held("_rows", "_fetched", "_values")
+    train(range(5, 1000))
+    assert held("_rows", "_fetched", "_values") <= before + 8 * 8  # longer numbers
+    assert held("_rows", "_fetched") <= 5 * 1024
 
 
 def test_making_a_logger_does_not_start_jax(tmp_path):

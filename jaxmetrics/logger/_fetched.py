@@ -15,19 +15,23 @@ _LOG = logging.getLogger("jaxmetrics")
 
 
 class Fetched:
-    """Keeps the last value of each key, and the faults that nobody has heard of yet."""
+    """Keeps the last value of each key, and the faults that nobody has heard of yet.
+
+    Attributes:
+      faults: What is wrong with values that were logged.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._latest: dict[str, tuple[int, float | int]] = {}
-        self._faults: list[str] = []
+        self.faults: list[str] = []
         self._left_out: set[str] = set()
         self._cuts: dict[str, int] = {}
 
     def note(self, row: Row, record: Record) -> None:
         """Take in a row that was just fetched, on any thread."""
         with self._lock:
-            self._faults += row.faults
+            self.faults += row.faults
             for name in row.arrays:
                 if name not in self._left_out:
                     self._left_out.add(name)
@@ -64,17 +68,15 @@ class Fetched:
 
     def take_faults(self) -> list[str]:
         """The faults since the last call."""
-        if not self._faults:
-            return []
         with self._lock:
-            faults, self._faults = self._faults, []
+            faults, self.faults = self.faults, []
         return faults
 
     def restore(self, latest: Mapping[str, Any]) -> None:
         """Go back to an earlier `latest()`, as it was or as JSON made it."""
         with self._lock:
             self._latest = {name: (0, number(value)) for name, value in latest.items()}
-            self._faults.clear()
+            self.faults.clear()
 
 
 def best_fn(name: str) -> Callable[[Mapping[str, float]], float]:

@@ -150,17 +150,19 @@ class TrainingLogger(LogsMedia):
         """
         if self._pid != os.getpid():
             return
-        refusal = self._agreement.refusal(metrics)
+        refusal = None if metrics is None else self._agreement.refusal(metrics)
         metrics = None if refusal else metrics
         with self._lock:
-            self._require_open()
-            self._check_place()
+            if self._closed is not None or not self._known:
+                self._require_open()
+                self._check_place()
             row, complete = self._rows.begin(step, split, self._elapsed.exact())
             if split == "train":
                 self.ledger.progress(row.step)
             self._sinks.offer(complete)
             errors = self._values.add(row, metrics, values)
-        self._raise([refusal, *errors] if refusal else errors)
+        if refusal or errors or self._fetched.faults or self._sigterm.noted:
+            self._raise([refusal, *errors] if refusal else errors)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Whether all that was logged is written, and on the disk, within `timeout`.

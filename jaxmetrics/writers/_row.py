@@ -55,9 +55,6 @@ class Row:
         self.step = step
         self.split = split
         self.time = time
-        self.faults: list[str] = []
-        self.arrays: list[str] = []
-        self.cuts: dict[str, list[str]] = {}
         self._numbered = numbered
         self._on_record = on_record
         self.parts: dict[str, object] = {}
@@ -93,6 +90,9 @@ class Row:
         """
         with self._lock:
             if self._record is None:
+                self.faults: list[str] = []
+                self.arrays: list[str] = []
+                self.cuts: dict[str, list[str]] = {}
                 self._record = self._fetch()
                 self.parts = {}
                 if self._on_record is not None:
