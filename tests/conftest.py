@@ -1,12 +1,13 @@
 """Eight emulated CPU devices, decided before jax starts.
 
-Programs are run one after another: an all-reduce was once left waiting for threads on a
-busy machine, and two programs in flight are the suspected cause.
+A collective holds a thread for each of them, and XLA has no more unless it is told: two
+programs in flight then wait for each other without end (docs/performance.md).
 """
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("NPROC", "32")
 os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")
 flags = os.environ.get("XLA_FLAGS", "")
 if "xla_force_host_platform_device_count" not in flags:

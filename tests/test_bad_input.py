@@ -298,12 +298,13 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(logger, tmp_path):
 
 
 UNPRIVILEGED = """
-import os
+import email.parser, importlib.metadata, os
 from pathlib import Path
 import google_crc32c, tensorboardX.proto.event_pb2, tensorboardX.summary
 from jaxmetrics import TrainingLogger
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
+TrainingLogger("p", "q", root="warm", writers=[]).close()  # all is imported now
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

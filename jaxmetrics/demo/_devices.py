@@ -23,8 +23,9 @@ def data_mesh(batch: int) -> Mesh:
     # Asked of the CPU backend alone: where there is an accelerator it changes nothing.
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", 8)
-    # Two programs in flight are suspected of holding threads from each other on
-    # emulated devices (docs/performance.md).
+    # A collective holds a thread for each device, and XLA has no more unless it is
+    # told: two programs in flight would wait for each other (docs/performance.md).
+    os.environ.setdefault("NPROC", "32")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     count = math.gcd(jax.local_device_count(), batch)
     return jax.sharding.Mesh(np.array(jax.local_devices()[:count]), ("data",))

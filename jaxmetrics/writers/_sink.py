@@ -51,6 +51,7 @@ class Sink:
         self._breaker = Breaker(clock)
         self._counting = threading.RLock()
         self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
+        self._again = 0  # rows that came a second time
         self._lost = False
         self._warned: set[str] = set()
         self._closing: Future[bool] | None = None
@@ -69,7 +70,7 @@ class Sink:
         which the writer's keys or limits leave nothing. What the writer itself counts
         follows.
         """
-        offered = {"offered": self._queue.offered}
+        offered = {"offered": self._queue.offered - self._again}
         return offered | self._counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
@@ -149,7 +150,7 @@ class Sink:
             if isinstance(next_up, Job):
                 next_up.run()
             elif self in next_up.taken:
-                self._count("offered", -1)
+                self._again += 1
             else:
                 next_up.taken.add(self)
                 self._write(next_up)
