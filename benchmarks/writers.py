@@ -43,6 +43,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print("one call, from the training thread, beside a 10 ms step")
         calls(Path(folder), options.rounds, options.steps)
+        print("\ncalls in a row, ten at a time, everything written between")
+        in_a_row(Path(folder), 2 * options.rounds)
         print("\nthe loop with all writers, over the loop with none")
         loops(Path(folder), options.rounds, options.steps)
         print("\nfiles")
@@ -72,6 +74,33 @@ def calls(folder: Path, rounds: int, steps: int) -> None:
     print(f"{'':44s} {'us':>8s} {'x log_step':>11s}   [quartiles]")
     for name, times in taken.items():
         report(name, [1e6 * t for t in times], [t / o for t, o in zip(times, ours)])
+
+
+def in_a_row(folder: Path, rounds: int) -> None:
+    """The microseconds of a call after another, the processor's caches being warm."""
+    give = jax.jit(lambda x: {f"value_{i}": x + i for i in range(SCALARS)})
+    values = give(jnp.ones(()))
+    kinds = {
+        "log_step, no writer": [],
+        "log_step, JSONL": [writers.JSONL()],
+        "log_step, JSONL and TensorBoard": [writers.JSONL(), writers.TensorBoard()],
+        "log_step, all writers": all_writers(),
+    }
+    print(f"{'':44s} {'us':>8s}   [quartiles]")
+    for name, which in kinds.items():
+        taken = []
+        number = 0
+        run_name = f"row-{len(which)}"
+        with jm.TrainingLogger(root=folder, run_name=run_name, writers=which) as logger:
+            for _ in range(rounds):
+                begun = time.perf_counter()
+                for _ in range(10):
+                    number += 1
+                    logger.log_step(number, **values)
+                taken.append((time.perf_counter() - begun) / 10 * 1e6)
+                logger.flush()
+        low, middle, high = statistics.quantiles(taken, n=4)
+        print(f"{name:44s} {middle:8.2f}   [{low:.2f}, {high:.2f}]")
 
 
 def contend(

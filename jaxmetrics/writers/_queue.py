@@ -67,9 +67,9 @@ class RowQueue:
             self.offered += 1
             if self._closed:
                 return 1
-            if self._when_full == "block":
-                if not self._wait_for_room():
-                    return 1
+            full = len(self._rows) >= self._capacity
+            if full and self._when_full == "block" and not self._wait_for_room():
+                return 1
             self._rows.append(row)
             dropped = len(self._rows) > self._capacity
             if dropped:
