@@ -17,12 +17,12 @@ from jaxmetrics._elapsed import Elapsed
 from jaxmetrics.goodput import Ledger
 from jaxmetrics.logger._fetched import Fetched, best_fn
 from jaxmetrics.logger._log_config import LogConfig, merged
-from jaxmetrics.logger._logger_state import checked_state
 from jaxmetrics.logger._logs_media import LogsMedia
 from jaxmetrics.logger._opening import open_run
 from jaxmetrics.logger._rows import Rows
 from jaxmetrics.logger._rundir import described
 from jaxmetrics.logger._runtime_events import RuntimeEvents
+from jaxmetrics.logger._saves_state import SavesState
 from jaxmetrics.logger._sigterm import Sigterm
 from jaxmetrics.logger._values import Values
 from jaxmetrics.writers import Writer
@@ -30,7 +30,7 @@ from jaxmetrics.writers import Writer
 _LOG = logging.getLogger("jaxmetrics")
 
 
-class TrainingLogger(LogsMedia):
+class TrainingLogger(LogsMedia, SavesState):
     """Logs a training run, without waiting for devices or for writers.
 
     Every process makes one and calls `log_step` at the same steps; the first process
@@ -233,62 +233,6 @@ class TrainingLogger(LogsMedia):
           name: A key of the metrics that are saved, such as those of `latest`.
         """
         return best_fn(name)
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the logger, in plain values, after a flush.
-
-        The copies for `mirror=` begin here, on another thread.
-
-        Raises:
-          RuntimeError: As in `log_step`.
-        """
-        if not self.flush():
-            _LOG.warning("state() of %s is taken before a full flush.", self.run_dir)
-        with self._lock:
-            self._require_open()
-            if "train" in self._rows.last:
-                self.ledger.progress(self._rows.last["train"], at_once=True)
-            self._mirror.begin()
-            return {
-                "schema": 1,
-                "run_id": self._run.run_id,
-                "attempt": self._run.attempt,
-                "time": self._elapsed(),
-                "next_step": self._rows.next_step,
-                "last_steps": dict(self._rows.last),
-                "writers": self._sinks.state(),
-                "latest": self.latest(),
-            }
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state` returned: steps, training seconds, written files.
-
-        What was logged later is set aside beside the files, and open rows are dropped.
-        The state of another run gives steps and seconds only.
-
-        Raises:
-          ValueError: The state is of another version, or not of these files.
-          RuntimeError: A writer did not answer.
-        """
-        state = checked_state(state)
-        with self._lock:
-            self._require_open()
-            logged = max([state["next_step"] - 1, *state["last_steps"].values()])
-            step = state.get("step", logged)
-            kept = state["writers"]
-            if state["run_id"] != self._run.run_id:
-                kept = {}
-                _LOG.warning(
-                    "The state is of run %s; %s is another, and goes on from step %d.",
-                    state["run_id"],
-                    self.run_dir,
-                    step,
-                )
-            self._rows.reset(state["last_steps"], state["next_step"])
-            self._sinks.rewind(step, kept, timeout=30.0)
-            self._fetched.restore(state["latest"])
-            self._elapsed.reset(state["time"])
-            self._run.restored(step)
 
     def describe(self, **fields: Any) -> None:
         """Add to `run.json` what is known of the machine and the step.
