@@ -4,7 +4,7 @@ import cases
 import jax
 import numpy as np
 from laws import draw
-from tpu.programs import compiled, program_of
+from tpu.programs import compiled, mesh_of, program_of
 
 import jaxmetrics as jm
 
@@ -28,6 +28,11 @@ def together(chosen):
 def compile_cases(kind, mesh, chosen=cases.CASES):
     """The program of cases' metrics, see `programs.KINDS`."""
     return compiled(*program_of(kind, *together(chosen), mesh))
+
+
+def compile_for_topology(kind, topology):
+    """Compile the program of all cases; the arguments are plain, for a worker."""
+    return compile_cases(kind, mesh_of(topology))
 
 
 def lower_wide(kind, mesh, chosen=cases.CASES):

@@ -4,13 +4,19 @@ Where a program is at fault, the failure names a metric whose program alone is.
 """
 
 import functools
+import multiprocessing
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from cases import CASES
 from tpu import checks
-from tpu.metrics import compile_cases, complaint, lower_wide
+from tpu.metrics import (
+    compile_cases,
+    compile_for_topology,
+    complaint,
+    lower_wide,
+)
 from tpu.programs import KINDS, TOPOLOGIES, mesh_of
 
 every_topology = pytest.mark.parametrize("topology", TOPOLOGIES)
@@ -18,13 +24,17 @@ every_topology = pytest.mark.parametrize("topology", TOPOLOGIES)
 
 @pytest.fixture(scope="module")
 def programs(request):
-    """The programs that the chosen tests ask for, compiled on all cores."""
+    """Compile the programs that the selected tests need, on all cores.
+
+    libtpu's compiler crashes when two threads of one process are in it, so each core
+    gets a process of its own. A worker that dies fails the tests that wait for it.
+    """
     users = [item for item in request.session.items if "programs" in item.fixturenames]
-    asked = [(x.callspec.params["kind"], x.callspec.params["topology"]) for x in users]
-    pool = ThreadPoolExecutor(os.cpu_count())
+    needed = [(x.callspec.params["kind"], x.callspec.params["topology"]) for x in users]
+    workers = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(os.cpu_count(), workers)
     yield {
-        (kind, topology): pool.submit(compile_cases, kind, mesh_of(topology))
-        for kind, topology in dict.fromkeys(asked)
+        key: pool.submit(compile_for_topology, *key) for key in dict.fromkeys(needed)
     }
     pool.shutdown(cancel_futures=True)
 
