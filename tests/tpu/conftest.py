@@ -1,7 +1,9 @@
-"""What libtpu needs to hear before it loads on a machine that has no TPU."""
+"""Environment that lets libtpu load on a machine without a TPU, in several processes."""
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+# No process owns a chip here, so none needs libtpu's lock file.
+os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
