@@ -22,7 +22,7 @@ test: $(INSTALLED) lint
 
 # The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
 soak: $(INSTALLED)
-	SOAK=1 $(BIN)/python -m pytest -ra tests/test_faults_*.py
+	SOAK=1 $(BIN)/python -m pytest -ra tests/faults
 
 # libtpu compiles for TPUs that are not there; it is the release that jax names.
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
@@ -49,9 +49,9 @@ package: $(INSTALLED)
 	$(BIN)/python -m build --quiet
 	$(PYTHON) -m venv .venv-package
 	.venv-package/bin/python -m pip install --quiet dist/*.whl
-	.venv-package/bin/python -P tests/readme.py
+	.venv-package/bin/python -P tests/support/readme.py
 	.venv-package/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
-	.venv-package/bin/python -P tests/readme.py
+	.venv-package/bin/python -P tests/support/readme.py
 	rm -rf .venv-package
 
 bench: $(INSTALLED)

@@ -204,7 +204,7 @@ def pod(count: int) -> tuple[float, float]:
 def worker(rank: int, count: int, port: int) -> None:
     import jax
 
-    from jaxmetrics import hosts
+    from jaxmetrics import processes
 
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", count, rank)
@@ -215,13 +215,13 @@ def worker(rank: int, count: int, port: int) -> None:
         aggregator.update(f"d{i}", KINDS.MEAN, loss=rng.random(64))
         lengths = rng.integers(1, 8192, 2000)
         aggregator.update(f"d{i}", KINDS.DISTRIBUTION, seq_len=lengths)
-    exchange = hosts.exchange
+    exchange = processes.exchange
 
     def measured(tag: str, payload: bytes, *rest: Any) -> Any:
         sizes.append(len(payload))
         return exchange(tag, payload, *rest)
 
-    hosts.exchange = measured
+    processes.exchange = measured
     taken = []
     for _ in range(11):
         start = time.perf_counter()

@@ -12,19 +12,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxmetrics.aggregator import *  # noqa: F403
     from jaxmetrics.core import *  # noqa: F403
-    from jaxmetrics.epochs import *  # noqa: F403
-    from jaxmetrics.evaluation import *  # noqa: F403
     from jaxmetrics.logger import *  # noqa: F403
+    from jaxmetrics.loop._metrics_log import *  # noqa: F403
+    from jaxmetrics.loop.epochs import *  # noqa: F403
+    from jaxmetrics.loop.evaluation import *  # noqa: F403
+    from jaxmetrics.loop.performance import *  # noqa: F403
+    from jaxmetrics.loop.periodic import *  # noqa: F403
+    from jaxmetrics.loop.telemetry import *  # noqa: F403
     from jaxmetrics.metrics import *  # noqa: F403
-    from jaxmetrics.metrics_log import *  # noqa: F403
-    from jaxmetrics.performance import *  # noqa: F403
-    from jaxmetrics.periodic import *  # noqa: F403
     from jaxmetrics.runs import *  # noqa: F403
-    from jaxmetrics.training_telemetry import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_MODULES = ("checkpoint", "interop", "losses", "runs", "telemetry", "writers")
+_MODULES = (
+    "checkpoint",
+    "interop",
+    "losses",
+    "processes",
+    "record",
+    "runs",
+    "telemetry",
+    "writers",
+)
 
 _NAMES = {
     "aggregator": (
@@ -102,14 +111,14 @@ _NAMES = {
         "TopKAccuracy",
         "Variance",
     ),
-    "epochs": ("EpochMetrics", "EpochTracker"),
-    "evaluation": ("evaluate_loop", "pad_batch"),
+    "loop.epochs": ("EpochMetrics", "EpochTracker"),
+    "loop.evaluation": ("evaluate_loop", "pad_batch"),
     "logger": ("LogConfig", "TrainingLogger"),
-    "metrics_log": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
-    "performance": ("LossTracker", "PerformanceTracker"),
-    "periodic": ("Profile", "ReportProgress"),
+    "loop": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
+    "loop.performance": ("LossTracker", "PerformanceTracker"),
+    "loop.periodic": ("Profile", "ReportProgress"),
     "runs": ("Run",),
-    "training_telemetry": ("TelemetryConfig", "TrainingTelemetry"),
+    "loop.telemetry": ("TelemetryConfig", "TrainingTelemetry"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

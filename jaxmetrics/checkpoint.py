@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmetrics._processes import place
+from jaxmetrics.processes import place
 from jaxmetrics.record import dumps, loads, pack, unpack
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _state_of_all(logger: TrainingLogger) -> dict[str, Any]:
     """The logger's state, with the places in the files of other processes too."""
     state = logger.state()
     if place()[1] > 1 and not logger.config.master_only:
-        from jaxmetrics.hosts import exchange
+        from jaxmetrics.processes import exchange
 
         own = dumps(state["writers"]).encode()
         for said in exchange("checkpoint", own).values():

@@ -235,7 +235,7 @@ class MetricsAggregator:
         if jax is None or jax.process_count() == 1:
             with self._lock:
                 return self._kinds.in_turn(self._base, self._mine)
-        from jaxmetrics.hosts import exchange
+        from jaxmetrics.processes import exchange
 
         with self._lock:
             mine = [[*name, saved(total)] for name, total in self._mine.items()]

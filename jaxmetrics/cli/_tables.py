@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from jaxmetrics.record import escape
 from jaxmetrics.runs import Comparison
-from jaxmetrics.runs._compare_tables import tables
-from jaxmetrics.runs.report import number
+from jaxmetrics.runs.pages import number, tables
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:

@@ -16,7 +16,7 @@ from jaxmetrics.record import dumps, escape, redact
 
 if TYPE_CHECKING:
     from jaxmetrics.runs import Comparison, Run
-    from jaxmetrics.runs._history import History
+    from jaxmetrics.runs.reading import History
 
 # What the messages of functions call their arguments, and what it is here.
 _OPTIONS = {
@@ -42,7 +42,7 @@ def told(error: Exception) -> str:
 def report(given: Namespace) -> int:
     """Write the report, the page, and the plots."""
     from jaxmetrics.runs import generate_page, generate_report
-    from jaxmetrics.runs._run_page import PAGE
+    from jaxmetrics.runs.pages import PAGE
 
     read = _history(given)
     folder = Path(given.output) if given.output else read.folder
@@ -112,7 +112,7 @@ def compare(given: Namespace) -> int:
 
 def export(given: Namespace) -> int:
     """Write the records in another format."""
-    from jaxmetrics.runs._export import FORMATS, Format, export, exported
+    from jaxmetrics.runs.reading import FORMATS, Format, export, exported
 
     wanted = given.format or Path(given.output or "").suffix.removeprefix(".")
     form: Format | None = next((known for known in FORMATS if known == wanted), None)
@@ -184,7 +184,7 @@ def _load(given: Namespace, name: str) -> Run:
 
 def _history(given: Namespace) -> History:
     from jaxmetrics.runs import find_run
-    from jaxmetrics.runs._history import history
+    from jaxmetrics.runs.reading import history
 
     path = find_run(given.run, given.root)
     read = history(path, "skip" if given.skip_damaged else "raise")
@@ -232,7 +232,7 @@ def _plots(
     given: Namespace, read: History, folder: Path, dpi: float = 180
 ) -> list[Path]:
     from jaxmetrics.runs import generate_all_plots
-    from jaxmetrics.runs._goodput import goodput_of
+    from jaxmetrics.runs.reading import goodput_of
 
     spent = goodput_of(read.run.events) if read.run and read.run.events else None
     try:

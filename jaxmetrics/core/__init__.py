@@ -2,6 +2,7 @@
 
 from jax import Array
 
+from jaxmetrics.core._arithmetic import Pair, limbs_to_float, pair_add, settled, two_sum
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._counting import (
     both,
@@ -33,6 +34,7 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
+from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
 from jaxmetrics.core._windowed import Windowed
@@ -48,6 +50,7 @@ __all__ = [
     "Leaf",
     "Masked",
     "Metric",
+    "Pair",
     "Saved",
     "Snapshot",
     "Windowed",
@@ -65,6 +68,7 @@ __all__ = [
     "from_saved",
     "label_rank",
     "leaf",
+    "limbs_to_float",
     "max_leaf",
     "maximum",
     "min_leaf",
@@ -74,11 +78,15 @@ __all__ = [
     "namespace",
     "not_ignored",
     "on_plain_values",
+    "pair_add",
     "require_labels",
     "saved_form",
+    "settled",
     "snapshot",
     "state_dict",
     "sum_leaf",
     "top_class",
     "total",
+    "two_sum",
+    "without_explicit_axes",
 ]

@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxmetrics.demo import main
+from jaxmetrics.demo._command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,8 +14,8 @@ from jaxmetrics.demo._settings import PROJECT, Settings
 from jaxmetrics.demo._text import DATASETS, Text
 from jaxmetrics.demo._trainer import Trainer
 from jaxmetrics.logger import TrainingLogger
+from jaxmetrics.loop.performance import PerformanceTracker
 from jaxmetrics.metrics import CrossEntropy, Max, Mean, Perplexity, TokenAccuracy
-from jaxmetrics.performance import PerformanceTracker
 from jaxmetrics.writers import JSONL, Console
 
 _PRINTED = ("train/loss", "train/accuracy", "val_*/loss", "lr/lr")

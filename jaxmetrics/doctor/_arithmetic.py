@@ -18,7 +18,7 @@ def two_sum_is_exact(add: Callable[[Any, Any], Any] | None = None) -> str:
     """
     import jax
 
-    from jaxmetrics.core._arithmetic import two_sum
+    from jaxmetrics.core import two_sum
 
     rng = np.random.default_rng(0)
     shape = (2, 4096)

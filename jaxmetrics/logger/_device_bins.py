@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.telemetry._histogram import Counted, histogram
-from jaxmetrics.writers._bins import Bins
+from jaxmetrics.record import Bins
+from jaxmetrics.telemetry import Counted, histogram
 
 
 def count(array: jax.Array) -> Callable[[], Bins]:

@@ -11,20 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics import _processes
-from jaxmetrics._agreement import Agreement
-from jaxmetrics._elapsed import Elapsed
-from jaxmetrics.goodput import Ledger
-from jaxmetrics.logger._fetched import Fetched, best_fn
+from jaxmetrics import processes
 from jaxmetrics.logger._log_config import LogConfig, merged
 from jaxmetrics.logger._logs_media import LogsMedia
 from jaxmetrics.logger._opening import open_run
-from jaxmetrics.logger._rows import Rows
 from jaxmetrics.logger._rundir import described
 from jaxmetrics.logger._runtime_events import RuntimeEvents
 from jaxmetrics.logger._saves_state import SavesState
 from jaxmetrics.logger._sigterm import Sigterm
-from jaxmetrics.logger._values import Values
+from jaxmetrics.pipeline import Fetched, Rows, Values, best_fn
+from jaxmetrics.processes import Agreement
+from jaxmetrics.record import Elapsed, Ledger
 from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -86,7 +83,7 @@ class TrainingLogger(LogsMedia, SavesState):
                 f"which begin anew and continue. Choose one."
             )
         self._sigterm = Sigterm(install_sigterm)
-        self._known, self._place = _processes.known(), _processes.place()
+        self._known, self._place = processes.known(), processes.place()
         self._run, self._sinks, self._mirror = open_run(
             root,
             self.config,
@@ -255,16 +252,16 @@ class TrainingLogger(LogsMedia, SavesState):
 
     def _check_place(self) -> None:
         """Once JAX has started, see whether the logger was not made too early."""
-        if self._known or not _processes.known():
+        if self._known or not processes.known():
             return
         self._runtime.begin()
-        if (place := _processes.place()) != self._place:
+        if (place := processes.place()) != self._place:
             raise RuntimeError(
                 f"TrainingLogger was made before JAX knew that this is process "
                 f"{place[0]} of {place[1]}. Make it after jax.distributed.initialize()."
             )
         self._known = True
-        self._run.describe(devices=_processes.devices())
+        self._run.describe(devices=processes.devices())
 
     def _raise(self, errors: list[Exception]) -> None:
         """Raise what is wrong with values, all of it in one error."""

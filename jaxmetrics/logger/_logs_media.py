@@ -8,14 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmetrics._elapsed import Elapsed
-from jaxmetrics.logger._fetched import Fetched
 from jaxmetrics.logger._log_config import LogConfig
-from jaxmetrics.logger._media_row import Kind, MediaRow, media
-from jaxmetrics.logger._rows import Rows, checked
 from jaxmetrics.logger._rundir import RunDirectory
-from jaxmetrics.record import key, redact
-from jaxmetrics.writers._sinks import Sinks
+from jaxmetrics.pipeline import Fetched, Kind, MediaRow, Rows, Sinks, media
+from jaxmetrics.record import Elapsed, check_step, key, redact
 
 _LOG = logging.getLogger("jaxmetrics")
 
@@ -164,7 +160,7 @@ class LogsMedia(ABC):
     ) -> None:
         if self._pid != os.getpid():
             return
-        step = checked(step, call)
+        step = check_step(step, call)
         errors: list[Exception] = []
         with self._lock:
             self._require_open()
@@ -178,7 +174,7 @@ class LogsMedia(ABC):
             row = MediaRow(kind, step, split, self._elapsed(), self._fetched.note)
             for name, value in values.items():
                 try:
-                    row.add(key(name, split), media(kind, name, value, wanted))
+                    row.add(key(name, split), media(kind, name, value, _count, wanted))
                 except (TypeError, ValueError, RuntimeError) as error:
                     errors.append(error)
             if wanted and not row.empty:
@@ -201,3 +197,9 @@ class LogsMedia(ABC):
     @abstractmethod
     def _raise(self, errors: list[Exception]) -> None:
         """Raise what is wrong with values, and faults of earlier ones."""
+
+
+def _count(array: Any) -> object:
+    from jaxmetrics.logger._device_bins import count
+
+    return count(array)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics._processes import first_tells, place
 from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.logger._mirror import Mirror, bring_back
 from jaxmetrics.logger._rundir import (
@@ -16,8 +15,9 @@ from jaxmetrics.logger._rundir import (
     open_directory,
     set_aside,
 )
+from jaxmetrics.pipeline import Sinks
+from jaxmetrics.processes import first_tells, place
 from jaxmetrics.writers import JSONL, Console, Writer
-from jaxmetrics.writers._sinks import Sinks
 
 
 def open_run(

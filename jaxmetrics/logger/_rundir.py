@@ -13,20 +13,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics._processes import devices
-from jaxmetrics.goodput import Ledger, iso
 from jaxmetrics.logger._log_config import LogConfig
+from jaxmetrics.processes import devices
 from jaxmetrics.record import (
     AppendFile,
+    Ledger,
     atomic_write,
     dumps,
+    hparams_of,
+    iso,
     loads,
     make_folder,
     read_whole,
     redact,
     scan_lines,
 )
-from jaxmetrics.writers._description import hparams_of
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _MOST = 2**63 - 1

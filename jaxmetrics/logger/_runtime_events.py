@@ -7,7 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable
 
-from jaxmetrics.goodput import Ledger
+from jaxmetrics.record import Ledger
 
 _EVENTS = {
     "/jax/core/compile/jaxpr_trace_duration": "compile",

@@ -7,13 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmetrics._elapsed import Elapsed
-from jaxmetrics.logger._fetched import Fetched
 from jaxmetrics.logger._logger_state import checked_state
 from jaxmetrics.logger._mirror import Mirror
-from jaxmetrics.logger._rows import Rows
 from jaxmetrics.logger._rundir import RunDirectory
-from jaxmetrics.writers._sinks import Sinks
+from jaxmetrics.pipeline import Fetched, Rows, Sinks
+from jaxmetrics.record import Elapsed
 
 _LOG = logging.getLogger("jaxmetrics")
 

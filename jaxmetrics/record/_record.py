@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_FIELDS = frozenset({"kind", "step", "split", "time", "tokens", "samples"})
+COUNT_FIELDS = ("tokens", "samples")
+"""Names whose values are fields of a record instead of keys."""
+
+RECORD_FIELDS = frozenset({"kind", "step", "split", "time", *COUNT_FIELDS})
+"""Fields of a line of `metrics.jsonl`; every other name in it is a key."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Record:
 
     def __post_init__(self) -> None:
         """Refuse keys that would hide a field of the row."""
-        hidden = _FIELDS & self.values.keys()
+        hidden = RECORD_FIELDS & self.values.keys()
         if hidden:
             raise ValueError(
                 f"Record at step {self.step} has values named {sorted(hidden)}, which "
@@ -58,3 +62,8 @@ class Record:
             row["samples"] = self.samples
         row.update(self.values)
         return row
+
+
+@dataclass(frozen=True)
+class UnnumberedRecord(Record):
+    """A record that was logged without a step, and took the next one."""

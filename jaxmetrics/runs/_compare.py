@@ -12,23 +12,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmetrics.record import redact
-from jaxmetrics.runs import _compare_plots as plots
-from jaxmetrics.runs import _compare_tables as tables
-from jaxmetrics.runs._axes import AXES, axes, series
-from jaxmetrics.runs._better import Better, directions
-from jaxmetrics.runs._charts import is_telemetry
-from jaxmetrics.runs._config import difference, flat, groups, unused
-from jaxmetrics.runs._page import save
-from jaxmetrics.runs._results import (
+from jaxmetrics.runs.pages import _compare_tables as tables
+from jaxmetrics.runs.pages import is_telemetry, save
+from jaxmetrics.runs.plots import _compare_plots as plots
+from jaxmetrics.runs.reading import (
+    AXES,
+    Better,
     Reached,
     Result,
+    Run,
     Spread,
+    axes,
+    difference,
+    directions,
+    flat,
+    groups,
     reached,
     result,
+    series,
     spreads,
     standard_error,
+    unused,
 )
-from jaxmetrics.runs._run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

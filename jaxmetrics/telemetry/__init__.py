@@ -15,7 +15,7 @@ from jaxmetrics.telemetry._devices import (
 from jaxmetrics.telemetry._distance import distance, drift
 from jaxmetrics.telemetry._flops import FlopCount, count_flops
 from jaxmetrics.telemetry._groups import Stacked
-from jaxmetrics.telemetry._histogram import histogram
+from jaxmetrics.telemetry._histogram import Counted, histogram
 from jaxmetrics.telemetry._monitor import monitor, monitored
 from jaxmetrics.telemetry._nonfinite import first_nonfinite, name_of
 from jaxmetrics.telemetry._norms import clip_ratio, grad_norm, norms
@@ -31,6 +31,7 @@ __all__ = [
     "Alarms",
     "CompileWatch",
     "Compiled",
+    "Counted",
     "FlopCount",
     "SpikeDetector",
     "Stacked",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxmetrics.core._mesh import without_explicit_axes
+from jaxmetrics.core import without_explicit_axes
 from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
 from jaxmetrics.telemetry._rows import Rows, products, same_paths
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core._mesh import without_explicit_axes
+from jaxmetrics.core import without_explicit_axes
 from jaxmetrics.telemetry._groups import Globs, floats_of, matches
 
 

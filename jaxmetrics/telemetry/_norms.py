@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core._mesh import without_explicit_axes
+from jaxmetrics.core import without_explicit_axes
 from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
 from jaxmetrics.telemetry._rows import Rows, same_paths
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from jaxmetrics.record import Record, escape
+from jaxmetrics.record import Record, UnnumberedRecord, escape
 from jaxmetrics.writers._progress import Progress
-from jaxmetrics.writers._row import Unnumbered
 from jaxmetrics.writers._writer import Writer
 
 _SHORT = {
@@ -119,7 +118,7 @@ class Console(Writer):
 
     def _advance(self, record: Record) -> tuple[int | None, Sequence[str]]:
         """The last step, and the progress, on the line of a train step."""
-        numbered = record.split == "train" and not isinstance(record, Unnumbered)
+        numbered = record.split == "train" and not isinstance(record, UnnumberedRecord)
         if self._progress is None or not numbered:
             return None, ()
         texts = self._progress.advance(record.step, record.time, self.compact)
@@ -149,7 +148,7 @@ def segments(
     separator = ""
     if record.split != "train":
         yield f"[{escape(record.split.upper())}] ", "bold magenta"
-    elif not isinstance(record, Unnumbered):
+    elif not isinstance(record, UnnumberedRecord):
         yield f"step={record.step}", "bold"
         if total_steps is not None:
             yield f"/{total_steps}", "dim"

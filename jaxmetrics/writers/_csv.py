@@ -12,9 +12,12 @@ from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
     Record,
+    cell,
     check_name,
+    join,
+    split,
+    text_cell,
 )
-from jaxmetrics.writers._cells import cell, join, split, text_cell
 from jaxmetrics.writers._writer import Writer
 
 _FIRST = "step"

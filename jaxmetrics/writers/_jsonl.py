@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import AppendFile, Record, check_name, dumps
-from jaxmetrics.writers._description import description
+from jaxmetrics.record import AppendFile, Record, check_name, description, dumps
 from jaxmetrics.writers._writer import Writer
 
 

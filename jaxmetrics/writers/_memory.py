@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jaxmetrics.record import Record
-from jaxmetrics.writers._media import KINDS
+from jaxmetrics.record import KINDS, Record
 from jaxmetrics.writers._writer import Writer
 
 

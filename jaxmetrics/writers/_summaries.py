@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import dumps
-from jaxmetrics.writers._bins import binned
-from jaxmetrics.writers._media import Media
+from jaxmetrics.record import Media, binned, dumps
 from jaxmetrics.writers._png import picture
 
 _TEXT_LIMIT = 2**16

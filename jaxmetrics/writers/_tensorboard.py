@@ -7,10 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jaxmetrics.record import Record, check_name, make_folder
-from jaxmetrics.writers._description import description, hparams_of
+from jaxmetrics.record import (
+    KINDS,
+    Media,
+    Record,
+    check_name,
+    description,
+    hparams_of,
+    make_folder,
+)
 from jaxmetrics.writers._event_file import EventFile
-from jaxmetrics.writers._media import KINDS, Media
 from jaxmetrics.writers._summaries import Summaries, flat
 from jaxmetrics.writers._writer import Writer
 

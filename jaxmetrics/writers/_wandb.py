@@ -8,10 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import Record, atomic_write, dumps, loads, read_whole
+from jaxmetrics.record import (
+    KINDS,
+    Media,
+    Record,
+    atomic_write,
+    description,
+    dumps,
+    hparams_of,
+    loads,
+    read_whole,
+)
 from jaxmetrics.writers import _wandb_run
-from jaxmetrics.writers._description import description, hparams_of
-from jaxmetrics.writers._media import KINDS, Media
 from jaxmetrics.writers._upload_limits import Keys
 from jaxmetrics.writers._wandb_rows import STEP, WandbRows
 from jaxmetrics.writers._writer import Writer

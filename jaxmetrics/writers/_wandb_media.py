@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jaxmetrics.writers._bins import binned
-from jaxmetrics.writers._media import Media
+from jaxmetrics.record import Media, binned
 from jaxmetrics.writers._png import picture
 
 _TEXT_LIMIT = 2**16

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxmetrics.record import Record
-from jaxmetrics.writers._media import Media
+from jaxmetrics.record import Media, Record
 from jaxmetrics.writers._upload_limits import FOR_SUMMARY, ByteBudget, Keys, TokenBucket
 from jaxmetrics.writers._wandb_media import Upload, uploads
 

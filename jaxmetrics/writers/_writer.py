@@ -9,8 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import Record
-from jaxmetrics.writers._media import Media
+from jaxmetrics.record import Media, Record
 
 
 class Writer(ABC):

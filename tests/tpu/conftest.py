@@ -1,4 +1,4 @@
-"""Environment that lets libtpu load on a machine without a TPU, in several processes."""
+"""Environment in which several processes can load libtpu without a TPU."""
 
 import os
 

@@ -3,7 +3,7 @@
 import cases
 import jax
 import numpy as np
-from laws import draw
+from support.laws import draw
 from tpu.programs import compiled, mesh_of, program_of
 
 import jaxmetrics as jm

@@ -5,8 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import count_where, total
-from jaxmetrics.core._arithmetic import Pair, settled, two_sum
+from jaxmetrics.core import Pair, count_where, settled, total, two_sum
 
 
 def centred(

@@ -14,11 +14,12 @@ from jaxmetrics.core import (
     divide,
     moments_leaf,
     namespace,
+    pair_add,
+    two_sum,
 )
-from jaxmetrics.core._arithmetic import pair_add, two_sum
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._centred import centred
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.metrics.statistics import Statistic
 
 
 class Covariance(Statistic):

@@ -11,17 +11,20 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    Pair,
     count_leaf,
     count_where,
     divide,
     leaf,
+    limbs_to_float,
     namespace,
+    pair_add,
     total,
+    two_sum,
 )
-from jaxmetrics.core._arithmetic import Pair, limbs_to_float, pair_add, two_sum
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._centred import centred
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.metrics.statistics import Statistic
 
 
 class Moments(Statistic):

@@ -22,7 +22,7 @@ from jaxmetrics.core import (
     namespace,
 )
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.metrics.statistics import Statistic
 
 _BIAS = 127  # of a float32 exponent
 _FRACTION = 23  # bits of it

@@ -1,5 +1,0 @@
-"""Evaluation of data that no number of devices divides."""
-
-from jaxmetrics.evaluation._loop import evaluate_loop, pad_batch
-
-__all__ = ["evaluate_loop", "pad_batch"]

@@ -1,0 +1,7 @@
+"""How well a training uses its machine: MFU, tokens a second, step times."""
+
+from jaxmetrics.loop.performance._host_times import HostTimes
+from jaxmetrics.loop.performance._loss_tracker import LossTracker
+from jaxmetrics.loop.performance._tracker import PerformanceTracker
+
+__all__ = ["HostTimes", "LossTracker", "PerformanceTracker"]

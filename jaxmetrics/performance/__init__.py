@@ -1,7 +1,0 @@
-"""How well a training uses its machine: MFU, tokens a second, step times."""
-
-from jaxmetrics.performance._host_times import HostTimes
-from jaxmetrics.performance._loss_tracker import LossTracker
-from jaxmetrics.performance._tracker import PerformanceTracker
-
-__all__ = ["HostTimes", "LossTracker", "PerformanceTracker"]

@@ -1,0 +1,31 @@
+"""Format durations and rates for people."""
+
+from __future__ import annotations
+
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def rate(per_second: float, compact: bool = False) -> str:
+    """Steps a second, or seconds a step where that is more than one.
+
+    >>> rate(3.21), rate(0.05), rate(1234.0), rate(0.05, compact=True)
+    ('3.2 steps/s', '20.0 s/step', '1,234 steps/s', '20.0s/step')
+    """
+    number, unit = (per_second, "/s") if per_second >= 1 else (1 / per_second, "s/step")
+    text = f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+    if compact:
+        return text + unit
+    return f"{text} steps/s" if unit == "/s" else f"{text} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units.
+
+    >>> duration(9.7), duration(3720), duration(200_000)
+    ('10s', '1h02m', '2d07h')
+    """
+    whole = round(seconds)
+    for (unit, size), (smaller, part) in zip(_UNITS, _UNITS[1:]):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+    return f"{whole}s"

@@ -1,0 +1,29 @@
+"""Convert one number of any kind to a number of Python."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def scalar(value: object) -> float | int:
+    """A number of Python from a number of any kind, waiting for it if need be.
+
+    Raises:
+      TypeError: It is not one real number.
+    """
+    if type(value) is float or type(value) is int:
+        return value
+    array = np.asarray(value)
+    if array.ndim == 0:
+        dtype = array.dtype
+        if dtype.kind in "iuf" and dtype.itemsize <= 8:
+            return array.item()
+        if dtype.kind == "b":
+            return int(array)
+        if dtype.kind == "f" or dtype.name.startswith(("bfloat", "float")):
+            return float(array)
+    if isinstance(value, int):  # beyond 64 bits
+        return int(value)
+    kind = type(value).__name__
+    shape = f" of shape {array.shape}" if array.ndim else ""
+    raise TypeError(f"a {kind}{shape} of {array.dtype} is not a number")

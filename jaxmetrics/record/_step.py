@@ -1,0 +1,30 @@
+"""Validate a step number."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import Any
+
+
+def check_step(step: Any, call: str = "log_step") -> int:
+    """A step that was given to `call`.
+
+    Raises:
+      TypeError: It is not an integer of the host.
+      ValueError: It is negative.
+    """
+    jax = sys.modules.get("jax")
+    on_device = jax is not None and isinstance(step, jax.Array)
+    if isinstance(step, bool) or on_device or not hasattr(step, "__index__"):
+        raise TypeError(
+            f"{call}() got a step of type {type(step).__name__}, expected an int. "
+            f"Count steps on the host; int(step) of a device value waits for it."
+        )
+    number = operator.index(step)
+    if number < 0:
+        raise ValueError(
+            f"{call}() got step {number}, expected the number of updates completed. "
+            f"Count from 0, or leave it out of log_step() to take the next one."
+        )
+    return number

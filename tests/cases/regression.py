@@ -1,0 +1,56 @@
+"""Rows of mean errors."""
+
+from __future__ import annotations
+
+import sklearn.metrics as sk
+from support.case import Case, series, weighted
+
+import jaxmetrics as jm
+
+
+def _flat(metric):
+    return lambda preds, targets: metric(targets.ravel(), preds.ravel())
+
+
+def _weighted(metric):
+    return lambda preds, targets, weights: metric(targets, preds, sample_weight=weights)
+
+
+CASES = (
+    Case(
+        "mean squared error",
+        jm.MeanSquaredError(),
+        series,
+        _flat(sk.mean_squared_error),
+    ),
+    Case(
+        "mean squared error weighted",
+        jm.MeanSquaredError(outputs=3, weighted=True),
+        weighted(series),
+        _weighted(sk.mean_squared_error),
+    ),
+    Case(
+        "root mean squared error",
+        jm.RootMeanSquaredError(),
+        series,
+        _flat(sk.root_mean_squared_error),
+    ),
+    Case(
+        "root mean squared error of three outputs",
+        jm.RootMeanSquaredError(outputs=3),
+        series,
+        lambda preds, targets: sk.root_mean_squared_error(targets, preds),
+    ),
+    Case(
+        "mean absolute error",
+        jm.MeanAbsoluteError(),
+        series,
+        _flat(sk.mean_absolute_error),
+    ),
+    Case(
+        "mean absolute error weighted",
+        jm.MeanAbsoluteError(outputs=3, weighted=True),
+        weighted(series),
+        _weighted(sk.mean_absolute_error),
+    ),
+)

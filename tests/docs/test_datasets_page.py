@@ -1,0 +1,28 @@
+"""The page on metrics per dataset runs as printed."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+from support.readme import examples
+
+PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
+SHOWN = [
+    "'train_alpaca/tokens_seen': 7.0",
+    "'train_web/shard_count_3'",
+    "{'train_web/loss_recent': 2.0, 'train_web/loss_spread': 2.0}",
+    "{'train_web/tokens_seen': 912.0, 'train_web/avg_tokens_seen': 304.0}",
+    "{'train_code/loss': 2.5, 'train_web/loss': 2.5}",
+]
+
+
+PAIRS = list(zip(examples(PAGE), SHOWN, strict=True))
+
+
+@pytest.mark.parametrize(("code", "shown"), PAIRS)
+def test_an_example_runs_as_printed(code, shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "example.py"
+    path.write_text(code)
+    runpy.run_path(str(path), run_name="example")
+    assert shown in capsys.readouterr().out

@@ -1,0 +1,63 @@
+"""The notebooks run, and what they show is stored in them: all of it, and no more."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from support.kernels import NOTEBOOKS, execute
+
+MOST_BYTES = 200_000
+PRIVATE = re.compile(
+    r"/(home|root|tmp|work|Users|usr|var)/|\x1b|\d{4}-\d\d-\d\d|0x[0-9a-f]{6}"
+)
+
+
+def kinds(notebook):
+    """What each cell puts out: streams and kinds of data, not their contents."""
+    return {
+        cell.id: [
+            (out.output_type, out.get("name"), sorted(out.get("data", {})))
+            for out in cell.outputs
+        ]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+
+
+def shown(notebook):
+    """All text that a reader of the stored notebook sees in outputs."""
+    for cell in notebook.cells:
+        for out in cell.get("outputs", []):
+            yield out.get("text", "")
+            data = out.get("data", {})
+            yield from (data[kind] for kind in data if kind.startswith("text/"))
+
+
+def test_there_are_three_of_them():
+    names = ["1-metrics", "2-your-own-metric", "3-reading-a-run"]
+    assert [path.stem for path in NOTEBOOKS] == names
+
+
+@pytest.mark.filterwarnings("default")  # of the notebook server's own
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_stores_what_it_shows(path):
+    stored = nbformat.read(path, as_version=4)
+    fresh = execute(path)
+    assert kinds(fresh) == kinds(stored), "run `python tests/support/kernels.py`"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_stored_is_small_and_says_nothing_of_a_machine(path: Path):
+    assert path.stat().st_size < MOST_BYTES
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert all(cell.outputs for cell in cells)
+    for text in shown(notebook):
+        assert not PRIVATE.search(text), text
+    names = {out.get("name") for cell in cells for out in cell.outputs}
+    assert "stderr" not in names
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert all(not cell.metadata for cell in notebook.cells)

@@ -1,0 +1,209 @@
+"""A full disk under one writer: the others lose nothing, and it goes on when there is
+room again.
+
+The disk is a small one in memory, which takes the right to mount it; and, as that is
+not allowed everywhere, one whose writes are refused.
+"""
+
+import csv
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.faults import FullDisk, apart, events_shown
+from test_sink import row, soon
+
+from jaxmetrics.pipeline._sinks import Sinks
+from jaxmetrics.record import read_lines
+from jaxmetrics.writers import CSV, JSONL, TensorBoard, WandB
+
+MOUNTING = ("unshare", "--map-root-user", "--mount")
+KINDS = {"metrics.jsonl": JSONL, "metrics.csv": CSV, "tensorboard": TensorBoard}
+
+
+def on(folder, kind, **options):
+    """A writer whose files are below a folder of its own."""
+
+    class Elsewhere(kind):
+        def open(self, run_dir, resume_step):
+            super().open(folder, resume_step)
+
+    Elsewhere.__name__ = kind.__name__
+    return Elsewhere(**options)
+
+
+class Ballast:
+    """What fills a real disk to its end."""
+
+    def __init__(self, folder):
+        self._file = folder / "ballast"
+
+    def fill(self):
+        with self._file.open("wb", buffering=0) as file:
+            for size in (4096, 1):
+                try:
+                    while file.write(b"x" * size):
+                        pass
+                except OSError:
+                    continue
+
+    def free(self):
+        self._file.unlink()
+
+
+class Refusal(FullDisk):
+    """What fills a disk that is not real."""
+
+    def fill(self):
+        self.room = 20
+
+    def free(self):
+        self.room = None
+
+
+def steps_of(run):
+    """The steps in the files of a run."""
+    found = {}
+    if (run / "metrics.jsonl").exists():
+        rows = read_lines(run / "metrics.jsonl")[0]
+        found["metrics.jsonl"] = [found["step"] for found in rows[1:]]
+    if (run / "metrics.csv").exists():
+        with (run / "metrics.csv").open(newline="") as file:
+            rows = list(csv.reader(file))
+        found["metrics.csv"] = [int(cells[0]) for cells in rows[1:]]
+    if (run / "tensorboard").exists():
+        found["tensorboard"] = events_shown(run / "tensorboard", "train/loss")
+    return found
+
+
+def small_disk(folder, real):
+    """A small disk at a folder, and what fills it."""
+    small = Path(folder, "small")
+    small.mkdir()
+    if not real:
+        return small, Refusal(pytest.MonkeyPatch(), small)
+    options = ["-t", "tmpfs", "-o", "size=200k", "none", str(small)]
+    subprocess.run(["mount", *options], check=True)
+    return small, Ballast(small)
+
+
+def fill_the_disk_of(name, folder, real):
+    """Log 100 rows before, in and after the time in which one writer's disk is full.
+
+    Returns the rows' fates by writer, the steps in its file, and the warnings.
+    """
+    run = Path(folder, "run")
+    run.mkdir()
+    small, disk = small_disk(folder, real)
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger("jaxmetrics").addHandler(handler)
+    now = [0.0]
+    writers = [on(small, kind) if of == name else kind() for of, kind in KINDS.items()]
+    sinks = Sinks(writers, run, None, clock=lambda: now[0])
+    steps = iter(range(10**6))
+
+    many = dict.fromkeys(["loss", *"abcdef"], 1 / 3)  # 100 rows are several pages
+
+    def log():
+        sinks.offer([row(next(steps), **many) for _ in range(100)])
+        return sinks.flush(soon())
+
+    held = [log()]
+    disk.fill()
+    held.append(log())
+    now[0] = 30.0
+    held.append(log())
+    disk.free()
+    now[0] = 90.0
+    held.append(log())
+    counters = sinks.counters()
+    assert sinks.close(soon())
+    return [counters, steps_of(run) | steps_of(small), said, held]
+
+
+def may_mount(folder):
+    if not shutil.which(MOUNTING[0]):
+        return False
+    command = [*MOUNTING, "mount", "-t", "tmpfs", "none", str(folder)]
+    return not subprocess.run(command, capture_output=True, check=False).returncode
+
+
+@pytest.fixture(params=["refused", "real"])
+def real(request, tmp_path):
+    """Whether the disk is a real one."""
+    if request.param == "real" and not may_mount(tmp_path):
+        pytest.skip("mounting is not allowed here; the other disk stands for it")
+    return request.param == "real"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_full_disk_costs_one_writer_its_rows_until_there_is_room(
+    tmp_path, name, real
+):
+    counters, steps, said, held = apart(
+        fill_the_disk_of, name, tmp_path, real, under=MOUNTING if real else ()
+    )
+    for other in KINDS.keys() - {name}:
+        assert counters[other]["written"] == 400
+        assert steps[other] == list(range(400))
+    counts = counters[name]
+    assert counts["offered"] == 400
+    assert counts["written"] + counts["failed"] + counts["skipped"] == 400
+    assert counts["failed"] == 4  # three in a row, and one after the first pause
+    assert len(steps[name]) == counts["written"] >= 200
+    assert steps[name] == sorted({*steps[name]})
+    assert steps[name][:100] == list(range(100))
+    assert steps[name][-100:] == list(range(300, 400))
+    assert held == [True, False, False, True]
+    assert [line.split(" (")[0].rstrip(".") for line in said] == [
+        f"Writer {name} failed, which is counted",
+        f"Writer {name} pauses: rows are skipped, but for one now and then",
+        f"Writer {name} works again",
+    ]
+
+
+def write_carelessly(folder, real):
+    """Whether a writer that looks at no result leaves half a line, as a control."""
+    small, disk = small_disk(folder, real)
+    fd = os.open(small / "file", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"x" * 4000 + b"\n")
+    disk.fill()
+    os.write(fd, b"y" * 4000 + b"\n")
+    disk.free()
+    return Path(small, "file").stat().st_size
+
+
+def test_a_careless_writer_leaves_half_a_line_on_that_disk(tmp_path, real):
+    size = apart(write_carelessly, tmp_path, real, under=MOUNTING if real else ())
+    assert 4001 < size < 8002
+
+
+def log_to_wandb(folder):
+    """Log to W&B, whose disk is full from the beginning, and to a file."""
+    run = Path(folder, "run")
+    run.mkdir()
+    small, disk = small_disk(folder, True)
+    wandb = on(small, WandB, mode="offline", finish_timeout=5.0)
+    sinks = Sinks([wandb, JSONL()], run, None)
+    disk.fill()
+    for first in range(0, 1000, 100):
+        sinks.offer([row(step, loss=0.5) for step in range(first, first + 100)])
+        sinks.flush(soon())
+    closed = sinks.close(soon())
+    return [sinks.counters(), steps_of(run), closed]
+
+
+def test_a_full_disk_of_wandb_costs_no_other_writer_anything(tmp_path):
+    if not may_mount(tmp_path):
+        pytest.skip("mounting is not allowed here")
+    counters, steps, closed = apart(log_to_wandb, tmp_path, under=MOUNTING)
+    # Its own package says nothing of it, so that its rows count as written.
+    assert counters["wandb"].get("offline_file_bytes", 0) < 20_000
+    assert not closed
+    assert counters["metrics.jsonl"]["written"] == 1000
+    assert steps["metrics.jsonl"] == list(range(1000))

@@ -1,0 +1,523 @@
+"""What hostile or careless input may not do; each test is named by the attack.
+
+Markup in names and values concerns reports, and is tested with them.
+"""
+
+import ast
+import csv
+import io
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.processes import run_python
+
+import jaxmetrics
+from jaxmetrics import Run, TrainingLogger
+from jaxmetrics.record import CorruptLineError, atomic_write, read_lines
+from jaxmetrics.writers import CSV, JSONL, Console, Memory, TensorBoard
+
+PACKAGE = Path(jaxmetrics.__file__).parent
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make loggers of one run, closed at the end."""
+    made = []
+
+    def make(*writers, **options):
+        options = {"root": tmp_path / "runs", "run_name": "run"} | options
+        made.append(TrainingLogger("p", writers=writers or [JSONL()], **options))
+        return made[-1]
+
+    yield make
+    for logger in made:
+        logger.close()
+
+
+def rows(logger):
+    found, _ = read_lines(logger.run_dir / "metrics.jsonl")
+    return found[1:]
+
+
+def closing(logger):
+    """The event that the logger's close leaves."""
+    return read_lines(logger.run_dir / "events.jsonl")[0][-1]
+
+
+# Secrets, through all writers at once: the bytes of every file are searched for them
+
+NAMED = {
+    "api_key": "hush-api-key",
+    "WANDB_API_KEY": "hush-wandb",
+    "hf_token": "hush-hf",
+    "password": "hush-password",
+    "client_secret": "hush-secret",
+    "auth": "hush-auth",
+    "private_key": "hush-private",
+    "aws_access_key_id": "hush-aws",
+    "credential": "hush-credential",
+    "cookie": "hush-cookie",
+    "dsn": "hush-dsn",
+    "connection_string": "hush-connection",
+}
+FORMED = [
+    "hf_" + "hushA0" * 5,
+    "ghp_" + "hushB0" * 6,
+    "sk-" + "hushC0" * 8,
+    "AKIA" + "HUSHD0EF" * 2,
+    "-----BEGIN PRIVATE KEY-----\nhushE0hushE0\n-----END PRIVATE KEY-----",
+    "eyJhushF0hush.eyJhushF0hush.hushF0",
+    "postgres://me:hushG0@host/db",
+    "Bearer hushH0hushH0",
+]
+AROUND = {"TOKEN_OF_A_SERVICE": "hush-environment"}
+ARGUMENT = "--password=hush-argument"
+KEPT = {"max_tokens": 4096, "tokenizer": "seen", "num_key_value_heads": 8, "monkey": 1}
+
+TRAIN = """
+import dataclasses, json, logging, sys
+from jaxmetrics import TrainingLogger
+from jaxmetrics.logger import _rundir
+from jaxmetrics.writers import CSV, JSONL, Console, TensorBoard, WandB
+
+root, named, formed, kept = sys.argv[1], *map(json.loads, sys.argv[2:5])
+
+@dataclasses.dataclass
+class Login:
+    user: str = "seen"
+    password: str = "hush-dataclass"
+
+def make(name, hparams, **options):
+    writers = [Console(), JSONL(), CSV(), TensorBoard(), WandB("offline", every=1)]
+    return TrainingLogger("p", name, root=root, writers=writers, hparams=hparams,
+                          **options)
+
+hparams = {"named": named, "formed": formed, "login": Login(), **kept}
+print("hush-output")
+with make("run", hparams, tags=("seen", formed[0])) as logger:
+    logger.log_step(1, loss=0.5)
+    logger.log_text(1, {f"t{i}": t for i, t in
+                    enumerate(formed)}, **named)
+    cells = [[text, "hush-cell", "seen"] for text in formed]
+    logger.log_table(1, table=(["text", "password", "other"], cells))
+    logger.log_hparams({"late": named, "more": formed})
+    logger.ledger.event("note", texts=formed, **named)
+    logging.getLogger("jaxmetrics").warning("a warning is seen")
+
+_rundir.redact = lambda config: config
+with make("control", {"api_key": "seen-by-all"}) as logger:
+    logger.log_step(1, loss=0.5)
+# hush-source
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The root of a run with secrets, and what it printed but for its own line."""
+    root = tmp_path_factory.mktemp("trained")
+    script = root / "train.py"
+    script.write_text(TRAIN)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    given = [str(root / "runs"), *map(json.dumps, (NAMED, FORMED, KEPT)), ARGUMENT]
+    done = subprocess.run(
+        [sys.executable, str(script), *given],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env=clean | AROUND | {"HOME": str(root), "PYTHONWARNINGS": "error"},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    script.unlink()
+    return root, done.stdout.replace("hush-output\n", "") + done.stderr
+
+
+def holding(root, text):
+    """The kinds of files that hold a text."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    found = [path for path in files if text.encode() in path.read_bytes()]
+    return {path.suffix if "tfevents" not in path.name else "events" for path in found}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_secret_by_its_name_in_a_configuration_text_or_event(trained, name):
+    root, said = trained
+    assert not holding(root, NAMED[name])
+    assert NAMED[name] not in said
+
+
+@pytest.mark.parametrize("number", range(len(FORMED)))
+def test_a_secret_by_its_form_in_a_configuration_text_table_tag_or_event(
+    trained, number
+):
+    root, said = trained
+    secret = next(s for s in ("hush", "HUSH") if s in FORMED[number])
+    secret += "ABCDEFGH"[number] + "0"
+    assert secret in FORMED[number]
+    assert not holding(root, secret)
+    assert secret not in said
+
+
+def test_what_only_looks_like_a_secret_is_kept(trained):
+    run = json.loads((trained[0] / "runs" / "p" / "run" / "run.json").read_text())
+    assert KEPT.items() <= run["hparams"].items()
+    assert run["hparams"]["login"] == {"user": "seen", "password": "<redacted>"}
+    assert run["tags"] == ["seen", "<redacted>"]
+
+
+def test_a_capture_of_output_arguments_environment_and_code(trained):
+    root, said = trained
+    for text in (*AROUND.values(), "hush-argument", "hush-output", "hush-source"):
+        assert not holding(root, text), text
+    assert not holding(root, "hush")  # whatever it is of
+    assert "hush" not in said and "seen" in said
+
+
+def test_without_redaction_the_same_search_finds_a_secret(trained):
+    kinds = holding(trained[0] / "runs" / "p" / "control", "seen-by-all")
+    assert {".json", "events", ".wandb"} <= kinds
+
+
+# Names
+
+
+@pytest.mark.parametrize("what", ["run_name", "project"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/etc/x", "..", ".hidden", "", "a\0b", "a\nb", "x" * 300, "a/b", "é"],
+)
+def test_a_name_that_leaves_its_folder(tmp_path, what, name):
+    names = {"project": "p", "run_name": "run"} | {what: name}
+    with pytest.raises(ValueError, match=what):
+        TrainingLogger(**names, root=tmp_path / "runs", writers=[JSONL()])
+    assert not list(tmp_path.iterdir())
+
+
+# Files that are shown by other programs
+
+
+def test_a_formula_in_a_table_for_spreadsheets(make):
+    attacks = ["=1+1", "+1", "-1", "@SUM(A1)"]
+    renamed = {"train/loss": '=cmd|" /C calc"!A0'}
+    with make(CSV(rename=renamed)) as logger:
+        logger.log_step(1, loss=-0.5, small=1e-30, low=float("-inf"))
+        for step, split in enumerate(attacks, 2):
+            logger.log_step(step, split=split, loss=-0.5)
+    text = (logger.run_dir / "metrics.csv").read_text()
+    header, first, *rest = csv.reader(io.StringIO(text))
+    assert header[3:6] == ["'" + renamed["train/loss"], "train/small", "train/low"]
+    assert first[3:6] == ["-0.5", "1e-30", "-inf"]
+    assert [row[1] for row in rest] == ["'" + attack for attack in attacks]
+    assert header[6:] == [f"'{attack}/loss" for attack in attacks]
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b]0;owned\x07", "\x1b[2J", "a\rb", "\u202eevil", "\x9b31m", "a\nb"]
+)
+def test_an_escape_sequence_for_terminals(make, text, caplog):
+    shown = io.StringIO()
+    console = Console(file=shown, rename={"train/loss": text})
+    logger = make(console, JSONL(), print_every=1)
+    logger.log_step(1, loss=0.5)
+    for options in ({"metrics": {text: 1.0}}, {"split": text, "x": 1.0}):
+        with pytest.raises(ValueError) as error:
+            logger.log_step(2, **options)
+        assert str(error.value).isprintable()
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        logger.log_text(2, note=text)
+        logger.close()
+    assert shown.getvalue().replace("\n", "").isprintable()
+    assert shown.getvalue().count("\n") == 1
+    assert caplog.text.replace("\n", "").isprintable()
+
+
+# What is read is data
+
+
+def test_a_pickle_in_place_of_a_file(make, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    attack = pickle.dumps(Attack())
+    run = make().run_dir
+    for name in ("run.json", "metrics.jsonl"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_bytes(attack + b"\n")
+        with pytest.raises(ValueError):
+            Run.load(folder)
+    (run / "run.json").write_bytes(attack)
+    with pytest.raises((ValueError, RuntimeError)):
+        make()
+    assert not (tmp_path / "owned").exists()
+
+
+def test_no_code_of_ours_unpickles_or_loads_yaml_objects():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name.split(".")[0] for alias in node.names]
+                of = getattr(node, "module", None) or ""
+                bad = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+                assert not bad & {*names, of.split(".")[0]}, path
+            elif isinstance(node, ast.Attribute) and node.attr in (
+                "load",
+                "load_all",
+                "unsafe_load",
+                "full_load",
+            ):
+                assert ast.unparse(node.value) not in ("yaml", "np", "numpy"), path
+
+
+def test_a_bomb_of_yaml_aliases_in_a_configuration(make):
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+    )
+    with pytest.warns(UserWarning, match="more than 10000 values"):
+        logger = make(hparams={"lr": 0.5, "bomb": yaml.safe_load(bomb)})
+    description = (logger.run_dir / "run.json").read_bytes()
+    assert len(description) < 2**20
+    assert json.loads(description)["hparams"]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("bomb", "reason"),
+    [
+        (b"[" * 10**6, "nested too deep"),
+        (b'{"step":' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"step":1,"split":"\xff"}', "not JSON"),
+        (b'{"step":1,"x":"' + b"x" * 18 * 2**20 + b'"}', "longer than"),
+        (b'{"step":1,"split":"train","time":NaN}', "bare NaN"),
+    ],
+)
+def test_a_bomb_for_the_reader(make, bomb, reason):
+    with make() as logger:
+        for step in (1, 2):
+            logger.log_step(step, loss=0.5)
+    file = logger.run_dir / "metrics.jsonl"
+    header, first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(header + first + bomb + b"\n" + second)
+    with pytest.raises(CorruptLineError, match=f"line 3: .*{reason}"):
+        Run.load(logger.run_dir)
+    assert Run.load(logger.run_dir, errors="skip")["train/loss"][0].tolist() == [1, 2]
+    with make() as logger:  # a run goes on after what it has
+        logger.log_step(3, loss=0.5)
+    (logger.run_dir / "run.json").write_bytes(bomb)
+    with pytest.raises(ValueError, match=r"run\.json is not a run's description"):
+        make()
+
+
+# Files that are no files
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "metrics.csv", "events.jsonl", "run.json"]
+)
+def test_a_symbolic_link_in_place_of_a_file(make, tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    folder = tmp_path / "runs" / "p" / "run"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(victim)
+    with pytest.raises((OSError, ValueError), match=name):
+        make(JSONL(), CSV())
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["run.json", "wandb.json"])
+def test_a_symbolic_link_in_place_of_a_file_that_is_replaced(tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / name).symlink_to(victim)
+    atomic_write(tmp_path / name, b"ours")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / name).read_text() == "ours"
+
+
+PIPES = """
+import os, sys
+from pathlib import Path
+from jaxmetrics import Run, TrainingLogger
+from jaxmetrics.writers import CSV, JSONL
+from jaxmetrics.writers._wandb import _read
+
+for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.json"):
+    folder = Path(sys.argv[1], "p", name)
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / name)
+    calls = [lambda: TrainingLogger("p", name, root=sys.argv[1],
+                                    writers=[JSONL(), CSV()])]
+    if name == "wandb.json":
+        calls = [lambda: _read(folder / name)]
+    for call in calls:
+        try:
+            call()
+        except OSError as error:
+            assert "not a regular file" in str(error), error
+        else:
+            raise AssertionError(name)
+    try:
+        Run.load(folder)
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_a_pipe_in_place_of_a_file(tmp_path):
+    done = run_python(PIPES, tmp_path)  # which ends a process that hangs
+    assert done.returncode == 0, done.stderr
+
+
+# Limits
+
+
+def counted(logger, limit):
+    """How many values the run says it cut as of a limit."""
+    cuts = closing(logger)["cuts"]
+    return sum(number for name, number in cuts.items() if limit in name)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept", "limit"),
+    [
+        ({f"k{n}": float(n) for n in range(10_003)}, 10_000, "10,000 values"),
+        ({f"{n:0240d}": float(n) for n in range(5000)}, 3800, "1,048,576 bytes"),
+        ({"a": 1.0, "huge": 10**5000, "b": 2.0}, 2, "1024 bits"),
+    ],
+)
+def test_a_row_that_is_too_large(make, caplog, values, kept, limit):
+    logger = make(JSONL(), CSV(), TensorBoard())
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        for step in (1, 2):
+            logger.log_step(step, values)
+        logger.log_step(3, loss=0.5)
+        assert logger.close()
+    one, two, three = ((len(row) - 3, row) for row in rows(logger))
+    assert one[0] == two[0] == pytest.approx(kept, rel=0.02)
+    assert three[1]["train/loss"] == 0.5
+    assert list(one[1])[3] == "train/" + next(iter(values))
+    assert counted(logger, limit) == 2 * (len(values) - one[0])
+    assert caplog.text.count("the first to be cut") == 1
+    assert limit in caplog.text
+    for counts in closing(logger)["writers"].values():
+        assert counts["written"] == counts["offered"] == 3
+
+
+def test_a_text_that_is_too_long(make, caplog):
+    memory = Memory()
+    logger = make(memory, JSONL())
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        for step in (1, 2):
+            logger.log_text(step, note="x" * 2**17, short="y")
+            logger.log_table(step, t=(["a"], [["x" * 2**17]]))
+        logger.close()
+    note, short = memory.records[0].values.values()
+    assert len(note) == 2**16 and note.endswith("characters>") and short == "y"
+    assert counted(logger, "65536 characters") == 4
+    assert caplog.text.count("the first to be cut") == 1
+
+
+def test_a_key_that_is_too_long(make):
+    logger = make()
+    with pytest.raises(ValueError, match="of 300 characters"):
+        logger.log_step(1, {"k" * 300: 1.0, "loss": 0.5})
+    logger.close()
+    assert list(rows(logger)[0])[3:] == ["train/loss"]
+
+
+def test_a_configuration_that_is_too_deep_or_too_large(make):
+    deep = inner = {}
+    for _ in range(40):
+        inner["in"] = inner = {}
+    large = {f"n{n}": n for n in range(12_000)}
+    with pytest.warns(UserWarning) as warned:
+        logger = make(hparams={"lr": 0.5, "deep": deep, "large": large})
+    assert len(warned) == 1
+    assert "32 levels" in str(warned[0].message)
+    assert "10000 values" in str(warned[0].message)
+    hparams = json.loads((logger.run_dir / "run.json").read_text())["hparams"]
+    assert hparams["lr"] == 0.5 and len(hparams["large"]) < 10_001
+
+
+# Objects with a mind of their own
+
+
+def test_an_object_whose_conversion_does_something(make):
+    touched = []
+
+    class Lazy:
+        def touch(self, *_):
+            touched.append(1)
+            raise RuntimeError("owned")
+
+        __repr__ = __str__ = __format__ = __iter__ = __len__ = __bool__ = touch
+        __float__ = __int__ = __eq__ = __hash__ = touch
+
+    lazy = Lazy()
+    cycle = {"lr": 0.5, "lazy": lazy, "list": [lazy]}
+    cycle["self"] = cycle
+    logger = make(JSONL(), TensorBoard(), hparams=cycle)
+    logger.log_table(1, t=(["a", lazy], [[lazy, 1]]))
+    logger.ledger.event("note", what=lazy)
+    for call in (
+        lambda: logger.log_step(1, loss=lazy),
+        lambda: logger.log_step(1, lazy),
+        lambda: logger.log_text(1, note=lazy),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    assert logger.close()
+    assert not touched
+    run = json.loads((logger.run_dir / "run.json").read_text())
+    shown = "<type Lazy>"
+    expected = {"lr": 0.5, "lazy": shown, "list": [shown], "self": "<cycle>"}
+    assert run["hparams"] == expected
+    table = rows(logger)[0]["train/t"]
+    assert table == {"columns": ["a", shown], "rows": [[shown, 1]]}
+
+
+# Modes
+
+
+OPEN = """
+import os, sys
+os.umask(0)
+from jaxmetrics import TrainingLogger
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
+for name in ("run", None):
+    with TrainingLogger("p", name, root=sys.argv[1] + "/a/b",
+                        writers=[JSONL(), CSV(), TensorBoard()]) as logger:
+        logger.log_step(1, loss=0.5)
+        logger.log_step(2, more=0.5)
+"""
+
+
+def test_a_folder_that_everybody_may_write_to(tmp_path):
+    done = run_python(OPEN, tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = list(tmp_path.rglob("*"))
+    assert {path.name for path in made} >= {"a", "tensorboard", "run.json"}
+    for path in made:
+        assert not path.stat().st_mode & 0o022, path
+
+
+def test_a_temporary_name_that_can_be_foreseen(tmp_path, monkeypatch):
+    names, replace = [], os.replace
+
+    def noted(source, target):
+        names.append(Path(source).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    for _ in range(2):
+        atomic_write(tmp_path / "run.json", b"{}")
+    assert len(set(names)) == 2
+    assert all(len(name) > len("run.json") + 16 for name in names)

@@ -1,0 +1,190 @@
+"""A logger where clu expects a writer of its own."""
+
+import inspect
+import json
+import logging
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.processes import run_python
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from jaxmetrics import Run, TrainingLogger
+from jaxmetrics.interop.clu import metric_writer
+from jaxmetrics.writers import JSONL, Memory
+
+METHODS = {
+    "write_scalars": ["step", "scalars"],
+    "write_images": ["step", "images"],
+    "write_videos": ["step", "videos"],
+    "write_audios": ["step", "audios", "sample_rate"],
+    "write_texts": ["step", "texts"],
+    "write_histograms": ["step", "arrays", "num_buckets"],
+    "write_summaries": ["step", "values", "metadata"],
+    "write_pointcloud": ["step", "point_clouds", "point_colors", "configs"],
+    "write_hparams": ["hparams"],
+    "flush": [],
+    "close": [],
+}
+
+
+@pytest.fixture
+def memory():
+    return Memory()
+
+
+@pytest.fixture
+def logger(tmp_path, memory):
+    options = {"enable_histograms": True, "clock": lambda: 0.0}
+    with TrainingLogger(root=tmp_path, writers=[memory, JSONL()], **options) as logger:
+        yield logger
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_the_names_of_the_interface(logger, method):
+    found = inspect.signature(getattr(metric_writer(logger), method))
+    assert list(found.parameters) == METHODS[method]
+
+
+def test_scalars_of_one_step_are_one_row_whatever_holds_them(logger, memory):
+    writer = metric_writer(logger, split="eval")
+    writer.write_scalars(1, {"loss": jnp.float32(0.5), "a/b": np.ones((1, 1))})
+    writer.write_scalars(step=1, scalars={"n": 3, "one": jnp.ones(1)})
+    writer.flush()
+    (record,) = memory.records
+    values = {"eval/loss": 0.5, "eval/a/b": 1, "eval/n": 3, "eval/one": 1}
+    assert dict(record.values) == values and record.split == "eval"
+
+
+def test_a_scalar_that_is_none_and_a_step_that_is_past_are_errors(logger):
+    writer = metric_writer(logger)
+    with pytest.raises(TypeError, match="'loss'"):
+        writer.write_scalars(2, {"loss": np.ones(2)})
+    with pytest.raises(ValueError, match="reached step 2"):
+        writer.write_scalars(1, {"loss": 1.0})
+
+
+def test_texts_histograms_and_several_images_arrive(logger, memory):
+    writer = metric_writer(logger)
+    writer.write_texts(1, {"note": "key hf_" + "x" * 30})
+    writer.write_histograms(1, {"w": jnp.arange(4.0)}, num_buckets={"w": 3})
+    images = np.zeros((2, 3, 4, 1), np.uint8)
+    writer.write_images(1, {"two": images, "one": images[:1], "flat": images[0]})
+    writer.flush()
+    text, histogram, image = memory.records
+    assert text.values == {"train/note": "key <redacted>"}
+    assert histogram.values["train/w"].counts.sum() == 4
+    shapes = {name: value.shape for name, value in image.values.items()}
+    names = ["train/two/0", "train/two/1", "train/one", "train/flat"]
+    assert shapes == dict.fromkeys(names, (3, 4, 1))
+
+
+def test_hyperparameters_are_those_of_the_run(logger, memory):
+    metric_writer(logger).write_hparams({"lr": 0.1, "api_key": "hush", "dims": [1, 2]})
+    assert logger.flush()
+    (record,) = memory.records
+    told = {"lr": 0.1, "api_key": "<redacted>", "dims": [1, 2]}
+    assert record.values == Run.load(logger.run_dir).config == told
+
+
+def test_what_no_writer_shows_is_counted_and_said_once(logger, memory, caplog):
+    writer = metric_writer(logger)
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        for step in range(3):
+            writer.write_videos(step, {"v": np.zeros((2, 2, 2, 3))})
+        writer.write_audios(1, {"a": np.zeros((1, 9, 1))}, sample_rate=10)
+        writer.write_summaries(1, {"s": np.zeros(3)}, metadata={"plugin": "x"})
+        writer.write_pointcloud(1, {"p": np.zeros((5, 3))})
+    assert writer.unsupported == {
+        "write_videos": 3,
+        "write_audios": 1,
+        "write_summaries": 1,
+        "write_pointcloud": 1,
+    }
+    assert len(caplog.messages) == 4 and "['v']" in caplog.messages[0]
+    assert logger.flush() and memory.records == []
+
+
+def test_closing_a_writer_leaves_the_logger_open_for_others(logger, memory):
+    train, val = metric_writer(logger), metric_writer(logger, split="val")
+    train.write_scalars(1, {"loss": 1.0})
+    train.close()
+    val.write_scalars(1, {"loss": 2.0})
+    val.close()
+    assert [r.split for r in memory.records] == ["train", "val"]
+
+
+PROGRAM = """
+import json, sys, types
+
+class Anything(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything(name)
+    def __call__(self, *args, **options):
+        return self
+
+# clu imports both, for a writer that is not used here.
+for name in ("tensorflow", "tensorboard.plugins.hparams"):
+    sys.modules[name] = Anything(name)
+
+import numpy as np
+from clu import metric_writers, periodic_actions, values
+from jaxmetrics import TrainingLogger
+from jaxmetrics.interop.clu import metric_writer
+from jaxmetrics.writers import JSONL, TensorBoard
+
+with TrainingLogger("p", "run", root=sys.argv[1], writers=[JSONL(), TensorBoard()],
+                    enable_histograms=True) as logger:
+    ours = metric_writer(logger)
+    every = metric_writers.MultiWriter([metric_writers.AsyncWriter(ours)])
+    every.write_hparams({"lr": 0.1})
+    report = periodic_actions.ReportProgress(
+        num_train_steps=4, writer=every, every_steps=2, every_secs=None)
+    for step in range(1, 5):
+        report(step, float(step))
+        every.write_scalars(step, {"loss": 1 / step})
+    one = np.ones((2, 2, 1), np.float32)
+    metric_writers.write_values(every, 4, {
+        "scalar": values.Scalar(np.float32(2)),
+        "array": np.ones(1),
+        "image": values.Image(one),
+        "text": values.Text("hello"),
+        "histogram": values.Histogram(np.arange(5), 3),
+        "audio": values.Audio(np.ones((1, 5, 1)), 10),
+        "summary": values.Summary(one, None),
+    })
+    every.write_videos(4, {"video": one[None, None]})
+    with metric_writers.ensure_flushes(every):
+        every.write_texts(4, {"last": "word"})
+    every.close()
+    last = metric_writers.AsyncMultiWriter([ours])
+    last.write_scalars(5, {"loss": 0.2})
+    last.close()
+    print(json.dumps([str(logger.run_dir), ours.unsupported]))
+"""
+
+
+def test_clus_own_actions_and_writers_take_it(tmp_path):
+    done = run_python(PROGRAM, tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder, unsupported = json.loads(done.stdout.splitlines()[-1])
+    counted = ["write_audios", "write_summaries", "write_videos"]
+    assert unsupported == dict.fromkeys(counted, 1)
+    run = Run.load(folder)
+    steps, losses = run["train/loss"]
+    assert steps.tolist() == [1, 2, 3, 4, 5]
+    assert losses.tolist() == [1.0, 0.5, 1 / 3, 0.25, 0.2]
+    steps, rates = run["train/steps_per_sec"]
+    assert steps.tolist() == [2, 4] and rates.tolist() == [1.0, 1.0]
+    assert run["train/uptime"][0].tolist() == [2, 4]
+    assert run.config == {"lr": 0.1}
+    assert run["train/scalar"][1].tolist() == [2] and "train/array" in run
+    shown = EventAccumulator(f"{folder}/tensorboard").Reload()
+    assert shown.Images("train/image")[0].step == 4
+    assert shown.Histograms("train/histogram")[0].histogram_value.num == 5
+    for name, text in (("text", b"hello"), ("last", b"word")):
+        (event,) = shown.Tensors(f"train/{name}/text_summary")
+        assert event.tensor_proto.string_val == [text]

@@ -1,0 +1,41 @@
+"""Running the notebooks. `python tests/support/kernels.py` stores what they put out."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    """The notebook with fresh outputs; an error in a cell is raised."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        env = {name: os.environ[name] for name in os.environ if name != "XLA_FLAGS"}
+        env |= {"JAX_PLATFORMS": "cpu", "IPYTHONDIR": folder, "NO_COLOR": "1"}
+        client = NotebookClient(
+            notebook,
+            timeout=120,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": folder}},
+        )
+        client.execute(env=env)
+    notebook.metadata = {
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+if __name__ == "__main__":
+    for path in NOTEBOOKS:
+        nbformat.write(execute(path), path)

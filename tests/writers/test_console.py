@@ -1,0 +1,358 @@
+"""The text that people read, to the character."""
+
+import io
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from jaxmetrics import LogConfig, TrainingLogger
+from jaxmetrics.record import Record, UnnumberedRecord
+from jaxmetrics.writers import JSONL, Console
+from jaxmetrics.writers._console import escape, format_record, format_value, short_name
+from jaxmetrics.writers._progress import duration, rate
+
+TRAIN = {
+    "train/loss": 1.5,
+    "lr/lr": 3e-4,
+    "perf/mfu": 0.56,
+    "perf/tokens_per_second": 364_000.0,
+}
+
+
+def test_standard_form():
+    assert format_record(Record(1000, "train", TRAIN, 738.0)) == (
+        "[  12.3m] step=1000 │ loss=1.500 │ lr=3.000e-04 │ mfu=56.0% │ "
+        "tokens_per_sec=364,000"
+    )
+
+
+def test_without_a_step():
+    values = {name: TRAIN[name] for name in ("train/loss", "lr/lr", "perf/mfu")}
+    assert format_record(UnnumberedRecord(7, "train", values, 738.0)) == (
+        "[  12.3m] loss=1.500 │ lr=3.000e-04 │ mfu=56.0%"
+    )
+
+
+def test_validation_form():
+    values = {"val/loss": 1.2, "val/perplexity": 3.32}
+    assert format_record(Record(1000, "val", values, 744.0)) == (
+        "[  12.4m] [VAL] val_loss=1.200 │ val_perplexity=3.320"
+    )
+
+
+def test_compact_form():
+    assert format_record(Record(1000, "train", TRAIN, 738.0), compact=True) == (
+        "[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56 | tok/s=364k"
+    )
+
+
+def test_compact_validation_form():
+    record = Record(1000, "val", {"val/loss": 1.2, "perf/mfu": 0.5}, 744.0)
+    assert format_record(record, compact=True) == (
+        "[12.4m] [VAL] val_loss=1.200 | val_mfu=0.50"
+    )
+
+
+def test_a_step_without_values():
+    assert format_record(Record(3, "train", {}, 0.0)) == "[   0.0m] step=3"
+
+
+@pytest.mark.parametrize(
+    ("key", "split", "name"),
+    [
+        ("train/loss", "train", "loss"),
+        ("perf/mfu", "train", "mfu"),
+        ("perf/recent_mfu", "train", "recent_mfu"),
+        ("perf/step_seconds", "train", "step_seconds"),
+        ("perf/tokens_per_second", "train", "tokens_per_sec"),
+        ("lr/lr", "train", "lr"),
+        ("lr/head", "train", "lr/head"),
+        ("grad/norm", "train", "grad_norm"),
+        ("grad/norm/head", "train", "grad/norm/head"),
+        ("mem/peak_bytes", "train", "mem/peak_bytes"),
+        ("train_alpaca/loss", "train", "train_alpaca/loss"),
+        ("test/loss", "test", "test_loss"),
+        ("val/loss", "val", "val_loss"),
+        ("val/val_loss", "val", "val_loss"),
+        ("val_alpaca/loss", "val", "val_alpaca/loss"),
+        ("perf/tokens_per_second", "val", "val_tokens_per_sec"),
+        ("confusion/recall", "train", "confusion/recall"),
+    ],
+)
+def test_short_names(key, split, name):
+    assert short_name(key, split) == name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "standard", "compact"),
+    [
+        ("perf/tokens_per_second", 364_000.4, "364,000", "364k"),
+        ("perf/tokens_per_second", 1_234_567.0, "1,234,567", "1.2M"),
+        ("perf/samples_per_second", 0.0001, "0", "0"),
+        ("train/count", 12, "12", "12"),
+        ("train/count", 999, "999", "999"),
+        ("train/count", 1000, "1,000", "1k"),
+        ("train/count", 1500, "1,500", "1.5k"),
+        ("train/count", 9960, "9,960", "10k"),
+        ("train/count", 999_499, "999,499", "999k"),
+        ("train/count", 999_500, "999,500", "1M"),
+        ("train/count", -1500, "-1,500", "-1.5k"),
+        ("train/count", 5_000_000_000_000_000, "5,000,000,000,000,000", "5000T"),
+        ("perf/mfu", 0.564, "56.4%", "0.56"),
+        ("perf/recent_mfu", 0.5, "50.0%", "0.50"),
+        ("perf/hfu", 1e-4, "0.0%", "0.00"),
+        ("goodput/goodput", 0.931, "93.1%", "0.93"),
+        ("lr/lr", 3e-4, "3.000e-04", "3e-04"),
+        ("lr/lr", 2.5e-4, "2.500e-04", "2.5e-04"),
+        ("lr/lr", 0.1, "1.000e-01", "1e-01"),
+        ("lr/lr", 0.0, "0.000e+00", "0e+00"),
+        ("lr/head", 0.01, "1.000e-02", "1e-02"),
+        ("train/learning_rate", 0.01, "1.000e-02", "1e-02"),
+        ("train/loss", 1.5, "1.500", "1.500"),
+        ("train/loss", 0.0, "0.000", "0.000"),
+        ("train/loss", 1e-3, "0.001", "0.001"),
+        ("train/loss", 9.99e-4, "9.990e-04", "9.99e-04"),
+        ("train/loss", -9.99e-4, "-9.990e-04", "-9.99e-04"),
+        ("train/loss", 999_999.0, "999999.000", "999999.000"),
+        ("train/loss", 1e6, "1.000e+06", "1e+06"),
+        ("train/loss", math.nan, "nan", "nan"),
+        ("train/loss", math.inf, "inf", "inf"),
+        ("perf/tokens_per_second", -math.inf, "-inf", "-inf"),
+        ("perf/mfu", math.nan, "nan", "nan"),
+        ("lr/lr", math.nan, "nan", "nan"),
+    ],
+)
+def test_values(key, value, standard, compact):
+    assert format_value(key, value) == standard
+    assert format_value(key, value, compact=True) == compact
+
+
+def test_nothing_that_a_terminal_obeys_gets_through():
+    assert format_value("train/note", "a\x1b[31m\r\n") == r"a\x1b[31m\x0d\x0a"
+    assert escape("\u202e\x9b\U000e0001") == r"\u202e\x9b\U000e0001"
+    record = Record(1, "v\x1bal", {"v\x1bal/a\x07": 1.0}, 0.0)
+    line = format_record(record)
+    assert line.isprintable()
+    assert line == r"[   0.0m] [V\x1bAL] v\x1bal_a\x07=1.000"
+
+
+def printed(console: Console, tmp_path: Path) -> None:
+    console.open(tmp_path, None)
+    console.write(Record(1000, "train", {"train/loss": 1.5}, 738.0))
+    console.write(Record(1000, "train", {"train/loss": math.nan}, 738.0))
+    console.close()
+
+
+class Terminal(io.StringIO):
+    """A stream that shows colours."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_file_gets_no_colours(tmp_path):
+    file = io.StringIO()
+    printed(Console(file=file), tmp_path)
+    assert file.getvalue() == (
+        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1000 │ loss=nan\n"
+    )
+
+
+def test_a_terminal_gets_colours_around_the_same_text(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    file = Terminal()
+    printed(Console(file=file), tmp_path)
+    coloured = file.getvalue()
+    assert "\x1b[1;31mnan\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == (
+        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1000 │ loss=nan\n"
+    )
+
+
+def test_a_long_line_is_not_wrapped_on_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    file = Terminal()
+    console = Console(file=file)
+    console.open(tmp_path, None)
+    console.write(Record(1, "train", {f"train/value_{i}": 1.0 for i in range(40)}, 0.0))
+    assert file.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["environment", "argument"])
+def test_colours_can_be_refused(tmp_path, monkeypatch, how):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if how == "environment":
+        monkeypatch.setenv("NO_COLOR", "1")
+    else:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    file = Terminal()
+    printed(Console(file=file, use_colors=how == "environment"), tmp_path)
+    assert "\x1b" not in file.getvalue()
+
+
+def test_standard_output_is_found_at_opening(tmp_path, capsys):
+    console = Console()
+    printed(console, tmp_path)
+    assert capsys.readouterr().out.startswith("[  12.3m] step=1000 │ loss=1.500\n")
+
+
+def test_an_encoding_without_the_separator_gets_another(tmp_path):
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    printed(Console(file=file), tmp_path)
+    assert raw.getvalue().startswith(b"[  12.3m] step=1000 | loss=1.500\n")
+
+
+def lines(console, tmp_path, records):
+    """What a console prints of records."""
+    console.open(tmp_path, None)
+    for record in records:
+        console.write(record)
+    console.close()
+    return console._stream.getvalue().splitlines()
+
+
+def loss(step, time, split="train"):
+    return Record(step, split, {f"{split}/loss": 1.5}, time)
+
+
+def test_a_total_adds_progress_rate_and_time_left(tmp_path):
+    console = Console(total_steps=4000, file=io.StringIO())
+    records = [loss(1000, 600.0), loss(1010, 660.0, "val"), loss(1096, 630.0)]
+    assert lines(console, tmp_path, records) == [
+        "[  10.0m] step=1000/4000 │ loss=1.500 │ 25.0%",
+        "[  11.0m] [VAL] val_loss=1.500",
+        "[  10.5m] step=1096/4000 │ loss=1.500 │ 27.4% │ 3.2 steps/s │ eta 15m08s",
+    ]
+
+
+def test_the_compact_form_has_a_compact_progress(tmp_path):
+    console = Console(total_steps=4000, compact=True, file=io.StringIO())
+    assert lines(console, tmp_path, [loss(1000, 600.0), loss(1096, 630.0)]) == [
+        "[10.0m] step=1000/4000 | loss=1.500 | 25.0%",
+        "[10.5m] step=1096/4000 | loss=1.500 | 27.4% | 3.2/s | 15m08s",
+    ]
+
+
+def test_the_last_step_has_no_time_left_and_a_later_one_is_beyond(tmp_path):
+    console = Console(total_steps=3, file=io.StringIO())
+    found = lines(console, tmp_path, [loss(1, 0.0), loss(3, 1.0), loss(4, 2.0)])
+    assert [line.partition("1.500 │ ")[2] for line in found] == [
+        "33.3%",
+        "100.0% │ 2.0 steps/s",
+        "133.3% │ 1.0 steps/s",
+    ]
+
+
+def test_a_record_without_a_step_has_no_progress(tmp_path):
+    console = Console(total_steps=3, file=io.StringIO())
+    record = UnnumberedRecord(2, "train", {"train/loss": 1.5}, 0.0)
+    assert lines(console, tmp_path, [record]) == ["[   0.0m] loss=1.500"]
+
+
+def test_a_rate_is_never_taken_over_a_restart(tmp_path):
+    """The seconds before it are not those of the same steps."""
+    console = Console(total_steps=100, file=io.StringIO())
+    lines(console, tmp_path, [loss(10, 10.0)])
+    console.open(tmp_path, 5)
+    console.write(loss(20, 12.0))
+    console.load_state({"step": 10})
+    console.write(loss(30, 14.0))
+    console.write(loss(40, 16.0))
+    found = console._stream.getvalue().splitlines()
+    assert [line.partition("1.500 │ ")[2] for line in found] == [
+        "10.0%",
+        "20.0%",
+        "30.0%",
+        "40.0% │ 5.0 steps/s │ eta 12s",
+    ]
+
+
+@pytest.mark.parametrize("after", [(10, 11.0), (9, 11.0), (11, 10.0)])
+def test_steps_or_seconds_that_do_not_go_on_have_no_rate(tmp_path, after):
+    console = Console(total_steps=100, file=io.StringIO())
+    found = lines(console, tmp_path, [loss(10, 10.0), loss(*after)])
+    assert found[1].endswith(f"{after[0]:.1f}%")
+
+
+def test_a_terminal_gets_the_same_progress(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console = Console(total_steps=4, file=Terminal())
+    (line,) = lines(console, tmp_path, [loss(1, 0.0)])
+    assert re.sub(r"\x1b\[[0-9;]*m", "", line) == (
+        "[   0.0m] step=1/4 │ loss=1.500 │ 25.0%"
+    )
+
+
+@pytest.mark.parametrize("total", [0, -1])
+def test_a_total_that_is_none_is_refused(total):
+    with pytest.raises(ValueError, match="total_steps"):
+        Console(total_steps=total)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0s"),
+        (59.4, "59s"),
+        (59.6, "1m00s"),
+        (3599.6, "1h00m"),
+        (86_399.0, "23h59m"),
+        (86_400.0, "1d00h"),
+        (8.64e7, "1000d00h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "standard", "compact"),
+    [
+        (1.0, "1.0 steps/s", "1.0/s"),
+        (99.94, "99.9 steps/s", "99.9/s"),
+        (12_345.6, "12,346 steps/s", "12,346/s"),
+        (0.5, "2.0 s/step", "2.0s/step"),
+        (1e-3, "1,000 s/step", "1,000s/step"),
+    ],
+)
+def test_rates(per_second, standard, compact):
+    assert rate(per_second) == standard
+    assert rate(per_second, compact=True) == compact
+
+
+def test_what_is_not_given_is_the_loggers():
+    settings = vars(LogConfig(print_every=7, compact_format=True, use_colors=False))
+    console = Console(total_steps=9)
+    console.configure(settings)
+    assert (console.every, console.compact, console.use_colors) == (7, True, False)
+    console = Console(every=2, compact=False, use_colors=True)
+    console.configure(settings)
+    assert (console.every, console.compact, console.use_colors) == (2, False, True)
+
+
+def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
+    def logged(resume_step, steps, clock):
+        file = io.StringIO()
+        writers = [Console(total_steps=100, every=1, file=file), JSONL()]
+        options = {"root": tmp_path, "writers": writers, "clock": lambda: clock[0]}
+        with TrainingLogger("p", "run", resume_step=resume_step, **options) as logger:
+            for step in steps:
+                clock[0] += 0.5
+                logger.log_step(step, loss=1.0)
+        return file.getvalue().splitlines()
+
+    first = logged(None, (10, 20, 30), [1000.0])
+    assert first[-1] == (
+        "[   0.0m] step=30/100 │ loss=1.000 │ 30.0% │ 20.0 steps/s │ eta 4s"
+    )
+    again = logged(20, (21, 22), [9000.0])
+    assert [line.partition("1.000 │ ")[2] for line in again] == [
+        "21.0%",
+        "22.0% │ 2.0 steps/s │ eta 39s",
+    ]

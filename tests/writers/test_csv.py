@@ -1,0 +1,365 @@
+"""The table that spreadsheets open."""
+
+import csv
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.faults import FullDisk
+from support.processes import run_python
+
+from jaxmetrics import TrainingLogger
+from jaxmetrics.record import CorruptLineError, Record, WriterLockedError
+from jaxmetrics.record._media import Media
+from jaxmetrics.writers import CSV
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make writers of one run, closed at the end."""
+    opened = []
+
+    def make(resume_step=None, **options):
+        opened.append(CSV(**options))
+        opened[-1].open(tmp_path, resume_step)
+        return opened[-1]
+
+    yield make
+    for writer in opened:
+        writer.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.csv"
+
+
+def record(step, split="train", **values):
+    values = {f"{split}/{name}": value for name, value in values.items()}
+    return Record(step, split, values, float(step))
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def cells(path):
+    """The rows by column."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_header_comes_with_the_first_row(made, path):
+    writer = made()
+    assert path.read_bytes() == b""
+    writer.write(Record(5, "train", {"train/loss": 1.5, "lr/lr": 3e-4}, 2.0, tokens=7))
+    assert path.read_text() == (
+        "step,split,time,tokens,train/loss,lr/lr\n5,train,2.0,7,1.5,0.0003\n"
+    )
+
+
+def test_pandas_reads_every_number_as_it_was(made, path):
+    values = [0.1, 5e-324, 1e300, -0.5, math.nan, math.inf, -math.inf, 2**53 + 1]
+    values += [np.float32(0.1), 2**70]
+    writer = made()
+    for step, value in enumerate(values):
+        writer.write(record(step, value=value))
+    writer.close()
+    text = [row["train/value"] for row in cells(path)]
+    np.testing.assert_array_equal(np.float64(text), np.float64(values))
+    assert text[4:7] == ["nan", "inf", "-inf"]
+    assert text[7:] == ["9007199254740993", "0.10000000149011612", str(2**70)]
+    # The rounding of some versions of pandas is off by a unit in the last place.
+    read = pd.read_csv(path)["train/value"].to_numpy()
+    np.testing.assert_allclose(read, np.float64(values), rtol=1e-15)
+
+
+def test_a_missing_value_is_empty_and_a_new_column_comes_with_the_flush(made, path):
+    writer = made()
+    for step in range(1, 17):
+        writer.write(record(step, loss=float(step)))
+    writer.write(record(16, "val", loss=0.5))
+    writer.write(record(17, loss=9.0))
+    writer.write(record(17, "test", loss=0.25))
+    assert len(table(path)) == 17  # the last three wait
+    writer.flush()
+    assert table(path)[0][3:] == ["train/loss", "val/loss", "test/loss"]
+    assert [len(row) for row in table(path)] == [6] * 20
+    assert [row["val/loss"] for row in cells(path)[16:]] == ["0.5", "", ""]
+    assert [row["test/loss"] for row in cells(path)[16:]] == ["", "", "0.25"]
+    assert [row["train/loss"] for row in cells(path)[16:]] == ["", "9.0", ""]
+    writer.write(record(18, loss=1.0))
+    assert table(path)[-1] == ["18", "train", "18.0", "1.0", "", ""]
+
+
+def test_the_file_is_replaced_ever_more_rarely(made, path):
+    writer = made()
+    replaced, before = 0, None
+    for step in range(2000):
+        writer.write(record(step, **{f"new{step}": 1.0}))
+        replaced += before != (before := path.stat().st_ino)
+    assert len(table(path)) > 1600
+    # At least a quarter more rows each time: log(2000) / log(1.25) is 34.
+    assert replaced <= 45
+    writer.close()
+    assert len(table(path)) == 2001
+
+
+def test_text_that_a_spreadsheet_would_run_is_only_shown(made, path):
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1+1", "a,b", 'q"', "a\nb", "é"]
+    writer = made(rename={f"train/v{n}": name for n, name in enumerate(names)})
+    row = record(1, **{f"v{n}": -0.5 for n in range(len(names))})
+    writer.write(writer.select(row))
+    writer.write(Record(2, "=cmd()", {"train/text": "=HYPERLINK(1)"}, 0.0))
+    writer.close()
+    header, first, second = table(path)
+    assert header[3:14] == [
+        "'=1+1",
+        "'+1",
+        "'-1",
+        "'@x",
+        "'\\x09x",
+        "'\\x0dx",
+        "''=1+1",
+        "a,b",
+        'q"',
+        "a\\x0ab",
+        "é",
+    ]
+    assert first[3:14] == ["-0.5"] * 11  # numbers stay numbers
+    assert second[1] == "'=cmd()"
+    assert second[-1] == "'=HYPERLINK(1)"
+    assert path.read_bytes().count(b"\n") == 3
+
+
+def test_a_guarded_column_is_found_again(made, path):
+    for step in (1, 2):
+        writer = made(rename={"train/loss": "=loss"})
+        writer.write(writer.select(record(step, loss=1.0)))
+        writer.close()
+    assert table(path)[0] == ["step", "split", "time", "'=loss"]
+    assert len(table(path)) == 3
+
+
+def test_a_row_without_its_newline_is_no_row(made, path):
+    writer = made()
+    writer.write(record(1, loss=1.0))
+    writer.close()
+    with path.open("a") as file:
+        file.write("2,train,2.0,0.")  # of 0.25
+    with pytest.warns(UserWarning, match="14 bytes at byte 43, was cut off"):
+        writer = made()
+    writer.write(record(3, loss=3.0))
+    assert [row["step"] for row in cells(path)] == ["1", "3"]
+    assert path.with_name("metrics.csv.torn").read_text() == "2,train,2.0,0."
+
+
+def test_a_second_writer_is_refused_also_after_the_file_was_replaced(made, path):
+    writer = made()
+    writer.write(record(1, loss=1.0))
+    writer.write(record(2, accuracy=1.0))
+    assert len(table(path)) == 3
+    with pytest.raises(WriterLockedError, match="this process"):
+        CSV().open(path.parent, None)
+    writer.write(record(3, loss=1.0))
+    assert len(table(path)) == 4
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,a,a\n", "\xff\n", '"\n'])
+def test_a_file_of_another_kind_is_left_alone(path, text):
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError):
+        CSV().open(path.parent, None)
+    assert path.read_bytes() == text.encode("latin-1")
+
+
+def test_a_symbolic_link_is_not_followed(path, tmp_path):
+    (tmp_path / "theirs").write_text("")
+    path.symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic link"):
+        CSV().open(tmp_path, None)
+
+
+def test_a_value_of_another_type_costs_its_record_only(made, path):
+    writer = made()
+    writer.write(record(1, loss=1.0))
+    with pytest.raises(TypeError, match="not a number"):
+        writer.write(record(2, other=[1.0]))
+    writer.write(record(3, loss=3.0))
+    assert table(path)[0][3:] == ["train/loss"]
+    assert [row["step"] for row in cells(path)] == ["1", "3"]
+
+
+def test_media_are_not_for_it(made):
+    media = Media(1, "train", {"train/text": "hello"}, 1.0, kind="text")
+    assert made().select(media) is None
+
+
+# Going back
+
+
+def train(writer, first, last):
+    """A new column at step 4, and validation behind training."""
+    for step in range(first, last):
+        more = {"late": 1.0} if step >= 4 else {}
+        writer.write(record(step, loss=float(step), **more))
+        if step % 3 == 0:
+            writer.write(record(step - 1, "val", loss=float(step)))
+
+
+def test_resume_step_cuts_the_later_rows_and_keeps_them_aside(made, path):
+    writer = made()
+    train(writer, 1, 10)
+    writer.close()
+    writer = made(resume_step=5)
+    kept = [(row["step"], row["split"]) for row in cells(path)]
+    assert kept == [
+        ("1", "train"),
+        ("2", "train"),
+        ("3", "train"),
+        ("2", "val"),
+        ("4", "train"),
+        ("5", "train"),
+        ("5", "val"),
+    ]
+    aside = path.with_name("metrics.csv.after-5").read_text().splitlines()
+    assert [line.split(",")[0] for line in aside] == ["6", "5", "7", "8", "9", "8"]
+    writer.write(record(6, loss=6.0))
+    assert writer.state() == {"rows": 8}
+    assert len(cells(path)) == 8
+
+
+def test_a_state_names_rows_which_new_columns_do_not_move(made, path, tmp_path):
+    train(reference := made(file="reference.csv"), 1, 10)
+    reference.close()
+    writer = made()
+    train(writer, 1, 4)
+    writer.flush()
+    state = writer.state()
+    assert state == {"rows": 4}
+    train(writer, 4, 8)
+    writer.close()
+    writer = made()
+    writer.load_state(state | {"step": 3})
+    assert len(cells(path)) == 4
+    train(writer, 4, 7)
+    writer.load_state(state | {"step": 3})  # while some rows wait
+    train(writer, 4, 10)
+    writer.close()
+    assert path.read_bytes() == (tmp_path / "reference.csv").read_bytes()
+    assert path.with_name("metrics.csv.after-3-2").exists()
+
+
+def test_rows_that_wait_are_cut_too(made, path):
+    writer = made()
+    for step in range(1, 9):
+        writer.write(record(step, loss=1.0))
+    state = writer.state()
+    writer.write(record(9, fresh=1.0))
+    writer.load_state(state | {"step": 8})
+    writer.close()
+    assert [row["step"] for row in cells(path)] == [str(n) for n in range(1, 9)]
+    aside = path.with_name("metrics.csv.after-8").read_text()
+    assert aside == "9,train,9.0,,1.0\n"
+
+
+def test_a_fork_replaces_nothing(tmp_path):
+    script = """
+        import os, sys
+        from pathlib import Path
+        from jaxmetrics.record import Record
+        from jaxmetrics.writers import CSV
+        writer = CSV()
+        writer.open(Path(sys.argv[1]), None)
+        for step in range(8):
+            writer.write(Record(step, "train", {"train/loss": 1.0}, 0.0))
+        writer.write(Record(8, "val", {"val/loss": 1.0}, 0.0))
+        if os.fork() == 0:
+            try:
+                writer.flush()
+            except RuntimeError:
+                os._exit(0)
+            os._exit(1)
+        assert os.wait()[1] == 0
+        writer.close()
+    """
+    done = run_python(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(table(tmp_path / "metrics.csv")) == 10
+
+
+def test_a_file_that_lost_rows_says_how_many_and_goes_on(made, path):
+    writer = made()
+    train(writer, 1, 3)
+    with pytest.warns(UserWarning, match="has 2 rows, and was to be cut back to 7"):
+        writer.load_state({"step": 6, "rows": 7})
+    writer.write(record(7, loss=7.0))
+    assert [row["step"] for row in cells(path)] == ["1", "2", "7"]
+
+
+def test_nothing_is_cut_from_an_empty_file(made, path):
+    writer = made(resume_step=5)
+    writer.load_state({"step": 0, "rows": 0})
+    writer.write(record(1, loss=1.0))
+    assert len(table(path)) == 2
+
+
+def test_a_row_without_a_step_is_named(made, path):
+    path.write_text("step,split,time\n1,train,1.0\nx,train,2.0\n3,train,3.0\n")
+    with pytest.raises(CorruptLineError, match="line 3"):
+        made(resume_step=1)
+
+
+# Faults
+
+
+def test_a_full_disk_costs_the_rows_it_refused_and_nothing_else(
+    made, path, monkeypatch
+):
+    writer = made()
+    for step in range(1, 5):
+        writer.write(record(step, loss=float(step)))
+    disk = FullDisk(monkeypatch)
+    for room in (0, 7):
+        disk.room = room
+        with pytest.raises(OSError, match="No space"):
+            writer.write(record(5, loss=5.0))
+    disk.room = 20
+    with pytest.raises(OSError, match="No space"):
+        writer.write(record(6, accuracy=6.0))  # which would replace the file
+    disk.room = None
+    assert len(table(path)) == 5
+    writer.write(record(7, loss=7.0))
+    writer.flush()
+    assert table(path)[0][3:] == ["train/loss"]
+    assert [row["step"] for row in cells(path)] == ["1", "2", "3", "4", "7"]
+    writer.write(record(8, accuracy=8.0))
+    disk.room = 20
+    with pytest.raises(OSError, match="No space"):
+        writer.flush()
+    disk.room = None
+    writer.flush()
+    assert [row["train/accuracy"] for row in cells(path)][-2:] == ["", "8.0"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["metrics.csv"]
+
+
+def test_a_logger_writes_one_and_rewinds_it(tmp_path):
+    def run(name, *parts):
+        state = None
+        for first, last in parts:
+            with TrainingLogger(
+                "p", name, root=tmp_path, writers=[CSV()], clock=lambda: 0.0
+            ) as logger:
+                if state:
+                    logger.load_state(state)
+                for step in range(first, last):
+                    logger.log_step(step, loss=step / 3)
+                    if step == 5:
+                        state = logger.state()
+                    if step % 4 == 0:
+                        logger.log_step(step, split="val", loss=1.0)
+        return (logger.run_dir / "metrics.csv").read_bytes()
+
+    assert run("resumed", (1, 9), (6, 12)) == run("reference", (1, 12))

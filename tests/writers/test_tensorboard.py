@@ -1,0 +1,429 @@
+"""What TensorBoard shows, read back with its own reader."""
+
+import json
+import struct
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from support.faults import FullDisk
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from jaxmetrics import TrainingLogger
+from jaxmetrics.record import Record
+from jaxmetrics.record._bins import binned
+from jaxmetrics.record._media import Media
+from jaxmetrics.writers import TensorBoard
+from jaxmetrics.writers._event_file import EventFile
+from jaxmetrics.writers._png import picture
+
+NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make writers of one run, closed at the end."""
+    opened = []
+
+    def make(resume_step=None, **options):
+        opened.append(TensorBoard(clock=lambda: 1000.0, **options))
+        opened[-1].open(tmp_path, resume_step)
+        return opened[-1]
+
+    yield make
+    for writer in opened:
+        writer.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "tensorboard"
+
+
+def record(step, split="train", **values):
+    values = {f"{split}/{name}": value for name, value in values.items()}
+    return Record(step, split, values, float(step))
+
+
+def shown(folder):
+    """TensorBoard's own view of a folder."""
+    reader = EventAccumulator(str(folder), size_guidance=NO_LIMITS)
+    return reader.Reload()
+
+
+def scalars(folder, tag="train/loss"):
+    return [(event.step, event.value) for event in shown(folder).Scalars(tag)]
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Values
+
+
+def test_scalars_are_float32_over_steps(made, folder):
+    writer = made()
+    for step in (1, 2**40):
+        writer.write(record(step, loss=0.1, count=3))
+    writer.write(Record(2**41, "val", {"val/loss": 1.0}, 0.0, tokens=5, samples=6))
+    writer.close()
+    assert scalars(folder) == [(1, np.float32(0.1)), (2**40, np.float32(0.1))]
+    assert scalars(folder, "train/count") == [(1, 3.0), (2**40, 3.0)]
+    reader = shown(folder)
+    assert set(reader.Tags()["scalars"]) == {
+        "train/loss",
+        "train/count",
+        "val/loss",
+        "tokens",
+        "samples",
+    }
+    assert reader.Scalars("tokens")[0].wall_time == 1000.0
+
+
+def test_a_record_is_one_event(made, folder):
+    writer = made()
+    before = writer.state()["position"]
+    writer.write(record(1, **{f"loss{n}": 0.5 for n in range(20)}))
+    data = (folder / files(folder)[0]).read_bytes()[before:]
+    (length,) = struct.unpack_from("<Q", data)
+    assert len(data) == length + 16
+
+
+def test_values_that_are_not_finite_or_too_large_are_so_there(made, folder):
+    values = [np.nan, np.inf, -np.inf, 1e300, -(10**400), 2**53 + 1]
+    writer = made()
+    for step, value in enumerate(values):
+        writer.write(record(step, loss=value))
+    writer.close()
+    read = [value for _, value in scalars(folder)]
+    np.testing.assert_array_equal(
+        read, [np.nan, np.inf, -np.inf, np.inf, -np.inf, 2.0**53]
+    )
+
+
+def test_keys_that_look_alike_stay_apart(made, folder):
+    names = ["a b", "a_b", "a?b", "a/b", "é😀", "<b>", "acc@5", "%2F"]
+    writer = made(rename={f"train/v{n}": name for n, name in enumerate(names)})
+    row = record(1, **{f"v{n}": float(n) for n in range(len(names))})
+    writer.write(writer.select(row))
+    writer.close()
+    reader = shown(folder)
+    assert {tag: reader.Scalars(tag)[0].value for tag in names} == {
+        name: float(n) for n, name in enumerate(names)
+    }
+
+
+def test_the_configuration_is_that_of_a_session(made, folder, tmp_path):
+    hparams = {"lr": 0.1, "model": {"layers": 2, "dims": [1, 2], "bias": True}}
+    hparams |= {"name": "x", "none": None}
+    (tmp_path / "run.json").write_text(json.dumps({"hparams": hparams}))
+    writer = made()
+    writer.close()
+    assert len(files(folder)) == 1  # no subfolder, which would be another run
+    metadata = shown(folder).summary_metadata
+    told = plugin_data_pb2.HParamsPluginData.FromString(
+        metadata["_hparams_/session_start_info"].plugin_data.content
+    ).session_start_info.hparams
+    kinds = {"number_value": float, "string_value": str, "bool_value": bool}
+    assert {
+        name: kinds[value.WhichOneof("kind")](getattr(value, value.WhichOneof("kind")))
+        for name, value in told.items()
+    } == {
+        "lr": 0.1,
+        "model/layers": 2.0,
+        "model/dims": "[1,2]",
+        "model/bias": True,
+        "name": "x",
+    }
+    assert "_hparams_/session_end_info" in metadata
+
+
+# Media
+
+
+def media(kind, **values):
+    return Media(
+        7, "train", {f"train/{k}": v for k, v in values.items()}, 0.0, kind=kind
+    )
+
+
+def test_a_histogram_leaves_out_what_is_not_finite_and_counts_it(made, folder):
+    values = np.float32([[1.0, 2.0, np.nan], [3.0, np.inf, -np.inf]])
+    writer = made()
+    writer.write(media("histogram", weights=values, empty=[np.nan], whole=[1, 2]))
+    writer.close()
+    reader = shown(folder)
+    (event,) = reader.Histograms("train/weights")
+    assert event.step == 7
+    told = event.histogram_value
+    assert (told.min, told.max, told.num, told.sum) == (1.0, 3.0, 3.0, 6.0)
+    assert told.sum_squares == 14.0
+    assert sum(told.bucket) == 3.0
+    assert len(told.bucket) == len(told.bucket_limit) == 65
+    assert scalars(folder, "train/weights_nonfinite") == [(7, 3.0)]
+    assert set(reader.Tags()["histograms"]) == {"train/weights", "train/whole"}
+    assert set(reader.Tags()["scalars"]) == {
+        "train/weights_nonfinite",
+        "train/empty_nonfinite",
+    }
+
+
+def test_a_histogram_counted_before_keeps_its_bins(made, folder):
+    counts, edges = [0, 3, 1, 0], [0.0, 1.0, 2.0, 4.0, 8.0]
+    writer = made()
+    writer.write(media("histogram", weights=(counts, edges)))
+    writer.close()
+    told = shown(folder).Histograms("train/weights")[0].histogram_value
+    assert told.bucket == [0, *counts]
+    assert told.bucket_limit == edges
+    assert (told.min, told.max, told.num) == (1.0, 4.0, 4.0)
+
+
+def test_bins_of_values_that_are_nearly_equal():
+    for values in ([1.0, np.nextafter(1.0, 2.0)], [1e17] * 3, [0.0], [5e-324, 0.0]):
+        assert binned(np.array(values)).counts.sum() == len(values)
+
+
+def test_bins_of_very_many_values_are_those_of_a_sample():
+    values = np.arange(2**23, dtype=np.float32)
+    bins = binned(values)
+    assert bins.counts.sum() == 2**22
+    assert bins.total / 2**22 == pytest.approx(values.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [["a"], [1j], ([1.0], [1.0])])
+def test_what_has_no_histogram_is_refused(values):
+    with pytest.raises((TypeError, ValueError), match="histogram"):
+        binned(values)
+
+
+def test_an_image_is_shown_as_it_is(made, folder):
+    colours = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    writer = made()
+    writer.write(media("image", colours=colours))
+    writer.close()
+    (event,) = shown(folder).Images("train/colours")
+    assert (event.step, event.width, event.height) == (7, 5, 4)
+    np.testing.assert_array_equal(decoded(event.encoded_image_string), colours)
+
+
+def decoded(png):
+    """The pixels of a PNG that uses no filters."""
+    chunks, at = {}, 8
+    while at < len(png):
+        (length,), name = struct.unpack_from(">I", png, at), png[at + 4 : at + 8]
+        body = png[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", png, at + 8 + length)[0] == zlib.crc32(
+            name + body
+        )
+        chunks[name] = body
+        at += 12 + length
+    width, height, depth, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
+    assert depth == 8
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8)
+    lines = lines.reshape(height, -1)
+    assert not lines[:, 0].any()
+    return lines[:, 1:].reshape(height, width, {0: 1, 2: 3, 6: 4}[colour])
+
+
+@pytest.mark.parametrize(
+    "image, pixels",
+    [
+        ([[0.0, 0.5], [1.0, np.nan]], [[0, 128], [255, 0]]),
+        ([[-1.0, 2.0]], [[0, 255]]),
+        ([[True, False]], [[255, 0]]),
+        (np.uint8([[[1, 2, 3, 4]]]), [[1, 2, 3, 4]]),
+    ],
+)
+def test_kinds_of_images(image, pixels):
+    made = picture(image)
+    np.testing.assert_array_equal(decoded(made.png).ravel(), np.ravel(pixels))
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 2), int), np.zeros((2, 2, 2)), np.zeros(3), np.zeros((0, 2))]
+)
+def test_what_is_no_image_is_refused(image):
+    with pytest.raises(ValueError, match="image"):
+        picture(image)
+
+
+def test_texts_and_tables_are_markdown(made, folder):
+    writer = made()
+    writer.write(media("text", note="**bold** é"))
+    writer.write(media("table", words=(["word", "n"], [["a|b\nc", 1], ["d", None]])))
+    writer.close()
+
+    def text(tag):
+        (event,) = shown(folder).Tensors(f"train/{tag}/text_summary")
+        return event.tensor_proto.string_val[0].decode()
+
+    assert text("note") == "**bold** é"
+    assert text("words") == (
+        "| word | n |\n| --- | --- |\n| a\\|b c | 1 |\n| d | None |"
+    )
+
+
+# Restarts
+
+
+def test_starts_in_one_second_lose_nothing_and_are_read_in_their_order(made, folder):
+    for start in range(12):
+        writer = made()
+        writer.write(record(start, loss=float(start)))
+        if start % 2:  # two at the same time
+            writer.close()
+    assert len(files(folder)) == 12
+    assert scalars(folder) == [(step, float(step)) for step in range(12)]
+
+
+def test_a_step_that_is_resumed_from_hides_what_came_after(made, folder):
+    writer = made()
+    for step in range(1, 9):
+        writer.write(record(step, loss=float(step), gone=1.0))
+    writer.close()
+    writer = made(resume_step=5)
+    for step in range(6, 8):
+        writer.write(record(step, loss=-1.0))
+    writer.close()
+    expected = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, -1), (7, -1)]
+    assert scalars(folder) == expected
+    assert [step for step, _ in scalars(folder, "train/gone")] == [1, 2, 3, 4, 5]
+
+
+def test_without_a_step_to_resume_from_all_is_kept(made, folder):
+    for steps in ((1, 2), (3,)):
+        writer = made()
+        for step in steps:
+            writer.write(record(step, loss=1.0))
+        writer.close()
+    assert [step for step, _ in scalars(folder)] == [1, 2, 3]
+
+
+def test_a_restore_leaves_each_event_once(made, folder):
+    def train(writer, first, last):
+        for step in range(first, last):
+            writer.write(record(step, loss=float(step)))
+            if step % 2 == 0:
+                writer.write(record(step, "val", loss=float(step)))
+
+    writer = made()
+    train(writer, 1, 4)
+    writer.write(record(4, loss=4.0))
+    writer.flush()
+    state = json.loads(json.dumps(writer.state())) | {"step": 4}
+    writer.write(record(4, "val", loss=4.0))  # after the save, and so once more
+    train(writer, 5, 7)
+    for again in range(3):  # in this process, in another, after a lost one
+        if again:
+            writer.close()
+            writer = made()
+        writer.load_state(state)
+        writer.write(record(4, "val", loss=4.0))
+        train(writer, 5, 7 + again)
+    writer.close()
+    assert scalars(folder) == [(step, step) for step in range(1, 9)]
+    assert scalars(folder, "val/loss") == [(step, step) for step in (2, 4, 6, 8)]
+    aside = [name for name in files(folder) if "tfevents" not in name]
+    assert [name.split(".")[0] for name in aside] == ["after-4"] * 3
+
+
+def test_a_restore_without_a_position_hides_what_came_after(made, folder):
+    writer = made()
+    for step in range(1, 5):
+        writer.write(record(step, loss=1.0))
+    writer.load_state({"step": 2})
+    writer.write(record(3, loss=2.0))
+    writer.close()
+    assert scalars(folder) == [(1, 1), (2, 1), (3, 2)]
+
+
+def test_a_checkpoint_that_is_called_by_a_lower_step_keeps_all_that_it_has(
+    made, folder
+):
+    writer = made()
+    for step in range(1, 5):
+        writer.write(record(step, loss=1.0))
+    state = writer.state()
+    writer.write(record(5, loss=1.0))
+    writer.load_state(state | {"step": 3})
+    writer.write(record(5, loss=2.0))
+    writer.close()
+    assert scalars(folder) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2)]
+
+
+def test_a_torn_event_costs_itself_only(made, folder):
+    writer = made()
+    for step in range(1, 4):
+        writer.write(record(step, loss=1.0))
+    writer.close()
+    (file,) = folder.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    writer = made()
+    writer.write(record(4, loss=1.0))
+    writer.close()
+    assert [step for step, _ in scalars(folder)] == [1, 2, 4]
+
+
+# Faults
+
+
+def test_a_full_disk_costs_the_events_it_refused_and_nothing_else(
+    made, folder, monkeypatch
+):
+    writer = made()
+    writer.write(record(1, loss=1.0))
+    disk = FullDisk(monkeypatch)
+    for room in (0, 7):
+        disk.room = room
+        with pytest.raises(OSError, match="No space"):
+            writer.write(record(2, loss=2.0))
+        (file,) = folder.iterdir()
+        assert file.stat().st_size == writer.state()["position"]
+    disk.room = None
+    writer.write(record(3, loss=3.0))
+    writer.close()
+    assert scalars(folder) == [(1, 1), (3, 3)]
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
+    for name in ("google_crc32c", "tensorboardX"):
+        with monkeypatch.context() as patch:
+            for module in [m for m in sys.modules if m.split(".")[0] == name]:
+                patch.delitem(sys.modules, module)
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises(ImportError, match=r"install jaxmetrics\[tensorboard\]"):
+                TensorBoard().open(tmp_path, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_file_says_so(tmp_path):
+    file = EventFile(tmp_path, 0.0, lambda data: 0)
+    file.close()
+    file.close()
+    with pytest.raises(ValueError, match="is closed"):
+        file.write(b"")
+
+
+def test_a_logger_writes_one_and_rewinds_it(tmp_path):
+    state = None
+    for first, last in ((1, 9), (6, 12)):
+        with TrainingLogger(
+            "p",
+            "run",
+            root=tmp_path,
+            writers=[TensorBoard()],
+            hparams={"api_key": "hush", "lr": 0.1},
+        ) as logger:
+            if state:
+                logger.load_state(state)
+            for step in range(first, last):
+                logger.log_step(step, loss=step)
+                if step == 5:
+                    state = logger.state()
+    folder = logger.run_dir / "tensorboard"
+    assert scalars(folder) == [(step, step) for step in range(1, 12)]
+    assert not any(b"hush" in path.read_bytes() for path in folder.iterdir())
