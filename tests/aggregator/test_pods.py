@@ -1,31 +1,15 @@
 """Any number of processes gives the same totals, also after a restart on another."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support import aggregator_pod as pod
-from test_pods import PODS, SEVERAL, finish, free_port, results
+from support.pods import PODS, SEVERAL, finish, results, start
 
 from jaxmetrics.record import loads
 
 EXACT = ("tokens", "_count_", "longest", "shortest", "samples", "min", "max", "_p")
-
-
-def start(name, directory, *saved):
-    """The processes of a pod, begun; each writes its results and its log."""
-    count, port = PODS[name], free_port()
-    (directory / name).mkdir()
-    running = []
-    for rank in range(count):
-        given = [rank, count, 8 // count, port, directory / name, *saved]
-        with (directory / name / f"{rank}.log").open("wb") as log:
-            command = [sys.executable, Path(pod.__file__), *map(str, given)]
-            running.append(subprocess.Popen(command, stdout=log, stderr=log))
-    return running
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +18,14 @@ def pods(tmp_path_factory):
     directory = tmp_path_factory.mktemp("aggregator_pods")
     (directory / "1x8").mkdir()
     pod.main(0, 1, directory / "1x8")
-    finish(start("4x2", directory, directory / "1x8" / "saved"), directory / "4x2")
-    finish(start("2x4", directory, directory / "4x2" / "saved"), directory / "2x4")
+    finish(
+        start(pod.__file__, "4x2", directory, directory / "1x8" / "saved"),
+        directory / "4x2",
+    )
+    finish(
+        start(pod.__file__, "2x4", directory, directory / "4x2" / "saved"),
+        directory / "2x4",
+    )
     return directory
 
 

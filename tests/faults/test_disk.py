@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import FullDisk, apart, events_shown
-from test_sink import row, soon
+from support.sinks import row, soon
 
 from jaxmetrics.pipeline._sinks import Sinks
 from jaxmetrics.record import read_lines

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from support.faults import apart, ended, events_shown, forked
 from support.figures import figure
-from test_sink import Failing, row, soon
+from support.sinks import Failing, row, soon
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import _queue

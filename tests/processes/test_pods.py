@@ -2,73 +2,33 @@
 
 import shutil
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from support import pod
+from support.pods import PODS, SEVERAL, finish, free_port, results, start
 from support.processes import start_python
 
 import jaxmetrics as jm
 from jaxmetrics import checkpoint
 from jaxmetrics.record import loads, scan_lines
 
-PODS = {"1x8": 1, "2x4": 2, "4x2": 4}
-SEVERAL = ["2x4", "4x2"]
 FORMS = ["deferred", "jit", "shard_map"]
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def start(name, directory, *saved):
-    """The processes of a pod, begun; each writes its results and its log."""
-    count, port = PODS[name], free_port()
-    (directory / name).mkdir()
-    running = []
-    for rank in range(count):
-        given = [rank, count, 8 // count, port, directory / name, *saved]
-        with (directory / name / f"{rank}.log").open("wb") as log:
-            command = [sys.executable, Path(pod.__file__), *map(str, given)]
-            running.append(subprocess.Popen(command, stdout=log, stderr=log))
-    return running
-
-
-def finish(running, directory):
-    """Wait for a pod to its end."""
-    try:
-        for rank, process in enumerate(running):
-            code = process.wait(timeout=240)
-            assert code == 0, (directory / f"{rank}.log").read_text()[-3000:]
-    finally:
-        for process in running:
-            process.kill()
 
 
 @pytest.fixture(scope="session")
 def pods(tmp_path_factory):
     """Where each pod left its files."""
     directory = tmp_path_factory.mktemp("pods")
-    two = start("2x4", directory)
+    two = start(pod.__file__, "2x4", directory)
     (directory / "1x8").mkdir()
     pod.main(0, 1, directory / "1x8")
     finish(two, directory / "2x4")
-    four = start("4x2", directory, directory / "2x4" / "saved")
+    four = start(pod.__file__, "4x2", directory, directory / "2x4" / "saved")
     finish(four, directory / "4x2")
     return directory
-
-
-def results(pods, name):
-    """What each process of a pod wrote."""
-    files = [pods / name / f"{rank}.json" for rank in range(PODS[name])]
-    return [loads(file.read_bytes()) for file in files]
 
 
 def one_result(pods, name, part):

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ def record(step, split="train", **values):
 def alone(script, *arguments, **environment):
     """Run a script that has neither a network nor credentials."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{script}"
     return run_python(script, *arguments, env=clean | environment)
 
 
