@@ -11,81 +11,94 @@ PACKAGE = Path(__file__).parent.parent / "jaxmetrics"
 
 LAYERS = {
     "record": 0,
+    "figures": 0,
     "core": 1,
     "metrics": 2,
     "losses": 2,
+    "processes": 2,
     "telemetry": 3,
     "interop": 3,
-    "hosts": 3,
-    "aggregator": 4,
+    "pipeline": 4,
     "writers": 4,
+    "aggregator": 4,
     "logger": 5,
     "checkpoint": 5,
-    "performance": 5,
-    "epochs": 5,
-    "goodput": 5,
-    "periodic": 5,
-    "training_telemetry": 5,
-    "metrics_log": 5,
-    "evaluation": 5,
+    "loop": 5,
     "runs": 6,
     "cli": 7,
     "doctor": 7,
     "demo": 7,
 }
-FREE = {"numpy", *sys.stdlib_module_names}
-THIRD_PARTIES = {
-    0: set(),
-    1: {"jax"},
-    2: {"jax"},
-    3: {"jax", "optax", "flax"},
-    4: set(),
-    5: {"jax"},
-    6: set(),
-    7: set(),
+"""The layer of each package and module under the roof (DESIGN, section 3)."""
+
+MAY_IMPORT = {
+    "record": set(),
+    "figures": set(),
+    "core": {0},
+    "metrics": {0, 1},
+    "losses": {0, 1},
+    "processes": {0, 1},
+    "telemetry": {0, 1, 2},
+    "interop": {0, 1, 2},
+    "pipeline": {0, 1, 2},
+    "writers": {0},
+    "aggregator": {0, 1, 2},
+    "logger": {0, 1, 2, 3, 4},
+    "checkpoint": {0, 1, 2, 3, 4},
+    "loop": {0, 1, 2, 3, 4},
+    "runs": {0},
+    "cli": {0, 1, 2, 3, 4, 5, 6, 7},
+    "doctor": {0, 1, 2, 3, 4, 5, 6},
+    "demo": {0, 1, 2, 3, 4, 5, 6},
 }
-INSIDE_FUNCTIONS = {
-    1: {"clu"},
-    3: {"clu"},
-    4: {"PIL", "google_crc32c", "jax", "rich", "tensorboardX", "wandb"},
-    5: {"jax", "orbax", "yaml"},
-    6: {"matplotlib", "pandas", "pyarrow"},
-    7: {"jax", "flax", "optax", "orbax", "rich"},
+
+INSIDE_RUNS = {"reading": 0, "plots": 1, "live": 1, "pages": 2, "_compare": 3}
+"""The order of the packages within `runs`; each imports from lower ones only."""
+
+BASE = {"numpy", "jax", "orjson", "rich"}
+AT_TOP = {
+    "record": {"numpy", "orjson"},
+    "figures": {"numpy"},
+    "pipeline": {"numpy"},
+    "writers": {"numpy"},
+    "aggregator": {"numpy"},
+    "runs": {"numpy"},
+    "cli": set(),
 }
-SIBLINGS = {5, 7}  # a logger owns its ledger; the command line has a doctor
-METRIC_FAMILIES = {
-    "statistics",
-    "regression",
-    "classification",
-    "text",
-    "ranking",
-    "sketches",
-}
+"""Third parties that a package imports at the top of a file; others may take jax."""
+
+FRAMEWORKS = {"interop/nnx.py": {"flax"}, "interop/linen.py": {"flax"}}
+"""Modules of one framework, which load it: nobody imports them without it."""
+
+METRIC_FAMILIES = sorted(
+    path.name for path in (PACKAGE / "metrics").iterdir() if path.is_dir()
+)
 
 
 def modules():
     return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")
 
 
+def place(path):
+    """A file's path below the package, as text."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
 def home(path):
-    """The layer table's name for a file; a private module belongs to layer 5."""
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return first
-
-
-def layer_of(name):
-    return 5 if name.startswith("_") else LAYERS[name]
+    """The package or module under the roof that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path):
-    """Each imported module, and whether the import is inside a function."""
+    """Yield (module, names, whether it is inside a function) of each import.
+
+    Imports for type checkers alone do not count.
+    """
     tree = ast.parse(path.read_text())
-    skipped = set()
+    skipped, inside = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             skipped |= {id(inner) for inner in ast.walk(node)}
-    inside = set()
-    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             inside |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
@@ -93,58 +106,102 @@ def imports(path):
             continue
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, id(node) in inside
+                yield alias.name, [], id(node) in inside
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.level == 0, f"{place(path)}: write imports absolute"
+            names = [alias.name for alias in node.names]
             if node.module == "jaxmetrics":
-                for alias in node.names:
-                    yield f"jaxmetrics.{alias.name}", id(node) in inside
+                for name in names:
+                    yield f"jaxmetrics.{name}", [], id(node) in inside
             else:
-                yield node.module, id(node) in inside
+                yield node.module, names, id(node) in inside
+
+
+def every_file(function):
+    return pytest.mark.parametrize("path", modules(), ids=place)(function)
+
+
+@every_file
+def test_imports_point_down(path):
+    me = home(path)
+    for module, _, _ in imports(path):
+        top, *rest = module.split(".")
+        if top != "jaxmetrics":
+            continue
+        assert me != "__init__", "the root imports nothing before it is asked"
+        assert rest, f"{place(path)}: import a module of jaxmetrics, not the package"
+        other = rest[0]
+        if other == me or me in {"cli", "demo", "doctor"} and other == "__version__":
+            continue
+        assert LAYERS[other] in MAY_IMPORT[me] and LAYERS[other] <= LAYERS[me], (
+            f"{place(path)} (layer {LAYERS[me]}) imports {module} "
+            f"(layer {LAYERS[other]}); it may import {sorted(MAY_IMPORT[me])}"
+        )
 
 
 @pytest.mark.parametrize(
-    "path", modules(), ids=lambda p: str(p.relative_to(PACKAGE.parent))
+    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=lambda p: place(p)
 )
-def test_imports_point_down(path):
-    me = home(path)
-    if me == "__init__":
-        assert not [m for m, inside in imports(path) if m.split(".")[0] not in FREE]
+def test_imports_point_down_within_runs(path):
+    part = path.relative_to(PACKAGE / "runs").parts[0].removesuffix(".py")
+    if part == "__init__":
         return
-    mine = layer_of(me)
-    for module, inside in imports(path):
-        top, *rest = module.split(".")
-        if top == "jaxmetrics":
-            its = rest[0] if rest else None
-            assert its, f"{path}: import a module of jaxmetrics, not the package"
-            lower = layer_of(its) < mine
-            assert its == me or lower or mine == layer_of(its) and mine in SIBLINGS, (
-                f"{path} (layer {mine}) imports {module} (layer {layer_of(its)})"
+    for module, _, _ in imports(path):
+        if module.startswith("jaxmetrics.runs"):
+            _, _, other, *_ = [*module.split("."), "__init__"]
+            assert other == part or INSIDE_RUNS[other] < INSIDE_RUNS[part], (
+                f"{place(path)} imports {module}, which is not below it"
             )
-        elif top not in FREE:
-            allowed = THIRD_PARTIES[mine]
-            if inside:
-                allowed = allowed | INSIDE_FUNCTIONS.get(mine, set())
-            assert top in allowed, f"{path} imports {module}, inside={inside}"
 
 
-@pytest.mark.parametrize("family", sorted(METRIC_FAMILIES))
+@every_file
+def test_third_parties_are_imported_where_they_are_used(path):
+    allowed = AT_TOP.get(home(path), {"numpy", "jax"})
+    allowed = allowed | FRAMEWORKS.get(place(path), set())
+    for module, _, inside in imports(path):
+        top = module.split(".")[0]
+        if top in sys.stdlib_module_names or top == "jaxmetrics" or inside:
+            continue
+        assert top in allowed, (
+            f"{place(path)} imports {top} at its top; import it in the function that "
+            f"needs it, with an error that names the extra"
+        )
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=lambda p: place(p)
+)
+def test_reading_code_never_imports_jax(path):
+    used = {module.split(".")[0] for module, _, _ in imports(path)}
+    assert "jax" not in used
+
+
+@every_file
+def test_no_package_imports_private_names_of_another(path):
+    own = path.parent.relative_to(PACKAGE.parent).as_posix().replace("/", ".")
+    for module, names, _ in imports(path):
+        if not module.startswith("jaxmetrics."):
+            continue
+        package, _, last = module.rpartition(".")
+        if package == own or module == own:
+            continue
+        private = [n for n in (last, *names) if n.startswith("_") and n[1] != "_"]
+        assert not private, (
+            f"{place(path)} imports {private} of {module}; make it public there"
+        )
+
+
+@pytest.mark.parametrize("family", METRIC_FAMILIES)
 def test_metric_families_do_not_import_each_other(family):
-    others = METRIC_FAMILIES - {family, "statistics"}
+    others = set(METRIC_FAMILIES) - {family, "statistics"}
     for path in sorted((PACKAGE / "metrics" / family).glob("*.py")):
-        for module, _ in imports(path):
+        for module, _, _ in imports(path):
             for other in others:
                 assert not module.startswith(f"jaxmetrics.metrics.{other}"), path
 
 
-def test_runs_never_import_jax():
-    for path in sorted((PACKAGE / "runs").rglob("*.py")):
-        used = {module.split(".")[0] for module, _ in imports(path)}
-        assert "jax" not in used, path
-
-
 def loaded(code):
-    """The modules that a fresh interpreter has loaded after some code."""
+    """Return the top-level modules that a fresh interpreter has loaded after code."""
     script = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -153,7 +210,8 @@ def loaded(code):
 
 
 def test_importing_the_package_loads_neither_jax_nor_a_third_party():
-    assert not loaded("import jaxmetrics") & {"jax", "numpy", "rich", "yaml"}
+    third_parties = BASE | {"yaml", "flax", "optax", "orbax"}
+    assert not loaded("import jaxmetrics") & third_parties
 
 
 def test_reading_back_does_not_load_jax():
