@@ -3,6 +3,7 @@
 from jax import Array
 
 from jaxmetrics.core._arithmetic import Pair, limbs_to_float, pair_add, settled, two_sum
+from jaxmetrics.core._arrays import is_deleted, is_on_device, is_ready
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._counting import (
     both,
@@ -66,6 +67,9 @@ __all__ = [
     "divide",
     "evaluate",
     "from_saved",
+    "is_deleted",
+    "is_on_device",
+    "is_ready",
     "label_rank",
     "leaf",
     "limbs_to_float",

@@ -1,0 +1,36 @@
+"""Test if a value is an array on a device, is ready, or was deleted."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import jax
+from jax.core import Tracer
+
+
+def is_on_device(value: Any) -> TypeGuard[jax.Array]:
+    """Return True for a jax array with values: no NumPy array, none that is traced."""
+    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
+
+
+def is_deleted(value: Any) -> bool:
+    """Return True for an array that was deleted, as donated ones are.
+
+    False for any other value: numbers, NumPy arrays, traced arrays.
+
+    >>> x = jax.numpy.ones(3)
+    >>> x.delete()
+    >>> is_deleted(x), is_deleted(1.0)
+    (True, False)
+    """
+    if isinstance(value, Tracer):
+        return False
+    return bool(getattr(value, "is_deleted", bool)())
+
+
+def is_ready(value: Any) -> bool:
+    """Return True if reading a value does not wait for a device.
+
+    True for deleted arrays too: reading them fails at once.
+    """
+    return not hasattr(value, "is_ready") or is_deleted(value) or value.is_ready()
