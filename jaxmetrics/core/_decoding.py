@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxmetrics.core._arrays import is_deleted
+
 
 def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Run a `compute` body on a view whose leaves are plain values."""
@@ -149,7 +151,7 @@ def _shown(metric: Any, declared: Any, value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{n}: {_outline(x)}" for n, x in value.items()) + "}"
     kind, shape = declared.kind(metric), declared.shape(metric)
-    if isinstance(value, jax.Array) and value.is_deleted():
+    if is_deleted(value):
         return "donated"
     here = getattr(value, "is_fully_addressable", isinstance(value, np.ndarray))
     whole = np.shape(value) == ((kind.parts,) if kind.parts else ()) + shape

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from flax.errors import TraceContextError
-from jax.core import Tracer
 
-from jaxmetrics.core import Collection, Deferred, Metric
+from jaxmetrics.core import Collection, Deferred, Metric, is_deleted
 
 __all__ = ["Metrics"]
 
@@ -61,7 +60,7 @@ class Metrics(nnx.metrics.Metric):
                     "Metrics: the module has types but no arrays, as nnx.eval_shape "
                     "leaves it. Restore a state with nnx.update(metrics, state)."
                 )
-            if not isinstance(x, Tracer) and x.is_deleted():
+            if is_deleted(x):
                 raise RuntimeError(
                     "Metrics: the arrays were donated to a step whose result is not "
                     "back in the module. Put it there with nnx.update(metrics, state), "
