@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
+NEW := .venv-new
 
-.PHONY: install demo test soak test-tpu test-page lint types package bench bench-tpu clean
+.PHONY: install demo test test-new soak mutate test-tpu test-page lint types package \
+	bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,9 +22,24 @@ demo: $(INSTALLED)
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The same tests on the newest Python of this machine, and the newest jax it can install.
+$(NEW)/.installed: pyproject.toml tests/support/newest_python.py
+	"$$($(PYTHON) tests/support/newest_python.py)" -m venv --clear $(NEW)
+	$(NEW)/bin/python -m pip install --quiet --upgrade pip
+	$(NEW)/bin/python -m pip install --quiet --editable ".[test]"
+	touch $(NEW)/.installed
+
+test-new: $(NEW)/.installed
+	$(NEW)/bin/python -c "import jax, sys; print('Python', sys.version, 'jax', jax.__version__)"
+	$(NEW)/bin/python -m pytest -n 2 --dist loadfile
+
 # The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
 soak: $(INSTALLED)
-	SOAK=1 $(BIN)/python -m pytest -ra tests/faults
+	SOAK=1 $(BIN)/python -m pytest -ra --timeout 7200 tests/faults
+
+# Changes an operator here and there, and expects a test to fail; --help tells more.
+mutate: $(INSTALLED)
+	$(BIN)/python tests/support/mutation.py $(MUTATE)
 
 # libtpu compiles for TPUs that are not there; it is the release that jax names.
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
@@ -64,4 +81,4 @@ bench-tpu: $(TPU)/.installed
 	$(TPU)/bin/python -P benchmarks/losses.py --tpu
 
 clean:
-	rm -rf $(VENV) $(TPU) .venv-package build dist *.egg-info
+	rm -rf $(VENV) $(TPU) $(NEW) .venv-package build dist *.egg-info
