@@ -35,9 +35,11 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
+from jaxmetrics.core._likelihood import negative_log_likelihood
 from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
+from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._windowed import Windowed
 from jaxmetrics.core._wrappers import BestOf, ByGroup, Compose, Masked
 
@@ -54,6 +56,7 @@ __all__ = [
     "Pair",
     "Saved",
     "Snapshot",
+    "Statistic",
     "Windowed",
     "at_the_door",
     "both",
@@ -80,6 +83,7 @@ __all__ = [
     "moments",
     "moments_leaf",
     "namespace",
+    "negative_log_likelihood",
     "not_ignored",
     "on_plain_values",
     "pair_add",

@@ -1,87 +1,18 @@
-"""The metrics, by family."""
+"""All metrics, re-exported from their families."""
 
-from jaxmetrics.metrics.classification import (
-    AUROC,
-    F1,
-    Accuracy,
-    AveragePrecision,
-    ConfusionMatrix,
-    CrossEntropy,
-    ExpectedCalibrationError,
-    FBeta,
-    Perplexity,
-    Precision,
-    Recall,
-    TopKAccuracy,
-)
-from jaxmetrics.metrics.regression import (
-    R2,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    RootMeanSquaredError,
-)
-from jaxmetrics.metrics.sketches import (
-    CountMin,
-    Covariance,
-    DistinctCount,
-    Moments,
-    Quantiles,
-    Reservoir,
-    TopItems,
-)
-from jaxmetrics.metrics.statistics import (
-    Count,
-    GlobalNorm,
-    Histogram,
-    Last,
-    Max,
-    Mean,
-    Min,
-    NonFiniteCount,
-    Std,
-    Sum,
-    Variance,
-)
-from jaxmetrics.metrics.text import (
-    BitsPerByte,
-    TokenAccuracy,
-)
+from jaxmetrics.metrics import classification, regression, sketches, statistics, text
+from jaxmetrics.metrics.classification import *  # noqa: F403
+from jaxmetrics.metrics.regression import *  # noqa: F403
+from jaxmetrics.metrics.sketches import *  # noqa: F403
+from jaxmetrics.metrics.statistics import *  # noqa: F403
+from jaxmetrics.metrics.text import *  # noqa: F403
 
-__all__ = [
-    "AUROC",
-    "Accuracy",
-    "AveragePrecision",
-    "BitsPerByte",
-    "ConfusionMatrix",
-    "Count",
-    "CountMin",
-    "Covariance",
-    "CrossEntropy",
-    "DistinctCount",
-    "ExpectedCalibrationError",
-    "F1",
-    "FBeta",
-    "GlobalNorm",
-    "Histogram",
-    "Last",
-    "Max",
-    "Mean",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Min",
-    "Moments",
-    "NonFiniteCount",
-    "Perplexity",
-    "Precision",
-    "Quantiles",
-    "R2",
-    "Recall",
-    "Reservoir",
-    "RootMeanSquaredError",
-    "Std",
-    "Sum",
-    "TokenAccuracy",
-    "TopItems",
-    "TopKAccuracy",
-    "Variance",
-]
+__all__ = sorted(
+    [
+        *classification.__all__,
+        *regression.__all__,
+        *sketches.__all__,
+        *statistics.__all__,
+        *text.__all__,
+    ]
+)

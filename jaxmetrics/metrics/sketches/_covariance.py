@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Statistic,
     count_leaf,
     count_where,
     divide,
@@ -19,7 +20,6 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._centred import centred
-from jaxmetrics.metrics.statistics import Statistic
 
 
 class Covariance(Statistic):

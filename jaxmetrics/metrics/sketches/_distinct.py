@@ -11,10 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import Array, count_leaf, count_where, max_leaf, namespace
+from jaxmetrics.core import (
+    Array,
+    Statistic,
+    count_leaf,
+    count_where,
+    max_leaf,
+    namespace,
+)
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._hashing import salted, words
-from jaxmetrics.metrics.statistics import Statistic
 
 _BITS = 32
 _DOUBLING = 2.0 ** np.arange(1, 27)  # terms of both series: the next are below 1e-7

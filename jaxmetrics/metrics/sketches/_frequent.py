@@ -8,10 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, count_leaf, count_where, namespace
+from jaxmetrics.core import Array, Statistic, count_leaf, count_where, namespace
 from jaxmetrics.metrics.sketches._cells import count_bits, count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
-from jaxmetrics.metrics.statistics import Statistic
 
 _HALF = 16  # bits of a hash that choose its bucket
 

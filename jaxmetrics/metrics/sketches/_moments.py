@@ -12,6 +12,7 @@ from jax import lax
 from jaxmetrics.core import (
     Array,
     Pair,
+    Statistic,
     count_leaf,
     count_where,
     divide,
@@ -24,7 +25,6 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._centred import centred
-from jaxmetrics.metrics.statistics import Statistic
 
 
 class Moments(Statistic):

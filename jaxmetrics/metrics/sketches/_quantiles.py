@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    Statistic,
     count_leaf,
     count_where,
     max_leaf,
@@ -22,7 +23,6 @@ from jaxmetrics.core import (
     namespace,
 )
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
-from jaxmetrics.metrics.statistics import Statistic
 
 _BIAS = 127  # of a float32 exponent
 _FRACTION = 23  # bits of it

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import Array, count_leaf, count_where, leaf
+from jaxmetrics.core import Array, Statistic, count_leaf, count_where, leaf
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
-from jaxmetrics.metrics.statistics import Statistic
 
 _VACANT = np.uint32(0xFFFFFFFF)  # the priority of a place that nothing has taken
 _SPARE = 8  # rows of one priority: more need as many collisions of a 32-bit hash

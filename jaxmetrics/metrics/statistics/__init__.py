@@ -6,7 +6,6 @@ from jaxmetrics.metrics.statistics._histogram import Histogram
 from jaxmetrics.metrics.statistics._mean import Count, Mean, Sum
 from jaxmetrics.metrics.statistics._norm import GlobalNorm
 from jaxmetrics.metrics.statistics._spread import Std, Variance
-from jaxmetrics.metrics.statistics._statistic import Statistic
 
 __all__ = [
     "Count",
@@ -17,7 +16,6 @@ __all__ = [
     "Mean",
     "Min",
     "NonFiniteCount",
-    "Statistic",
     "Std",
     "Sum",
     "Variance",

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Statistic,
     both,
     count_elements,
     count_leaf,
@@ -19,7 +20,6 @@ from jaxmetrics.core import (
     minimum,
     namespace,
 )
-from jaxmetrics.metrics.statistics._statistic import Statistic
 
 
 class Max(Statistic):

@@ -6,8 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, count_leaf, count_where
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.core import Array, Statistic, count_leaf, count_where
 
 
 class NonFiniteCount(Statistic):

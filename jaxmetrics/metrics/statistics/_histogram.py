@@ -9,8 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, count_at, count_leaf, namespace
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.core import Array, Statistic, count_at, count_leaf, namespace
 
 _SCALES = {"linear": np.linspace, "log": np.geomspace}
 

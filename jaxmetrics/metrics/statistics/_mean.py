@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxmetrics.core import Array, count_elements, count_leaf, divide, sum_leaf, total
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.core import (
+    Array,
+    Statistic,
+    count_elements,
+    count_leaf,
+    divide,
+    sum_leaf,
+    total,
+)
 
 
 class Mean(Statistic):

@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, namespace, sum_leaf, total
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.core import Array, Statistic, namespace, sum_leaf, total
 
 
 class GlobalNorm(Statistic):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxmetrics.core import child, divide, moments, moments_leaf, namespace
-from jaxmetrics.metrics.statistics._statistic import Statistic
+from jaxmetrics.core import Statistic, child, divide, moments, moments_leaf, namespace
 
 
 class Variance(Statistic):

@@ -1,4 +1,4 @@
-"""Metrics of text, on token ids."""
+"""Metrics of language models, computed from token ids."""
 
 from jaxmetrics.metrics.text._bytes import BitsPerByte
 from jaxmetrics.metrics.text._tokens import TokenAccuracy

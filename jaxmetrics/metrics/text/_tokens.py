@@ -19,15 +19,25 @@ from jaxmetrics.core import (
 
 
 class TokenAccuracy(Metric):
-    """Fraction of tokens that are among the `k` likeliest. In [0, 1], higher is better.
+    """Fraction of tokens whose label is among the `k` largest logits.
 
-    Counts tokens, not sequences. Ties go to the lower id. Ids out of range and
-    positions with a logit that is not finite are counted in `invalid`, never scored.
+    In [0, 1], higher is better; nan without data. Counts tokens, not sequences. Ties
+    go to the lower id.
+
+    Reads `logits` `[batch, tokens, vocabulary]` and integer `labels`
+    `[batch, tokens]`. Ids out of range and positions with a logit that is not finite
+    are counted in `invalid`, never scored.
 
     Args:
-      k: how many ids may come first; reads `logits` `[batch, tokens, vocabulary]` and
-        integer `labels` `[batch, tokens]`.
-      ignore_index: id, or tuple of ids, that mark padding.
+      k: Number of largest logits that count as a hit. Default 1.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits = [[[0.0, 2.0, 1.0], [0.0, 2.0, 1.0], [0.0, 2.0, 1.0]]]
+      >>> metric = jm.TokenAccuracy(ignore_index=0)
+      >>> float(jm.evaluate(metric, logits=logits, labels=[[1, 2, 0]]))
+      0.5
     """
 
     k: int = 1
@@ -37,12 +47,15 @@ class TokenAccuracy(Metric):
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse k below 1."""
+        """Raise ValueError for k below 1."""
         if self.k < 1:
-            raise ValueError(f"TokenAccuracy: k is at least 1, got {self.k}.")
+            raise ValueError(
+                f"TokenAccuracy: k is {self.k}, but must be at least 1. Use k=1 for "
+                "the most likely token."
+            )
 
     def observe(self, *, logits: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
-        """Hits, all and invalid tokens of the batch."""
+        """Return the batch's number of hits, scored tokens and invalid tokens."""
         rank, valid = label_rank(logits, labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
@@ -53,5 +66,5 @@ class TokenAccuracy(Metric):
         )
 
     def compute(self) -> Any:
-        """The fraction of hits."""
+        """Return the accuracy."""
         return divide(self.correct, self.total)

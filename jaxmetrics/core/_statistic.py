@@ -1,15 +1,21 @@
-"""What the statistics of one output share: they take its name first."""
+"""Base class of metrics over one output, whose name is their first argument."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Self
 
-from jaxmetrics.core import Metric
+from jaxmetrics.core._metric import Metric
 
 
 class Statistic(Metric):
-    """Base of metrics over the values of one output: `Mean("loss")` reads `loss`."""
+    """Base of metrics over the values of one output: `Mean("loss")` reads `loss`.
+
+    A subclass calls that output `values` in `observe`.
+
+    Args:
+      output: Name of the output that `observe` receives as `values`.
+    """
 
     output: str = "values"
 
