@@ -6,135 +6,76 @@ that reads a run back works without jax.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from jaxmetrics.aggregator import *  # noqa: F403
-    from jaxmetrics.core import *  # noqa: F403
-    from jaxmetrics.logger import *  # noqa: F403
-    from jaxmetrics.loop._metrics_log import *  # noqa: F403
-    from jaxmetrics.loop.epochs import *  # noqa: F403
-    from jaxmetrics.loop.evaluation import *  # noqa: F403
-    from jaxmetrics.loop.performance import *  # noqa: F403
-    from jaxmetrics.loop.periodic import *  # noqa: F403
-    from jaxmetrics.loop.telemetry import *  # noqa: F403
-    from jaxmetrics.metrics import *  # noqa: F403
-    from jaxmetrics.runs import *  # noqa: F403
+if TYPE_CHECKING:  # the public names; see _lazy.py
+    from jaxmetrics import checkpoint as checkpoint
+    from jaxmetrics import interop as interop
+    from jaxmetrics import losses as losses
+    from jaxmetrics import processes as processes
+    from jaxmetrics import record as record
+    from jaxmetrics import runs as runs
+    from jaxmetrics import telemetry as telemetry
+    from jaxmetrics import writers as writers
+    from jaxmetrics.aggregator import AggregationType as AggregationType
+    from jaxmetrics.aggregator import (
+        DefaultTrainingMetricTransform as DefaultTrainingMetricTransform,
+    )
+    from jaxmetrics.aggregator import MetricsAggregator as MetricsAggregator
+    from jaxmetrics.aggregator import MetricTransform as MetricTransform
+    from jaxmetrics.aggregator import Observation as Observation
+    from jaxmetrics.core import Array as Array
+    from jaxmetrics.core import BestOf as BestOf
+    from jaxmetrics.core import ByGroup as ByGroup
+    from jaxmetrics.core import Collection as Collection
+    from jaxmetrics.core import Compose as Compose
+    from jaxmetrics.core import Masked as Masked
+    from jaxmetrics.core import Metric as Metric
+    from jaxmetrics.core import Windowed as Windowed
+    from jaxmetrics.core import both as both
+    from jaxmetrics.core import buffer_leaf as buffer_leaf
+    from jaxmetrics.core import count_at as count_at
+    from jaxmetrics.core import count_elements as count_elements
+    from jaxmetrics.core import count_leaf as count_leaf
+    from jaxmetrics.core import count_where as count_where
+    from jaxmetrics.core import divide as divide
+    from jaxmetrics.core import evaluate as evaluate
+    from jaxmetrics.core import label_rank as label_rank
+    from jaxmetrics.core import leaf as leaf
+    from jaxmetrics.core import max_leaf as max_leaf
+    from jaxmetrics.core import maximum as maximum
+    from jaxmetrics.core import min_leaf as min_leaf
+    from jaxmetrics.core import minimum as minimum
+    from jaxmetrics.core import moments as moments
+    from jaxmetrics.core import moments_leaf as moments_leaf
+    from jaxmetrics.core import namespace as namespace
+    from jaxmetrics.core import state_dict as state_dict
+    from jaxmetrics.core import sum_leaf as sum_leaf
+    from jaxmetrics.core import total as total
+    from jaxmetrics.logger import LogConfig as LogConfig
+    from jaxmetrics.logger import TrainingLogger as TrainingLogger
+    from jaxmetrics.loop import MetricsEntry as MetricsEntry
+    from jaxmetrics.loop import MetricsLog as MetricsLog
+    from jaxmetrics.loop import MetricsSummary as MetricsSummary
+    from jaxmetrics.loop.epochs import EpochMetrics as EpochMetrics
+    from jaxmetrics.loop.epochs import EpochTracker as EpochTracker
+    from jaxmetrics.loop.evaluation import evaluate_loop as evaluate_loop
+    from jaxmetrics.loop.evaluation import pad_batch as pad_batch
+    from jaxmetrics.loop.performance import LossTracker as LossTracker
+    from jaxmetrics.loop.performance import PerformanceTracker as PerformanceTracker
+    from jaxmetrics.loop.periodic import Profile as Profile
+    from jaxmetrics.loop.periodic import ReportProgress as ReportProgress
+    from jaxmetrics.loop.telemetry import TelemetryConfig as TelemetryConfig
+    from jaxmetrics.loop.telemetry import TrainingTelemetry as TrainingTelemetry
+    from jaxmetrics.metrics.classification import *  # noqa: F403
+    from jaxmetrics.metrics.regression import *  # noqa: F403
+    from jaxmetrics.metrics.sketches import *  # noqa: F403
+    from jaxmetrics.metrics.statistics import *  # noqa: F403
+    from jaxmetrics.metrics.text import *  # noqa: F403
+    from jaxmetrics.runs import Run as Run
+else:
+    from jaxmetrics._lazy import attach
+
+    __getattr__, __dir__, __all__ = attach(__name__)
 
 __version__ = "0.1.0"
-
-_MODULES = (
-    "checkpoint",
-    "interop",
-    "losses",
-    "processes",
-    "record",
-    "runs",
-    "telemetry",
-    "writers",
-)
-
-_NAMES = {
-    "aggregator": (
-        "AggregationType",
-        "DefaultTrainingMetricTransform",
-        "MetricTransform",
-        "MetricsAggregator",
-        "Observation",
-    ),
-    "core": (
-        "Array",
-        "BestOf",
-        "ByGroup",
-        "Collection",
-        "Compose",
-        "Masked",
-        "Metric",
-        "Windowed",
-        "both",
-        "buffer_leaf",
-        "count_at",
-        "count_elements",
-        "count_leaf",
-        "count_where",
-        "divide",
-        "evaluate",
-        "label_rank",
-        "leaf",
-        "max_leaf",
-        "maximum",
-        "min_leaf",
-        "minimum",
-        "moments",
-        "moments_leaf",
-        "namespace",
-        "state_dict",
-        "sum_leaf",
-        "total",
-    ),
-    "metrics": (
-        "AUROC",
-        "Accuracy",
-        "AveragePrecision",
-        "BitsPerByte",
-        "ConfusionMatrix",
-        "Count",
-        "CountMin",
-        "Covariance",
-        "CrossEntropy",
-        "DistinctCount",
-        "ExpectedCalibrationError",
-        "F1",
-        "FBeta",
-        "GlobalNorm",
-        "Histogram",
-        "Last",
-        "Max",
-        "Mean",
-        "MeanAbsoluteError",
-        "MeanSquaredError",
-        "Min",
-        "Moments",
-        "NonFiniteCount",
-        "Perplexity",
-        "Precision",
-        "Quantiles",
-        "R2",
-        "Recall",
-        "Reservoir",
-        "RootMeanSquaredError",
-        "Std",
-        "Sum",
-        "TokenAccuracy",
-        "TopItems",
-        "TopKAccuracy",
-        "Variance",
-    ),
-    "loop.epochs": ("EpochMetrics", "EpochTracker"),
-    "loop.evaluation": ("evaluate_loop", "pad_batch"),
-    "logger": ("LogConfig", "TrainingLogger"),
-    "loop": ("MetricsEntry", "MetricsLog", "MetricsSummary"),
-    "loop.performance": ("LossTracker", "PerformanceTracker"),
-    "loop.periodic": ("Profile", "ReportProgress"),
-    "runs": ("Run",),
-    "loop.telemetry": ("TelemetryConfig", "TrainingTelemetry"),
-}
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted([*_HOME, *_MODULES])
-
-
-def __getattr__(name: str) -> object:
-    """Import the module that holds a public name, at its first use."""
-    if name in _MODULES:
-        return importlib.import_module(f"jaxmetrics.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'jaxmetrics' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"jaxmetrics.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -1,21 +1,35 @@
-"""What is public is listed, sorted, and there."""
+"""The public names: listed, sorted, loaded on first use, and known to type checkers."""
 
+import ast
 import importlib
 import pkgutil
+import sys
+from pathlib import Path
 
 import pytest
 
 import jaxmetrics
+from jaxmetrics import _lazy
+
+ROOT = Path(jaxmetrics.__file__).parent
 
 
 def packages():
-    found = pkgutil.walk_packages(jaxmetrics.__path__, "jaxmetrics.")
+    walked = pkgutil.walk_packages(jaxmetrics.__path__, "jaxmetrics.")
     return [
-        m.name for m in found if m.ispkg and not m.name.startswith("jaxmetrics.demo")
+        m.name for m in walked if m.ispkg and not m.name.startswith("jaxmetrics.demo")
     ]
 
 
-def test_the_public_names_are_sorted_and_all_there():
+def literal_all(path):
+    """Return the literal `__all__` of a file."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path} has no __all__")
+
+
+def test_public_names_are_sorted_and_importable():
     assert list(jaxmetrics.__all__) == sorted(set(jaxmetrics.__all__))
     for name in jaxmetrics.__all__:
         assert getattr(jaxmetrics, name) is not None
@@ -23,9 +37,21 @@ def test_the_public_names_are_sorted_and_all_there():
     assert dir(jaxmetrics) == jaxmetrics.__all__
 
 
-def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'Acuracy'"):
-        _ = jaxmetrics.Acuracy
+@pytest.mark.parametrize(
+    ("package", "misspelt", "text"),
+    [
+        ("jaxmetrics", "Acuracy", "attribute 'Acuracy'. Did you mean 'Accuracy'?"),
+        ("jaxmetrics", "log_everything", "See dir(jaxmetrics)."),
+        ("jaxmetrics.interop", "nxx", "Did you mean 'nnx'?"),
+        ("jaxmetrics.loop", "preiodic", "Did you mean 'periodic'?"),
+    ],
+)
+def test_a_misspelt_name_suggests_the_nearest(package, misspelt, text):
+    with pytest.raises(AttributeError) as raised:
+        getattr(importlib.import_module(package), misspelt)
+    assert str(raised.value).startswith(f"module {package!r} has no attribute")
+    assert text in str(raised.value)
+    assert raised.value.name == misspelt
 
 
 @pytest.mark.parametrize("name", packages())
@@ -36,6 +62,78 @@ def test_a_package_lists_what_it_exports(name):
         assert hasattr(module, public)
 
 
-def test_every_metric_is_public():
+FAMILIES = sorted(path.parent for path in (ROOT / "metrics").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda path: path.name)
+def test_every_metric_of_a_family_is_public_everywhere(family):
+    listed = literal_all(family / "__init__.py")
     metrics = importlib.import_module("jaxmetrics.metrics")
-    assert set(metrics.__all__) <= set(jaxmetrics.__all__)
+    assert set(listed) <= set(metrics.__all__), "add the family to metrics/__init__.py"
+    assert set(listed) <= set(jaxmetrics.__all__), "add it to jaxmetrics/__init__.py"
+
+
+METRIC_FILES = sorted((ROOT / "metrics").glob("*/_[a-z]*.py"))
+
+
+@pytest.mark.parametrize("path", METRIC_FILES, ids=lambda path: path.stem)
+def test_every_metric_is_listed_by_its_family(path):
+    package = ".".join(path.relative_to(ROOT.parent).parent.parts)
+    module = importlib.import_module(f"{package}.{path.stem}")
+    listed = literal_all(path.parent / "__init__.py")
+    others = [p.read_text() for p in path.parent.glob("_[a-z]*.py") if p != path]
+    for name, value in vars(module).items():
+        if not isinstance(value, type) or value.__module__ != module.__name__:
+            continue
+        if not issubclass(value, jaxmetrics.Metric) or name.startswith("_"):
+            continue
+        # A base class or a state that other metrics share is no metric of its own.
+        shared = any(f"import {name}" in text for text in others)
+        assert name in listed or shared or value.__subclasses__(), (
+            f"add {name} to `__all__` of {path.parent}/__init__.py"
+        )
+
+
+def test_a_family_without_a_literal_list_is_refused(tmp_path, monkeypatch):
+    package = tmp_path / "sample"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from jaxmetrics._lazy import attach\n"
+        "if TYPE_CHECKING:\n    from sample.inner import *\n"
+        "attach('sample')\n"
+    )
+    (package / "inner" / "__init__.py").write_text("__all__ = sorted(['a'])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match="sample.inner has no literal `__all__`"):
+        importlib.import_module("sample")
+
+
+def test_names_load_from_a_zip_file(tmp_path, monkeypatch):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "zipped.zip", "w") as file:
+        file.writestr(
+            "zipped/__init__.py",
+            "from typing import TYPE_CHECKING\n"
+            "from jaxmetrics._lazy import attach\n"
+            "if TYPE_CHECKING:\n    from zipped.part import value as value\n"
+            "__getattr__, __dir__, __all__ = attach(__name__)\n",
+        )
+        file.writestr("zipped/part.py", "value = 3\n")
+    monkeypatch.syspath_prepend(tmp_path / "zipped.zip")
+    zipped = importlib.import_module("zipped")
+    assert zipped.__all__ == ["value"] and zipped.value == 3
+    assert "value" in vars(zipped)
+
+
+def test_the_lazy_helper_needs_the_standard_library_only():
+    tree = ast.parse(Path(_lazy.__file__).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+            )
+            assert all(m.split(".")[0] in sys.stdlib_module_names for m in modules)

@@ -1,36 +1,19 @@
-"""Helpers of a training loop, each loaded on first use."""
+"""Helpers for training loops, each loaded on first use."""
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxmetrics.loop import epochs, evaluation, performance, periodic, telemetry
-    from jaxmetrics.loop._metrics_log import MetricsEntry, MetricsLog, MetricsSummary
+    from jaxmetrics.loop import epochs as epochs
+    from jaxmetrics.loop import evaluation as evaluation
+    from jaxmetrics.loop import performance as performance
+    from jaxmetrics.loop import periodic as periodic
+    from jaxmetrics.loop import telemetry as telemetry
+    from jaxmetrics.loop._metrics_log import MetricsEntry as MetricsEntry
+    from jaxmetrics.loop._metrics_log import MetricsLog as MetricsLog
+    from jaxmetrics.loop._metrics_log import MetricsSummary as MetricsSummary
+else:
+    from jaxmetrics._lazy import attach
 
-_MODULES = ("epochs", "evaluation", "performance", "periodic", "telemetry")
-
-__all__ = [
-    "MetricsEntry",
-    "MetricsLog",
-    "MetricsSummary",
-    "epochs",
-    "evaluation",
-    "performance",
-    "periodic",
-    "telemetry",
-]
-
-
-def __getattr__(name: str) -> object:
-    """Import a module, or the metrics log, when it is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module 'jaxmetrics.loop' has no attribute {name!r}")
-    if name in _MODULES:
-        return importlib.import_module(f"jaxmetrics.loop.{name}")
-    return getattr(importlib.import_module("jaxmetrics.loop._metrics_log"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+    __getattr__, __dir__, __all__ = attach(__name__)

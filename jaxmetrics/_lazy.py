@@ -1,0 +1,90 @@
+"""Load the public names of a package on first use (PEP 562).
+
+A package lists its public names once, as imports under `if TYPE_CHECKING:`. Type
+checkers and editors follow them; `attach` reads the same lines from the source, and
+makes each an import on first use:
+
+    if TYPE_CHECKING:
+        from jaxmetrics import writers as writers                  # a module
+        from jaxmetrics.runs import Run as Run                     # a name
+        from jaxmetrics.metrics.text import *                      # its `__all__`
+    else:
+        __getattr__, __dir__, __all__ = attach(__name__)
+
+Only the standard library is imported here, so that `import jaxmetrics` stays cheap.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+
+def attach(
+    package: str,
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and the sorted `__all__` of a package.
+
+    Args:
+      package: The package's `__name__`.
+    """
+    sources = {name: module for module, name in _typed_imports(package)}
+    public = sorted(sources)
+
+    def getattr_(name: str) -> object:
+        """Import a public name at its first use, and keep it in the package."""
+        if name not in sources:
+            # With a name and no object, tracebacks add no suggestion of their own.
+            raise AttributeError(_unknown_name(package, name, public), name=name)
+        if sources[name] == package:
+            return importlib.import_module(f"{package}.{name}")
+        value = getattr(importlib.import_module(sources[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return getattr_, lambda: list(public), public
+
+
+def _typed_imports(package: str) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of every import under `if TYPE_CHECKING:`."""
+    for block in ast.parse(_source(package)).body:
+        if not isinstance(block, ast.If) or ast.unparse(block.test) != "TYPE_CHECKING":
+            continue
+        for node in block.body:
+            assert isinstance(node, ast.ImportFrom) and node.module, ast.unparse(node)
+            for alias in node.names:
+                names = [alias.name] if alias.name != "*" else _literal_all(node.module)
+                yield from ((node.module, name) for name in names)
+
+
+def _literal_all(package: str) -> list[str]:
+    """Return the literal `__all__` of a package without importing it."""
+    for node in ast.parse(_source(package)).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            if isinstance(node.value, ast.List):
+                return ast.literal_eval(node.value)
+    raise ImportError(
+        f"{package} has no literal `__all__`, expected a list from which the names of "
+        f"jaxmetrics are read. List its names in `__init__.py`."
+    )
+
+
+def _source(package: str) -> str:
+    """Return the text of a package's `__init__.py`, from a folder or a zip file."""
+    root, _, inner = package.partition(".")
+    module = sys.modules[root]
+    assert module.__file__ and module.__spec__
+    folder = os.path.dirname(module.__file__)
+    path = os.path.join(folder, *filter(None, inner.split(".")), "__init__.py")
+    return module.__spec__.loader.get_data(path).decode()  # type: ignore[union-attr]
+
+
+def _unknown_name(package: str, name: str, public: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, public, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"See dir({package})."
+    return f"module {package!r} has no attribute {name!r}. {hint}"
