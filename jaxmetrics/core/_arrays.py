@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 import jax
-from jax.core import Tracer
+
+from jaxmetrics.core._jax import is_tracer
 
 
 def is_on_device(value: Any) -> TypeGuard[jax.Array]:
     """Return True for a jax array with values: no NumPy array, none that is traced."""
-    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
+    return isinstance(value, jax.Array) and not is_tracer(value)
 
 
 def is_deleted(value: Any) -> bool:
@@ -23,7 +24,7 @@ def is_deleted(value: Any) -> bool:
     >>> is_deleted(x), is_deleted(1.0)
     (True, False)
     """
-    if isinstance(value, Tracer):
+    if is_tracer(value):
         return False
     return bool(getattr(value, "is_deleted", bool)())
 

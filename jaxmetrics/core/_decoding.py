@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxmetrics.core._arrays import is_deleted
+from jaxmetrics.core._jax import is_tracer
 
 
 def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -53,7 +53,7 @@ def fetch(tree: Any) -> Any:
 
 def on_host(tree: Any) -> bool:
     """Whether no array of the tree is being traced."""
-    return not any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
+    return not any(is_tracer(x) for x in jax.tree.leaves(tree))
 
 
 def namespace(metric: Any) -> Any:
@@ -146,7 +146,7 @@ def _untouched(metric: Any) -> bool:
 
 
 def _shown(metric: Any, declared: Any, value: Any) -> str:
-    if isinstance(value, Tracer):
+    if is_tracer(value):
         return "traced"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{n}: {_outline(x)}" for n, x in value.items()) + "}"

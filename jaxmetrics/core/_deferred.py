@@ -12,16 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._decoding import on_host
+from jaxmetrics.core._jax import abstract_mesh, is_tracer, manual_axes
 from jaxmetrics.core._mesh import (
     as_axes,
     explicit_spec,
-    manual_axes,
     put,
     tracks_variance,
     vary,
@@ -140,7 +139,7 @@ class Deferred:
         if set(self.axes) <= set(manual_axes()):
             shard = jax.tree.map(lambda x: jnp.asarray(x)[None], identity)
             return dataclasses.replace(self, state=vary(shard, self.axes))
-        traced = [isinstance(x, Tracer) for x in jax.tree.leaves(self.state)]
+        traced = [is_tracer(x) for x in jax.tree.leaves(self.state)]
         if not any(traced):
             return self._stacked(identity)
         fresh = jax.shard_map(
@@ -219,7 +218,7 @@ class Deferred:
         return axes or None
 
     def _refuse_other_mesh(self, manual: list[str]) -> None:
-        here = jax.sharding.get_abstract_mesh()
+        here = abstract_mesh()
         if manual or (not here.empty and here.axis_names != self.mesh.axis_names):
             raise ValueError(
                 f"deferred: the state is sharded over {self.axes} of a mesh with "
@@ -230,7 +229,7 @@ class Deferred:
 
     def _mesh(self) -> Mesh | None:
         """None where the context has a mesh: shard_map then takes that one."""
-        return self.mesh if jax.sharding.get_abstract_mesh().empty else None
+        return self.mesh if abstract_mesh().empty else None
 
     def _stacked(self, identity: Any) -> Self:
         sharding = NamedSharding(self.mesh, P(self.axes))

@@ -1,4 +1,4 @@
-"""What jax knows of a value's devices: axes it varies over, its mesh, its placement."""
+"""Mesh axes along which values vary, their meshes, and their placement."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from jax import lax
 from jax.sharding import AbstractMesh, AxisType, Sharding
 from jax.sharding import PartitionSpec as P
 
+from jaxmetrics.core._jax import (
+    abstract_mesh,
+    array_sharding,
+    manual_axes,
+    mark_varying,
+    varying_axes,
+    with_auto_axes,
+)
+
 
 def as_axes(axis: str | Iterable[str]) -> tuple[str, ...]:
     """One axis name, or several, as a tuple."""
     return (axis,) if isinstance(axis, str) else tuple(axis)
 
 
-def manual_axes() -> tuple[str, ...]:
-    """The axes of an enclosing shard_map or pmap."""
-    return tuple(jax.sharding.get_abstract_mesh().manual_axes)
-
-
 def varying(tree: Any) -> frozenset[str]:
-    """The manual axes over which any array of the tree varies."""
-    seen: frozenset[str] = frozenset()
-    for x in jax.tree.leaves(tree):
-        if isinstance(x, jax.Array):
-            aval = jax.typeof(x)
-            known = getattr(getattr(aval, "mat", None), "varying", None)
-            seen |= getattr(aval, "vma", frozenset()) if known is None else known
-    return seen
+    """Return the manual axes along which any array of the tree varies."""
+    arrays = (x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array))
+    return frozenset[str]().union(*map(varying_axes, arrays))
 
 
 def tracks_variance(axis: str) -> bool:
@@ -44,7 +43,7 @@ def vary(tree: Any, axes: Iterable[str]) -> Any:
 
     def mark(x: Any) -> Any:
         missing = tuple(axis for axis in manual if axis not in varying(x))
-        return lax.pcast(x, missing, to="varying") if missing else x
+        return mark_varying(x, missing) if missing else x
 
     return jax.tree.map(mark, tree) if manual else tree
 
@@ -60,14 +59,13 @@ def without_explicit_axes(run: Callable[[Any], Any], given: Any) -> Any:
         return run(given)
     types = zip(mesh.axis_names, mesh.axis_types)
     explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
-    with jax.sharding.use_abstract_mesh(mesh):
-        return jax.sharding.auto_axes(run, axes=explicit, out_sharding=P())(given)
+    return with_auto_axes(run, mesh, explicit, given)
 
 
 def explicit_spec(x: Any) -> P | None:
     """The partition of a value on a mesh with Explicit axes, else None."""
-    sharding = getattr(jax.typeof(x), "sharding", None)
-    if sharding is None or AxisType.Explicit not in sharding.mesh.axis_types:
+    sharding = array_sharding(x)
+    if AxisType.Explicit not in sharding.mesh.axis_types:
         return None
     return sharding.spec
 
@@ -80,9 +78,8 @@ def put(x: Any, sharding: Sharding) -> jax.Array:
 
 def _mesh_of(tree: Any) -> AbstractMesh | None:
     for x in jax.tree.leaves(tree):
-        sharding = getattr(jax.typeof(x), "sharding", None)
-        if sharding is not None and not sharding.mesh.empty:
-            if not sharding.mesh.are_all_axes_auto:
-                return sharding.mesh
-    mesh = jax.sharding.get_abstract_mesh()
+        mesh = array_sharding(x).mesh
+        if AxisType.Explicit in mesh.axis_types or AxisType.Manual in mesh.axis_types:
+            return mesh
+    mesh = abstract_mesh()
     return None if mesh.empty else mesh
