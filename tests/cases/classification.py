@@ -1,4 +1,4 @@
-"""Rows of precision and its kin, ranking curves and calibration."""
+"""Rows of the classification family."""
 
 from __future__ import annotations
 
@@ -11,38 +11,41 @@ from support.case import (
     NAN,
     Case,
     binary,
+    in_top_k,
     multiclass,
     multilabel,
+    tokens,
     weighted,
+    weights_like,
     with_probs,
 )
 
 import jaxmetrics as jm
 
 BINS = 256
-FEW = 30  # weighted: the reduction of a float sum is slow where it is not optimized
-ODD = "a float32 sum of weights"
+FEW_BINS = 30  # for weighted rows: unoptimized reductions of float sums are slow
+WEIGHTED_REASON = "a float32 sum of weights"
 
 
 def with_absent(draw):
-    """The outputs of `draw` with two classes more that are never seen."""
+    """Return a draw function with two more classes that never occur."""
 
     def outputs(rng, rows):
-        given = draw(rng, rows)
-        never = np.full((rows, 2), -50, np.float32)
-        return dict(given, logits=np.concatenate([given["logits"], never], -1))
+        drawn = draw(rng, rows)
+        absent = np.full((rows, 2), -50, np.float32)
+        return dict(drawn, logits=np.concatenate([drawn["logits"], absent], -1))
 
     return outputs
 
 
-def _multiclass(score, without=(), **kwargs):
-    """scikit-learn's score of the top class, over the labels that are not left out."""
+def _multiclass(score, ignored=(), **kwargs):
+    """Return scikit-learn's score of the top class, without the ignored labels."""
 
     def reference(logits, labels, weights=None):
-        kept = ~np.isin(labels, without)
+        kept = ~np.isin(labels, ignored)
         weights = weights if weights is None else weights[kept]
-        guess = logits.argmax(-1)[kept]
-        return score(labels[kept], guess, sample_weight=weights, **kwargs)
+        preds = logits.argmax(-1)[kept]
+        return score(labels[kept], preds, sample_weight=weights, **kwargs)
 
     return reference
 
@@ -56,29 +59,29 @@ def _bin(odds, bins=BINS):
 
 
 def _ranked(score, average):
-    """scikit-learn's score of each class against the rest, on binned log odds."""
+    """Return scikit-learn's one-against-rest score of each class on binned log odds."""
 
     def reference(logits, labels):
         odds = np.empty_like(logits)
         for c in range(CLASSES):
-            rest = scipy.special.logsumexp(np.delete(logits, c, -1), axis=-1)
-            odds[:, c] = logits[:, c] - rest
+            others = scipy.special.logsumexp(np.delete(logits, c, -1), axis=-1)
+            odds[:, c] = logits[:, c] - others
         return score(np.eye(CLASSES)[labels], _bin(odds), average=average)
 
     return reference
 
 
 def _calibration(norm, bins=15):
-    """From confidences, hits and weights, bin by bin."""
+    """Return the calibration error of confidences, hits and weights, bin by bin."""
 
     def error(confidence, hit, weights=None):
         weights = np.ones_like(confidence) if weights is None else weights
-        at = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1])
+        index = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1])
         share, distance = [], []
-        for b in np.unique(at):
-            mine = at == b
-            share.append(weights[mine].sum() / weights.sum())
-            gap = np.average((hit - confidence)[mine], weights=weights[mine])
+        for number in np.unique(index):
+            in_bin = index == number
+            share.append(weights[in_bin].sum() / weights.sum())
+            gap = np.average((hit - confidence)[in_bin], weights=weights[in_bin])
             distance.append(abs(gap))
         share, distance = np.array(share), np.array(distance)
         return {
@@ -99,6 +102,231 @@ def _calibrated(norm):
 
     return reference
 
+
+def _preds(logits):
+    return logits.argmax(-1)
+
+
+def _kept(labels, ignored, *arrays):
+    return [array[labels != ignored] for array in (labels, *arrays)]
+
+
+def _recalls(logits, labels):
+    return sk.recall_score(
+        labels, _preds(logits), average=None, labels=range(CLASSES), zero_division=NAN
+    )
+
+
+def _nats(logits, labels, smoothing=0.0):
+    scores = scipy.special.log_softmax(logits, -1)
+    target = np.eye(logits.shape[-1])[labels] * (1 - smoothing)
+    return -(scores * (target + smoothing / logits.shape[-1])).sum(-1)
+
+
+def _weighted_nats(logits, labels, weights):
+    nats = _nats(logits, labels)
+    return np.average(nats, weights=weights_like(weights, nats))
+
+
+def _confusion(logits, labels, **kwargs):
+    return sk.confusion_matrix(labels, _preds(logits), labels=range(CLASSES), **kwargs)
+
+
+ACCURACY = (
+    Case(
+        "accuracy",
+        jm.Accuracy(),
+        multiclass,
+        lambda logits, labels: sk.accuracy_score(labels, _preds(logits)),
+        exact=True,
+    ),
+    Case(
+        "accuracy macro",
+        jm.Accuracy(average="macro", classes=CLASSES),
+        multiclass,
+        lambda logits, labels: sk.balanced_accuracy_score(labels, _preds(logits)),
+        exact=True,
+    ),
+    Case(
+        "accuracy by class",
+        jm.Accuracy(average="none", classes=CLASSES),
+        multiclass,
+        _recalls,
+        exact=True,
+    ),
+    Case(
+        "accuracy weighted",
+        jm.Accuracy(weighted=True),
+        weighted(multiclass),
+        lambda logits, labels, weights: sk.accuracy_score(
+            labels, _preds(logits), sample_weight=weights
+        ),
+    ),
+    Case(
+        "accuracy, a label ignored",
+        jm.Accuracy(ignore_index=2),
+        multiclass,
+        lambda logits, labels: sk.accuracy_score(*_kept(labels, 2, _preds(logits))),
+        exact=True,
+    ),
+    Case(
+        "accuracy binary",
+        jm.Accuracy(task="binary"),
+        binary,
+        lambda logits, labels: sk.accuracy_score(labels, logits >= 0),
+        exact=True,
+    ),
+    Case(
+        "accuracy binary, from probs",
+        jm.Accuracy(task="binary", threshold=0.3, from_logits=False),
+        with_probs(binary),
+        lambda probs, labels: sk.accuracy_score(labels, probs >= 0.3),
+        exact=True,
+        reads={"logits": "probs"},
+    ),
+    Case(
+        "accuracy binary macro",
+        jm.Accuracy(task="binary", average="macro"),
+        binary,
+        lambda logits, labels: sk.balanced_accuracy_score(labels, logits >= 0),
+        exact=True,
+    ),
+    Case(
+        "accuracy multilabel",
+        jm.Accuracy(task="multilabel"),
+        multilabel,
+        lambda logits, labels: sk.accuracy_score(labels.ravel(), logits.ravel() >= 0),
+        exact=True,
+    ),
+    Case(
+        "accuracy multilabel macro",
+        jm.Accuracy(task="multilabel", average="macro", classes=LABELS),
+        multilabel,
+        lambda logits, labels: np.mean((logits >= 0) == labels, axis=0).mean(),
+        exact=True,
+    ),
+    Case(
+        "accuracy by label",
+        jm.Accuracy(task="multilabel", average="none", classes=LABELS),
+        multilabel,
+        lambda logits, labels: np.mean((logits >= 0) == labels, axis=0),
+        exact=True,
+    ),
+    Case(
+        "top 3 accuracy",
+        jm.TopKAccuracy(k=3),
+        multiclass,
+        lambda logits, labels: in_top_k(logits, labels, 3).mean(),
+        exact=True,
+    ),
+    Case(
+        "top 3 accuracy weighted",
+        jm.TopKAccuracy(k=3, weighted=True),
+        weighted(multiclass),
+        lambda logits, labels, weights: np.average(
+            in_top_k(logits, labels, 3), weights=weights
+        ),
+    ),
+)
+
+CONFUSION = (
+    Case(
+        "confusion",
+        jm.ConfusionMatrix(classes=CLASSES),
+        multiclass,
+        _confusion,
+        exact=True,
+        empty=0,
+    ),
+    Case(
+        "confusion weighted",
+        jm.ConfusionMatrix(classes=CLASSES, weighted=True),
+        weighted(multiclass),
+        lambda logits, labels, weights: _confusion(
+            logits, labels, sample_weight=weights
+        ),
+        empty=0.0,
+    ),
+    Case(
+        "confusion by label",
+        jm.ConfusionMatrix(classes=CLASSES, normalize="true"),
+        multiclass,
+        lambda logits, labels: _confusion(logits, labels, normalize="true"),
+        exact=True,
+    ),
+    Case(
+        "confusion by prediction",
+        jm.ConfusionMatrix(classes=CLASSES, normalize="pred"),
+        multiclass,
+        lambda logits, labels: _confusion(logits, labels, normalize="pred"),
+        exact=True,
+    ),
+    Case(
+        "confusion in shares",
+        jm.ConfusionMatrix(classes=CLASSES, normalize="all"),
+        multiclass,
+        lambda logits, labels: _confusion(logits, labels, normalize="all"),
+        exact=True,
+    ),
+    Case(
+        "confusion binary",
+        jm.ConfusionMatrix(task="binary"),
+        binary,
+        lambda logits, labels: sk.confusion_matrix(labels, logits >= 0),
+        exact=True,
+        empty=0,
+    ),
+    Case(
+        "confusion multilabel",
+        jm.ConfusionMatrix(task="multilabel", classes=LABELS),
+        multilabel,
+        lambda logits, labels: sk.multilabel_confusion_matrix(labels, logits >= 0),
+        exact=True,
+        empty=0,
+    ),
+)
+
+LIKELIHOOD = (
+    Case(
+        "cross entropy",
+        jm.CrossEntropy(),
+        multiclass,
+        lambda logits, labels: _nats(logits, labels).mean(),
+    ),
+    Case(
+        "cross entropy from probs",
+        jm.CrossEntropy(from_logits=False),
+        with_probs(multiclass),
+        lambda probs, labels: -np.log(probs[np.arange(labels.size), labels]).mean(),
+        reads={"logits": "probs"},
+    ),
+    Case(
+        "cross entropy smoothed",
+        jm.CrossEntropy(label_smoothing=0.1),
+        multiclass,
+        lambda logits, labels: _nats(logits, labels, 0.1).mean(),
+    ),
+    Case(
+        "cross entropy, a label ignored",
+        jm.CrossEntropy(ignore_index=0),
+        tokens,
+        lambda logits, labels: _nats(logits, labels)[labels != 0].mean(),
+    ),
+    Case(
+        "cross entropy weighted",
+        jm.CrossEntropy(weighted=True),
+        weighted(tokens),
+        _weighted_nats,
+    ),
+    Case(
+        "perplexity",
+        jm.Perplexity(),
+        tokens,
+        lambda logits, labels: np.exp(_nats(logits, labels).mean()),
+        tolerance=1e-5,
+        reason="the exponential multiplies the loss's error by the perplexity",
+    ),
+)
 
 PRECISION = (
     Case(
@@ -141,7 +369,7 @@ PRECISION = (
         jm.Recall(classes=CLASSES, weighted=True),
         weighted(multiclass),
         _multiclass(sk.recall_score, average="macro", zero_division=0),
-        reason=ODD,
+        reason=WEIGHTED_REASON,
     ),
     Case(
         "recall, two classes ignored",
@@ -189,7 +417,7 @@ PRECISION = (
         lambda logits, labels, weights: sk.f1_score(
             labels, logits >= 0, average="micro", sample_weight=weights
         ),
-        reason=ODD,
+        reason=WEIGHTED_REASON,
     ),
     Case(
         "f2",
@@ -218,13 +446,13 @@ RANKING = (
     ),
     Case(
         "auroc binary, from probs, weighted",
-        jm.AUROC(task="binary", bins=FEW, from_logits=False, weighted=True),
+        jm.AUROC(task="binary", bins=FEW_BINS, from_logits=False, weighted=True),
         weighted(with_probs(binary)),
         lambda probs, labels, weights: sk.roc_auc_score(
-            labels, _bin(scipy.special.logit(probs), FEW), sample_weight=weights
+            labels, _bin(scipy.special.logit(probs), FEW_BINS), sample_weight=weights
         ),
         reads={"logits": "probs"},
-        reason=ODD,
+        reason=WEIGHTED_REASON,
     ),
     Case(
         "auroc",
@@ -270,12 +498,12 @@ RANKING = (
     ),
     Case(
         "average precision binary, weighted",
-        jm.AveragePrecision(task="binary", bins=FEW, weighted=True),
+        jm.AveragePrecision(task="binary", bins=FEW_BINS, weighted=True),
         weighted(binary),
         lambda logits, labels, weights: sk.average_precision_score(
-            labels, _bin(logits, FEW), sample_weight=weights
+            labels, _bin(logits, FEW_BINS), sample_weight=weights
         ),
-        reason=ODD,
+        reason=WEIGHTED_REASON,
     ),
     Case(
         "average precision multilabel, micro",
@@ -326,4 +554,11 @@ CALIBRATION = (
     ),
 )
 
-CASES = (*PRECISION, *RANKING, *CALIBRATION)
+CASES = (
+    *ACCURACY,
+    *CONFUSION,
+    *LIKELIHOOD,
+    *PRECISION,
+    *RANKING,
+    *CALIBRATION,
+)

@@ -1,4 +1,4 @@
-"""Rows of mean errors."""
+"""Rows of the regression family."""
 
 from __future__ import annotations
 
@@ -52,5 +52,25 @@ CASES = (
         jm.MeanAbsoluteError(outputs=3, weighted=True),
         weighted(series),
         _weighted(sk.mean_absolute_error),
+    ),
+    Case(
+        "r2",
+        jm.R2(),
+        series,
+        lambda preds, targets: sk.r2_score(targets.ravel(), preds.ravel()),
+    ),
+    Case(
+        "r2 of three outputs",
+        jm.R2(outputs=3),
+        series,
+        lambda preds, targets: sk.r2_score(targets, preds),
+    ),
+    Case(
+        "r2 weighted",
+        jm.R2(outputs=3, weighted=True),
+        weighted(series),
+        lambda preds, targets, weights: sk.r2_score(
+            targets, preds, sample_weight=weights
+        ),
     ),
 )

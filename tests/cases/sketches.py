@@ -1,4 +1,4 @@
-"""Rows of sketches: their references build the same sketch in NumPy, from scratch."""
+"""Rows of the sketches family; references build the same sketch in plain NumPy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PRECISION = 5
 CAPACITY = 16
 
 
-def some_not_finite(rng, rows):
-    given = values(rng, rows)["values"]
-    odd = rng.choice(np.float32([np.nan, np.inf, -np.inf]), given.shape)
-    return dict(values=np.where(rng.random(given.shape) < 0.1, odd, given))
+def with_nonfinite(rng, rows):
+    finite = values(rng, rows)["values"]
+    nonfinite = rng.choice(np.float32([np.nan, np.inf, -np.inf]), finite.shape)
+    return dict(values=np.where(rng.random(finite.shape) < 0.1, nonfinite, finite))
 
 
-def few_different(rng, rows):
-    given = some_not_finite(rng, rows)["values"]
-    return dict(values=(given * 2).round() / 2)
+def few_distinct(rng, rows):
+    drawn = with_nonfinite(rng, rows)["values"]
+    return dict(values=(drawn * 2).round() / 2)
 
 
 def items(rng, rows):
@@ -37,22 +37,22 @@ def items(rng, rows):
     return dict(values=drawn.astype(np.int32))
 
 
-def identified(rng, rows):
-    given = few_different(rng, rows)
-    ids = rng.permutation(given["values"].size).reshape(given["values"].shape)
-    return dict(given, ids=ids.astype(np.int32))
+def with_ids(rng, rows):
+    drawn = few_distinct(rng, rows)
+    ids = rng.permutation(drawn["values"].size).reshape(drawn["values"].shape)
+    return dict(drawn, ids=ids.astype(np.int32))
 
 
-def in_one_array(sketch):
-    """The values side by side: the laws read one array."""
-    found = list(sketch.values())
-    xp = jnp if any(isinstance(x, jax.Array) for x in found) else np
-    return xp.stack([xp.asarray(x) for x in found], -1)
+def as_one_array(sketch):
+    """Stack the computed values: the laws compare one array."""
+    computed = list(sketch.values())
+    xp = jnp if any(isinstance(x, jax.Array) for x in computed) else np
+    return xp.stack([xp.asarray(x) for x in computed], -1)
 
 
-def mean_and_covariance(both):
-    xp = jnp if isinstance(both["mean"], jax.Array) else np
-    mean, covariance = both["mean"], both["covariance"]
+def mean_and_covariance(sketch):
+    xp = jnp if isinstance(sketch["mean"], jax.Array) else np
+    mean, covariance = sketch["mean"], sketch["covariance"]
     return xp.concatenate([mean[..., None, :], covariance], -2)
 
 
@@ -75,27 +75,28 @@ def _finite(values):
 
 def _quantiles(values):
     values = _finite(values)
-    ends = [values.min(), values.max()]
-    told = []
+    extremes = [values.min(), values.max()]
+    quantiles = []
     for value in np.quantile(values, Q, method="inverted_cdf"):
         size, parts = abs(value), 10  # 1 / (2 * 10 + 1) is within 0.05
         octave = 2.0 ** math.floor(math.log2(size)) if size else 1
         part = math.floor((size / octave - 1) * parts)
-        a, b = (octave * (1 + (part + i) / parts) for i in (0, 1))
-        middle = 0 if size < 0.5 else math.inf if size >= 8 else 2 * a * b / (a + b)
-        told.append(np.clip(math.copysign(middle, value), *ends))
-    return np.array([*told, *ends])
+        low, high = (octave * (1 + (part + i) / parts) for i in (0, 1))
+        middle = 2 * low * high / (low + high)
+        middle = 0 if size < 0.5 else math.inf if size >= 8 else middle
+        quantiles.append(np.clip(math.copysign(middle, value), *extremes))
+    return np.array([*quantiles, *extremes])
 
 
-def _mixed(word):
+def _mix(word):
     word = int(word)
     for shift, factor in ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB)):
         word = (word ^ word >> shift) * factor % 2**32
     return word ^ word >> 14
 
 
-def _hashed(word, salt):
-    return _mixed((word + (2 * salt + 1) * 0x9E3779B9) % 2**32)
+def _hash(word, salt):
+    return _mix((word + (2 * salt + 1) * 0x9E3779B9) % 2**32)
 
 
 def _word(value):
@@ -106,12 +107,12 @@ def _distinct(values):
     size, last = 2**PRECISION, 33 - PRECISION
     runs = np.zeros(size, int)
     for value in _finite(values).ravel():
-        bits = f"{_hashed(_word(value), 1):032b}"
+        bits = f"{_hash(_word(value), 1):032b}"
         register, rest = int(bits[:PRECISION], 2), bits[PRECISION:] + "1"
         runs[register] = max(runs[register], rest.index("1") + 1)
     counts = collections.Counter(runs.tolist())
-    unseen, full = counts[0] / size, 1 - counts[last] / size
-    low = unseen + sum(unseen ** (2**k) * 2 ** (k - 1) for k in range(1, 12))
+    empty, full = counts[0] / size, 1 - counts[last] / size
+    low = empty + sum(empty ** (2**k) * 2 ** (k - 1) for k in range(1, 12))
     gaps = sum((1 - full ** (2**-k)) ** 2 * 2**-k for k in range(1, 40))
     high = (1 - full - gaps) / 3 * 2.0 ** (1 - last)
     middle = sum(counts[k] * 2.0**-k for k in range(1, last)) / size
@@ -119,35 +120,35 @@ def _distinct(values):
     return 2**32 * -math.expm1(-expected / 2**32)
 
 
-def _counts(values):
+def _query_counts(values):
     return np.array([(values == query).sum() for query in QUERIES])
 
 
-def _top(values):
+def _top_items(values):
     inside = values[(values >= 0) & (values < 2**BITS)]
     counts = collections.Counter(inside.tolist())
     best = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:K]
-    items, found = np.array(best).T
-    return np.concatenate([items + 1, found])
+    items, occurrences = np.array(best).T
+    return np.concatenate([items + 1, occurrences])
 
 
-def _sampled(values, ids):
+def _smallest_priorities(values, ids):
     rows = []
     for value, number in zip(values.ravel(), ids.ravel().tolist()):
         if math.isfinite(value):
-            word = _hashed(number, 0) ^ _word(value)
-            rows.append((_hashed(word, 1), number, value))
+            word = _hash(number, 0) ^ _word(value)
+            rows.append((_hash(word, 1), number, value))
     rows = np.array(sorted(rows)[:CAPACITY])
     return np.concatenate([rows[:, 2], rows[:, 1]])
 
 
-def _shape(values):
+def _moments(values):
     values = _finite(values)
-    higher = scipy.stats.skew(values), scipy.stats.kurtosis(values)
-    return np.array([values.mean(), values.var(), *higher])
+    shape = scipy.stats.skew(values), scipy.stats.kurtosis(values)
+    return np.array([values.mean(), values.var(), *shape])
 
 
-def _spread(values):
+def _covariance(values):
     rows = values[np.isfinite(values).all(-1)]
     return np.concatenate([rows.mean(0)[None], np.cov(rows.T)])
 
@@ -155,15 +156,15 @@ def _spread(values):
 CASES = (
     Case(
         "quantiles",
-        jm.Compose(in_one_array, sketch=jm.Quantiles(**QUANTILES)),
-        some_not_finite,
+        jm.Compose(as_one_array, sketch=jm.Quantiles(**QUANTILES)),
+        with_nonfinite,
         _quantiles,
         exact=True,
     ),
     Case(
         "distinct count",
         jm.DistinctCount(precision=PRECISION),
-        few_different,
+        few_distinct,
         _distinct,
         exact=True,
         tolerance=1e-5,
@@ -172,9 +173,9 @@ CASES = (
     ),
     Case(
         "count-min",
-        jm.Compose(in_one_array, sketch=jm.CountMin(queries=QUERIES, width=256)),
+        jm.Compose(as_one_array, sketch=jm.CountMin(queries=QUERIES, width=256)),
         items,
-        _counts,
+        _query_counts,
         exact=True,
         empty=0,
     ),
@@ -184,31 +185,31 @@ CASES = (
             items_and_counts, top=jm.TopItems(k=K, bits=BITS, width=64, depth=2)
         ),
         items,
-        _top,
+        _top_items,
         exact=True,
         empty=0,
     ),
     Case(
         "reservoir",
         jm.Compose(values_and_ids, sample=jm.Reservoir(capacity=CAPACITY)),
-        identified,
-        _sampled,
+        with_ids,
+        _smallest_priorities,
         exact=True,
     ),
     Case(
         "moments",
-        jm.Compose(in_one_array, sketch=jm.Moments()),
-        some_not_finite,
-        _shape,
+        jm.Compose(as_one_array, sketch=jm.Moments()),
+        with_nonfinite,
+        _moments,
         tolerance=2e-6,
         reason="a batch's own sums of powers are float32 sums",
         by_value=True,
     ),
     Case(
         "covariance",
-        jm.Compose(mean_and_covariance, both=jm.Covariance(size=3, ddof=1)),
-        some_not_finite,
-        _spread,
+        jm.Compose(mean_and_covariance, sketch=jm.Covariance(size=3, ddof=1)),
+        with_nonfinite,
+        _covariance,
         tolerance=1e-5,
         reason="a covariance is right to 1e-6 of the larger variance, here of 9",
     ),

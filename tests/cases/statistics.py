@@ -1,11 +1,11 @@
-"""Rows of histograms, counts of what is not finite, and norms."""
+"""Rows of the statistics family."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from support.case import Case, values
+from support.case import Case, values, weighted, weights_like
 
 import jaxmetrics as jm
 
@@ -14,7 +14,7 @@ LOG = dict(low=0.1, high=100.0, bins=9)
 
 
 class NormOfRows(jm.GlobalNorm):
-    """`GlobalNorm` leaves masks aside; the laws' mask takes rows out before it."""
+    """`GlobalNorm` with a mask of rows, which the laws need and it ignores."""
 
     def observe(self, *, values, mask=None):
         if mask is not None:
@@ -22,26 +22,26 @@ class NormOfRows(jm.GlobalNorm):
         return super().observe(values=values)
 
 
-def in_one_array(histogram):
-    """Below, the counts, above and not finite: the laws read one array."""
+def as_one_array(histogram):
+    """Join below, counts, above and nonfinite: the laws compare one array."""
     xp = jnp if isinstance(histogram["counts"], jax.Array) else np
-    ends = (histogram[name][..., None] for name in ("below", "above", "nonfinite"))
-    below, *rest = map(xp.asarray, ends)
-    return xp.concatenate([below, histogram["counts"], *rest], -1)
+    below, above, nonfinite = (
+        xp.asarray(histogram[name][..., None])
+        for name in ("below", "above", "nonfinite")
+    )
+    return xp.concatenate([below, histogram["counts"], above, nonfinite], -1)
 
 
-def some_not_finite(draw):
-    """The values of `draw` with NaN and infinities among them."""
+def with_nonfinite(draw):
+    """Return a draw function that replaces some values by NaN and infinities."""
 
     def outputs(rng, rows):
-        given = draw(rng, rows)["values"]
-        odd = rng.choice([np.nan, np.inf, -np.inf], given.shape)
-        return dict(values=np.where(rng.random(given.shape) < 0.2, odd, given))
+        finite = draw(rng, rows)["values"]
+        nonfinite = rng.choice([np.nan, np.inf, -np.inf], finite.shape)
+        mixed = np.where(rng.random(finite.shape) < 0.2, nonfinite, finite)
+        return dict(values=mixed.astype(np.float32))
 
-    def as_float32(rng, rows):
-        return {name: x.astype(np.float32) for name, x in outputs(rng, rows).items()}
-
-    return as_float32
+    return outputs
 
 
 def on_edges(rng, rows):
@@ -53,34 +53,99 @@ def over_decades(rng, rows):
     return dict(values=(rng.choice([1.0, 2.0], (rows, 3)) * 10.0**decades))
 
 
-def _counted(values, edges):
+def _counts(values, edges):
     finite = values[np.isfinite(values)]
-    ends = [(finite < edges[0]).sum(), (finite > edges[-1]).sum()]
+    below, above = (finite < edges[0]).sum(), (finite > edges[-1]).sum()
     counts = np.histogram(finite, edges)[0]
-    return np.array([ends[0], *counts, ends[1], (~np.isfinite(values)).sum()])
+    return np.array([below, *counts, above, (~np.isfinite(values)).sum()])
 
+
+def _mean(values, weights):
+    return np.average(values, weights=weights_like(weights, values))
+
+
+def _variance(values, weights):
+    squares = (values - _mean(values, weights)) ** 2
+    return _mean(squares, weights)
+
+
+_ORDER_MATTERS = {
+    "commutativity": "the right operand wins",
+    "permutation": "the later row wins",
+    "deferred": "the last device wins with an earlier batch if its rows are masked",
+}
 
 CASES = (
+    Case("mean", jm.Mean(), values, lambda values: values.mean()),
+    Case("mean weighted", jm.Mean(weighted=True), weighted(values), _mean),
+    Case(
+        "sum",
+        jm.Sum(),
+        values,
+        lambda values: values.sum(),
+        empty=0.0,
+    ),
+    Case(
+        "sum weighted",
+        jm.Sum(weighted=True),
+        weighted(values),
+        lambda values, weights: (values * weights_like(weights, values)).sum(),
+        empty=0.0,
+    ),
+    Case(
+        "count",
+        jm.Count(),
+        values,
+        lambda values: values.size,
+        exact=True,
+        empty=0,
+    ),
+    Case("min", jm.Min(), values, lambda values: values.min(), exact=True),
+    Case("max", jm.Max(), values, lambda values: values.max(), exact=True),
+    Case(
+        "last",
+        jm.Last(),
+        values,
+        lambda values: values[-1, -1],
+        exact=True,
+        without=_ORDER_MATTERS,
+    ),
+    Case("variance", jm.Variance(), values, lambda values: values.var()),
+    Case(
+        "variance, ddof 1",
+        jm.Variance(ddof=1),
+        values,
+        lambda values: values.var(ddof=1),
+    ),
+    Case("variance weighted", jm.Variance(weighted=True), weighted(values), _variance),
+    Case("std", jm.Std(), values, lambda values: values.std()),
+    Case("std, ddof 1", jm.Std(ddof=1), values, lambda values: values.std(ddof=1)),
+    Case(
+        "std weighted",
+        jm.Std(weighted=True),
+        weighted(values),
+        lambda values, weights: np.sqrt(_variance(values, weights)),
+    ),
     Case(
         "histogram",
-        jm.Compose(in_one_array, histogram=jm.Histogram(**LINEAR)),
-        some_not_finite(on_edges),
-        lambda values: _counted(values, np.linspace(-1, 5, 13)),
+        jm.Compose(as_one_array, histogram=jm.Histogram(**LINEAR)),
+        with_nonfinite(on_edges),
+        lambda values: _counts(values, np.linspace(-1, 5, 13)),
         exact=True,
         empty=0,
     ),
     Case(
         "histogram in decades",
-        jm.Compose(in_one_array, histogram=jm.Histogram(scale="log", **LOG)),
-        some_not_finite(over_decades),
-        lambda values: _counted(values, np.geomspace(0.1, 100, 10)),
+        jm.Compose(as_one_array, histogram=jm.Histogram(scale="log", **LOG)),
+        with_nonfinite(over_decades),
+        lambda values: _counts(values, np.geomspace(0.1, 100, 10)),
         exact=True,
         empty=0,
     ),
     Case(
         "non-finite count",
         jm.NonFiniteCount(),
-        some_not_finite(values),
+        with_nonfinite(values),
         lambda values: (~np.isfinite(values)).sum(),
         exact=True,
         empty=0,

@@ -1,38 +1,55 @@
-"""Rows of text metrics."""
+"""Rows of the text family."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.special
-from support.case import Case, tokens
+import sklearn.metrics as sk
+from support.case import Case, in_top_k, tokens
 
 import jaxmetrics as jm
 
 
 def with_bytes(draw):
-    """The outputs of `draw` with the bytes that each label stands for."""
+    """Return a draw function that adds the bytes that each label stands for."""
 
     def outputs(rng, rows):
-        given = draw(rng, rows)
-        size = rng.integers(0, 7, given["labels"].shape).astype(np.int32)
-        return dict(given, bytes=size)
+        drawn = draw(rng, rows)
+        sizes = rng.integers(0, 7, drawn["labels"].shape).astype(np.int32)
+        return dict(drawn, bytes=sizes)
 
     return outputs
 
 
 def _bits_per_byte(logits, labels, bytes, ignored=None):
     scores = scipy.special.log_softmax(logits, -1)
-    mine = np.take_along_axis(scores, labels[..., None], -1)[..., 0]
+    log_likelihood = np.take_along_axis(scores, labels[..., None], -1)[..., 0]
     kept = labels != ignored
-    return -mine[kept].sum() / np.log(2) / bytes[kept].sum()
+    return -log_likelihood[kept].sum() / np.log(2) / bytes[kept].sum()
 
 
 CASES = (
+    Case(
+        "token accuracy",
+        jm.TokenAccuracy(),
+        tokens,
+        lambda logits, labels: sk.accuracy_score(
+            labels.ravel(), logits.argmax(-1).ravel()
+        ),
+        exact=True,
+    ),
+    Case(
+        "token accuracy, padding ignored",
+        jm.TokenAccuracy(k=2, ignore_index=0),
+        tokens,
+        lambda logits, labels: in_top_k(logits, labels, 2)[labels != 0].mean(),
+        exact=True,
+    ),
     Case("bits per byte", jm.BitsPerByte(), with_bytes(tokens), _bits_per_byte),
     Case(
         "bits per byte, padding ignored",
         jm.BitsPerByte(ignore_index=0),
         with_bytes(tokens),
-        lambda **given: _bits_per_byte(**given, ignored=0),
+        lambda **outputs: _bits_per_byte(**outputs, ignored=0),
     ),
 )

@@ -1,4 +1,4 @@
-"""Rows of metrics around metrics."""
+"""Rows of the wrappers in `jaxmetrics.core`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from support.case import Case, values
 import jaxmetrics as jm
 
 GROUPS = 3
-WINDOW = 16  # more updates than any law makes: none is forgotten
+WINDOW = 16  # more updates than any law makes, so that the window holds them all
 
 
 def with_valid(draw):
-    """The outputs of `draw` with a mask of their own."""
+    """Return a draw function that adds a mask `valid` of rows."""
 
     def outputs(rng, rows):
         return dict(draw(rng, rows), valid=rng.random(rows) < 0.6)
@@ -23,7 +23,7 @@ def with_valid(draw):
 
 
 def with_domain(draw):
-    """The outputs of `draw` with a group for each row, some of them strange."""
+    """Return a draw function that adds a group for each row, some out of range."""
 
     def outputs(rng, rows):
         domain = rng.integers(-1, GROUPS + 1, rows).astype(np.int32)
@@ -32,11 +32,11 @@ def with_domain(draw):
     return outputs
 
 
-def in_one_array(groups):
-    """The groups' values side by side: the laws read one array."""
-    found = list(groups.values())
-    xp = jnp if any(isinstance(x, jax.Array) for x in found) else np
-    return xp.stack([xp.asarray(x) for x in found], -1)
+def as_one_array(groups):
+    """Stack the groups' values: the laws compare one array."""
+    by_group = list(groups.values())
+    xp = jnp if any(isinstance(x, jax.Array) for x in by_group) else np
+    return xp.stack([xp.asarray(x) for x in by_group], -1)
 
 
 def spread_over_mean(mean, spread):
@@ -53,7 +53,7 @@ CASES = (
     Case(
         "mean by group",
         jm.Compose(
-            in_one_array, groups=jm.ByGroup(jm.Mean(), by="domain", groups=GROUPS)
+            as_one_array, groups=jm.ByGroup(jm.Mean(), by="domain", groups=GROUPS)
         ),
         with_domain(values),
         lambda values, domain: np.array(
@@ -73,8 +73,8 @@ CASES = (
         lambda values: values.mean(),
         by_value=True,
         without={
-            "commutativity": "the right one's updates are the newer",
-            "empty batch": "an update without rows takes a place in the window",
+            "commutativity": "the updates of the right operand are the newer",
+            "empty batch": "an update without rows counts as one of the window",
         },
     ),
     Case(
@@ -84,9 +84,9 @@ CASES = (
         lambda values: values.mean(),
         by_value=True,
         without={
-            "split": "the best of several updates is not the value of them together",
-            "identity in bits": "merging settles the value of an update",
-            "deferred": "a shard's value is not the batch's",
+            "split": "the best of several updates is not the value of all the data",
+            "identity in bits": "merging compares the pending value with the best",
+            "deferred": "the value of a shard is not the value of the batch",
         },
     ),
 )

@@ -1,7 +1,7 @@
-"""A metric as a row, and example outputs that rows draw.
+"""A row of the metric cases, and functions that draw example outputs.
 
-`outputs(rng, rows)` draws with a leading axis of rows. Scores are rounded, so that
-ties and scores at the threshold occur.
+A draw function takes `(rng, rows)` and returns outputs by name, each with a leading
+axis of rows. Scores are rounded, so that ties and scores at the threshold occur.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ class Case:
     """One row.
 
     Args:
-      name: names the row in failures; unique.
-      metric: the empty metric.
-      outputs: draws float32, int32 or bool arrays from (generator, rows).
-      reference: the value, from the outputs by name (floats as float64).
-      exact: all leaves are counts or extremes: the same bits under any split. Others
-        agree within `tolerance`, relative and absolute.
-      tolerance: of the value against the reference, and of float leaves.
-      reason: why the tolerance is what it is.
-      empty: the value of nothing.
-      by_value: two states are one sample if they compute the same value.
-      reads: arguments of `observe` that read an output of another name.
-      without: laws that do not hold, each with the reason.
+      name: Unique name, which identifies the row in failures.
+      metric: The empty metric.
+      outputs: Draw function that returns float32, int32 or bool arrays.
+      reference: Function that returns the value from the outputs by name, floats as
+        float64.
+      exact: True if all leaves are counts or extremes, so that any split of the data
+        gives the same bits. Other states agree within `tolerance`.
+      tolerance: Relative and absolute tolerance of the value against the reference,
+        and of float leaves.
+      reason: Reason for the tolerance.
+      empty: Value of the empty metric.
+      by_value: True if states are compared by the values that they compute, not by
+        their leaves.
+      reads: Arguments of `observe` that read an output of another name.
+      without: Laws that do not hold, each with the reason.
     """
 
     name: str
@@ -82,7 +85,7 @@ def tokens(rng, rows):
 
 
 def weighted(draw):
-    """The outputs of `draw` with a weight for each row."""
+    """Return a draw function that adds a weight for each row."""
 
     def outputs(rng, rows):
         weights = rng.uniform(0.1, 2, rows).astype(np.float32)
@@ -92,21 +95,31 @@ def weighted(draw):
 
 
 def with_probs(draw):
-    """The outputs of `draw` with probabilities in place of logits."""
+    """Return a draw function that has probabilities in place of logits."""
 
     def outputs(rng, rows):
-        given = draw(rng, rows)
-        logits = given.pop("logits")
-        several = logits.ndim > given["labels"].ndim
-        probs = scipy.special.softmax(logits, -1) if several else _sigmoid(logits)
-        return dict(given, probs=probs.astype(np.float32))
+        drawn = draw(rng, rows)
+        logits = drawn.pop("logits")
+        multiclass = logits.ndim > drawn["labels"].ndim
+        if multiclass:
+            probs = scipy.special.softmax(logits, axis=-1)
+        else:
+            probs = scipy.special.expit(logits)
+        return dict(drawn, probs=probs.astype(np.float32))
 
     return outputs
 
 
+def weights_like(weights, array):
+    """Return weights of rows broadcast to the shape of an array."""
+    return np.broadcast_to(weights.reshape(-1, *[1] * (array.ndim - 1)), array.shape)
+
+
+def in_top_k(logits, labels, k):
+    """Return where the label is among the k largest logits; ties to the lower class."""
+    best = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
+    return (best == labels[..., None]).any(-1)
+
+
 def _integers(rng, below, shape):
     return rng.integers(0, below, shape).astype(np.int32)
-
-
-def _sigmoid(logits):
-    return scipy.special.expit(logits)
