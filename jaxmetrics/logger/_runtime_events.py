@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from jaxmetrics.record import Ledger
 
-_EVENTS = {
-    "/jax/core/compile/jaxpr_trace_duration": "compile",
-    "/jax/core/compile/jaxpr_to_mlir_module_duration": "compile",
-    "/jax/core/compile/backend_compile_duration": "compile",
-    "/jax/orbax/write/blocking_duration_secs": "checkpoint",
-    "/jax/orbax/write/async/blocking_duration_secs": "checkpoint",
-    "/jax/orbax/read/total_duration_secs": "restore",
-}
+if TYPE_CHECKING:
+    from jaxmetrics.core import RuntimeEvent
+
+_NAMES = {"trace": "compile", "lower": "compile"}
 _LEAST_SECONDS = 0.05
 
 
@@ -31,38 +27,33 @@ class RuntimeEvents:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._listener: Callable[..., None] | None = None
+        self._stop: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """Listen from now on, if JAX is there; asking does not import it."""
-        if self._listener is not None or "jax" not in sys.modules:
+        if self._stop is not None or "jax" not in sys.modules:
             return
-        from jax import monitoring
+        from jaxmetrics.core import on_runtime_event
 
-        self._listener = _listener(weakref.ref(self._ledger))
-        monitoring.register_event_duration_secs_listener(self._listener)
+        self._stop = on_runtime_event(_listener(weakref.ref(self._ledger)))
 
     def end(self) -> None:
         """Listen no more."""
-        if self._listener is None:
-            return
-        from jax import monitoring
-
-        with contextlib.suppress(AttributeError, ValueError, AssertionError):
-            monitoring.unregister_event_duration_listener(self._listener)
+        if self._stop is not None:
+            self._stop()
 
 
-def _listener(ledger: weakref.ref[Ledger]) -> Callable[..., None]:
+def _listener(ledger: weakref.ref[Ledger]) -> Callable[[RuntimeEvent], None]:
     small: dict[str, float] = {}
 
-    def listen(event: str, seconds: float, **about: str | int) -> None:
-        name, here = _EVENTS.get(event), ledger()
-        if name is None or here is None:
+    def listen(event: RuntimeEvent) -> None:
+        name, open_ledger = _NAMES.get(event.kind, event.kind), ledger()
+        if open_ledger is None:
             return
-        small[name] = small.get(name, 0.0) + seconds
+        small[name] = small.get(name, 0.0) + event.seconds
         if small[name] < _LEAST_SECONDS:
             return
-        function = {"function": about["fun_name"]} if "fun_name" in about else {}
-        here.event(name, seconds=small.pop(name), **function)
+        function = {} if event.function is None else {"function": event.function}
+        open_ledger.event(name, seconds=small.pop(name), **function)
 
     return listen

@@ -133,6 +133,22 @@ def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
     return columns, rows
 
 
+def _require_values(call: str, name: str, value: Any) -> None:
+    """Refuse an array of JAX that is traced or deleted."""
+    from jaxmetrics.core import is_tracer
+
+    if is_tracer(value):
+        raise TypeError(
+            f"{call}() got {name!r} within jit, where it has no values yet. Return it "
+            f"from the compiled step, and log it there."
+        )
+    if value.is_deleted():
+        raise RuntimeError(
+            f"{call}() got {name!r}, whose array has been deleted, as donated ones "
+            f"are. Log a value that the step returns and is not given again."
+        )
+
+
 def _array(
     kind: str, name: str, value: Any, count: Callable[[Any], object], wanted: bool
 ) -> object:
@@ -149,16 +165,8 @@ def _array(
     jax = sys.modules.get("jax")
     if jax is None or not isinstance(value, jax.Array):
         value = np.array(value)
-    elif isinstance(value, jax.core.Tracer):
-        raise TypeError(
-            f"{call}() got {name!r} within jit, where it has no values yet. Return it "
-            f"from the compiled step, and log it there."
-        )
-    elif value.is_deleted():
-        raise RuntimeError(
-            f"{call}() got {name!r}, whose array has been deleted, as donated ones "
-            f"are. Log a value that the step returns and is not given again."
-        )
+    else:
+        _require_values(call, name, value)
     check = _check_image if kind == "image" else _check_real
     check(call, name, value.shape, value.dtype)
     if isinstance(value, np.ndarray):

@@ -71,7 +71,9 @@ def _reference(name: str, value: Any) -> Any:
     try:
         if jax is None or not isinstance(value, jax.Array):
             return float(scalar(value))
-        if isinstance(value, jax.core.Tracer):
+        from jaxmetrics.core import is_tracer  # jax is there: the value is its array
+
+        if is_tracer(value):
             raise TypeError("a value within jit has no number yet")
         if value.ndim:
             raise TypeError(f"an array of shape {value.shape} is not a number")

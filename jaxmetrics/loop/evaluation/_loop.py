@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jax.tree_util import DictKey, tree_flatten_with_path
+from jax.tree_util import DictKey
 
-from jaxmetrics.core import Deferred, snapshot
+from jaxmetrics.core import Deferred, arguments_read, snapshot
 from jaxmetrics.loop.evaluation._padding import lengthened, with_mask
 from jaxmetrics.loop.evaluation._turns import alone, together
 from jaxmetrics.processes import require_same
@@ -152,19 +152,11 @@ def _refuse_ignored_mask(step: Any, state: Any, metrics: Any, batch: Any) -> Non
 
     Other functions cannot be looked into.
     """
-    if not hasattr(step, "trace"):
+    arguments = arguments_read(step, state, metrics, batch)
+    if arguments is None:
         return
-    traced = step.trace(state, metrics, batch)
-    traced = getattr(traced, "traced", traced)  # nnx.jit's is around JAX's
-    paths, _ = tree_flatten_with_path(getattr(traced, "args_info", ()))
-    program = getattr(traced, "jaxpr", None)
-    program = getattr(program, "jaxpr", program)
-    inputs = getattr(program, "invars", ())
-    if program is None or len(paths) != len(inputs):
-        return
-    masks = [x for x, (path, _) in zip(inputs, paths) if path[-1] == DictKey("mask")]
-    used = [x for equation in program.eqns for x in equation.invars]
-    if len(masks) == 1 and not any(x is masks[0] for x in used):
+    masks = [read for path, read in arguments if path[-1] == DictKey("mask")]
+    if masks == [False]:
         raise ValueError(
             f"{_WHO} got a step that does not use batch['mask'], and rows that are "
             f"padding, which it would count; expected mask=batch['mask'] among the "
