@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.record import Bins
-from jaxmetrics.telemetry import Counted, histogram
+from jaxmetrics.telemetry import HistogramCounts, histogram
 
 
 def count(array: jax.Array) -> Callable[[], Bins]:
@@ -28,13 +28,13 @@ def count(array: jax.Array) -> Callable[[], Bins]:
 
 
 @jax.jit
-def _count(array: jax.Array) -> tuple[Counted, jax.Array]:
+def _count(array: jax.Array) -> tuple[HistogramCounts, jax.Array]:
     x = array.astype(jnp.float32)
     kept = jnp.where(jnp.isfinite(x), x, 0)
     return histogram(x), jnp.stack([kept.sum(), (kept * kept).sum()])
 
 
-def _bins(counted: Counted, sums: np.ndarray) -> Bins:
+def _bins(counted: HistogramCounts, sums: np.ndarray) -> Bins:
     nonfinite = int(counted.nonfinite)
     if not counted.counts.any():
         return Bins(np.zeros(0), np.zeros(0), 0.0, 0.0, 0.0, 0.0, nonfinite)

@@ -1,9 +1,15 @@
-"""Telemetry of the training itself: pure functions of its state, and taps."""
+"""Pure functions of training state, taps and alarms.
+
+What is measured in the step works inside jit: norms, drift, learning rates, batch
+statistics, histograms, `first_nonfinite`, `skip_update`, taps, all of them together
+in `collect`, and `monitor` as an optax transformation. On the host: FLOPs and peaks,
+memory, alarms and the watch over recompilation.
+"""
 
 from jaxmetrics.telemetry._alarms import Alarm, Alarms
 from jaxmetrics.telemetry._batches import batch_statistics
 from jaxmetrics.telemetry._collect import collect
-from jaxmetrics.telemetry._compiles import Compiled, CompileWatch
+from jaxmetrics.telemetry._compiles import Compilation, CompileWatch
 from jaxmetrics.telemetry._devices import (
     compiled_memory,
     host_memory,
@@ -15,7 +21,7 @@ from jaxmetrics.telemetry._devices import (
 from jaxmetrics.telemetry._distance import distance, drift
 from jaxmetrics.telemetry._flops import FlopCount, count_flops
 from jaxmetrics.telemetry._groups import Stacked
-from jaxmetrics.telemetry._histogram import Counted, histogram
+from jaxmetrics.telemetry._histogram import HistogramCounts, histogram
 from jaxmetrics.telemetry._monitor import monitor, monitored
 from jaxmetrics.telemetry._nonfinite import first_nonfinite, name_of
 from jaxmetrics.telemetry._norms import clip_ratio, grad_norm, norms
@@ -29,10 +35,10 @@ from jaxmetrics.telemetry._transformer import transformer_flops
 __all__ = [
     "Alarm",
     "Alarms",
+    "Compilation",
     "CompileWatch",
-    "Compiled",
-    "Counted",
     "FlopCount",
+    "HistogramCounts",
     "SpikeDetector",
     "Stacked",
     "batch_statistics",

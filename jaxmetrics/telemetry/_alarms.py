@@ -1,4 +1,4 @@
-"""Alarms about a training's health, raised from the values that it logs."""
+"""Alarms about the health of a training, raised from logged values."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, NamedTuple, Protocol
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector
 
-Range = tuple[float | None, float | None]
+Limits = tuple[float | None, float | None]
 
 _FIRST_NONFINITE = "health/first_nonfinite"
 
 
 class Alarm(NamedTuple):
-    """Something wrong with a training.
+    """One problem of a training, as `Alarms.check` returns it.
 
     Attributes:
-      step: Optimizer updates completed.
+      step: Number of optimizer updates completed.
       kind: `"nonfinite"`, `"spike"`, `"limit"` or `"recompile"`.
-      key: Whose value it is; the function's name if it was compiled again.
-      value: The value; seconds of compiling.
-      message: What it means.
+      key: Key of the value; for `"recompile"` the name of the function.
+      value: The value; for `"recompile"` the seconds of compilation.
+      message: Description in one sentence.
     """
 
     step: int
@@ -34,39 +34,39 @@ class Alarm(NamedTuple):
 
 
 class Ledger(Protocol):
-    """What keeps alarms as events: `TrainingLogger.ledger`."""
+    """Receiver of alarms as events, such as `TrainingLogger.ledger`."""
 
     def event(self, name: str, **fields: Any) -> object:
         """Append an event."""
 
 
 class Alarms:
-    """Looks at the values of each logged step, and tells what is wrong with them.
+    """Check the values of each logged step, and report what is wrong with them.
 
-    Four things: a value that spikes or is not finite, a value outside of its limits,
-    a place in the model that `first_nonfinite` named (logged as
-    `health/first_nonfinite`), and a function that is compiled again. Each is told
-    when it begins, and once more only after it had ended.
+    Reported are a value that spikes or is not finite, a value outside its limits, a
+    place in the model where `first_nonfinite` found the first NaN (logged as
+    `health/first_nonfinite`), and a function that is compiled again. Each problem is
+    reported when it begins, and again only after it has ended.
 
     Args:
-      spikes: The keys that a `SpikeDetector` watches, or detectors by key.
-      limits: The least and greatest value by key, or by glob of keys, None for no
-        limit: `{"update/ratio*": (None, 0.1)}`. A nan is outside of no limit: a ratio
-        to nothing is one.
-      places: The name of a number of `first_nonfinite`, as
+      spikes: Keys that a default `SpikeDetector` watches, or detectors by key.
+      limits: Smallest and largest allowed value by key, or by glob of keys; None for
+        no limit: `{"update/ratio*": (None, 0.1)}`. A value equal to its limit is
+        allowed. NaN never violates a limit (0/0 ratios are NaN).
+      places: Name of a number of `first_nonfinite`, as
         `lambda index: name_of(tree, index)`.
-      compiles: Tells what was compiled again.
-      warmup: In how many checks, at first, compiling again is no alarm.
-      ledger: Gets an event `"alarm"` for each, such as `logger.ledger`.
-      on_alarm: Called with each.
+      compiles: Watch whose recompilations are reported.
+      warmup: Number of first checks in which a recompilation is not reported.
+      ledger: Receives an event `"alarm"` for each alarm, such as `logger.ledger`.
+      on_alarm: Callback that receives each `Alarm`.
 
     Raises:
-      ValueError: A least value is above the greatest.
+      ValueError: A lower limit is above its upper limit.
 
     Example:
       >>> alarms = Alarms(spikes=["train/loss"], limits={"update/ratio": (None, 0.1)})
       >>> for step in range(100):
-      ...     told = alarms.check(step, {"train/loss": 2.0, "update/ratio": 0.01})
+      ...     raised = alarms.check(step, {"train/loss": 2.0, "update/ratio": 0.01})
       >>> for alarm in alarms.check(100, {"train/loss": 9.0, "update/ratio": 0.5}):
       ...     print(alarm.kind, alarm.message)
       spike train/loss spikes at 9
@@ -77,73 +77,75 @@ class Alarms:
         self,
         *,
         spikes: Iterable[str] | Mapping[str, SpikeDetector] = (),
-        limits: Mapping[str, Range] | None = None,
+        limits: Mapping[str, Limits] | None = None,
         places: Callable[[int], str | None] = str,
         compiles: CompileWatch | None = None,
         warmup: int = 2,
         ledger: Ledger | None = None,
         on_alarm: Callable[[Alarm], object] | None = None,
     ) -> None:
-        """Know of nothing wrong yet."""
-        given = isinstance(spikes, Mapping)
-        self.spikes = dict(spikes) if given else {k: SpikeDetector() for k in spikes}
+        """Start without any alarm raised."""
+        if not isinstance(spikes, Mapping):
+            spikes = {key: SpikeDetector() for key in spikes}
+        self.spikes = dict(spikes)
         self.limits = dict(limits or {})
         for key, (low, high) in self.limits.items():
             if low is not None and high is not None and low > high:
                 raise ValueError(
-                    f"Alarms got the limits {low} and {high} of {key!r}; expected the "
-                    "least first. Swap them."
+                    f"Alarms got limits=({low}, {high}) for {key!r}; expected the "
+                    "lower limit first. Swap them."
                 )
         self._places = places
         self._compiles = compiles
         self._warmup = warmup
         self._ledger = ledger
         self._on_alarm = on_alarm
-        self._outside: set[str] = set()
+        self._ongoing: set[str] = set()
 
     def check(self, step: int, values: Mapping[str, Any]) -> list[Alarm]:
-        """What begins to be wrong in a step.
+        """Return the alarms that begin with a step.
 
         Args:
-          step: Optimizer updates completed.
-          values: Scalars by key. They are waited for, so take those that have been
-            fetched, as of the step before.
+          step: Number of optimizer updates completed.
+          values: Scalars by key. Reading them waits for the device, so pass values
+            that are already fetched, such as those of the step before.
         """
         numbers = {key: float(x) for key, x in values.items() if self._is_watched(key)}
-        found = [
+        alarms = [
             *self._nonfinite(step, numbers),
             *self._spikes(step, numbers),
             *self._limits(step, numbers),
             *self._recompiles(step),
         ]
-        for alarm in found:
+        for alarm in alarms:
             if self._ledger is not None:
                 self._ledger.event("alarm", **alarm._asdict())
             if self._on_alarm is not None:
                 self._on_alarm(alarm)
-        return found
+        return alarms
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, in plain values, for a checkpoint."""
+        """Return the state as plain values, for a checkpoint."""
         spikes = {key: detector.state() for key, detector in self.spikes.items()}
-        return dict(spikes=spikes, outside=sorted(self._outside))
+        return dict(spikes=spikes, outside=sorted(self._ongoing))
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Remember what another one did, of the keys that are watched here too."""
-        for key, its in state["spikes"].items():
+        """Restore a `state`; detectors of keys that are not watched are ignored."""
+        for key, detector_state in state["spikes"].items():
             if key in self.spikes:
-                self.spikes[key].load_state(its)
-        self._outside = set(state["outside"])
+                self.spikes[key].load_state(detector_state)
+        self._ongoing = set(state["outside"])
 
     def _is_watched(self, key: str) -> bool:
-        return key == _FIRST_NONFINITE or key in self.spikes or bool(self._range(key))
+        return (
+            key == _FIRST_NONFINITE or key in self.spikes or bool(self._limits_of(key))
+        )
 
-    def _range(self, key: str) -> Range | None:
+    def _limits_of(self, key: str) -> Limits | None:
         if key in self.limits:
             return self.limits[key]
-        return next(
-            (its for k, its in self.limits.items() if fnmatchcase(key, k)), None
-        )
+        matching = (x for glob, x in self.limits.items() if fnmatchcase(key, glob))
+        return next(matching, None)
 
     def _nonfinite(self, step: int, numbers: Mapping[str, float]) -> Iterable[Alarm]:
         index = numbers.get(_FIRST_NONFINITE, -1)
@@ -162,27 +164,22 @@ class Alarms:
 
     def _limits(self, step: int, numbers: Mapping[str, float]) -> Iterable[Alarm]:
         for key, value in numbers.items():
-            low, high = self._range(key) or (None, None)
-            below, above = (
-                low is not None and value < low,
-                high is not None and value > high,
-            )
+            low, high = self._limits_of(key) or (None, None)
+            below = low is not None and value < low
+            above = high is not None and value > high
             if self._begins(f"limit {key}", below or above):
-                limit = (
-                    f"below its limit of {low:g}"
-                    if below
-                    else f"above its limit of {high:g}"
-                )
-                yield Alarm(step, "limit", key, value, f"{key} is {value:.4g}, {limit}")
+                side, limit = ("below", low) if below else ("above", high)
+                message = f"{key} is {value:.4g}, {side} its limit of {limit:g}"
+                yield Alarm(step, "limit", key, value, message)
 
     def _recompiles(self, step: int) -> Iterable[Alarm]:
-        compiled = self._compiles.again() if self._compiles is not None else []
+        recompiled = self._compiles.recompiled() if self._compiles is not None else []
         self._warmup -= 1
-        for function, seconds in compiled if self._warmup < 0 else []:
+        for function, seconds in recompiled if self._warmup < 0 else []:
             message = f"{function} was compiled again, in {seconds:.3g} s"
             yield Alarm(step, "recompile", function, seconds, message)
 
-    def _begins(self, what: str, is_so: bool) -> bool:
-        begins = is_so and what not in self._outside
-        (self._outside.add if is_so else self._outside.discard)(what)
+    def _begins(self, problem: str, present: bool) -> bool:
+        begins = present and problem not in self._ongoing
+        (self._ongoing.add if present else self._ongoing.discard)(problem)
         return begins

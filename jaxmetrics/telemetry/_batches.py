@@ -1,4 +1,4 @@
-"""What is in a batch."""
+"""Size and class shares of a batch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from jaxmetrics.core import count_where
 def batch_statistics(
     labels: Any, classes: int, mask: Any = None
 ) -> dict[str, jax.Array]:
-    """How many labels a batch has, and the share of each class among them.
+    """Return the number of labels in a batch and the share of each class.
 
     Keys are `batch/size`, an integer, and `batch/share/<class>`, in [0, 1]. A label
-    outside of the classes counts in the size and in no share, so that the shares may
-    add up to less than 1; of an empty batch they are nan.
+    outside [0, classes) counts in the size and in no share, so the shares may add up
+    to less than 1. The shares of an empty batch are NaN.
 
     Args:
       labels: Integers `[...]`.
-      classes: How many classes there are.
+      classes: Number of classes.
       mask: bool, leading axes of `labels`; False leaves labels out.
 
     Raises:
-      TypeError: The labels are no integers.
+      TypeError: The labels are not integers.
 
-    >>> found = batch_statistics(jnp.array([0, 1, 1, 1]), classes=2)
-    >>> {key: x.item() for key, x in found.items()}
+    >>> statistics = batch_statistics(jnp.array([0, 1, 1, 1]), classes=2)
+    >>> {key: x.item() for key, x in statistics.items()}
     {'batch/size': 4, 'batch/share/0': 0.25, 'batch/share/1': 0.75}
     """
     labels = jnp.asarray(labels)
@@ -38,8 +38,8 @@ def batch_statistics(
             "numbers. Convert with .astype(int32), or argmax one-hot labels."
         )
     size = count_where(jnp.ones(labels.shape, bool), mask)
-    found = {"batch/size": size}
+    statistics = {"batch/size": size}
     for i in range(classes):
         count = count_where(labels == i, mask).astype(jnp.float32)
-        found[f"batch/share/{i}"] = count / size.astype(jnp.float32)
-    return found
+        statistics[f"batch/share/{i}"] = count / size.astype(jnp.float32)
+    return statistics

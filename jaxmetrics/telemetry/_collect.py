@@ -1,4 +1,4 @@
-"""All statistics of a step, computed in some steps only."""
+"""All statistics of a step, computed every N steps."""
 
 from __future__ import annotations
 
@@ -26,67 +26,69 @@ def collect(
     groups: Groups = None,
     every: int = 200,
 ) -> Statistics:
-    """The norms of a step and its learning rates, where `step % every` is 0.
+    """Return norms and learning rates where `step % every == 0`, else NaN.
 
-    The structure is the same in every step, so the step compiles once. In the others
-    nothing is computed, and all values are nan; `health/collected` tells which it is.
-    But what is handed on has to be there as arrays in each step: updates would
-    otherwise live only inside the loop that adds them, and keeping them may cost a few
-    passes over the parameters, which count where a batch has few tokens. Leave them
-    out there.
+    The structure is the same in every step, so the step compiles once. In the steps
+    between nothing is computed and all values are NaN; `health/collected` says which
+    case it is. The trees must still exist as arrays in every step: updates would
+    otherwise live only inside the loop that adds them, and keeping them can cost a few
+    passes over the parameters, which matters if a batch has few tokens. Leave
+    `updates` out in that case.
 
     Args:
-      step: Optimizer updates completed, a traced integer.
+      step: Number of optimizer updates completed, a traced integer.
       grads: Gradients.
-      params: Parameters, best those after the update: the old ones would be copied
-        if the step donates them.
-      updates: What the optimizer adds to the parameters.
-      opt_state: The optimizer's state after the update, for `learning_rates`.
-      groups: As in `norms`.
-      every: How many steps lie between two collections.
+      params: Parameters, preferably those after the update: the old ones would be
+        copied if the step donates them.
+      updates: Updates that the optimizer adds to the parameters.
+      opt_state: Optimizer state after the update, for `learning_rates`.
+      groups: Groups of arrays, as in `norms`.
+      every: Number of steps from one collection to the next.
 
     Returns:
-      What `norms` and `learning_rates` give, and `health/collected`, a bool.
+      The values of `norms` and `learning_rates`, and `health/collected`, a bool.
 
     Raises:
-      ValueError: Nothing is given, or as in `norms`.
+      ValueError: No tree is passed, `every` is below 1, or as in `norms`.
 
     Example:
       >>> stats = collect(200, grads={"w": jnp.ones(4)}, groups={})
       >>> {key: x.item() for key, x in stats.items()}
       {'health/collected': True, 'grad/norm': 2.0, 'grad/rms': 1.0}
     """
-    check_every("collect()", every)
+    require_positive_period("collect()", every)
 
     def measure() -> Statistics:
         trees = any(tree is not None for tree in (grads, params, updates))
-        found = norms(grads, updates, params, groups) if trees else {}
-        return found | learning_rates(opt_state)
+        statistics = norms(grads, updates, params, groups) if trees else {}
+        return statistics | learning_rates(opt_state)
 
     if all(x is None for x in (grads, params, updates, opt_state)):
         raise ValueError(
             "collect() got nothing to measure; expected at least one of grads, params, "
-            "updates and opt_state. Pass one by its name."
+            "updates and opt_state. Pass one by name."
         )
-    on = jnp.asarray(step) % every == 0
-    nothing = unknown(measure)
-    return {"health/collected": on} | lax.cond(on, measure, lambda: nothing)
+    collected = jnp.asarray(step) % every == 0
+    absent = nan_like(measure)
+    return {"health/collected": collected} | lax.cond(
+        collected, measure, lambda: absent
+    )
 
 
-def unknown(measure: Callable[[], Statistics]) -> Statistics:
-    """What a function returns, with every value nan."""
+def nan_like(measure: Callable[[], Statistics]) -> Statistics:
+    """Return NaN in the structure, shapes and dtypes of a function's result."""
     shapes = jax.eval_shape(measure)
     return jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
 
 
-def check_every(where: str, every: int) -> None:
-    """Refuse a cadence below 1.
+def require_positive_period(call: str, every: int) -> None:
+    """Refuse a period below 1 step.
 
     Raises:
-      ValueError: Names the call.
+      ValueError: The period is below 1; the error names `call`.
     """
     if every < 1:
         raise ValueError(
-            f"{where} got every={every}; expected a number of steps from 1. Use 1 to "
+            f"{call} got every={every}; expected a positive number of steps. Use 1 to "
             "collect in each step."
         )

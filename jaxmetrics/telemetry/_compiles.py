@@ -1,38 +1,36 @@
-"""Programs that are compiled again in the middle of a training."""
+"""Detect functions that are compiled again during training."""
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections import deque
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from jax import monitoring
+from jaxmetrics.core import RuntimeEvent, on_runtime_event
 
-_COMPILED = "/jax/core/compile/backend_compile_duration"
-_MOST = 1000
+_MAX_RECOMPILED = 1000
 
 
-class Compiled(NamedTuple):
-    """A program that was compiled: its function's name, and how long it took."""
+class Compilation(NamedTuple):
+    """One compilation of a program: name of its function, and seconds it took."""
 
     function: str
     seconds: float
 
 
 class CompileWatch:
-    """Notes what JAX compiles, from its making until `close`.
+    """Record which functions JAX compiles, from construction until `close`.
 
-    A function that is compiled again has new shapes, dtypes or shardings, or is made
-    anew in each step. Outside of jit each operation is a function.
+    A function is compiled again for new shapes, dtypes or shardings, or because it is
+    defined anew in each step. Outside jit each operation is a function.
 
     Args:
-      functions: A glob of the names of the functions to note, `"*step"`.
+      functions: Glob of the names of functions to record, such as `"*step"`.
 
     Attributes:
-      counts: How often each function was compiled.
+      counts: Number of compilations of each function.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -40,53 +38,48 @@ class CompileWatch:
       ...     return 2 * x
       >>> with CompileWatch("double") as watch:
       ...     doubled = jax.jit(double)(jnp.ones(3)), jax.jit(double)(jnp.ones(5))
-      >>> watch.counts, [compiled.function for compiled in watch.again()]
+      >>> watch.counts, [compilation.function for compilation in watch.recompiled()]
       ({'double': 2}, ['double'])
     """
 
     def __init__(self, functions: str = "*") -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self.counts: dict[str, int] = {}
-        self._again: deque[Compiled] = deque(maxlen=_MOST)
-        listener = _listener(functions, self.counts, self._again)
-        monitoring.register_event_duration_secs_listener(listener)
-        self._end = weakref.finalize(self, _stop, listener)
+        self._recompiled: deque[Compilation] = deque(maxlen=_MAX_RECOMPILED)
+        listener = _listener(functions, self.counts, self._recompiled)
+        self._stop = weakref.finalize(self, on_runtime_event(listener))
 
-    def again(self) -> list[Compiled]:
-        """What was compiled for at least the second time since this was last asked."""
-        found = []
-        while self._again:
-            found.append(self._again.popleft())
-        return found
+    def recompiled(self) -> list[Compilation]:
+        """Return the repeated compilations since the last call, at most 1000."""
+        recompiled = []
+        while self._recompiled:
+            recompiled.append(self._recompiled.popleft())
+        return recompiled
 
     def close(self) -> None:
-        """Listen no more."""
-        self._end()
+        """Stop listening."""
+        self._stop()
 
     def __enter__(self) -> CompileWatch:
-        """The watch itself."""
+        """Return the watch."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close it."""
+        """Close the watch."""
         self.close()
 
 
+# A function and not a method: the watch could not be garbage collected otherwise,
+# since JAX holds its listeners.
 def _listener(
-    functions: str, counts: dict[str, int], again: deque[Compiled]
-) -> Callable[..., None]:
-    def listen(event: str, seconds: float, **about: str | int) -> None:
-        name = str(about.get("fun_name", "unknown"))
-        name = name.removeprefix("jit(").removesuffix(")")
-        if event != _COMPILED or not fnmatchcase(name, functions):
+    functions: str, counts: dict[str, int], recompiled: deque[Compilation]
+) -> Callable[[RuntimeEvent], None]:
+    def listen(event: RuntimeEvent) -> None:
+        name = event.function or "unknown"
+        if event.kind != "compile" or not fnmatchcase(name, functions):
             return
         counts[name] = counts.get(name, 0) + 1
         if counts[name] > 1:
-            again.append(Compiled(name, seconds))
+            recompiled.append(Compilation(name, event.seconds))
 
     return listen
-
-
-def _stop(listener: Callable[..., None]) -> None:
-    with contextlib.suppress(AttributeError, ValueError, AssertionError):
-        monitoring.unregister_event_duration_listener(listener)

@@ -1,4 +1,4 @@
-"""Memory and use of the devices of this process."""
+"""Memory and utilization of the devices of this process."""
 
 from __future__ import annotations
 
@@ -25,72 +25,77 @@ _KEYS = {
     "mem/reserved_bytes": ("bytes_reserved", "pool_bytes"),
     "mem/limit_bytes": ("bytes_limit",),
 }
-_ALIASES = {
+_MB_KEYS = {
     "gpu_allocated_mb": "mem/in_use_bytes",
     "gpu_reserved_mb": "mem/reserved_bytes",
     "gpu_peak_mb": "mem/peak_bytes",
 }
-_TPU = {"tpu/duty_cycle": "duty_cycle_pct", "tpu/tensorcore_util": "tensorcore_util"}
+_TPU_METRICS = {
+    "tpu/duty_cycle": "duty_cycle_pct",
+    "tpu/tensorcore_util": "tensorcore_util",
+}
 
 
 def memory(device: Any = None) -> dict[str, int]:
-    """What the allocator of a device says, in JAX's own names and bytes.
+    """Return the allocator statistics of a device, with JAX's names, in bytes.
 
     The names depend on the platform: `bytes_in_use`, `peak_bytes_in_use`,
-    `bytes_limit` and more. The peak is since the process began. A CPU has none of them,
-    so the result is empty there.
+    `bytes_limit` and more. The peak is since the process began. A CPU reports none of
+    them, so its result is empty.
 
     Args:
-      device: A device of this process; None gives, of each number, the largest over
+      device: A device of this process. Default: the maximum of each statistic over
         all devices of this process.
 
     Raises:
       ValueError: The device belongs to another process.
     """
     if device is None:
-        found = [memory(local) for local in jax.local_devices()]
-        names = {name: None for sizes in found for name in sizes}
-        return {n: max(sizes[n] for sizes in found if n in sizes) for n in names}
+        all_stats = [memory(local) for local in jax.local_devices()]
+        names = {name: None for stats in all_stats for name in stats}
+        return {n: max(stats[n] for stats in all_stats if n in stats) for n in names}
     if device.process_index != jax.process_index():
         raise ValueError(
-            f"memory() got {device} of process {device.process_index}; expected one of "
-            f"process {jax.process_index()}. Ask each about its jax.local_devices()."
+            f"memory() got {device} of process {device.process_index}; expected a "
+            f"device of process {jax.process_index()}. Call it on the process that "
+            "owns the device, with one of jax.local_devices()."
         )
     return {name: int(size) for name, size in (device.memory_stats() or {}).items()}
 
 
 def memory_metrics(device: Any = None) -> dict[str, float]:
-    """Memory under the names of a record: `mem/in_use_bytes`, `mem/peak_bytes`, more.
+    """Return device and host memory under the keys of a record, in bytes.
 
-    `mem/frac` is the part of the limit in use, `mem/host_rss_bytes` the resident memory
-    of this process. What is not known is left out.
+    Keys are `mem/in_use_bytes`, `mem/peak_bytes`, `mem/reserved_bytes`,
+    `mem/limit_bytes`, `mem/frac` (fraction of the limit in use) and
+    `mem/host_rss_bytes` (resident memory of this process). Unknown values are left out.
 
     Args:
-      device: As in `memory`.
+      device: A device, as in `memory`.
     """
-    sizes = memory(device)
-    found: dict[str, float] = dict(_named(sizes))
-    if sizes.get("bytes_limit") and "bytes_in_use" in sizes:
-        found["mem/frac"] = sizes["bytes_in_use"] / sizes["bytes_limit"]
+    stats = memory(device)
+    values: dict[str, float] = dict(_record_keys(stats))
+    if stats.get("bytes_limit") and "bytes_in_use" in stats:
+        values["mem/frac"] = stats["bytes_in_use"] / stats["bytes_limit"]
     if "rss_bytes" in (host := host_memory()):
-        found["mem/host_rss_bytes"] = host["rss_bytes"]
-    return found
+        values["mem/host_rss_bytes"] = host["rss_bytes"]
+    return values
 
 
 def memory_mb(device: Any = None) -> dict[str, float]:
-    """`gpu_allocated_mb`, `gpu_reserved_mb` and `gpu_peak_mb`, in 2**20 bytes.
+    """Return `gpu_allocated_mb`, `gpu_reserved_mb` and `gpu_peak_mb`, in MiB.
 
-    Whatever the device is; what is not known is left out.
+    The names are the same for every kind of device. Unknown values are left out.
 
     Args:
-      device: As in `memory`.
+      device: A device, as in `memory`.
     """
-    found = _named(memory(device))
-    return {a: found[key] / 2**20 for a, key in _ALIASES.items() if key in found}
+    values = _record_keys(memory(device))
+    return {a: values[key] / 2**20 for a, key in _MB_KEYS.items() if key in values}
 
 
 def host_memory() -> dict[str, int]:
-    """`rss_bytes`: the resident memory of this process, where the system tells it."""
+    """Return `rss_bytes`, the resident memory of this process; {} if unknown."""
     try:
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])
@@ -100,14 +105,14 @@ def host_memory() -> dict[str, int]:
 
 
 def compiled_memory(compiled: Any) -> dict[str, int]:
-    """The compiler's estimate of what a program needs on each device, in bytes.
+    """Return the compiler's estimate of a program's memory on each device, in bytes.
 
-    `argument_bytes`, `output_bytes`, `temp_bytes`, `alias_bytes`,
-    `generated_code_bytes`, where the compiler tells it `peak_bytes`, and the same in
-    the memory of the host, `host_temp_bytes` and so on.
+    Keys are `argument_bytes`, `output_bytes`, `temp_bytes`, `alias_bytes`,
+    `generated_code_bytes`, `peak_bytes` if the compiler reports it, and the same for
+    host memory with the prefix `host_`, such as `host_temp_bytes`.
 
     Args:
-      compiled: `jax.jit(f).lower(...).compile()`.
+      compiled: A compiled program, `jax.jit(f).lower(...).compile()`.
 
     Example:
       >>> x = jax.ShapeDtypeStruct((4, 4), "float32")
@@ -115,21 +120,22 @@ def compiled_memory(compiled: Any) -> dict[str, int]:
       64
     """
     analysis = compiled.memory_analysis()
-    found = {}
+    sizes = {}
     for name in dir(analysis):
-        what, _, unit = name.rpartition("_in_")
+        part, _, unit = name.rpartition("_in_")
         if unit == "bytes":
-            what = what.removesuffix("_size").removesuffix("_memory")
-            found[f"{what}_bytes"] = int(getattr(analysis, name))
-    return found
+            part = part.removesuffix("_size").removesuffix("_memory")
+            sizes[f"{part}_bytes"] = int(getattr(analysis, name))
+    return sizes
 
 
 def tpu_utilization() -> dict[str, float]:
-    """`tpu/duty_cycle` and `tpu/tensorcore_util`, means over this host's chips, 0 to 1.
+    """Return `tpu/duty_cycle` and `tpu/tensorcore_util` of this host, in [0, 1].
 
-    From the monitoring of libtpu, which samples over seconds and says nothing before a
-    program runs. Without a TPU, or with a libtpu that lacks it, the result is empty.
-    The question may take a while: ask where you log, not in every step.
+    Means over the chips of this host, read from the monitoring of libtpu, which
+    samples over seconds and reports nothing before a program runs. Empty without a TPU
+    or if libtpu has no monitoring. The call can be slow: call it when logging, not in
+    every step.
     """
     if jax.default_backend() != "tpu":
         return {}
@@ -142,20 +148,20 @@ def tpu_utilization() -> dict[str, float]:
 
 
 def _utilization(monitoring: Any) -> dict[str, float]:
-    """Percentages, one text for each chip, as the mean of fractions."""
+    """Average over chips; libtpu gives one percentage per chip, as text."""
     supported = set(monitoring.list_supported_metrics())
-    found = {}
-    for key, name in _TPU.items():
+    fractions = {}
+    for key, name in _TPU_METRICS.items():
         texts = monitoring.get_metric(name).data() if name in supported else []
         if texts:
-            found[key] = float(np.mean([float(text) for text in texts])) / 100
-    return found
+            fractions[key] = float(np.mean([float(text) for text in texts])) / 100
+    return fractions
 
 
-def _named(sizes: Mapping[str, int]) -> dict[str, int]:
+def _record_keys(stats: Mapping[str, int]) -> dict[str, int]:
     return {
-        key: sizes[name]
+        key: stats[name]
         for key, names in _KEYS.items()
         for name in reversed(names)
-        if name in sizes
+        if name in stats
     }

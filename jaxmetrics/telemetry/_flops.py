@@ -1,15 +1,20 @@
-"""The floating-point operations of a function, counted from its trace."""
+"""Floating-point operations of a function, counted from its trace."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxmetrics.telemetry._flops_rules import OPAQUE, RULES, kernel
+from jaxmetrics.core import (
+    Equation,
+    equations,
+    require_known_programs,
+    traced_program,
+)
+from jaxmetrics.telemetry._flops_rules import OPAQUE, RULES, kernel_flops
 
 __all__ = ["FlopCount", "count_flops"]
 
@@ -19,12 +24,14 @@ class FlopCount:
     """Floating-point operations; a multiplication with its addition is two.
 
     Attributes:
-      model: What the mathematics of the model needs: MFU divides these.
-      hardware: What the program does, recomputation included: HFU divides these.
-      unknown: What could not be counted, by name; the counts are then lower bounds.
-      palm: The model's as PaLM counts them, with attention over all pairs of
-        positions; None where that is not known.
-      source: How they were found: `"traced"`, `"analytic"`, `"given"`, `"6N"`.
+      model: Operations that the mathematics of the model needs; used for MFU.
+      hardware: Operations that the program executes, recomputation included; used for
+        HFU.
+      unknown: Names of primitives and kernels that could not be counted; the counts
+        are then lower bounds.
+      palm: Model operations as PaLM counts them, with attention over all pairs of
+        positions; None if unknown.
+      source: Origin of the counts: `"traced"`, `"analytic"`, `"given"`, `"6N"`.
     """
 
     model: float
@@ -34,7 +41,7 @@ class FlopCount:
     source: str = "given"
 
     def __mul__(self, times: float) -> FlopCount:
-        """As many times: `transformer_flops(...) * tokens_per_step`."""
+        """Multiply the counts, as in `transformer_flops(...) * tokens_per_step`."""
         return replace(
             self,
             model=self.model * times,
@@ -44,29 +51,30 @@ class FlopCount:
 
 
 def count_flops(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> FlopCount:
-    """What one call of `fn` computes, over all devices together.
+    """Count the operations of one call of `fn`, summed over all devices.
 
     The function is traced and not run, so arrays may be `ShapeDtypeStruct`s. Matrix
     products, convolutions and kernels with a declared cost count; elementwise work does
-    not. Unlike XLA's `cost_analysis`, a scan counts as often as it runs.
+    not. Unlike in XLA's `cost_analysis`, the body of a scan counts once per iteration.
 
-    - Of `cond` the largest branch counts, whichever is taken.
-    - What a `while` computes is left out and named in `unknown`: how often it runs is
-      not in the program. A `fori_loop` with static bounds is a scan.
-    - A `pallas_call` counts its `cost_estimate`, and without one is named. So are
-      decompositions, Fourier transforms and calls of foreign code.
-    - The body of `shard_map` is what one device does: it counts once for each device,
-      also where some of them do the same.
-    - `model` leaves out what `jax.checkpoint` recomputes in the backward pass. What a
-      custom gradient recomputes by hand counts.
-    - Attention written with masks computes all pairs, and so it counts: for the causal
-      figure use `transformer_flops`, which also gives the one to compare with papers.
-    - What is computed and not used counts too, although a compiler would drop it.
+    - `cond` counts as its largest branch.
+    - The body of a `while` is left out and named in `unknown`, because the number of
+      iterations is not in the program. A `fori_loop` with static bounds is a scan.
+    - A `pallas_call` counts its `cost_estimate`; without one it is named in `unknown`,
+      as are decompositions, Fourier transforms and calls of foreign code.
+    - The body of `shard_map` counts once per device, even if several devices compute
+      the same.
+    - `model` leaves out the recomputation of `jax.checkpoint` in the backward pass.
+      Recomputation written by hand in a custom gradient counts.
+    - Attention written with masks counts all pairs, which it computes. For causal
+      attention use `transformer_flops`, which also gives the figure used in papers.
+    - Unused results count too, although a compiler would drop them.
 
     Args:
-      fn: A pure function, jitted or not: a training step, say.
-      args: Its arguments. What is no array is passed on as it is.
-      kwargs: Its arguments by name.
+      fn: A pure function, jitted or not, such as a training step.
+      args: Positional arguments of `fn`. Other values than arrays are passed on as
+        they are.
+      kwargs: Keyword arguments of `fn`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -83,91 +91,74 @@ def count_flops(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> FlopCount:
         positional, named = jax.tree.unflatten(structure, filled)
         return fn(*positional, **named)
 
-    found = _program(jax.make_jaxpr(call)(arrays))
-    names = tuple(sorted(found.unknown))
-    return FlopCount(found.model, found.hardware, names, source="traced")
+    require_known_programs()
+    count = _count_program(traced_program(call, arrays))
+    names = tuple(sorted(count.unknown))
+    return FlopCount(count.model, count.hardware, names, source="traced")
 
 
-class _Found(NamedTuple):
+class _Count(NamedTuple):
     model: int = 0
     hardware: int = 0
     unknown: frozenset[str] = frozenset()
 
-    def plus(self, other: _Found) -> _Found:
-        return _Found(
+    def plus(self, other: _Count) -> _Count:
+        return _Count(
             self.model + other.model,
             self.hardware + other.hardware,
             self.unknown | other.unknown,
         )
 
-    def repeated(self, times: int) -> _Found:
-        return _Found(self.model * times, self.hardware * times, self.unknown)
+    def repeated(self, times: int) -> _Count:
+        return _Count(self.model * times, self.hardware * times, self.unknown)
 
 
-def _program(jaxpr: Any) -> _Found:
-    """What all equations of a jaxpr compute."""
-    total = _Found()
-    for equation in jaxpr.eqns:
-        found = _equation(equation)
-        # JAX marks what the backward pass of a checkpoint computes again.
-        if "rematted_computation" in str(equation.source_info.name_stack):
-            found = found._replace(model=0)
-        total = total.plus(found)
+def _count_program(program: Any) -> _Count:
+    total = _Count()
+    for equation in equations(program):
+        count = _count_equation(equation)
+        if equation.recomputed:
+            count = count._replace(model=0)
+        total = total.plus(count)
     return total
 
 
-def _equation(equation: Any) -> _Found:
-    name, params = equation.primitive.name, equation.params
+def _count_equation(equation: Equation) -> _Count:
+    name = equation.name
     if rule := RULES.get(name):
         flops = rule(equation)
-        return _Found(flops, flops)
+        return _Count(flops, flops)
     if name == "pallas_call":
-        label, flops = kernel(equation)
+        label, flops = kernel_flops(equation)
         if flops is None:
-            return _Found(unknown=frozenset([label]))
-        return _Found(flops, flops)
+            return _Count(unknown=frozenset([label]))
+        return _Count(flops, flops)
     if name in OPAQUE:
-        return _Found(unknown=frozenset([name]))
+        return _Count(unknown=frozenset([name]))
     if name == "cond":
-        return _largest([_program(branch) for branch in params["branches"]])
-    if name == "custom_linear_solve":  # its other jaxprs are for gradients
-        return _program(params["jaxprs"].solve)
-    total = _Found()
-    for inner in _inner(params):
-        total = total.plus(_program(inner))
+        return _largest([_count_program(x) for x in equation.param("branches")])
+    if name == "custom_linear_solve":  # the other programs are for gradients
+        return _count_program(equation.param("jaxprs").solve)
+    total = _Count()
+    for inner in equation.programs():
+        total = total.plus(_count_program(inner))
     if name == "while":
         if not total.hardware and not total.unknown:
             return total
-        return _Found(unknown=total.unknown | {"while"})
+        return _Count(unknown=total.unknown | {"while"})
     if name == "scan":
-        return total.repeated(params["length"])
+        return total.repeated(equation.param("length"))
     if name == "shard_map":
-        return total.repeated(_devices(params))
+        return total.repeated(equation.shard_count())
     return total
 
 
-def _largest(branches: list[_Found]) -> _Found:
-    return _Found(
+def _largest(branches: list[_Count]) -> _Count:
+    return _Count(
         max(branch.model for branch in branches),
         max(branch.hardware for branch in branches),
         frozenset[str]().union(*(branch.unknown for branch in branches)),
     )
-
-
-def _inner(params: dict[str, Any]) -> Iterator[Any]:
-    """The jaxprs that an equation calls, whatever the primitive calls them."""
-    for value in params.values():
-        for item in value if isinstance(value, tuple | list) else (value,):
-            jaxpr = getattr(item, "jaxpr", item)
-            if hasattr(jaxpr, "eqns"):
-                yield jaxpr
-
-
-def _devices(params: dict[str, Any]) -> int:
-    """How many devices run the body of a shard_map, where the outside has one value."""
-    mesh = params["mesh"]
-    names = params.get("newly_manual_axes", params.get("manual_axes", mesh.axis_names))
-    return math.prod(mesh.shape[name] for name in names)
 
 
 def _is_array(leaf: object) -> bool:

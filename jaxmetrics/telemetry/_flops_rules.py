@@ -1,67 +1,68 @@
-"""What single equations of a jaxpr compute."""
+"""Floating-point operations of single equations of a traced program."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+
+from jaxmetrics.core import Equation
 
 
-def dot(equation: Any) -> int:
-    """Two for each element of the product and each of the contracted."""
-    (contracted, _), _ = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
-    (out,) = equation.outvars
-    return 2 * math.prod(out.aval.shape) * math.prod(left[d] for d in contracted)
+def dot_flops(equation: Equation) -> int:
+    """Count 2 per element of the product and per element contracted."""
+    (contracted, _), _ = equation.param("dimension_numbers")
+    left, *_ = equation.input_shapes
+    (out,) = equation.output_shapes
+    return 2 * math.prod(out) * math.prod(left[d] for d in contracted)
 
 
-def ragged_dot(equation: Any) -> int:
-    """As if the groups filled the rows, each of which belongs to one group at most."""
-    numbers = equation.params["ragged_dot_dimension_numbers"]
+def ragged_dot_flops(equation: Equation) -> int:
+    """Count each row in one group, as if the groups covered all rows."""
+    numbers = equation.param("ragged_dot_dimension_numbers")
     (_, contracted), (_, batch) = numbers.dot_dimension_numbers
-    left, right = (v.aval.shape for v in equation.invars[:2])
-    taken = {*contracted, *batch, *numbers.rhs_group_dimensions}
+    left, right = equation.input_shapes[:2]
+    excluded = {*contracted, *batch, *numbers.rhs_group_dimensions}
     return (
         2
         * math.prod(left)
-        * math.prod(size for d, size in enumerate(right) if d not in taken)
+        * math.prod(size for d, size in enumerate(right) if d not in excluded)
     )
 
 
-def convolution(equation: Any) -> int:
-    """Two for each output element, kernel tap and input feature of its group.
+def convolution_flops(equation: Equation) -> int:
+    """Count 2 per output element, kernel tap and input feature of the group.
 
-    Taps on the padding count, as in published figures, but those in the holes of a
-    dilated input do not: along each dimension a tap meets as many positions as the
-    smaller of input and output has. So the two gradients cost as much as the
+    Taps on the padding count, as in published figures; taps in the holes of a dilated
+    input do not: along each dimension a tap meets as many positions as the smaller of
+    input and output has. So each of the two gradients costs as much as the
     convolution.
     """
-    left, right = (v.aval.shape for v in equation.invars[:2])
-    out = equation.outvars[0].aval.shape
-    numbers = equation.params["dimension_numbers"]
+    left, right = equation.input_shapes[:2]
+    out = equation.output_shapes[0]
+    numbers = equation.param("dimension_numbers")
     flops = 2 * out[numbers.out_spec[0]] * out[numbers.out_spec[1]]
     flops *= right[numbers.rhs_spec[1]]
     spatial = zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], numbers.out_spec[2:])
     return flops * math.prod(
-        right[kernel] * min(left[inside], out[outside])
-        for inside, kernel, outside in spatial
+        right[taps] * min(left[inputs], out[outputs])
+        for inputs, taps, outputs in spatial
     )
 
 
-def kernel(equation: Any) -> tuple[str, int | None]:
-    """The name of a Pallas kernel, and the operations it declares or None."""
-    cost = equation.params.get("cost_estimate")
+def kernel_flops(equation: Equation) -> tuple[str, int | None]:
+    """Return the name of a Pallas kernel, and the operations it declares or None."""
+    cost = equation.param("cost_estimate")
     name = equation.params.get("name")
     label = f"pallas_call {name}" if name else "pallas_call"
     return label, None if cost is None else int(cost.flops)
 
 
-RULES: Mapping[str, Callable[[Any], int]] = MappingProxyType(
+RULES: Mapping[str, Callable[[Equation], int]] = MappingProxyType(
     {
-        "dot_general": dot,
-        "ragged_dot_general": ragged_dot,
-        "conv_general_dilated": convolution,
+        "dot_general": dot_flops,
+        "ragged_dot_general": ragged_dot_flops,
+        "conv_general_dilated": convolution_flops,
     }
 )
 
@@ -76,4 +77,4 @@ OPAQUE = frozenset(
     dot_product_attention_fp8_fwd_wrapper dot_product_attention_fp8_bwd_wrapper
     """.split()
 )
-"""Primitives that compute what neither their shapes nor a jaxpr tell."""
+"""Primitives whose cost is neither in their shapes nor in a jaxpr."""

@@ -1,4 +1,13 @@
-"""Histograms of arrays wherever they lie, without gathering them."""
+"""Histograms of sharded arrays, computed without gathering them.
+
+Counts equal those of `numpy.histogram` in float32. A bin number is guessed by a
+division and then corrected by comparing with the edges. In 10 bins between 0 and 1, the
+float32 value 0.9 divided by the width 0.1 is exactly 9, but edge 9 is 0.90000004: the
+correction puts the value into bin 8. For this an edge must have the same bits wherever
+it is computed, also where a compiler fuses a product and a sum into one operation that
+rounds once (FMA). The width is therefore split into two numbers of few bits, whose
+products with a bin number are exact.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-_MOST_BINS = 4096
-_MOST = np.finfo(np.float32).max
+_MAX_BINS = 4096
+_MAX_FLOAT32 = np.finfo(np.float32).max
 
 
-class Counted(NamedTuple):
-    """A histogram of finite values, and how many others there were.
+class HistogramCounts(NamedTuple):
+    """A histogram of finite values, and the number of the others.
 
     Attributes:
-      counts: How many lie in each bin, uint32 `[bins]`.
-      edges: The ends of the bins, float32 `[bins + 1]`.
-      nonfinite: How many values are nan or infinite, uint32.
-      low: The least finite value, float32; inf of none.
-      high: The greatest; -inf of none.
+      counts: Number of values in each bin, uint32 `[bins]`.
+      edges: Edges of the bins, float32 `[bins + 1]`.
+      nonfinite: Number of NaN and infinite values, uint32.
+      low: Smallest finite value, float32; inf if there is none.
+      high: Largest finite value, float32; -inf if there is none.
     """
 
     counts: jax.Array
@@ -31,58 +40,60 @@ class Counted(NamedTuple):
     high: jax.Array
 
 
-def histogram(values: Any, bins: int = 64) -> Counted:
-    """The histogram of an array between its least and its greatest value, in jit.
+def histogram(values: Any, bins: int = 64) -> HistogramCounts:
+    """Compute the histogram of an array between its minimum and maximum, in jit.
 
-    Counts and edges are those of `numpy.histogram` for float32: a bin holds its left
-    edge, the last one its right edge too. Nan and infinities are counted apart. A
-    sharded array stays where it is, only counts are exchanged.
+    Counts and edges are those of `numpy.histogram` for float32: a bin includes its left
+    edge, the last bin its right edge too. NaN and infinities are counted separately. A
+    sharded array stays where it is; only counts are exchanged.
 
     Args:
-      values: Real numbers of any shape, counted as float32 holds them.
-      bins: How many bins, at most 4096.
+      values: Real numbers of any shape, converted to float32.
+      bins: Number of bins, at most 4096.
 
     Raises:
-      ValueError: That many bins are not counted.
+      ValueError: `bins` is outside [1, 4096].
 
     Example:
-      >>> counted = histogram(jnp.array([0.0, 1.0, 4.0, 4.0, jnp.nan]), bins=2)
-      >>> counted.counts.tolist(), counted.edges.tolist(), counted.nonfinite.item()
+      >>> result = histogram(jnp.array([0.0, 1.0, 4.0, 4.0, jnp.nan]), bins=2)
+      >>> result.counts.tolist(), result.edges.tolist(), result.nonfinite.item()
       ([2, 2], [0.0, 2.0, 4.0], 1)
     """
-    if not 1 <= bins <= _MOST_BINS:
+    if not 1 <= bins <= _MAX_BINS:
         raise ValueError(
-            f"histogram() got bins={bins}; expected 1 to {_MOST_BINS}. Use fewer."
+            f"histogram() got bins={bins}; expected 1 to {_MAX_BINS}. Use fewer."
         )
-    # Not ravelled: that would gather an array sharded over several of its axes.
+    # Not flattened: that would gather an array sharded over several of its axes.
     x = jnp.asarray(values).astype(jnp.float32)
     finite = jnp.isfinite(x)
     low = jnp.min(x, where=finite, initial=jnp.inf)
     high = jnp.max(x, where=finite, initial=-jnp.inf)
-    half = jnp.where(high / 2 - low / 2 > _MOST / 2, 0.5, 1)  # the reach overflows
-    edges = _Edges.between(low * half, high * half, bins)
-    # A pass over it for each bin: small on purpose.
+    # Halved where the range itself would overflow.
+    scale = jnp.where(high / 2 - low / 2 > _MAX_FLOAT32 / 2, 0.5, 1)
+    edges = _Edges.between(low * scale, high * scale, bins)
+    # Read once per bin, so stored in as few bytes as possible.
     small = jnp.int8 if bins <= 127 else jnp.int16
-    place = jnp.where(finite, edges.place(x * half), -1).astype(small)
-    # Not one comparison with all bins, which not every compiler fuses with its sum.
+    indices = jnp.where(finite, edges.bin_of(x * scale), -1).astype(small)
+    # Not one comparison with all bins, which some compilers do not fuse with its sum.
     counts = lax.map(
-        lambda one: (place == one).sum(dtype=jnp.uint32), jnp.arange(bins, dtype=small)
+        lambda i: (indices == i).sum(dtype=jnp.uint32), jnp.arange(bins, dtype=small)
     )
-    every = edges.at(jnp.arange(bins + 1)) / half
-    return Counted(counts, every, (~finite).sum(dtype=jnp.uint32), low, high)
+    all_edges = edges.at(jnp.arange(bins + 1)) / scale
+    nonfinite = (~finite).sum(dtype=jnp.uint32)
+    return HistogramCounts(counts, all_edges, nonfinite, low, high)
 
 
 class _Edges(NamedTuple):
-    """Edges that are computed anew for each value, since looking them up is slow.
+    """Edges of equal bins, recomputed for each value instead of looked up.
 
-    An edge is the rounded product of its number and the width of a bin, plus the
-    first edge. The width is split, so that its products are exact, and a compiler
-    that joins a product with a sum changes nothing.
+    An edge is the rounded product of its number and the width, plus the first edge. The
+    width is split into `upper` and `lower`, so that the products are exact and fusing a
+    product with a sum changes nothing.
     """
 
     low: jax.Array
     high: jax.Array
-    upper: jax.Array  # the leading 12 bits of the width
+    upper: jax.Array  # leading 12 bits of the width
     lower: jax.Array
     bins: int
 
@@ -90,10 +101,11 @@ class _Edges(NamedTuple):
     def between(cls, low: jax.Array, high: jax.Array, bins: int) -> _Edges:
         empty = low > high
         low, high = jnp.where(empty, 0, low), jnp.where(empty, 1, high)
-        around = jnp.where(jnp.abs(low) < 2**22, 0.5, jnp.abs(low) / 2)
-        around = jnp.where(low < high, 0, around)
-        low, high = low - around, high + around
-        # A divisor that the compiler knows would become a factor, rounded twice.
+        # Equal values get a range around them, as in NumPy.
+        margin = jnp.where(jnp.abs(low) < 2**22, 0.5, jnp.abs(low) / 2)
+        margin = jnp.where(low < high, 0, margin)
+        low, high = low - margin, high + margin
+        # The compiler would turn a constant divisor into a factor, rounded twice.
         n = lax.optimization_barrier(jnp.float32(bins))
         width = (high - low) / n
         mask = jnp.uint32(0xFFFFF000)
@@ -103,13 +115,13 @@ class _Edges(NamedTuple):
         return cls(low, high, upper, width - upper, bins)
 
     def at(self, number: jax.Array) -> jax.Array:
-        """The edge of a number from 0 to bins."""
+        """Return the edges of numbers from 0 to bins."""
         n = number.astype(jnp.float32)
         edge = (n * self.upper + n * self.lower) + self.low
         return jnp.where(number == self.bins, self.high, edge)
 
-    def place(self, x: jax.Array) -> jax.Array:
-        """The bin of each value: a guess, then put right by the edges."""
+    def bin_of(self, x: jax.Array) -> jax.Array:
+        """Return the bin of each value: a guess, corrected by the edges."""
         width, last = self.upper + self.lower, self.bins - 1
         guess = jnp.clip((x - self.low) / width, 0, last).astype(jnp.int32)
         guess = guess - (x < self.at(guess)).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""Statistics that an optimizer keeps of its own updates."""
+"""An optax transformation that records statistics of the updates."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxmetrics.telemetry._collect import Statistics, check_every, unknown
+from jaxmetrics.telemetry._collect import (
+    Statistics,
+    nan_like,
+    require_positive_period,
+)
 from jaxmetrics.telemetry._groups import Groups
 from jaxmetrics.telemetry._norms import norms
-from jaxmetrics.telemetry._optimizer_state import found, plain
+from jaxmetrics.telemetry._optimizer_state import (
+    find_states,
+    import_optax,
+    unwrap_variable,
+)
 
 if TYPE_CHECKING:
     import optax
 
 
 class MonitorState(NamedTuple):
-    """The state of `monitor`, of one structure from its beginning.
+    """State of `monitor`; its structure does not change.
 
     Attributes:
-      step: Updates seen, int32.
-      statistics: The last ones measured, float32 scalars by key; nan before.
-      inner: The state of the optimizer that is wrapped, `()` if there is none.
+      step: Number of updates, int32.
+      statistics: Latest statistics, float32 scalars by key; NaN before the first.
+      inner: State of the wrapped optimizer, `()` without one.
     """
 
     step: jax.Array
@@ -36,20 +44,21 @@ def monitor(
     every: int = 1,
     around: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """An optax transformation that changes nothing and measures what passes.
+    """Create an optax transformation that measures updates and does not change them.
 
     Last in a chain, `optax.chain(optax.adamw(1e-3), monitor())`, it keeps the
     `update/` and `param/` statistics of `norms`. Around an optimizer,
-    `monitor(around=optax.adamw(1e-3))`, it sees the gradients too and keeps all of
-    them. `monitored` reads them out of the optimizer's state.
+    `monitor(around=optax.adamw(1e-3))`, it sees the gradients too and keeps all
+    statistics. `monitored` reads them from the optimizer's state.
 
     Args:
-      groups: As in `norms`.
-      every: How many updates lie between two measurements; in the others nothing is
-        computed.
-      around: The optimizer to wrap.
+      groups: Groups of arrays, as in `norms`.
+      every: Number of updates from one measurement to the next; nothing is computed
+        between. Default 1.
+      around: Optimizer to wrap.
 
     Raises:
+      ModuleNotFoundError: optax is not installed.
       ValueError: `every` is below 1; in `init`, a glob of the groups matches nothing.
 
     Example:
@@ -57,22 +66,21 @@ def monitor(
       >>> tx = monitor(groups={}, around=optax.sgd(0.5))
       >>> params, grads = {"w": jnp.ones(4)}, {"w": jnp.ones(4)}
       >>> _, state = tx.update(grads, tx.init(params), params)
-      >>> seen = monitored(state)
-      >>> float(seen["grad/norm"]), float(seen["update/ratio"])
+      >>> statistics = monitored(state)
+      >>> float(statistics["grad/norm"]), float(statistics["update/ratio"])
       (2.0, 0.5)
     """
-    import optax
-
-    check_every("monitor()", every)
+    optax = import_optax("monitor()")
+    require_positive_period("monitor()", every)
     wrapped = optax.with_extra_args_support(around or optax.identity())
 
     def measure(grads: Any, updates: Any, params: Any) -> Statistics:
         return norms(None if around is None else grads, updates, params, groups)
 
     def init(params: Any) -> MonitorState:
-        nothing = unknown(lambda: measure(params, params, params))
+        absent = nan_like(lambda: measure(params, params, params))
         inner = () if around is None else wrapped.init(params)
-        return MonitorState(jnp.zeros((), jnp.int32), nothing, inner)
+        return MonitorState(jnp.zeros((), jnp.int32), absent, inner)
 
     def update(
         updates: Any, state: Any, params: Any = None, **extra: Any
@@ -84,35 +92,35 @@ def monitor(
 
         absent = dict.fromkeys(state.statistics, jnp.full((), jnp.nan, jnp.float32))
 
-        def now() -> Statistics:
+        def current() -> Statistics:
             return absent | measure(grads, updates, params)
 
         if every == 1:
-            statistics = now()
+            statistics = current()
         else:
-            statistics = lax.cond(step % every == 0, now, lambda: state.statistics)
+            statistics = lax.cond(step % every == 0, current, lambda: state.statistics)
         return updates, MonitorState(step, statistics, inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def monitored(opt_state: Any) -> Statistics:
-    """The statistics that `monitor` has kept, wherever it is in an optimizer.
+    """Return the statistics of every `monitor` in an optimizer's state.
 
     Under the labels of `optax.multi_transform` keys end with the label,
     `update/norm/<label>`.
 
     Raises:
-      ValueError: No `monitor` is in it.
+      ValueError: The state has no `monitor`.
     """
-    states = list(found(opt_state, lambda state: isinstance(state, MonitorState)))
+    states = list(find_states(opt_state, lambda s: isinstance(s, MonitorState)))
     if not states:
         raise ValueError(
-            "monitored() found no monitor() in the optimizer's state. Put it last in "
-            "the chain, or around the optimizer."
+            "monitored() got an optimizer state without a monitor(); expected one. Add "
+            "monitor() at the end of the chain, or wrap it around the optimizer."
         )
     return {
-        f"{key}/{label}" if label else key: plain(value)
+        f"{key}/{label}" if label else key: unwrap_variable(value)
         for label, state in states
         for key, value in state.statistics.items()
     }

@@ -10,55 +10,55 @@ import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import without_explicit_axes
-from jaxmetrics.telemetry._groups import Groups, floats_of, groups_of
-from jaxmetrics.telemetry._rows import Rows, same_paths
+from jaxmetrics.telemetry._group_sums import GroupSums, require_same_structure
+from jaxmetrics.telemetry._groups import Groups, float_leaves, resolve_groups
 
 _UPDATE, _GRAD, _PARAM = "update", "grad", "param"
 
 
 def grad_norm(tree: Any) -> jax.Array:
-    """The L2 norm of all floating arrays of a tree, float32; 0 of an empty one.
+    """Return the L2 norm of all floating-point arrays of a tree, float32.
 
-    Squares are summed in float32 whatever the arrays are. Counters, random keys and
-    integer codes are left aside. NaN if any value is, inf from a square beyond
-    float32 (values past 1.8e19); values below 1e-19 count as 0. Of sharded arrays
-    only sums are exchanged; inside `shard_map` it is the norm of the local part.
+    Squares are summed in float32 for any dtype. Counters, random keys and integer codes
+    are ignored. NaN if any value is NaN, inf if a square exceeds float32 (values above
+    1.8e19); values below 1e-19 count as 0; an empty tree has norm 0. For sharded
+    arrays only sums are exchanged; inside `shard_map` it is the norm of the local part.
 
     >>> float(grad_norm({"bias": [3.0], "kernel": [[0.0, 4.0]]}))
     5.0
     """
-    rows = Rows.of(floats_of(tree), {})
-    return _statistics({_GRAD: _values(tree)}, rows)["grad/norm"]
+    sums = GroupSums.of(float_leaves(tree), {})
+    return _statistics({_GRAD: _values(tree)}, sums)["grad/norm"]
 
 
 def norms(
     grads: Any = None, updates: Any = None, params: Any = None, groups: Groups = None
 ) -> dict[str, jax.Array]:
-    """Norms of the trees that are given, float32 scalars by key.
+    """Return norms of gradients, updates and parameters, float32 scalars by key.
 
-    For each tree `grad`, `update` or `param`, its L2 norm (see `grad_norm`) and its
+    For each tree, `grad`, `update` or `param`, the L2 norm (see `grad_norm`) and the
     root mean square. With updates and params also the ratio of their norms, with
-    updates and grads the cosine of the angle between them, -1 in plain descent. Each
-    is there overall and for each group: `grad/norm`, `grad/norm/head`, `grad/rms`,
-    `update/ratio`, `update/cosine`. A ratio to nothing is nan.
+    updates and grads the cosine of the angle between them, -1 in plain descent. Each is
+    computed overall and for each group: `grad/norm`, `grad/norm/head`, `grad/rms`,
+    `update/ratio`, `update/cosine`. Ratios with a denominator of 0 are NaN.
 
     Args:
       grads: Gradients.
-      updates: What is added to the parameters, of the same structure.
+      updates: Updates that are added to the parameters, of the same structure.
       params: Parameters, of the same structure.
-      groups: A mapping of names to globs of paths, such as `"head/**"`, to tuples of
-        them, or to `Stacked` ones; or labels, as optax takes them, as a tree or a
-        function of the tree (flat labels as a function). None groups by the
-        outermost key, {} by nothing.
+      groups: A mapping of names to globs of paths such as `"head/**"`, to tuples of
+        globs, or to `Stacked`; or labels as for `optax.multi_transform`, as a tree or a
+        function of the tree (flat labels only as a function). Default: one group per
+        outermost key; `{}` for no groups.
 
     Raises:
-      ValueError: No tree is given, the trees differ in structure, or a glob matches
+      ValueError: No tree is passed, the trees differ in structure, or a glob matches
         nothing.
 
     Example:
       >>> grads = {"body": {"w": jnp.ones((2, 2))}, "head": {"w": jnp.zeros(3)}}
-      >>> found = norms(grads, groups={"head": "head/**"})
-      >>> {key: round(float(value), 3) for key, value in found.items()}
+      >>> values = norms(grads, groups={"head": "head/**"})
+      >>> {key: round(float(value), 3) for key, value in values.items()}
       {'grad/norm': 2.0, 'grad/norm/head': 0.0, 'grad/rms': 0.756, 'grad/rms/head': 0.0}
     """
     trees = {_GRAD: grads, _UPDATE: updates, _PARAM: params}
@@ -66,19 +66,20 @@ def norms(
     if not trees:
         raise ValueError(
             "norms() got no tree; expected at least one of grads, updates and params. "
-            "Pass one by its name."
+            "Pass one by name."
         )
     first, *others = trees.items()
     for other in others:
-        same_paths("norms()", first, other)
-    rows = Rows.of(floats_of(first[1]), groups_of(first[1], groups))
-    return _statistics({kind: _values(tree) for kind, tree in trees.items()}, rows)
+        require_same_structure("norms()", first, other)
+    sums = GroupSums.of(float_leaves(first[1]), resolve_groups(first[1], groups))
+    return _statistics({kind: _values(tree) for kind, tree in trees.items()}, sums)
 
 
 def clip_ratio(norm: Any, max_norm: float) -> jax.Array:
-    """What clipping to a norm multiplies the gradient by: 1, or less if it clips.
+    """Return the factor by which clipping to `max_norm` scales a gradient, in [0, 1].
 
-    The share of clipped steps is `jm.Mean("clipped")` of `clip_ratio(...) < 1`.
+    1 if nothing is clipped, NaN for a NaN norm. The fraction of clipped steps is
+    `jm.Mean("clipped")` of `clip_ratio(...) < 1`.
 
     >>> float(clip_ratio(4.0, max_norm=1.0)), float(clip_ratio(0.0, max_norm=1.0))
     (0.25, 1.0)
@@ -87,35 +88,40 @@ def clip_ratio(norm: Any, max_norm: float) -> jax.Array:
     return jnp.where(norm > max_norm, max_norm / norm, jnp.where(norm >= 0, 1.0, norm))
 
 
-@functools.partial(jax.jit, static_argnames="rows")
+@functools.partial(jax.jit, static_argnames="sums")
 def _statistics(
-    trees: Mapping[str, list[jax.Array]], rows: Rows
+    trees: Mapping[str, list[jax.Array]], sums: GroupSums
 ) -> dict[str, jax.Array]:
-    # Compiled by itself, so that outside of jit it is one launch.
-    return without_explicit_axes(functools.partial(_measured, rows), trees)
+    # Compiled separately, so that outside jit it is a single launch.
+    return without_explicit_axes(functools.partial(_measure, sums), trees)
 
 
-def _measured(rows: Rows, trees: Mapping[str, list[jax.Array]]) -> dict[str, jax.Array]:
-    sums = {kind: rows.sums(leaves, leaves) for kind, leaves in trees.items()}
-    found = {}
-    for kind, squares in sums.items():
-        found[f"{kind}/norm"] = jnp.sqrt(squares)
-        found[f"{kind}/rms"] = jnp.sqrt(squares / rows.sizes)
+def _measure(
+    sums: GroupSums, trees: Mapping[str, list[jax.Array]]
+) -> dict[str, jax.Array]:
+    statistics = {}
+    for kind, leaves in trees.items():
+        squares = sums.sums(leaves, leaves)
+        statistics[f"{kind}/norm"] = jnp.sqrt(squares)
+        statistics[f"{kind}/rms"] = jnp.sqrt(squares / sums.sizes)
     if _UPDATE in trees and _PARAM in trees:
-        found["update/ratio"] = _ratio(found["update/norm"], found["param/norm"])
+        statistics["update/ratio"] = _ratio(
+            statistics["update/norm"], statistics["param/norm"]
+        )
     if _UPDATE in trees and _GRAD in trees:
-        dots = rows.sums(trees[_UPDATE], trees[_GRAD])
-        aligned = _ratio(dots, found["grad/norm"])
-        found["update/cosine"] = _ratio(aligned, found["update/norm"])
+        products = sums.sums(trees[_UPDATE], trees[_GRAD])
+        # Divided twice: the product of both norms could leave the range of float32.
+        projection = _ratio(products, statistics["grad/norm"])
+        statistics["update/cosine"] = _ratio(projection, statistics["update/norm"])
     return {
         key + suffix: values[i]
-        for i, suffix in enumerate(rows.suffixes)
-        for key, values in found.items()
+        for i, suffix in enumerate(sums.suffixes)
+        for key, values in statistics.items()
     }
 
 
 def _values(tree: Any) -> list[Any]:
-    return [leaf.value for leaf in floats_of(tree)]
+    return [leaf.value for leaf in float_leaves(tree)]
 
 
 def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Finding what is somewhere inside the state of an optimizer."""
+"""Import optax, and search the state of its optimizers."""
 
 from __future__ import annotations
 
@@ -7,28 +7,44 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
-def found(
+def find_states(
     state: Any, wanted: Callable[[Any], bool], labels: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """The parts of an optax state that are wanted, each with the labels around it.
+    """Yield the parts of an optax state for which `wanted` is true, with their labels.
 
-    It looks through chains, `MultiSteps`, masks, injected hyperparameters and other
-    wrappers; labels are those of `multi_transform` and of `named_chain`, `"a/b"`
-    where they nest, `""` where there are none.
+    The search covers chains, `MultiSteps`, masks, injected hyperparameters and other
+    wrappers. Labels are those of `multi_transform` and `named_chain`: `"a/b"` if they
+    nest, `""` if there are none.
     """
     if wanted(state):
         yield "/".join(labels), state
     if isinstance(state, Mapping):
         for name, part in state.items():
-            yield from found(part, wanted, (*labels, str(name)))
+            yield from find_states(part, wanted, (*labels, str(name)))
     elif isinstance(state, tuple | list):
         for part in state:
-            yield from found(part, wanted, labels)
+            yield from find_states(part, wanted, labels)
     elif dataclasses.is_dataclass(state) and not isinstance(state, type):
         for field in dataclasses.fields(state):
-            yield from found(getattr(state, field.name), wanted, labels)
+            yield from find_states(getattr(state, field.name), wanted, labels)
 
 
-def plain(value: Any) -> Any:
-    """A value of a state, out of the variable that nnx keeps it in."""
+def unwrap_variable(value: Any) -> Any:
+    """Return the value of an nnx variable; any other value as it is."""
     return value.get_value() if hasattr(value, "get_value") else value
+
+
+def import_optax(call: str) -> Any:
+    """Import optax.
+
+    Raises:
+      ModuleNotFoundError: It is not installed; the error names `call` and the extra.
+    """
+    try:
+        import optax
+    except ImportError:
+        raise ModuleNotFoundError(
+            f"{call} needs optax, which is not installed. Install it: "
+            f"pip install jaxmetrics[optax]."
+        ) from None
+    return optax

@@ -1,4 +1,4 @@
-"""What accelerators compute at most."""
+"""Peak FLOPs per second of accelerators."""
 
 from __future__ import annotations
 
@@ -51,20 +51,19 @@ MI355X        2500
 
 
 def peak_flops_per_second(device_kind: str) -> float | None:
-    """The dense bfloat16 peak of one JAX device, or None for a kind not listed.
+    """Return the dense bfloat16 peak of one JAX device; None for an unknown kind.
 
-    Per device and not per chip: a core of TPU v2 and v3, half a chip of TPU7x, a whole
-    chip of TPU v4 and v5p (two cores joined, as is JAX's default), one of the two dies
-    of MI250X. The V100 and the T4 have no bfloat16; theirs is float16. A slice of a GPU
-    (MIG) is not listed. Sparsity is not counted: datasheets often double for it.
+    A device is a core of TPU v2 and v3, half a chip of TPU7x, a whole chip of TPU v4
+    and v5p (two cores joined, JAX's default), and one of the two dies of MI250X. V100
+    and T4 lack bfloat16; their peak is that of float16. A slice of a GPU (MIG) is an
+    unknown kind. Sparsity is not counted; datasheets often double for it.
 
-    From Google's documentation of Cloud TPU, for v2 and v4 lite from
-    `jax.experimental.pallas.tpu`; from the datasheets of NVIDIA and AMD as
-    TorchTitan, Levanter and nanochat quote them. For the B300 it is that of the HGX
-    B300, 36 PFLOPS with sparsity over eight.
+    Sources: Google's documentation of Cloud TPU; for v2 and v4 lite
+    `jax.experimental.pallas.tpu`; datasheets of NVIDIA and AMD as TorchTitan, Levanter
+    and nanochat quote them; for B300 an eighth of the HGX B300 without sparsity.
 
     Args:
-      device_kind: `jax.devices()[0].device_kind`; upper and lower case are one.
+      device_kind: `jax.devices()[0].device_kind`, in upper or lower case.
 
     Example:
       >>> peak_flops_per_second("TPU v5 lite") / 1e12
@@ -74,11 +73,11 @@ def peak_flops_per_second(device_kind: str) -> float | None:
       >>> peak_flops_per_second("cpu") is None
       True
     """
-    given = device_kind.casefold().strip()
+    kind = device_kind.casefold().strip()
     for name, teraflops in _rows(_TPU):
-        if given == name.casefold():
+        if kind == name.casefold():
             return teraflops * 1e12
-    words = set(re.split(r"[^a-z0-9]+", given))
+    words = set(re.split(r"[^a-z0-9]+", kind))
     if "mig" in words:
         return None
     for name, teraflops in _rows(_GPU):
@@ -88,6 +87,6 @@ def peak_flops_per_second(device_kind: str) -> float | None:
 
 
 def _rows(table: str) -> list[tuple[str, float]]:
-    """Names and teraflops; of names that fit, the first counts."""
+    """Return names and teraflops; the first name that matches a device is used."""
     rows = [line.rsplit(maxsplit=1) for line in table.strip().splitlines()]
     return [(name.strip(), float(teraflops)) for name, teraflops in rows]

@@ -1,4 +1,4 @@
-"""The learning rates that an optimizer used."""
+"""Learning rates that an optimizer used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.telemetry._optimizer_state import found, plain
+from jaxmetrics.telemetry._optimizer_state import (
+    find_states,
+    import_optax,
+    unwrap_variable,
+)
 
 Schedule = Callable[[Any], Any]
 
@@ -16,19 +20,20 @@ Schedule = Callable[[Any], Any]
 def learning_rates(
     opt_state: Any, schedule: Schedule | Mapping[str, Schedule] | None = None
 ) -> dict[str, jax.Array]:
-    """The learning rate of the last update, float32 scalars by key; {} if unknown.
+    """Return the learning rates of the last update, float32; {} if unknown.
 
-    Read from what `optax.inject_hyperparams` keeps as `learning_rate`, wherever it
-    is: `lr/lr`, and under the labels of `optax.multi_transform` or `named_chain`
-    `lr/<label>`. More than one of a key are numbered, `lr/lr_1`.
+    They are the `learning_rate` of `optax.inject_hyperparams`, anywhere in the state:
+    `lr/lr`, and `lr/<label>` under the labels of `optax.multi_transform` or
+    `named_chain`. Repeated keys are numbered, `lr/lr_1`.
 
     Args:
-      opt_state: The optimizer's state after the update.
-      schedule: What the optimizer follows if it has no injected hyperparameters: a
-        schedule, or one by label. Its place is taken from the counts in the state.
+      opt_state: Optimizer state after the update.
+      schedule: Schedule of an optimizer without injected hyperparameters, or schedules
+        by label; evaluated at the step counts in the state.
 
     Raises:
-      ValueError: A schedule is given, and the state has no count of its own for it.
+      ModuleNotFoundError: A schedule is passed and optax is not installed.
+      ValueError: A schedule is passed, and the state has no step count for it.
 
     Example:
       >>> import optax
@@ -37,23 +42,29 @@ def learning_rates(
       {'lr/lr': 0.5}
     """
     rates: dict[str, jax.Array] = {}
-    for label, state in found(opt_state, _is_injected):
+    for label, state in find_states(opt_state, _is_injected):
         _add(rates, label, state.hyperparams["learning_rate"])
     if schedule is None:
         return rates
-    counts = dict(reversed(list(found(opt_state, _is_scheduled))))
-    named = (
+    optax = import_optax("learning_rates(schedule=)")
+
+    def is_scheduled(state: Any) -> bool:
+        return isinstance(state, optax.ScaleByScheduleState)
+
+    counts = dict(reversed(list(find_states(opt_state, is_scheduled))))
+    schedules = (
         schedule if isinstance(schedule, Mapping) else dict.fromkeys(counts, schedule)
     )
-    if not named or not named.keys() <= counts.keys():
+    if not schedules or not schedules.keys() <= counts.keys():
         raise ValueError(
-            f"learning_rates() got schedules of {sorted(named)}; the state counts the "
-            f"steps of schedules of {sorted(counts)}. Pass the state of an optimizer "
-            "made with this schedule, and name the labels of multi_transform."
+            f"learning_rates() got schedules for {sorted(schedules)}; the state has "
+            f"step counts for {sorted(counts)}. Pass the state of an optimizer that "
+            "follows this schedule, with the labels of multi_transform."
         )
-    for label, its in named.items():
-        # The count has gone on since it was used.
-        _add(rates, label, its(jnp.maximum(plain(counts[label].count) - 1, 0)))
+    for label, label_schedule in schedules.items():
+        # The count was incremented after the update used it.
+        count = jnp.maximum(unwrap_variable(counts[label].count) - 1, 0)
+        _add(rates, label, label_schedule(count))
     return rates
 
 
@@ -63,14 +74,8 @@ def _add(rates: dict[str, jax.Array], label: str, rate: Any) -> None:
     while key in rates:
         number += 1
         key = f"{first}_{number}"
-    rates[key] = jnp.asarray(plain(rate), jnp.float32)
+    rates[key] = jnp.asarray(unwrap_variable(rate), jnp.float32)
 
 
 def _is_injected(state: Any) -> bool:
     return "learning_rate" in (getattr(state, "hyperparams", None) or ())
-
-
-def _is_scheduled(state: Any) -> bool:
-    import optax
-
-    return isinstance(state, optax.ScaleByScheduleState)

@@ -1,4 +1,4 @@
-"""Whether an update is left out."""
+"""Decide in the step whether to skip an update."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def skip_update(
     max_norm: float | None = None,
     axis: str | tuple[str, ...] | None = None,
 ) -> jax.Array:
-    """Whether to leave an update out: a bool scalar, the same on all devices.
+    """Return whether to skip an update: a bool scalar, the same on all devices.
 
-    True if the gradients' norm is not finite or above `max_norm`, or if any part of
-    the loss is not finite. It is computed from the global values in the step, so no
-    host decides for itself.
+    True if the norm of the gradients is not finite or above `max_norm`, or if any
+    element of the loss is not finite. The flag is computed in the step from global
+    values, so all processes agree.
 
     Args:
       grads: Gradients.
-      loss: The loss, a scalar or of each example.
-      max_norm: The largest norm that is accepted; None accepts all finite ones.
-      axis: Inside `shard_map`, the mesh axes over which gradients or loss vary; one
-        device's reason is then a reason for all.
+      loss: Loss, a scalar or one value per example.
+      max_norm: Largest accepted norm. Default: any finite norm.
+      axis: Inside `shard_map`, the mesh axes over which gradients or loss vary; if one
+        device has a reason to skip, all skip.
 
     Example:
       >>> params, new_params = {"w": jnp.zeros(2)}, {"w": jnp.ones(2)}
       >>> skip = skip_update({"w": jnp.array([1.0, jnp.nan])})
-      >>> kept = lambda new, old: jnp.where(skip, old, new)
-      >>> jax.tree.map(kept, new_params, params)["w"].tolist()
+      >>> select = lambda new, old: jnp.where(skip, old, new)
+      >>> jax.tree.map(select, new_params, params)["w"].tolist()
       [0.0, 0.0]
     """
     norm = grad_norm(grads)

@@ -1,4 +1,4 @@
-"""Values recorded from inside a model, which reach the metrics as outputs."""
+"""Record values inside a model and pass them to metrics as outputs."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from jax.extend.core import get_opaque_trace_state
+from jaxmetrics.core import trace_token
 
 _OPEN: ContextVar[tuple[dict[str, Any], Any] | None] = ContextVar("taps", default=None)
 
 
 @contextlib.contextmanager
 def taps() -> Iterator[dict[str, Any]]:
-    """Collect what `tap` records inside the block, by name.
+    """Collect the values that `tap` records inside the block, by name.
 
-    Open it around the model's call, inside the function that is traced, and return
-    the values from there: from `jax.grad` as the aux value, from `lax.scan` as
-    outputs. It works under jit, grad, vmap and shard_map alike, for nnx, linen,
-    equinox and plain functions. Blocks nest; the innermost collects.
+    Open the block around the call of the model, inside the traced function, and return
+    the values from there: from `jax.grad` as auxiliary values, from `lax.scan` as
+    outputs. It works under jit, grad, vmap and shard_map, for nnx, linen, equinox and
+    plain functions. Blocks nest; the innermost one collects.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxmetrics as jm
@@ -37,7 +37,7 @@ def taps() -> Iterator[dict[str, Any]]:
       {'loss': 0.0, 'hidden': 0.0}
     """
     values: dict[str, Any] = {}
-    token = _OPEN.set((values, get_opaque_trace_state(convention="nnx")))
+    token = _OPEN.set((values, trace_token()))
     try:
         yield values
     finally:
@@ -45,21 +45,23 @@ def taps() -> Iterator[dict[str, Any]]:
 
 
 def tap(name: str, value: Any, module: Any = None) -> Any:
-    """Record a value from inside a model, and return it.
+    """Record a value inside a model, and return it.
 
-    Without an open `taps` it does nothing. With a `module` the value is sown in it
-    instead, `tap("hidden", x, self)`, which flax carries out of its own scan, vmap and
-    remat; without `nnx.capture` or `mutable=["intermediates"]` that does nothing.
+    Without an open `taps` block nothing is recorded. With a `module` the value is sown
+    in the module instead, `tap("hidden", x, self)`, and flax carries it out of its own
+    scan, vmap and remat; without `nnx.capture` or `mutable=["intermediates"]` nothing
+    is sown.
 
     Args:
-      name: the output that metrics read; one value a name.
-      value: an array, or a tree of them.
-      module: the nnx or linen module to sow in.
+      name: Name of the output that metrics read; unique within the block.
+      value: An array, or a tree of arrays.
+      module: The nnx or linen module to sow in.
 
     Raises:
-      RuntimeError: inside another jit, grad, scan, vmap or remat than that of `taps`:
-        the value could not leave it.
-      ValueError: if the name was recorded already.
+      RuntimeError: The call is inside a jit, grad, scan, vmap or remat within the
+        `taps` block, which the value could not leave.
+      TypeError: `module` is not an nnx or linen module.
+      ValueError: The name was already recorded in the block.
     """
     if module is not None:
         _sow(module, name, value)
@@ -68,29 +70,29 @@ def tap(name: str, value: Any, module: Any = None) -> Any:
     if opened is None:
         return value
     values, trace = opened
-    if trace != get_opaque_trace_state(convention="nnx"):
+    if trace != trace_token():
         raise RuntimeError(
             f"tap({name!r}) is inside a jit, grad, scan, vmap or remat within the "
             "taps() block, so its value cannot leave. Open taps() inside that function "
-            "and return its values, or sow it in a flax module with "
+            "and return the values, or sow the value in a flax module with "
             f"tap({name!r}, value, self)."
         )
     if name in values:
         raise ValueError(
-            f"tap({name!r}): this taps() block has that name already, and an output is "
-            "one value. Number the names, or open a block around each call."
+            f"tap({name!r}): this taps() block already has that name; expected one "
+            "value per name. Number the names, or open a block around each call."
         )
     values[name] = value
     return value
 
 
 def tapped(sown: Mapping[str, Any]) -> dict[str, Any]:
-    """What flax modules have sown, as outputs by path: `"blocks/0/hidden"`.
+    """Return the values sown in flax modules, by path: `"blocks/0/hidden"`.
 
-    A value that was sown several times in one module is numbered: `"hidden/0"`.
+    A value sown several times in one module is numbered: `"hidden/0"`.
 
     Args:
-      sown: linen's `variables["intermediates"]`, or what `nnx.capture` returns.
+      sown: linen's `variables["intermediates"]`, or the state `nnx.capture` returns.
 
     Example:
       >>> tapped({"block": {"hidden": (1.0,), "norm": (2.0, 3.0)}})
@@ -100,7 +102,7 @@ def tapped(sown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paths(sown: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if hasattr(sown, "get_value"):  # a variable of nnx
+    if hasattr(sown, "get_value"):  # an nnx variable
         sown = sown.get_value()
     if isinstance(sown, tuple) and len(sown) == 1:
         (sown,) = sown
@@ -117,12 +119,14 @@ def _sow(module: Any, name: str, value: Any) -> None:
     from flax import linen, nnx
 
     if isinstance(module, nnx.Module):
-        if hasattr(module, "__captures__"):  # else sow would keep the value in it
+        if hasattr(
+            module, "__captures__"
+        ):  # otherwise sow would store the value in the module
             module.sow(nnx.Intermediate, name, value)
     elif isinstance(module, linen.Module):
         module.sow("intermediates", name, value)
     else:
         raise TypeError(
-            f"tap({name!r}): {type(module).__name__} is no nnx or linen module. Leave "
-            "it out, and open taps() around the call."
+            f"tap({name!r}) got a module of type {type(module).__name__}; expected an "
+            "nnx or linen module. Leave it out, and open taps() around the call."
         )

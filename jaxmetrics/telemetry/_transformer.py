@@ -1,4 +1,4 @@
-"""The floating-point operations of a transformer, from its configuration."""
+"""Floating-point operations of a transformer, from its configuration."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ def transformer_flops(
     backward: bool = True,
     remat: bool = False,
 ) -> FlopCount:
-    """What a decoder or encoder computes per token of a full sequence.
+    """Count the operations of a decoder or encoder per token of a full sequence.
 
-    Forward, with all matrices as multiplications of 2 operations a weight:
+    The forward pass, with 2 operations per weight and token, is
     `layers * (2 * (attention + feed-forward weights) + 4 * heads * head_dim * keys)
-    + 2 * d_model * vocab`, where `keys` is how many positions a token attends to on
-    average: `n` in full attention over `n` positions, `(n + 1) / 2` in causal one, so
-    half of it but for the diagonal. The backward pass is twice the forward pass. The
-    embedding, a gather, costs nothing; norms, softmax and activations do not count.
+    + 2 * d_model * vocab`, where `keys` is the mean number of positions a token attends
+    to: `n` in full attention over `n` positions, `(n + 1) / 2` in causal attention. The
+    backward pass is twice the forward pass. The embedding, a gather, counts as 0;
+    norms, softmax and activations are not counted.
 
     Args:
-      layers: Blocks of attention and feed-forward.
+      layers: Number of blocks of attention and feed-forward.
       d_model: Width of the residual stream.
-      heads: Query heads.
-      d_ff: Width of the feed-forward layer, of one expert where there are experts.
-      vocab: Rows of the unembedding; 0 for a model without one.
-      sequence_length: Positions in a row.
-      causal: Whether a token attends only to itself and those before it.
-      kv_heads: Key and value heads; None is one for each query head.
-      gated: Whether the feed-forward layer has three matrices (SwiGLU) or two.
-      head_dim: Width of a head; None is `d_model / heads`.
-      window: Most positions that a token attends to in causal attention, itself
-        included; a sequence gives each layer its own, None for all positions.
-      segment_lengths: Lengths of the segments in packed rows, or a sample of them:
-        tokens attend within their segment. None is one segment a row.
-      experts: Experts a layer, for a mixture; their router counts.
-      experts_per_token: How many of them each token goes to.
-      shared_experts: Experts that every token goes to besides.
-      backward: Whether to count the backward pass.
-      remat: Whether `hardware` has the layers' forward pass once more. Where the
-        compiler recomputes only a part, `count_flops` is nearer.
+      heads: Number of query heads.
+      d_ff: Width of the feed-forward layer, or of one expert.
+      vocab: Number of rows of the unembedding; 0 for a model without one.
+      sequence_length: Number of positions in a row.
+      causal: True if a token attends only to itself and earlier positions.
+      kv_heads: Number of key and value heads. Default: `heads`.
+      gated: True for a feed-forward layer of three matrices (SwiGLU), False for two.
+      head_dim: Width of a head. Default: `d_model / heads`.
+      window: Maximum number of positions a token attends to in causal attention,
+        itself included; a sequence has one entry per layer. None: all positions.
+      segment_lengths: Lengths of the segments in packed rows, or of a sample of them;
+        tokens attend within their segment. Default: one segment per row.
+      experts: Number of experts per layer of a mixture; the router is counted.
+      experts_per_token: Number of experts that process each token.
+      shared_experts: Number of additional experts that process every token.
+      backward: True to count the backward pass.
+      remat: True to add the forward pass of the layers once more to `hardware`. If the
+        compiler recomputes only a part, `count_flops` is more accurate.
 
     Returns:
-      `palm` has full attention over `sequence_length`, whatever is computed, as
-      `6N + 12LHQT` of the PaLM paper has.
+      Counts per token. `palm` has full attention over `sequence_length` in any case,
+      like `6N + 12LHQT` of the PaLM paper (Chowdhery et al. 2022).
 
     Raises:
-      ValueError: The configuration contradicts itself.
+      ValueError: The configuration is inconsistent.
 
     Example:
       >>> llama = dict(layers=32, d_model=4096, heads=32, d_ff=11008, vocab=32000)
@@ -90,28 +90,29 @@ def transformer_flops(
     lengths = [sequence_length] if segment_lengths is None else list(segment_lengths)
     if not lengths or min(lengths) < 1 or max(lengths) > sequence_length:
         raise ValueError(
-            f"transformer_flops() got segments of {lengths[:5]} positions; expected "
-            f"some of 1 to {sequence_length}. Give lengths within a row, without "
-            f"padding."
+            f"transformer_flops() got segment_lengths={lengths[:5]}; expected lengths "
+            f"from 1 to {sequence_length}. Leave out padding, and split long segments."
         )
-    pairs = sum(_pairs(n, causal, most) for n in lengths for most in windows)
+    pairs = sum(_pairs(n, causal, width) for n in lengths for width in windows)
     per_key = 4 * heads * head_dim
     attended = per_key * pairs / sum(lengths)
     full = per_key * sequence_length * layers
 
     times = 3 if backward else 1
     model = times * (dense + head + attended)
-    again = dense + attended if remat and backward else 0
+    recomputed = dense + attended if remat and backward else 0
     palm = times * (dense + head + full)
-    return FlopCount(float(model), float(model + again), (), float(palm), "analytic")
+    return FlopCount(
+        float(model), float(model + recomputed), (), float(palm), "analytic"
+    )
 
 
 def _pairs(length: int, causal: bool, window: int | None) -> int:
-    """Pairs of a query and a key that it sees, in one segment."""
+    """Count the pairs of a query and a key it attends to, in one segment."""
     if not causal:
         return length * length
-    most = length if window is None else min(window, length)
-    return most * (most + 1) // 2 + (length - most) * most
+    width = length if window is None else min(window, length)
+    return width * (width + 1) // 2 + (length - width) * width
 
 
 def _windows(
@@ -125,12 +126,13 @@ def _windows(
     if len(windows) != layers or any(w is not None and w < 1 for w in windows):
         raise ValueError(
             f"transformer_flops() got window={window!r} for {layers} layers; expected "
-            f"a positive integer, or one or None for each layer. Repeat the pattern."
+            f"a positive integer, or a positive integer or None per layer. Repeat the "
+            f"pattern over the layers."
         )
     if not causal and any(w is not None for w in windows):
         raise ValueError(
             f"transformer_flops() got window={window!r} with causal=False; windows "
-            f"look back only. Leave one of them out."
+            f"need causal attention. Leave one of them out."
         )
     return windows
 
@@ -141,16 +143,16 @@ def _check_experts(experts: int | None, per_token: int | None, shared: int) -> N
     if experts is None or per_token is None or not 1 <= per_token <= experts:
         raise ValueError(
             f"transformer_flops() got experts={experts}, experts_per_token={per_token} "
-            f"and shared_experts={shared}; a mixture has at least as many experts as "
-            f"a token uses. Give both, or neither for a dense model."
+            f"and shared_experts={shared}; expected at least as many experts as a "
+            f"token uses. Pass both, or neither for a dense model."
         )
 
 
 def _whole(name: str, value: int, by: str, parts: int) -> int:
     if parts < 1 or value % parts:
         raise ValueError(
-            f"transformer_flops() got {name}={value} and {by}={parts}; expected a "
-            f"multiple. Give "
-            + ("head_dim=, where it is chosen freely." if by == "heads" else "both.")
+            f"transformer_flops() got {name}={value} and {by}={parts}; expected "
+            f"{name} to be a multiple of {by}. "
+            + ("Pass head_dim=." if by == "heads" else f"Change {by}=.")
         )
     return value // parts

@@ -1,0 +1,23 @@
+"""Size and class shares of a batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmetrics.telemetry import batch_statistics
+
+
+def test_class_shares_are_fractions_of_the_labels_that_are_not_masked():
+    labels = jnp.array([0, 2, 2, -100, 1, 1])
+    mask = jnp.array([True, True, True, True, False, False])
+    values = jax.jit(batch_statistics, static_argnums=1)(labels, 3, mask)
+    assert {key: float(x) for key, x in values.items()} == {
+        "batch/size": 4,
+        "batch/share/0": 0.25,
+        "batch/share/1": 0,
+        "batch/share/2": 0.5,
+    }
+    assert np.isnan(batch_statistics(labels[:0], 1)["batch/share/0"])
+    with pytest.raises(TypeError, match="labels of float32"):
+        batch_statistics(jnp.ones(3), 2)

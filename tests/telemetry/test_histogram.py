@@ -1,0 +1,53 @@
+"""Histograms equal those of NumPy and gather nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from support.trees import COLLECTIVES
+
+from jaxmetrics.telemetry import histogram
+
+
+@pytest.mark.parametrize("bins", [1, 7, 64, 128])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.float32([1, 1, 1, 5, 5, 5]),
+        np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32),
+        np.random.default_rng(1).integers(-9, 9, 500).astype(np.float32),
+        100 + np.random.default_rng(2).random(500).astype(np.float32),
+        np.float32([3, 3]),
+    ],
+    ids=["the maximum's bin", "normal", "integers", "offset", "constant"],
+)
+def test_a_histogram_equals_that_of_numpy(values, bins):
+    _, edges = np.histogram(values, bins)
+    values = np.append(values.ravel(), edges)  # values on the edges are the hard ones
+    values = np.append(values, np.nextafter(edges[:-1], np.float32(np.inf)))
+    counts, edges = np.histogram(values, bins)
+    result = jax.jit(histogram, static_argnums=1)(values, bins)
+    np.testing.assert_array_equal(result.counts, counts)
+    np.testing.assert_array_equal(result.edges, edges)
+
+
+def test_a_sharded_histogram_equals_that_of_the_whole_array_and_gathers_nothing():
+    values = np.random.default_rng(0).normal(size=(16, 32)).astype(np.float32)
+    values[3, 5:8] = [np.nan, np.inf, -np.inf]
+    mesh = jax.make_mesh((4, 2), ("data", "model"))
+    sharded = jax.device_put(values, NamedSharding(mesh, P("data", "model")))
+    count = jax.jit(histogram)
+    result = count(sharded)
+    counts, _ = np.histogram(values[np.isfinite(values)], 64)
+    np.testing.assert_array_equal(result.counts, counts)
+    assert result.nonfinite == 3
+    text = count.lower(sharded).compile().as_text()
+    assert {name for _, name in COLLECTIVES.findall(text)} == {"all-reduce"}
+
+
+@pytest.mark.parametrize("bins", [0, 5000])
+def test_a_number_of_bins_out_of_range_is_refused(bins):
+    with pytest.raises(ValueError, match=f"bins={bins}; expected 1 to 4096"):
+        histogram(jnp.ones(3), bins)
