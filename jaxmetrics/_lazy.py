@@ -1,8 +1,8 @@
-"""Load the public names of a package on first use (PEP 562).
+"""Load public names and optional packages on first use.
 
-A package lists its public names once, as imports under `if TYPE_CHECKING:`. Type
-checkers and editors follow them; `attach` reads the same lines from the source, and
-makes each an import on first use:
+Names (PEP 562): a package lists its public names once, as imports under
+`if TYPE_CHECKING:`. Type checkers and editors follow them; `attach` reads the same
+lines from the source, and makes each an import on first use:
 
     if TYPE_CHECKING:
         from jaxmetrics import writers as writers                  # a module
@@ -10,6 +10,9 @@ makes each an import on first use:
         from jaxmetrics.metrics.text import *                      # its `__all__`
     else:
         __getattr__, __dir__, __all__ = attach(__name__)
+
+Optional packages: `with optional("jm.checkpoint", "orbax"):` around an import gives a
+missing package an error that names the extra of jaxmetrics which installs it.
 
 Only the standard library is imported here, so that `import jaxmetrics` stays cheap.
 """
@@ -46,6 +49,29 @@ def attach(
         return value
 
     return getattr_, lambda: list(public), public
+
+
+class optional:
+    """Name the extra to install if an import within the block fails.
+
+    Args:
+      feature: The call that needs the package, as the user writes it.
+      extra: The extra of jaxmetrics that installs it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.extra = extra
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Replace the error of a missing package; any other error passes."""
+        if isinstance(error, ModuleNotFoundError):
+            raise ImportError(
+                f"{self.feature} needs {error.name}, which is not installed. Run "
+                f"`pip install jaxmetrics[{self.extra}]`."
+            ) from error
 
 
 def _typed_imports(package: str) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.processes import place
 from jaxmetrics.record import dumps, loads, pack, unpack
 
@@ -46,7 +47,8 @@ def args(logger: TrainingLogger | None, **pytrees: Any) -> Any:
         or objects with `state_dict()`, the same on every process, and
         `load_state_dict(state)`, such as a `MetricsAggregator`.
     """
-    import orbax.checkpoint as ocp
+    with optional("checkpoint.args()", "orbax"):
+        import orbax.checkpoint as ocp
 
     from jaxmetrics.core import saved_form
 
@@ -85,7 +87,8 @@ def restore(
       KeyError: if nothing was saved under a name.
       ValueError: if a metric was saved with another configuration or shape.
     """
-    import orbax.checkpoint as ocp
+    with optional("checkpoint.restore()", "orbax"):
+        import orbax.checkpoint as ocp
 
     from jaxmetrics.core import from_saved
 

@@ -9,6 +9,7 @@ from typing import Any, Self, dataclass_transform
 import jax
 import numpy as np
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._configuration import checked
 from jaxmetrics.core._declaration import (
@@ -226,7 +227,8 @@ class Metric(Placed, Reading):
     @Bound
     def compute_value(self) -> Any:
         """The computed value as a `clu.values.Scalar`."""
-        from clu import values
+        with optional("Metric.compute_value()", "clu"):
+            from clu import values
 
         return values.Scalar(self.compute())
 

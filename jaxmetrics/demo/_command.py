@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from jaxmetrics.demo._summary import missing, show
 from jaxmetrics.record import check_name
 
 STEPS, SHORT_STEPS = 400, 36
+_PACKAGES = ("flax", "optax", "orbax")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         train(settings)
         return 0
+    for name in _PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            parser.error(
+                f"the demo needs {name}, which is not installed. Run "
+                f"`pip install jaxmetrics[demo]`."
+            )
     if settings.run_dir.exists():
         parser.error(f"{settings.run_dir} exists; choose another --run-name")
     begun = time.perf_counter()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+from jaxmetrics._lazy import optional
+
 
 def parameters(metric_class: type) -> tuple[dict[str, bool], bool]:
     """What `from_model_output` takes, true where required, and whether any more."""
@@ -29,7 +31,8 @@ def without_from_output(
 
 def refuse_unmergeable(metric_class: type) -> None:
     """Refuse a class whose states do not add up."""
-    import clu.metrics
+    with optional("from_clu()", "clu"):
+        import clu.metrics
 
     name = getattr(metric_class, "__name__", repr(metric_class))
     if not (

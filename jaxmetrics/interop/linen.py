@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from flax import serialization, struct
-from flax.training import train_state
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.core import Collection, Deferred, from_saved, saved_form
+
+with optional("jaxmetrics.interop.linen", "flax"):
+    from flax import serialization, struct
+    from flax.training import train_state
 
 __all__ = ["TrainState", "serializable"]
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
-from flax.errors import TraceContextError
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.core import Collection, Deferred, Metric, is_deleted
+
+with optional("jaxmetrics.interop.nnx", "flax"):
+    from flax import nnx
+    from flax.errors import TraceContextError
 
 __all__ = ["Metrics"]
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxmetrics._lazy import optional
+
 _LOG = logging.getLogger("jaxmetrics")
 
 
@@ -78,7 +80,8 @@ class TelemetryConfig:
         Raises:
           ValueError: The file is no YAML of plain values, or has no such block.
         """
-        import yaml
+        with optional("TelemetryConfig.from_yaml()", "telemetry"):
+            import yaml
 
         try:
             read: Any = yaml.safe_load(Path(path).read_text())
