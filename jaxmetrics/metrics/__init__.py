@@ -1,4 +1,16 @@
-"""All metrics, re-exported from their families."""
+"""All metrics, re-exported from their families.
+
+Conventions that the metrics share:
+
+- `mask` (bool) has the leading axes of the values. Entries where it is False do not
+  count, and may hold anything, NaN included.
+- `weights` (float) has the leading axes of the values too. A metric configured with
+  `weighted=True` requires it; any other metric ignores it.
+- `ignore_index` names labels that mark padding. They count as masked.
+- `invalid` is a leaf that counts labels out of range and rows with a score that is not
+  finite. They are never scored; see `metric.plain()`.
+- A ratio without data is nan. Counts and sums without data are 0.
+"""
 
 from jaxmetrics.metrics import classification, regression, sketches, statistics, text
 from jaxmetrics.metrics.classification import *  # noqa: F403

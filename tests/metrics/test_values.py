@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 import jaxmetrics as jm
@@ -38,87 +38,6 @@ def logits_of(nats, tokens, kind=np.float32):
     return np.tile(np.array([0.0, rest]), (tokens, 1)).astype(kind)
 
 
-def test_mean_weighs_values_not_batches():
-    metric = jm.Mean("loss").update(loss=[1.0, 2.0, 3.0]).update(loss=7.0)
-    assert metric.compute() == 13 / 4
-
-
-def test_weights_divide_by_their_sum():
-    given = dict(values=[1.0, 3.0], weights=[0.5, 1.0])
-    assert value(jm.Mean(weighted=True), **given) == 3.5 / 1.5
-    assert value(jm.Sum(weighted=True), **given) == 3.5
-
-
-def test_a_weight_holds_for_all_values_of_its_row():
-    given = dict(values=[[1.0, 3.0], [5.0, 5.0]], weights=[1.0, 0.5])
-    assert value(jm.Mean(weighted=True), **given) == (1 + 3 + 2.5 + 2.5) / 3
-
-
-def test_count_and_sum_of_nothing_are_zero_and_the_rest_nan():
-    assert jm.Count().compute() == 0 and jm.Sum().compute() == 0
-    for metric in (jm.Mean(), jm.Min(), jm.Max(), jm.Last(), jm.Variance(), jm.Std()):
-        assert math.isnan(metric.compute())
-        assert math.isnan(value(metric, values=[2.0], mask=[False]))
-
-
-def test_extremes_and_last():
-    given = dict(values=[[2.0, -1.0], [5.0, 3.0]])
-    metrics = (jm.Min(), jm.Max(), jm.Last(), jm.Count())
-    assert [value(m, **given) for m in metrics] == [-1, 5, 3, 4]
-
-
-def test_a_nan_is_seen_by_the_extremes_wherever_it_is():
-    for place in range(3):
-        values = np.where(np.arange(3) == place, NAN, 1.0)
-        assert math.isnan(value(jm.Max(), values=values))
-        assert math.isnan(value(jm.Min(), values=values))
-
-
-def test_infinities_are_values():
-    assert value(jm.Max(), values=[1.0, math.inf]) == math.inf
-    assert value(jm.Min(), values=[math.inf]) == math.inf
-    assert value(jm.Mean(), values=[1.0, math.inf]) == math.inf
-
-
-def test_a_nan_under_the_mask_is_not_read():
-    given = dict(values=[1.0, NAN], mask=[True, False])
-    for metric in (jm.Mean(), jm.Sum(), jm.Min(), jm.Max(), jm.Last()):
-        assert value(metric, **given) == 1.0
-    assert value(jm.Variance(), **given) == 0.0
-
-
-def test_a_mask_of_fractions_is_refused_where_weights_are_meant():
-    with pytest.raises(TypeError, match="must be bool.*weights="):
-        value(jm.Mean(), values=[1.0, 3.0], mask=[0.5, 1.0])
-
-
-def test_last_keeps_its_value_through_a_masked_batch():
-    metric = jm.Last().update(values=[1.0, 2.0], mask=[True, False])
-    assert metric.update(values=[8.0, 9.0], mask=[False, False]).compute() == 1.0
-    assert metric.update(values=3.0).compute() == 3.0
-
-
-def test_variance_by_hand():
-    values = [1.0, 2.0, 3.0, 6.0]  # mean 3, squares 4 + 1 + 0 + 9
-    assert value(jm.Variance(), values=values) == pytest.approx(14 / 4)
-    assert value(jm.Variance(ddof=1), values=values) == pytest.approx(14 / 3)
-    assert value(jm.Std(ddof=1), values=values) == pytest.approx(math.sqrt(14 / 3))
-    weighted = jm.Variance(weighted=True)
-    given = dict(values=[0.0, 4.0], weights=[3.0, 1.0])
-    assert value(weighted, **given) == pytest.approx((3 * 1 + 9) / 4)
-
-
-def test_a_masked_batch_leaves_the_variance_of_huge_values():
-    metric = jm.Variance().update(values=[1e20, 1e20])  # whose square overflows
-    assert metric.compute() == 0.0
-    assert metric.update(values=[1.0], mask=[False]).compute() == 0.0
-
-
-def test_the_unbiased_variance_of_one_value_is_nan():
-    assert value(jm.Variance(), values=[5.0]) == 0.0
-    assert math.isnan(value(jm.Variance(ddof=1), values=[5.0]))
-
-
 @pytest.mark.parametrize("start", [2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**61])
 def test_a_count_goes_on_past_float32_and_int32(start):
     metric = repeated(jm.Mean().replace(count=start), 1000, values=np.float32([0.0]))
@@ -126,73 +45,6 @@ def test_a_count_goes_on_past_float32_and_int32(start):
     counts = jm.Accuracy().replace(correct=start, total=start)
     metric = repeated(counts, 1000, logits=LOGITS, labels=LABELS)
     assert metric.plain() == dict(correct=start + 3000, total=start + 4000, invalid=0)
-
-
-def test_a_mean_does_not_drift_in_five_million_merges():
-    metric = repeated(jm.Mean(), 5_000_000, values=np.float32(0.1))
-    assert metric.plain()["count"] == 5_000_000
-    assert metric.compute() == pytest.approx(float(np.float32(0.1)), rel=1e-9)
-
-
-def test_bfloat16_values_are_summed_in_float32():
-    metric = repeated(jm.Mean(), 1000, values=jnp.full(1, 3, jnp.bfloat16))
-    assert metric.compute() == 3.0 and metric.plain()["count"] == 1000
-
-
-def test_small_terms_survive_beside_a_state_that_the_compiler_knows():
-    small = jax.jit(lambda x: jm.Sum().replace(total=1e8).update(values=x))
-    assert small(0.1).compute() == 1e8 + float(np.float32(0.1))
-    assert small(0.1).update(values=-1e8).compute() == float(np.float32(0.1))
-
-
-def offset_values(offset, size=80_000):
-    return np.random.default_rng(5).normal(offset, 1, size).astype(np.float32)
-
-
-@pytest.mark.parametrize("offset", [0, 1e4, 1e6])
-def test_the_variance_does_not_cancel_at_an_offset(offset):
-    values = offset_values(offset)
-    metric = jm.Variance()
-    update = jax.jit(lambda m, x: m.update(values=x))
-    for batch in np.split(values, 10):
-        metric = update(metric, batch)
-    right = values.astype(np.float64).var()
-    assert metric.compute() == pytest.approx(right, rel=1e-6)
-
-
-@pytest.mark.parametrize("form", ["auto", "reduce", "deferred"])
-def test_the_variance_does_not_cancel_over_devices(form):
-    values = offset_values(1e6)
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    batches = jax.device_put(np.split(values, 10), NamedSharding(mesh, P("data")))
-
-    def reduced(metric, values):
-        return metric.merge(metric.from_model_output(values=values).reduce("data"))
-
-    update = jax.jit(lambda m, x: m.update(values=x))
-    if form == "reduce":
-        mapped = jax.shard_map(
-            reduced, mesh=mesh, in_specs=(P(), P("data")), out_specs=P()
-        )
-        update = jax.jit(mapped)
-    start = jm.Variance()
-    metric = start.deferred(mesh) if form == "deferred" else start.place(mesh)
-    for batch in batches:
-        metric = update(metric, batch)
-    right = values.astype(np.float64).var()
-    assert metric.compute() == pytest.approx(right, rel=1e-6)
-
-
-@pytest.mark.parametrize("offset", [1e3, 1e4])
-def test_r2_does_not_cancel_at_an_offset(offset):
-    preds, targets = offset_values(offset), offset_values(offset)[::-1].copy()
-    metric = jm.R2()
-    for batch in zip(np.split(preds, 4), np.split(targets, 4)):
-        metric = metric.update(preds=batch[0], targets=batch[1])
-    p, t = preds.astype(np.float64), targets.astype(np.float64)
-    right = 1 - ((p - t) ** 2).sum() / ((t - t.mean()) ** 2).sum()
-    assert right == pytest.approx(-1, abs=0.05)
-    assert metric.compute() == pytest.approx(right, rel=1e-6)
 
 
 def test_accuracy_by_hand():
@@ -397,25 +249,3 @@ def test_bfloat16_logits_are_normalised_in_float32():
     nats = np.log(np.exp(wide).sum(-1)) - wide[np.arange(64), labels]
     loss = value(jm.CrossEntropy(), logits=logits, labels=labels)
     assert loss == pytest.approx(nats.mean(), rel=1e-6)
-
-
-def test_r2_by_hand():
-    targets = np.float32([1, 2, 3, 4])  # SST 5
-    given = dict(preds=np.float32([1, 2, 3, 6]), targets=targets)
-    assert value(jm.R2(), **given) == pytest.approx(1 - 4 / 5)
-    assert value(jm.R2(), preds=targets, targets=targets) == 1.0
-    mean = np.full(4, 2.5, np.float32)
-    assert value(jm.R2(), preds=mean, targets=targets) == 0.0
-
-
-def test_r2_of_targets_that_do_not_vary_is_nan():
-    targets = np.ones(3, np.float32)
-    assert math.isnan(value(jm.R2(), preds=targets * 2, targets=targets))
-
-
-def test_r2_of_several_outputs_is_the_mean_of_each():
-    targets = np.float32([[1, 10], [3, 30]])
-    preds = np.float32([[1, 10], [2, 30]])
-    given = dict(preds=preds, targets=targets)
-    assert value(jm.R2(outputs=2), **given) == pytest.approx((1 - 1 / 2 + 1) / 2)
-    assert value(jm.R2(), **given) == pytest.approx(1 - 1 / (10**2 + 1 + 64 + 361))

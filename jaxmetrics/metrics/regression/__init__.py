@@ -1,4 +1,4 @@
-"""Metrics of predicted real numbers."""
+"""Metrics of predicted real numbers against targets."""
 
 from jaxmetrics.metrics.regression._determination import R2
 from jaxmetrics.metrics.regression._errors import (

@@ -18,16 +18,26 @@ from jaxmetrics.metrics.regression._series import check_outputs, paired, series
 
 
 class R2(Metric):
-    """Share of the targets' variance that is explained; at most 1, higher is better.
+    """Coefficient of determination, the explained share of the targets' variance.
 
-    `1 - SSE / SST`, as scikit-learn's `r2_score` with uniform average. The spread of
-    the targets is merged from moments, so that an offset does not cancel. nan where
-    the targets do not vary.
+    `1 - sum((targets - preds)**2) / sum((targets - mean(targets))**2)`, as
+    scikit-learn's `r2_score` with `multioutput="uniform_average"`. At most 1, higher
+    is better; nan where the targets are constant, and without data. The variance of
+    the targets is merged from moments, so that precision does not suffer from a mean
+    that is large against the deviations.
+
+    Reads `preds` and `targets` of one shape.
 
     Args:
-      outputs: None takes all entries of `preds` and `targets` as one series; a number
-        keeps their last axis, of this length, and averages over it.
-      weighted: weigh each entry by `weights`, which are then needed.
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, and averages the coefficients over it.
+      weighted: Require `weights` and weight each entry by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> r2 = jm.evaluate(jm.R2(), preds=[1.0, 2.0, 4.0], targets=[1.0, 2.0, 3.0])
+      >>> float(r2)
+      0.5
     """
 
     outputs: int | None = None
@@ -37,7 +47,7 @@ class R2(Metric):
 
     @property
     def series(self) -> tuple[int, ...]:
-        """The shape of the sums."""
+        """Shape of the sums: one per output."""
         return series(self.outputs)
 
     def validate(self) -> None:
@@ -47,7 +57,7 @@ class R2(Metric):
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Squared errors, and the moments of the targets."""
+        """Return the batch's squared errors, and the moments of its targets."""
         preds, targets = paired(preds, targets)
         keep = len(self.series)
         error = preds - targets
@@ -57,8 +67,8 @@ class R2(Metric):
         )
 
     def compute(self) -> Any:
-        """The coefficient."""
+        """Return the coefficient."""
         xp = namespace(self)
-        spread = self.targets.variance * xp.asarray(self.targets.n)
-        each = 1 - divide(self.squared_error, spread)
-        return each if self.outputs is None else each.mean(-1)
+        squared_deviation = self.targets.variance * xp.asarray(self.targets.n)
+        by_output = 1 - divide(self.squared_error, squared_deviation)
+        return by_output if self.outputs is None else by_output.mean(-1)

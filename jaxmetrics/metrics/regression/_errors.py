@@ -21,14 +21,15 @@ from jaxmetrics.metrics.regression._series import check_outputs, paired, series
 
 
 class MeanSquaredError(Metric):
-    """Mean of `(preds - targets)**2`; at least 0, lower is better.
+    """Mean of `(preds - targets)**2`; at least 0, lower is better, nan without data.
 
-    As scikit-learn's `mean_squared_error` with uniform average over outputs.
+    As scikit-learn's `mean_squared_error` with `multioutput="uniform_average"`. Reads
+    `preds` and `targets` of one shape.
 
     Args:
-      outputs: None takes all entries of `preds` and `targets` as one series; a number
-        keeps their last axis, of this length, and averages over it.
-      weighted: weigh each entry by `weights`, which are then needed.
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, and averages the errors over it.
+      weighted: Require `weights` and weight each entry by them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -44,7 +45,7 @@ class MeanSquaredError(Metric):
 
     @property
     def series(self) -> tuple[int, ...]:
-        """The shape of the sums."""
+        """Shape of the sums: one per output."""
         return series(self.outputs)
 
     def validate(self) -> None:
@@ -54,7 +55,7 @@ class MeanSquaredError(Metric):
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Summed squared errors, and the number of entries."""
+        """Return the batch's summed squared errors and number of entries."""
         preds, targets = paired(preds, targets)
         keep, error = len(self.series), preds - targets
         return dict(
@@ -63,21 +64,27 @@ class MeanSquaredError(Metric):
         )
 
     def compute(self) -> Any:
-        """The error, in the squared unit of the targets."""
-        each = divide(self.squared_error, self.count)
-        return each if self.outputs is None else each.mean(-1)
+        """Return the error, in the squared unit of the targets."""
+        by_output = divide(self.squared_error, self.count)
+        return by_output if self.outputs is None else by_output.mean(-1)
 
 
 class RootMeanSquaredError(Metric):
-    """Root of the mean squared error; at least 0, lower is better.
+    """Root of the mean squared error; at least 0, lower is better, nan without data.
 
-    As scikit-learn's `root_mean_squared_error`: with several outputs the mean of
-    their roots, not the root of their mean.
+    As scikit-learn's `root_mean_squared_error`: with several outputs it is the mean of
+    their roots, not the root of their mean. Reads `preds` and `targets` of one shape.
 
     Args:
-      outputs: None takes all entries of `preds` and `targets` as one series; a number
-        keeps their last axis, of this length, and averages over it.
-      weighted: weigh each entry by `weights`, which are then needed.
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, and averages the errors over it.
+      weighted: Require `weights` and weight each entry by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> rmse = jm.RootMeanSquaredError()
+      >>> float(jm.evaluate(rmse, preds=[1.0, 2.0], targets=[3.0, 4.0]))
+      2.0
     """
 
     outputs: int | None = None
@@ -89,21 +96,28 @@ class RootMeanSquaredError(Metric):
         check_outputs("RootMeanSquaredError", self.outputs)
 
     def compute(self) -> Any:
-        """The error, in the unit of the targets."""
-        each = divide(self.squared.squared_error, self.squared.count)
-        each = namespace(self).sqrt(each)
-        return each if self.outputs is None else each.mean(-1)
+        """Return the error, in the unit of the targets."""
+        by_output = divide(self.squared.squared_error, self.squared.count)
+        by_output = namespace(self).sqrt(by_output)
+        return by_output if self.outputs is None else by_output.mean(-1)
 
 
 class MeanAbsoluteError(Metric):
-    """Mean of `|preds - targets|`; at least 0, lower is better.
+    """Mean of `|preds - targets|`; at least 0, lower is better, nan without data.
 
-    As scikit-learn's `mean_absolute_error` with uniform average over outputs.
+    As scikit-learn's `mean_absolute_error` with `multioutput="uniform_average"`. Reads
+    `preds` and `targets` of one shape.
 
     Args:
-      outputs: None takes all entries of `preds` and `targets` as one series; a number
-        keeps their last axis, of this length, and averages over it.
-      weighted: weigh each entry by `weights`, which are then needed.
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, and averages the errors over it.
+      weighted: Require `weights` and weight each entry by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> mae = jm.MeanAbsoluteError()
+      >>> float(jm.evaluate(mae, preds=[1.0, 2.0], targets=[1.0, 4.0]))
+      1.0
     """
 
     outputs: int | None = None
@@ -113,7 +127,7 @@ class MeanAbsoluteError(Metric):
 
     @property
     def series(self) -> tuple[int, ...]:
-        """The shape of the sums."""
+        """Shape of the sums: one per output."""
         return series(self.outputs)
 
     def validate(self) -> None:
@@ -123,7 +137,7 @@ class MeanAbsoluteError(Metric):
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Summed absolute errors, and the number of entries."""
+        """Return the batch's summed absolute errors and number of entries."""
         preds, targets = paired(preds, targets)
         keep, error = len(self.series), preds - targets
         return dict(
@@ -132,6 +146,6 @@ class MeanAbsoluteError(Metric):
         )
 
     def compute(self) -> Any:
-        """The error, in the unit of the targets."""
-        each = divide(self.absolute_error, self.count)
-        return each if self.outputs is None else each.mean(-1)
+        """Return the error, in the unit of the targets."""
+        by_output = divide(self.absolute_error, self.count)
+        return by_output if self.outputs is None else by_output.mean(-1)

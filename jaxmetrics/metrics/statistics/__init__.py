@@ -1,11 +1,11 @@
-"""Statistics of one output."""
+"""Statistics of the values of one output."""
 
 from jaxmetrics.metrics.statistics._extremes import Last, Max, Min
-from jaxmetrics.metrics.statistics._finite import NonFiniteCount
 from jaxmetrics.metrics.statistics._histogram import Histogram
 from jaxmetrics.metrics.statistics._mean import Count, Mean, Sum
+from jaxmetrics.metrics.statistics._nonfinite import NonFiniteCount
 from jaxmetrics.metrics.statistics._norm import GlobalNorm
-from jaxmetrics.metrics.statistics._spread import Std, Variance
+from jaxmetrics.metrics.statistics._variance import Std, Variance
 
 __all__ = [
     "Count",

@@ -1,4 +1,13 @@
-"""Histogram of an output over fixed edges."""
+"""Histogram of an output over fixed edges.
+
+Every float32 value must land in the bin in which `numpy.histogram` puts it with
+float64 edges, although a device computes in float32. Each edge is therefore replaced
+by the smallest float32 that is not below it, which splits the float32 values as the
+edge itself does: with an edge of 0.1 (float64), float32 values belong to the right of
+it from 0.1 rounded up, 0.100000001490116..., on. `_cell_index` first computes a bin
+by arithmetic, which rounding can put one off next to an edge, and then corrects it by
+comparing the value with both edges of that bin.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +20,32 @@ import numpy as np
 
 from jaxmetrics.core import Array, Statistic, count_at, count_leaf, namespace
 
-_SCALES = {"linear": np.linspace, "log": np.geomspace}
+_EDGES_BY_SCALE = {"linear": np.linspace, "log": np.geomspace}
 
 
 class Histogram(Statistic):
-    """Counts of an output's values between fixed edges, exact to 2^62.
+    """Counts of an output's values between fixed edges, exact up to 2^62.
 
-    As `numpy.histogram`: a bin holds its left edge, the last one its right edge too.
-    Values outside and values that are not finite are counted apart. The edges are
-    float64, and each float32 value is compared with them exactly.
+    As in `numpy.histogram` a bin contains its left edge, and the last bin also its
+    right edge. Values outside and values that are not finite are counted separately.
+    The edges are float64, and each float32 value is compared with them exactly.
 
     Args:
-      output: the output's name; `values` of any shape.
-      low: first edge, in the unit of the values.
-      high: last edge.
-      bins: number of bins.
-      scale: "linear" for bins of one width, "log" for bins of one ratio (low > 0).
+      output: Name of the output; its values may have any shape.
+      low: First edge, in the unit of the values.
+      high: Last edge.
+      bins: Number of bins. Default 64.
+      scale: "linear" (the default) for bins of equal width, "log" for edges with a
+        constant ratio, which needs low > 0.
+
+    Returns by `compute`: `counts` [bins], `edges` [bins + 1], `below`, `above` and
+    `nonfinite`.
 
     Example:
       >>> import jaxmetrics as jm
       >>> lengths = jm.Histogram("lengths", low=0, high=8, bins=4)
-      >>> found = jm.evaluate(lengths, lengths=[0, 1, 2, 8, 9])
-      >>> found["counts"].tolist(), int(found["above"])
+      >>> value = jm.evaluate(lengths, lengths=[0, 1, 2, 8, 9])
+      >>> value["counts"].tolist(), int(value["above"])
       ([2, 1, 0, 1], 1)
     """
 
@@ -40,47 +53,54 @@ class Histogram(Statistic):
     high: float = dataclasses.field(kw_only=True)
     bins: int = dataclasses.field(default=64, kw_only=True)
     scale: str = dataclasses.field(default="linear", kw_only=True)
-    cells: Array = count_leaf("places")
+    cells: Array = count_leaf("cell_count")
 
     @property
-    def places(self) -> int:
-        """How many counts there are: below, the bins, above, not finite."""
+    def cell_count(self) -> int:
+        """Number of cells: below, the bins, above, and not finite."""
         return self.bins + 3
 
     @property
     def edges(self) -> np.ndarray:
         """The `bins + 1` edges, float64."""
-        return _SCALES[self.scale](self.low, self.high, self.bins + 1)
+        return _EDGES_BY_SCALE[self.scale](self.low, self.high, self.bins + 1)
 
     def validate(self) -> None:
         """Refuse edges that do not ascend in float32, and unknown scales."""
-        if self.scale not in _SCALES:
+        if self.scale not in _EDGES_BY_SCALE:
             raise ValueError(
-                f"Histogram: scale is one of {tuple(_SCALES)}, got {self.scale!r}."
+                f"Histogram: scale is {self.scale!r}, but must be one of "
+                f"{tuple(_EDGES_BY_SCALE)}. Use 'log' for values over many decades."
             )
         if self.bins < 1:
-            raise ValueError(f"Histogram: bins is at least 1, got {self.bins}.")
-        given = f"low={self.low}, high={self.high}"
+            raise ValueError(
+                f"Histogram: bins is {self.bins}, but must be at least 1. Leave it out "
+                "for 64 bins."
+            )
+        limits = f"low={self.low}, high={self.high}"
         if not (math.isfinite(self.low) and self.low < self.high < math.inf):
-            raise ValueError(f"Histogram: needs finite low < high, got {given}.")
+            raise ValueError(
+                f"Histogram: needs finite low < high, got {limits}. Values outside are "
+                "counted as below and above."
+            )
         if self.scale == "log" and self.low <= 0:
             raise ValueError(
-                f"Histogram: scale='log' needs low > 0, got {given}. Begin at the "
-                "smallest value of interest; smaller ones count as below."
+                f"Histogram: scale='log' needs low > 0, got {limits}. Set low to the "
+                "smallest value of interest; smaller ones are counted as below."
             )
-        if not (np.diff(_from(self.edges)) > 0).all():
+        if not (np.diff(_round_up(self.edges)) > 0).all():
             raise ValueError(
-                f"Histogram: {self.bins} bins between {given} are narrower than "
-                "float32 can tell apart. Use fewer bins."
+                f"Histogram: {self.bins} bins between {limits} are narrower than the "
+                "spacing of float32. Use fewer bins."
             )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's counts: below, each bin, above, not finite."""
+        """Return the batch's counts: below, each bin, above, and not finite."""
         values = jnp.asarray(values).astype(jnp.float32)
-        return dict(cells=count_at(self._place(values), (self.places,), mask))
+        return dict(cells=count_at(self._cell_index(values), (self.cell_count,), mask))
 
     def compute(self) -> dict[str, Any]:
-        """`counts` [bins], `edges` [bins + 1], `below`, `above` and `nonfinite`."""
+        """Return `counts`, `edges`, `below`, `above` and `nonfinite`."""
         cells = self.cells
         return dict(
             counts=cells[..., 1:-2],
@@ -90,25 +110,26 @@ class Histogram(Statistic):
             nonfinite=cells[..., -1],
         )
 
-    def _place(self, values: Any) -> Any:
-        """The index of each value's count: a guess, then corrected by the edges."""
-        edges = _from(self.edges)
-        low, high = edges[0], -_from(-self.edges)[-1]
+    def _cell_index(self, values: Any) -> Any:
+        """Return the index of each value's cell."""
+        edges = _round_up(self.edges)
+        low, high = edges[0], -_round_up(-self.edges)[-1]
         finite = jnp.isfinite(values)
         inside = jnp.clip(jnp.where(finite, values, low), low, high)
         last = self.bins - 1
-        guess = jnp.clip(jnp.floor(self._position(inside)), 0, last).astype(jnp.int32)
-        too_high = inside < jnp.take(edges, guess, mode="clip")
-        guess = guess - too_high.astype(jnp.int32)
-        too_low = inside >= jnp.take(edges, guess + 1, mode="clip")
-        guess = guess + too_low.astype(jnp.int32)
-        place = 1 + jnp.clip(guess, 0, last)
-        place = jnp.where(values < low, 0, place)
-        place = jnp.where(values > high, self.bins + 1, place)
-        return jnp.where(finite, place, self.bins + 2)
+        bin_ = jnp.clip(jnp.floor(self._bin_position(inside)), 0, last)
+        bin_ = bin_.astype(jnp.int32)
+        too_high = inside < jnp.take(edges, bin_, mode="clip")
+        bin_ = bin_ - too_high.astype(jnp.int32)
+        too_low = inside >= jnp.take(edges, bin_ + 1, mode="clip")
+        bin_ = bin_ + too_low.astype(jnp.int32)
+        index = 1 + jnp.clip(bin_, 0, last)
+        index = jnp.where(values < low, 0, index)
+        index = jnp.where(values > high, self.bins + 1, index)
+        return jnp.where(finite, index, self.bins + 2)
 
-    def _position(self, values: Any) -> Any:
-        """Where values lie between the edges, in bins, to within a bin."""
+    def _bin_position(self, values: Any) -> Any:
+        """Return values in units of bins from the first edge, within one bin."""
         if self.scale == "linear":
             width = (self.high - self.low) / self.bins
             return (values - np.float32(self.low)) / np.float32(width)
@@ -116,8 +137,8 @@ class Histogram(Statistic):
         return (jnp.log(values) - np.float32(math.log(self.low))) / np.float32(width)
 
 
-def _from(edges: np.ndarray) -> np.ndarray:
-    """The least float32 that is not below each edge."""
-    near = edges.astype(np.float32)
-    above = np.nextafter(near, np.float32(np.inf))
-    return np.where(near.astype(np.float64) < edges, above, near)
+def _round_up(edges: np.ndarray) -> np.ndarray:
+    """Return the smallest float32 that is not below each float64 edge."""
+    nearest = edges.astype(np.float32)
+    next_up = np.nextafter(nearest, np.float32(np.inf))
+    return np.where(nearest.astype(np.float64) < edges, next_up, nearest)

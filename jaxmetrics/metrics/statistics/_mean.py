@@ -16,12 +16,12 @@ from jaxmetrics.core import (
 
 
 class Mean(Statistic):
-    """Arithmetic mean of an output, weighted if asked; nan of nothing.
+    """Arithmetic mean of an output, optionally weighted; nan without data.
 
     Args:
-      output: the output's name; `values` of any shape, `mask` and `weights` of its
-        leading axes.
-      weighted: divide by the sum of `weights`, which are then needed.
+      output: Name of the output; its values may have any shape. `mask` and `weights`
+        have its leading axes.
+      weighted: Require `weights` and compute `sum(weights * values) / sum(weights)`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -36,23 +36,28 @@ class Mean(Statistic):
     def observe(
         self, *, values: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """The sum of the values and their number."""
+        """Return the batch's sum of values and number of values (or weights)."""
         return dict(
             total=total(values, mask, weights),
             count=count_elements(values, mask, weights),
         )
 
     def compute(self) -> Any:
-        """The mean, in the unit of the values."""
+        """Return the mean, in the unit of the values."""
         return divide(self.total, self.count)
 
 
 class Sum(Statistic):
-    """Sum of an output, weighted if asked; 0 of nothing.
+    """Sum of an output, optionally weighted; 0 without data.
 
     Args:
-      output: the output's name; `values` of any shape.
-      weighted: multiply by `weights`, which are then needed.
+      output: Name of the output; its values may have any shape.
+      weighted: Require `weights` and compute `sum(weights * values)`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.evaluate(jm.Sum("tokens"), tokens=[100, 28]))
+      128.0
     """
 
     weighted: bool = False
@@ -61,27 +66,32 @@ class Sum(Statistic):
     def observe(
         self, *, values: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """The sum of the values."""
+        """Return the batch's sum of values."""
         return dict(total=total(values, mask, weights))
 
     def compute(self) -> Any:
-        """The sum, in the unit of the values."""
+        """Return the sum, in the unit of the values."""
         return self.total
 
 
 class Count(Statistic):
-    """How many values an output had, exact to 2^62; 0 of nothing.
+    """Number of values of an output, exact up to 2^62; 0 without data.
 
     Args:
-      output: the output's name; `values` of any shape, each entry counts.
+      output: Name of the output; its values may have any shape, each entry counts.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> jm.evaluate(jm.Count("loss"), loss=[1.0, 5.0], mask=[True, False])
+      1
     """
 
     count: Array = count_leaf()
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The number of values that are not masked."""
+        """Return the batch's number of values that are not masked."""
         return dict(count=count_elements(values, mask))
 
     def compute(self) -> Any:
-        """An integer."""
+        """Return the count, an integer."""
         return self.count

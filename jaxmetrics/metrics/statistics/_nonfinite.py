@@ -1,4 +1,4 @@
-"""How many values of an output are not finite."""
+"""Count of values that are not finite."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from jaxmetrics.core import Array, Statistic, count_leaf, count_where
 
 
 class NonFiniteCount(Statistic):
-    """How many values of an output were NaN or infinite, exact to 2^62; 0 of nothing.
+    """Number of values of an output that are NaN or infinite; 0 without data.
+
+    Exact up to 2^62.
 
     Args:
-      output: the output's name; `values` of any shape, each entry counts.
+      output: Name of the output; its values may have any shape, each entry counts.
 
     Example:
       >>> import jaxmetrics as jm
@@ -24,9 +26,9 @@ class NonFiniteCount(Statistic):
     count: Array = count_leaf()
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The number of values that are neither finite nor masked."""
+        """Return the batch's number of values that are neither finite nor masked."""
         return dict(count=count_where(~jnp.isfinite(values), mask))
 
     def compute(self) -> Any:
-        """An integer."""
+        """Return the count, an integer."""
         return self.count

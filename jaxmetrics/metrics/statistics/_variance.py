@@ -1,0 +1,75 @@
+"""Variance and standard deviation of an output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxmetrics.core import Statistic, child, divide, moments, moments_leaf, namespace
+
+
+class Variance(Statistic):
+    """Variance of an output, `sum((values - mean)**2) / (n - ddof)`; nan without data.
+
+    States are merged as in Chan, Golub and LeVeque (1979), so that precision does not
+    suffer from a mean that is large against the deviations. nan for `n <= ddof`.
+
+    Args:
+      output: Name of the output; its values may have any shape.
+      ddof: Delta degrees of freedom: 0 for the population variance (NumPy's default),
+        1 for the unbiased sample variance.
+      weighted: Require `weights` and weight each value by them; needs `ddof=0`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.evaluate(jm.Variance("loss"), loss=[1.0, 5.0]))
+      4.0
+    """
+
+    ddof: int = 0
+    weighted: bool = False
+    moments: Any = moments_leaf(weighted="weighted")
+
+    def validate(self) -> None:
+        """Refuse ddof with weights, whose sum is not a number of samples."""
+        if self.weighted and self.ddof:
+            raise ValueError(
+                f"{type(self).__name__}: weighted=True goes with ddof=0, got "
+                f"{self.ddof}. Leave ddof out."
+            )
+
+    def observe(
+        self, *, values: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's count, mean and sum of squared deviations."""
+        return dict(moments=moments(values, mask, weights))
+
+    def compute(self) -> Any:
+        """Return the variance, in the squared unit of the values."""
+        m = self.moments
+        if not self.ddof:
+            return m.variance
+        return m.variance * divide(m.n, namespace(self).maximum(m.n - self.ddof, 0))
+
+
+class Std(Statistic):
+    """Standard deviation of an output, the root of `Variance`; nan without data.
+
+    Args:
+      output: Name of the output; its values may have any shape.
+      ddof: Delta degrees of freedom: 0 for the population (NumPy's default), 1 for the
+        sample.
+      weighted: Require `weights` and weight each value by them; needs `ddof=0`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.evaluate(jm.Std("loss"), loss=[1.0, 5.0]))
+      2.0
+    """
+
+    ddof: int = 0
+    weighted: bool = False
+    variance: Variance = child(lambda m: Variance(m.output, m.ddof, m.weighted))
+
+    def compute(self) -> Any:
+        """Return the standard deviation, in the unit of the values."""
+        return namespace(self).sqrt(self.variance.compute())
