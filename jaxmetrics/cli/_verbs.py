@@ -41,8 +41,8 @@ def told(error: Exception) -> str:
 
 def report(given: Namespace) -> int:
     """Write the report, the page, and the plots."""
+    from jaxmetrics.record import REPORT_HTML
     from jaxmetrics.runs import generate_page, generate_report
-    from jaxmetrics.runs.pages import PAGE
 
     read = _history(given)
     folder = Path(given.output) if given.output else read.folder
@@ -52,7 +52,8 @@ def report(given: Namespace) -> int:
         given.force,
     )
     page = unless_refused(
-        lambda force: generate_page(read, folder / PAGE, overwrite=force), given.force
+        lambda force: generate_page(read, folder / REPORT_HTML, overwrite=force),
+        given.force,
     )
     if given.json:
         files = {"report": str(text), "page": str(page), "plots": [*map(str, plots)]}

@@ -19,7 +19,7 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
       root: The folder to try; None is the one for temporary files.
     """
     from jaxmetrics.logger import TrainingLogger
-    from jaxmetrics.record import AppendFile, WriterLockedError
+    from jaxmetrics.record import METRICS_JSONL, AppendFile, WriterLockedError
     from jaxmetrics.runs import Run
     from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
@@ -33,7 +33,7 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
                 logger.log_step(step, loss=value)
             done = logger.flush()
             ensure(done, f"a writer did not finish within 30 s in {folder}")
-            held = logger.run_dir / "metrics.jsonl"
+            held = logger.run_dir / METRICS_JSONL
             try:
                 AppendFile(held).close()
                 ensure(False, f"{held} could be opened by two writers")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmetrics.logger._rundir import RunDirectory
-from jaxmetrics.record import Segments
+from jaxmetrics.record import RUN_JSON, Segments, process_of_file
 
 _LOG = logging.getLogger("jaxmetrics")
 _FILES = (
@@ -21,7 +20,6 @@ _FILES = (
     "telemetry/*.jsonl",
     "tensorboard/*tfevents*",
 )
-_OTHERS = re.compile(r"metrics\.p\d+\.jsonl")
 
 
 class Mirror:
@@ -126,11 +124,11 @@ def bring_back(run_dir: Path, folder: Path | None, process: int) -> None:
       ValueError: A piece of the copy is damaged.
       OSError: The directory cannot be written.
     """
-    if folder is None or not folder.is_dir() or (run_dir / "run.json").exists():
+    if folder is None or not folder.is_dir() or (run_dir / RUN_JSON).exists():
         return
     names = {piece.parent.relative_to(folder) for piece in folder.rglob("*-*-*-*")}
     names = {name for name in names if is_own(name.name, process)}
-    for name in sorted(names, key=lambda name: (name == Path("run.json"), name)):
+    for name in sorted(names, key=lambda name: (name == Path(RUN_JSON), name)):
         segments = Segments(folder / name)
         if segments and not (run_dir / name).exists():
             segments.restore(run_dir / name)
@@ -140,5 +138,4 @@ def bring_back(run_dir: Path, folder: Path | None, process: int) -> None:
 
 def is_own(name: str, process: int) -> bool:
     """Whether a process copies the file; the first copies all but other processes'."""
-    others = _OTHERS.fullmatch(name)
-    return not others if process == 0 else name == f"metrics.p{process}.jsonl"
+    return process_of_file(name) == process

@@ -17,6 +17,7 @@ from jaxmetrics.logger._rundir import (
 )
 from jaxmetrics.pipeline import Sinks
 from jaxmetrics.processes import first_tells, place
+from jaxmetrics.record import process_metrics
 from jaxmetrics.writers import JSONL, Console, Writer
 
 
@@ -86,8 +87,8 @@ def writers_of(
       writers: Those the user chose; None is a console and JSONL.
     """
     if process != 0:
-        return [] if config.master_only else [JSONL(f"metrics.p{process}.jsonl")]
+        return [] if config.master_only else [JSONL(process_metrics(process))]
     chosen = [Console(), JSONL()] if writers is None else list(writers)
     for writer in chosen:
-        writer.configure(vars(config))
+        writer.configure(config)
     return chosen

@@ -16,17 +16,17 @@ from typing import Any
 from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.processes import devices
 from jaxmetrics.record import (
+    EVENTS_JSONL,
+    METRICS_JSONL,
     AppendFile,
     Ledger,
-    atomic_write,
-    dumps,
     hparams_of,
     iso,
-    loads,
     make_folder,
-    read_whole,
+    read_run_json,
     redact,
     scan_lines,
+    write_run_json,
 )
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -68,20 +68,20 @@ class RunDirectory:
     def describe(self, **fields: Any) -> None:
         """Replace fields of `run.json`, all at once; the first process does."""
         if self.first:
-            _describe(self.path, (read_description(self.path) or {}) | fields)
+            write_run_json(self.path, (_read(self.path) or {}) | fields)
 
     def add_hparams(self, hparams: dict[str, Any]) -> None:
         """Add to the configuration in `run.json`, or replace what has the same name."""
         if self.first:
-            known = hparams_of(read_description(self.path) or {})
+            known = hparams_of(_read(self.path) or {})
             self.describe(hparams=known | hparams)
 
     def restored(self, step: int) -> None:
         """Note that this attempt continues from a step."""
         if self.first:
-            run = read_description(self.path) or {}
+            run = _read(self.path) or {}
             run["attempts"][-1]["restored_step"] = step
-            _describe(self.path, run)
+            write_run_json(self.path, run)
             self.ledger.event("restore", step=step)
 
 
@@ -114,14 +114,14 @@ def open_directory(
     else:
         path = project / config.run_name
         if overwrite:
-            if (events := path / "events.jsonl").exists():
+            if (events := path / EVENTS_JSONL).exists():
                 AppendFile(events).close()  # refused while somebody writes this run
             set_aside(path)
         make_folder(path)
-    ledger = Ledger(path / "events.jsonl", clock=clock)
+    ledger = Ledger(path / EVENTS_JSONL, clock=clock)
     try:
         now = iso(clock())
-        run = read_description(path) or {
+        run = _read(path) or {
             "schema": 1,
             "run_id": secrets.token_hex(8),
             "project": config.project,
@@ -137,10 +137,10 @@ def open_directory(
         attempts = run.pop("attempts", [])
         attempt = {"attempt": len(attempts) + 1, "time": now}
         attempts.append(attempt | {"restored_step": resume_step})
-        last, elapsed = _record_end(path / "metrics.jsonl", resume_step)
+        last, elapsed = _record_end(path / METRICS_JSONL, resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
-        _describe(path, run | {"attempts": attempts})
+        write_run_json(path, run | {"attempts": attempts})
     except BaseException:
         ledger.close()
         raise
@@ -155,9 +155,9 @@ def join_directory(
     run = RunDirectory(path, **told, first=False)
     if not config.master_only:
         make_folder(path)
-        if read_description(path) is None:  # a disk of this host's own
+        if _read(path) is None:  # a disk of this host's own
             names = {"project": config.project, "run_name": path.name}
-            _describe(path, {"schema": 1, "run_id": run.run_id} | names)
+            write_run_json(path, {"schema": 1, "run_id": run.run_id} | names)
     return run
 
 
@@ -197,31 +197,9 @@ def local(folder: str | Path, what: str = "root") -> Path:
     return Path(folder)
 
 
-def read_description(path: Path) -> dict[str, Any] | None:
-    """The contents of `run.json`, or None without one.
-
-    Raises:
-      ValueError: The file holds something else.
-    """
-    file = path / "run.json"
-    try:
-        run: Any = loads(read_whole(file))
-        if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
-            raise ValueError("it has no run_id")
-        if not isinstance(run.get("attempts", []), list):
-            raise ValueError("its attempts are no list")
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(
-            f"{file} is not a run's description ({error}). Repair it, or begin again "
-            f"with overwrite=True."
-        ) from None
-    return run
-
-
-def _describe(path: Path, run: dict[str, Any]) -> None:
-    atomic_write(path / "run.json", f"{dumps(run)}\n".encode())
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return the description of a run that can be continued, which has a `run_id`."""
+    return read_run_json(path, required=("run_id",))
 
 
 def _new_directory(project: Path, now: float) -> Path:

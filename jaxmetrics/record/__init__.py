@@ -4,29 +4,26 @@ The bottom layer: the standard library and NumPy only.
 """
 
 from jaxmetrics.record._bins import Bins, binned
-from jaxmetrics.record._cells import cell, join, split
+from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
 from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed
 from jaxmetrics.record._entry import MetricsEntry
-from jaxmetrics.record._epoch import (
-    EPOCH_FIELDS,
-    EPOCHS_CSV,
-    EPOCHS_JSON,
-    EpochMetrics,
-    Epochs,
-    read_epochs,
-)
+from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
 from jaxmetrics.record._files import AppendFile
 from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
+    copy_range,
     make_folder,
+    open_new,
     read_whole,
+    sync_folder,
+    write_all,
 )
 from jaxmetrics.record._json import dumps, loads, number
 from jaxmetrics.record._keys import PREFIXES, check_name, key
 from jaxmetrics.record._ledger import Ledger, iso
-from jaxmetrics.record._media import KINDS, Media
+from jaxmetrics.record._media import MEDIA_KINDS, Media
 from jaxmetrics.record._packing import pack, unpack
 from jaxmetrics.record._reader import (
     Block,
@@ -44,7 +41,30 @@ from jaxmetrics.record._record import (
     UnnumberedRecord,
 )
 from jaxmetrics.record._redact import redact
-from jaxmetrics.record._run_json import description, hparams_of
+from jaxmetrics.record._run_files import (
+    EPOCHS_CSV,
+    EPOCHS_JSON,
+    EVENTS_JSONL,
+    MEDIA_FOLDER,
+    METRICS_CSV,
+    METRICS_JSONL,
+    REPORT_HTML,
+    REPORT_MD,
+    RUN_JSON,
+    SUMMARY_JSON,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
+    TENSORBOARD_FOLDER,
+    WANDB_JSON,
+    process_metrics,
+    process_of_file,
+)
+from jaxmetrics.record._run_json import (
+    RunJsonError,
+    hparams_of,
+    read_run_json,
+    write_run_json,
+)
 from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._secrets import REDACTED, hide, is_secret
 from jaxmetrics.record._segments import Segments
@@ -60,27 +80,42 @@ __all__ = [
     "EPOCHS_CSV",
     "EPOCHS_JSON",
     "EPOCH_FIELDS",
+    "EVENTS_JSONL",
     "Elapsed",
     "EpochMetrics",
     "Epochs",
-    "KINDS",
     "Ledger",
     "Line",
+    "MEDIA_FOLDER",
+    "MEDIA_KINDS",
+    "METRICS_CSV",
+    "METRICS_JSONL",
     "Media",
     "MetricsEntry",
     "PREFIXES",
     "RECORD_FIELDS",
     "REDACTED",
+    "REPORT_HTML",
+    "REPORT_MD",
+    "RUN_JSON",
     "Record",
+    "RunJsonError",
+    "SUMMARY_JSON",
     "Segments",
+    "TELEMETRY_FOLDER",
+    "TELEMETRY_JSONL",
+    "TENSORBOARD_FOLDER",
     "UnnumberedRecord",
+    "WANDB_JSON",
     "WriterLockedError",
     "atomic_write",
     "binned",
-    "cell",
     "check_name",
     "check_step",
-    "description",
+    "copy_range",
+    "csv_cell",
+    "csv_cells",
+    "csv_line",
     "dumps",
     "duration",
     "escape",
@@ -88,22 +123,27 @@ __all__ = [
     "hparams_of",
     "is_secret",
     "iso",
-    "join",
     "key",
     "loads",
     "make_folder",
     "number",
+    "open_new",
     "pack",
     "position_of_step",
+    "process_metrics",
+    "process_of_file",
     "rate",
     "read_epochs",
     "read_lines",
+    "read_run_json",
     "read_whole",
     "redact",
     "scalar",
     "scan_blocks",
     "scan_lines",
-    "split",
+    "sync_folder",
     "text_cell",
     "unpack",
+    "write_all",
+    "write_run_json",
 ]

@@ -18,12 +18,20 @@ def rate(per_second: float, compact: bool = False) -> str:
     return f"{text} steps/s" if unit == "/s" else f"{text} {unit}"
 
 
-def duration(seconds: float) -> str:
-    """A time in its two largest units.
+def duration(seconds: float, fraction: bool = False) -> str:
+    """Return a duration in its two largest units.
+
+    Args:
+      seconds: The duration, non-negative.
+      fraction: Show up to 3 digits of durations below a minute, not whole seconds.
 
     >>> duration(9.7), duration(3720), duration(200_000)
     ('10s', '1h02m', '2d07h')
+    >>> duration(9.7, fraction=True), duration(0.01234, fraction=True)
+    ('9.7s', '0.0123s')
     """
+    if fraction and (rounded := float(f"{seconds:.3g}")) < 60:
+        return f"{rounded:g}s"
     whole = round(seconds)
     for (unit, size), (smaller, part) in zip(_UNITS, _UNITS[1:]):
         if whole >= size:

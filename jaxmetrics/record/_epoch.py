@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics.record._json import loads, number
-
-EPOCHS_JSON, EPOCHS_CSV = "training_metrics.json", "training_metrics.csv"
+from jaxmetrics.record._run_files import EPOCHS_JSON
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from jaxmetrics.record._record import Record
 
-KINDS = frozenset({"text", "image", "histogram", "table", "hparams"})
+MEDIA_KINDS = frozenset({"text", "image", "histogram", "table", "hparams"})
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,118 @@
-"""What a run directory says of its run."""
+"""Read and write `run.json`, the description of a run.
+
+These are the only functions that open the file, so that logger, writers and readers
+agree on what it may hold:
+
+- Without the file there is no description: `read_run_json` returns None.
+- A file that is not strict JSON, not an object, larger than 16 MiB, or in which one of
+  the fields below has another type is damaged: `RunJsonError`.
+- `run_id`, `project` and `run_name` are strings, `attempts` is a list of objects and
+  `tags` is a list. Each may be absent. Other fields hold any JSON value.
+- `hparams` may be any value, since a user may log one. `hparams_of` returns a mapping
+  in every case.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record._io import read_whole
-from jaxmetrics.record._json import loads
+from jaxmetrics.record._io import atomic_write, read_whole
+from jaxmetrics.record._json import dumps, loads
+from jaxmetrics.record._reader import CorruptLineError
+from jaxmetrics.record._run_files import RUN_JSON
+
+_STRINGS = ("run_id", "project", "run_name")
+_LISTS = ("attempts", "tags")
 
 
-def description(run_dir: Path) -> dict[str, Any]:
-    """The contents of `run.json`; empty without one."""
+class RunJsonError(CorruptLineError):
+    """A `run.json` that is not the description of a run.
+
+    Attributes:
+      path: The file.
+      line: 1, as the whole file is one line.
+      reason: What is wrong with it.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], line: int = 1, reason: str = ""
+    ) -> None:
+        """Name the file and say what to do."""
+        super().__init__(path, line, reason)
+        self.args = (
+            f"{self.path} is not the description of a run ({reason}); expected the "
+            f"JSON object that TrainingLogger writes. Repair it or move it away, "
+            f"read with errors='skip', or start the run again with overwrite=True.",
+        )
+
+
+def read_run_json(
+    run_dir: str | os.PathLike[str], required: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """Return the description of a run, or None if it has no `run.json`.
+
+    Args:
+      run_dir: The run directory.
+      required: Fields that must be present, beyond the types that all fields have.
+
+    Raises:
+      RunJsonError: The file is damaged, or lacks a required field.
+      OSError: The file cannot be read, or is not a regular file.
+    """
+    path = Path(run_dir) / RUN_JSON
     try:
-        run = loads(read_whole(run_dir / "run.json"))
+        run = loads(read_whole(path))
+        if not isinstance(run, dict):
+            raise ValueError(f"it holds a JSON {type(run).__name__}")
+        _check_fields(run, required)
     except FileNotFoundError:
-        return {}
-    return run if isinstance(run, dict) else {}
+        return None
+    except ValueError as error:
+        raise RunJsonError(path, reason=str(error)) from None
+    return run
+
+
+def write_run_json(run_dir: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
+    """Replace `run.json` atomically.
+
+    Args:
+      run_dir: The run directory, which exists.
+      run: All fields, as plain values.
+
+    Raises:
+      OSError: The directory cannot be written; the file is as before.
+    """
+    atomic_write(Path(run_dir) / RUN_JSON, f"{dumps(run)}\n".encode())
 
 
 def hparams_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration in a description; one without names is called `hparams`.
+    """Return the configuration of a description as a mapping.
+
+    A value that is not a mapping is returned under the name `hparams`.
 
     >>> hparams_of({"hparams": {"lr": 0.1}}), hparams_of({"hparams": [1]})
     ({'lr': 0.1}, {'hparams': [1]})
+    >>> hparams_of({})
+    {}
     """
-    hparams = run.get("hparams") or {}
-    return hparams if isinstance(hparams, dict) else {"hparams": hparams}
+    hparams = run.get("hparams")
+    if isinstance(hparams, dict):
+        return hparams
+    return {"hparams": hparams} if hparams else {}
+
+
+def _check_fields(run: Mapping[str, Any], required: Sequence[str]) -> None:
+    if missing := [name for name in required if name not in run]:
+        raise ValueError(f"it has no {' and no '.join(missing)}")
+    for names, kind in ((_STRINGS, str), (_LISTS, list)):
+        for name in names:
+            if name in run and not isinstance(run[name], kind):
+                raise ValueError(
+                    f"its {name!r} is of type {type(run[name]).__name__}, expected "
+                    f"{kind.__name__}"
+                )
+    if not all(isinstance(attempt, dict) for attempt in run.get("attempts", ())):
+        raise ValueError("its 'attempts' has an entry that is not an object")

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from jaxmetrics.record import Record, UnnumberedRecord, escape
 from jaxmetrics.writers._progress import Progress
+from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._writer import Writer
 
 _SHORT = {
@@ -71,11 +72,11 @@ class Console(Writer):
         self._file: TextIO | None = file
         self._terminal: Any = None
 
-    def configure(self, settings: Mapping[str, Any]) -> None:
+    def configure(self, settings: WriterSettings) -> None:
         """Take `print_every`, `use_colors` and `compact_format`, where not given."""
         names = {"every": "print_every", "compact": "compact_format"}
         for name in {"every", "use_colors", "compact"} - self._given:
-            setattr(self, name, settings[names.get(name, name)])
+            setattr(self, name, getattr(settings, names.get(name, name)))
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Find the stream, and whether it shows colours."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics.record import (
+    METRICS_CSV,
     AppendFile,
     CorruptLineError,
     Record,
-    cell,
     check_name,
-    join,
-    split,
+    csv_cell,
+    csv_cells,
+    csv_line,
     text_cell,
 )
 from jaxmetrics.writers._writer import Writer
@@ -38,7 +39,7 @@ class CSV(Writer):
       options: Those of `Writer`.
     """
 
-    def __init__(self, file: str = "metrics.csv", **options: Any) -> None:
+    def __init__(self, file: str = METRICS_CSV, **options: Any) -> None:
         super().__init__(**options)
         self.file = check_name(file, "file")
         self._lines: AppendFile | None = None
@@ -76,13 +77,13 @@ class CSV(Writer):
     def write(self, record: Record) -> None:
         """Append one line: all of it, or nothing and an error."""
         lines = self._open_file()
-        cells = {text_cell(name): cell(v) for name, v in record.line().items()}
+        cells = {text_cell(name): csv_cell(v) for name, v in record.line().items()}
         before = self._columns
         if not cells.keys() <= before.keys():
             self._columns = before | dict.fromkeys(cells)
-        line = join(cells.get(name, "") for name in self._columns)
+        line = csv_line(cells.get(name, "") for name in self._columns)
         if not self._written:
-            lines.write_line(join(self._columns))
+            lines.write_line(csv_line(self._columns))
             self._written = len(self._columns)
         if self._written == len(self._columns):
             lines.write_line(line)
@@ -159,7 +160,7 @@ class CSV(Writer):
         added = b"," * (len(self._columns) - self._written)
         with open(path, "rb") as file:
             header = file.readline()
-            yield join(self._columns).encode() + b"\n"
+            yield csv_line(self._columns).encode() + b"\n"
             left = position - len(header)
             while left and (piece := file.read(min(_CHUNK, left))):
                 left -= len(piece)
@@ -177,7 +178,7 @@ def _header(path: Path) -> list[str]:
     """The columns of a file; none of an empty one."""
     with open(path, "rb") as file:
         line = file.readline()
-    columns = list(split(line)) if line else []
+    columns = list(csv_cells(line)) if line else []
     if line and (_FIRST not in columns[:1] or len(set(columns)) < len(columns)):
         raise ValueError(
             f"{path} begins with {line[:80]!r}; expected the columns of a record, "
@@ -213,6 +214,6 @@ def _split_at_step(path: Path, step: int) -> tuple[int, int, list[bytes]]:
 
 def _step(line: bytes, path: Path, number: int) -> int:
     try:
-        return int(split(line)[0])
+        return int(csv_cells(line)[0])
     except (ValueError, IndexError):
         raise CorruptLineError(path, number, "no step in its first column") from None

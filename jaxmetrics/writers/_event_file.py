@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxmetrics.record import _io
+from jaxmetrics.record import copy_range, open_new, sync_folder, write_all
 
 _PREFIX = "events.out.tfevents."
 
@@ -36,9 +36,9 @@ class EventFile:
         self.path = folder / f"{_PREFIX}{stamp:010d}.{host}"
         self.position = 0
         self._partial = False
-        self._fd: int | None = _io.open_new(self.path)
+        self._fd: int | None = open_new(self.path)
         try:
-            _io.sync_folder(self.path)
+            sync_folder(self.path)
         except BaseException:
             self.close()
             raise
@@ -50,7 +50,7 @@ class EventFile:
         fd = self._whole()
         self._partial = True
         try:
-            _io.write_all(fd, framed)
+            write_all(fd, framed)
         except BaseException:
             # When this fails too, the next call tries again before it does anything.
             with contextlib.suppress(OSError):
@@ -128,10 +128,10 @@ def _move_tail(path: Path, position: int, label: str) -> None:
             return
         target = _new_aside(path, label)
         try:
-            _io.copy_range(source, position, size, target)
+            copy_range(source, position, size, target)
         finally:
             os.close(target)
-        _io.sync_folder(path)
+        sync_folder(path)
         os.ftruncate(source, position)
         os.fsync(source)
     finally:
@@ -143,7 +143,7 @@ def _new_aside(path: Path, label: str) -> int:
     number, aside = 1, path.with_name(name)
     while True:
         try:
-            return _io.open_new(aside)
+            return open_new(aside)
         except FileExistsError:
             number += 1
             aside = path.with_name(f"{name}-{number}")

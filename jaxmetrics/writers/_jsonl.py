@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import AppendFile, Record, check_name, description, dumps
+from jaxmetrics.record import (
+    METRICS_JSONL,
+    AppendFile,
+    Record,
+    check_name,
+    dumps,
+    read_run_json,
+)
 from jaxmetrics.writers._writer import Writer
 
 
@@ -24,7 +31,7 @@ class JSONL(Writer):
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "block"
     shows: ClassVar[frozenset[str]] = frozenset({"text", "table"})
 
-    def __init__(self, file: str = "metrics.jsonl", **options: Any) -> None:
+    def __init__(self, file: str = METRICS_JSONL, **options: Any) -> None:
         super().__init__(**options)
         self.file = check_name(file, "file")
         self._lines: AppendFile | None = None
@@ -45,7 +52,7 @@ class JSONL(Writer):
             if resume_step is not None:
                 self.load_state({"step": resume_step})
             if self._lines.position == 0:
-                run_id = description(run_dir).get("run_id")
+                run_id = (read_run_json(run_dir) or {}).get("run_id")
                 header = {"kind": "header", "schema": 1, "run_id": run_id}
                 self._lines.write_line(dumps(header))
         except BaseException:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jaxmetrics.record import KINDS, Record
+from jaxmetrics.record import MEDIA_KINDS, Record
 from jaxmetrics.writers._writer import Writer
 
 
 class Memory(Writer):
     """Keeps the records in `records`, oldest first; takes the options of `Writer`."""
 
-    shows: ClassVar[frozenset[str]] = KINDS
+    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from jaxmetrics.record import (
-    KINDS,
+    MEDIA_KINDS,
+    TENSORBOARD_FOLDER,
     Media,
     Record,
     check_name,
-    description,
     hparams_of,
     make_folder,
+    read_run_json,
 )
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._summaries import Summaries, flat
@@ -35,11 +36,11 @@ class TensorBoard(Writer):
       options: Those of `Writer`.
     """
 
-    shows: ClassVar[frozenset[str]] = KINDS
+    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
 
     def __init__(
         self,
-        folder: str = "tensorboard",
+        folder: str = TENSORBOARD_FOLDER,
         *,
         clock: Callable[[], float] = time.time,
         **options: Any,
@@ -72,7 +73,7 @@ class TensorBoard(Writer):
         folder = run_dir / self.folder
         make_folder(folder)
         now = self._clock()
-        self._hparams = hparams_of(description(run_dir))
+        self._hparams = hparams_of(read_run_json(run_dir) or {})
         self._last = resume_step or 0
         self._file = EventFile(folder, now, google_crc32c.value)
         try:

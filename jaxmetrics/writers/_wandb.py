@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jaxmetrics.record import (
-    KINDS,
+    MEDIA_KINDS,
+    WANDB_JSON,
     Media,
     Record,
     atomic_write,
-    description,
     dumps,
     hparams_of,
     loads,
+    read_run_json,
     read_whole,
 )
 from jaxmetrics.writers import _wandb_run
+from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._upload_limits import Keys
 from jaxmetrics.writers._wandb_rows import STEP, WandbRows
 from jaxmetrics.writers._writer import Writer
-
-_FILE = "wandb.json"
 
 
 class WandB(Writer):
@@ -56,7 +56,7 @@ class WandB(Writer):
       options: Those of `Writer`.
     """
 
-    shows: ClassVar[frozenset[str]] = KINDS
+    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
 
     def __init__(
         self,
@@ -96,12 +96,12 @@ class WandB(Writer):
         self._kept: dict[str, Any] = {}
         self._offline_file: Path | None = None
 
-    def configure(self, settings: Mapping[str, Any]) -> None:
+    def configure(self, settings: WriterSettings) -> None:
         """Take `log_every` and `max_wandb_mb`, where none was given."""
         if self._takes_interval:
-            self.every = settings["log_every"]
+            self.every = settings.log_every
         if self.max_wandb_mb is None:
-            self.max_wandb_mb = settings["max_wandb_mb"]
+            self.max_wandb_mb = settings.max_wandb_mb
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Begin an attempt of the run, with the tags and configuration of `run.json`.
@@ -117,9 +117,9 @@ class WandB(Writer):
                 "jaxmetrics[wandb]."
             ) from error
         self._run_dir = run_dir.absolute()
-        self._described = description(run_dir)
+        self._described = read_run_json(run_dir) or {}
         self._attempt = max(len(self._described.get("attempts", ())), 1)
-        self._kept = _read(self._run_dir / _FILE)
+        self._kept = _read(self._run_dir / WANDB_JSON)
         used = self._kept.get("estimated_upload_bytes", 0)
         self._rows = WandbRows(self._attempt, self.max_wandb_mb, used, self._clock)
         new = self._described.get("run_id") or secrets.token_hex(8)
@@ -139,7 +139,7 @@ class WandB(Writer):
     def flush(self) -> None:
         """Keep the run's id and what was charged; its package has the rows already."""
         if (state := self.state()) != self._kept:
-            atomic_write(self._run_dir / _FILE, f"{dumps(state)}\n".encode())
+            atomic_write(self._run_dir / WANDB_JSON, f"{dumps(state)}\n".encode())
             self._kept = state
 
     def close(self) -> None:

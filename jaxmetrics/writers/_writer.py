@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jaxmetrics.record import Media, Record
+from jaxmetrics.writers._settings import WriterSettings
 
 
 class Writer(ABC):
@@ -102,11 +103,14 @@ class Writer(ABC):
         """What else this writer counts, beside the rows of the queue before it."""
         return {}
 
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Take what was not given from a logger's settings, before `open`.
+    def configure(self, settings: WriterSettings) -> None:
+        """Take defaults from a logger's settings; the logger calls it before `open`.
+
+        Override it in a writer whose `every` or other options default to those of the
+        logger. An option that the user gave to the writer wins.
 
         Args:
-          settings: The fields of `LogConfig`.
+          settings: The logger's settings, a `LogConfig`.
         """
         del settings
 

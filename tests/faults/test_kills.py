@@ -15,8 +15,7 @@ import pytest
 from support.faults import FailingDisk, apart, ended, events_shown, forked, killed
 from support.figures import figure, seed
 
-from jaxmetrics.record import AppendFile, Record, dumps, read_lines
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import AppendFile, Media, Record, dumps, read_lines
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 

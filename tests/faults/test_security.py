@@ -311,7 +311,7 @@ def test_a_bomb_for_the_reader(make, bomb, reason):
     with make() as logger:  # a run goes on after what it has
         logger.log_step(3, loss=0.5)
     (logger.run_dir / "run.json").write_bytes(bomb)
-    with pytest.raises(ValueError, match=r"run\.json is not a run's description"):
+    with pytest.raises(ValueError, match=r"run\.json is not the description of a run"):
         make()
 
 

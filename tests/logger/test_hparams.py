@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.interop.clu import metric_writer
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import Media
 from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 from jaxmetrics.writers._wandb_rows import WandbRows
 
@@ -240,7 +240,7 @@ def test_a_description_that_cannot_be_written_stops_neither_writers_nor_training
 
     memory = Memory()
     with make(memory) as logger:
-        monkeypatch.setattr("jaxmetrics.logger._rundir.atomic_write", full)
+        monkeypatch.setattr("jaxmetrics.logger._rundir.write_run_json", full)
         logger.log_hparams({"lr": 0.1})
         monkeypatch.undo()
     assert "run.json has no ['lr'] (disk full)" in caplog.text

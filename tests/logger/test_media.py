@@ -13,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.logger._device_bins import count
 from jaxmetrics.pipeline._media_row import MediaRow, media
-from jaxmetrics.record import read_lines
-from jaxmetrics.record._bins import binned
+from jaxmetrics.record import binned, read_lines
 from jaxmetrics.writers import JSONL, Memory, TensorBoard
 
 NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)

@@ -327,7 +327,7 @@ def test_rates(per_second, standard, compact):
 
 
 def test_what_is_not_given_is_the_loggers():
-    settings = vars(LogConfig(print_every=7, compact_format=True, use_colors=False))
+    settings = LogConfig(print_every=7, compact_format=True, use_colors=False)
     console = Console(total_steps=9)
     console.configure(settings)
     assert (console.every, console.compact, console.use_colors) == (7, True, False)

@@ -10,8 +10,7 @@ from support.faults import FullDisk
 from support.processes import run_python
 
 from jaxmetrics import TrainingLogger
-from jaxmetrics.record import CorruptLineError, Record, WriterLockedError
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
 from jaxmetrics.writers import CSV
 
 

@@ -12,9 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from jaxmetrics import TrainingLogger
-from jaxmetrics.record import Record
-from jaxmetrics.record._bins import binned
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import Media, Record, binned
 from jaxmetrics.writers import TensorBoard
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._png import picture

@@ -14,8 +14,7 @@ from support import wandb_file
 from support.processes import run_python
 
 from jaxmetrics import LogConfig
-from jaxmetrics.record import Record
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import WandB
 from jaxmetrics.writers._upload_limits import ByteBudget, Keys, TokenBucket
 from jaxmetrics.writers._wandb_rows import WandbRows
@@ -88,7 +87,7 @@ from test_wandb import histograms, many, record
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import Record
 from jaxmetrics.writers import WandB
-from jaxmetrics.record._media import Media
+from jaxmetrics.record import Media
 
 root = Path(sys.argv[1])
 assert sys.argv[2] == "--api_key=hush"
@@ -467,10 +466,10 @@ def test_a_summary_has_room_for_what_it_is_kept_for():
 def test_the_logger_settings_hold_where_none_were_given():
     writer = WandB()
     assert writer.every == 1
-    writer.configure(vars(LogConfig(log_every=7, max_wandb_mb=3.0)))
+    writer.configure(LogConfig(log_every=7, max_wandb_mb=3.0))
     assert (writer.every, writer.max_wandb_mb) == (7, 3.0)
     given = WandB(every=2, max_wandb_mb=9.0)
-    given.configure(vars(LogConfig()))
+    given.configure(LogConfig())
     assert (given.every, given.max_wandb_mb) == (2, 9.0)
 
 

@@ -15,10 +15,10 @@ from jaxmetrics.record import (
     EpochMetrics,
     Epochs,
     atomic_write,
-    cell,
+    csv_cell,
+    csv_line,
     dumps,
     iso,
-    join,
     read_epochs,
     text_cell,
 )
@@ -79,11 +79,11 @@ def write(
 def table(epochs: Sequence[EpochMetrics]) -> str:
     """A line an epoch: its fields, then the means of what else was logged."""
     more = list(dict.fromkeys(name for epoch in epochs for name in epoch.extra))
-    lines = [join([*EPOCH_FIELDS, *map(text_cell, more)])]
+    lines = [csv_line([*EPOCH_FIELDS, *map(text_cell, more)])]
     for epoch in epochs:
         values = [getattr(epoch, name) for name in EPOCH_FIELDS]
         values += [epoch.extra.get(name) for name in more]
-        lines.append(join(map(cell, values)))
+        lines.append(csv_line(map(csv_cell, values)))
     return "".join(f"{line}\n" for line in lines)
 
 

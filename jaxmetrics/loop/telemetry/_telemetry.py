@@ -15,7 +15,13 @@ import numpy as np
 from jaxmetrics.loop.telemetry._last_weights import LastWeights
 from jaxmetrics.loop.telemetry._telemetry_config import TelemetryConfig
 from jaxmetrics.processes import place
-from jaxmetrics.record import AppendFile, dumps, iso
+from jaxmetrics.record import (
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
+    AppendFile,
+    dumps,
+    iso,
+)
 from jaxmetrics.telemetry import batch_statistics, drift
 
 if TYPE_CHECKING:
@@ -63,7 +69,9 @@ class TrainingTelemetry:
         self._thread = ThreadPoolExecutor(1, "jaxmetrics-telemetry")
         if not self.config.enabled:
             return
-        folder = self.config.output_dir or (logger and logger.run_dir / "telemetry")
+        folder = self.config.output_dir or (
+            logger and logger.run_dir / TELEMETRY_FOLDER
+        )
         if folder is None:
             raise ValueError(
                 "TrainingTelemetry got no output_dir in its config and no logger, "
@@ -73,7 +81,7 @@ class TrainingTelemetry:
         self._weights = LastWeights(self.config.weights_on, folder / "last_checkpoint")
         if place()[0] == 0:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = AppendFile(folder / "telemetry.jsonl")
+            self._file = AppendFile(folder / TELEMETRY_JSONL)
 
     def set_holdout_data(
         self, inputs: Any, labels: Any, apply_fn: Callable[[Any, Any], Any]

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxmetrics.record import Block, escape
+from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, Block, escape
 from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
 from jaxmetrics.runs.live._watched import Events, Metrics, Series
-from jaxmetrics.runs.reading import EVENTS, METRICS, duration
+from jaxmetrics.runs.reading import duration
 
 _LEAST_KEY, _MOST_BARS, _LONGEST_TEXT = 12, 60, 24
 
@@ -73,8 +73,8 @@ class Tail:
         alone = path.is_file()
         self._keys = tuple(keys)
         self._name = name or "/".join(path.resolve().parts[-2:])
-        self._metrics_file = Follower(path if alone else path / METRICS)
-        self._events_file = None if alone else Follower(path / EVENTS)
+        self._metrics_file = Follower(path if alone else path / METRICS_JSONL)
+        self._events_file = None if alone else Follower(path / EVENTS_JSONL)
         self._metrics, self._events = Metrics(self._keys), Events()
 
     def read(self) -> View:

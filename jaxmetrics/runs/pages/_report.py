@@ -16,6 +16,12 @@ from jaxmetrics.record import (
     EPOCH_FIELDS,
     EPOCHS_CSV,
     EPOCHS_JSON,
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    REPORT_MD,
+    RUN_JSON,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
     atomic_write,
     redact,
 )
@@ -24,17 +30,14 @@ from jaxmetrics.runs.plots import PLOTS
 from jaxmetrics.runs.plots import TELEMETRY_PLOTS as ADDED
 from jaxmetrics.runs.reading import History, facts, history
 
-__all__ = ["REPORT", "generate_report"]
-
-REPORT = "training_report.md"
-"""The name of the report's file."""
+__all__ = ["generate_report"]
 
 _MOST_ROWS, _MOST_KEYS = 200, 200
 _FILES = (
-    "run.json",
-    "metrics.jsonl",
-    "events.jsonl",
-    "telemetry/telemetry.jsonl",
+    RUN_JSON,
+    METRICS_JSONL,
+    EVENTS_JSONL,
+    f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}",
     EPOCHS_CSV,
     EPOCHS_JSON,
 )
@@ -76,7 +79,7 @@ def generate_report(
     read = history(source)
     folder = Path(save_dir) if save_dir is not None else read.folder
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / REPORT
+    path = folder / REPORT_MD
     if not overwrite:
         _refuse_edited(path)
     plots = _plots(folder, plot_paths)

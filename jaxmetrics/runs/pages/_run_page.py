@@ -10,13 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import dumps, number, redact
+from jaxmetrics.record import REPORT_HTML, dumps, number, redact
 from jaxmetrics.runs.pages._charts import label, run_charts
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save
 from jaxmetrics.runs.reading import History, Run, facts, flat, goodput_of, history
-
-PAGE = "report.html"
-"""The name of the page's file."""
 
 _MOST_SERIES, _MOST_ROWS, _MOST_NOTES = 1000, 500, 10
 
@@ -49,7 +46,7 @@ def generate_page(
       FileExistsError: A file of that name is not a page of ours.
     """
     read = history(source)
-    where = Path(path) if path is not None else read.folder / PAGE
+    where = Path(path) if path is not None else read.folder / REPORT_HTML
     return save(page_of(read), where, overwrite)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics import figures
+from jaxmetrics.record import EVENTS_JSONL
 from jaxmetrics.runs.plots import _panels as panels
 from jaxmetrics.runs.plots import _telemetry_plots as telemetry
 from jaxmetrics.runs.reading import History, facts, history
@@ -54,7 +55,7 @@ def generate_all_plots(
     drawn = history(source)
     folder = Path(save_dir) if save_dir is not None else drawn.folder
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = drawn.folder / "events.jsonl"
+    ledger = drawn.folder / EVENTS_JSONL
     if goodput is None and ledger.is_file():
         spent = where_time_went(ledger)
         goodput = spent if "step" in spent else None

@@ -7,7 +7,7 @@ from jaxmetrics.runs.reading._export import FORMATS, Format, export, exported
 from jaxmetrics.runs.reading._find import find_run
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of
 from jaxmetrics.runs.reading._history import History, history
-from jaxmetrics.runs.reading._load import EVENTS, METRICS, flat_row
+from jaxmetrics.runs.reading._load import flat_row
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -23,12 +23,10 @@ from jaxmetrics.runs.reading._totals import duration, facts
 __all__ = [
     "AXES",
     "Better",
-    "EVENTS",
     "FORMATS",
     "Format",
     "History",
     "LABELS",
-    "METRICS",
     "Reached",
     "Result",
     "Run",

@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import EPOCHS_JSON
-from jaxmetrics.runs.reading._load import HEADER, METRICS
+from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON
 
-_FILES = (METRICS, HEADER, EPOCHS_JSON)
+_FILES = (METRICS_JSONL, RUN_JSON, EPOCHS_JSON)
 _MOST_LISTED = 1000
 
 

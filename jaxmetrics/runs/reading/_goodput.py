@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jaxmetrics.record import scan_lines
+from jaxmetrics.record import EVENTS_JSONL, scan_lines
 
 # While several of these went on, the time is the first one's.
 _FIRST = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
@@ -50,7 +50,7 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
       FileNotFoundError: There are no events.
     """
     file = Path(path)
-    file = file / "events.jsonl" if file.is_dir() else file
+    file = file / EVENTS_JSONL if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(
             f"goodput() found no {file}. Give the directory of a run, such as "

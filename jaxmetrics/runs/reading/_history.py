@@ -13,10 +13,10 @@ import numpy as np
 from jaxmetrics.record import (
     EPOCH_FIELDS,
     EPOCHS_JSON,
+    METRICS_JSONL,
     Epochs,
     read_epochs,
 )
-from jaxmetrics.runs.reading._load import METRICS
 from jaxmetrics.runs.reading._run import Run
 
 Series = tuple[np.ndarray, np.ndarray]
@@ -108,7 +108,7 @@ def history(source: object, errors: Literal["raise", "skip"] = "raise") -> Histo
                 f"process writes the files. End an epoch first, on process 0."
             )
         return of_run(Run.load(path, errors))
-    run = Run.load(path, errors) if (path / METRICS).is_file() else None
+    run = Run.load(path, errors) if (path / METRICS_JSONL).is_file() else None
     return of_epochs(epochs, path, run)
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import Block, CorruptLineError, MetricsEntry, loads, scan_blocks
+from jaxmetrics.record import (
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    Block,
+    CorruptLineError,
+    MetricsEntry,
+    RunJsonError,
+    read_run_json,
+    scan_blocks,
+)
 from jaxmetrics.runs.reading._table import Table, TableBuilder
-
-METRICS, HEADER, EVENTS = "metrics.jsonl", "run.json", "events.jsonl"
 
 
 class RunFiles:
@@ -20,7 +27,7 @@ class RunFiles:
       name: The file of the metrics.
     """
 
-    def __init__(self, folder: Path, skip: bool, name: str = METRICS) -> None:
+    def __init__(self, folder: Path, skip: bool, name: str = METRICS_JSONL) -> None:
         """Read nothing yet."""
         self._name = name
         self.bad: list[tuple[str, int, str]] = []
@@ -49,22 +56,17 @@ class RunFiles:
 
     def events(self) -> list[dict[str, object]]:
         """The rows of the events file."""
-        return [row for block in self._blocks(EVENTS) for row in block.rows]
+        return [row for block in self._blocks(EVENTS_JSONL) for row in block.rows]
 
     def header(self) -> dict[str, object]:
         """What `run.json` holds; empty without one."""
-        path = self._folder / HEADER
-        if not path.is_file():
-            return {}
         try:
-            header = loads(path.read_bytes())
-        except ValueError as error:
-            self._damage(HEADER, 1, f"not JSON ({error})")
+            return read_run_json(self._folder) or {}
+        except RunJsonError as error:
+            if not self._skip:
+                raise
+            self.bad.append((error.path.name, error.line, error.reason))
             return {}
-        if isinstance(header, dict):
-            return header
-        self._damage(HEADER, 1, f"a JSON {type(header).__name__}")
-        return {}
 
     def _blocks(self, name: str) -> Iterator[Block]:
         path = self._folder / name

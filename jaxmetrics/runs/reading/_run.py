@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from jaxmetrics.runs.reading._load import HEADER, METRICS, RunFiles
+from jaxmetrics.record import METRICS_JSONL, RUN_JSON, hparams_of
+from jaxmetrics.runs.reading._load import RunFiles
 from jaxmetrics.runs.reading._summary import attempts, describe
 from jaxmetrics.runs.reading._table import FIELDS, Table
 
@@ -78,10 +79,10 @@ class Run:
             files = RunFiles(folder.parent, errors == "skip", folder.name)
             table, header = files.metrics()
             return cls(folder, table, header, [], files.bad)
-        if not any((folder / name).is_file() for name in (METRICS, HEADER)):
+        if not any((folder / name).is_file() for name in (METRICS_JSONL, RUN_JSON)):
             raise FileNotFoundError(
-                f"Run.load() found neither {METRICS} nor {HEADER} in {folder}. Give a "
-                "run directory, such as runs/<project>/<run_name>."
+                f"Run.load() found neither {METRICS_JSONL} nor {RUN_JSON} in "
+                f"{folder}. Give a run directory, such as runs/<project>/<run_name>."
             )
         files = RunFiles(folder, skip=errors == "skip")
         table, first = files.metrics()
@@ -97,8 +98,7 @@ class Run:
     @property
     def config(self) -> dict[str, object]:
         """The user's hyperparameters, as recorded."""
-        hparams = self.header.get("hparams")
-        return hparams if isinstance(hparams, dict) else {}
+        return hparams_of(self.header)
 
     @property
     def left_out(self) -> dict[str, int]:

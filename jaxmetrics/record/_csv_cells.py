@@ -10,7 +10,7 @@ from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._text import text_cell
 
 
-def cell(value: object) -> str:
+def csv_cell(value: object) -> str:
     """A value as text: numbers so that they read back exactly, nan, inf and -inf.
 
     None is empty. Text is as `text_cell` makes it.
@@ -23,14 +23,14 @@ def cell(value: object) -> str:
     return text_cell(value) if isinstance(value, str) else repr(scalar(value))
 
 
-def join(cells: Iterable[str]) -> str:
+def csv_line(cells: Iterable[str]) -> str:
     """One line of a file, without its end."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
 
 
-def split(line: bytes) -> Sequence[str]:
+def csv_cells(line: bytes) -> Sequence[str]:
     """The cells of a line.
 
     Raises:

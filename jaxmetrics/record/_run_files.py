@@ -1,0 +1,74 @@
+"""Names of the files of a run directory.
+
+Every package takes the names from here; none of them writes such a name itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+RUN_JSON = "run.json"
+"""Description of the run: identity, configuration, versions, devices, attempts."""
+
+METRICS_JSONL = "metrics.jsonl"
+"""Records, one JSON object per line; the first line is a header."""
+
+METRICS_CSV = "metrics.csv"
+"""Records as a table, one line per record and one column per key."""
+
+EVENTS_JSONL = "events.jsonl"
+"""Event ledger: attempts, compilations, checkpoints, alarms, lost rows."""
+
+SUMMARY_JSON = "summary.json"
+"""Last and best values of a run."""
+
+MEDIA_FOLDER = "media"
+"""Folder of images and other media, named by content."""
+
+TENSORBOARD_FOLDER = "tensorboard"
+"""Folder of TensorBoard event files."""
+
+WANDB_JSON = "wandb.json"
+"""Id of the run at Weights & Biases and the bytes charged so far."""
+
+TELEMETRY_FOLDER = "telemetry"
+"""Folder of training telemetry."""
+
+TELEMETRY_JSONL = "telemetry.jsonl"
+"""Lines of training telemetry, in `TELEMETRY_FOLDER`."""
+
+EPOCHS_JSON = "training_metrics.json"
+"""Epochs of an `EpochTracker`, with its configuration."""
+
+EPOCHS_CSV = "training_metrics.csv"
+"""Epochs of an `EpochTracker` as a table."""
+
+REPORT_MD = "training_report.md"
+"""Report in Markdown."""
+
+REPORT_HTML = "report.html"
+"""Report as one self-contained page."""
+
+_PROCESS_METRICS = re.compile(r"metrics\.p(\d+)\.jsonl")
+
+
+def process_metrics(process: int) -> str:
+    """Return the name of the metrics file of a process.
+
+    Process 0 writes `metrics.jsonl`; the others have a file each when
+    `master_only=False`.
+
+    >>> process_metrics(0), process_metrics(3)
+    ('metrics.jsonl', 'metrics.p3.jsonl')
+    """
+    return METRICS_JSONL if process == 0 else f"metrics.p{process}.jsonl"
+
+
+def process_of_file(name: str) -> int:
+    """Return the process that writes a file: 0 for all but `metrics.p<n>.jsonl`.
+
+    >>> process_of_file("metrics.p3.jsonl"), process_of_file("run.json")
+    (3, 0)
+    """
+    match = _PROCESS_METRICS.fullmatch(name)
+    return int(match[1]) if match else 0

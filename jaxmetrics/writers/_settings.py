@@ -1,0 +1,37 @@
+"""Settings that writers take from a logger."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class WriterSettings(Protocol):
+    """Settings of a logger that serve writers as defaults; `LogConfig` has them.
+
+    Attributes:
+      print_every: Train steps between lines on the console.
+      log_every: Train steps between rows sent to Weights & Biases.
+      use_colors: Whether a terminal gets colours.
+      compact_format: Whether the console prints the short form.
+      max_wandb_mb: Maximum of megabytes (10**6 bytes) sent to Weights & Biases.
+    """
+
+    @property
+    def print_every(self) -> int:
+        """Train steps between lines on the console."""
+
+    @property
+    def log_every(self) -> int:
+        """Train steps between rows sent to Weights & Biases."""
+
+    @property
+    def use_colors(self) -> bool:
+        """Whether a terminal gets colours."""
+
+    @property
+    def compact_format(self) -> bool:
+        """Whether the console prints the short form."""
+
+    @property
+    def max_wandb_mb(self) -> float:
+        """Maximum of megabytes (10**6 bytes) sent to Weights & Biases."""
