@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.telemetry._collect import (
     Statistics,
     nan_like,
@@ -15,11 +16,7 @@ from jaxmetrics.telemetry._collect import (
 )
 from jaxmetrics.telemetry._groups import Groups
 from jaxmetrics.telemetry._norms import norms
-from jaxmetrics.telemetry._optimizer_state import (
-    find_states,
-    import_optax,
-    unwrap_variable,
-)
+from jaxmetrics.telemetry._optimizer_state import find_states, unwrap_variable
 
 if TYPE_CHECKING:
     import optax
@@ -58,7 +55,7 @@ def monitor(
       around: Optimizer to wrap.
 
     Raises:
-      ModuleNotFoundError: optax is not installed.
+      ImportError: optax is not installed.
       ValueError: `every` is below 1; in `init`, a glob of the groups matches nothing.
 
     Example:
@@ -70,7 +67,9 @@ def monitor(
       >>> float(statistics["grad/norm"]), float(statistics["update/ratio"])
       (2.0, 0.5)
     """
-    optax = import_optax("monitor()")
+    with optional("monitor()", "optax"):
+        import optax
+
     require_positive_period("monitor()", every)
     wrapped = optax.with_extra_args_support(around or optax.identity())
 

@@ -1,4 +1,4 @@
-"""Import optax, and search the state of its optimizers."""
+"""Search the state of an optimizer."""
 
 from __future__ import annotations
 
@@ -32,19 +32,3 @@ def find_states(
 def unwrap_variable(value: Any) -> Any:
     """Return the value of an nnx variable; any other value as it is."""
     return value.get_value() if hasattr(value, "get_value") else value
-
-
-def import_optax(call: str) -> Any:
-    """Import optax.
-
-    Raises:
-      ModuleNotFoundError: It is not installed; the error names `call` and the extra.
-    """
-    try:
-        import optax
-    except ImportError:
-        raise ModuleNotFoundError(
-            f"{call} needs optax, which is not installed. Install it: "
-            f"pip install jaxmetrics[optax]."
-        ) from None
-    return optax

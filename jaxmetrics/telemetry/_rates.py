@@ -8,11 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.telemetry._optimizer_state import (
-    find_states,
-    import_optax,
-    unwrap_variable,
-)
+from jaxmetrics._lazy import optional
+from jaxmetrics.telemetry._optimizer_state import find_states, unwrap_variable
 
 Schedule = Callable[[Any], Any]
 
@@ -32,7 +29,7 @@ def learning_rates(
         by label; evaluated at the step counts in the state.
 
     Raises:
-      ModuleNotFoundError: A schedule is passed and optax is not installed.
+      ImportError: A schedule is passed and optax is not installed.
       ValueError: A schedule is passed, and the state has no step count for it.
 
     Example:
@@ -46,7 +43,8 @@ def learning_rates(
         _add(rates, label, state.hyperparams["learning_rate"])
     if schedule is None:
         return rates
-    optax = import_optax("learning_rates(schedule=)")
+    with optional("learning_rates(schedule=)", "optax"):
+        import optax
 
     def is_scheduled(state: Any) -> bool:
         return isinstance(state, optax.ScaleByScheduleState)

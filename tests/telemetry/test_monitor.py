@@ -96,5 +96,5 @@ def test_a_period_below_1_is_refused():
 
 def test_without_optax_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optax", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install jaxmetrics\[optax\]"):
+    with pytest.raises(ImportError, match=r"pip install jaxmetrics\[optax\]"):
         monitor()

@@ -61,5 +61,5 @@ def test_without_optax_injected_rates_are_read_and_a_schedule_names_the_extra(
     state = updated(injected(0.5))
     monkeypatch.setitem(sys.modules, "optax", None)
     assert learning_rates(state)["lr/lr"] == 0.5
-    with pytest.raises(ModuleNotFoundError, match=r"pip install jaxmetrics\[optax\]"):
+    with pytest.raises(ImportError, match=r"pip install jaxmetrics\[optax\]"):
         learning_rates(state, lambda step: 0.1)

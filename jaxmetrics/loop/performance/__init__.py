@@ -1,4 +1,4 @@
-"""How well a training uses its machine: MFU, tokens a second, step times."""
+"""Performance of a training loop: MFU, tokens per second, step times, recent losses."""
 
 from jaxmetrics.loop.performance._host_times import HostTimes
 from jaxmetrics.loop.performance._loss_tracker import LossTracker

@@ -1,4 +1,4 @@
-"""How long steps take on each process, told to all of them."""
+"""Step times of all processes, exchanged between them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from jaxmetrics.record import dumps, loads
 
 @dataclass(frozen=True)
 class HostTimes:
-    """Recent seconds a step, by process.
+    """Recent seconds per step of each process.
 
-    In synchronous training all processes show the step time of the slowest, because
-    they wait for it: what the slow one is short of shows in its data wait.
+    In synchronous training all processes have the step time of the slowest one, because
+    they wait for it. A process that is slow because of its input waits longer for data.
 
     Attributes:
-      names: Names of their machines.
-      step_seconds: Means of recent steps, nan where none was timed.
-      data_wait_seconds: Of these, waiting for data.
+      names: Host name of each process.
+      step_seconds: Mean time of recent steps; NaN if none was timed.
+      data_wait_seconds: Part of `step_seconds` spent waiting for data.
     """
 
     names: tuple[str, ...]
@@ -31,34 +31,34 @@ class HostTimes:
 
     @property
     def slowest(self) -> int:
-        """The process with the longest steps."""
-        return _largest(self.step_seconds)
+        """Index of the process with the longest steps."""
+        return _argmax(self.step_seconds)
 
     @property
     def slowest_host(self) -> str:
-        """The name of its machine."""
+        """Host name of the slowest process."""
         return self.names[self.slowest]
 
     @property
     def hungriest(self) -> int:
-        """The process that waits longest for data."""
-        return _largest(self.data_wait_seconds)
+        """Index of the process that waits longest for data."""
+        return _argmax(self.data_wait_seconds)
 
     @property
     def hungriest_host(self) -> str:
-        """The name of its machine."""
+        """Host name of the process that waits longest for data."""
         return self.names[self.hungriest]
 
     def metrics(self) -> dict[str, float]:
-        """What a record holds of it; empty for one process, or before any timed step.
+        """Return values to log; empty for one process or before any timed step.
 
         `perf/slowest_host` and `perf/hungriest_host` are indices of processes,
-        `perf/host_spread` the longest step time as a multiple of the median.
+        `perf/host_spread` is the longest step time divided by the median.
         """
-        known = [s for s in self.step_seconds if not math.isnan(s)]
-        if len(self.names) == 1 or not known:
+        timed = [s for s in self.step_seconds if not math.isnan(s)]
+        if len(self.names) == 1 or not timed:
             return {}
-        found = {
+        values = {
             "perf/slowest_host": self.slowest,
             "perf/slowest_host_step_seconds": self.step_seconds[self.slowest],
             "perf/hungriest_host": self.hungriest,
@@ -66,24 +66,33 @@ class HostTimes:
                 self.data_wait_seconds[self.hungriest]
             ),
         }
-        if middle := statistics.median(known):
-            found["perf/host_spread"] = max(known) / middle
-        return found
+        if median := statistics.median(timed):
+            values["perf/host_spread"] = max(timed) / median
+        return values
 
 
-def exchanged(step: float | None, data_wait: float | None, timeout: float) -> HostTimes:
-    """The times of all processes, each of which calls it with its own."""
-    mine = dumps({"times": [socket.gethostname(), step, data_wait]}).encode()
-    told = exchange("performance", mine, timeout)
-    rows: list[Any] = [loads(said) for _, said in sorted(told.items())]
+def exchange_times(
+    step_seconds: float | None, data_wait_seconds: float | None, timeout: float
+) -> HostTimes:
+    """Exchange the times of this process with those of all others, which call it too.
+
+    Raises:
+      MissingHostError: A process did not call it within `timeout` seconds.
+    """
+    times = {"times": [socket.gethostname(), step_seconds, data_wait_seconds]}
+    payloads = exchange("performance", dumps(times).encode(), timeout)
+    rows: list[Any] = [loads(payload) for _, payload in sorted(payloads.items())]
     names, steps, waits = zip(*(row["times"] for row in rows))
-    return HostTimes(names, tuple(map(_seconds, steps)), tuple(map(_seconds, waits)))
+    return HostTimes(
+        names, tuple(map(_nan_if_none, steps)), tuple(map(_nan_if_none, waits))
+    )
 
 
-def _seconds(told: float | None) -> float:
-    return math.nan if told is None else float(told)
+def _nan_if_none(seconds: float | None) -> float:
+    return math.nan if seconds is None else float(seconds)
 
 
-def _largest(seconds: tuple[float, ...]) -> int:
+def _argmax(seconds: tuple[float, ...]) -> int:
+    """Return the index of the largest value; NaN counts as smallest."""
     known = [-1.0 if math.isnan(each) else each for each in seconds]
     return known.index(max(known))

@@ -1,4 +1,4 @@
-"""Windows of recent losses."""
+"""Moving averages of losses."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 
-_WAITING = 16
+from jaxmetrics.core import is_deleted, is_ready
+
+_MAX_PENDING = 16
 
 
 class LossTracker:
-    """Keeps the last values of each loss, and averages them.
+    """Keep the last values of each loss, and average them.
 
-    Values may lie on a device: they are fetched once they are there, at the latest 16
-    updates on, so that `update` waits for no step in flight.
+    Values may lie on a device: they are fetched once they are computed, at most 16
+    updates later, so that `update` does not wait for a step in flight.
 
     Args:
-      window: How many values of each name it keeps.
+      window: Number of values of each loss to keep.
+
+    Raises:
+      ValueError: The window is below 1.
 
     Example:
       >>> losses = LossTracker()
@@ -29,22 +34,22 @@ class LossTracker:
     """
 
     def __init__(self, window: int = 100) -> None:
-        """Keep nothing yet."""
+        """Start without values."""
         if window < 1:
             raise ValueError(
-                f"LossTracker got window={window}; it keeps at least 1 value. Give how "
-                f"many you want to average at most."
+                f"LossTracker got window={window}; expected at least 1. Pass the "
+                f"largest number of values that you want to average."
             )
         self.window = window
-        self._kept: dict[str, np.ndarray] = {}
-        self._seen: dict[str, int] = {}
-        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._values: dict[str, np.ndarray] = {}  # ring buffers
+        self._counts: dict[str, int] = {}
+        self._pending: deque[Mapping[str, Any]] = deque()
 
     def update(self, **values: Any) -> None:
-        """Take in the losses of a step: numbers, or scalars on a device.
+        """Add the losses of a step: numbers, or scalars on a device.
 
         Raises:
-          TypeError: A value is no scalar.
+          TypeError: A value is not a scalar.
           RuntimeError: A value of an earlier update was deleted before it was fetched.
         """
         for name, value in values.items():
@@ -53,80 +58,79 @@ class LossTracker:
                     f"LossTracker.update() got {name} of shape {np.shape(value)}; "
                     f"expected a scalar. Average it first."
                 )
-        self._waiting.append(values)
-        while self._waiting and (
-            len(self._waiting) > _WAITING or _is_ready(self._waiting[0])
+        self._pending.append(values)
+        while self._pending and (
+            len(self._pending) > _MAX_PENDING
+            or all(map(is_ready, self._pending[0].values()))
         ):
             self._fetch()
 
     def get_average(self, name: str, window: int = 20) -> float:
-        """The mean of the last values, fewer while there are fewer; waits for them.
+        """Return the mean of the last values, or of all while there are fewer.
+
+        Waits for values that are not computed yet.
 
         Args:
-          name: A loss that was given to `update`.
-          window: How many, at most those that are kept.
+          name: Name of a loss.
+          window: Number of values, at most the window of the tracker.
 
         Raises:
-          KeyError: No such loss.
-          ValueError: More than are kept.
+          KeyError: There is no loss of that name.
+          ValueError: `window` is larger than that of the tracker, or below 1.
         """
-        while self._waiting:
+        while self._pending:
             self._fetch()
-        if name not in self._kept:
+        if name not in self._values:
             raise KeyError(
-                f"LossTracker has {sorted(self._kept)} and no {name!r}. Give it to "
-                f"update() first."
+                f"LossTracker.get_average() got {name!r}; expected one of "
+                f"{sorted(self._values)}. Pass it to update() first."
             )
         if not 1 <= window <= self.window:
             raise ValueError(
-                f"LossTracker.get_average() got window={window}; it keeps {self.window}"
-                f" values. Make it with a larger window."
+                f"LossTracker.get_average() got window={window}; expected 1 to "
+                f"{self.window}. Create the tracker with a larger window."
             )
-        seen = self._seen[name]
-        last = np.arange(max(seen - window, 0), seen) % self.window
-        return float(self._kept[name][last].mean())
+        count = self._counts[name]
+        last = np.arange(max(count - window, 0), count) % self.window
+        return float(self._values[name][last].mean())
 
     @property
     def nbytes(self) -> int:
-        """What the windows hold."""
-        return sum(kept.nbytes for kept in self._kept.values())
+        """Size of the stored values in bytes."""
+        return sum(values.nbytes for values in self._values.values())
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """The windows, as a checkpoint keeps them; waits for values on devices."""
-        while self._waiting:
+        """Return the state for a checkpoint; waits for values on devices."""
+        while self._pending:
             self._fetch()
-        kept = {name: values.copy() for name, values in self._kept.items()}
-        return {"kept": kept, "seen": dict(self._seen)}
+        values = {name: stored.copy() for name, stored in self._values.items()}
+        return {"kept": values, "seen": dict(self._counts)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state`, of a tracker of the same window."""
+        """Restore a `state`.
+
+        Raises:
+          ValueError: It is the state of a tracker with another window.
+        """
         sizes = {np.shape(values) for values in state["kept"].values()}
         if sizes - {(self.window,)}:
             raise ValueError(
-                f"LossTracker.load_state() got windows of {sorted(sizes)}; this one "
-                f"keeps {self.window} values. Make it with the window that was saved."
+                f"LossTracker.load_state() got windows of {sorted(sizes)}; expected "
+                f"{self.window} values. Create the tracker with the saved window."
             )
-        self._waiting.clear()
-        self._kept = {n: np.array(v, np.float64) for n, v in state["kept"].items()}
-        self._seen = {name: int(seen) for name, seen in state["seen"].items()}
+        self._pending.clear()
+        self._values = {n: np.array(v, np.float64) for n, v in state["kept"].items()}
+        self._counts = {name: int(count) for name, count in state["seen"].items()}
 
     def _fetch(self) -> None:
-        for name, value in self._waiting.popleft().items():
-            if getattr(value, "is_deleted", bool)():
+        for name, value in self._pending.popleft().items():
+            if is_deleted(value):
                 raise RuntimeError(
-                    f"LossTracker: the value of {name!r} was deleted before it was "
-                    f"fetched, as a step does to what it is donated. Leave it out of "
-                    f"the donated arguments."
+                    f"LossTracker got {name!r}, whose value was deleted before it was "
+                    f"fetched, as donated arrays are. Leave it out of the donated "
+                    f"arguments."
                 )
-            kept = self._kept.setdefault(name, np.zeros(self.window))
-            seen = self._seen.get(name, 0)
-            kept[seen % self.window] = np.asarray(value, np.float64)
-            self._seen[name] = seen + 1
-
-
-def _is_ready(values: Mapping[str, Any]) -> bool:
-    """Whether fetching waits for nothing."""
-    return all(
-        not hasattr(value, "is_ready") or value.is_deleted() or value.is_ready()
-        for value in values.values()
-    )
+            values = self._values.setdefault(name, np.zeros(self.window))
+            count = self._counts.get(name, 0)
+            values[count % self.window] = np.asarray(value, np.float64)
+            self._counts[name] = count + 1

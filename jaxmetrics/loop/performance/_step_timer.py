@@ -1,4 +1,4 @@
-"""Times the steps of a loop by their completion, and what lies between them."""
+"""Time the steps of a loop by their completion, and the sections between them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,72 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxmetrics.loop.performance._step_window import StepWindow
+from jaxmetrics.core import is_deleted
 from jaxmetrics.record import Ledger
 
-WITHIN: Sequence[str] = ("data_wait", "logging")
+IN_STEP_SECTIONS: Sequence[str] = ("data_wait", "logging")
 """Sections that are a part of the step time."""
 
-BETWEEN: Sequence[str] = ("checkpoint", "evaluation", "profile")
-"""Sections that are none; steps in them are not timed."""
+PAUSING_SECTIONS: Sequence[str] = ("checkpoint", "evaluation", "profile")
+"""Sections outside the step time; steps inside them are not timed."""
+
+_FIELDS = ("seconds", "device_seconds", "tokens", "padded_tokens", "data_wait_seconds")
+
+
+class StepWindow:
+    """Sums over all timed steps, in float64, and the last `size` steps, in float32.
+
+    Args:
+      size: Number of recent steps to keep.
+    """
+
+    def __init__(self, size: int = 48) -> None:
+        self._recent = np.zeros((len(_FIELDS), size), np.float32)
+        self._totals = np.zeros(len(_FIELDS))
+        self.steps = 0
+
+    def add(self, **step: float) -> None:
+        """Add a step: all fields, by name."""
+        values = [step[field] for field in _FIELDS]
+        self._recent[:, self.steps % self._recent.shape[1]] = values
+        self._totals += values
+        self.steps += 1
+
+    def total(self, field: str) -> float:
+        """Return the sum of a field over all steps."""
+        return float(self._totals[_FIELDS.index(field)])
+
+    def recent(self, field: str) -> np.ndarray:
+        """Return the recent values of a field, in no particular order."""
+        return self._recent[_FIELDS.index(field), : self.steps]
+
+    def recent_total(self, field: str) -> float:
+        """Return the sum of the recent values of a field."""
+        return float(self.recent(field).sum(dtype=np.float64))
+
+    @property
+    def recent_steps(self) -> int:
+        """Number of recent steps."""
+        return min(self.steps, self._recent.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays in bytes."""
+        return self._recent.nbytes + self._totals.nbytes
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint; arrays have fixed shapes."""
+        return {
+            "steps": self.steps,
+            "totals": self._totals.copy(),
+            "last": self._recent.copy(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore a `state`."""
+        self.steps = int(state["steps"])
+        self._totals = np.array(state["totals"], np.float64)
+        self._recent = np.array(state["last"], np.float32)
 
 
 class _Step(NamedTuple):
@@ -28,13 +86,13 @@ class _Step(NamedTuple):
 
 
 class StepTimer:
-    """Waits for steps as far as it must to time them, and adds them up.
+    """Wait for steps only as far as needed to time them, and sum up their times.
 
     The arguments are those of `PerformanceTracker`.
 
     Attributes:
-      window: The steps that were timed.
-      steps: All that were added.
+      window: Steps that were timed.
+      steps: Number of all steps, timed or not.
       spent: Seconds by section.
     """
 
@@ -47,69 +105,71 @@ class StepTimer:
     ) -> None:
         self.window = StepWindow()
         self.steps = 0
-        self.spent: dict[str, float] = dict.fromkeys((*WITHIN, *BETWEEN), 0.0)
-        self._warmup = self._cold = warmup_steps
+        self.spent: dict[str, float] = dict.fromkeys(
+            (*IN_STEP_SECTIONS, *PAUSING_SECTIONS), 0.0
+        )
+        self._warmup_steps = self._warmup_left = warmup_steps
         self._in_flight, self._ledger, self._clock = in_flight, ledger, clock
         self._pending: deque[_Step] = deque()
         self._tokens: int | float = 0
         self._padded: int | float = 0
-        self._told: dict[str, float] = dict.fromkeys(WITHIN, 0.0)
+        self._reported: dict[str, float] = dict.fromkeys(IN_STEP_SECTIONS, 0.0)
         self._section: str | None = None
         self._pauses = 0
-        self._waited = 0.0
-        self._since = self._paused_at = clock()
+        self._data_wait = 0.0
+        self._step_start = self._pause_start = clock()
 
     def add(self, output: Any, tokens: Any, padded: Any, devices: int) -> None:
-        """Take in a step that was dispatched; see `PerformanceTracker.update`.
+        """Add a dispatched step; see `PerformanceTracker.update`.
 
         Args:
-          output: What it gives, or None.
-          tokens: A number, or a scalar on a device.
-          padded: The same, padding included.
-          devices: How many work on it.
+          output: An output of the step, or None.
+          tokens: Number of tokens, or a scalar on a device.
+          padded: Number of tokens including padding, or a scalar on a device.
+          devices: Number of devices that compute the step.
         """
         self.steps += 1
-        self._tokens += 0 if _on_device(tokens) else _plain(tokens)
-        self._padded += 0 if _on_device(padded) else _plain(padded)
+        self._tokens += 0 if _is_array(tokens) else _number(tokens)
+        self._padded += 0 if _is_array(padded) else _number(padded)
         self._pending.append(_Step(output, tokens, padded, devices))
         self._complete(0 if output is None else self._in_flight)
 
     def totals(self) -> tuple[int | float, int | float]:
-        """Tokens so far, without and with padding; waits for those on a device."""
-        if any(_on_device(x) for step in self._pending for x in step[1:3]):
+        """Return all tokens without and with padding; waits for counts on a device."""
+        if any(_is_array(x) for step in self._pending for x in step[1:3]):
             self._complete(0)
         return self._tokens, self._padded
 
     @contextlib.contextmanager
     def timed(self, section: str) -> Iterator[None]:
-        """Time a block; within another one it counts as a part of that."""
-        outermost, between = self._section is None, section in BETWEEN
-        if between:
+        """Time a block; a block inside another one is a part of the outer block."""
+        outermost, pausing = self._section is None, section in PAUSING_SECTIONS
+        if pausing:
             self._pause()
         if outermost:
             self._section = section
         start = self._clock()
         try:
             yield
-            if between:
+            if pausing:
                 self._complete(0)
         finally:
             seconds = self._clock() - start
-            if between:
+            if pausing:
                 self._resume()
             if outermost:
                 self._section = None
                 self._spend(section, seconds)
 
-    def tell(self) -> None:
-        """Give the ledger the seconds within steps since the last call."""
-        for section, told in self._told.items():
-            if seconds := self.spent[section] - told:
-                self._told[section] = self.spent[section]
+    def report_sections(self) -> None:
+        """Write the new seconds of sections within steps to the ledger."""
+        for section, reported in self._reported.items():
+            if seconds := self.spent[section] - reported:
+                self._reported[section] = self.spent[section]
                 self._event(section, seconds)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: numbers, and arrays of fixed shapes."""
+        """Return the state for a checkpoint: numbers, and arrays of fixed shapes."""
         tokens, padded = self.totals()
         return {
             "steps": self.steps,
@@ -120,61 +180,60 @@ class StepTimer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`, with a warm-up as at the start."""
+        """Restore a `state`; the warm-up starts again."""
         self.steps = int(state["steps"])
-        self._tokens, self._padded = (
-            _plain(state["tokens"]),
-            _plain(state["padded_tokens"]),
-        )
+        self._tokens = _number(state["tokens"])
+        self._padded = _number(state["padded_tokens"])
         self.spent |= {name: float(spent) for name, spent in state["spent"].items()}
-        self._told = {name: self.spent[name] for name in WITHIN}
+        self._reported = {name: self.spent[name] for name in IN_STEP_SECTIONS}
         self.window.load_state(state["window"])
         self._pending.clear()
-        self._cold, self._since, self._waited = self._warmup, self._clock(), 0.0
+        self._warmup_left = self._warmup_steps
+        self._step_start, self._data_wait = self._clock(), 0.0
 
     def _pause(self) -> None:
-        """Time no steps from here on; pauses may overlap."""
+        """Stop timing steps; pauses may nest."""
         if not self._pauses:
             self._complete(0)
-            self._paused_at = self._clock()
+            self._pause_start = self._clock()
         self._pauses += 1
 
     def _resume(self) -> None:
         self._pauses -= 1
         if not self._pauses:
-            self._since += self._clock() - self._paused_at
+            self._step_start += self._clock() - self._pause_start
 
     def _spend(self, section: str, seconds: float) -> None:
         self.spent[section] += seconds
-        if section in BETWEEN:
+        if section in PAUSING_SECTIONS:
             self._event(section, seconds)
         elif section == "data_wait" and not self._pauses:
-            self._waited += seconds
+            self._data_wait += seconds
 
-    def _complete(self, left: int) -> None:
-        """Wait until at most `left` steps are under way."""
-        while len(self._pending) > left:
+    def _complete(self, in_flight: int) -> None:
+        """Wait until at most `in_flight` steps are incomplete."""
+        while len(self._pending) > in_flight:
             self._finish(self._pending.popleft())
 
     def _finish(self, step: _Step) -> None:
         _wait(step.output)
-        tokens, padded = _plain(step.tokens), _plain(step.padded)
-        self._tokens += tokens if _on_device(step.tokens) else 0
-        self._padded += padded if _on_device(step.padded) else 0
+        tokens, padded = _number(step.tokens), _number(step.padded)
+        self._tokens += tokens if _is_array(step.tokens) else 0
+        self._padded += padded if _is_array(step.padded) else 0
         if self._pauses:
             return
         now = self._clock()
-        seconds, self._since = now - self._since, now
-        waited, self._waited = self._waited, 0.0
-        if self._cold:
-            self._cold -= 1
+        seconds, self._step_start = now - self._step_start, now
+        data_wait, self._data_wait = self._data_wait, 0.0
+        if self._warmup_left:
+            self._warmup_left -= 1
             return
         self.window.add(
             seconds=seconds,
             device_seconds=seconds * step.devices,
             tokens=tokens,
             padded_tokens=padded,
-            data_wait_seconds=waited,
+            data_wait_seconds=data_wait,
         )
 
     def _event(self, section: str, seconds: float) -> None:
@@ -183,19 +242,18 @@ class StepTimer:
 
 
 def _wait(output: Any) -> None:
-    """Wait for an output, which must still be there."""
-    if any(getattr(leaf, "is_deleted", bool)() for leaf in jax.tree.leaves(output)):
+    if any(map(is_deleted, jax.tree.leaves(output))):
         raise ValueError(
             "PerformanceTracker.update() got an output that was donated to a later "
-            "step before its own was complete. Give what stays: the loss, a metric."
+            "step before it was complete; expected one that remains. Pass the loss, or "
+            "another output that is not donated."
         )
     jax.block_until_ready(output)
 
 
-def _on_device(value: Any) -> bool:
+def _is_array(value: Any) -> bool:
     return isinstance(value, jax.Array)
 
 
-def _plain(value: Any) -> int | float:
-    """A number, or what an array of rank 0 holds."""
+def _number(value: Any) -> int | float:
     return value if isinstance(value, int | float) else np.asarray(value).item()

@@ -1,9 +1,10 @@
-"""How well a training uses its machine: MFU, tokens a second, step times."""
+"""MFU, tokens per second and step times of a training loop."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,10 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmetrics.loop.performance._flops_given import FlopsGiven
-from jaxmetrics.loop.performance._host_times import HostTimes, exchanged
-from jaxmetrics.loop.performance._step_timer import BETWEEN, StepTimer
-from jaxmetrics.processes import PATIENCE
+from jaxmetrics.loop.performance._host_times import HostTimes, exchange_times
+from jaxmetrics.loop.performance._step_timer import PAUSING_SECTIONS, StepTimer
+from jaxmetrics.processes import EXCHANGE_TIMEOUT
 from jaxmetrics.record import Ledger
 from jaxmetrics.telemetry import FlopCount
 from jaxmetrics.telemetry import peak_flops_per_second as listed_peak
@@ -23,35 +23,41 @@ _LOG = logging.getLogger("jaxmetrics")
 
 
 class PerformanceTracker:
-    """Tells MFU, tokens a second and step times of a training loop.
+    """Measure MFU, tokens per second and step times of a training loop.
 
-    Steps run asynchronously, so a step is timed from the completion of the one before
-    to its own. `update(output=...)` sees them: it waits for the step before, and leaves
-    one in flight. Without an output it times the loop instead, which is the same on
-    average once the device is the bottleneck.
+    Steps run asynchronously, so a step is timed from the completion of the previous
+    step to its own. `update(output=...)` observes the completion: it waits for the
+    previous step, and leaves one in flight. Without an output it times the loop
+    instead, which is the same on average once the device is the bottleneck.
 
-    MFU is the operations that the model needs, over what the devices could do in the
-    time of the steps. Data waits and logging are in that time; evaluation, checkpoints
-    and profiling are not, nor are the first steps, in which programs are compiled.
-    What is not known, for want of a peak, of operations or of a timed step, is None.
+    MFU (model FLOPs utilization) is the operations that the model needs, divided by the
+    operations that the devices could execute in the time of the steps. Data waits and
+    logging are included in that time; evaluation, checkpoints, profiling and the first
+    steps, in which programs are compiled, are not. A value is None while it is unknown
+    because there is no peak, no count of operations or no timed step.
 
     Args:
-      flops_per_step: Operations of one update on all devices: a number or a
-        `FlopCount`, as `telemetry.count_flops(step, ...)` gives.
-      flops_per_token: The same for a token: `telemetry.transformer_flops(...)`. Beside
-        `flops_per_step` it gives `mfu_palm` only.
-      params: How many parameters, or their tree: six operations each a token, which
-        leaves attention out. Used without the others.
-      sequence_length: Tokens in a row of the batch, padding included; 1 counts rows.
-      world_size: Devices of all processes; None asks JAX.
-      peak_flops_per_second: Of one device; None asks the table of
-        `telemetry.peak_flops_per_second`. A kind that it lacks gives no MFU, and one
-        warning.
-      warmup_steps: How many of the first steps are not timed.
-      in_flight: Steps that may be under way when `update` returns.
-      ledger: Gets an event for each evaluation, checkpoint and profile, and at each
+      flops_per_step: Operations of one update on all devices: a number, or the
+        `FlopCount` of `telemetry.count_flops(step, ...)`.
+      flops_per_token: Operations per token: a number, or the `FlopCount` of
+        `telemetry.transformer_flops(...)`. With `flops_per_step` it is used only for
+        `mfu_palm`.
+      params: Parameters or their number, counted as six operations each per token,
+        without attention. Used if neither of the others is passed.
+      sequence_length: Tokens in a row of the batch, padding included. Default 1, which
+        counts rows.
+      world_size: Number of devices of all processes. Default: asked of JAX.
+      peak_flops_per_second: Peak of one device. Default: from the table of
+        `telemetry.peak_flops_per_second`; for an unknown device there is no MFU, and
+        one warning.
+      warmup_steps: Number of first steps that are not timed.
+      in_flight: Maximum number of incomplete steps when `update` returns.
+      ledger: Receives an event for each evaluation, checkpoint and profile, and at each
         `metrics()` one for data waits and one for logging: `logger.ledger`.
-      clock: Seconds of any origin.
+      clock: Function that returns monotonic seconds.
+
+    Raises:
+      ValueError: A count of operations or of parameters is not positive.
 
     Example:
       >>> seconds = iter(range(100))
@@ -79,11 +85,11 @@ class PerformanceTracker:
         ledger: Ledger | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Start the clock; no device is asked before the first update."""
+        """Start the clock; no device is used before the first update."""
         self.sequence_length = sequence_length
-        self._flops = FlopsGiven(flops_per_step, flops_per_token, params)
+        self._flops = _FlopSources(flops_per_step, flops_per_token, params)
         self._timer = StepTimer(warmup_steps, in_flight, ledger, clock)
-        self._world, self._given_peak = world_size, peak_flops_per_second
+        self._world_size, self._user_peak = world_size, peak_flops_per_second
         self._warned: set[str] = set()
         if names := ", ".join(self._flops.unknown):
             self._warn(f"MFU is a lower bound: {names} could not be counted.")
@@ -95,13 +101,13 @@ class PerformanceTracker:
         tokens: Any = None,
         output: Any = None,
     ) -> None:
-        """Note that an update was dispatched; call it after each.
+        """Record that an update was dispatched; call it after each update.
 
         Args:
-          local_batch_size: Rows of the batch on this process, as on each other one.
-          tokens: Those that are no padding, of all processes: a number, or a scalar on
-            a device, which is read when the step is complete. None is all of them.
-          output: Something that the step gives and nobody donates: its loss, say.
+          local_batch_size: Number of rows on this process; equal on all processes.
+          tokens: Number of non-padding tokens in the global batch, or a scalar on a
+            device, which is read when the step is complete. Default: all tokens.
+          output: An output of the step that is never donated, such as the loss.
 
         Raises:
           ValueError: The output of an earlier step was donated.
@@ -109,21 +115,24 @@ class PerformanceTracker:
         padded = 0 if tokens is None else tokens
         if local_batch_size is not None:
             padded = local_batch_size * self.sequence_length * jax.process_count()
-        real = padded if tokens is None else tokens
-        self._timer.add(output, real, padded, self.world_size)
+        unpadded = padded if tokens is None else tokens
+        self._timer.add(output, unpadded, padded, self.world_size)
 
     def timed(self, section: str) -> contextlib.AbstractContextManager[None]:
-        """Time a block; within another one it counts as a part of that.
+        """Time a block; a block inside another one is a part of the outer block.
 
         Args:
-          section: `"data_wait"` or `"logging"`, parts of the step time; `"evaluation"`,
-            `"checkpoint"` or `"profile"`, which wait for the steps in flight and time
-            none inside.
+          section: `"data_wait"` or `"logging"`, which are parts of the step time;
+            `"evaluation"`, `"checkpoint"` or `"profile"`, which wait for the steps in
+            flight, and in which no step is timed.
+
+        Raises:
+          ValueError: The section has another name.
         """
         if section not in self._timer.spent:
             raise ValueError(
                 f"PerformanceTracker.timed() got {section!r}; expected one of "
-                f"{sorted(self._timer.spent)}. Choose the nearest."
+                f"{sorted(self._timer.spent)}. Choose the closest one."
             )
         return self._timer.timed(section)
 
@@ -136,80 +145,80 @@ class PerformanceTracker:
         return self.timed("logging")
 
     def evaluation(self) -> contextlib.AbstractContextManager[None]:
-        """Time a block that evaluates, apart from the steps."""
+        """Time a block that evaluates; it is not part of any step."""
         return self.timed("evaluation")
 
     def checkpoint(self) -> contextlib.AbstractContextManager[None]:
-        """Time a block that saves, apart from the steps."""
+        """Time a block that saves a checkpoint; it is not part of any step."""
         return self.timed("checkpoint")
 
     def profile(self) -> contextlib.AbstractContextManager[None]:
-        """Leave the steps of a block, which a profiler slows down, out of all rates."""
+        """Exclude the steps of a block, slowed down by a profiler, from all rates."""
         return self.timed("profile")
 
     @property
     def mfu(self) -> float | None:
-        """Model FLOPs utilisation, 0 to 1, of all steps that were timed."""
+        """Model FLOPs utilization of all timed steps, in [0, 1]."""
         return self._utilization("model")
 
     @property
     def recent_mfu(self) -> float | None:
-        """MFU of the last 48 steps that were timed."""
+        """MFU of the last 48 timed steps."""
         window = self._timer.window
         padded, steps = window.recent_total("padded_tokens"), window.recent_steps
-        done = self._flops.of("model", steps, padded)
-        return self._over_peak(done, window.recent_total("device_seconds"))
+        flops = self._flops.total("model", steps, padded)
+        return self._over_peak(flops, window.recent_total("device_seconds"))
 
     @property
     def hfu(self) -> float | None:
-        """Hardware FLOPs utilisation: with what is recomputed."""
+        """Hardware FLOPs utilization, in [0, 1]: recomputation included."""
         return self._utilization("hardware")
 
     @property
     def mfu_palm(self) -> float | None:
-        """MFU as papers count it, with full attention, where a source tells it."""
+        """MFU as in the PaLM paper, with full attention; None if not counted."""
         return self._utilization("palm")
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of all processes, without the padding where `update` is told its `tokens`."""
+        """Tokens per second of all processes, without padding if `tokens` is passed."""
         return self._rate("tokens", "seconds")
 
     @property
     def steps(self) -> int:
-        """Updates so far, timed or not."""
+        """Number of updates, timed or not."""
         return self._timer.steps
 
     @property
     def tokens(self) -> int | float:
-        """Tokens of all steps, timed or not; waits for counts that lie on a device."""
+        """Tokens of all steps, timed or not; waits for counts on a device."""
         return self._timer.totals()[0]
 
     @property
     def padded_tokens(self) -> int | float:
-        """The same with their padding."""
+        """Tokens of all steps including padding; waits for counts on a device."""
         return self._timer.totals()[1]
 
     @property
     def world_size(self) -> int:
-        """The devices of all processes."""
-        return self._world or jax.device_count()
+        """Number of devices of all processes."""
+        return self._world_size or jax.device_count()
 
     def step_seconds(self, quantile: float = 0.5) -> float | None:
-        """A quantile of the last 48 step times; 1 is the longest."""
+        """Return a quantile of the last 48 step times; `quantile=1` is the longest."""
         recent = self._timer.window.recent("seconds")
         return float(np.quantile(recent, quantile)) if recent.size else None
 
     def metrics(self) -> dict[str, float]:
-        """What there is to log, by key: `logger.log_step(step, tracker.metrics())`.
+        """Return values to log, by key: `logger.log_step(step, tracker.metrics())`.
 
-        Rates are of all timed steps, except `perf/recent_mfu`; `perf/step_seconds` is
-        the median of recent ones, `perf/data_wait_seconds` their mean. Seconds of
+        Rates cover all timed steps, except `perf/recent_mfu`. `perf/step_seconds` is
+        the median of recent steps, `perf/data_wait_seconds` their mean. Seconds of
         logging, evaluation, checkpoints and profiling are sums since the start.
         """
         timer, window = self._timer, self._timer.window
-        waited = window.recent_total("data_wait_seconds")
-        found = {
+        data_wait = window.recent_total("data_wait_seconds")
+        values = {
             "mfu": self.mfu,
             "recent_mfu": self.recent_mfu,
             "hfu": self.hfu,
@@ -219,78 +228,153 @@ class PerformanceTracker:
             "step_seconds": self.step_seconds(),
             "step_p95_seconds": self.step_seconds(0.95),
             "step_max_seconds": self.step_seconds(1.0),
-            "data_wait_seconds": _ratio(waited, window.recent_steps),
-            "data_wait_frac": _ratio(waited, window.recent_total("seconds")),
+            "data_wait_seconds": _ratio(data_wait, window.recent_steps),
+            "data_wait_frac": _ratio(data_wait, window.recent_total("seconds")),
         }
         if window.total("tokens") != window.total("padded_tokens"):
-            real = self._rate("tokens", "padded_tokens") or 0.0
-            found["padded_tokens_per_second"] = self._rate("padded_tokens", "seconds")
-            found["effective_mfu"] = self.mfu and self.mfu * real
-        for section in ("logging", *BETWEEN):
-            found[f"{section}_seconds"] = timer.spent[section] or None
+            unpadded = self._rate("tokens", "padded_tokens") or 0.0
+            values["padded_tokens_per_second"] = self._rate("padded_tokens", "seconds")
+            values["effective_mfu"] = self.mfu and self.mfu * unpadded
+        for section in ("logging", *PAUSING_SECTIONS):
+            values[f"{section}_seconds"] = timer.spent[section] or None
         if (self.mfu or 0.0) > 1:
-            self._warn("MFU is above 1: check the operations a step, and the peak.")
-        timer.tell()
-        return {f"perf/{n}": value for n, value in found.items() if value is not None}
+            self._warn("MFU is above 1: check the FLOPs per step and the peak.")
+        timer.report_sections()
+        return {f"perf/{n}": value for n, value in values.items() if value is not None}
 
-    def hosts(self, timeout: float = PATIENCE) -> HostTimes:
-        """Recent step and data-wait times of every process; all of them call it.
+    def hosts(self, timeout: float = EXCHANGE_TIMEOUT) -> HostTimes:
+        """Return recent step and data-wait times of all processes; all call it.
 
         Args:
-          timeout: Seconds to wait for the others.
+          timeout: Maximum seconds to wait for the other processes.
 
         Raises:
           MissingHostError: A process did not call it in time.
         """
         window, steps = self._timer.window, self._timer.window.recent_steps
-        step = _ratio(window.recent_total("seconds"), steps)
-        waited = _ratio(window.recent_total("data_wait_seconds"), steps)
-        return exchanged(step, waited, timeout)
+        step_seconds = _ratio(window.recent_total("seconds"), steps)
+        data_wait = _ratio(window.recent_total("data_wait_seconds"), steps)
+        return exchange_times(step_seconds, data_wait, timeout)
 
     def describe(self) -> dict[str, Any]:
-        """Where operations and peak come from, in plain values, for a run's header."""
+        """Return FLOPs, peak and their sources as plain values, for `run.json`."""
         peak = self._peak()
-        source = None if peak is None else "given" if self._given_peak else "table"
+        source = None if peak is None else "given" if self._user_peak else "table"
         kind = jax.devices()[0].device_kind
-        found = {"flops_per_second": peak, "device_kind": kind, "source": source}
-        return {"flops": self._flops.describe(), "peak": found}
+        description = {"flops_per_second": peak, "device_kind": kind, "source": source}
+        return {"flops": self._flops.describe(), "peak": description}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: numbers, and arrays of fixed shapes."""
+        """Return the state for a checkpoint: numbers, and arrays of fixed shapes."""
         return self._timer.state()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`, with a warm-up as at the start."""
+        """Restore a `state`; the warm-up starts again."""
         self._timer.load_state(state)
 
     def _utilization(self, figure: str) -> float | None:
         window = self._timer.window
-        done = self._flops.of(figure, window.steps, window.total("padded_tokens"))
-        return self._over_peak(done, window.total("device_seconds"))
+        flops = self._flops.total(figure, window.steps, window.total("padded_tokens"))
+        return self._over_peak(flops, window.total("device_seconds"))
 
-    def _over_peak(self, done: float | None, device_seconds: float) -> float | None:
-        peak = None if done is None else self._peak()
-        return None if peak is None else _ratio(done, device_seconds * peak)
+    def _over_peak(self, flops: float | None, device_seconds: float) -> float | None:
+        peak = None if flops is None else self._peak()
+        return None if peak is None else _ratio(flops, device_seconds * peak)
 
     def _peak(self) -> float | None:
-        if self._given_peak is not None:
-            return self._given_peak
+        if self._user_peak is not None:
+            return self._user_peak
         kind = jax.devices()[0].device_kind
         if (peak := listed_peak(kind)) is None:
             self._warn(
-                f"The peak of {kind!r} is not known, so there is no MFU. Give "
-                f"PerformanceTracker its peak_flops_per_second."
+                f"The peak of {kind!r} is not known, so there is no MFU. Pass "
+                f"peak_flops_per_second= to PerformanceTracker."
             )
         return peak
 
-    def _rate(self, field: str, of: str) -> float | None:
+    def _rate(self, field: str, per: str) -> float | None:
         window = self._timer.window
-        return _ratio(window.total(field) or None, window.total(of))
+        return _ratio(window.total(field) or None, window.total(per))
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
             _LOG.warning(message)
+
+
+class _FlopSources:
+    """FLOPs per step or per token; the first source that has a figure is used.
+
+    The arguments are those of `PerformanceTracker`.
+    """
+
+    def __init__(self, per_step: Any, per_token: Any, params: Any) -> None:
+        self._sources: list[tuple[str, FlopCount]] = []
+        if per_step is not None:
+            self._sources.append(("step", _flop_count("flops_per_step", per_step)))
+        if per_token is not None:
+            self._sources.append(("token", _flop_count("flops_per_token", per_token)))
+        if params is not None:
+            flops = 6 * _parameter_count(params)
+            self._sources.append(("token", FlopCount(flops, flops, source="6N")))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of what the first source could not count."""
+        return self._sources[0][1].unknown if self._sources else ()
+
+    def total(self, figure: str, steps: int, tokens: float) -> float | None:
+        """Return the FLOPs of several steps.
+
+        Args:
+          figure: `"model"`, `"hardware"` or `"palm"`.
+          steps: Number of steps.
+          tokens: Tokens of all steps together, padding included.
+        """
+        for unit, count in self._sources:
+            times = steps if unit == "step" else tokens
+            flops = getattr(count, figure)
+            if flops is not None and times:
+                return flops * times
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the first source as plain values."""
+        if not self._sources:
+            return {"source": None}
+        unit, count = self._sources[0]
+        description: dict[str, Any] = {
+            f"per_{unit}": count.model,
+            f"hardware_per_{unit}": count.hardware,
+        }
+        if count.unknown:
+            description["unknown"] = list(count.unknown)
+        return {**description, "source": count.source}
+
+
+def _flop_count(name: str, value: Any) -> FlopCount:
+    if isinstance(value, FlopCount):
+        return value
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise ValueError(
+            f"PerformanceTracker got {name}={value!r}; expected a positive number, or "
+            f"the result of telemetry.count_flops or telemetry.transformer_flops. "
+            f"Leave it out if it is unknown."
+        )
+    return FlopCount(float(value), float(value))
+
+
+def _parameter_count(params: Any) -> int:
+    if isinstance(params, int) and not isinstance(params, bool) and params > 0:
+        return params
+    count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params))
+    if isinstance(params, int | float) or not count:
+        raise ValueError(
+            f"PerformanceTracker got params={params!r}; expected the number of "
+            f"parameters, or their tree. Pass the params of the model."
+        )
+    return count
 
 
 def _ratio(part: float | None, whole: float) -> float | None:

@@ -1,0 +1,218 @@
+"""MFU, tokens per second and step times, on a clock that tests advance."""
+
+import json
+import logging
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.machine import PEAK, Machine, run, tracker
+
+import jaxmetrics as jm
+from jaxmetrics.telemetry import FlopCount, count_flops, transformer_flops
+
+
+def test_values_are_none_before_a_step_is_timed():
+    performance = tracker(Machine(), flops_per_step=1000)
+    assert performance.mfu is performance.recent_mfu is performance.hfu is None
+    assert performance.tokens_per_second is performance.step_seconds() is None
+    assert performance.metrics() == {}
+    performance.update(4)
+    performance.update(4)
+    assert performance.metrics() == {}, "two steps of warm-up"
+    assert performance.tokens == 8
+
+
+def test_quantiles_are_of_recent_steps():
+    machine = Machine()
+    performance = tracker(machine, warmup_steps=0)
+    for seconds in [1000.0] + [1.0] * 45 + [2.0, 3.0, 8.0]:
+        machine.sleep(seconds)
+        performance.update(1)
+    assert performance.step_seconds() == 1.0
+    assert performance.step_seconds(1.0) == 8.0, "the first step is outside the window"
+    assert performance.step_seconds(0.95) == pytest.approx(
+        np.quantile([1.0] * 45 + [2.0, 3.0, 8.0], 0.95)
+    )
+    assert performance.metrics()["perf/step_max_seconds"] == 8.0
+
+
+def test_recent_mfu_covers_recent_steps_and_mfu_all():
+    machine = Machine()
+    performance = tracker(machine, flops_per_step=1000, warmup_steps=0, world_size=1)
+    for seconds in [1.0] * 48 + [2.0] * 48:
+        machine.sleep(seconds)
+        performance.update()
+    assert performance.recent_mfu == 0.5
+    assert performance.mfu == pytest.approx(2 / 3)
+
+
+def test_hfu_and_palm_mfu_use_the_other_figures_of_the_count():
+    machine = Machine()
+    count = FlopCount(model=600, hardware=800, palm=900)
+    performance = tracker(machine, flops_per_token=count, sequence_length=5)
+    run(performance, machine, 8)
+    per_second = 4 * 5 / 2.0
+    assert performance.mfu == 600 * per_second / (2 * PEAK)
+    assert performance.hfu / performance.mfu == pytest.approx(4 / 3)
+    assert performance.mfu_palm / performance.mfu == pytest.approx(3 / 2)
+
+
+def test_a_traced_step_and_a_formula_give_all_three_figures():
+    machine = Machine()
+    x = jax.ShapeDtypeStruct((5, 5), jnp.float32)
+    traced = count_flops(jnp.matmul, x, x)
+    formula = transformer_flops(
+        layers=1, d_model=8, heads=1, d_ff=8, vocab=0, sequence_length=4
+    )
+    performance = tracker(machine, flops_per_step=traced, flops_per_token=formula)
+    run(performance, machine, 8)
+    assert performance.mfu == performance.hfu == 250 / (4 * PEAK)
+    assert performance.mfu_palm == pytest.approx(4 * formula.palm / (4 * PEAK))
+    assert performance.describe()["flops"] == {
+        "per_step": 250,
+        "hardware_per_step": 250,
+        "source": "traced",
+    }
+
+
+@pytest.mark.parametrize("params", [70, {"w": np.zeros((10, 6)), "b": np.zeros(10)}])
+def test_parameters_count_six_operations_a_token(params):
+    machine = Machine()
+    performance = tracker(machine, params=params, sequence_length=3)
+    run(performance, machine, 6)
+    assert performance.mfu == 6 * 70 * 4 * 3 / (2 * 2 * PEAK)
+    assert performance.describe() == {
+        "flops": {"per_token": 420, "hardware_per_token": 420, "source": "6N"},
+        "peak": {"flops_per_second": PEAK, "device_kind": "cpu", "source": "given"},
+    }
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_tokens_with_and_without_padding_are_counted_separately(on_device):
+    machine = Machine()
+    performance = tracker(machine, flops_per_token=100, sequence_length=8)
+    for _ in range(6):
+        tokens = jnp.int32(24) if on_device else 24
+        performance.update(4, tokens=tokens, output=machine.dispatch(2.0))
+    assert performance.padded_tokens == 6 * 32
+    assert performance.tokens == 6 * 24
+    values = performance.metrics()
+    assert values["perf/tokens_per_second"] == 12.0
+    assert values["perf/padded_tokens_per_second"] == 16.0
+    assert values["perf/tokens_per_second_per_device"] == 6.0
+    assert values["perf/mfu"] == 100 * 16 / (2 * PEAK)
+    assert values["perf/effective_mfu"] == pytest.approx(values["perf/mfu"] * 3 / 4)
+
+
+def test_tokens_may_be_passed_without_a_batch_size():
+    machine = Machine()
+    performance = tracker(machine, flops_per_token=100)
+    for count in (10, jnp.int32(20), np.int64(30), 40):
+        performance.update(tokens=count, output=machine.dispatch(1.0))
+    assert performance.tokens == performance.padded_tokens == 100
+    assert performance.tokens_per_second == 30.0, "the fourth step is in flight"
+    assert json.dumps(performance.tokens) == "100"
+
+
+def test_an_unknown_section_is_refused():
+    with pytest.raises(ValueError, match="got 'lunch'; expected one of .*'evaluation'"):
+        tracker(Machine()).timed("lunch")
+
+
+def test_an_unknown_device_has_no_mfu_and_one_warning(caplog):
+    machine = Machine()
+    performance = tracker(machine, flops_per_step=1, peak_flops_per_second=None)
+    run(performance, machine, 5)
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        for _ in range(3):
+            assert not {"perf/mfu", "perf/recent_mfu"} & performance.metrics().keys()
+    assert [r.message for r in caplog.records] == [
+        "The peak of 'cpu' is not known, so there is no MFU. Pass "
+        "peak_flops_per_second= to PerformanceTracker."
+    ]
+    peak = {"flops_per_second": None, "device_kind": "cpu", "source": None}
+    assert performance.describe()["peak"] == peak
+
+
+def test_without_flops_an_unknown_peak_is_no_warning(caplog):
+    machine = Machine()
+    performance = tracker(machine, peak_flops_per_second=None)
+    run(performance, machine, 5)
+    assert "perf/mfu" not in performance.metrics()
+    assert not caplog.records
+    assert performance.describe()["flops"] == {"source": None}
+
+
+def test_an_impossible_mfu_is_kept_with_a_warning(caplog):
+    machine = Machine()
+    performance = tracker(machine, flops_per_step=10 * PEAK)
+    run(performance, machine, 5)
+    assert performance.metrics()["perf/mfu"] == performance.metrics()["perf/mfu"] == 2.5
+    (record,) = caplog.records
+    assert record.message.startswith("MFU is above 1")
+
+
+def test_operations_that_could_not_be_counted_are_named_in_a_warning(caplog):
+    count = FlopCount(10, 10, ("pallas_call flash", "while"), source="traced")
+    performance = tracker(Machine(), flops_per_step=count)
+    (record,) = caplog.records
+    assert "lower bound: pallas_call flash, while could not" in record.message
+    assert performance.describe()["flops"]["unknown"] == ["pallas_call flash", "while"]
+
+
+@pytest.mark.parametrize("flops", [0, -1.0, math.nan, math.inf, True, "1e12"])
+def test_flops_must_be_a_positive_number(flops):
+    with pytest.raises(ValueError, match="flops_per_step=.*expected a positive number"):
+        jm.PerformanceTracker(flops_per_step=flops)
+
+
+@pytest.mark.parametrize("params", [0, -3, 1.5, {}])
+def test_the_number_of_parameters_must_be_positive(params):
+    with pytest.raises(ValueError, match="params=.*expected the number of"):
+        jm.PerformanceTracker(params=params)
+
+
+def test_a_restored_tracker_continues():
+    machine = Machine()
+    first = tracker(machine, flops_per_step=1000, sequence_length=8)
+    run(first, machine, 6)
+    with first.checkpoint():
+        state = first.state()
+        machine.sleep(5)
+    before = first.metrics()
+    other_machine = Machine()
+    second = tracker(other_machine, flops_per_step=1000, sequence_length=8)
+    second.load_state(jax.tree.map(np.asarray, state))
+    assert second.steps == 6
+    assert second.tokens == 6 * 4 * 8
+    values = second.metrics()
+    before.pop("perf/checkpoint_seconds")
+    assert values == before
+    other_machine.sleep(1000)
+    run(second, other_machine, 8)
+    assert second.steps == 14
+    assert second.step_seconds(1.0) == first.step_seconds(1.0), "a new warm-up"
+
+
+def test_the_values_are_logged_under_their_keys(tmp_path):
+    machine = Machine()
+    performance = tracker(machine, flops_per_step=1000)
+    run(performance, machine, 6)
+    writers = [jm.writers.JSONL()]
+    with jm.TrainingLogger("p", "r", root=tmp_path, writers=writers) as logger:
+        metrics = performance.metrics()
+        logger.log_step(performance.steps, metrics, tokens=performance.tokens)
+    loaded = jm.Run.load(tmp_path / "p" / "r")
+    for name, value in metrics.items():
+        assert loaded[name] == ([6], [value])
+
+
+def test_the_state_in_memory_is_small():
+    machine = Machine()
+    performance = tracker(machine)
+    run(performance, machine, 100)
+    assert performance._timer.window.nbytes <= 1024
+    assert len(performance._timer._pending) == 1
