@@ -1,4 +1,4 @@
-"""Histograms of arrays that lie on devices, of which only the counts are fetched."""
+"""Histograms of arrays on devices: counted there, only the counts are fetched."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from jaxmetrics.telemetry import HistogramCounts, histogram
 def count(array: jax.Array) -> Callable[[], Bins]:
     """Launch the count of an array, which may be donated right after.
 
-    Values are as float32 holds them. Of an array that lies on other processes too,
-    every process calls it.
+    Values are counted as float32. For an array that spans several processes, every
+    process makes the call.
 
     Returns:
-      What waits for the counts and makes them a histogram.
+      A function that waits for the counts and returns the histogram.
     """
     counted = _count(array)
-    for part in jax.tree.leaves(counted):
-        part.copy_to_host_async()
+    for leaf in jax.tree.leaves(counted):
+        leaf.copy_to_host_async()
     return lambda: _bins(*jax.tree.map(np.asarray, counted))
 
 
 @jax.jit
 def _count(array: jax.Array) -> tuple[HistogramCounts, jax.Array]:
     x = array.astype(jnp.float32)
-    kept = jnp.where(jnp.isfinite(x), x, 0)
-    return histogram(x), jnp.stack([kept.sum(), (kept * kept).sum()])
+    finite = jnp.where(jnp.isfinite(x), x, 0)
+    return histogram(x), jnp.stack([finite.sum(), (finite * finite).sum()])
 
 
 def _bins(counted: HistogramCounts, sums: np.ndarray) -> Bins:

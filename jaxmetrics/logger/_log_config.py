@@ -1,4 +1,4 @@
-"""The settings of a logger."""
+"""Settings of a logger."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from jaxmetrics.record import check_name
 
 @dataclass(frozen=True)
 class LogConfig:
-    """Settings of `TrainingLogger`, which takes each of them directly too.
+    """Settings of `TrainingLogger`, which also takes each of them directly.
 
     Attributes:
-      project: The folder of the run's relatives.
-      run_name: The run's own folder; None names it by the time of its start.
-      tags: Words to find the run by.
+      project: Folder of the runs that belong together.
+      run_name: Folder of the run. None takes the time of its start.
+      tags: Words by which to find the run.
       log_every: Train steps between rows sent to Weights & Biases.
       print_every: Train steps between lines on the console.
-      max_wandb_mb: Most megabytes to send to Weights & Biases, as estimated.
+      max_wandb_mb: Maximum megabytes to send to Weights & Biases, estimated.
       enable_histograms: Whether histograms are written.
       use_colors: Whether a terminal gets colours.
-      compact_format: The short console form.
-      master_only: Whether the first process alone writes; if not, every process has
-        a JSONL file of its own.
+      compact_format: Whether the console prints the short form.
+      master_only: Whether only the first process writes. If False, every other process
+        writes a JSONL file of its own.
     """
 
     project: str = "jaxmetrics"
@@ -40,7 +40,7 @@ class LogConfig:
     master_only: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse names that are no folders, and intervals that are none."""
+        """Check the names of folders and the intervals."""
         check_name(self.project, "project")
         if self.run_name is not None:
             check_name(self.run_name, "run_name")
@@ -53,16 +53,20 @@ class LogConfig:
                 )
 
 
-def merged(config: LogConfig | None, given: Mapping[str, Any]) -> LogConfig:
-    """`config` with the fields that were given directly.
+def merged(config: LogConfig | None, options: Mapping[str, Any]) -> LogConfig:
+    """Return `config` with the fields that were passed to the logger directly.
+
+    Args:
+      config: Settings; None takes the defaults.
+      options: Fields of `LogConfig`, which take precedence.
 
     Raises:
-      TypeError: A name is no field of `LogConfig`; the error has the nearest one.
+      TypeError: A name is not a field; the error suggests the nearest one.
     """
     names = [field.name for field in fields(LogConfig)]
-    for name in given:
+    for name in options:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else f"It takes {names}."
             raise TypeError(f"TrainingLogger got an unknown {name!r}. {advice}")
-    return replace(config or LogConfig(), **given)
+    return replace(config or LogConfig(), **options)

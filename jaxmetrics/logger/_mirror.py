@@ -1,4 +1,4 @@
-"""Copies of a run's files elsewhere, made at checkpoints on a thread of their own."""
+"""Copy a run's files to another folder at checkpoints, on a separate thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.logger._rundir import RunDirectory
+from jaxmetrics.logger._run_directory import RunDirectory
 from jaxmetrics.record import RUN_JSON, Segments, process_of_file
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -23,19 +23,19 @@ _FILES = (
 
 
 class Mirror:
-    """Copies the files of a run directory as pieces that never change.
+    """Copy the files of a run directory as pieces that never change.
 
-    An append-only file costs what was added since the last copy. What Weights & Biases
-    keeps is not copied, and checkpoints are the user's own.
+    Of an append-only file only the part added since the last copy is written. The
+    files of Weights & Biases are not copied, nor are the user's checkpoints.
 
     Args:
-      run: The run, whose ledger gets an event when a copy fails.
-      copies: The folder of the copies of all runs of the project; None copies nothing.
-      process: The index of this process; those after the first copy their own file.
+      run: The run; its ledger gets an event when a copy fails.
+      copies: Folder of the copies of all runs of the project. None copies nothing.
+      process: Index of this process; those after the first copy only their own file.
 
     Raises:
       ValueError: The copies would lie in the run directory.
-      OSError: Their folder cannot be made.
+      OSError: Their folder cannot be created.
     """
 
     def __init__(self, run: RunDirectory, copies: Path | None, process: int) -> None:
@@ -56,11 +56,11 @@ class Mirror:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self) -> None:
-        """Begin to copy what the files hold now; one at a time, so it may be skipped.
+        """Start copying what the files hold now.
 
-        What a skipped copy would have brought comes with the next one.
+        While a copy runs, no other one starts: the next copy has all that is missing.
         """
-        if self._folder is None or self._pid != os.getpid() or self._running():
+        if self._folder is None or self._pid != os.getpid() or self._is_running():
             return
         try:
             files = [(path, path.stat().st_size) for path in self._files()]
@@ -73,22 +73,26 @@ class Mirror:
         self._thread.start()
 
     def finish(self, deadline: float) -> None:
-        """Copy all that there is now, until a time of `time.monotonic()`."""
-        for _ in range(2):  # what is under way, then what has come since
+        """Copy everything the files hold now.
+
+        Args:
+          deadline: Time of `time.monotonic()` at which to give up.
+        """
+        for _ in range(2):  # wait for the copy that runs, then copy what came since
             if self._thread is not None:
                 self._thread.join(max(0.0, deadline - time.monotonic()))
             self.begin()
         if self._thread is not None:
             self._thread.join(max(0.0, deadline - time.monotonic()))
-        if self._running():
-            self._report("is not done in time")
+        if self._is_running():
+            self._report("did not finish in time")
 
-    def _running(self) -> bool:
+    def _is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def _files(self) -> Iterator[Path]:
         for path in sorted(p for glob in _FILES for p in self._run_dir.glob(glob)):
-            if is_own(path.name, self._process) and not path.is_symlink():
+            if copies_file(path.name, self._process) and not path.is_symlink():
                 yield path
 
     def _copy(self, files: list[tuple[Path, int]]) -> None:
@@ -102,23 +106,28 @@ class Mirror:
             except OSError as error:
                 self._report(f"failed for {path.name} ({error})")
 
-    def _report(self, what: str) -> None:
-        self._ledger.event("mirror", error=what)
+    def _report(self, problem: str) -> None:
+        self._ledger.event("mirror", error=problem)
         if not self._warned:
             self._warned = True
             _LOG.warning(
-                "The copy of %s to %s %s; the next one tries again.",
+                "The copy of %s to %s %s; the next copy tries again.",
                 self._run_dir,
                 self._folder,
-                what,
+                problem,
             )
 
 
-def bring_back(run_dir: Path, folder: Path | None, process: int) -> None:
-    """Make what is missing of a run directory from its copy, if there is one.
+def restore_from_copy(run_dir: Path, folder: Path | None, process: int) -> None:
+    """Restore the missing files of a run directory from its copy, if there is one.
 
-    The first process looks at `run.json`, which comes back last; the others at their
-    own file.
+    Nothing is restored if `run.json` exists. The first process restores that file last,
+    so that an interrupted restore is repeated.
+
+    Args:
+      run_dir: The run directory.
+      folder: Folder of the run's copies, or None.
+      process: Index of this process; those after the first restore only their own file.
 
     Raises:
       ValueError: A piece of the copy is damaged.
@@ -127,15 +136,18 @@ def bring_back(run_dir: Path, folder: Path | None, process: int) -> None:
     if folder is None or not folder.is_dir() or (run_dir / RUN_JSON).exists():
         return
     names = {piece.parent.relative_to(folder) for piece in folder.rglob("*-*-*-*")}
-    names = {name for name in names if is_own(name.name, process)}
+    names = {name for name in names if copies_file(name.name, process)}
     for name in sorted(names, key=lambda name: (name == Path(RUN_JSON), name)):
         segments = Segments(folder / name)
         if segments and not (run_dir / name).exists():
             segments.restore(run_dir / name)
     if names:
-        _LOG.warning("%s was made from its copy in %s.", run_dir, folder)
+        _LOG.warning("%s was restored from its copy in %s.", run_dir, folder)
 
 
-def is_own(name: str, process: int) -> bool:
-    """Whether a process copies the file; the first copies all but other processes'."""
+def copies_file(name: str, process: int) -> bool:
+    """Return whether a process copies a file.
+
+    The first process copies all files but those of other processes.
+    """
     return process_of_file(name) == process

@@ -1,4 +1,4 @@
-"""What JAX and orbax tell of their own time: compiling, saving, restoring."""
+"""Note in the ledger the time that JAX and orbax take from the training."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from jaxmetrics.record import Ledger
 if TYPE_CHECKING:
     from jaxmetrics.core import RuntimeEvent
 
-_NAMES = {"trace": "compile", "lower": "compile"}
-_LEAST_SECONDS = 0.05
+_EVENT_NAMES = {"trace": "compile", "lower": "compile"}
+_MIN_SECONDS = 0.05
 
 
 class RuntimeEvents:
-    """Puts into a ledger how long compiling, saving and restoring held the training.
+    """Write an event for every compilation, checkpoint and restore of the process.
 
-    Programs that compile in less than 50 ms are added up, and told together.
+    Durations below 50 ms are added up and written as one event once their sum reaches
+    that: a run may compile thousands of small programs.
 
     Args:
-      ledger: Gets the events, for as long as it is there.
+      ledger: Ledger that gets the events, for as long as it is alive.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -30,7 +31,7 @@ class RuntimeEvents:
         self._stop: Callable[[], None] | None = None
 
     def begin(self) -> None:
-        """Listen from now on, if JAX is there; asking does not import it."""
+        """Start listening if JAX is loaded; does not import it."""
         if self._stop is not None or "jax" not in sys.modules:
             return
         from jaxmetrics.core import on_runtime_event
@@ -38,22 +39,24 @@ class RuntimeEvents:
         self._stop = on_runtime_event(_listener(weakref.ref(self._ledger)))
 
     def end(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._stop is not None:
             self._stop()
 
 
 def _listener(ledger: weakref.ref[Ledger]) -> Callable[[RuntimeEvent], None]:
-    small: dict[str, float] = {}
+    pending_seconds: dict[str, float] = {}
 
     def listen(event: RuntimeEvent) -> None:
-        name, open_ledger = _NAMES.get(event.kind, event.kind), ledger()
+        name, open_ledger = _EVENT_NAMES.get(event.kind, event.kind), ledger()
         if open_ledger is None:
             return
-        small[name] = small.get(name, 0.0) + event.seconds
-        if small[name] < _LEAST_SECONDS:
+        seconds = pending_seconds.get(name, 0.0) + event.seconds
+        if seconds < _MIN_SECONDS:
+            pending_seconds[name] = seconds
             return
+        pending_seconds.pop(name, None)
         function = {} if event.function is None else {"function": event.function}
-        open_ledger.event(name, seconds=small.pop(name), **function)
+        open_ledger.event(name, seconds=seconds, **function)
 
     return listen

@@ -1,4 +1,4 @@
-"""SIGTERM, answered where the training loop logs."""
+"""Handle SIGTERM where the training loop logs, once the log is safe."""
 
 from __future__ import annotations
 
@@ -14,81 +14,88 @@ _CAUGHT = re.compile(r"SigCgt:\s*([0-9a-f]+)")
 
 
 class Sigterm:
-    """Notes SIGTERM, and lets it take effect once the log is safe.
+    """Note SIGTERM, and let it take effect once the log is safe.
 
-    The signal's handler notes it, and calls the one that was there before. Without one,
-    the process ends by SIGTERM when the log has been closed; with one, the log is
-    flushed and stays open, since that handler decides what becomes of the process.
-    Where SIGTERM is ignored it stays so. A forked child ends as if nothing was here.
+    The handler notes the signal and calls the handler that was installed before. If
+    there was none, the process ends by SIGTERM after the log has been closed. If there
+    was one, the log is flushed and stays open, as that handler decides how the process
+    goes on. If SIGTERM was ignored, it stays ignored. A forked child ends by SIGTERM
+    at once.
 
     Args:
-      wanted: Whether to do any of this.
+      enabled: Whether to do any of this.
 
     Raises:
-      RuntimeError: This is not the main thread, or somebody has SIGTERM whom this would
-        silence: another logger, or a service outside of Python.
+      RuntimeError: This is not the main thread, or the handler would replace one that
+        it cannot call: of another logger, or of a service outside of Python.
     """
 
-    def __init__(self, wanted: bool = True) -> None:
-        """See whether SIGTERM can be had."""
+    def __init__(self, enabled: bool = True) -> None:
+        """Check that the handler can be installed."""
         self.noted = False
-        """Whether SIGTERM came, and was not answered yet."""
-        self._wanted = wanted
+        """Whether SIGTERM has arrived and was not answered yet."""
+        self._enabled = enabled
         self._closed = False
         self._pid = os.getpid()
-        self._before = signal.getsignal(signal.SIGTERM)
-        if not wanted:
+        self._previous = signal.getsignal(signal.SIGTERM)
+        if not enabled:
             return
         if threading.current_thread() is not threading.main_thread():
-            fault = "only the main thread may have it. Make the logger there"
-        elif isinstance(getattr(self._before, "__self__", None), Sigterm):
-            fault = "another logger has it. Leave it out of this one"
-        elif not callable(self._before) and _caught():
-            fault = (
-                "something outside of Python has it, such as JAX's preemption service. "
-                "Leave it out, and close the logger when that one says so"
+            reason = "only the main thread can handle signals. Create the logger there"
+        elif isinstance(getattr(self._previous, "__self__", None), Sigterm):
+            reason = "another logger handles SIGTERM. Leave it out of this one"
+        elif not callable(self._previous) and _has_handler():
+            reason = (
+                "SIGTERM has a handler outside of Python, such as JAX's preemption "
+                "service. Leave it out, and close the logger when that service asks "
+                "for it"
             )
         else:
             return
-        raise RuntimeError(f"TrainingLogger got install_sigterm=True, but {fault}.")
+        raise RuntimeError(f"TrainingLogger got install_sigterm=True, but {reason}.")
 
     def install(self) -> None:
-        """Take the place of the handler that is there."""
-        if self._wanted and self._before != signal.SIG_IGN:
+        """Install the handler in place of the previous one."""
+        if self._enabled and self._previous != signal.SIG_IGN:
             signal.signal(signal.SIGTERM, self._note)
 
     def answer(self, flush: Callable[[], Any], close: Callable[[], Any]) -> None:
-        """Make the log safe, after SIGTERM was noted; `close` calls `release`."""
-        if callable(self._before):
+        """Make the log safe after SIGTERM was noted.
+
+        Args:
+          flush: Flushes the log.
+          close: Closes the log and calls `release`.
+        """
+        if callable(self._previous):
             self.noted = False
             flush()
         else:
             close()
 
     def release(self) -> None:
-        """Give SIGTERM back now that the log is closed; if noted, it takes effect."""
+        """Restore the previous handler; a SIGTERM that was noted takes effect now."""
         self._closed = True
-        if not self._wanted:
+        if not self._enabled:
             return
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) == self._note:
-            signal.signal(signal.SIGTERM, self._before)
-        if self.noted and not callable(self._before):
+            signal.signal(signal.SIGTERM, self._previous)
+        if self.noted and not callable(self._previous):
             signal.raise_signal(signal.SIGTERM)
 
     def _note(self, number: int, frame: Any) -> None:
         self.noted = True
-        if callable(self._before):
-            self._before(number, frame)
+        if callable(self._previous):
+            self._previous(number, frame)
         elif self._closed or self._pid != os.getpid():
-            signal.signal(signal.SIGTERM, self._before)
+            signal.signal(signal.SIGTERM, self._previous)
             signal.raise_signal(signal.SIGTERM)
 
 
-def _caught() -> bool:
-    """Whether SIGTERM has a handler, of Python or not; only Linux can say."""
+def _has_handler() -> bool:
+    """Return whether SIGTERM has a handler, of Python or not; Linux only."""
     try:
-        found = _CAUGHT.search(Path("/proc/self/status").read_text())
+        caught = _CAUGHT.search(Path("/proc/self/status").read_text())
     except OSError:
         return False
-    return found is not None and bool(int(found[1], 16) >> signal.SIGTERM - 1 & 1)
+    return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)

@@ -1,4 +1,4 @@
-"""A pause for a writer that keeps failing."""
+"""A circuit breaker: stop calling a writer that keeps failing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Closed, it lets everything pass; after failures in a row it opens for a while.
+    """Allow attempts until several in a row fail, then pause them for a while.
 
-    When the pause is over one attempt is let through: it closes the breaker, or opens
-    it again for twice as long.
+    After the pause one attempt is allowed as a probe: its success ends the pauses, its
+    failure starts another one, twice as long.
 
     Args:
       clock: Monotonic seconds.
-      failures: How many in a row open it.
-      pause: Seconds that it stays open at first.
-      longest: Seconds that it stays open at most.
+      failures: Consecutive failures after which attempts pause.
+      pause: Seconds of the first pause.
+      max_pause: Maximum seconds of a pause.
     """
 
     def __init__(
@@ -23,29 +23,30 @@ class Breaker:
         clock: Callable[[], float],
         failures: int = 3,
         pause: float = 30.0,
-        longest: float = 600.0,
+        max_pause: float = 600.0,
     ) -> None:
         self._clock = clock
-        self._limit = failures
-        self._first = self._pause = pause
-        self._longest = longest
+        self._max_failures = failures
+        self._first_pause = self._pause = pause
+        self._max_pause = max_pause
         self._failures = 0
-        self._until = 0.0
+        self._paused_until = 0.0
 
     def allows(self) -> bool:
-        """Whether an attempt may be made now."""
-        return self._failures < self._limit or self._clock() >= self._until
+        """Return whether an attempt may be made now."""
+        is_closed = self._failures < self._max_failures
+        return is_closed or self._clock() >= self._paused_until
 
     def succeeded(self) -> bool:
-        """Close it; whether it was open."""
-        was_open = self._failures >= self._limit
-        self._failures, self._pause = 0, self._first
+        """Note a success; return whether it ended a pause."""
+        was_open = self._failures >= self._max_failures
+        self._failures, self._pause = 0, self._first_pause
         return was_open
 
     def failed(self) -> bool:
-        """Count a failure; whether it is the one that opens it."""
+        """Note a failure; return whether it started the first pause."""
         self._failures += 1
-        if self._failures >= self._limit:
-            self._until = self._clock() + self._pause
-            self._pause = min(2 * self._pause, self._longest)
-        return self._failures == self._limit
+        if self._failures >= self._max_failures:
+            self._paused_until = self._clock() + self._pause
+            self._pause = min(2 * self._pause, self._max_pause)
+        return self._failures == self._max_failures

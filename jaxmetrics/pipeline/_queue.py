@@ -1,4 +1,25 @@
-"""A bounded queue of rows, and of jobs that keep their place among them."""
+"""A bounded queue of rows and jobs, between the threads that log and one consumer.
+
+**Locks.** One lock guards everything, and one condition, built on it, announces every
+change. The lock is reentrant because of signal handlers, which Python runs in the main
+thread between any two instructions, also inside `put`:
+
+    training loop:  log_step() -> put(row 7): takes the lock, appends the row
+    SIGTERM:        handler -> logger.flush() -> submit(flush): takes the lock again
+                    -> wait_for(future): releases it completely while it waits
+    writer thread:  take() -> row 7, take() -> flush; the future is done
+    training loop:  put returns
+
+With a plain lock the handler would wait forever for its own thread. For the same reason
+`wait_for` waits on the condition and not in `future.result()`: that would keep the lock
+which the consumer needs to finish the job. The lock is entered directly, never through
+the condition, as `Condition.__enter__` is Python code: a KeyboardInterrupt in it could
+leave the lock taken for good.
+
+**Jobs** (flush, rewind, close) keep their place among the rows. Each has the number of
+rows that come before it: with 3 rows taken and 2 in the queue, `submit` gives a job the
+number 5, and `take` returns it after the fifth row and before the sixth.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +32,18 @@ from typing import Any, Literal, NamedTuple
 
 from jaxmetrics.pipeline._row import Row
 
-_SHORTEST, _LONGEST = 0.01, 0.16  # seconds
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.16
 
 
 class Job(NamedTuple):
-    """Something to do once `after` rows were taken, and where its result goes."""
+    """A function to call once `after` rows were taken, and the future of its result."""
 
     after: int
     function: Callable[[], Any]
     future: Future[Any]
 
     def run(self) -> None:
-        """Do it, and keep the result or the error."""
+        """Call the function; put its result or its error into the future."""
         try:
             self.future.set_result(self.function())
         except Exception as error:
@@ -30,39 +51,38 @@ class Job(NamedTuple):
 
 
 class RowQueue:
-    """Rows from any thread to the one that takes them, in order.
+    """Pass rows, in order, from any thread to the one that takes them.
 
-    The taker looks for rows by itself, after 10 to 160 ms, and is woken for jobs and
-    when the queue fills: waking a thread costs the one that does it 10 microseconds.
+    The consumer polls for rows every 10 to 160 ms; only jobs and a queue that fills up
+    wake it, because waking a thread costs the training thread 10 microseconds.
 
     Args:
-      capacity: Rows that may wait.
-      when_full: Whether `put` waits for room, or drops the oldest row.
-      patience: Seconds that it waits.
+      capacity: Maximum number of rows in the queue.
+      when_full: `"block"` makes `put` wait for room, `"drop_oldest"` makes room.
+      put_timeout: Maximum seconds for which `put` waits.
     """
 
     def __init__(
         self,
         capacity: int,
         when_full: Literal["block", "drop_oldest"],
-        patience: float,
+        put_timeout: float,
     ) -> None:
         self._capacity = capacity
         self._when_full = when_full
-        self._patience = patience
+        self._put_timeout = put_timeout
         self._rows: deque[Row] = deque()
         self._jobs: deque[Job] = deque()
-        self._taken = 0
+        self._rows_taken = 0
         self.offered = 0
-        self._enough = max(1, capacity // 4)
-        self._stalled = self._closed = self._ended = False
-        # Reentrant, so that a signal handler may log while this thread holds it; and
-        # taken by itself, as a KeyboardInterrupt in Condition.__enter__ would keep it.
+        """Rows that were put, including dropped ones."""
+        self._rows_to_wake = max(1, capacity // 4)
+        self._is_stuck = self._closed = self._ended = False
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
     def put(self, row: Row) -> int:
-        """Add a row; the number of rows, 0 or 1, that were dropped for it."""
+        """Add a row; return the number of rows dropped for it, 0 or 1."""
         with self._lock:
             self.offered += 1
             if self._closed:
@@ -74,75 +94,79 @@ class RowQueue:
             dropped = len(self._rows) > self._capacity
             if dropped:
                 self._rows.popleft()
-                self._taken += 1
-            if len(self._rows) == self._enough:
+                self._rows_taken += 1
+            if len(self._rows) == self._rows_to_wake:
                 self._changed.notify_all()
             return int(dropped)
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
-        """Have `function` called after the rows that are here now."""
+        """Have the consumer call a function after the rows that are in the queue."""
         future: Future[Any] = Future()
         with self._lock:
             if self._ended:
                 _refuse(future)
             else:
-                after = self._taken + len(self._rows)
+                after = self._rows_taken + len(self._rows)
                 self._jobs.append(Job(after, function, future))
                 self._changed.notify_all()
         return future
 
     def take(self) -> Row | Job | None:
-        """Wait for the next row or job; None when there will be no more.
+        """Wait for the next row or job; return None once the queue has ended.
 
-        Taking one says that the one before is done.
+        Taking one means that the previous one is done.
         """
         with self._lock:
-            self._stalled = False
+            self._is_stuck = False
             self._changed.notify_all()
-            pause = _SHORTEST
+            poll_seconds = _MIN_POLL_SECONDS
             while not (self._rows or self._jobs or self._ended):
-                self._changed.wait(pause)
-                pause = min(2 * pause, _LONGEST)
-            if self._jobs and self._jobs[0].after <= self._taken:
+                self._changed.wait(poll_seconds)
+                poll_seconds = min(2 * poll_seconds, _MAX_POLL_SECONDS)
+            if self._jobs and self._jobs[0].after <= self._rows_taken:
                 return self._jobs.popleft()
             if not self._rows:
                 return None
-            self._taken += 1
+            self._rows_taken += 1
             return self._rows.popleft()
 
     def wait_for(self, future: Future[Any], deadline: float) -> bool:
-        """Whether a submitted job is done before `deadline`, a monotonic time."""
-        # On this condition, not on the future: a signal handler may wait here while
-        # the code it interrupted holds the lock, which waiting releases.
+        """Wait for a submitted job; return whether it is done.
+
+        Args:
+          future: The future that `submit` returned.
+          deadline: Time of `time.monotonic()` at which to give up.
+        """
         with self._lock:
             return self._changed.wait_for(future.done, deadline - time.monotonic())
 
     def close(self) -> None:
-        """Take no more rows."""
+        """Refuse further rows; those in the queue are still taken."""
         with self._lock:
             self._closed = True
             self._changed.notify_all()
 
     def end(self) -> int:
-        """Drop the rows that wait, whose number is returned, and refuse all jobs."""
+        """Drop all rows and refuse all jobs; return the number of rows dropped."""
         with self._lock:
             self._closed = self._ended = True
-            left = len(self._rows)
+            dropped = len(self._rows)
             self._rows.clear()
             while self._jobs:
                 _refuse(self._jobs.popleft().future)
             self._changed.notify_all()
-            return left
+            return dropped
 
     def _wait_for_room(self) -> bool:
         def has_room() -> bool:
             return len(self._rows) < self._capacity or self._closed
 
-        # One wait shows that the taker is stuck; the next begins when it has moved.
+        # A consumer that is stuck costs one timeout, not one per row: `put` waits again
+        # only after the consumer has taken something.
         room = has_room() or (
-            not self._stalled and self._changed.wait_for(has_room, self._patience)
+            not self._is_stuck and self._changed.wait_for(has_room, self._put_timeout)
         )
-        self._stalled = not room
+        self._is_stuck = not room
         return room and not self._closed
 
 

@@ -1,42 +1,45 @@
-"""How large a row may be, so that no value that was logged by mistake costs a run."""
+"""Size limits of a row, so that a value logged by mistake cannot cost the run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-MOST_VALUES = 10_000
-MOST_BYTES = 2**20
-MOST_BITS = 1024
+MAX_VALUES = 10_000
+MAX_BYTES = 2**20
+MAX_INTEGER_BITS = 1024  # the largest float has as many
 
-_NUMBER = 30  # bytes of a number in a line, and of what is around it
-_FEW = 256  # of the longest keys these are well within the bytes
+_NUMBER_BYTES = 30  # of a number in a line of JSON, with the characters around it
+_UNCHECKED_VALUES = 256  # with the longest possible keys they stay below MAX_BYTES
 
 
-def fitting(
+def within_limits(
     values: Mapping[str, float | int],
 ) -> tuple[Mapping[str, float | int], dict[str, list[str]]]:
-    """The values that a row takes, and the keys of those left out, by the limit.
+    """Split the values of a row into those within the limits and the others.
 
-    A row has 10,000 values and 1 MiB, of which the first that fit are kept; an integer
-    has 1024 bits, as no float is larger.
+    A row holds up to 10,000 values and 1 MiB, the first that fit; an integer has up to
+    1024 bits.
+
+    Returns:
+      The values to keep, and the keys of those left out, by the limit they exceed.
     """
-    if len(values) <= _FEW and int not in set(map(type, values.values())):
+    if len(values) <= _UNCHECKED_VALUES and int not in set(map(type, values.values())):
         return values, {}
     kept: dict[str, float | int] = {}
     left_out: dict[str, list[str]] = {}
     size = 0
-    for name, value in values.items():
+    for key, value in values.items():
         bits = value.bit_length() if isinstance(value, int) else 0
-        size += len(json.dumps(name)) + _NUMBER + bits // 3
-        if bits > MOST_BITS:
-            limit = f"an integer of more than {MOST_BITS} bits"
-        elif len(kept) >= MOST_VALUES:
-            limit = f"a row of more than {MOST_VALUES:,} values"
-        elif size > MOST_BYTES:
-            limit = f"a row of more than {MOST_BYTES:,} bytes"
+        size += len(json.dumps(key)) + _NUMBER_BYTES + bits // 3
+        if bits > MAX_INTEGER_BITS:
+            limit = f"an integer of more than {MAX_INTEGER_BITS} bits"
+        elif len(kept) >= MAX_VALUES:
+            limit = f"a row of more than {MAX_VALUES:,} values"
+        elif size > MAX_BYTES:
+            limit = f"a row of more than {MAX_BYTES:,} bytes"
         else:
-            kept[name] = value
+            kept[key] = value
             continue
-        left_out.setdefault(limit, []).append(name)
+        left_out.setdefault(limit, []).append(key)
     return kept, left_out

@@ -1,14 +1,20 @@
-"""One queue and one thread before each writer, so that none of them stops a step."""
+"""One queue and one thread for each writer, so that no writer stops a step.
+
+`Sink` is that of one writer, `Sinks` holds those of a process: a slow writer takes no
+time from the others.
+"""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.pipeline._breaker import Breaker
@@ -23,21 +29,20 @@ _OUTCOMES = ("written", "failed", "dropped", "skipped")
 
 
 class Sink:
-    """A bounded queue before a writer, which is open, and the thread that empties it.
+    """A bounded queue before an open writer, and the thread that empties it.
 
     Whatever the writer does, `offer` returns: at once for a writer that drops its
-    oldest rows, within `patience` for one that blocks. A writer's errors are counted,
-    and the first one is logged. After three in a row it pauses for 30 seconds, and for
-    twice as long, up to 10 minutes, whenever the row after a pause fails too; a pause
-    and its end are logged. After a fork the child's copy does nothing.
+    oldest rows, within `put_timeout` for one that blocks. A writer's errors are
+    counted, and the first one is logged. After three in a row the writer pauses (see
+    `Breaker`); a pause and its end are logged. In a forked child the sink is inert.
 
-    Once drained, offered = written + failed + dropped + skipped.
+    Once the queue is empty, offered = written + failed + dropped + skipped.
 
     Args:
-      writer: Takes the rows in the order of their offers.
-      capacity: Rows that may wait.
-      patience: Seconds that `offer` waits when a writer that blocks has no room.
-      clock: Monotonic seconds, for the pause after repeated failures.
+      writer: Writer that gets the rows, in the order in which they are offered.
+      capacity: Maximum number of rows in the queue.
+      put_timeout: Seconds that `offer` waits when a writer that blocks has no room.
+      clock: Monotonic seconds, for the pauses after repeated failures.
     """
 
     def __init__(
@@ -45,20 +50,20 @@ class Sink:
         writer: Writer,
         *,
         capacity: int = 1024,
-        patience: float = 5.0,
+        put_timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.writer = writer
-        self._queue = RowQueue(capacity, writer.when_full, patience)
+        self._queue = RowQueue(capacity, writer.when_full, put_timeout)
         self._breaker = Breaker(clock)
-        self._counting = threading.RLock()
+        self._counts_lock = threading.RLock()
         self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
-        self._again = 0  # rows that came a second time
+        self._repeated = 0  # rows that were offered again
         self._lost = False
         self._warned: set[str] = set()
         self._closing: Future[bool] | None = None
         self._pid: int | None = os.getpid()
-        os.register_at_fork(after_in_child=_forgetter(weakref.ref(self)))
+        _sinks_of_process().add(self)
         thread = threading.Thread(
             target=self._run, name=f"jaxmetrics-{writer.name}", daemon=True
         )
@@ -66,37 +71,38 @@ class Sink:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Rows offered, written, failed, dropped (no room), skipped (not tried).
+        """Rows offered, written, failed, dropped (no room) and skipped (not tried).
 
-        Skipped are those that came in the pause after repeated failures, and those of
-        which the writer's keys or limits leave nothing. What the writer itself counts
-        follows.
+        Skipped rows came during a pause after repeated failures, or have nothing left
+        after the writer's keys and limits. The writer's own counters follow.
         """
-        offered = {"offered": self._queue.offered - self._again}
+        offered = {"offered": self._queue.offered - self._repeated}
         return offered | self._counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
-        """Queue a row, if it is one for the writer; a row that it had is not again."""
-        if self._pid is None or not self._takes(row):
+        """Queue a row if it is for the writer; a row offered again is written once."""
+        if self._pid is None or not row.is_for(self.writer):
             return
         if dropped := self._queue.put(row):
-            self._drop(dropped)
+            self._count_dropped(dropped)
 
     def begin_flush(self) -> Future[bool]:
-        """Ask for a flush after the rows offered so far; the result is whether it held.
+        """Request a flush after the rows offered so far.
 
-        It did not when the writer failed to write or to flush, or when a writer that
-        blocks rather than drop has lost a row, since the flush before.
+        Returns:
+          A future that is True if the flush can be acknowledged. It is False if, since
+          the flush before, the writer failed to write or to flush, or a writer that
+          blocks has lost a row.
         """
         return self._submit(self._flush)
 
     def begin_rewind(self, state: Mapping[str, Any]) -> Future[None]:
-        """Ask the writer to go back to `state` after the rows offered so far."""
+        """Have the writer load `state` after the rows offered so far."""
         return self._submit(lambda: self.writer.load_state(state))
 
     def begin_close(self) -> Future[bool]:
-        """Take no more rows, and close the writer after those offered so far."""
-        if self._inert():
+        """Refuse further rows, and close the writer after those offered so far."""
+        if self._is_in_child():
             return self._submit(self._close)
         if self._closing is None:
             self._queue.close()
@@ -104,44 +110,43 @@ class Sink:
         return self._closing
 
     def wait_for(self, future: Future[Any], deadline: float) -> bool:
-        """Whether what was begun here is done before `deadline`."""
+        """Wait for a request until the deadline; return whether it is done."""
         return future.done() or self._queue.wait_for(future, deadline)
 
-    def held(self, future: Future[bool], deadline: float) -> bool:
-        """Whether a flush that was begun here is done before `deadline`, and held."""
+    def finish_flush(self, future: Future[bool], deadline: float) -> bool:
+        """Wait for a flush until the deadline; return whether it is acknowledged."""
         if not self.wait_for(future, deadline):
             return False
         return future.exception() is None and future.result()
 
     def finish_close(self, future: Future[bool], deadline: float) -> bool:
-        """As `held`; at the deadline what still waits is dropped, the writer left."""
-        held = self.held(future, deadline)
-        if not future.done() and not self._inert():
-            self._drop(self._queue.end())
-        return held
+        """Wait as `finish_flush`; at the deadline drop the queue, leave the writer."""
+        acknowledged = self.finish_flush(future, deadline)
+        if not future.done() and not self._is_in_child():
+            self._count_dropped(self._queue.end())
+        return acknowledged
 
     def flush(self, deadline: float) -> bool:
-        """Whether every row offered so far was written and flushed before `deadline`.
+        """Flush the rows offered so far; return whether that was done in time.
 
         Args:
-          deadline: A time of `time.monotonic()`.
+          deadline: Time of `time.monotonic()`.
         """
-        return self.held(self.begin_flush(), deadline)
+        return self.finish_flush(self.begin_flush(), deadline)
 
     def close(self, deadline: float) -> bool:
-        """Flush and close the writer before `deadline`, or leave it behind."""
+        """Flush and close the writer before the deadline, or leave it behind."""
         return self.finish_close(self.begin_close(), deadline)
 
-    def _inert(self) -> bool:
+    def disable(self) -> None:
+        """Make this sink inert, as the copy in a forked child, which has no thread."""
+        self._pid = None
+
+    def _is_in_child(self) -> bool:
         return self._pid != os.getpid()
 
-    def _takes(self, row: Row) -> bool:
-        if row.kind is None:
-            return self.writer.accepts(row.step, row.split)
-        return row.kind in self.writer.shows
-
     def _submit(self, function: Callable[[], Any]) -> Future[Any]:
-        if not self._inert():
+        if not self._is_in_child():
             return self._queue.submit(function)
         future: Future[Any] = Future()
         future.set_exception(RuntimeError("Logging stays with the parent process."))
@@ -151,16 +156,17 @@ class Sink:
         while (next_up := self._queue.take()) is not None:
             if isinstance(next_up, Job):
                 next_up.run()
-            elif self in next_up.taken:
-                self._again += 1
+            elif self in next_up.delivered_to:
+                self._repeated += 1
             else:
-                next_up.taken.add(self)
+                next_up.delivered_to.add(self)
                 self._write(next_up)
 
     def _write(self, row: Row) -> None:
-        blocks = self.writer.when_full == "block"
         if not self._breaker.allows():
-            self._count("skipped", lost=blocks)
+            # Only a writer that drops rows anyway may lose some without failing the
+            # next flush.
+            self._count("skipped", lost=self.writer.when_full == "block")
             return
         try:
             record = self.writer.select(row.record())
@@ -170,16 +176,16 @@ class Sink:
             written = self.writer.write(record)
         except Exception as error:
             self._count("failed", lost=True)
-            self._warn_once("failed, which is counted", error)
+            self._warn_once("failed to write a row; failures are counted", error)
             if self._breaker.failed():
-                self._warn("pauses: rows are skipped, but for one now and then", error)
+                self._warn("is paused after repeated failures; rows are skipped", error)
             return
         if self._breaker.succeeded():
             self._warn("works again")
         self._count("skipped" if written is False else "written")
 
     def _flush(self) -> bool:
-        with self._counting:
+        with self._counts_lock:
             lost, self._lost = self._lost, False
         try:
             self.writer.flush()
@@ -198,31 +204,154 @@ class Sink:
             return False
         return flushed
 
-    def _drop(self, rows: int) -> None:
+    def _count_dropped(self, rows: int) -> None:
         if rows:
             self._count("dropped", rows, lost=self.writer.when_full == "block")
-            self._warn_once("is too slow, so that rows are dropped and counted")
+            self._warn_once("is too slow; rows are dropped and counted")
 
     def _count(self, outcome: str, rows: int = 1, lost: bool = False) -> None:
-        with self._counting:
+        with self._counts_lock:
             self._counts[outcome] += rows
             self._lost = self._lost or lost
 
-    def _warn_once(self, what: str, error: Exception | None = None) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
-            self._warn(what, error)
+    def _warn_once(self, message: str, error: Exception | None = None) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(message, error)
 
-    def _warn(self, what: str, error: Exception | None = None) -> None:
-        why = f" ({type(error).__name__}: {error})" if error else ""
-        _LOG.warning("Writer %s %s%s.", self.writer.name, what, why)
+    def _warn(self, message: str, error: Exception | None = None) -> None:
+        reason = f" ({type(error).__name__}: {error})" if error else ""
+        _LOG.warning("Writer %s %s%s.", self.writer.name, message, reason)
 
 
-def _forgetter(sink: weakref.ref[Sink]) -> Callable[[], None]:
-    """What makes a sink inert in a child, even one that has its parent's number."""
+class Sinks:
+    """Open all writers, or none, and put a queue before each.
 
-    def forget() -> None:
-        if (here := sink()) is not None:
-            here._pid = None
+    Deadlines are times of `time.monotonic()`.
 
-    return forget
+    Args:
+      writers: Writers to open; all are closed again if one of them fails to open.
+      run_dir: Directory of the run.
+      resume_step: Step from which the run continues, or None.
+      clock: Monotonic seconds, as in `Sink`.
+    """
+
+    def __init__(
+        self,
+        writers: Sequence[Writer],
+        run_dir: Path,
+        resume_step: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        opened: list[Writer] = []
+        try:
+            for writer in writers:
+                writer.open(run_dir, resume_step)
+                opened.append(writer)
+        except BaseException:
+            for writer in opened:
+                writer.close()
+            raise
+        self._sinks = _by_name([Sink(writer, clock=clock) for writer in opened])
+
+    def __len__(self) -> int:
+        """Return the number of writers."""
+        return len(self._sinks)
+
+    def show(self, kind: str) -> bool:
+        """Return whether any writer takes this kind of `Media`."""
+        return any(kind in sink.writer.shows for sink in self._sinks.values())
+
+    def offer(self, rows: list[Row]) -> None:
+        """Queue rows, in order, for every writer that takes them.
+
+        A row leaves the list once every writer has it. If that is interrupted, by
+        KeyboardInterrupt for example, the row is still in the list and can be offered
+        again.
+        """
+        while rows:
+            row = rows[0]
+            for sink in self._sinks.values():
+                sink.offer(row)
+            if rows and rows[0] is row:  # a signal handler may have logged meanwhile
+                del rows[0]
+
+    def flush(self, deadline: float) -> bool:
+        """Flush all writers; return whether all rows were written before the deadline.
+
+        All flushes begin before one is waited for, so that one deadline covers them.
+        """
+        begun = [(sink, sink.begin_flush()) for sink in self._sinks.values()]
+        return all([sink.finish_flush(future, deadline) for sink, future in begun])
+
+    def close(self, deadline: float) -> bool:
+        """Close all writers, as `flush`; those that hang are left behind."""
+        begun = [(sink, sink.begin_close()) for sink in self._sinks.values()]
+        return all([sink.finish_close(future, deadline) for sink, future in begun])
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return `Sink.counters` by name of the writer."""
+        return {name: sink.counters for name, sink in self._sinks.items()}
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return the states of the writers that have one; flush before."""
+        states = {name: sink.writer.state() for name, sink in self._sinks.items()}
+        return {name: state for name, state in states.items() if state}
+
+    def rewind(self, step: int, states: Mapping[str, Any], timeout: float) -> None:
+        """Take all writers back to `states`, or those without one to `step`.
+
+        Raises:
+          RuntimeError: A writer did not answer within `timeout` seconds.
+          ValueError: A state does not belong to its writer.
+        """
+        deadline = time.monotonic() + timeout
+        begun = [
+            (sink, sink.begin_rewind({"step": step} | states.get(name, {})))
+            for name, sink in self._sinks.items()
+        ]
+        for sink, future in begun:
+            if not sink.wait_for(future, deadline):
+                raise RuntimeError(
+                    f"load_state(): writer {sink.writer.name} did not go back to step "
+                    f"{step} within {timeout:g} seconds. Close the logger and restore "
+                    f"a new one."
+                )
+            try:
+                future.result()
+            except (KeyError, TypeError) as error:
+                raise ValueError(
+                    f"load_state(): writer {sink.writer.name} got a state of another "
+                    f"kind of writer ({type(error).__name__}: {error}). Restore the "
+                    f"state that it saved."
+                ) from error
+
+
+def _by_name(sinks: Sequence[Sink]) -> dict[str, Sink]:
+    """Return sinks by the names of their writers; a second `console` is `console-2`."""
+    named: dict[str, Sink] = {}
+    for sink in sinks:
+        name, number = sink.writer.name, 2
+        while name in named:
+            name, number = f"{sink.writer.name}-{number}", number + 1
+        named[name] = sink
+    return named
+
+
+@functools.cache
+def _sinks_of_process() -> weakref.WeakSet[Sink]:
+    """Return the set of all sinks, which a forked child disables.
+
+    The only state of the module. `os.register_at_fork` cannot be undone, so that a
+    callback per sink would stay for the life of the process; one callback, registered
+    with the first sink, serves all of them. The process number alone is not enough to
+    recognize a child: in another PID namespace it can have its parent's number.
+    """
+    sinks: weakref.WeakSet[Sink] = weakref.WeakSet()
+
+    def disable_all() -> None:
+        for sink in sinks:
+            sink.disable()
+
+    os.register_at_fork(after_in_child=disable_all)
+    return sinks

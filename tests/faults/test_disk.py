@@ -16,7 +16,7 @@ import pytest
 from support.faults import FullDisk, apart, events_shown
 from support.sinks import row, soon
 
-from jaxmetrics.pipeline._sinks import Sinks
+from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.record import read_lines
 from jaxmetrics.writers import CSV, JSONL, TensorBoard, WandB
 
@@ -161,8 +161,8 @@ def test_a_full_disk_costs_one_writer_its_rows_until_there_is_room(
     assert steps[name][-100:] == list(range(300, 400))
     assert held == [True, False, False, True]
     assert [line.split(" (")[0].rstrip(".") for line in said] == [
-        f"Writer {name} failed, which is counted",
-        f"Writer {name} pauses: rows are skipped, but for one now and then",
+        f"Writer {name} failed to write a row; failures are counted",
+        f"Writer {name} is paused after repeated failures; rows are skipped",
         f"Writer {name} works again",
     ]
 

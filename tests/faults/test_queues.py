@@ -190,7 +190,7 @@ def failing(when_full, patience=60.0):
     writer = Failing(lambda step: step % 10 == 0)
     writer.when_full = when_full
     now = iter(range(0, 10**9, 10))
-    return Sink(writer, capacity=8, patience=patience, clock=lambda: next(now))
+    return Sink(writer, capacity=8, put_timeout=patience, clock=lambda: next(now))
 
 
 def conserved(sink, rows):

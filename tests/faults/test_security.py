@@ -84,7 +84,7 @@ KEPT = {"max_tokens": 4096, "tokenizer": "seen", "num_key_value_heads": 8, "monk
 TRAIN = """
 import dataclasses, json, logging, sys
 from jaxmetrics import TrainingLogger
-from jaxmetrics.logger import _rundir
+from jaxmetrics.logger import _run_directory
 from jaxmetrics.writers import CSV, JSONL, Console, TensorBoard, WandB
 
 root, named, formed, kept = sys.argv[1], *map(json.loads, sys.argv[2:5])
@@ -111,7 +111,7 @@ with make("run", hparams, tags=("seen", formed[0])) as logger:
     logger.ledger.event("note", texts=formed, **named)
     logging.getLogger("jaxmetrics").warning("a warning is seen")
 
-_rundir.redact = lambda config: config
+_run_directory.redact = lambda config: config
 with make("control", {"api_key": "seen-by-all"}) as logger:
     logger.log_step(1, loss=0.5)
 # hush-source

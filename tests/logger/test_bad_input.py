@@ -284,7 +284,7 @@ def test_of_more_keys_the_others_are_counted_and_named(logger, caplog):
     rows, written = recorded(logger)
     assert len(rows[0]) == 10_000
     assert set(written.values()) == {1}
-    assert "train/k10000 is the first to be cut or left out" in caplog.text
+    assert "train/k10000 is the first value to be cut or left out" in caplog.text
 
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(logger, tmp_path):

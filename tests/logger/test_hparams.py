@@ -240,10 +240,10 @@ def test_a_description_that_cannot_be_written_stops_neither_writers_nor_training
 
     memory = Memory()
     with make(memory) as logger:
-        monkeypatch.setattr("jaxmetrics.logger._rundir.write_run_json", full)
+        monkeypatch.setattr("jaxmetrics.logger._run_directory.write_run_json", full)
         logger.log_hparams({"lr": 0.1})
         monkeypatch.undo()
-    assert "run.json has no ['lr'] (disk full)" in caplog.text
+    assert "run.json lacks ['lr'] (disk full)" in caplog.text
     assert len(memory.records) == 1
 
 

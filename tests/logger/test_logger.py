@@ -16,10 +16,10 @@ from support.processes import run_python, start_python
 
 import jaxmetrics as jm
 from jaxmetrics import LogConfig, TrainingLogger
-from jaxmetrics.logger._opening import writers_of
+from jaxmetrics.logger._open_run import process_writers as writers_of
 from jaxmetrics.pipeline import _row
-from jaxmetrics.pipeline._fetched import Fetched
-from jaxmetrics.pipeline._row import scalar
+from jaxmetrics.pipeline._fetched import FetchedValues
+from jaxmetrics.record import scalar
 from jaxmetrics.record import AppendFile, WriterLockedError, dumps, loads, read_lines
 from jaxmetrics.writers import JSONL, Console, Memory
 
@@ -518,7 +518,7 @@ def test_flush_is_false_when_the_record_dropped_rows(make, monkeypatch):
     monkeypatch.setattr(JSONL, "write", slow)
     logger = make()
     queue = logger._sinks._sinks["metrics.jsonl"]._queue
-    queue._capacity, queue._patience = 1, 0.0
+    queue._capacity, queue._put_timeout = 1, 0.0
     for step in range(1, 5):
         logger.log_step(step, loss=1.0)
         if step == 2:
@@ -608,8 +608,8 @@ def test_latest_and_best(make):
 
 
 def test_latest_is_that_of_the_last_step_in_whatever_order_rows_are_fetched():
-    fetched = Fetched()
-    made = [_row.Row(step, "train", 0.0, on_record=fetched.note) for step in (1, 2)]
+    fetched = FetchedValues()
+    made = [_row.Row(step, "train", 0.0, on_record=fetched.add) for step in (1, 2)]
     for row in made:
         row.add("train/loss", float(row.step))
     for row in reversed(made):
@@ -892,9 +892,9 @@ def test_what_a_logger_holds_is_small_and_does_not_grow(make):
 
     logger = make(writers=[Memory()])
     train(range(1, 5))
-    before = held("_rows", "_fetched", "_values")
+    before = held("_rows", "_fetched", "_filler")
     train(range(5, 1000))
-    assert held("_rows", "_fetched", "_values") <= before + 8 * 8  # longer numbers
+    assert held("_rows", "_fetched", "_filler") <= before + 8 * 8  # longer numbers
     assert held("_rows", "_fetched") <= 5 * 1024
 
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.logger._device_bins import count
-from jaxmetrics.pipeline._media_row import MediaRow, media
+from jaxmetrics.pipeline._media import MediaRow, media_value
 from jaxmetrics.record import binned, read_lines
 from jaxmetrics.writers import JSONL, Memory, TensorBoard
 
@@ -196,7 +196,7 @@ def test_a_histogram_of_an_array_that_is_donated_next_is_whole():
     step = jax.jit(lambda x: x + 1, donate_argnums=0)
     weights = jnp.arange(1000.0)
     row = MediaRow("histogram", 5, "train", 0.0, lambda row, record: None)
-    row.add("train/w", media("histogram", "w", weights))
+    row.add("train/w", media_value("histogram", "w", weights, count))
     step(weights)
     assert weights.is_deleted()
     (bins,) = row.record().values.values()
@@ -215,8 +215,8 @@ def test_an_image_that_was_donated_is_named(make):
 def test_an_image_that_is_donated_before_it_is_fetched_is_named():
     image, kept = jnp.zeros((4, 4)), jnp.ones((4, 4))
     row = MediaRow("image", 5, "train", 0.0, lambda row, record: None)
-    row.add("train/sample", media("image", "sample", image))
-    row.add("train/kept", media("image", "kept", kept))
+    row.add("train/sample", media_value("image", "sample", image, count))
+    row.add("train/kept", media_value("image", "kept", kept, count))
     image.delete()
     assert list(row.record().values) == ["train/kept"]
     (fault,) = row.faults
@@ -316,7 +316,7 @@ def test_histograms_are_left_out_unless_enabled(make, caplog):
     assert logger.flush()
     assert [record.kind for record in memory.records] == ["text"]
     assert [m for m in caplog.messages if "enable_histograms" in m] == [
-        "Histograms are left out, since enable_histograms is False."
+        "Histograms are left out: enable_histograms is False."
     ]
 
 
@@ -326,7 +326,7 @@ def test_a_kind_that_no_writer_shows_is_said_once(make, caplog):
         for step in range(3):
             logger.log_images(step, i=np.zeros((2, 2)))
     (message,) = caplog.messages
-    assert "No writer of the run shows what log_images() is given" in message
+    assert "No writer of the run shows the values of log_images()" in message
 
 
 @pytest.mark.parametrize(

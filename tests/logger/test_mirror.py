@@ -75,7 +75,7 @@ def test_a_run_whose_disk_is_gone_goes_on_from_its_copies(make, tmp_path, caplog
     kept = logger.run_dir.rename(tmp_path / "gone")
     with caplog.at_level(logging.WARNING):
         other = make(writers=[JSONL(), CSV(), TensorBoard()])
-    assert "was made from its copy" in caplog.text
+    assert "was restored from its copy" in caplog.text
     assert other.run_dir.exists() and other._run.run_id == run_id
     other.load_state(state)
     train(other, range(6, 9))

@@ -8,8 +8,7 @@ import pytest
 from support.sinks import Blocking, Failing, Gated, row, soon
 
 from jaxmetrics.pipeline._breaker import Breaker
-from jaxmetrics.pipeline._sink import Sink
-from jaxmetrics.pipeline._sinks import Sinks
+from jaxmetrics.pipeline._sink import Sink, Sinks
 from jaxmetrics.writers import Memory, Writer
 
 
@@ -38,7 +37,7 @@ def test_a_full_queue_drops_its_oldest_rows():
 
 def test_a_writer_that_blocks_loses_a_row_after_its_patience_and_says_so_once():
     writer = Blocking()
-    sink = Sink(writer, capacity=2, patience=0.0)
+    sink = Sink(writer, capacity=2, put_timeout=0.0)
     sink.offer(row(0))
     writer.entered.wait()
     for step in range(1, 5):
@@ -54,7 +53,7 @@ def test_a_writer_that_blocks_loses_a_row_after_its_patience_and_says_so_once():
 
 def test_a_writer_that_blocks_makes_its_producer_wait_for_room():
     writer = Blocking()
-    sink = Sink(writer, capacity=1, patience=60.0)
+    sink = Sink(writer, capacity=1, put_timeout=60.0)
     sink.offer(row(0))
     writer.entered.wait()
     sink.offer(row(1))
@@ -69,7 +68,7 @@ def test_a_writer_that_blocks_makes_its_producer_wait_for_room():
 
 def test_a_stuck_writer_costs_the_producer_one_wait_not_one_a_row(monkeypatch):
     writer = Blocking()
-    sink = Sink(writer, capacity=1, patience=0.01)
+    sink = Sink(writer, capacity=1, put_timeout=0.01)
     waits = []
     condition = sink._queue._changed
     real = condition.wait_for
@@ -105,7 +104,8 @@ def test_errors_of_a_writer_are_counted_and_logged_once(caplog):
         "skipped": 0,
     }
     assert [r.getMessage() for r in caplog.records] == [
-        "Writer failing failed, which is counted (OSError: no space left)."
+        "Writer failing failed to write a row; failures are counted (OSError: no space "
+        "left)."
     ]
     sink.close(soon())
 
@@ -140,8 +140,9 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
         "skipped": 4,
     }
     assert [r.getMessage() for r in caplog.records] == [
-        "Writer failing failed, which is counted (OSError: no space left).",
-        "Writer failing pauses: rows are skipped, but for one now and then (OSError: "
+        "Writer failing failed to write a row; failures are counted (OSError: no space "
+        "left).",
+        "Writer failing is paused after repeated failures; rows are skipped (OSError: "
         "no space left).",
         "Writer failing works again.",
     ]

@@ -101,7 +101,7 @@ def ask_for_what_cannot_be(logger):
         else:
             raise AssertionError(why)
 
-    refused("another logger has it")
+    refused("another logger handles SIGTERM")
     thread = threading.Thread(target=refused, args=("main thread",))
     thread.start()
     thread.join()

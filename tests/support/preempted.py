@@ -19,7 +19,7 @@ from support.zygote import serve
 
 import jaxmetrics as jm
 from jaxmetrics import checkpoint
-from jaxmetrics.pipeline._sinks import Sinks
+from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 ROWS = 8  # in a batch

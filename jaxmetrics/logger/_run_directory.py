@@ -1,4 +1,4 @@
-"""The directory of a run: its name, its description, its attempts."""
+"""Directory of a run: its name, its `run.json`, its attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics.logger._log_config import LogConfig
-from jaxmetrics.processes import devices
+from jaxmetrics.processes import device_summary
 from jaxmetrics.record import (
     EVENTS_JSONL,
     METRICS_JSONL,
@@ -30,8 +30,9 @@ from jaxmetrics.record import (
 )
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
-_MOST = 2**63 - 1
-_KEPT = frozenset(
+_MAX_STEP = 2**63 - 1
+_MAX_SECONDS = 2**63 - 1
+_OWN_FIELDS = frozenset(
     {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
     | {"versions", "devices", "attempts"}
 )
@@ -43,13 +44,13 @@ class RunDirectory:
     """An open run directory.
 
     Attributes:
-      path: Where it is.
-      run_id: The run's name for life, kept over attempts.
-      attempt: Which attempt this is, from 1.
-      last: The last recorded step, by split.
+      path: Path of the directory.
+      run_id: Identifier of the run, the same in all attempts.
+      attempt: Number of this attempt, from 1.
+      last: Last recorded step, by split.
       elapsed: Training seconds at the end of the record.
-      ledger: The run's events; silent on processes other than the first.
-      first: Whether this process is the first, which writes `run.json`.
+      ledger: Events of the run; silent on processes other than the first.
+      is_first: Whether this is the first process, which writes `run.json`.
     """
 
     path: Path
@@ -58,27 +59,27 @@ class RunDirectory:
     last: dict[str, int]
     elapsed: float
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
-    first: bool = True
+    is_first: bool = True
 
-    def told(self) -> dict[str, Any]:
-        """What the other processes need to know, in plain values."""
+    def shared(self) -> dict[str, Any]:
+        """Return the plain values that the other processes need."""
         names = ("run_id", "attempt", "last", "elapsed")
         return {"run_name": self.path.name} | {n: getattr(self, n) for n in names}
 
     def describe(self, **fields: Any) -> None:
-        """Replace fields of `run.json`, all at once; the first process does."""
-        if self.first:
+        """Replace fields of `run.json`, on the first process."""
+        if self.is_first:
             write_run_json(self.path, (_read(self.path) or {}) | fields)
 
     def add_hparams(self, hparams: dict[str, Any]) -> None:
-        """Add to the configuration in `run.json`, or replace what has the same name."""
-        if self.first:
+        """Add to the configuration in `run.json`; existing names are replaced."""
+        if self.is_first:
             known = hparams_of(_read(self.path) or {})
             self.describe(hparams=known | hparams)
 
-    def restored(self, step: int) -> None:
-        """Note that this attempt continues from a step."""
-        if self.first:
+    def note_restore(self, step: int) -> None:
+        """Note in `run.json` and in the ledger that this attempt starts at a step."""
+        if self.is_first:
             run = _read(self.path) or {}
             run["attempts"][-1]["restored_step"] = step
             write_run_json(self.path, run)
@@ -94,28 +95,30 @@ def open_directory(
     resume_step: int | None,
     clock: Callable[[], float],
 ) -> RunDirectory:
-    """Make a run directory, or continue one as its next attempt; first process only.
+    """Create a run directory, or continue one as its next attempt; first process only.
 
     Args:
-      root: The folder of all projects.
-      config: The project, the run's name or None, its tags.
-      hparams: The user's configuration, written without its secrets.
+      root: Folder of all projects.
+      config: Settings, with the project, the name of the run or None, and its tags.
+      hparams: Configuration of the training, written without secrets.
       overwrite: Set an existing directory aside, as `<run_name>.old-1`.
-      resume_step: The step that is continued from; later rows do not count.
+      resume_step: Step to continue from; later rows are not counted.
       clock: Seconds since the epoch.
 
     Raises:
       WriterLockedError: Another process writes this run.
       OSError: The directory cannot be written.
     """
-    project = local(root) / config.project
+    project = local_folder(root) / config.project
     if config.run_name is None:
         path = _new_directory(project, clock())
     else:
         path = project / config.run_name
         if overwrite:
             if (events := path / EVENTS_JSONL).exists():
-                AppendFile(events).close()  # refused while somebody writes this run
+                AppendFile(
+                    events
+                ).close()  # raises while another process writes this run
             set_aside(path)
         make_folder(path)
     ledger = Ledger(path / EVENTS_JSONL, clock=clock)
@@ -133,7 +136,7 @@ def open_directory(
             run["hparams"] = redact(hparams)
         run["tags"] = redact(config.tags)
         run["versions"] = _versions()
-        run["devices"] = devices()
+        run["devices"] = device_summary()
         attempts = run.pop("attempts", [])
         attempt = {"attempt": len(attempts) + 1, "time": now}
         attempts.append(attempt | {"restored_step": resume_step})
@@ -148,29 +151,36 @@ def open_directory(
 
 
 def join_directory(
-    root: str | Path, config: LogConfig, told: dict[str, Any]
+    root: str | Path, config: LogConfig, shared: Mapping[str, Any]
 ) -> RunDirectory:
-    """The run directory that the first process opened, on another one."""
-    path = local(root) / config.project / told.pop("run_name")
-    run = RunDirectory(path, **told, first=False)
+    """Open, on another process, the run directory that the first process opened.
+
+    Args:
+      root: Folder of all projects.
+      config: Settings.
+      shared: `RunDirectory.shared` of the first process.
+    """
+    fields = dict(shared)
+    path = local_folder(root) / config.project / fields.pop("run_name")
+    run = RunDirectory(path, **fields, is_first=False)
     if not config.master_only:
         make_folder(path)
-        if _read(path) is None:  # a disk of this host's own
+        if _read(path) is None:  # this host has its own disk
             names = {"project": config.project, "run_name": path.name}
             write_run_json(path, {"schema": 1, "run_id": run.run_id} | names)
     return run
 
 
-def described(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields for `run.json` in plain values; a mesh becomes the sizes of its axes.
+def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert fields for `run.json` to plain values; a mesh becomes its axis sizes.
 
     Raises:
-      ValueError: A field is one that the logger keeps.
+      ValueError: A field is one that the logger writes itself.
     """
-    if kept := _KEPT & fields.keys():
+    if own := _OWN_FIELDS & fields.keys():
         raise ValueError(
-            f"describe() got {sorted(kept)}, which the logger keeps; expected others. "
-            f"Give these another name, or log_hparams() for the configuration."
+            f"describe() got {sorted(own)}, which the logger writes itself; expected "
+            f"other names. Rename these, or call log_hparams() for the configuration."
         )
     plain = dict(fields)
     if hasattr(plain.get("mesh"), "axis_names"):
@@ -178,32 +188,33 @@ def described(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: redact(value) for name, value in plain.items()}
 
 
-def local(folder: str | Path, what: str = "root") -> Path:
-    """A folder that files can be written to.
+def local_folder(folder: str | Path, argument: str = "root") -> Path:
+    """Return a folder as a path; refuse addresses of remote storage.
 
     Args:
-      folder: Where it is.
-      what: The argument of `TrainingLogger`, for the error.
+      folder: The folder.
+      argument: Argument of `TrainingLogger`, for the error.
 
     Raises:
-      ValueError: It is an address.
+      ValueError: The folder is a remote address.
     """
     if _REMOTE.match(str(folder)):
         raise ValueError(
-            f"TrainingLogger got {what}={str(folder)!r}, where no file can be appended "
-            f"to; expected a folder. Log to a local disk, and mount the bucket and "
-            f"give its folder as mirror=, which gets copies at each checkpoint."
+            f"TrainingLogger got {argument}={str(folder)!r}, where files cannot be "
+            f"appended to; expected a local folder. Log to a local disk; mount the "
+            f"bucket and pass its folder as mirror=, which gets copies at each "
+            f"checkpoint."
         )
     return Path(folder)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the description of a run that can be continued, which has a `run_id`."""
+    """Read `run.json`; a run that can be continued has a `run_id` in it."""
     return read_run_json(path, required=("run_id",))
 
 
 def _new_directory(project: Path, now: float) -> Path:
-    """A directory named by the time; two runs of one second get two."""
+    """Create a directory named by the time, with a number if it exists already."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
     path, number = project / name, 1
     while True:
@@ -216,7 +227,7 @@ def _new_directory(project: Path, now: float) -> Path:
 
 
 def set_aside(path: Path) -> None:
-    """Rename a folder, if there is one, to `<name>.old-1` or a later number."""
+    """Rename a folder, if it exists, to `<name>.old-1` or the next free number."""
     if not path.exists():
         return
     numbers = itertools.count(1)
@@ -230,18 +241,19 @@ def set_aside(path: Path) -> None:
 
 
 def _record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
-    """The last step by split, and the training seconds, of rows up to `step`."""
+    """Return last step by split, and training seconds, of the rows up to `step`."""
     last: dict[str, int] = {}
     elapsed = 0.0
+    max_step = _MAX_STEP if step is None else step
     if file.exists():
         for line in scan_lines(file):
             row = line.row or {}
-            at, split, time = (row.get(name) for name in ("step", "split", "time"))
-            if isinstance(at, int) and at <= (_MOST if step is None else step):
-                # Texts and tables keep no order of steps.
+            reached, split, time = (row.get(n) for n in ("step", "split", "time"))
+            if isinstance(reached, int) and reached <= max_step:
+                # Texts and tables need no order of steps.
                 if isinstance(split, str) and "kind" not in row:
-                    last[split] = max(at, last.get(split, 0))
-                if isinstance(time, int | float) and elapsed < time <= _MOST:
+                    last[split] = max(reached, last.get(split, 0))
+                if isinstance(time, int | float) and elapsed < time <= _MAX_SECONDS:
                     elapsed = float(time)
     return last, elapsed
 

@@ -1,0 +1,229 @@
+"""Texts, images, histograms, tables, hyperparameters on their way to the writers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from jaxmetrics.pipeline._row import Row
+from jaxmetrics.record import REDACTED, Media, Record, hide, is_secret, redact
+
+if TYPE_CHECKING:
+    from jaxmetrics.writers import Writer
+
+MediaKind = Literal["text", "image", "histogram", "table", "hparams"]
+
+_MAX_TABLE_ROWS = 10_000
+_MAX_TEXT_CHARACTERS = 2**16
+
+
+class MediaRow(Row):
+    """The media of one kind logged in one call; secrets are removed when fetched.
+
+    Args:
+      kind: Kind of the media.
+      step: Optimizer updates completed.
+      split: The split that the media belong to.
+      time: Training seconds.
+      on_record: Called with the row and its record, once.
+    """
+
+    def __init__(
+        self,
+        kind: MediaKind,
+        step: int,
+        split: str,
+        time: float,
+        on_record: Callable[[Row, Record], object],
+    ) -> None:
+        super().__init__(step, split, time, on_record=on_record)
+        self._kind: MediaKind = kind
+
+    def is_for(self, writer: Writer) -> bool:
+        """Return whether a writer shows this kind of media, whatever the step."""
+        return self._kind in writer.shows
+
+    def _fetch(self) -> Record:
+        values: dict[str, Any] = {}
+        for key, value in self.values.items():
+            try:
+                values[key] = self._plain(key, value)
+            except Exception as error:
+                self.faults.append(self._not_fetched(f"the value of {key!r}", error))
+        return Media(self.step, self.split, values, self.time, kind=self._kind)
+
+    def _plain(self, key: str, value: Any) -> Any:
+        if self._kind == "text":
+            return self._without_secrets(key, key, value)
+        if self._kind == "table":
+            columns, rows = value
+            return columns, [
+                [
+                    self._without_secrets(key, column, cell)
+                    for column, cell in zip(columns, row, strict=True)
+                ]
+                for row in rows
+            ]
+        if self._kind == "hparams" or isinstance(value, tuple):
+            return value
+        return value() if callable(value) else np.asarray(value)
+
+    def _without_secrets(self, key: str, name: str, value: Any) -> Any:
+        if is_secret(name, value):
+            return REDACTED
+        if not isinstance(value, str):
+            return redact(np.asarray(value) if hasattr(value, "__array__") else value)
+        if len(value) <= _MAX_TEXT_CHARACTERS:
+            return hide(value)
+        limit = f"text of more than {_MAX_TEXT_CHARACTERS} characters"
+        self.cuts.setdefault(limit, []).append(key)
+        mark = f"<cut: {limit}>"
+        # Secrets are hidden before the text is cut: of a secret at the cut, the first
+        # half would no longer look like one.
+        hidden = hide(value[: 2 * _MAX_TEXT_CHARACTERS])
+        return hidden[: _MAX_TEXT_CHARACTERS - len(mark)] + mark
+
+
+def media_value(
+    kind: MediaKind,
+    name: str,
+    value: Any,
+    count_on_device: Callable[[Any], object],
+    will_fetch: bool = True,
+) -> object:
+    """Return the value of a media call as a copy or reference that stays the same.
+
+    Args:
+      kind: Kind of the media.
+      name: Name of the value in the call, for the error.
+      value: The value, as `Media` describes it.
+      count_on_device: Launch the histogram of a device array; calling the result
+        returns its `Bins`.
+      will_fetch: Whether a writer of this process will fetch the value.
+
+    Raises:
+      TypeError: The value is not of this kind.
+      ValueError: The value has another shape.
+      RuntimeError: The array was deleted.
+    """
+    if kind == "text":
+        return _text(name, value)
+    if kind == "table":
+        return _table(name, value)
+    call = f"log_{kind}s"
+    if kind == "histogram" and isinstance(value, tuple):
+        return _counted_histogram(call, name, value)
+    check = _check_image if kind == "image" else _check_real
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(value, jax.Array):
+        value = np.array(value)
+        check(call, name, value.shape, value.dtype)
+        return value
+    _require_values(call, name, value)
+    check(call, name, value.shape, value.dtype)
+    local = value
+    if not value.is_fully_addressable and value.is_fully_replicated:
+        local = value.addressable_data(0)
+    if kind == "histogram" and value.size:
+        # An array that lies on several processes is counted by all of them, whichever
+        # of them writes.
+        if will_fetch or not local.is_fully_addressable:
+            return count_on_device(local)
+        return local
+    if not local.is_fully_addressable:
+        raise ValueError(
+            f"{call}() got {name!r}, parts of which lie on other processes; expected "
+            f"an array that is local to this process. Gather it first."
+        )
+    if will_fetch:
+        local.copy_to_host_async()
+    return local
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(
+            f"log_text() got {name!r} of type {type(value).__name__}, expected a str. "
+            f"Convert it with str()."
+        )
+    return value
+
+
+def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
+    try:
+        columns, rows = value
+        columns = [str(column) for column in redact(list(columns))]
+        rows = [list(row) for row in rows]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"log_table() got {name!r} of type {type(value).__name__}, expected a pair "
+            f"(columns, rows). Pass (['word', 'count'], [['a', 1], ['b', 2]])."
+        ) from None
+    uneven = [row for row in rows if len(row) != len(columns)]
+    if uneven or len(set(columns)) < len(columns):
+        raise ValueError(
+            f"log_table() got {name!r} with columns {columns} and {len(uneven)} rows "
+            f"of another length; expected different columns, and one cell for each "
+            f"column in every row. Fill missing cells with None."
+        )
+    if len(rows) > _MAX_TABLE_ROWS:
+        raise ValueError(
+            f"log_table() got {name!r} with {len(rows)} rows, expected at most "
+            f"{_MAX_TABLE_ROWS}. Log fewer of them, or several tables."
+        )
+    return columns, rows
+
+
+def _counted_histogram(call: str, name: str, value: tuple[Any, ...]) -> object:
+    """Check a pair (counts, edges), as `np.histogram` returns it."""
+    if len(value) != 2:
+        raise ValueError(
+            f"{call}() got {name!r} with {len(value)} parts, expected an array or the "
+            f"pair (counts, edges). Pass what np.histogram returns."
+        )
+    counts, edges = (np.array(part, np.float64) for part in value)
+    if counts.ndim != 1 or edges.shape != (counts.size + 1,):
+        raise ValueError(
+            f"{call}() got {name!r} with counts {counts.shape} and edges "
+            f"{edges.shape}, expected one edge more than counts. Pass what "
+            f"np.histogram returns."
+        )
+    return counts, edges
+
+
+def _require_values(call: str, name: str, value: Any) -> None:
+    """Refuse an array of JAX that is traced or deleted."""
+    from jaxmetrics.core import is_tracer
+
+    if is_tracer(value):
+        raise TypeError(
+            f"{call}() got {name!r} within jit, where it has no values yet. Return it "
+            f"from the compiled step, and log it there."
+        )
+    if value.is_deleted():
+        raise RuntimeError(
+            f"{call}() got {name!r}, whose array was deleted, as donated arrays are. "
+            f"Log a value that the step returns and that is not donated."
+        )
+
+
+def _check_real(call: str, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    if dtype.kind not in "biuf" and "float" not in dtype.name:
+        raise TypeError(
+            f"{call}() got {name!r} of {dtype}, expected real numbers. Convert it, or "
+            f"log its parts."
+        )
+
+
+def _check_image(call: str, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    has_shape = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    has_dtype = dtype in (np.uint8, np.bool_) or "float" in dtype.name
+    if not (has_shape and has_dtype and all(shape)):
+        raise ValueError(
+            f"{call}() got {name!r} of shape {shape} and {dtype}, expected [height, "
+            f"width] or [height, width, 1, 3 or 4] of uint8, or of floats in [0, 1]. "
+            f"Transpose or convert it."
+        )
