@@ -1,5 +1,6 @@
-"""Evaluation of data that no number of devices divides."""
+"""Evaluation over batches of uneven sizes, on one or several processes."""
 
-from jaxmetrics.loop.evaluation._loop import evaluate_loop, pad_batch
+from jaxmetrics.loop.evaluation._loop import evaluate_loop
+from jaxmetrics.loop.evaluation._padding import pad_batch
 
 __all__ = ["evaluate_loop", "pad_batch"]

@@ -1,4 +1,4 @@
-"""Evaluation of data that no number of devices divides."""
+"""Evaluate metrics over batches of uneven sizes."""
 
 from __future__ import annotations
 
@@ -12,40 +12,10 @@ from jax.sharding import PartitionSpec as P
 from jax.tree_util import DictKey
 
 from jaxmetrics.core import Deferred, arguments_read, snapshot
-from jaxmetrics.loop.evaluation._padding import lengthened, with_mask
-from jaxmetrics.loop.evaluation._turns import alone, together
-from jaxmetrics.processes import require_same
+from jaxmetrics.loop.evaluation._batches import global_batches, local_batches
+from jaxmetrics.processes import require_same_metrics
 
-_WHO = "evaluate_loop()"
-
-
-def pad_batch(batch: Mapping[str, Any], multiple: int) -> dict[str, Any]:
-    """The batch with rows added up to a multiple, and a `mask` of those that count.
-
-    The last row is repeated, so that labels stay valid and nothing becomes NaN. Pass
-    `mask=batch["mask"]` to metrics, and they do not see the difference.
-
-    Args:
-      batch: Arrays `[rows, ...]` by name, or nested trees of them. A bool `mask`
-        `[rows, ...]` of its own is kept, and False in the rows that are added.
-      multiple: What the number of rows becomes a multiple of.
-
-    Raises:
-      TypeError: It holds something else, or a mask that is not bool.
-      ValueError: Its arrays are not of as many rows each.
-
-    Example:
-      >>> padded = pad_batch({"labels": np.array([3, 1, 2])}, 2)
-      >>> padded["labels"].tolist(), padded["mask"].tolist()
-      ([3, 1, 2, 2], [True, True, True, False])
-    """
-    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
-        raise ValueError(
-            f"pad_batch() got multiple={multiple!r}, expected a positive int. Pass the "
-            f"number of devices that share the rows."
-        )
-    batch, rows = with_mask("pad_batch()", batch)
-    return lengthened(batch, -(-rows // multiple) * multiple)
+_CALL = "evaluate_loop()"
 
 
 def evaluate_loop(
@@ -55,28 +25,28 @@ def evaluate_loop(
     metrics: Any,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
-    """The values of metrics over all batches, each row counted once.
+    """Return the values of metrics over all batches, each row counted once.
 
-    Batches are padded to the size of the first (of the largest so far), with a bool
-    `mask` of the rows that count. With a mesh over several processes every process
-    calls it with its own batches, as many as it has, none too: all launch the same
-    steps, those without a batch on masked rows, and all return the same values. What
-    fails in the batches of one process is an error on all.
+    Batches are padded to the largest size so far, with a bool `mask` that is False in
+    the padding. With a mesh over several processes every process calls it with its own
+    batches, of which it may have any number: all processes launch the same steps, those
+    without a batch on masked rows, and all return the same values. An error in the
+    batches of one process is an error on all.
 
     Args:
-      step: `step(state, metrics, batch)` returns the metrics with the batch seen:
+      step: Function `step(state, metrics, batch)` that returns the updated metrics:
         `jax.jit(lambda state, metrics, batch: metrics.update(logits=apply(state,
         batch["inputs"]), labels=batch["labels"], mask=batch["mask"]))`. It may donate
         the metrics.
-      state: What the step needs besides, such as parameters, placed on the mesh.
-      batches: Dicts of arrays `[rows, ...]`, of this process's own rows. Processes
-        that share rows, their devices side by side along another axis, give the same.
-      metrics: A Metric, a Collection or a deferred one; what it has seen is left out.
-      mesh: Where batches are sharded along axis `"data"`, or the mesh's only one;
-        deferred metrics know theirs. None keeps all on this process.
+      state: Further input of the step, such as parameters, placed on the mesh.
+      batches: Dicts of arrays `[rows, ...]` with this process's own rows. Processes
+        whose devices differ only along another mesh axis pass the same rows.
+      metrics: A Metric, a Collection or a deferred one; its state is ignored.
+      mesh: Mesh whose axis `"data"`, or only axis, shards the rows. Default: the mesh
+        of deferred metrics, else none, and everything stays on this process.
 
     Raises:
-      TypeError, ValueError: The batches, the metrics or what `step` returns do not fit.
+      TypeError, ValueError: Batches, metrics or the result of `step` do not fit.
       RuntimeError: The batches of another process failed.
       MissingHostError: A process does not take part.
 
@@ -88,35 +58,34 @@ def evaluate_loop(
       >>> {name: float(value) for name, value in values.items()}
       {'mean': 3.0, 'largest': 6.0}
     """
-    metrics, sharding, multiple = _placed(metrics, mesh)
+    metrics, sharding, multiple = _place(metrics, mesh)
     shared = sharding is not None and not sharding.is_fully_addressable
     if shared:
-        require_same(_WHO, metrics)
-    turns = together if shared else alone
+        require_same_metrics(_CALL, metrics)
+    equal_batches = global_batches if shared else local_batches
     checked = False
-    for batch, padded in turns(_WHO, batches, multiple):
+    for batch, padded in equal_batches(_CALL, batches, multiple):
         if sharding is not None:
-            batch = jax.tree.map(lambda x: _spread(x, sharding), batch)
+            batch = jax.tree.map(lambda x: _to_global(x, sharding), batch)
         if padded and not checked:
             _refuse_ignored_mask(step, state, metrics, batch)
             checked = True
-        seen = step(state, metrics, batch)
-        if type(seen) is not type(metrics):
+        updated = step(state, metrics, batch)
+        if type(updated) is not type(metrics):
             raise TypeError(
-                f"{_WHO} got a step that returns {type(seen).__name__}, expected the "
-                f"{type(metrics).__name__} it was given, updated. Return "
-                f"metrics.update(...)."
+                f"{_CALL} got a step that returns {type(updated).__name__}, expected "
+                f"the updated {type(metrics).__name__}. Return metrics.update(...)."
             )
-        metrics = seen
+        metrics = updated
     return snapshot(metrics).compute()
 
 
-def _placed(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None, int]:
-    """Empty metrics, where rows go, and how many devices here share them."""
+def _place(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None, int]:
+    """Return empty metrics, the sharding of rows, and the number of local shards."""
     if isinstance(metrics, Deferred):
         if mesh not in (None, metrics.mesh):
             raise ValueError(
-                f"{_WHO} got metrics deferred on {metrics.mesh} and mesh={mesh}, "
+                f"{_CALL} got metrics deferred on {metrics.mesh} and mesh={mesh}, "
                 f"expected one mesh. Leave mesh out."
             )
         mesh, axes, metrics = metrics.mesh, metrics.rows, metrics.empty()
@@ -126,8 +95,8 @@ def _placed(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None,
         axes, metrics = (_data_axis(mesh),), metrics.empty().place(mesh)
     sharding = NamedSharding(mesh, P(axes))
     shards = int(np.prod([mesh.shape[axis] for axis in axes]))
-    here = sharding.addressable_devices_indices_map((shards,)).values()
-    return metrics, sharding, len(set(map(str, here)))
+    local = sharding.addressable_devices_indices_map((shards,)).values()
+    return metrics, sharding, len(set(map(str, local)))
 
 
 def _data_axis(mesh: Mesh) -> str:
@@ -136,21 +105,21 @@ def _data_axis(mesh: Mesh) -> str:
     if len(mesh.axis_names) == 1:
         return mesh.axis_names[0]
     raise ValueError(
-        f"{_WHO} got a mesh with axes {mesh.axis_names} and cannot tell which one "
-        f"shares the rows; expected 'data' or one axis. Pass metrics.deferred(mesh, "
-        f"axis=...)."
+        f"{_CALL} got a mesh with axes {mesh.axis_names}; expected an axis 'data' or a "
+        f"single axis, to shard the rows. Pass metrics.deferred(mesh, axis=...)."
     )
 
 
-def _spread(x: Any, sharding: NamedSharding) -> jax.Array:
-    """This process's rows as its part of one array over the mesh."""
+def _to_global(x: Any, sharding: NamedSharding) -> jax.Array:
+    """Return the global array over the mesh of which `x` is this process's part."""
     return jax.make_array_from_process_local_data(sharding, np.asarray(x))
 
 
 def _refuse_ignored_mask(step: Any, state: Any, metrics: Any, batch: Any) -> None:
-    """Refuse a compiled step that would count padding; it is traced but once for all.
+    """Refuse a compiled step that would count padding.
 
-    Other functions cannot be looked into.
+    The trace is shared with the later call. Steps that are not compiled cannot be
+    inspected.
     """
     arguments = arguments_read(step, state, metrics, batch)
     if arguments is None:
@@ -158,7 +127,7 @@ def _refuse_ignored_mask(step: Any, state: Any, metrics: Any, batch: Any) -> Non
     masks = [read for path, read in arguments if path[-1] == DictKey("mask")]
     if masks == [False]:
         raise ValueError(
-            f"{_WHO} got a step that does not use batch['mask'], and rows that are "
+            f"{_CALL} got a step that does not use batch['mask'], and batches with "
             f"padding, which it would count; expected mask=batch['mask'] among the "
-            f"outputs. Pass it to metrics.update, or give batches of one size."
+            f"outputs. Pass it to metrics.update, or use batches of one size."
         )

@@ -1,4 +1,4 @@
-"""Batches made longer by rows that do not count."""
+"""Pad batches with masked rows, and describe their layout to other processes."""
 
 from __future__ import annotations
 
@@ -12,112 +12,146 @@ from jax.tree_util import DictKey, keystr, tree_flatten_with_path
 
 Batch = dict[str, Any]
 Layout = list[Any]
-"""Of each array its keys, its type, and its shape without rows; plain JSON values."""
+"""Keys, dtype and shape without rows of each array, as plain JSON values."""
 
 
-def with_mask(who: str, batch: Any) -> tuple[Batch, int]:
-    """The batch as plain dicts of arrays with a bool `mask`, and how many rows it has.
+def pad_batch(batch: Mapping[str, Any], multiple: int) -> dict[str, Any]:
+    """Return a batch padded to a multiple of rows, with a bool `mask`.
+
+    The padding repeats the last row, so that labels stay valid and nothing becomes NaN.
+    Metrics that are passed `mask=batch["mask"]` ignore it.
+
+    Args:
+      batch: Arrays `[rows, ...]` by name, or nested trees of arrays. A bool `mask`
+        `[rows, ...]` in the batch is kept, and is False in the padding.
+      multiple: Number of which the number of rows becomes a multiple.
 
     Raises:
-      TypeError, ValueError: It is no dict of arrays with as many rows each.
+      TypeError: The batch holds other values, or a mask that is not bool.
+      ValueError: The arrays differ in the number of rows.
+
+    Example:
+      >>> padded = pad_batch({"labels": np.array([3, 1, 2])}, 2)
+      >>> padded["labels"].tolist(), padded["mask"].tolist()
+      ([3, 1, 2, 2], [True, True, True, False])
+    """
+    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
+        raise ValueError(
+            f"pad_batch() got multiple={multiple!r}, expected a positive int. Pass the "
+            f"number of devices that share the rows."
+        )
+    batch, rows = with_mask("pad_batch()", batch)
+    return pad_to(batch, round_up(rows, multiple))
+
+
+def with_mask(call: str, batch: Any) -> tuple[Batch, int]:
+    """Return a batch as plain dicts of arrays with a bool `mask`, and its row count.
+
+    Raises:
+      TypeError, ValueError: It is not a dict of arrays with equal numbers of rows.
     """
     if not isinstance(batch, Mapping):
         raise TypeError(
-            f"{who} got a batch of type {type(batch).__name__}, expected a dict of "
+            f"{call} got a batch of type {type(batch).__name__}, expected a dict of "
             f"arrays. Name them: dict(inputs=inputs, labels=labels)."
         )
-    batch = jax.tree.map(_array, _plain(batch))
+    batch = jax.tree.map(_as_array, _as_dicts(batch))
     rows = {}
     for path, x in tree_flatten_with_path(batch)[0]:
         name = keystr(path, simple=True, separator="/")
         if x.ndim == 0 or x.dtype.kind in "OSU":
             raise TypeError(
-                f"{who} got {name!r} as {x.dtype}{list(x.shape)}, expected numbers "
+                f"{call} got {name!r} as {x.dtype}{list(x.shape)}, expected numbers "
                 f"[rows, ...]. Leave it out of the batch; make arrays of lists."
             )
         rows[name] = len(x)
     if len(set(rows.values())) != 1:
         raise ValueError(
-            f"{who} got arrays of {rows or 'no'} rows, expected as many in each. Cut "
-            f"them alike, and leave out what has no rows."
+            f"{call} got arrays of {rows or 'no'} rows, expected an equal number in "
+            f"each. Slice them alike, and leave out arrays without rows."
         )
     length = next(iter(rows.values()))
     mask = batch.setdefault("mask", np.ones(length, bool))
     if getattr(mask, "dtype", None) != np.bool_:
         kind = getattr(mask, "dtype", type(mask).__name__)
         raise TypeError(
-            f"{who} got a mask of {kind}, expected bool, True where a row counts. "
-            f"Compare it, as in mask > 0, or name it otherwise."
+            f"{call} got a mask of {kind}, expected bool, True where a row counts. "
+            f"Convert it, as in mask > 0, or rename it."
         )
     return batch, length
 
 
-def lengthened(batch: Batch, rows: int) -> Batch:
-    """The batch with its last row repeated up to `rows`, and masked out there."""
+def pad_to(batch: Batch, rows: int) -> Batch:
+    """Return the batch with its last row repeated up to `rows`, masked out."""
 
     def repeat(x: Any) -> Any:
         xp = np if isinstance(x, np.ndarray) else jnp
         return xp.concatenate([x, xp.repeat(x[-1:], rows - len(x), axis=0)])
 
-    more = rows - len(batch["mask"])
-    if more <= 0:
+    missing = rows - len(batch["mask"])
+    if missing <= 0:
         return batch
-    longer = jax.tree.map(repeat, batch)
-    longer["mask"] = longer["mask"] & (np.arange(rows) < rows - more).reshape(
-        -1, *[1] * (longer["mask"].ndim - 1)
+    padded = jax.tree.map(repeat, batch)
+    padded["mask"] = padded["mask"] & (np.arange(rows) < rows - missing).reshape(
+        -1, *[1] * (padded["mask"].ndim - 1)
     )
-    return longer
+    return padded
 
 
-def masked_out(batch: Batch) -> Batch:
-    """The batch with no row that counts."""
+def mask_out(batch: Batch) -> Batch:
+    """Return the batch with a mask that is False everywhere."""
     return batch | {"mask": np.zeros(batch["mask"].shape, bool)}
 
 
-def layout_of(who: str, batch: Batch) -> Layout:
-    """What another process needs to make a batch of this kind.
+def round_up(rows: int, multiple: int) -> int:
+    """Return the smallest multiple that is at least `rows`."""
+    return -(-rows // multiple) * multiple
+
+
+def layout_of(call: str, batch: Batch) -> Layout:
+    """Describe a batch so that another process can build one of the same layout.
 
     Raises:
-      TypeError: It is not made of dicts alone.
+      TypeError: The batch has other containers than dicts.
     """
     layout = []
     paths, _ = tree_flatten_with_path(batch, is_leaf=lambda x: x is None)
     for path, x in paths:
         if x is None or not all(isinstance(k, DictKey) for k in path):
             raise TypeError(
-                f"{who} got {type(x).__name__} at {keystr(path)}; between processes a "
+                f"{call} got {type(x).__name__} at {keystr(path)}; between processes a "
                 f"batch is made of dicts of arrays. Use dicts, and leave out None."
             )
         layout.append([[k.key for k in path], x.dtype.name, list(x.shape[1:])])
     return layout
 
 
-def row_bytes(batch: Batch) -> bytes:
-    """The first row, in the order of the layout."""
+def serialize_row(batch: Batch) -> bytes:
+    """Return the first row of a batch as bytes, in the order of its layout."""
     return b"".join(np.asarray(x[:1]).tobytes() for x in jax.tree.leaves(batch))
 
 
-def row_from(data: bytes, layout: Layout) -> Batch:
-    """The batch of one row that `row_bytes` read on a process."""
+def deserialize_row(data: bytes, layout: Layout) -> Batch:
+    """Return the batch of one row that `serialize_row` wrote."""
     batch: Batch = {}
-    at = 0
+    offset = 0
     for path, name, shape in layout:
         dtype = np.dtype(name)
         size = int(np.prod(shape))
         inner = batch
         for key in path[:-1]:
             inner = inner.setdefault(key, {})
-        x = np.frombuffer(data, dtype, size, at)
+        x = np.frombuffer(data, dtype, size, offset)
         inner[path[-1]] = x.reshape(1, *shape)
-        at += size * dtype.itemsize
+        offset += size * dtype.itemsize
     return batch
 
 
-def _plain(tree: Any) -> Any:
+def _as_dicts(tree: Any) -> Any:
     if isinstance(tree, Mapping):
-        return {key: _plain(x) for key, x in tree.items()}
+        return {key: _as_dicts(x) for key, x in tree.items()}
     return tree
 
 
-def _array(x: Any) -> Any:
+def _as_array(x: Any) -> Any:
     return x if isinstance(x, jax.Array) else np.asarray(x)
