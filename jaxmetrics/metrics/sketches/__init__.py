@@ -1,4 +1,4 @@
-"""Sketches: small mergeable states of large samples, each with a stated bound."""
+"""Sketches: small mergeable summaries of large samples, with stated error bounds."""
 
 from jaxmetrics.metrics.sketches._covariance import Covariance
 from jaxmetrics.metrics.sketches._distinct import DistinctCount

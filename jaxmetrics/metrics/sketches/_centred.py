@@ -1,4 +1,4 @@
-"""Deviations from a batch's mean, right at an offset."""
+"""Deviations from a batch's mean, precise also for a large mean."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jaxmetrics.core import Pair, count_where, settled, total, two_sum
 def centred(
     values: jax.Array, valid: jax.Array, keep: int = 0
 ) -> tuple[jax.Array, Pair, jax.Array]:
-    """Count and mean (as a pair) over all axes but the last `keep`, and deviations.
+    """Return count, mean (as a pair) and deviations from the mean.
 
     Args:
       values: float32, finite.
-      valid: bool of their shape; elsewhere a deviation is 0.
-      keep: how many trailing axes stay.
+      valid: Bool, same shape; deviations of other entries are 0.
+      keep: Number of trailing axes over which count and mean are not taken.
     """
     n = count_where(valid, keep=keep)
     size = jnp.maximum(n.astype(jnp.float32), 1)
     centre = settled(total(values, valid, keep=keep) / size)
-    off = values - centre
-    rest = total(off, valid, keep=keep) / size
-    return n, two_sum(centre, rest), jnp.where(valid, off - rest, 0)
+    deviation = values - centre
+    rest = total(deviation, valid, keep=keep) / size
+    return n, two_sum(centre, rest), jnp.where(valid, deviation - rest, 0)

@@ -23,28 +23,30 @@ from jaxmetrics.metrics.sketches._centred import centred
 
 
 class Covariance(Statistic):
-    """Mean vector and covariance matrix of an output's rows; nan of nothing.
+    """Mean vector and covariance matrix of an output's rows; nan without data.
 
-    Kept as the moments of the sums `x_i + x_j`, whose variances hold the covariances:
-    `(var(x_i + x_j) - var(x_i) - var(x_j)) / 2`. They merge as those of `Variance`, so
-    that an offset does not cancel: each covariance is within 1e-6 of the larger of the
-    two variances, at a mean of 1e6 standard deviations too.
+    The state holds the moments of the sums `x_i + x_j`, whose variances give the
+    covariances: `(var(x_i + x_j) - var(x_i) - var(x_j)) / 2`. They merge as those of
+    `Variance`: the error of a covariance is at most 1e-6 of the larger of the two
+    variances, also where the mean is 1e6 standard deviations.
 
     A row with a NaN or an infinity is left out and counted in `nonfinite`; see
-    `metric.plain()`. The state takes `24 size^2` bytes.
+    `metric.plain()`. The state takes `24 size^2` bytes. With `ddof=1` the covariance
+    of a single row is nan.
 
     Args:
-      output: the output's name; `values` `[..., size]`, each row a sample.
-      size: the length of a row.
-      ddof: 0 for the population's covariance, 1 for the unbiased one (`numpy.cov`).
+      output: Name of the output, `[..., size]`, whose rows are the samples.
+      size: Length of a row.
+      ddof: Delta degrees of freedom: 0 for the population covariance, 1 for the
+        unbiased sample covariance (`numpy.cov`).
 
     Returns by `compute`: `mean` [size] and `covariance` [size, size].
 
     Example:
       >>> import jaxmetrics as jm
       >>> rows = [[1.0, 2.0], [3.0, 6.0]]
-      >>> found = jm.evaluate(jm.Covariance("features", size=2), features=rows)
-      >>> found["mean"].tolist(), found["covariance"].tolist()
+      >>> value = jm.evaluate(jm.Covariance("features", size=2), features=rows)
+      >>> value["mean"].tolist(), value["covariance"].tolist()
       ([2.0, 4.0], [[1.0, 2.0], [2.0, 4.0]])
     """
 
@@ -57,45 +59,45 @@ class Covariance(Statistic):
         """Refuse a size below 1 and a negative ddof."""
         if self.size < 1 or self.ddof < 0:
             raise ValueError(
-                "Covariance: size is at least 1 and ddof at least 0, got "
-                f"size={self.size}, ddof={self.ddof}."
+                "Covariance: size must be at least 1 and ddof at least 0, got "
+                f"size={self.size}, ddof={self.ddof}. Set size to the length of a row."
             )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's count, and mean and squared deviations of each sum."""
+        """Return the batch's count, and mean and squared deviations of each sum."""
         values = jnp.asarray(values).astype(jnp.float32)
         if values.shape[-1:] != (self.size,):
             raise ValueError(
-                f"values have shape {values.shape}, but their last axis is to be of "
-                f"size {self.size}. Configure another size=..., or pass rows."
+                f"Covariance: values have shape {values.shape}, but their last axis "
+                f"must have length {self.size}. Set size=... to the length of a row."
             )
         finite = jnp.isfinite(values).all(axis=-1)
         valid = kept(finite, mask)
-        whole = finite & valid
-        whole = jnp.broadcast_to(whole[..., None], values.shape)
-        n, mean, off = centred(jnp.where(whole, values, 0), whole, keep=1)
-        off = off.reshape(-1, self.size)
-        products = jnp.matmul(off.T, off, precision="highest")
-        own = jnp.diagonal(products)
-        spread = two_sum(own[:, None], own)
-        pairs = ((mean[0][:, None], mean[1][:, None]), mean)
+        used = jnp.broadcast_to((finite & valid)[..., None], values.shape)
+        n, mean, deviation = centred(jnp.where(used, values, 0), used, keep=1)
+        deviation = deviation.reshape(-1, self.size)
+        products = jnp.matmul(deviation.T, deviation, precision="highest")
+        squares = jnp.diagonal(products)
+        # Squared deviations of x_i + x_j: those of x_i, of x_j, and twice the product.
+        both_squares = two_sum(squares[:, None], squares)
+        mean_column = (mean[0][:, None], mean[1][:, None])
         return dict(
             sums=(
                 jnp.broadcast_to(n, products.shape),
-                pair_add(*pairs),
-                pair_add(spread, (2 * products, jnp.zeros_like(products))),
+                pair_add(mean_column, mean),
+                pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
             ),
             nonfinite=count_where(~finite, valid),
         )
 
     def compute(self) -> dict[str, Any]:
-        """Mean and covariance, in the unit of the values and its square."""
+        """Return mean and covariance, in the unit of the values and its square."""
         xp = namespace(self)
-        spread = self.sums.variance
-        own = xp.diagonal(spread, axis1=-2, axis2=-1) / 4
-        found = (spread - own[..., :, None] - own[..., None, :]) / 2
+        of_sums = self.sums.variance
+        variance = xp.diagonal(of_sums, axis1=-2, axis2=-1) / 4  # of x_i + x_i
+        covariance = (of_sums - variance[..., :, None] - variance[..., None, :]) / 2
         if self.ddof:
             n = xp.asarray(self.sums.n)
-            found = found * divide(n, xp.maximum(n - self.ddof, 0))
+            covariance = covariance * divide(n, xp.maximum(n - self.ddof, 0))
         mean = xp.diagonal(self.sums.mean, axis1=-2, axis2=-1) / 2
-        return dict(mean=mean, covariance=found)
+        return dict(mean=mean, covariance=covariance)

@@ -1,4 +1,4 @@
-"""How often items occur, and which occur most."""
+"""Occurrences of integers, and the most frequent ones, by count-min sketches."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from jaxmetrics.core import Array, Statistic, count_leaf, count_where, namespace
 from jaxmetrics.metrics.sketches._cells import count_bits, count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
 
-_HALF = 16  # bits of a hash that choose its bucket
+_HALF_BITS = 16  # upper bits of a hash, which choose its bucket
 
 
 class CountMin(Statistic):
-    """How often given integers occurred in an output, never too low.
+    """Number of occurrences of chosen integers in an output, never too low.
 
-    The count-min sketch (Cormode and Muthukrishnan 2005): of n values, an estimate is
-    too high by more than `e n / width` with a probability of at most `exp(-depth)`,
-    0.13 % of n and 1.8 % by default. Merging adds counts: no split of the data changes
-    a bit. The default state takes 64 kB.
+    A count-min sketch (Cormode and Muthukrishnan 2005): of n values, an estimate is too
+    high by more than `e n / width` with a probability of at most `exp(-depth)`; by
+    default these are 0.13 % of n and 1.8 %. Merging adds counts: any split of the data
+    gives the same bits. The default state takes 64 kB.
 
     Args:
-      output: the output's name; `values` are integers of any shape.
-      queries: the integers that `compute` tells; `estimate` tells others.
-      width: buckets a row, at most 65,536.
-      depth: rows, each with a hash of its own.
+      output: Name of the output; integers of any shape.
+      queries: Integers whose estimates `compute` returns; `estimate` takes others.
+      width: Buckets per row, at most 65,536.
+      depth: Number of rows, each with its own hash.
 
-    Returns by `compute`: an estimate for each query, by its digits.
+    Returns by `compute`: an estimate by query, keyed by the integer as a string.
 
     Example:
       >>> import jaxmetrics as jm
       >>> ends = jm.CountMin("tokens", queries=(2,))
-      >>> found = jm.evaluate(ends, tokens=[5, 7, 2, 2])
-      >>> int(found["2"])
+      >>> counts = jm.evaluate(ends, tokens=[5, 7, 2, 2])
+      >>> int(counts["2"])
       2
     """
 
@@ -45,19 +45,17 @@ class CountMin(Statistic):
     table: Array = count_leaf("depth width")
 
     def validate(self) -> None:
-        """Refuse a table without cells, and queries that are no integers."""
+        """Refuse a table without cells, and queries that are not integers."""
         _check_table("CountMin", self.width, self.depth)
-        given = self.queries
-        if not (
-            isinstance(given, tuple) and all(type(query) is int for query in given)
-        ):
+        queries = self.queries
+        if not (isinstance(queries, tuple) and all(type(q) is int for q in queries)):
             raise ValueError(
-                f"CountMin: queries is a tuple of integers, got {given!r}. Write one "
-                "as (7,)."
+                f"CountMin: queries must be a tuple of integers, got {queries!r}. "
+                "Write a single one as (7,)."
             )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's counts by row and bucket."""
+        """Return the batch's counts by row and bucket."""
         values = jnp.asarray(values)
         require_integers("CountMin", "values", values)
         valid = kept(values, mask)
@@ -67,56 +65,56 @@ class CountMin(Statistic):
         )
 
     def compute(self) -> dict[str, Any]:
-        """The estimates by query."""
+        """Return the estimates by query."""
         if not self.queries:
             return {}
-        found = _least(namespace(self), self.table, _words_of(self.queries))
-        return {str(query): found[..., i][()] for i, query in enumerate(self.queries)}
+        counts = _estimates(namespace(self), self.table, _words_of(self.queries))
+        return {str(query): counts[..., i][()] for i, query in enumerate(self.queries)}
 
     def estimate(self, items: Any) -> Any:
-        """Estimates for integers of any shape; int64 outside jit.
+        """Return estimates for integers of any shape; int64 outside jit.
 
         Args:
-          items: plain integers or a NumPy array.
+          items: Integers, as a number, a sequence or a NumPy array.
         """
-        wanted = np.asarray(items)
-        require_integers("CountMin.estimate", "items", wanted)
+        items = np.asarray(items)
+        require_integers("CountMin.estimate", "items", items)
         table = self.plain()["table"]
-        found = _least(namespace(self), table, _words_of(wanted.ravel()))
-        return found.reshape(*table.shape[:-2], *wanted.shape)
+        counts = _estimates(namespace(self), table, _words_of(items.ravel()))
+        return counts.reshape(*table.shape[:-2], *items.shape)
 
 
 class TopItems(Statistic):
-    """The integers that occurred most in an output, and how often.
+    """Most frequent integers of an output, and their counts.
 
     Group testing on a count-min sketch (Cormode and Muthukrishnan 2005): each bucket
-    also counts, for every bit, the values that have it set, so that an item which
-    makes up more than half of its bucket spells itself. Of n values, an item that
-    occurs `s n` times is missed in one row with a probability of at most
-    `1 / (s width)`, in all with that to the power of `depth`: items above
-    0.5 % of n are found with 99.2 % by default. A count is never too low, and too high
-    as `CountMin` says. Merging adds counts: no split of the data changes a bit.
+    also counts, for every bit, the values that have it set, so that an item which makes
+    up more than half of its bucket can be read from the bits that more than half of the
+    values have. Of n values, an item that occurs `s n` times is missed in one row with
+    a probability of at most `1 / (s width)`, in all rows with that to the power of
+    `depth`: by default items above 0.5 % of n are found with 99.2 %. A count is never
+    too low, and too high as in `CountMin`. Merging adds counts: any split of the data
+    gives the same bits.
 
-    The state takes `8 depth width (bits + 1)` bytes, 811 kB by default; token ids
-    below 2^17 with `bits=17` take 442 kB. On a TPU the update is a matrix product.
+    The state takes `8 depth width (bits + 1)` bytes, 811 kB by default; for token ids
+    below 2^17, `bits=17` takes 442 kB. On a TPU the update is a matrix product.
 
     Args:
-      output: the output's name; `values` are integers of any shape.
-      k: how many items are told.
-      bits: of an item; 32 takes every integer, negative ones too. With fewer, values
-        outside [0, 2^bits) are left out and counted in `outside`; see
-        `metric.plain()`.
-      width: buckets a row, at most 65,536.
-      depth: rows, each with a hash of its own.
+      output: Name of the output; integers of any shape.
+      k: Number of items to return. Default 10.
+      bits: Bits of an item. 32 (the default) takes every integer, also negative ones.
+        With fewer, values outside [0, 2^bits) are not counted, except in `outside`;
+        see `metric.plain()`.
+      width: Buckets per row, at most 65,536.
+      depth: Number of rows, each with its own hash.
 
-    Returns by `compute`: `items` [k] and `counts` [k], the most frequent first, of
-    equal ones the smallest item. Where fewer items were found a count is 0, its
-    item -1.
+    Returns by `compute`: `items` [k] and `counts` [k], the most frequent first, ties
+    by the smaller item. Missing items are -1 with a count of 0.
 
     Example:
       >>> import jaxmetrics as jm
-      >>> found = jm.evaluate(jm.TopItems("tokens", k=2), tokens=[5, 7, 2, 7, 2, 7])
-      >>> found["items"].tolist(), found["counts"].tolist()
+      >>> top = jm.evaluate(jm.TopItems("tokens", k=2), tokens=[5, 7, 2, 7, 2, 7])
+      >>> top["items"].tolist(), top["counts"].tolist()
       ([7, 2], [3, 2])
     """
 
@@ -129,82 +127,92 @@ class TopItems(Statistic):
 
     @property
     def columns(self) -> int:
-        """How many counts a bucket has: of its values, and of each bit."""
+        """Number of counts in a bucket: one of its values, and one of each bit."""
         return 1 + self.bits
 
     def validate(self) -> None:
-        """Refuse a table without cells, bits that are out of range, and k below 1."""
+        """Refuse a table without cells, and bits or k out of range."""
         _check_table("TopItems", self.width, self.depth)
         if not 1 <= self.bits <= 32:
-            raise ValueError(f"TopItems: bits is from 1 to 32, got {self.bits}.")
+            raise ValueError(
+                f"TopItems: bits is {self.bits}, but must be from 1 to 32. Leave it "
+                "out to take every integer."
+            )
         if not 1 <= self.k <= self.width * self.depth:
             raise ValueError(
-                f"TopItems: k is from 1 to width x depth = {self.width * self.depth}, "
-                f"got {self.k}."
+                f"TopItems: k is {self.k}, but must be from 1 to width * depth = "
+                f"{self.width * self.depth}. Set a larger width for more items."
             )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's counts by row and bucket, of values and of each of their bits."""
+        """Return the batch's counts by row, bucket and column (values, then bits)."""
         values = jnp.asarray(values)
         require_integers("TopItems", "values", values)
         valid = kept(values, mask)
         word = words(values)
-        small = jnp.ones(word.shape, bool)
+        in_range = jnp.ones(word.shape, bool)
         if self.bits < 32:
-            small = word < np.uint32(1 << self.bits)
-        inside, word = (valid & small).ravel(), word.ravel()
+            in_range = word < np.uint32(1 << self.bits)
+        counted, word = (valid & in_range).ravel(), word.ravel()
         tables = [
-            count_bits(row, word, self.width, self.bits, inside)
+            count_bits(row, word, self.width, self.bits, counted)
             for row in _buckets(word, self.width, self.depth)
         ]
         return dict(
             counts=jnp.stack(tables),
-            outside=count_where(~small, valid),
+            outside=count_where(~in_range, valid),
         )
 
     def compute(self) -> dict[str, Any]:
-        """The items and their counts."""
+        """Return the items and their counts.
+
+        Every bucket proposes one item, the bits that more than half of its values
+        have. A proposal counts only if the item hashes to that bucket, and only in the
+        first row that proposes it.
+        """
         xp = namespace(self)
         counts = xp.asarray(self.counts)
         table = counts[..., 0]
-        set_bits = 2 * counts[..., 1:] > table[..., None]
+        bit_is_set = 2 * counts[..., 1:] > table[..., None]
         powers = np.uint32(1) << np.arange(self.bits, dtype=np.uint32)
-        spelled = xp.where(set_bits, powers, np.uint32(0)).sum(-1, dtype=np.uint32)
-        word = spelled.reshape(*spelled.shape[:-2], -1)
-        home = np.arange(self.depth, dtype=np.int32).repeat(self.width)
-        place = np.tile(np.arange(self.width, dtype=np.int32), self.depth)
-        there = xp.zeros(word.shape, bool)
+        proposed = xp.where(bit_is_set, powers, np.uint32(0)).sum(-1, dtype=np.uint32)
+        word = proposed.reshape(*proposed.shape[:-2], -1)
+        own_row = np.arange(self.depth, dtype=np.int32).repeat(self.width)
+        own_bucket = np.tile(np.arange(self.width, dtype=np.int32), self.depth)
+        # Before its own row: proposed by an earlier one. From it on: to be returned.
+        flag = xp.zeros(word.shape, bool)
         for row, bucket in enumerate(_buckets(word, self.width, self.depth)):
-            # in this row too, or spelled by an earlier row already
-            its = xp.take_along_axis(spelled[..., row, :], bucket, -1)
-            there = xp.where(home == row, ~there & (bucket == place), there)
-            there = xp.where(home > row, there | (its == word), there)
-        found = xp.where(there, _least(xp, table, word), 0)
+            proposed_here = xp.take_along_axis(proposed[..., row, :], bucket, -1)
+            flag = xp.where(own_row == row, ~flag & (bucket == own_bucket), flag)
+            flag = xp.where(own_row > row, flag | (proposed_here == word), flag)
+        estimate = xp.where(flag, _estimates(xp, table, word), 0)
         item = word.astype(np.int32)
-        best = xp.lexsort((item, -found), axis=-1)[..., : self.k]
-        found = xp.take_along_axis(found, best, -1)
-        item = xp.take_along_axis(item, best, -1)
+        order = xp.lexsort((item, -estimate), axis=-1)[..., : self.k]
+        estimate = xp.take_along_axis(estimate, order, -1)
+        item = xp.take_along_axis(item, order, -1)
         item = item.astype(np.int64) if xp is np else item
-        return dict(items=xp.where(found > 0, item, -1), counts=found)
+        return dict(items=xp.where(estimate > 0, item, -1), counts=estimate)
 
 
-def _check_table(who: str, width: int, depth: int) -> None:
-    if not (1 <= width <= 1 << _HALF and depth >= 1):
+def _check_table(metric: str, width: int, depth: int) -> None:
+    if not (1 <= width <= 1 << _HALF_BITS and depth >= 1):
         raise ValueError(
-            f"{who}: width is from 1 to 65536 and depth at least 1, got width={width}, "
-            f"depth={depth}."
+            f"{metric}: width must be from 1 to 65536 and depth at least 1, got "
+            f"width={width}, depth={depth}. Leave both out for the default error."
         )
 
 
 def _buckets(word: Any, width: int, depth: int) -> list[Any]:
-    """The bucket of each word in every row, int32; NumPy or jax arrays alike."""
+    """Return the bucket of each word in every row, int32; for NumPy or jax arrays."""
     hashed = mix(word)
-    halves = [salted(hashed, row + 1) >> _HALF for row in range(depth)]
-    return [((half * np.uint32(width)) >> _HALF).astype(np.int32) for half in halves]
+    halves = [salted(hashed, row + 1) >> _HALF_BITS for row in range(depth)]
+    return [
+        ((half * np.uint32(width)) >> _HALF_BITS).astype(np.int32) for half in halves
+    ]
 
 
-def _least(xp: Any, table: Any, word: Any) -> Any:
-    """The smallest count of the words `[..., n]` over the rows of a table."""
+def _estimates(xp: Any, table: Any, word: Any) -> Any:
+    """Return the smallest count of each word `[..., n]` over the rows of a table."""
     *_, depth, width = table.shape
     shape = (*table.shape[:-2], word.shape[-1])
     rows = [

@@ -1,4 +1,4 @@
-"""Hashes of 32-bit values, the same on every device and on the host."""
+"""Hashes of 32-bit values, equal on every device and on the host."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: successive salts lie far apa
 
 
 def words(values: Any) -> Any:
-    """The 32 bits of integers (negative ones in two's complement) or of floats.
+    """Return integers as uint32 (two's complement), or floats as their float32 bits.
 
-    Zero and negative zero are one value.
+    Negative zero becomes zero.
     """
     if values.dtype.kind in "biu":
         return values.astype(jnp.uint32)
@@ -24,11 +24,11 @@ def words(values: Any) -> Any:
 
 
 def mix(word: Any) -> Any:
-    """A bijection of uint32 whose every output bit depends on every input bit.
+    """Return a bijection of uint32 in which each output bit depends on all input bits.
 
-    Zero stays zero, so add something first. NumPy or jax arrays alike.
-    Wellons's triple32 (hash prospector, 2018): the bias of its avalanche is 0.02, that
-    of a murmur3 finaliser 0.23.
+    Zero stays zero, so add a constant first. For NumPy or jax arrays. This is triple32
+    (Wellons, hash prospector, 2018), with an avalanche bias of 0.02; the finalizer of
+    murmur3 has 0.23.
     """
     word = (word ^ (word >> 17)) * np.uint32(0xED5AD4BB)
     word = (word ^ (word >> 11)) * np.uint32(0xAC4C1B51)
@@ -37,14 +37,14 @@ def mix(word: Any) -> Any:
 
 
 def salted(word: Any, salt: int) -> Any:
-    """A hash of words, another one for each salt, none of which is zero."""
+    """Return a hash of the words, a different one for each salt."""
     return mix(word + np.uint32((2 * salt + 1) * _GOLDEN & 0xFFFFFFFF))
 
 
-def require_integers(who: str, name: str, values: Any) -> None:
-    """Refuse values that are no integers."""
+def require_integers(caller: str, name: str, values: Any) -> None:
+    """Refuse values that are not integers."""
     if values.dtype.kind not in "iu":
         raise TypeError(
-            f"{who}: {name} are integers, got {values.dtype}. Convert with "
+            f"{caller}: {name} must be integers, got {values.dtype}. Convert with "
             ".astype(int32), or number the categories."
         )

@@ -28,43 +28,43 @@ from jaxmetrics.metrics.sketches._centred import centred
 
 
 class Moments(Statistic):
-    """Mean, variance, skewness and excess kurtosis of an output; nan of nothing.
+    """Mean, variance, skewness and excess kurtosis of an output; nan without data.
 
-    The population's: `m2`, `m3 / m2^1.5` and `m4 / m2^2 - 3` of the central moments
-    `m2`, `m3`, `m4`, as `scipy.stats` has them; 0 for a normal distribution. Skewness
-    and kurtosis of a constant are nan. Moments are merged as Pébay (2008), the mean
-    and each moment in two float32, so that an offset does not cancel: at a mean of 1e4
-    standard deviations each is right within 1e-4. Fourth powers of deviations are to
-    stay below 3e38.
+    Of the population: variance `m2`, skewness `m3 / m2^1.5` and excess kurtosis
+    `m4 / m2^2 - 3` from the central moments, as in `scipy.stats`. Both shape values are
+    0 for a normal distribution and nan for a constant. Moments are merged as in Pébay
+    (2008), with the mean and each moment in two float32: where the mean is 1e4 standard
+    deviations, the error of each is at most 1e-4. Fourth powers of deviations must stay
+    below 3e38.
 
     NaN and infinities are left out and counted in `nonfinite`; see `metric.plain()`.
 
     Args:
-      output: the output's name; `values` of any shape.
+      output: Name of the output; its values may have any shape.
 
     Returns by `compute`: `mean`, `variance`, `skewness` and `kurtosis`.
 
     Example:
       >>> import jaxmetrics as jm
-      >>> found = jm.evaluate(jm.Moments("loss"), loss=[1.0, 2.0, 3.0])
-      >>> {name: round(float(value), 2) for name, value in found.items()}
+      >>> values = jm.evaluate(jm.Moments("loss"), loss=[1.0, 2.0, 3.0])
+      >>> {name: round(float(value), 2) for name, value in values.items()}
       {'mean': 2.0, 'variance': 0.67, 'skewness': 0.0, 'kurtosis': -1.5}
     """
 
     count: Array = count_leaf()
-    central: Array = leaf("4 2")  # mean, m2, m3 and m4, each high and low
+    central: Array = leaf("4 2")  # mean, m2, m3, m4; each a pair (high, low)
     nonfinite: Array = count_leaf()
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's count, mean and central moments."""
+        """Return the batch's count, mean and central moments."""
         values = jnp.asarray(values).astype(jnp.float32)
         valid = kept(values, mask)
         finite = jnp.isfinite(values) & valid
         values = jnp.where(finite, values, 0)
-        n, mean, off = centred(values, finite)
+        n, mean, deviation = centred(values, finite)
         size = jnp.maximum(n.astype(jnp.float32), 1)
-        square = off * off
-        powers = (square, square * off, square * square)
+        square = deviation * deviation
+        powers = (square, square * deviation, square * square)
         central = [total(power) / size for power in powers]
         low = [mean[1], *[jnp.zeros_like(mean[1])] * 3]
         return dict(
@@ -74,42 +74,52 @@ class Moments(Statistic):
         )
 
     def merge(self, other: Any) -> Self:
-        """The moments of both samples together; exactly one where other is empty."""
+        """Return the moments of both samples, unchanged where one sample is empty."""
         merged = super().merge(other)
-        mine, its = _size(self.count), _size(other.count)
-        swap = its > mine
+        size, other_size = _size(self.count), _size(other.count)
+        swap = other_size > size
         first, second = (jnp.asarray(m.central) for m in (self, other))
-        big, small = jnp.where(swap, second, first), jnp.where(swap, first, second)
-        share = jnp.minimum(mine, its) / jnp.maximum(mine + its, 1)
-        central = jnp.where(share == 0, big, _together(big, small, share))
+        large, small = jnp.where(swap, second, first), jnp.where(swap, first, second)
+        share = jnp.minimum(size, other_size) / jnp.maximum(size + other_size, 1)
+        central = jnp.where(share == 0, large, _combined(large, small, share))
         return merged.replace(central=central)
 
     def compute(self) -> dict[str, Any]:
-        """The four, in the unit of the values, its square, and none."""
+        """Return mean, variance (squared unit), skewness and kurtosis (no unit)."""
         xp = namespace(self)
         mean, m2, m3, m4 = xp.moveaxis(xp.asarray(self.central).sum(-1), -1, 0)
-        some = xp.asarray(self.count) > 0
-        nothing = xp.asarray(np.nan, mean.dtype)
+        has_data = xp.asarray(self.count) > 0
+        nan = xp.asarray(np.nan, mean.dtype)
         return dict(
-            mean=xp.where(some, mean, nothing)[()],
-            variance=xp.where(some, m2, nothing)[()],
+            mean=xp.where(has_data, mean, nan)[()],
+            variance=xp.where(has_data, m2, nan)[()],
             skewness=divide(divide(m3, m2), xp.sqrt(m2)),
             kurtosis=divide(divide(m4, m2), m2) - 3,
         )
 
 
-def _together(big: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array:
-    """The central moments of two samples, the smaller of which has this share."""
-    # hidden from constant folding, which drops steps of the exact sums
-    big, small = lax.optimization_barrier((big, small))
-    mean, *powers = ((part[0], part[1]) for part in big)
-    its_mean, *its_powers = ((part[0], part[1]) for part in small)
-    d, more = _minus(its_mean, mean)
-    d2, d3, d4 = (high + low for high, low in map(_minus, its_powers, powers))
-    m2 = powers[0][0]
+def _combined(large: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array:
+    """Return the central moments of the union of two samples (Pébay 2008).
+
+    Each moment of the larger sample is corrected by a step that vanishes with the
+    share of the smaller one, so that many small merges do not lose precision.
+
+    Args:
+      large: Moments `[4, 2]` of the larger sample, each a pair (high, low).
+      small: Moments of the smaller sample.
+      share: Fraction of all samples that are in the smaller one, in [0, 1/2].
+    """
+    # Constant folding would drop steps of the compensated sums.
+    large, small = lax.optimization_barrier((large, small))
+    mean, *moments = ((part[0], part[1]) for part in large)
+    small_mean, *small_moments = ((part[0], part[1]) for part in small)
+    # d: difference of the means; d2, d3, d4: differences of the moments.
+    d, d_low = _difference(small_mean, mean)
+    d2, d3, d4 = (high + low for high, low in map(_difference, small_moments, moments))
+    m2 = moments[0][0]
     rest = 1 - share
     both = share * rest
-    shift = two_sum(d * share, more * share)
+    shift = two_sum(d * share, d_low * share)
     steps = (
         share * d2 + both * d * d,
         share * d3 + both * d * (3 * d2 + (rest - share) * d * d),
@@ -117,12 +127,12 @@ def _together(big: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array:
         + both * d * (4 * d3 + 6 * d * (m2 + rest * d2) + (1 - 3 * both) * d * d * d),
     )
     zero = jnp.zeros_like(d)
-    found = [pair_add(mean, shift)]
-    found += [pair_add(power, (step, zero)) for power, step in zip(powers, steps)]
-    return jnp.stack([jnp.stack(pair) for pair in found])
+    pairs = [pair_add(mean, shift)]
+    pairs += [pair_add(moment, (step, zero)) for moment, step in zip(moments, steps)]
+    return jnp.stack([jnp.stack(pair) for pair in pairs])
 
 
-def _minus(a: Pair, b: Pair) -> Pair:
+def _difference(a: Pair, b: Pair) -> Pair:
     return pair_add(a, (-b[0], -b[1]))
 
 

@@ -1,4 +1,11 @@
-"""Quantiles of an output, from a histogram of bins of nearly one ratio."""
+"""Quantiles of an output, from a histogram with bins of nearly constant ratio.
+
+The bin of a value is read from the bits of its float32: the exponent is the octave
+`[2^e, 2^(e + 1))`, and the leading part of the fraction is one of `parts` equal
+divisions of the octave. With 10 parts, 5.1 = 2^2 * 1.275 is in part 2 of the octave of
+4, `[4.8, 5.2)`. A bin `[a, b)` is represented by `2ab / (a + b)`, from which both edges
+have the same relative error; the first bin of an octave is the widest.
+"""
 
 from __future__ import annotations
 
@@ -24,40 +31,40 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
 
-_BIAS = 127  # of a float32 exponent
-_FRACTION = 23  # bits of it
-_MOST_PARTS = 512  # of an octave: a fraction times them is below 2^32
+_EXPONENT_BIAS = 127  # of float32
+_FRACTION_BITS = 23  # of float32
+_MAX_PARTS = 512  # of an octave, so that a fraction times them is below 2^32
 
 
 class Quantiles(Statistic):
-    """Quantiles of an output, each within a relative error of the true one.
+    """Quantiles of an output, each within a relative error of the exact one.
 
-    The value of rank `ceil(q n)`, as `numpy.quantile(method="inverted_cdf")`, is known
-    by its bin: an octave is cut in equal parts, read off the bits of the float32, so
-    that every device bins alike. The bin's value is at most `relative_error` off
-    (under jit one rounding to float32 more), and never outside the exact extremes.
-    Merging adds counts: no split of the data changes a bit. As DDSketch (Masson,
-    Rim, Lee 2019), with linear parts as in an HDR histogram.
+    Estimates the value of rank `ceil(q n)`, as `numpy.quantile` with
+    `method="inverted_cdf"`, with an error of at most `relative_error` (under jit one
+    rounding to float32 more), and never outside the exact extremes. Bins are read from
+    the bits of the float32, so that every device bins alike. Merging adds counts: any
+    split of the data gives the same bits. Like DDSketch (Masson, Rim and Lee 2019),
+    with linear bins within an octave as in an HDR histogram.
 
-    Magnitudes below `low` are told as zero. Beyond `high` nothing is told apart: a
-    quantile there is the exact minimum or maximum, and `outside` counts the values.
+    Magnitudes below `low` count as zero. Values beyond `high` share one bin for each
+    sign: a quantile there is the exact minimum or maximum, and `outside` counts them.
     NaN and infinities have no rank and are counted in `nonfinite`; see
     `metric.plain()`. The default state takes 48 kB.
 
     Args:
-      output: the output's name; `values` of any shape.
-      q: the quantiles, each in [0, 1].
-      relative_error: the bound, from 0.001 below 1.
-      low: smallest magnitude of interest, in the unit of the values.
-      high: largest magnitude of interest.
+      output: Name of the output; its values may have any shape.
+      q: Quantiles to compute, each in [0, 1]. Default (0.5, 0.95, 0.99).
+      relative_error: Bound of the relative error, from 0.001 to below 1. Default 0.01.
+      low: Smallest magnitude of interest, in the unit of the values. Default 1e-9.
+      high: Largest magnitude of interest. Default 1e9.
 
     Returns by `compute`: `p50`, `p95` and so on, one for each of `q` (0.999 is
-    `p99.9`), `min` and `max`; nan of nothing.
+    `p99.9`), and `min` and `max`; nan without data.
 
     Example:
       >>> import jaxmetrics as jm
-      >>> found = jm.evaluate(jm.Quantiles("ms", q=(0.5,)), ms=[3.0, 5.1, 400.0])
-      >>> {name: round(float(value), 2) for name, value in found.items()}
+      >>> values = jm.evaluate(jm.Quantiles("ms", q=(0.5,)), ms=[3.0, 5.1, 400.0])
+      >>> {name: round(float(value), 2) for name, value in values.items()}
       {'p50': 5.08, 'min': 3.0, 'max': 400.0}
     """
 
@@ -65,7 +72,7 @@ class Quantiles(Statistic):
     relative_error: float = dataclasses.field(default=0.01, kw_only=True)
     low: float = dataclasses.field(default=1e-9, kw_only=True)
     high: float = dataclasses.field(default=1e9, kw_only=True)
-    cells: Array = count_leaf("places")
+    cells: Array = count_leaf("cell_count")
     smallest: Array = min_leaf()
     largest: Array = max_leaf()
     outside: Array = count_leaf()
@@ -73,54 +80,53 @@ class Quantiles(Statistic):
 
     @property
     def parts(self) -> int:
-        """Bins an octave: the first, of ratio `1 + 1 / parts`, is the widest."""
+        """Number of bins in an octave; the first, of ratio 1 + 1 / parts, is widest."""
         return math.ceil((1 / self.relative_error - 1) / 2)
 
     @property
     def octaves(self) -> tuple[int, int]:
-        """The first power of two with bins, and the one after the last."""
-        first, after = math.frexp(self.low)[1] - 1, math.frexp(self.high)[1]
-        return first, after
+        """Exponents of the first octave with bins, and of the one after the last."""
+        return math.frexp(self.low)[1] - 1, math.frexp(self.high)[1]
 
     @property
     def bins(self) -> int:
-        """How many bins a sign has."""
-        first, after = self.octaves
-        return (after - first) * self.parts
+        """Number of bins for each sign."""
+        first, end = self.octaves
+        return (end - first) * self.parts
 
     @property
-    def places(self) -> int:
-        """How many counts: of both signs the bins and what lies beyond, and zero."""
+    def cell_count(self) -> int:
+        """Number of cells: for each sign the bins and one beyond, and one of zero."""
         return 2 * self.bins + 3
 
     def validate(self) -> None:
-        """Refuse quantiles, a bound or a range that cannot be."""
+        """Refuse quantiles, an error bound or a range that are impossible."""
         if not isinstance(self.q, tuple) or not all(0 <= q <= 1 for q in self.q):
             raise ValueError(
-                f"Quantiles: q is a tuple of numbers in [0, 1], got {self.q!r}. Write "
-                "one as (0.5,)."
+                f"Quantiles: q must be a tuple of numbers in [0, 1], got {self.q!r}. "
+                "Write a single one as (0.5,)."
             )
-        if not (0 < self.relative_error < 1 and self.parts <= _MOST_PARTS):
+        if not (0 < self.relative_error < 1 and self.parts <= _MAX_PARTS):
             raise ValueError(
-                "Quantiles: relative_error is at least 0.001 and below 1, got "
-                f"{self.relative_error}."
+                "Quantiles: relative_error must be at least 0.001 and below 1, got "
+                f"{self.relative_error}. Write 1 % as 0.01."
             )
         if not 2.0**-126 <= self.low < self.high < 2.0**127:
             raise ValueError(
                 "Quantiles: needs 1.2e-38 <= low < high < 1.7e38, got "
-                f"low={self.low}, high={self.high}. Give magnitudes: negative values "
-                "have bins of their own."
+                f"low={self.low}, high={self.high}. These are magnitudes: negative "
+                "values have their own bins."
             )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's counts and extremes."""
+        """Return the batch's counts and extremes."""
         values = jnp.asarray(values).astype(jnp.float32)
         valid = kept(values, mask)
         finite = jnp.isfinite(values) & valid
-        place = self._place(values)
-        beyond = (place == 0) | (place == self.places - 1)
+        index = self._cell_index(values)
+        beyond = (index == 0) | (index == self.cell_count - 1)
         return dict(
-            cells=count_cells(place, self.places, finite),
+            cells=count_cells(index, self.cell_count, finite),
             smallest=minimum(values, finite),
             largest=maximum(values, finite),
             outside=count_where(beyond, finite),
@@ -128,51 +134,54 @@ class Quantiles(Statistic):
         )
 
     def compute(self) -> dict[str, Any]:
-        """The quantiles by name, and the extremes, in the unit of the values."""
+        """Return the quantiles by name and the extremes, in the unit of the values."""
         xp = namespace(self)
         real = np.float64 if xp is np else np.float32
         rank = xp.cumsum(xp.asarray(self.cells), axis=-1)
         count = rank[..., -1]
-        some = count > 0
-        ends = {"min": self.smallest, "max": self.largest}
-        ends = {n: xp.where(some, x, real(np.nan))[()] for n, x in ends.items()}
-        told = xp.asarray(self._told().astype(real))
-        # q n is a rounded product: a rank that it just exceeds is the one meant
+        extremes = {
+            name: xp.where(count > 0, value, real(np.nan))[()]
+            for name, value in (("min", self.smallest), ("max", self.largest))
+        }
+        representatives = xp.asarray(self._representatives().astype(real))
+        # The product q n is rounded: where it exceeds an integer by rounding only, that
+        # integer is the rank.
         exact = 1 - 4 * float(np.finfo(real).eps)
-        found = {}
+        quantiles = {}
         for q in self.q:
-            wanted = (xp.asarray(count, real) * real(q * exact))[..., None]
-            below = (xp.asarray(rank, real) < wanted) | (rank == 0)
-            place = xp.minimum(below.sum(-1), self.places - 1)
-            value = xp.clip(xp.take(told, place), ends["min"], ends["max"])
-            found[_name(q)] = value[()]
-        return found | ends
+            target = (xp.asarray(count, real) * real(q * exact))[..., None]
+            below = (xp.asarray(rank, real) < target) | (rank == 0)
+            index = xp.minimum(below.sum(-1), self.cell_count - 1)
+            value = xp.take(representatives, index)
+            value = xp.clip(value, extremes["min"], extremes["max"])
+            quantiles[_name(q)] = value[()]
+        return quantiles | extremes
 
-    def _place(self, values: jax.Array) -> jax.Array:
-        """Index of each value's count, ascending; zero is in the middle."""
-        first, after = self.octaves
+    def _cell_index(self, values: jax.Array) -> jax.Array:
+        """Return the cell of each value, ascending with it; zero is in the middle."""
+        first, end = self.octaves
         word = lax.bitcast_convert_type(values, jnp.uint32)
         magnitude = word & 0x7FFFFFFF
-        exponent = (magnitude >> _FRACTION).astype(jnp.int32) - _BIAS
-        fraction = magnitude & ((1 << _FRACTION) - 1)
-        part = ((fraction * np.uint32(self.parts)) >> _FRACTION).astype(jnp.int32)
-        away = 1 + (exponent - first) * self.parts + part
-        away = jnp.where(exponent < first, 0, away)
-        away = jnp.where(exponent >= after, self.bins + 1, away)
-        return self.bins + 1 + jnp.where(word >> 31 == 1, -away, away)
+        exponent = (magnitude >> _FRACTION_BITS).astype(jnp.int32) - _EXPONENT_BIAS
+        fraction = magnitude & ((1 << _FRACTION_BITS) - 1)
+        part = ((fraction * np.uint32(self.parts)) >> _FRACTION_BITS).astype(jnp.int32)
+        distance = 1 + (exponent - first) * self.parts + part
+        distance = jnp.where(exponent < first, 0, distance)
+        distance = jnp.where(exponent >= end, self.bins + 1, distance)
+        return self.bins + 1 + jnp.where(word >> 31 == 1, -distance, distance)
 
-    def _told(self) -> np.ndarray:
-        """What each place is told as: of edges a and b, `2ab / (a + b)`."""
-        first, after = self.octaves
+    def _representatives(self) -> np.ndarray:
+        """Return the value that stands for each cell: `2ab / (a + b)` of its edges."""
+        first, end = self.octaves
         part = np.arange(self.parts)
-        octave = 2.0 ** np.arange(first, after)[:, None]
+        octave = 2.0 ** np.arange(first, end)[:, None]
         left = octave * (1 + part / self.parts)
         right = octave * (1 + (part + 1) / self.parts)
-        told = (2 * left * (right / (left + right))).ravel()
-        return np.concatenate([[-np.inf], -told[::-1], [0], told, [np.inf]])
+        positive = (2 * left * (right / (left + right))).ravel()
+        return np.concatenate([[-np.inf], -positive[::-1], [0], positive, [np.inf]])
 
 
 def _name(q: float) -> str:
-    """`p05`, `p50`, `p99.9`."""
-    whole, _, rest = f"{100 * q:.10g}".partition(".")
-    return f"p{whole.zfill(2)}{'.' if rest else ''}{rest}"
+    """Return the name of a quantile: `p05`, `p50`, `p99.9`."""
+    integer, point, fraction = f"{100 * q:.10g}".partition(".")
+    return f"p{integer.zfill(2)}{point}{fraction}"

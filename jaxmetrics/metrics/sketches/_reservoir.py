@@ -1,4 +1,4 @@
-"""A uniform sample of an output's values that no split of the data changes."""
+"""A uniform sample of an output's values that is the same for any split of the data."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from jaxmetrics.core import Array, Statistic, count_leaf, count_where, leaf
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
 
-_VACANT = np.uint32(0xFFFFFFFF)  # the priority of a place that nothing has taken
-_SPARE = 8  # rows of one priority: more need as many collisions of a 32-bit hash
-_ROWS = ("priorities", "ids", "sample")
-_FILLS = (_VACANT, -1, np.nan)  # of a vacant place
+_EMPTY = np.uint32(0xFFFFFFFF)  # priority of a row that holds no value
+_SPARE_ROWS = 8  # for equal priorities, which need a collision of 32-bit hashes
+_ROW_LEAVES = ("priorities", "ids", "sample")
+_EMPTY_ROW = (_EMPTY, -1, np.nan)
 
 
 class Reservoir(Statistic):
-    """A uniform sample of an output's values, each with its id.
+    """Uniform sample of an output's values, each with its id.
 
-    Every value gets a priority by a hash of its id and itself, and the `capacity`
-    smallest priorities stay (bottom-k): the same sample whatever the sharding, the
-    batches or their order, and all values while there are no more than `capacity`. The
-    rank of a quantile of the sample has a standard error of at most
-    `0.5 / sqrt(capacity)`, 3 % by default.
+    Every value gets a priority, a hash of its id and itself, and the values with the
+    `capacity` smallest priorities are kept (bottom-k sampling). So the sample does not
+    depend on sharding, batches or their order, and holds all values while there are at
+    most `capacity`. The rank of a quantile of the sample has a standard error of at
+    most `0.5 / sqrt(capacity)`, 3 % by default.
 
-    Give each observation an id of its own, such as `step * rows + row`: observations
-    that agree in id and value are drawn together. NaN and infinities are counted in
-    `nonfinite`, the others in `seen`; see `metric.plain()`. The state takes
-    `12 capacity` bytes; its reduction over devices costs as much for each of them.
+    Pass a unique id with each observation, such as `step * rows + row`: observations
+    with equal id and value are sampled together. NaN and infinities are counted in
+    `nonfinite`, other values in `seen`; see `metric.plain()`. The state takes
+    `12 capacity` bytes, and its reduction that many for each device.
 
     Args:
-      output: the output's name; `values` of any shape, `ids` integers of the same.
-      capacity: how many values stay.
-      seed: another one draws another sample.
+      output: Name of the output, of any shape. It also reads `ids`, integers of the
+        same shape.
+      capacity: Number of values to keep. Default 256.
+      seed: Seed of the hash; another seed draws another sample.
 
-    Returns by `compute`: `values` [capacity], nan where nothing was drawn, and `ids`
-    [capacity], there -1; in the order of their priorities.
+    Returns by `compute`: `values` [capacity] and `ids` [capacity], ordered by priority.
+    Rows without a value are nan and -1.
 
     Example:
       >>> import jaxmetrics as jm
-      >>> some = jm.Reservoir("loss", capacity=4)
-      >>> found = jm.evaluate(some, loss=[0.5, 0.25, 1.0], ids=[10, 11, 12])
-      >>> sorted(found["ids"].tolist())
+      >>> reservoir = jm.Reservoir("loss", capacity=4)
+      >>> sample = jm.evaluate(reservoir, loss=[0.5, 0.25, 1.0], ids=[10, 11, 12])
+      >>> sorted(sample["ids"].tolist())
       [-1, 10, 11, 12]
     """
 
@@ -61,16 +62,19 @@ class Reservoir(Statistic):
     def validate(self) -> None:
         """Refuse a capacity below 1."""
         if self.capacity < 1:
-            raise ValueError(f"Reservoir: capacity is at least 1, got {self.capacity}.")
+            raise ValueError(
+                f"Reservoir: capacity is {self.capacity}, but must be at least 1. "
+                "Leave it out for 256 values."
+            )
 
     def observe(self, *, values: Any, ids: Any, mask: Any = None) -> dict[str, Any]:
-        """The batch's smallest priorities, their ids and values."""
+        """Return the batch's smallest priorities, their ids and values."""
         values, ids = jnp.asarray(values), jnp.asarray(ids)
         require_integers("Reservoir", "ids", ids)
         if ids.shape != values.shape:
             raise ValueError(
-                f"ids have shape {ids.shape} and values {values.shape}; each value "
-                "needs an id."
+                f"Reservoir: ids have shape {ids.shape} and values {values.shape}; "
+                "each value needs an id. Pass ids of the values' shape."
             )
         values = values.astype(jnp.float32)
         valid = kept(values, mask)
@@ -78,16 +82,16 @@ class Reservoir(Statistic):
         word = words(values)
         priority = salted(salted(words(ids), self.seed) ^ word, 1)
         priority = jnp.where(
-            finite, jnp.minimum(priority, _VACANT - np.uint32(1)), _VACANT
+            finite, jnp.minimum(priority, _EMPTY - np.uint32(1)), _EMPTY
         )
         ids = jnp.where(finite, ids.astype(jnp.int32), -1)
-        # zero has no sign here: a gather over devices may drop it
+        # Negative zero becomes zero, because a gather over devices may drop the sign.
         values = lax.bitcast_convert_type(word, jnp.float32)
         sample = jnp.where(finite, values, jnp.float32(np.nan))
         rows = (priority.ravel(), ids.ravel(), sample.ravel())
-        if values.size > self.capacity + _SPARE:
+        if values.size > self.capacity + _SPARE_ROWS:
             rows = self._preselected(*rows)
-        priorities, ids, sample = self._first(*rows)
+        priorities, ids, sample = self._smallest(*rows)
         return dict(
             priorities=priorities,
             ids=ids,
@@ -97,52 +101,57 @@ class Reservoir(Statistic):
         )
 
     def merge(self, other: Any) -> Self:
-        """The smallest priorities of both."""
+        """Return the rows with the smallest priorities of both samples."""
         merged = super().merge(other)
-        pairs = ((getattr(self, n), getattr(other, n)) for n in _ROWS)
+        pairs = ((getattr(self, name), getattr(other, name)) for name in _ROW_LEAVES)
         rows = [jnp.concatenate([jnp.asarray(x) for x in pair], -1) for pair in pairs]
-        return merged.replace(**dict(zip(_ROWS, self._first(*rows))))
+        return merged.replace(**dict(zip(_ROW_LEAVES, self._smallest(*rows))))
 
     def compute(self) -> dict[str, Any]:
-        """The sample and its ids."""
+        """Return the sampled values and their ids."""
         return dict(values=self.sample, ids=self.ids)
 
-    def _first(self, priorities: Any, ids: Any, sample: Any) -> list[jax.Array]:
-        """Rows in the order of their priorities, as many as there are places."""
-        short = max(0, self.capacity - priorities.shape[-1])
+    def _smallest(self, priorities: Any, ids: Any, sample: Any) -> list[jax.Array]:
+        """Return the `capacity` rows of smallest priority in order, padded if fewer."""
+        missing = max(0, self.capacity - priorities.shape[-1])
         rows = [
-            jnp.pad(row, [(0, short)], constant_values=fill)
-            for row, fill in zip((priorities, ids, sample), _FILLS)
+            jnp.pad(row, [(0, missing)], constant_values=fill)
+            for row, fill in zip((priorities, ids, sample), _EMPTY_ROW)
         ]
         rows[2] = lax.bitcast_convert_type(rows[2], jnp.uint32)
         rows = [row[: self.capacity] for row in lax.sort(rows, num_keys=3)]
         return [*rows[:2], lax.bitcast_convert_type(rows[2], jnp.float32)]
 
     def _preselected(self, *rows: jax.Array) -> tuple[jax.Array, ...]:
-        """The rows of the smallest priorities, a few more than places.
+        """Return the rows of the smallest priorities, a few more than `capacity`.
 
-        Found by counting, digit by digit: a sort would gather a sharded batch.
+        The largest priority to keep is found by counting, digit by digit, because a
+        sort would gather a sharded batch.
         """
         priority = rows[0]
         limit = _at_rank(priority, self.capacity)
-        chosen = (priority <= limit) & (priority != _VACANT)
-        reached = jnp.cumsum(chosen, dtype=jnp.int32)
-        wanted = jnp.arange(1, self.capacity + _SPARE + 1, dtype=jnp.int32)
-        place = jnp.searchsorted(reached, wanted)
+        selected = (priority <= limit) & (priority != _EMPTY)
+        rank = jnp.cumsum(selected, dtype=jnp.int32)
+        ranks = jnp.arange(1, self.capacity + _SPARE_ROWS + 1, dtype=jnp.int32)
+        index = jnp.searchsorted(rank, ranks)
         return tuple(
-            jnp.take(row, place, mode="fill", fill_value=fill)
-            for row, fill in zip(rows, _FILLS)
+            jnp.take(row, index, mode="fill", fill_value=fill)
+            for row, fill in zip(rows, _EMPTY_ROW)
         )
 
 
 def _at_rank(words: jax.Array, rank: int) -> jax.Array:
-    """The word of this rank in ascending order, found digit by digit."""
-    limit, rank_left = jnp.uint32(0), jnp.uint32(rank)
+    """Return the word of a rank (from 1) in ascending order, digit by digit.
+
+    Counts the leading bytes of all words, picks the byte that contains the rank, and
+    goes on with the next byte of the words that begin so.
+    """
+    result, rank_left = jnp.uint32(0), jnp.uint32(rank)
     for shift in (24, 16, 8, 0):
-        alike = (words >> shift) >> 8 == (limit >> shift) >> 8
-        digits = count_cells((words >> shift) & 0xFF, 256, alike)
-        reached = jnp.cumsum(digits, dtype=jnp.uint32)
-        below = reached < rank_left
-        rank_left = rank_left - jnp.where(below, reached, 0).max()
-        limit = limit | (below.sum(dtype=jnp.uint32) << shift)
-    return limit
+        same_prefix = (words >> shift) >> 8 == (result >> shift) >> 8
+        counts = count_cells((words >> shift) & 0xFF, 256, same_prefix)
+        cumulative = jnp.cumsum(counts, dtype=jnp.uint32)
+        below = cumulative < rank_left
+        rank_left = rank_left - jnp.where(below, cumulative, 0).max()
+        result = result | (below.sum(dtype=jnp.uint32) << shift)
+    return result
