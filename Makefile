@@ -60,13 +60,20 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/basedpyright --project . --pythonpath $(BIN)/python
 
-# The wheel, then the sdist, in an empty environment, with the README's examples.
+# The wheel, then the sdist, in an empty environment: the README's examples run with the
+# base alone, each extra installs alone, and the documented calls type-check.
 package: $(INSTALLED)
 	rm -rf build dist .venv-package
 	$(BIN)/python -m build --quiet
 	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python -m pip install --quiet --upgrade pip
 	.venv-package/bin/python -m pip install --quiet dist/*.whl
 	.venv-package/bin/python -P tests/support/readme.py
+	for extra in $$($(BIN)/python tests/support/extras.py); do \
+	  .venv-package/bin/python -m pip install --quiet --dry-run \
+	    "$$(ls dist/*.whl)[$$extra]" || exit 1; \
+	done
+	$(BIN)/python tests/support/installed_types.py .venv-package
 	.venv-package/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
 	.venv-package/bin/python -P tests/support/readme.py
 	rm -rf .venv-package

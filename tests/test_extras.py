@@ -5,13 +5,10 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 
 import pytest
-from support.readme import README, examples
-
-PROJECT = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]
-EXTRAS = PROJECT["optional-dependencies"]
+from support.extras import EXTRAS, PROJECT, distribution, distributions
+from support.readme import examples
 
 ROWS = {
     "TensorBoard": (
@@ -85,17 +82,6 @@ print(json.dumps([{name: complaint(code) for name, code in rows.items()},
 """
 
 
-def distributions(extra):
-    """Return the names of the packages that an extra installs, others included."""
-    for requirement in EXTRAS[extra]:
-        inner = re.fullmatch(r"jaxmetrics\[(.*)\]", requirement)
-        if inner:
-            for name in inner[1].split(","):
-                yield from distributions(name)
-        else:
-            yield re.match(r"[\w-]+", requirement)[0].lower()
-
-
 @pytest.fixture(scope="module")
 def without_extras(tmp_path_factory):
     """Return the error text of each row, and of each example of the README."""
@@ -132,7 +118,7 @@ def test_the_readme_runs_with_the_base_alone(without_extras):
 
 
 def test_the_base_is_thin():
-    names = {re.match(r"[\w-]+", line)[0].lower() for line in PROJECT["dependencies"]}
+    names = {distribution(line) for line in PROJECT["dependencies"]}
     assert names == {"numpy", "jax", "rich", "orjson"}
 
 
@@ -144,7 +130,7 @@ def test_all_is_every_extra_but_tpu_aot_and_test():
     assert installed <= set(distributions("test"))
 
 
-def test_the_doctor_and_the_demo_know_the_packages_of_the_extras():
+def test_the_demo_checks_packages_that_its_extra_installs():
     from jaxmetrics.demo import _command
 
     required = {name.split("-")[0] for name in distributions("demo")}
