@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.processes import place
+from jaxmetrics.processes import process_count
 from jaxmetrics.record import dumps, loads, pack, unpack
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _words(data: bytes) -> np.ndarray:
 def _state_of_all(logger: TrainingLogger) -> dict[str, Any]:
     """The logger's state, with the places in the files of other processes too."""
     state = logger.state()
-    if place()[1] > 1 and not logger.config.master_only:
+    if process_count() > 1 and not logger.config.master_only:
         from jaxmetrics.processes import exchange
 
         own = dumps(state["writers"]).encode()

@@ -1,18 +1,33 @@
-"""Identify this process, exchange bytes between processes, and agree on metrics."""
+"""Process identity, exchange of bytes between processes, and agreement on metrics."""
 
-from jaxmetrics.processes._agreement import Agreement, require_same, spans_processes
-from jaxmetrics.processes._exchange import PATIENCE, MissingHostError, exchange
-from jaxmetrics.processes._identity import devices, first_tells, known, place
+from jaxmetrics.processes._agreement import (
+    Agreement,
+    require_same_metrics,
+    spans_processes,
+)
+from jaxmetrics.processes._exchange import (
+    EXCHANGE_TIMEOUT,
+    MissingHostError,
+    exchange,
+)
+from jaxmetrics.processes._identity import (
+    device_summary,
+    identity_is_known,
+    process_count,
+    process_index,
+    run_on_first,
+)
 
 __all__ = [
     "Agreement",
+    "EXCHANGE_TIMEOUT",
     "MissingHostError",
-    "PATIENCE",
-    "devices",
+    "device_summary",
     "exchange",
-    "first_tells",
-    "known",
-    "place",
-    "require_same",
+    "identity_is_known",
+    "process_count",
+    "process_index",
+    "require_same_metrics",
+    "run_on_first",
     "spans_processes",
 ]

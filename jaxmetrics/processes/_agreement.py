@@ -1,6 +1,7 @@
-"""Whether all processes hold the same metrics, asked before they reduce them.
+"""Check that all processes hold the same metrics before they reduce them.
 
-Processes that launch different programs wait for each other without end.
+The reduction is one compiled program for all devices. Processes that launch different
+programs wait for each other for ever.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Agreement:
-    """Remembers which metrics all processes have agreed upon."""
+    """Metrics on which all processes agree; each is compared once."""
 
     def __init__(self) -> None:
         self._agreed: set[Hashable] = set()
 
-    def refusal(self, metrics: Any) -> Exception | None:
-        """Why these metrics must not be reduced, or None; what it asks is asked once.
+    def mismatch(self, metrics: Any) -> Exception | None:
+        """Return the error of metrics that differ between processes, or None.
 
-        Metrics that lie on this process's own devices are nobody else's business.
+        Metrics on the devices of one process need no agreement.
         """
         jax = sys.modules.get("jax")
         if jax is None or isinstance(metrics, type) or not hasattr(metrics, "compute"):
@@ -33,78 +34,81 @@ class Agreement:
         leaves, structure = jax.tree.flatten(metrics)
         if not spans_processes(leaves):
             return None
-        known = structure, tuple((getattr(x, "shape", ()), _at(x)) for x in leaves)
-        if known not in self._agreed:
+        layout = (
+            structure,
+            tuple((getattr(x, "shape", ()), _sharding(x)) for x in leaves),
+        )
+        if layout not in self._agreed:
             try:
-                require_same("log_step()", metrics)
+                require_same_metrics("log_step()", metrics)
             except (TimeoutError, ValueError) as error:
                 return error
-            self._agreed.add(known)
+            self._agreed.add(layout)
         return None
 
 
 def spans_processes(tree: Any) -> bool:
-    """Whether an array of a tree lies on devices of other processes too."""
+    """Return whether an array of the tree has shards on devices of other processes."""
     import jax
-    from jax.core import Tracer
 
-    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
-    return any(not isinstance(x, Tracer) and not x.is_fully_addressable for x in arrays)
+    from jaxmetrics.core import is_on_device
+
+    arrays = filter(is_on_device, jax.tree.leaves(tree))
+    return any(not x.is_fully_addressable for x in arrays)
 
 
-def require_same(who: str, metrics: Any) -> None:
-    """Refuse metrics that differ between processes; every process calls it.
+def require_same_metrics(caller: str, metrics: Any) -> None:
+    """Raise an error if metrics differ between processes; every process calls it.
 
     Args:
-      who: Whose metrics they are, for the error.
-      metrics: A Metric, a Collection or a deferred one.
+      caller: Function named in the error.
+      metrics: Metric, Collection, or the deferred form of one.
 
     Raises:
-      ValueError: Another process holds other metrics; the same on all of them.
-      MissingHostError: Some did not come to be asked.
+      ValueError: Another process holds other metrics. All processes raise it.
+      MissingHostError: A process did not take part in the comparison.
     """
     from jaxmetrics.processes._exchange import exchange
 
-    mine = _ADDRESS.sub("", dumps(_description(metrics))).encode()
-    told = exchange("metrics", hashlib.sha256(mine).digest())
-    others = [i for i, said in told.items() if said != told[0]]
+    description = _ADDRESS.sub("", dumps(_describe(metrics))).encode()
+    digests = exchange("metrics", hashlib.sha256(description).digest())
+    others = [i for i, digest in digests.items() if digest != digests[0]]
     if others:
-        full = exchange("metrics", mine)
-        first: Any = loads(full[0])
-        other: Any = loads(full[others[0]])
+        descriptions = exchange("metrics", description)
+        first: Any = loads(descriptions[0])
+        other: Any = loads(descriptions[others[0]])
         raise ValueError(
-            f"{who} got other metrics on process {others[0]} than on process 0: "
-            f"{_difference(other, first)}. Make them of the same collection, placed "
-            f"alike, on every process."
+            f"{caller} got other metrics on process {others[0]} than on process 0: "
+            f"{_first_difference(other, first)}. Make them of the same collection, "
+            f"placed alike, on every process."
         )
 
 
-def _description(metrics: Any) -> dict[str, Any]:
-    """What must be the same for processes to compile the same program."""
+def _describe(metrics: Any) -> dict[str, str]:
+    """Return all that processes must share to compile the same program."""
     import jax
 
     from jaxmetrics.core import Collection, Deferred, saved_form
 
     state = metrics.state if isinstance(metrics, Deferred) else metrics
     leaves: Any = saved_form(metrics).layout["leaves"]
-    described = {
+    description = {
         f"leaf {name!r}": f"{owner} {dtype}{shape}"
         for name, (_, owner, shape, dtype) in leaves.items()
     }
     if isinstance(state, Collection):
-        described["the names of metrics"] = str(list(state))
-    placed = {str(_at(x)) for x in jax.tree.leaves(metrics)}
-    return described | {"the placement": str(sorted(placed))}
+        description["the names of metrics"] = str(list(state))
+    shardings = {str(_sharding(x)) for x in jax.tree.leaves(metrics)}
+    return description | {"the placement": str(sorted(shardings))}
 
 
-def _at(x: Any) -> Any:
+def _sharding(x: Any) -> Any:
     return getattr(x, "sharding", None)
 
 
-def _difference(there: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """The first thing that differs, in words."""
-    for name in [*here, *there]:
-        mine, its = here.get(name, "absent"), there.get(name, "absent")
-        if mine != its:
-            return f"{name} is {its} there, and {mine} on process 0"
-    return "they are described alike"
+def _first_difference(other: Mapping[str, str], first: Mapping[str, str]) -> str:
+    for name in [*first, *other]:
+        value, other_value = first.get(name, "absent"), other.get(name, "absent")
+        if value != other_value:
+            return f"{name} is {other_value} there, and {value} on process 0"
+    return "their descriptions are equal"

@@ -1,9 +1,23 @@
-"""What processes tell each other on the host, within a time limit.
+"""Exchange bytes between processes on the host, within a time limit.
 
-Messages go through the service that `jax.distributed.initialize` starts and not
-through a compiled program, so that a process that is missing is named, and never
-waited for without end. This is the one file that uses that service's client, which
-JAX keeps private; without it a public collective does the same, without the limit.
+Payloads go through the key-value store that `jax.distributed.initialize` starts, and
+not through a compiled program: a program that one process does not launch makes the
+others wait for ever, while a process that is missing here is named.
+
+Call number 5 of the tag "metrics", in a run of three processes:
+
+    process i     increments jaxmetrics/metrics/calls/i, which gives 5,
+                  and sets jaxmetrics/metrics/5/payloads/i
+    process 0     reads the three payloads and sets jaxmetrics/metrics/5/all to them
+    processes 1,2 wait for jaxmetrics/metrics/5/all
+
+so the number of requests grows with the number of processes and not with its square.
+If process 2 does not come in time, whoever times out first sets .../all with None in
+place of payload 2: process 0, or another one if process 0 is missing. The store keeps
+the first value of .../all, and whoever fails to set it reads that one. So all
+processes, and process 2 if it comes later, see the same outcome and raise the same
+error. After a call that succeeded process 0 deletes the keys of the call before:
+every process has sent payload 5, so every process has read the outcome of call 4.
 """
 
 from __future__ import annotations
@@ -11,181 +25,168 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["MissingHostError", "PATIENCE", "exchange"]
+if TYPE_CHECKING:
+    from jaxmetrics.core import CoordinationService
 
-PATIENCE = 300.0
+__all__ = ["EXCHANGE_TIMEOUT", "MissingHostError", "exchange"]
+
+EXCHANGE_TIMEOUT = 300.0
 """Seconds to wait for other processes, as long as JAX waits for them to start."""
 
 _GRACE = 5.0
-_CALLS = (
-    "blocking_key_value_get_bytes",
-    "key_value_delete",
-    "key_value_dir_get_bytes",
-    "key_value_increment",
-    "key_value_set_bytes",
-)
 
-Told = dict[int, bytes | None]
+Outcome = dict[int, bytes | None]
+"""Payload of each process by its index; None for a process that is missing."""
 
 
 class MissingHostError(TimeoutError):
-    """Some processes did not come to an exchange in time.
+    """Processes did not take part in an exchange in time.
 
     Attributes:
-      missing: Their indices.
+      missing: Indices of the missing processes.
     """
 
     def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
-        """The message names the processes."""
+        """Store the message, which names the processes, and their indices."""
         super().__init__(message)
         self.missing = tuple(missing)
 
 
-def exchange(tag: str, payload: bytes, timeout: float = PATIENCE) -> dict[int, bytes]:
-    """What every process has to say, by its index; all of them call it.
+def exchange(
+    tag: str, payload: bytes, timeout: float = EXCHANGE_TIMEOUT
+) -> dict[int, bytes]:
+    """Send bytes to all processes and return those of each; every process calls it.
 
-    The calls of a tag belong together by their order. The first process reads what
-    the others say and publishes it in one piece, so that the requests grow with the
-    number of processes and not with its square. The messages of a call are deleted
-    when the next one of its tag has succeeded.
+    The first call with a tag meets the first call with that tag on the other
+    processes, the second the second, and so on. Without `jax.distributed.initialize`,
+    as on TPU slices that find each other, the payloads go through a collective of the
+    devices, without a time limit.
 
     Args:
-      tag: What the exchange is about.
-      payload: What this process says.
-      timeout: Seconds to wait for the others.
+      tag: Subject of the exchange; calls with other tags are independent.
+      payload: Bytes of this process.
+      timeout: Seconds to wait for the other processes.
+
+    Returns:
+      Payload of each process, by its index.
 
     Raises:
-      MissingHostError: Some did not come in time. Every process that came, or comes
-        later, raises it: end the run, or go on without this tag.
+      MissingHostError: A process did not take part in time. Every process that did, or
+        does later, raises it: end the run, or go on without this tag.
     """
     import jax
+
+    from jaxmetrics.core import CoordinationService
 
     index, count = jax.process_index(), jax.process_count()
     if count == 1:
         return {0: payload}
-    client = _client()
-    if client is None:
-        return dict(enumerate(_gathered(payload)))
-    # The service counts the calls, so that no process has to keep a number.
-    turn = client.key_value_increment(f"jaxmetrics/{tag}/calls/{index}", 1)
-    here = f"jaxmetrics/{tag}/{turn}"
-    if turn == 1:
+    service = CoordinationService.connected()
+    if service is None:
+        return dict(enumerate(_all_gather(payload)))
+    # The store counts the calls, so that no process has to keep a number.
+    number = service.increment(f"jaxmetrics/{tag}/calls/{index}")
+    call = f"jaxmetrics/{tag}/{number}"
+    if number == 1:
         name = socket.gethostname().encode()
-        client.key_value_set_bytes(f"jaxmetrics/host/{index}", name, True)
-    client.key_value_set_bytes(f"{here}/said/{index}", payload)
+        service.set(f"jaxmetrics/host/{index}", name, overwrite=True)
+    service.set(f"{call}/payloads/{index}", payload)
     if index == 0:
-        told = _collected(client, here, count, timeout)
-        told = _settled(client, here, told)
+        outcome = _collect(service, call, count, timeout)
+        outcome = _publish(service, call, outcome)
     else:
-        told = _published(client, here, count, timeout)
-    missing = [i for i, said in told.items() if said is None]
+        outcome = _wait_for_outcome(service, call, count, timeout)
+    missing = [i for i, received in outcome.items() if received is None]
     if missing:
         raise MissingHostError(
             f"exchange({tag!r}) waited {timeout:g} seconds for "
-            f"{_named(client, missing)}; expected all {count} processes. Look why "
-            f"{'it' if len(missing) == 1 else 'they'} ended or went another way: every "
-            f"process makes the same calls in the same order.",
+            f"{_describe(service, missing)}; expected all {count} processes. Check why "
+            f"{'it' if len(missing) == 1 else 'they'} ended or took another path: "
+            f"every process must make the same calls in the same order.",
             missing,
         )
     if index == 0:
-        client.key_value_delete(f"jaxmetrics/{tag}/{turn - 1}")
-    return {i: said for i, said in told.items() if said is not None}
+        service.delete(f"jaxmetrics/{tag}/{number - 1}")
+    return {i: received for i, received in outcome.items() if received is not None}
 
 
-def _client() -> Any:
-    """The client of JAX's own service, or None where it is not as we know it."""
-    try:
-        from jax._src.distributed import global_state
-    except ImportError:
-        return None
-    client = getattr(global_state, "client", None)
-    return client if all(hasattr(client, call) for call in _CALLS) else None
-
-
-def _collected(client: Any, here: str, count: int, timeout: float) -> Told:
-    """What each process said, None for those that did not come."""
+def _collect(
+    service: CoordinationService, call: str, count: int, timeout: float
+) -> Outcome:
+    """Return the payload of each process; process 0 does this."""
     deadline = time.monotonic() + timeout
-    told: Told = {}
+    outcome: Outcome = {}
     for i in range(count):
-        told[i] = _get(client, f"{here}/said/{i}", deadline - time.monotonic())
-        if told[i] is None:
-            return _said(client, here, count)
-    return told
+        remaining = deadline - time.monotonic()
+        outcome[i] = service.get(f"{call}/payloads/{i}", remaining)
+        if outcome[i] is None:
+            return _received_so_far(service, call, count)
+    return outcome
 
 
-def _published(client: Any, here: str, count: int, timeout: float) -> Told:
-    """What the first process published, or an end to waiting for it."""
-    data = _get(client, f"{here}/all", timeout)
-    if data is not None:
-        return _unpacked(data, count)
-    told = _said(client, here, count)
-    if None not in told.values():  # the first has come just now, or died on the way
-        data = _get(client, f"{here}/all", _GRACE)
-        told = {**told, 0: None} if data is None else _unpacked(data, count)
-    return _settled(client, here, told)
+def _wait_for_outcome(
+    service: CoordinationService, call: str, count: int, timeout: float
+) -> Outcome:
+    """Return the outcome that process 0 publishes, or publish one without it."""
+    packed = service.get(f"{call}/all", timeout)
+    if packed is not None:
+        return _unpack(packed, count)
+    outcome = _received_so_far(service, call, count)
+    if None not in outcome.values():
+        # Process 0 sent its payload: it is about to publish, or has died since.
+        packed = service.get(f"{call}/all", _GRACE)
+        outcome = outcome | {0: None} if packed is None else _unpack(packed, count)
+    return _publish(service, call, outcome)
 
 
-def _settled(client: Any, here: str, told: Told) -> Told:
-    """What all processes take for what was said: that of whoever publishes first."""
-    import jax
-
-    try:
-        client.key_value_set_bytes(f"{here}/all", _packed(told))
-    except jax.errors.JaxRuntimeError as error:
-        if "ALREADY_EXISTS" not in str(error):
-            raise
-        data = client.blocking_key_value_get_bytes(f"{here}/all", int(_GRACE * 1000))
-        return _unpacked(data, len(told))
-    return told
-
-
-def _said(client: Any, here: str, count: int) -> Told:
-    found = client.key_value_dir_get_bytes(f"{here}/said/")
-    by_name = {key.rpartition("/")[2]: said for key, said in found}
-    return {i: by_name.get(str(i)) for i in range(count)}
+def _publish(service: CoordinationService, call: str, outcome: Outcome) -> Outcome:
+    """Set the outcome of a call, and return the one that was set first."""
+    if service.set(f"{call}/all", _pack(outcome)):
+        return outcome
+    packed = service.get(f"{call}/all", _GRACE)
+    if packed is None:
+        raise TimeoutError(
+            f"{call}/all is set in JAX's coordination service, but was not returned "
+            f"within {_GRACE:g} seconds. Check the connection to process 0."
+        )
+    return _unpack(packed, len(outcome))
 
 
-def _get(client: Any, key: str, seconds: float) -> bytes | None:
-    """The value of a key, once somebody sets it; None if nobody does in time."""
-    import jax
-
-    try:
-        wait = max(int(seconds * 1000), 1)
-        return client.blocking_key_value_get_bytes(key, wait)
-    except jax.errors.JaxRuntimeError as error:
-        if "DEADLINE_EXCEEDED" not in str(error):
-            raise
-        return None
+def _received_so_far(service: CoordinationService, call: str, count: int) -> Outcome:
+    payloads = service.list(f"{call}/payloads")
+    return {i: payloads.get(str(i)) for i in range(count)}
 
 
-def _named(client: Any, processes: Sequence[int]) -> str:
-    """Processes by index, with the names of their machines where these are known."""
-    found = client.key_value_dir_get_bytes("jaxmetrics/host/")
-    host = {key.rpartition("/")[2]: f" ({name.decode()})" for key, name in found}
-    return ", ".join(f"process {i}{host.get(str(i), '')}" for i in processes)
+def _describe(service: CoordinationService, processes: Sequence[int]) -> str:
+    """Return processes by index, with the names of their hosts where known."""
+    hosts = service.list("jaxmetrics/host")
+    names = {i: f" ({hosts[str(i)].decode()})" for i in processes if str(i) in hosts}
+    return ", ".join(f"process {i}{names.get(i, '')}" for i in processes)
 
 
-def _packed(told: Mapping[int, bytes | None]) -> bytes:
-    sizes = [-1 if said is None else len(said) for said in told.values()]
-    return np.array(sizes, "<i8").tobytes() + b"".join(x or b"" for x in told.values())
+def _pack(outcome: Mapping[int, bytes | None]) -> bytes:
+    """Join payloads behind their sizes, -1 for a missing one."""
+    sizes = [-1 if payload is None else len(payload) for payload in outcome.values()]
+    payloads = b"".join(payload or b"" for payload in outcome.values())
+    return np.array(sizes, "<i8").tobytes() + payloads
 
 
-def _unpacked(data: bytes, count: int) -> Told:
-    sizes = np.frombuffer(data, "<i8", count).tolist()
-    told: Told = {}
-    at = 8 * count
+def _unpack(packed: bytes, count: int) -> Outcome:
+    sizes = np.frombuffer(packed, "<i8", count).tolist()
+    outcome: Outcome = {}
+    start = 8 * count
     for i, size in enumerate(sizes):
-        told[i] = None if size < 0 else data[at : at + size]
-        at += max(size, 0)
-    return told
+        outcome[i] = None if size < 0 else packed[start : start + size]
+        start += max(size, 0)
+    return outcome
 
 
-def _gathered(payload: bytes) -> list[bytes]:
-    """The payloads in the order of processes, by a collective of devices."""
+def _all_gather(payload: bytes) -> list[bytes]:
+    """Return the payloads in the order of processes, by a collective of devices."""
     from jax.experimental.multihost_utils import process_allgather
 
     sizes = np.ravel(process_allgather(np.int32(len(payload)))).tolist()

@@ -1,4 +1,8 @@
-"""Which process this is, and what the first one tells the others."""
+"""Index and devices of this process, and results that process 0 shares.
+
+Nothing here imports jax: a program that only writes records needs none, and one that
+has imported jax decides itself when its backend starts.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +15,33 @@ from jaxmetrics.record import dumps, loads
 T = TypeVar("T")
 
 
-def known() -> bool:
-    """Whether JAX can say which process this is without being started by the question.
+def identity_is_known() -> bool:
+    """Return whether JAX knows the index of this process; the test starts no backend.
 
-    Asking earlier would start its backend, after which `jax.distributed.initialize`
-    is refused.
+    Asking JAX earlier would start its backend, after which
+    `jax.distributed.initialize` is refused.
     """
     jax = sys.modules.get("jax")
     if jax is None:
         return False
-    bridge = sys.modules.get("jax._src.xla_bridge")
-    started = getattr(bridge, "backends_are_initialized", bool)
-    return bool(jax.distributed.is_initialized() or started())
+    from jaxmetrics.core import backends_are_initialized
+
+    return bool(jax.distributed.is_initialized() or backends_are_initialized())
 
 
-def place() -> tuple[int, int]:
-    """The index of this process and how many there are; (0, 1) when not known."""
-    if not known():
-        return 0, 1
-    jax = sys.modules["jax"]
-    return jax.process_index(), jax.process_count()
+def process_index() -> int:
+    """Return the index of this process, 0 if not known."""
+    return sys.modules["jax"].process_index() if identity_is_known() else 0
 
 
-def devices() -> dict[str, Any] | None:
-    """The accelerators of the whole run, or None when not known."""
-    if not known():
+def process_count() -> int:
+    """Return the number of processes of the run, 1 if not known."""
+    return sys.modules["jax"].process_count() if identity_is_known() else 1
+
+
+def device_summary() -> dict[str, Any] | None:
+    """Return kind and number of the devices of all processes, or None if not known."""
+    if not identity_is_known():
         return None
     jax = sys.modules["jax"]
     return {
@@ -45,38 +51,38 @@ def devices() -> dict[str, Any] | None:
     }
 
 
-def first_tells(
-    make: Callable[[], tuple[T, dict[str, Any]]],
+def run_on_first(
+    function: Callable[[], tuple[T, dict[str, Any]]],
 ) -> tuple[T | None, dict[str, Any]]:
-    """What the first process makes, and what it tells the others about it.
+    """Run a function on process 0 and send its plain values to all processes.
 
-    Called by all of them; `make` runs on the first one only, and its error is an error
-    everywhere, so that nobody waits for it.
+    Every process calls it. An error of the function is raised on all of them, so that
+    none waits for process 0.
 
     Args:
-      make: Returns something, and plain values that describe it.
+      function: Returns a result, which stays on process 0, and plain values.
 
     Returns:
-      The thing, or None on the others, and the plain values.
+      The result, or None on other processes, and the plain values.
 
     Raises:
-      MissingHostError: A process does not call it, in time.
+      RuntimeError: On other processes, if the function raises on process 0.
+      MissingHostError: A process does not call it in time.
     """
-    index, count = place()
-    if count == 1:
-        return make()
+    if process_count() == 1:
+        return function()
     from jaxmetrics.processes._exchange import exchange
 
-    made, message, failure = None, {}, None
-    if index == 0:
+    result, message, failure = None, {}, None
+    if process_index() == 0:
         try:
-            made, told = make()
-            message = {"told": told}
+            result, values = function()
+            message = {"values": values}
         except Exception as error:
             message, failure = {"error": f"{type(error).__name__}: {error}"}, error
-    heard: Any = loads(exchange("run", dumps(message).encode())[0])
+    received: Any = loads(exchange("run", dumps(message).encode())[0])
     if failure is not None:
         raise failure
-    if "error" in heard:
-        raise RuntimeError(f"Process 0 could not begin the run: {heard['error']}")
-    return made, heard["told"]
+    if "error" in received:
+        raise RuntimeError(f"Process 0 could not begin the run: {received['error']}")
+    return result, received["values"]

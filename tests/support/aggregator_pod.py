@@ -1,7 +1,7 @@
-"""One process of a pod that aggregates: everything it does, and what came out.
+"""Program of one process of a pod that aggregates, and writes the results.
 
-`python aggregator_pod.py RANK PROCESSES DEVICES PORT DIRECTORY [CHECKPOINT]`; one
-process alone may call `main` instead. Results are plain values, `DIRECTORY/RANK.json`.
+`python aggregator_pod.py RANK PROCESSES DEVICES PORT DIRECTORY [CHECKPOINT]`; for a
+pod of one process call `main`. Results are plain values in `DIRECTORY/RANK.json`.
 """
 
 import os
@@ -17,20 +17,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support.pods import error_text, recorded_tags, without_coordination_service
 
 import jaxmetrics as jm
 from jaxmetrics import checkpoint, processes
-from jaxmetrics.processes import _exchange
 from jaxmetrics.record import dumps
 
 SHARDS = 8
-# Samples of each shard in each half of the run: of four hosts the last has three.
+# Samples of each shard in each half of the run; the last of four hosts has three.
 SIZES = [1000, 700, 640, 1, 333, 1000, 2, 1]
 DATASETS = ("code", "web")
 
 
 def shard(index, half):
-    """The samples of one shard of the data, in one half of the run."""
+    """Return the samples of one shard of the data in one half of the run."""
     rng = np.random.default_rng([index, half])
     n = SIZES[index]
     return {
@@ -43,66 +43,69 @@ def shard(index, half):
     }
 
 
-def new():
+def new_aggregator():
     aggregator = jm.MetricsAggregator()
     aggregator.register_handler("spread", jm.Std)
     return aggregator
 
 
 def feed(aggregator, rank, count, half):
-    """What this process sees of one half; some keys exist on one process only."""
+    """Add this process's part of one half; some keys exist on one process only."""
     kinds = jm.AggregationType
     for index in range(rank * SHARDS // count, (rank + 1) * SHARDS // count):
         data = shard(index, half)
         for number, name in enumerate(DATASETS):
-            mine = data["dataset"] == number
-            of = {key: values[mine] for key, values in data.items()}
-            loss, weight = of["loss"], of["weight"]
-            aggregator.update(name, kinds.SUM, tokens=of["tokens"], cost=loss)
+            rows = data["dataset"] == number
+            part = {key: values[rows] for key, values in data.items()}
+            loss, weight = part["loss"], part["weight"]
+            aggregator.update(name, kinds.SUM, tokens=part["tokens"], cost=loss)
             aggregator.update(name, kinds.MEAN, loss=loss, weights=weight)
-            aggregator.update(name, kinds.MAX, longest=of["length"])
-            aggregator.update(name, kinds.MIN, shortest=of["length"])
-            aggregator.update(name, kinds.DISTRIBUTION, length=of["length"])
-            aggregator.update(name, kinds.CATEGORICAL_COUNT, lang=of["lang"])
-            aggregator.update(name, "spread", spread=of["length"])
+            aggregator.update(name, kinds.MAX, longest=part["length"])
+            aggregator.update(name, kinds.MIN, shortest=part["length"])
+            aggregator.update(name, kinds.DISTRIBUTION, length=part["length"])
+            aggregator.update(name, kinds.CATEGORICAL_COUNT, lang=part["lang"])
+            aggregator.update(name, "spread", spread=part["length"])
         aggregator.update(f"own_{index}", kinds.SUM, samples=[1] * SIZES[index])
         aggregator.update(f"own_{index}", kinds.DISTRIBUTION, length=data["length"][:9])
 
 
-def by_group(mesh):
-    """The mean by dataset, on the devices of all processes, of the first half."""
+def first_half():
+    """Return all samples of the first half, and a number of rows that 8 divides."""
     parts = [shard(index, 0) for index in range(SHARDS)]
     data = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    rows = len(data["dataset"]) // SHARDS * SHARDS
-    kept = {"loss": data["length"][:rows], "domain": data["dataset"][:rows]}
+    return data, len(data["dataset"]) // SHARDS * SHARDS
+
+
+def means_on_devices(mesh):
+    """Return the mean of each dataset, from the devices of all processes."""
+    data, rows = first_half()
+    columns = {"loss": data["length"][:rows], "domain": data["dataset"][:rows]}
     sharding = NamedSharding(mesh, P("data"))
     batch = {
         name: jax.make_array_from_callback(
             (rows,), sharding, lambda i, x=x: x[i].astype(np.int32)
         )
-        for name, x in kept.items()
+        for name, x in columns.items()
     }
     metric = jm.ByGroup(jm.Mean("loss"), by="domain", groups=DATASETS)
     update = jax.jit(lambda m, b: m.update(**b))
     return update(metric.deferred(mesh), batch).compute()
 
 
-def of_rows(rank, count):
-    """The same by the aggregator: this process's part of the rows."""
-    parts = [shard(index, 0) for index in range(SHARDS)]
-    data = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    rows = len(data["dataset"]) // SHARDS * SHARDS
-    mine = slice(rows * rank // count, rows * (rank + 1) // count)
+def means_on_hosts(rank, count):
+    """Return the same from an aggregator with this process's part of the rows."""
+    data, rows = first_half()
+    part = slice(rows * rank // count, rows * (rank + 1) // count)
     aggregator = jm.MetricsAggregator()
     for number, name in enumerate(DATASETS):
-        mask = data["dataset"][mine] == number
-        length = data["length"][mine]
+        mask = data["dataset"][part] == number
+        length = data["length"][part]
         aggregator.update(name, jm.AggregationType.MEAN, mask=mask, loss=length)
     return aggregator.get_metrics_for_logging()
 
 
 def sums(aggregator):
-    """Every SUM as it is held, to the last unit."""
+    """Return every SUM with all digits of its state."""
     totals = aggregator.state_dict()["totals"]
     return {
         f"{entry['dataset']}/{entry['name']}": entry["state"]["sum"]
@@ -119,75 +122,59 @@ def save(aggregator, path):
 
 
 def restored(path):
+    template = new_aggregator()
     with ocp.CheckpointManager(path) as manager:
-        return checkpoint.restore(manager, 1, None, aggregator=new())["aggregator"]
-
-
-def refusal(call):
-    try:
-        call()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+        return checkpoint.restore(manager, 1, None, aggregator=template)["aggregator"]
 
 
 def resumed(path, rank, count):
-    """What a checkpoint gives, and what the second half makes of it."""
+    """Restore a checkpoint and add the second half of the run."""
     back = restored(path)
-    found = {"sums": sums(back), "first": back.get_metrics_for_logging()}
+    values = {"sums": sums(back), "first": back.get_metrics_for_logging()}
     feed(back, rank, count, half=1)
-    return found | {"second": back.get_metrics_for_logging()}
+    return values | {"second": back.get_metrics_for_logging()}
 
 
-def unlike(rank, count, mesh):
-    """What comes of processes that differ, or do not come."""
+def disagreeing(rank, count, mesh):
+    """Log with processes that differ, without a service, and with one missing."""
     mixed = jm.MetricsAggregator()
     mixed.update("d", "sum" if rank else "mean", x=[1])
-    found = {"mixed": refusal(mixed.get_metrics_for_logging)}
-    one = new()
-    one.update("d", "sum", x=[rank])
-    client, _exchange._client = _exchange._client, lambda: None
-    with jax.set_mesh(mesh):
-        found["without"] = one.get_metrics_for_logging()
-    _exchange._client = client
+    values = {"mixed": error_text(mixed.get_metrics_for_logging)}
+    aggregator = new_aggregator()
+    aggregator.update("d", "sum", x=[rank])
+    with jax.set_mesh(mesh), without_coordination_service():
+        values["without_service"] = aggregator.get_metrics_for_logging()
     late = rank == count - 1
 
     def miss():
-        one.get_metrics_for_logging(timeout=2)
+        aggregator.get_metrics_for_logging(timeout=2)
 
     if not late:
-        found["missed"] = refusal(miss)
+        values["missed"] = error_text(miss)
     processes.exchange("later", b"")
     if late:
-        found["missed"] = refusal(miss)
-    return found
+        values["missed"] = error_text(miss)
+    return values
 
 
 def main(rank, count, directory, saved=None):
     mesh = Mesh(np.array(jax.devices()), ("data",))
-    asked, exchange = [], processes.exchange
-
-    def counted(tag, *rest, **more):
-        asked.append(tag)
-        return exchange(tag, *rest, **more)
-
-    aggregator = new()
-    found = {"device": by_group(mesh), "host": of_rows(rank, count)}
-    with jax.set_mesh(mesh):  # which the metrics of an aggregator leave aside
+    aggregator = new_aggregator()
+    results = {"device": means_on_devices(mesh), "host": means_on_hosts(rank, count)}
+    with jax.set_mesh(mesh):  # must not affect the metrics of an aggregator
         feed(aggregator, rank, count, half=0)
-        processes.exchange = counted
-        found["first"] = aggregator.get_metrics_for_logging()
-        processes.exchange = exchange
-    found |= {"asked": asked, "sums": sums(aggregator)}
+        with recorded_tags() as tags:
+            results["first"] = aggregator.get_metrics_for_logging()
+    results |= {"tags": tags, "sums": sums(aggregator)}
     save(aggregator, directory / "saved")
     feed(aggregator, rank, count, half=1)  # and is killed
-    found["second"] = aggregator.get_metrics_for_logging()
-    found["again"] = resumed(directory / "saved", rank, count)
+    results["second"] = aggregator.get_metrics_for_logging()
+    results["again"] = resumed(directory / "saved", rank, count)
     if saved is not None:
-        found["elsewhere"] = resumed(saved, rank, count)
+        results["elsewhere"] = resumed(saved, rank, count)
     if count > 1:
-        found["unlike"] = unlike(rank, count, mesh)
-    (directory / f"{rank}.json").write_text(dumps(found))
+        results["disagreeing"] = disagreeing(rank, count, mesh)
+    (directory / f"{rank}.json").write_text(dumps(results))
 
 
 if __name__ == "__main__":

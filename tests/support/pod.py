@@ -1,7 +1,7 @@
-"""One process of a pod: does everything that pods do, and writes down what came out.
+"""Program of one process of a pod: runs all that is tested, and writes the results.
 
-`python pod.py RANK PROCESSES DEVICES PORT DIRECTORY [CHECKPOINT]`; one process alone
-may call `main` instead. Every result is a plain value of `DIRECTORY/RANK.json`.
+`python pod.py RANK PROCESSES DEVICES PORT DIRECTORY [CHECKPOINT]`; for a pod of one
+process call `main` instead. Results are plain values in `DIRECTORY/RANK.json`.
 """
 
 import os
@@ -18,6 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support.pods import error_text, recorded_tags, without_coordination_service
 
 import jaxmetrics as jm
 from jaxmetrics import checkpoint, processes
@@ -25,11 +26,11 @@ from jaxmetrics.core import snapshot
 from jaxmetrics.record import dumps
 
 ROWS, STEPS, EVALUATED = 64, 3, 100
-# Rows of the evaluation by process, the last of several has none.
+# Rows of the evaluation by process; the last of several has none.
 SHARES = {1: [100], 2: [100, 0], 4: [53, 19, 28, 0]}
 
 
-class Kept(jm.Metric):
+class AllValues(jm.Metric):
     """All values, in order."""
 
     capacity: int = ROWS * STEPS
@@ -52,8 +53,8 @@ def collection(classes=4):
         smallest=jm.Min("loss"),
         spread=jm.Std("loss"),
         perplexity=jm.Perplexity(),
-        kept=Kept(),
-        nan=jm.Max("spoilt"),
+        rows=AllValues(),
+        nan=jm.Max("with_nan"),
     )
 
 
@@ -64,7 +65,7 @@ def whole_batch(step):
         loss=loss,
         logits=rng.normal(size=(ROWS, 4)).astype(np.float32),
         labels=rng.integers(0, 4, ROWS).astype(np.int32),
-        spoilt=np.where(np.arange(ROWS) == ROWS - 1, np.nan, loss),
+        with_nan=np.where(np.arange(ROWS) == ROWS - 1, np.nan, loss),
     )
 
 
@@ -72,8 +73,8 @@ def mesh_of(devices):
     return Mesh(np.array(devices), ("data",))
 
 
-def spread(batch, mesh):
-    """This process's part of a batch that every process knows."""
+def global_batch(batch, mesh):
+    """Return the global arrays of a batch; each process provides its own rows."""
     sharding = NamedSharding(mesh, P("data"))
     return {
         name: jax.make_array_from_callback(x.shape, sharding, lambda i, x=x: x[i])
@@ -81,19 +82,19 @@ def spread(batch, mesh):
     }
 
 
-def plain(metrics):
-    """Every leaf as numbers, kept rows sorted; reduced by the program of log_step."""
+def leaf_values(metrics):
+    """Return every leaf as lists, buffered rows sorted, reduced as log_step does it."""
     total = snapshot(metrics).metrics()
     leaves = {name: jax.tree.leaves(x) for name, x in total.plain().items()}
     lists = {name: [np.asarray(x).tolist() for x in xs] for name, xs in leaves.items()}
-    return lists | {"kept/values": [sorted(lists["kept/values"][0])]}
+    return lists | {"rows/values": [sorted(lists["rows/values"][0])]}
 
 
 def deferred(mesh):
     update = jax.jit(lambda m, b: m.update(**b), donate_argnums=0)
     metrics = collection().deferred(mesh)
     for step in range(STEPS):
-        metrics = update(metrics, spread(whole_batch(step), mesh))
+        metrics = update(metrics, global_batch(whole_batch(step), mesh))
     return metrics
 
 
@@ -101,7 +102,7 @@ def under_jit(mesh):
     update = jax.jit(lambda m, b: m.update(**b))
     metrics = collection().place(mesh)
     for step in range(STEPS):
-        metrics = update(metrics, spread(whole_batch(step), mesh))
+        metrics = update(metrics, global_batch(whole_batch(step), mesh))
     return metrics
 
 
@@ -113,26 +114,12 @@ def under_shard_map(mesh):
 
     metrics = collection().place(mesh)
     for step in range(STEPS):
-        metrics = update(metrics, spread(whole_batch(step), mesh))
+        metrics = update(metrics, global_batch(whole_batch(step), mesh))
     return metrics
 
 
-def refusal(call):
-    """The error of a call, in words."""
-    try:
-        call()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
 def logged(rank, mesh, metrics, placed, directory):
-    """A run of two attempts, the second from a checkpoint that the first wrote."""
-    asked, exchange = [], processes.exchange
-
-    def counted(tag, *rest, **more):
-        asked.append(tag)
-        return exchange(tag, *rest, **more)
+    """Log a run of two attempts; the second restores a checkpoint of the first."""
 
     def logger():
         return jm.TrainingLogger(
@@ -143,35 +130,36 @@ def logged(rank, mesh, metrics, placed, directory):
         args = checkpoint.args(logger, metrics=metrics)
         return ocp.args.Composite(jaxmetrics=args)
 
-    processes.exchange = counted
-    with logger() as first, ocp.CheckpointManager(directory / "saved") as manager:
-        first.log_step(1, metrics=metrics, own=rank)
-        if rank == 0:
-            first.log_step(2, alone=1.0)
-        first.log_step(3, metrics=metrics)
-        first.log_step(3, metrics=placed, split="val")
-        mine = collection(6 if rank == 0 else 7).deferred(mesh)
-        other = refusal(lambda: first.log_step(4, metrics=mine, after=2.0))
-        manager.save(4, args=composite(first))
-        manager.wait_until_finished()
-        first.log_step(5, lost=1.0)
-        first.flush()
-        latest = first.latest()
-    with logger() as second, ocp.CheckpointManager(directory / "saved") as manager:
-        template = collection().deferred(mesh)
-        back = checkpoint.restore(manager, 4, second, metrics=template)["metrics"]
-        second.log_step(5, kept=1.0)
-    processes.exchange = exchange
+    with recorded_tags() as tags:
+        with logger() as first, ocp.CheckpointManager(directory / "saved") as manager:
+            first.log_step(1, metrics=metrics, own=rank)
+            if rank == 0:
+                first.log_step(2, only_here=1.0)
+            first.log_step(3, metrics=metrics)
+            first.log_step(3, metrics=placed, split="val")
+            different = collection(6 if rank == 0 else 7).deferred(mesh)
+            mismatch = error_text(
+                lambda: first.log_step(4, metrics=different, after=2.0)
+            )
+            manager.save(4, args=composite(first))
+            manager.wait_until_finished()
+            first.log_step(5, lost=1.0)
+            first.flush()
+            latest = first.latest()
+        with logger() as second, ocp.CheckpointManager(directory / "saved") as manager:
+            template = collection().deferred(mesh)
+            back = checkpoint.restore(manager, 4, second, metrics=template)["metrics"]
+            second.log_step(5, kept=1.0)
     return {
-        "asked": asked,
-        "other": other,
+        "tags": tags,
+        "mismatch": mismatch,
         "latest": latest,
-        "restored": plain(back),
+        "restored": leaf_values(back),
     }
 
 
 def in_own_files(rank, directory):
-    """A step that is saved and then logged again, by each process in its own file."""
+    """Save a step and log it again, in a file of each process."""
     for restore in (False, True):
         logger = jm.TrainingLogger(
             "p", "own", root=directory, writers=[jm.writers.JSONL()], master_only=False
@@ -188,8 +176,8 @@ def in_own_files(rank, directory):
 
 
 def restored(path, meshes):
-    """What a checkpoint gives on some meshes, and to a collection that is another."""
-    found = {}
+    """Restore a checkpoint on several meshes, and into a different collection."""
+    values = {}
     with ocp.CheckpointManager(path) as manager:
 
         def restore(metrics):
@@ -197,14 +185,14 @@ def restored(path, meshes):
 
         for mesh in meshes:
             back = restore(collection().deferred(mesh))
-            found[str(mesh.size)] = plain(back)
+            values[str(mesh.size)] = leaf_values(back)
         other = collection(classes=5).deferred(meshes[0])
-        found["other"] = refusal(lambda: restore(other))
-    return found
+        values["other"] = error_text(lambda: restore(other))
+    return values
 
 
 def uneven(rank, count):
-    """Batches of 16 rows of this process's share of the rows, some masked."""
+    """Yield batches of up to 16 rows of this process's share, with some rows masked."""
     rng = np.random.default_rng(9)
     x = rng.uniform(1, 2, (EVALUATED, 3)).astype(np.float32)
     labels = rng.integers(1, 4, EVALUATED)
@@ -227,12 +215,12 @@ def evaluated(rank, count, mesh):
 
     def update(state, metrics, batch, mask):
         logits, labels = jnp.log(batch["x"]) @ state, batch["more"]["labels"]
-        fed = {"x": batch["x"].min(), "label": labels.min()}
+        extremes = {"x": batch["x"].min(), "label": labels.min()}
         outputs = dict(loss=logits.max(-1), logits=logits, labels=labels, mask=mask)
-        return metrics.update(**outputs, **fed)
+        return metrics.update(**outputs, **extremes)
 
     compiled = jax.jit(lambda s, m, b: update(s, m, b, b["mask"]), donate_argnums=1)
-    forgetful = jax.jit(lambda s, m, b: update(s, m, b, None))
+    without_mask = jax.jit(lambda s, m, b: update(s, m, b, None))
 
     def step(*arguments):
         steps.append(1)
@@ -242,50 +230,52 @@ def evaluated(rank, count, mesh):
         loss=jm.Mean("loss"),
         matrix=jm.ConfusionMatrix(4),
         accuracy=jm.Accuracy(),
-        fed=jm.Min("x"),
-        fed_label=jm.Min("label"),
+        smallest=jm.Min("x"),
+        smallest_label=jm.Min("label"),
     )
     shards = metrics.deferred(mesh)
     gap = jm.Compose(difference, a=jm.Mean("x"), b=jm.Mean("loss")).deferred(mesh)
-    found = {
+    results = {
         "deferred": jm.evaluate_loop(step, state, uneven(rank, count), shards),
         "steps": len(steps),
         "placed": jm.evaluate_loop(step, state, uneven(rank, count), metrics, mesh),
         "nothing": jm.evaluate_loop(step, state, [], shards),
         "composed": jm.evaluate_loop(step, state, [], gap),
-        "forgetful": refusal(
-            lambda: jm.evaluate_loop(forgetful, state, uneven(rank, count), shards)
+        "without_mask": error_text(
+            lambda: jm.evaluate_loop(without_mask, state, uneven(rank, count), shards)
         ),
     }
     if count == 1:
-        return listed(found)
+        return listed(results)
 
     def failing():
         yield from uneven(0, 1)
         raise OSError("no such shard")
 
-    def strange():
+    def other_shapes():
         for batch in uneven(0, 1):
             yield batch | {"x": batch["x"][:, : 3 - last]}
 
     other = jm.Collection(loss=jm.Mean("loss")) if last else metrics
-    found["failing"] = refusal(
+    results["failing"] = error_text(
         lambda: jm.evaluate_loop(
             step, state, failing() if last else uneven(0, 1), shards
         )
     )
-    found["strange"] = refusal(lambda: jm.evaluate_loop(step, state, strange(), shards))
-    found["other"] = refusal(
+    results["other_shapes"] = error_text(
+        lambda: jm.evaluate_loop(step, state, other_shapes(), shards)
+    )
+    results["other"] = error_text(
         lambda: jm.evaluate_loop(step, state, [], other.deferred(mesh))
     )
-    return listed(found)
+    return listed(results)
 
 
 def exchanged(rank, count):
-    """What comes of exchanges: in turn, missed by a process, without a client."""
+    """Exchange in turn, with a process missing, and without a service."""
     payload = bytes(range(rank))
-    found = {
-        "said": [len(x) for x in processes.exchange("a", payload).values()],
+    results = {
+        "sizes": [len(x) for x in processes.exchange("a", payload).values()],
         "again": [x == payload for x in processes.exchange("a", payload).values()],
     }
     late = rank == count - 1
@@ -294,18 +284,18 @@ def exchanged(rank, count):
         processes.exchange("missed", b"", timeout=2)
 
     if not late:
-        found["missed"] = refusal(miss)
+        results["missed"] = error_text(miss)
     processes.exchange("later", b"")
     if late:
-        found["missed"] = refusal(miss)
-    client, processes._client = processes._client, lambda: None
-    found["without"] = [len(x) for x in processes.exchange("a", payload).values()]
-    processes._client = client
-    return found
+        results["missed"] = error_text(miss)
+    with without_coordination_service():
+        payloads = processes.exchange("a", payload).values()
+    results["without_service"] = [len(x) for x in payloads]
+    return results
 
 
 def timed_hosts(rank):
-    """Step times of all processes, each with a clock of its own."""
+    """Return the step times of all processes, each with its own clock."""
     clock = [0.0]
     tracker = jm.PerformanceTracker(clock=lambda: clock[0])
     for _ in range(5):
@@ -324,23 +314,23 @@ def listed(tree):
 def main(rank, count, directory, saved=None):
     mesh = mesh_of(jax.devices())
     shards, placed = deferred(mesh), under_jit(mesh)
-    found = {
+    results = {
         "numbers": {
-            "deferred": plain(shards),
-            "jit": plain(placed),
-            "shard_map": plain(under_shard_map(mesh)),
+            "deferred": leaf_values(shards),
+            "jit": leaf_values(placed),
+            "shard_map": leaf_values(under_shard_map(mesh)),
         },
         "logged": logged(rank, mesh, shards, placed, directory),
         "evaluated": evaluated(rank, count, mesh),
     }
     if count > 1:
-        found["exchanged"] = exchanged(rank, count)
-        found["timed"] = timed_hosts(rank)
+        results["exchanged"] = exchanged(rank, count)
+        results["timed"] = timed_hosts(rank)
         in_own_files(rank, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]
-        found["restored"] = restored(saved, [mesh, mesh_of(each)])
-    (directory / f"{rank}.json").write_text(dumps(found))
+        results["restored"] = restored(saved, [mesh, mesh_of(each)])
+    (directory / f"{rank}.json").write_text(dumps(results))
 
 
 if __name__ == "__main__":

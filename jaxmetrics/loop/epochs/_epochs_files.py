@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.processes import devices
+from jaxmetrics.processes import device_summary
 from jaxmetrics.record import (
     EPOCH_FIELDS,
     EPOCHS_CSV,
@@ -51,7 +51,7 @@ def described(run: dict[str, Any], now: float) -> dict[str, Any]:
     versions = {n: str(m.__version__) for n, m in loaded.items() if m is not None}
     run.setdefault("created", iso(now))
     run["updated"] = iso(now)
-    run["devices"] = devices()
+    run["devices"] = device_summary()
     run["versions"] = versions
     return run
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxmetrics.loop.epochs._epoch_values import EpochValues
 from jaxmetrics.loop.epochs._epochs_files import described, read, write
-from jaxmetrics.processes import place
+from jaxmetrics.processes import process_index
 from jaxmetrics.record import EPOCH_FIELDS, Elapsed, EpochMetrics, redact
 
 _ROLES = ("loss", "lr", "grad_norm", "samples")
@@ -159,7 +159,7 @@ class EpochTracker:
         )
         self._epochs.append(ended)
         self._epoch = None
-        if place()[0] == 0:
+        if process_index() == 0:
             run = described(self._run, self._clock())
             write(self.output_dir, run, self._config, self._epochs)
         return ended

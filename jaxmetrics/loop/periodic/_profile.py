@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
 from jaxmetrics.loop.periodic._periods import Periods
-from jaxmetrics.processes import place
+from jaxmetrics.processes import process_index
 from jaxmetrics.record import check_step
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -83,7 +83,7 @@ class Profile:
         self._active = False
         self._trace = _Trace(self._logdir)
         weakref.finalize(self, self._trace.end)
-        if "://" not in self._logdir and place()[0] == 0:
+        if "://" not in self._logdir and process_index() == 0:
             Path(self._logdir).mkdir(parents=True, exist_ok=True)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxmetrics.processes import place
+from jaxmetrics.processes import process_count, process_index
 
 
 class LastWeights:
@@ -39,7 +39,7 @@ class LastWeights:
         import orbax.checkpoint as ocp
 
         # On several processes no one of them may have room for the whole.
-        spread = place()[1] > 1
+        spread = process_count() > 1
         wanted = jax.tree.map(_abstract if spread else _as_numpy, like)
         with ocp.StandardCheckpointer() as checkpointer:
             try:
@@ -68,13 +68,13 @@ class LastWeights:
             checkpointer.save(new, {"params": params}, force=True)
             checkpointer.wait_until_finished()
         # A folder cannot be replaced at once; a kill in between leaves the old one.
-        if place()[0] == 0:
+        if process_index() == 0:
             shutil.rmtree(self._old, ignore_errors=True)
             if self._folder.exists():
                 self._folder.rename(self._old)
             new.rename(self._folder)
             shutil.rmtree(self._old, ignore_errors=True)
-        if place()[1] > 1:
+        if process_count() > 1:
             from jaxmetrics.processes import exchange
 
             exchange("last_weights", b"")

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmetrics.loop.telemetry._last_weights import LastWeights
 from jaxmetrics.loop.telemetry._telemetry_config import TelemetryConfig
-from jaxmetrics.processes import place
+from jaxmetrics.processes import process_index
 from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
@@ -79,7 +79,7 @@ class TrainingTelemetry:
             )
         folder = Path(folder)
         self._weights = LastWeights(self.config.weights_on, folder / "last_checkpoint")
-        if place()[0] == 0:
+        if process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = AppendFile(folder / TELEMETRY_JSONL)
 
