@@ -223,7 +223,7 @@ class Deferred:
             raise ValueError(
                 f"deferred: the state is sharded over {self.axes} of a mesh with "
                 f"{self.mesh.axis_names}, but this code runs over {here.axis_names} "
-                f"with {here.manual_axes} manual. Call update under jit, or inside a "
+                f"with {manual_axes()} manual. Call update under jit, or inside a "
                 "shard_map over all deferred axes; pmap is not supported."
             )
 

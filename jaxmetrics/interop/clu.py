@@ -14,9 +14,8 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from jaxmetrics.core import Leaf, Metric, at_the_door, declare, leaf
+from jaxmetrics.core import Leaf, Metric, at_the_door, declare, is_tracer, leaf
 from jaxmetrics.interop import _foreign_state as foreign
 from jaxmetrics.interop._clu_class import (
     parameters,
@@ -244,7 +243,7 @@ def _over_leading(function: Callable[..., Any], seen: Any) -> Callable[..., Any]
 
 
 def _as_float64(x: Any) -> Any:
-    return x if isinstance(x, Tracer) else np.asarray(x, np.float64)[()]
+    return x if is_tracer(x) else np.asarray(x, np.float64)[()]
 
 
 def _types(outputs: Mapping[str, Any]) -> str:
