@@ -1,4 +1,4 @@
-"""Losses that give what is logged beside what is minimised."""
+"""Losses that return their parts for logging, next to the total to minimize."""
 
 from __future__ import annotations
 
@@ -24,33 +24,35 @@ def cross_entropy_with_entropy_loss(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
 ) -> tuple[Array, Array, Array]:
-    """Cross entropy, the entropy of the predictions, and the loss that joins them.
+    """Return cross entropy, entropy of the predictions, and the loss to minimize.
 
-    `total = cross_entropy - entropy_weight * entropy + z_loss * mean(log(Z) ** 2)`: a
-    positive `entropy_weight` rewards predictions that are not certain. Each is a mean
-    over the tokens that count, in nats and float32, whatever the dtype of the logits;
-    nan when none counts, and when a label that counts is no class.
+    `total = cross_entropy - entropy_weight * entropy + z_loss * mean(log(Z) ** 2)`,
+    where `Z` is the softmax normalizer: a positive `entropy_weight` rewards uncertain
+    predictions. Each is a mean over the tokens that are not masked, in nats and
+    float32 for any dtype of the logits; nan if all tokens are masked, or if the label
+    of a token that is not masked is out of range.
 
-    The softmax is never stored. The gradient reads the logits once more and makes it
-    anew, so it costs the memory of the logits and of their gradient. It has a reverse
-    mode only.
+    The softmax is never stored: the backward pass recomputes it from the logits, so
+    that memory is needed for the logits and their gradient only. Only reverse-mode
+    differentiation is supported.
 
     Args:
       logits: `[..., classes]`, any float dtype.
       labels: `[...]`, integer classes.
-      pad_id: The label of padding, which does not count.
-      mask: `[...]`, bool; what is False does not count.
-      entropy_weight: How much the entropy is rewarded.
-      label_smoothing: The share of the target that is spread over all classes
-        (Szegedy et al., 2016), in [0, 1). The cross entropy has it too.
-      z_loss: The weight of the squared log-normaliser (PaLM's is 1e-4).
+      pad_id: Label of padding, which is masked. Default none.
+      mask: `[...]`, bool; tokens where it is False are masked.
+      entropy_weight: Weight of the entropy. Default 0.001.
+      label_smoothing: Share of the target that is spread evenly over all classes
+        (Szegedy et al., 2016), in [0, 1); also applies to the returned cross entropy.
+      z_loss: Weight of the squared log normalizer; PaLM uses 1e-4. Default 0.
 
     Returns:
-      `(cross_entropy, entropy, total)`, each of rank 0.
+      `(cross_entropy, entropy, total)`, each a scalar.
 
     Raises:
-      TypeError: The logits are not floats or the labels not integers.
-      ValueError: The shapes do not fit, or the smoothing is no share.
+      TypeError: The logits are not floats, the labels not integers, or the mask not
+        bool.
+      ValueError: Shapes do not match, or the smoothing is outside [0, 1).
 
     Example:
       >>> import jax.numpy as jnp
@@ -62,17 +64,17 @@ def cross_entropy_with_entropy_loss(
     """
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     _check(logits, labels, mask, label_smoothing)
-    each: Any = _of_tokens(logits, labels, float(label_smoothing))
-    cross_entropy, entropy, log_z = each
-    counts = jnp.ones(labels.shape, bool)
+    by_token: Any = _token_losses(logits, labels, float(label_smoothing))
+    cross_entropy, entropy, log_z = by_token
+    kept = jnp.ones(labels.shape, bool)
     if pad_id is not None:
-        counts &= labels != pad_id
+        kept &= labels != pad_id
     if mask is not None:
-        counts &= mask
-    number = counts.sum(dtype=jnp.int32).astype(jnp.float32)
+        kept &= mask
+    count = kept.sum(dtype=jnp.int32).astype(jnp.float32)
 
     def mean(values: Array) -> Array:
-        return jnp.where(counts, values, 0).sum() / number
+        return jnp.where(kept, values, 0).sum() / count
 
     cross_entropy, entropy = mean(cross_entropy), mean(entropy)
     total = cross_entropy - entropy_weight * entropy
@@ -82,48 +84,60 @@ def cross_entropy_with_entropy_loss(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _of_tokens(
+def _token_losses(
     logits: Array, labels: Array, smoothing: float
 ) -> tuple[Array, Array, Array]:
-    """Cross entropy, entropy and log-normaliser of each token."""
+    """Return cross entropy, entropy and log normalizer of each token.
+
+    With shifted logits `s = logits - max` and `z = sum(exp(s))`, the log probability
+    of a class is `s - log(z)`, the entropy `log(z) - mean of s under the softmax`, and
+    the log normalizer of the logits themselves `log(z) + max`.
+    """
     x = logits.astype(jnp.float32)
     top = x.max(-1, keepdims=True)
-    below = x - top
-    weight = jnp.exp(below)
-    # These sums are one pass over the logits: nothing as large is kept between them.
+    shifted = x - top
+    weight = jnp.exp(shifted)
+    # XLA fuses these sums into one pass: no other array as large as the logits is kept.
     z = weight.sum(-1)
-    mean_below = jnp.where(weight > 0, weight * below, 0).sum(-1) / z
-    chosen = jnp.where(_is_label(x, labels), below, 0).sum(-1)
-    chosen = jnp.where(_is_class(x, labels), chosen, jnp.nan)
+    mean_shifted = jnp.where(weight > 0, weight * shifted, 0).sum(-1) / z
+    label_shifted = jnp.where(_is_label(x, labels), shifted, 0).sum(-1)
+    label_shifted = jnp.where(_in_range(x, labels), label_shifted, jnp.nan)
     if smoothing:
-        chosen = (1 - smoothing) * chosen + smoothing * below.mean(-1)
-    log_weight = jnp.log(z)
-    return log_weight - chosen, log_weight - mean_below, log_weight + top[..., 0]
+        label_shifted = (1 - smoothing) * label_shifted + smoothing * shifted.mean(-1)
+    log_z = jnp.log(z)
+    return log_z - label_shifted, log_z - mean_shifted, log_z + top[..., 0]
 
 
 def _forward(logits: Array, labels: Array, smoothing: float) -> tuple[Any, Any]:
-    values: Any = _of_tokens(logits, labels, smoothing)
+    values: Any = _token_losses(logits, labels, smoothing)
     return values, (logits, labels, values[1], values[2])
 
 
-def _backward(smoothing: float, kept: Any, cotangents: Any) -> tuple[Any, Any]:
-    logits, labels, entropy, log_z = kept
-    by_ce, by_entropy, by_log_z = cotangents
-    # A token that does not count has no gradient, even where its logits are nan.
-    silent = (by_ce == 0) & (by_entropy == 0) & (by_log_z == 0)
+def _backward(smoothing: float, residuals: Any, cotangents: Any) -> tuple[Any, Any]:
+    """Return the cotangent of the logits.
+
+    With p the softmax and H its entropy, the derivatives by a logit are
+    `p - target` of the cross entropy, `-p (log p + H)` of the entropy, and `p` of the
+    log normalizer.
+    """
+    logits, labels, entropy, log_z = residuals
+    ct_ce, ct_entropy, ct_log_z = cotangents
+    # A masked token has no gradient, even where its logits are nan.
+    masked = (ct_ce == 0) & (ct_entropy == 0) & (ct_log_z == 0)
     x = logits.astype(jnp.float32)
     log_p = x - log_z[..., None]
     p = jnp.exp(log_p)
-    by_ce = jnp.where(_is_class(x, labels), by_ce, jnp.nan)
-    surprise = jnp.where(p > 0, log_p, 0) + entropy[..., None]
-    slope = p * ((by_ce + by_log_z)[..., None] - by_entropy[..., None] * surprise)
+    ct_ce = jnp.where(_in_range(x, labels), ct_ce, jnp.nan)
+    log_p_plus_entropy = jnp.where(p > 0, log_p, 0) + entropy[..., None]
+    entropy_term = ct_entropy[..., None] * log_p_plus_entropy
+    gradient = p * ((ct_ce + ct_log_z)[..., None] - entropy_term)
     target = (1 - smoothing) * _is_label(x, labels) + smoothing / x.shape[-1]
-    slope = slope - by_ce[..., None] * target
-    slope = jnp.where(silent[..., None], 0, slope)
-    return slope.astype(logits.dtype), np.zeros(labels.shape, jax.dtypes.float0)
+    gradient = gradient - ct_ce[..., None] * target
+    gradient = jnp.where(masked[..., None], 0, gradient)
+    return gradient.astype(logits.dtype), np.zeros(labels.shape, jax.dtypes.float0)
 
 
-_of_tokens.defvjp(_forward, _backward)
+_token_losses.defvjp(_forward, _backward)
 
 
 def _is_label(x: Array, labels: Array) -> Array:
@@ -131,35 +145,35 @@ def _is_label(x: Array, labels: Array) -> Array:
     return classes == labels[..., None]
 
 
-def _is_class(x: Array, labels: Array) -> Array:
+def _in_range(x: Array, labels: Array) -> Array:
     return (labels >= 0) & (labels < x.shape[-1])
 
 
 def _check(logits: Array, labels: Array, mask: Array | None, smoothing: float) -> None:
-    who = "cross_entropy_with_entropy_loss"
+    name = "cross_entropy_with_entropy_loss"
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(
-            f"{who} got logits of {logits.dtype}, expected floats. Pass the outputs of "
-            f"the last layer."
+            f"{name} got logits of {logits.dtype}, expected floats. Pass the outputs "
+            f"of the last layer."
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(
-            f"{who} got labels of {labels.dtype}, expected integer classes. Take the "
+            f"{name} got labels of {labels.dtype}, expected integer classes. Pass the "
             f"argmax of one-hot labels."
         )
     shape = logits.shape[:-1]
-    for name, array in {"labels": labels, "mask": mask}.items():
+    for argument, array in {"labels": labels, "mask": mask}.items():
         if array is not None and array.shape != shape:
             raise ValueError(
-                f"{who} got logits {logits.shape} and {name} {array.shape}, expected "
-                f"{name} {shape}. Shift and cut both alike."
+                f"{name} got logits {logits.shape} and {argument} {array.shape}, "
+                f"expected {argument} {shape}. Shift and slice both in the same way."
             )
     if mask is not None and mask.dtype != bool:
         raise TypeError(
-            f"{who} got a mask of {mask.dtype}, expected bool. Compare it with 0."
+            f"{name} got a mask of {mask.dtype}, expected bool. Pass mask > 0."
         )
     if not 0 <= smoothing < 1:
         raise ValueError(
-            f"{who} got label_smoothing={smoothing}, expected a share in [0, 1). "
-            f"Pass 0.1 for a tenth."
+            f"{name} got label_smoothing={smoothing}, expected a number in [0, 1). "
+            f"Pass 0.1 to spread a tenth of the target."
         )

@@ -1,4 +1,4 @@
-"""The loss, its parts and its gradient, beside the same written out in float64."""
+"""The loss, its parts and its gradient, against the formula in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,16 @@ def batch():
     return logits, labels
 
 
-def written_out(logits, labels, *, entropy_weight=0.001, smoothing=0.0, z_loss=0.0):
-    """The same with NumPy, padding being label 0."""
+def reference(logits, labels, *, entropy_weight=0.001, label_smoothing=0.0, z_loss=0.0):
+    """Return the three values by NumPy; label 0 is padding."""
     logits = np.float64(logits)
     log_p = log_softmax(logits, -1)
-    counts = labels != 0
-    target = (1 - smoothing) * np.eye(CLASSES)[labels] + smoothing / CLASSES
-    ce = -(target * log_p).sum(-1)[counts].mean()
-    entropy = -(np.exp(log_p) * log_p).sum(-1)[counts].mean()
-    log_z = (logits - log_p)[..., 0][counts]
+    kept = labels != 0
+    uniform = label_smoothing / CLASSES
+    target = (1 - label_smoothing) * np.eye(CLASSES)[labels] + uniform
+    ce = -(target * log_p).sum(-1)[kept].mean()
+    entropy = -(np.exp(log_p) * log_p).sum(-1)[kept].mean()
+    log_z = (logits - log_p)[..., 0][kept]
     return ce, entropy, ce - entropy_weight * entropy + z_loss * (log_z**2).mean()
 
 
@@ -42,16 +43,15 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_three_values_are_those_of_the_formula(batch, options):
-    found = cross_entropy_with_entropy_loss(*batch, pad_id=0, **options)
-    options = {k.removeprefix("label_"): v for k, v in options.items()}
-    np.testing.assert_allclose(found, written_out(*batch, **options), rtol=1e-6)
+    values = cross_entropy_with_entropy_loss(*batch, pad_id=0, **options)
+    np.testing.assert_allclose(values, reference(*batch, **options), rtol=1e-6)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_gradient_is_that_of_the_formula(batch, options):
     logits, labels = batch
 
-    def plain(logits):
+    def formula(logits):
         log_p = jax.nn.log_softmax(logits)
         smoothing = options.get("label_smoothing", 0)
         target = (1 - smoothing) * jax.nn.one_hot(labels, CLASSES) + smoothing / CLASSES
@@ -62,38 +62,38 @@ def test_the_gradient_is_that_of_the_formula(batch, options):
         total += options.get("z_loss", 0) * log_z**2
         return jnp.where(labels != 0, total, 0).sum() / (labels != 0).sum()
 
-    def ours(logits):
+    def loss(logits):
         return cross_entropy_with_entropy_loss(logits, labels, pad_id=0, **options)[2]
 
     np.testing.assert_allclose(
-        jax.grad(ours)(logits), jax.grad(plain)(logits), atol=1e-7
+        jax.grad(loss)(logits), jax.grad(formula)(logits), atol=1e-7
     )
 
 
-def test_each_value_has_its_own_gradient(batch):
+def test_the_gradient_of_the_entropy_alone_is_that_of_the_formula(batch):
     logits, labels = batch
 
     def entropy(logits):
         p = jax.nn.softmax(logits)
         return -(p * jnp.log(p)).sum(-1).mean()
 
-    def ours(logits):
+    def loss(logits):
         return cross_entropy_with_entropy_loss(logits, labels)[1]
 
     np.testing.assert_allclose(
-        jax.grad(ours)(logits), jax.grad(entropy)(logits), atol=1e-7
+        jax.grad(loss)(logits), jax.grad(entropy)(logits), atol=1e-7
     )
 
 
-def test_without_options_it_is_the_cross_entropy_of_optax(batch):
+def test_without_options_the_loss_is_the_cross_entropy_of_optax(batch):
     logits, labels = batch
-    found, _, total = cross_entropy_with_entropy_loss(*batch, entropy_weight=0.0)
-    each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    np.testing.assert_allclose(found, each.mean(), rtol=1e-6)
-    assert found == total
+    ce, _, total = cross_entropy_with_entropy_loss(*batch, entropy_weight=0.0)
+    by_token = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    np.testing.assert_allclose(ce, by_token.mean(), rtol=1e-6)
+    assert ce == total
 
 
-def test_padding_and_mask_count_for_nothing_not_even_as_nan(batch):
+def test_masked_tokens_are_not_read_even_where_they_are_nan(batch):
     logits, labels = batch
     value = cross_entropy_with_entropy_loss(logits, labels, pad_id=0)
     masked = cross_entropy_with_entropy_loss(logits, labels, mask=labels != 0)
@@ -105,17 +105,17 @@ def test_padding_and_mask_count_for_nothing_not_even_as_nan(batch):
 
     np.testing.assert_array_equal(value, masked)
     np.testing.assert_array_equal(value, loss(bad))
-    slope = jax.grad(lambda x: loss(x)[2])(bad)
-    assert not slope[0, 2:].any() and np.isfinite(slope).all()
+    gradient = jax.grad(lambda x: loss(x)[2])(bad)
+    assert not gradient[0, 2:].any() and np.isfinite(gradient).all()
 
 
-def test_nothing_but_padding_is_nan(batch):
+def test_all_tokens_masked_is_nan(batch):
     logits, labels = batch
-    found = cross_entropy_with_entropy_loss(logits, np.zeros_like(labels), pad_id=0)
-    assert np.isnan(found).all()
+    values = cross_entropy_with_entropy_loss(logits, np.zeros_like(labels), pad_id=0)
+    assert np.isnan(values).all()
 
 
-def test_a_label_that_is_no_class_shows(batch):
+def test_a_label_out_of_range_makes_the_loss_nan(batch):
     logits, labels = batch
 
     def loss(logits):
@@ -125,7 +125,7 @@ def test_a_label_that_is_no_class_shows(batch):
     assert np.isnan(jax.grad(lambda x: loss(x)[2])(logits)).all()
 
 
-def test_classes_ruled_out_with_minus_infinity_are_right():
+def test_logits_of_minus_infinity_exclude_a_class():
     logits = jnp.array([[0.0, -jnp.inf, 0.0]])
 
     def entropy(logits):
@@ -140,10 +140,10 @@ def test_large_logits_do_not_overflow_and_bfloat16_is_computed_in_float32():
     ce, entropy, _ = cross_entropy_with_entropy_loss(logits, jnp.array([0, 1]))
     assert ce.dtype == jnp.float32 and ce == pytest.approx(np.log(2) / 2)
     assert entropy == pytest.approx(np.log(2) / 2)
-    slope = jax.grad(
+    gradient = jax.grad(
         lambda x: cross_entropy_with_entropy_loss(x, jnp.array([0, 1]))[2]
     )(logits)
-    assert slope.dtype == jnp.bfloat16
+    assert gradient.dtype == jnp.bfloat16
 
 
 def test_the_softmax_is_not_kept_between_forward_and_backward():
@@ -154,13 +154,14 @@ def test_the_softmax_is_not_kept_between_forward_and_backward():
         return cross_entropy_with_entropy_loss(logits, labels)[2]
 
     _, backward = jax.eval_shape(lambda *a: jax.vjp(loss, *a), logits, labels)
-    kept = sorted(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
-    assert kept[-1] == 64 * 512 * 2  # the logits as they came
-    assert sum(kept[:-1]) < 64 * 8 * 4
+    stored = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward)]
+    *small, largest = sorted(stored)
+    assert largest == 64 * 512 * 2  # the logits in bfloat16
+    assert sum(small) < 64 * 8 * 4
 
 
 @pytest.mark.parametrize(
-    "logits, labels, more, error, words",
+    "logits, labels, options, error, match",
     [
         (np.zeros((2, 3), int), np.zeros(2, int), {}, TypeError, "logits of int"),
         (np.zeros((2, 3)), np.zeros(2), {}, TypeError, "labels of float"),
@@ -170,7 +171,7 @@ def test_the_softmax_is_not_kept_between_forward_and_backward():
             np.zeros(2, int),
             {"label_smoothing": 1},
             ValueError,
-            "share",
+            "number in",
         ),
         (np.zeros((2, 3)), np.zeros(2, int), {"mask": np.ones(2)}, TypeError, "bool"),
         (
@@ -182,6 +183,6 @@ def test_the_softmax_is_not_kept_between_forward_and_backward():
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(logits, labels, more, error, words):
-    with pytest.raises(error, match=words):
-        cross_entropy_with_entropy_loss(logits, labels, **more)
+def test_invalid_arguments_are_refused(logits, labels, options, error, match):
+    with pytest.raises(error, match=match):
+        cross_entropy_with_entropy_loss(logits, labels, **options)

@@ -1,4 +1,4 @@
-"""What the law tests share: example outputs of a case, and what equal means."""
+"""Helpers of the law tests: example outputs of a case, and comparison of states."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _COLLECTIVE = re.compile(
 
 
 def draw(case, rows=ROWS):
-    """Example outputs of a case, the same at every call."""
+    """Return example outputs of a case, the same at every call."""
     return case.outputs(np.random.default_rng(zlib.crc32(case.name.encode())), rows)
 
 
 def take(outputs, rows):
-    """Some rows of every output: an index, a slice or a mask."""
+    """Return rows of every output, by index, slice or mask."""
     return {name: x[rows] for name, x in outputs.items()}
 
 
 def rounded(outputs):
-    """The outputs with floats as bfloat16."""
+    """Return the outputs with floats as bfloat16."""
     return {
         name: x.astype(jnp.bfloat16) if x.dtype == np.float32 else x
         for name, x in outputs.items()
@@ -38,10 +38,10 @@ def rounded(outputs):
 
 
 def spoiled(outputs, keep):
-    """The outputs with nonsense in the rows that are not kept."""
-    nonsense = {"f": np.nan, "i": -100, "b": True}
+    """Return the outputs with invalid values in the rows that are not kept."""
+    invalid = {"f": np.nan, "i": -100, "b": True}
     return {
-        name: np.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, nonsense[x.dtype.kind])
+        name: np.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, invalid[x.dtype.kind])
         .astype(x.dtype)
         .copy()
         for name, x in outputs.items()
@@ -49,7 +49,7 @@ def spoiled(outputs, keep):
 
 
 def expected(case, outputs):
-    """The reference's value, in float64."""
+    """Return the value of the reference, in float64."""
     wide = {
         name: x if x.dtype.kind in "biu" else np.asarray(x, np.float64)
         for name, x in outputs.items()
@@ -57,13 +57,13 @@ def expected(case, outputs):
     return case.reference(**wide)
 
 
-def assert_value(case, value, right, tolerance=None):
-    """A computed value is right: counts to the last bits of a float64 division."""
+def assert_value(case, value, expected_value, tolerance=None):
+    """Check a computed value; from counts, to the last bits of a float64 division."""
     if tolerance is None:
         tolerance = 1e-14 if case.exact else case.tolerance
     np.testing.assert_allclose(
         np.asarray(value, np.float64),
-        np.asarray(right, np.float64),
+        np.asarray(expected_value, np.float64),
         rtol=tolerance,
         atol=tolerance,
         err_msg=f"{case.name} (tolerance {tolerance}: {case.reason})",
@@ -71,7 +71,7 @@ def assert_value(case, value, right, tolerance=None):
 
 
 def assert_same(case, state, other):
-    """Two states are one sample: the same bits, or floats within the tolerance."""
+    """Check that two states are equal: in bits, or in floats within the tolerance."""
     assert jax.tree.structure(state) == jax.tree.structure(other), case.name
     if case.by_value:
         assert_value(case, host(state).compute(), host(other).compute())
@@ -79,14 +79,14 @@ def assert_same(case, state, other):
     if case.exact:
         assert bits(state) == bits(other), f"{case.name}: {state} != {other}"
         return
-    mine, its = (host(x).plain() for x in (state, other))
-    for name, value in mine.items():
-        for a, b in zip(jax.tree.leaves(value), jax.tree.leaves(its[name])):
+    plain, other_plain = host(state).plain(), host(other).plain()
+    for name, value in plain.items():
+        for a, b in zip(jax.tree.leaves(value), jax.tree.leaves(other_plain[name])):
             assert_value(case, a, b)
 
 
 def bits(state):
-    """Every leaf by its path, as type, shape and bytes."""
+    """Return every leaf by its path, as type, shape and bytes."""
     return {
         jax.tree_util.keystr(path): (x.dtype, x.shape, np.asarray(x).tobytes())
         for path, x in jax.tree_util.tree_leaves_with_path(state)
@@ -94,17 +94,17 @@ def bits(state):
 
 
 def host(tree):
-    """A tree with NumPy leaves."""
+    """Return the tree with NumPy leaves."""
     return jax.tree.map(np.asarray, tree)
 
 
 def member(tree, i):
-    """One of the trees that are stacked along the leading axis."""
+    """Return one of the trees that are stacked along the leading axis."""
     return jax.tree.map(lambda x: np.asarray(x)[i], tree)
 
 
 def types(tree):
-    """Structure, and the type of every leaf as a trace sees it."""
+    """Return the structure and the type of every leaf, as traced."""
     leaves = [
         (x.shape, x.dtype, getattr(x, "weak_type", False))
         for x in jax.tree.leaves(tree)
@@ -113,20 +113,20 @@ def types(tree):
 
 
 def collectives(text):
-    """The collectives of an optimized program, in its order."""
+    """Return the collectives of an optimized program, in order."""
     return _COLLECTIVE.findall(text)
 
 
 class Compilations:
-    """Counts the programs that XLA compiles inside a `with` block."""
+    """Count the programs that XLA compiles inside a `with` block."""
 
     def __enter__(self):
         self.count = 0
-        monitoring.register_event_duration_secs_listener(self._heard)
+        monitoring.register_event_duration_secs_listener(self._on_event)
         return self
 
     def __exit__(self, *error):
-        monitoring.unregister_event_duration_listener(self._heard)
+        monitoring.unregister_event_duration_listener(self._on_event)
 
-    def _heard(self, event, seconds, **details):
+    def _on_event(self, event, seconds, **details):
         self.count += event == _COMPILE
