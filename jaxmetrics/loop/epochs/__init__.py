@@ -1,4 +1,4 @@
-"""What each epoch of a training came to, in a table and a JSON file."""
+"""Statistics of each epoch of a training, in a CSV and a JSON file."""
 
 from jaxmetrics.loop.epochs._tracker import EpochTracker
 from jaxmetrics.record import EpochMetrics

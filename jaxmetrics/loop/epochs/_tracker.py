@@ -1,4 +1,4 @@
-"""What each epoch of a training came to, in a table and a JSON file."""
+"""Record statistics of each epoch of a training in a CSV and a JSON file."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.loop.epochs._epoch_values import EpochValues
-from jaxmetrics.loop.epochs._epochs_files import described, read, write
+from jaxmetrics.loop.epochs._files import read_or_create, update_header, write_files
+from jaxmetrics.loop.epochs._values import EpochValues
 from jaxmetrics.processes import process_index
 from jaxmetrics.record import EPOCH_FIELDS, Elapsed, EpochMetrics, redact
 
-_ROLES = ("loss", "lr", "grad_norm", "samples")
+_NAMED_VALUES = ("loss", "lr", "grad_norm", "samples")
 
 
 class EpochTracker:
-    """Writes a row for each epoch: loss, learning rate, speed, memory, time.
+    """Record loss, learning rate, speed, memory and time of each epoch.
 
-    Every process of a run uses it alike; the first one writes. The files are
-    `training_metrics.csv` and `training_metrics.json` in `output_dir`, replaced at
-    the end of each epoch. A folder that has them is continued: epochs before the one
-    that is started are kept, with their time, and those from it on are replaced.
+    Every process of a run makes the same calls; process 0 writes. The files are
+    `training_metrics.csv` and `training_metrics.json` in `output_dir`, replaced at the
+    end of each epoch. Existing files are continued: epochs before the one that is
+    started are kept, with their time, and later ones are replaced.
 
     Args:
-      output_dir: The folder of the files; made when missing.
-      config: The configuration of the training, for the record and the reports;
-        secrets are left out. None keeps what the folder has.
-      clock: Seconds since 1970.
+      output_dir: Directory of the files; created if missing.
+      config: Configuration of the training, for records and reports; secrets are
+        redacted. Default: the configuration in the existing files.
+      clock: Function that returns seconds since 1970.
 
     Raises:
-      ValueError: The folder has a file of that name from somebody else.
-      FileExistsError: It has the table without the JSON file.
+      ValueError: The directory has a file of that name with another format.
+      FileExistsError: The directory has the CSV file without the JSON file.
 
     Example:
       >>> import tempfile
@@ -56,28 +56,30 @@ class EpochTracker:
         config: Mapping[str, Any] | object | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Read what the folder has."""
+        """Read existing files."""
         self.output_dir = Path(output_dir)
         self._clock = clock
-        kept = read(self.output_dir)
-        self._run, self._config, self._epochs = kept.run, kept.config, kept.epochs
+        recorded = read_or_create(self.output_dir)
+        self._run, self._config = recorded.run, recorded.config
+        self._epochs = recorded.epochs
         if config is not None:
-            self._config = _mapping(redact(config))
+            self._config = _as_dict(redact(config))
         self._elapsed: Elapsed | None = None
         self._epoch: int | None = None
         self._values = EpochValues()
-        self._started = 0.0
+        self._epoch_start = 0.0
 
     @property
     def epochs(self) -> Sequence[EpochMetrics]:
-        """The epochs that have ended, in order."""
+        """Completed epochs, in order."""
         return tuple(self._epochs)
 
     def start_epoch(self, epoch: int) -> None:
-        """Begin an epoch; those from it on are dropped, and so is an unfinished one.
+        """Start an epoch; drop recorded epochs from this one on, and an unfinished one.
 
         Raises:
           RuntimeError: An earlier epoch has not ended.
+          TypeError: The epoch is not an integer.
         """
         epoch = operator.index(epoch)
         if self._epoch is not None and self._epoch < epoch:
@@ -90,7 +92,7 @@ class EpochTracker:
             earlier = kept[-1].cumulative_time_sec if kept else None
             self._elapsed = Elapsed(self._clock, earlier or 0.0)
         self._epochs, self._epoch, self._values = kept, epoch, EpochValues()
-        self._started = self._elapsed()
+        self._epoch_start = self._elapsed()
 
     def log_batch(
         self,
@@ -98,98 +100,99 @@ class EpochTracker:
         lr: Any = None,
         grad_norm: Any = None,
         samples: Any = None,
-        **more: Any,
+        **extra: Any,
     ) -> None:
-        """Note what one batch gave; never waits for the device.
+        """Record the values of a batch; never waits for the device.
 
         Args:
-          loss: A number, or a scalar of a device, as are all others.
-          lr: The learning rate; that of the last batch is kept.
-          grad_norm: The norm of the gradient.
-          samples: How many samples the batch has, over all processes.
-          more: Others by name, of which the mean is kept.
+          loss: Loss; a number or a scalar on a device, like all other values.
+          lr: Learning rate; the epoch has that of the last batch.
+          grad_norm: Norm of the gradient; the epoch has the mean.
+          samples: Number of samples in the batch, over all processes.
+          extra: Further values by name; the epoch has their means.
 
         Raises:
           RuntimeError: No epoch was started.
-          TypeError: A value is no scalar.
-          ValueError: A name is that of a field.
+          TypeError: A value is not a scalar.
+          ValueError: A name is that of a field of `EpochMetrics`.
         """
         if self._epoch is None:
             raise RuntimeError("log_batch() before start_epoch(). Start an epoch.")
-        if not more.keys().isdisjoint(EPOCH_FIELDS):
-            names = sorted(more.keys() & set(EPOCH_FIELDS))
+        if not extra.keys().isdisjoint(EPOCH_FIELDS):
+            names = sorted(extra.keys() & set(EPOCH_FIELDS))
             raise ValueError(
                 f"log_batch() got {names}, which end_epoch() fills in itself. Choose "
                 f"other names."
             )
-        given = dict(zip(_ROLES, (loss, lr, grad_norm, samples))) | more
-        self._values.add({n: v for n, v in given.items() if v is not None})
+        values = dict(zip(_NAMED_VALUES, (loss, lr, grad_norm, samples))) | extra
+        self._values.add({n: v for n, v in values.items() if v is not None})
 
     def end_epoch(self, params: Any = None, ema_params: Any = None) -> EpochMetrics:
-        """Wait for the epoch's values, and write the files.
+        """Wait for the values of the epoch, and write the files.
 
         Args:
-          params: The parameters, any tree of arrays.
-          ema_params: Their moving average; with both, their distance is recorded.
+          params: Parameters, any tree of arrays.
+          ema_params: Moving average of the parameters; with both, their distance is
+            recorded.
 
         Returns:
-          The epoch.
+          Metrics of the epoch.
 
         Raises:
-          RuntimeError: No epoch was started, or a value was donated since.
-          OSError: The files could not be written; they are as before, and the epoch
-            comes with the next one.
+          RuntimeError: No epoch was started, or a value was donated.
+          OSError: The files could not be written; they are unchanged, and the epoch is
+            written with the next one.
         """
         if self._epoch is None or self._elapsed is None:
             raise RuntimeError("end_epoch() before start_epoch(). Start an epoch.")
         from jaxmetrics.telemetry import memory_mb
 
-        values = self._values.take()
-        now = self._elapsed()  # only now has the device finished
-        seconds = now - self._started
-        with np.errstate(all="ignore"):  # nan and infinite losses are what they are
-            known = _summary(values, self._values.batches, seconds)
-        known |= memory_mb()
-        ended = EpochMetrics(
+        values = self._values.columns()
+        now = self._elapsed()  # after the values: the device has finished only now
+        seconds = now - self._epoch_start
+        with np.errstate(all="ignore"):  # losses may be NaN or infinite
+            fields = _summarize(values, self._values.batches, seconds)
+        fields |= memory_mb()
+        metrics = EpochMetrics(
             self._epoch,
-            **known,
-            ema_delta_norm=_delta(params, ema_params),
+            **fields,
+            ema_delta_norm=_ema_distance(params, ema_params),
             epoch_time_sec=round(seconds, 6),
             cumulative_time_sec=now,
         )
-        self._epochs.append(ended)
+        self._epochs.append(metrics)
         self._epoch = None
         if process_index() == 0:
-            run = described(self._run, self._clock())
-            write(self.output_dir, run, self._config, self._epochs)
-        return ended
+            run = update_header(self._run, self._clock())
+            write_files(self.output_dir, run, self._config, self._epochs)
+        return metrics
 
 
-def _summary(
+def _summarize(
     values: dict[str, np.ndarray], batches: int, seconds: float
 ) -> dict[str, Any]:
-    """The fields that the values of the batches give."""
-    loss, lr, norms, samples = (values.pop(name, None) for name in _ROLES)
-    known: dict[str, Any] = {"batches_per_sec": _rate(batches, seconds)}
+    """Compute the fields of an epoch from the values of its batches."""
+    loss, lr, norms, samples = (values.pop(name, None) for name in _NAMED_VALUES)
+    fields: dict[str, Any] = {"batches_per_sec": _rate(batches, seconds)}
     if loss is not None:
-        known["loss_mean"], known["loss_std"] = float(loss.mean()), float(loss.std())
-        known["loss_min"], known["loss_max"] = float(loss.min()), float(loss.max())
-        known["loss_median"] = float(np.median(loss))
+        fields["loss_mean"], fields["loss_std"] = float(loss.mean()), float(loss.std())
+        fields["loss_min"], fields["loss_max"] = float(loss.min()), float(loss.max())
+        fields["loss_median"] = float(np.median(loss))
     if lr is not None:
-        known["lr"] = float(lr[-1])
+        fields["lr"] = float(lr[-1])
     if norms is not None:
-        known["grad_norm"] = float(norms.mean())
+        fields["grad_norm"] = float(norms.mean())
     if samples is not None and len(samples) == batches:
-        known["samples_per_sec"] = _rate(samples.sum(), seconds)
-    return known | {"extra": {name: float(x.mean()) for name, x in values.items()}}
+        fields["samples_per_sec"] = _rate(samples.sum(), seconds)
+    return fields | {"extra": {name: float(x.mean()) for name, x in values.items()}}
 
 
 def _rate(count: float, seconds: float) -> float | None:
-    """Nothing in no time is no rate that anybody knows."""
+    """Return a rate, or None without anything counted or without time."""
     return float(count / seconds) if count > 0 and seconds > 0 else None
 
 
-def _delta(params: Any, ema_params: Any) -> float | None:
+def _ema_distance(params: Any, ema_params: Any) -> float | None:
     if params is None or ema_params is None:
         return None
     from jaxmetrics.telemetry import distance
@@ -197,5 +200,5 @@ def _delta(params: Any, ema_params: Any) -> float | None:
     return float(distance(params, ema_params))
 
 
-def _mapping(config: Any) -> dict[str, Any]:
+def _as_dict(config: Any) -> dict[str, Any]:
     return config if isinstance(config, dict) else {"config": config}

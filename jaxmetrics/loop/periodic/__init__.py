@@ -1,4 +1,4 @@
-"""What a training loop does now and then: it reports its progress, and profiles.
+"""Periodic actions of a training loop: progress reports and profiles.
 
 The actions have the call form of `clu.periodic_actions`, `action(step, t=None)`, and
 need no TensorFlow.

@@ -1,4 +1,4 @@
-"""Tells when the devices have done what they were given."""
+"""Detect when devices have completed the programs launched so far."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 
 class DeviceMarks:
-    """Puts marks behind the programs that this process has launched.
+    """Launch tiny programs as marks behind the programs of this process.
 
-    A device runs programs in the order of their launch, so that a mark is done after
-    all before it, and before all after it. (A CPU may run two at once.)
+    A device runs programs in the order of their launch, so a mark completes after all
+    programs launched before it, and before all launched after it. (A CPU may run two
+    programs at once.)
     """
 
     def __init__(self) -> None:
@@ -21,10 +22,10 @@ class DeviceMarks:
         from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
         devices = np.array(jax.local_devices())
-        placed = NamedSharding(Mesh(devices, ("devices",)), PartitionSpec("devices"))
-        self._zeros = jax.device_put(np.zeros(devices.size, np.float32), placed)
-        self._next = jax.jit(lambda x: x + 1)
+        sharding = NamedSharding(Mesh(devices, ("devices",)), PartitionSpec("devices"))
+        self._zeros = jax.device_put(np.zeros(devices.size, np.float32), sharding)
+        self._add_one = jax.jit(lambda x: x + 1)
 
     def put(self) -> jax.Array:
-        """A mark on every local device; `block_until_ready()` waits for it."""
-        return self._next(self._zeros)
+        """Launch a mark on every local device; `block_until_ready()` waits for it."""
+        return self._add_one(self._zeros)

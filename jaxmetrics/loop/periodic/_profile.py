@@ -1,4 +1,4 @@
-"""A window of `jax.profiler` now and then."""
+"""Profile windows of steps with `jax.profiler`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
-from jaxmetrics.loop.periodic._periods import Periods
+from jaxmetrics.loop.periodic._schedule import Schedule
 from jaxmetrics.processes import process_index
 from jaxmetrics.record import check_step
 
@@ -20,30 +20,32 @@ _LOG = logging.getLogger("jaxmetrics")
 
 
 class Profile:
-    """Profiles a few steps now and then with `jax.profiler`, for TensorBoard or xprof.
+    """Profile windows of a few steps with `jax.profiler`, for TensorBoard or xprof.
 
-    A window opens after step `first_profile`, and again by `every_steps` and
-    `every_secs`; without them there is one. It waits for the devices where it opens
-    and closes, so that its steps are in it, and others are not. That a trace could not
-    be made is a warning: training goes on.
+    A window opens after step `first_profile`, and again as `every_steps` and
+    `every_secs` say; without them there is one window. Opening and closing wait for the
+    devices, so that exactly the steps of the window are in the trace. If a trace cannot
+    be made, a warning is logged and training continues.
 
     An open trace is closed at the end of the `with` block, by `close`, or at the end of
-    the process, whatever ends it but a kill.
+    the process unless it is killed.
 
     Args:
-      logdir: The folder of the traces.
-      num_profile_steps: Steps of a window.
-      first_profile: The step after which the first window opens.
-      every_steps: Open a window at multiples of it.
-      every_secs: Open one so many seconds after the last one opened.
-      all_processes: Whether each process makes traces; otherwise the first does.
-      around: Makes a context that is entered while a window is open: the `profile` of a
-        `PerformanceTracker`.
-      on_done: Called with the step after which a window opened, and the folder.
-      clock: Monotonic seconds.
+      logdir: Directory of the traces.
+      num_profile_steps: Number of steps in a window.
+      first_profile: Step after which the first window opens.
+      every_steps: Open a window at multiples of this number.
+      every_secs: Open a window this many seconds after the previous one opened.
+      all_processes: True to trace on each process, False only on process 0.
+      around: Factory of a context manager that is entered while a window is open, such
+        as the `profile` of a `PerformanceTracker`.
+      on_done: Callback that receives the step after which a window opened, and the
+        directory, once the trace is written.
+      clock: Function that returns monotonic seconds.
 
     Raises:
-      OSError: The folder cannot be made.
+      OSError: The directory cannot be created.
+      ValueError: A period or the number of steps is not positive.
 
     Example:
       >>> import tempfile
@@ -68,9 +70,9 @@ class Profile:
         if num_profile_steps < 1:
             raise ValueError(
                 f"Profile got num_profile_steps={num_profile_steps!r}, expected at "
-                f"least 1. Leave it out for 5 steps."
+                f"least 1. The default is 5 steps."
             )
-        self._periods = Periods("Profile", every_steps, every_secs, (first_profile,))
+        self._schedule = Schedule("Profile", every_steps, every_secs, (first_profile,))
         self._logdir = os.fspath(logdir)
         self._num_steps = num_profile_steps
         self._all_processes = all_processes
@@ -88,31 +90,31 @@ class Profile:
 
     @property
     def active(self) -> bool:
-        """Whether the time of the last step, or the next, has a trace in it.
+        """True if the time of the last or the next step includes tracing.
 
-        It is true from the call that opens a window to the one that closes it, both
-        included, on every process: statistics leave these steps out, whether they are
-        taken before or after the call.
+        True from the call that opens a window to the one that closes it, both
+        included, on every process: statistics can leave these steps out, whether they
+        are computed before or after the call.
         """
         return self._active
 
     def __call__(self, step: int, t: float | None = None) -> bool:
-        """Open or close a window where it is due; call it after each step.
+        """Open or close a window if due; call it after each step.
 
         Args:
-          step: Optimizer updates completed.
-          t: Seconds of any origin; None asks the clock.
+          step: Number of optimizer updates completed.
+          t: Time in seconds, of any origin. Default: the clock.
 
         Returns:
-          Whether a window was opened.
+          True if a window was opened.
         """
         step = check_step(step, "Profile")
         t = self._clock() if t is None else t
-        before, self._step = self._step, step
-        if before is None or step < before:
+        previous, self._step = self._step, step
+        if previous is None or step < previous:
             self.close()
-            self._periods.start(step - 1, t)
-        due = self._periods.due(step, t)
+            self._schedule.start(step - 1, t)
+        due = self._schedule.due(step, t)
         self._active = self._opened is not None
         if self._opened is not None:
             if step - self._opened >= self._num_steps:
@@ -123,16 +125,16 @@ class Profile:
         return False
 
     def close(self) -> None:
-        """Close the window that is open, if one is."""
+        """Close the window if one is open."""
         self._close()
         self._active = False
 
     def __enter__(self) -> Profile:
-        """Return itself."""
+        """Return the profile."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the window that is open, if one is."""
+        """Close the window if one is open."""
         self.close()
 
     def _open(self, step: int) -> bool:
@@ -156,7 +158,7 @@ class Profile:
 
 
 class _Trace:
-    """A trace of `jax.profiler`, which has room for one at a time."""
+    """A trace of `jax.profiler`, which supports one at a time."""
 
     def __init__(self, logdir: str) -> None:
         self._logdir = logdir
@@ -164,7 +166,7 @@ class _Trace:
         self._marks: DeviceMarks | None = None
 
     def begin(self) -> bool:
-        """Whether a trace begins here, after what was launched before."""
+        """Complete launched programs, start a trace, and return whether it worked."""
         import jax
 
         self._marks = self._marks or DeviceMarks()
@@ -172,23 +174,24 @@ class _Trace:
         try:
             jax.profiler.start_trace(self._logdir)
         except Exception as error:
-            _LOG.warning("No profile is made in %s (%s).", self._logdir, error)
+            _LOG.warning("Cannot profile to %s (%s).", self._logdir, error)
             return False
         self._open_in = os.getpid()
         return True
 
     def end(self) -> bool:
-        """Whether a trace was open and is written, with what was launched before."""
-        opened, self._open_in = self._open_in, None
-        if opened != os.getpid() or self._marks is None:  # a fork's is its parent's
+        """Write the open trace with all launched programs; return whether it worked."""
+        pid, self._open_in = self._open_in, None
+        # In a forked process the trace belongs to the parent.
+        if pid != os.getpid() or self._marks is None:
             return False
         import jax
 
         try:
-            with contextlib.suppress(Exception):  # a step that failed is still traced
+            with contextlib.suppress(Exception):  # a failed step is traced too
                 self._marks.put().block_until_ready()
             jax.profiler.stop_trace()
         except Exception as error:
-            _LOG.warning("The profile in %s was not written (%s).", self._logdir, error)
+            _LOG.warning("Cannot write the profile to %s (%s).", self._logdir, error)
             return False
         return True

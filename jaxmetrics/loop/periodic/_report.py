@@ -1,4 +1,4 @@
-"""Tells how far a training is and how fast it goes, now and then."""
+"""Report the progress and speed of a training periodically."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
-from jaxmetrics.loop.periodic._periods import Periods
 from jaxmetrics.loop.periodic._profile import Profile
+from jaxmetrics.loop.periodic._schedule import Schedule
 from jaxmetrics.record import check_step, duration, rate
 
 if TYPE_CHECKING:
@@ -22,21 +22,24 @@ _LOG = logging.getLogger("jaxmetrics")
 
 
 class ReportProgress:
-    """Reports the steps a second since the last report, and the time that is left.
+    """Report the steps per second since the last report, and the remaining time.
 
     With a logger these are `perf/steps_per_second`, `perf/eta_seconds`,
-    `perf/uptime_seconds` and, for what was `timed`, `perf/timed/<name>_seconds` so far;
-    a line of text goes to the logging logger `jaxmetrics` at level INFO, always.
-    The first call, after a restart too, only begins to count.
+    `perf/uptime_seconds` and, for `timed` blocks, `perf/timed/<name>_seconds` since the
+    start. A line of text is always logged to the Python logger `jaxmetrics` at level
+    INFO. The first call, also after a restart, only starts to count.
 
     Args:
-      num_train_steps: The last step, which is reported too; None when not known.
-      every_steps: Report at multiples of it.
-      every_secs: Report after so many seconds.
+      num_train_steps: Number of the last step, which is always reported. None: unknown.
+      every_steps: Report at multiples of this number.
+      every_secs: Report after this many seconds.
       on_steps: Report at these steps.
-      logger: Takes the scalars; its later steps must come in order.
-      profile: Its steps are left out of the rate.
-      clock: Monotonic seconds.
+      logger: Logger that receives the scalars.
+      profile: Profile whose steps are left out of the rate.
+      clock: Function that returns monotonic seconds.
+
+    Raises:
+      ValueError: A period or the number of steps is not positive.
 
     Example:
       >>> import jaxmetrics as jm
@@ -44,8 +47,8 @@ class ReportProgress:
       >>> import tempfile
       >>> with jm.TrainingLogger(root=tempfile.mkdtemp(), writers=[memory]) as logger:
       ...     report = ReportProgress(100, every_steps=10, logger=logger)
-      ...     done = [report(step, t=step / 4) for step in (9, 10, 11)]
-      >>> done, memory.records[0].values["perf/eta_seconds"]
+      ...     reported = [report(step, t=step / 4) for step in (9, 10, 11)]
+      >>> reported, memory.records[0].values["perf/eta_seconds"]
       ([False, True, False], 22.5)
     """
 
@@ -60,54 +63,54 @@ class ReportProgress:
         profile: Profile | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to count the time since the start."""
+        """Start to measure the uptime."""
         if num_train_steps is not None and num_train_steps < 1:
             raise ValueError(
                 f"ReportProgress got num_train_steps={num_train_steps!r}, expected a "
-                f"positive integer. Leave it out when it is not known."
+                f"positive integer. Leave it out if it is unknown."
             )
         last = () if num_train_steps is None else (num_train_steps,)
-        self._periods = Periods(
+        self._schedule = Schedule(
             "ReportProgress", every_steps, every_secs, (*on_steps, *last)
         )
-        self._total = num_train_steps
+        self._num_train_steps = num_train_steps
         self._logger = logger
         self._profile = profile
         self._clock = clock
-        self._began = clock()
-        self._seen: tuple[int, float] | None = None
+        self._start = clock()
+        self._last_call: tuple[int, float] | None = None
         self._steps, self._seconds = 0, 0.0
-        self._parts: dict[str, float] = defaultdict(float)
-        self._timing: deque[tuple[str, Future[float], Future[float]]] = deque()
+        self._sections: dict[str, float] = defaultdict(float)
+        self._unfinished: deque[tuple[str, Future[float], Future[float]]] = deque()
         self._marks: DeviceMarks | None = None
         self._waiter: ThreadPoolExecutor | None = None
 
     def __call__(self, step: int, t: float | None = None) -> bool:
-        """Count the steps up to `step`, and report when it is due.
+        """Count the steps up to `step`, and report if due.
 
         Args:
-          step: Optimizer updates completed.
-          t: Seconds of any origin; None asks the clock.
+          step: Number of optimizer updates completed.
+          t: Time in seconds, of any origin. Default: the clock.
 
         Returns:
-          Whether it was reported.
+          True if it reported.
 
         Raises:
           ValueError: As in `TrainingLogger.log_step`.
         """
         step = check_step(step, "ReportProgress")
         t = self._clock() if t is None else t
-        seen, self._seen = self._seen, (step, t)
-        if seen is None or step < seen[0]:
-            self._periods.start(step, t)
+        last, self._last_call = self._last_call, (step, t)
+        if last is None or step < last[0]:
+            self._schedule.start(step, t)
             self._steps, self._seconds = 0, 0.0
             return False
-        if step == seen[0]:
+        if step == last[0]:
             return False
         if self._profile is None or not self._profile.active:
-            self._steps += step - seen[0]
-            self._seconds += t - seen[1]
-        if not self._periods.due(step, t):
+            self._steps += step - last[0]
+            self._seconds += t - last[1]
+        if not self._schedule.due(step, t):
             return False
         self._report(step)
         self._steps, self._seconds = 0, 0.0
@@ -115,25 +118,25 @@ class ReportProgress:
 
     @contextlib.contextmanager
     def timed(self, name: str, wait_jax_async_dispatch: bool = True) -> Iterator[None]:
-        """Account the time of a block under a name.
+        """Add the time of a block to the section of a name.
 
         Args:
-          name: Of this part of the loop: `"eval"`.
-          wait_jax_async_dispatch: Whether it is the time from when the devices have
-            done what was launched before the block to when they have done what was
-            launched in it. Another thread waits for them, the block does not. If not,
-            it is the time of the statements.
+          name: Name of the section, such as `"eval"`.
+          wait_jax_async_dispatch: True to measure from the completion of the programs
+            launched before the block to the completion of those launched in it; a
+            thread waits for the devices, the block does not. False to measure the time
+            of the Python statements.
         """
-        begun = self._moment(wait_jax_async_dispatch)
+        start = self._time(wait_jax_async_dispatch)
         try:
             yield
         finally:
-            ended = self._moment(wait_jax_async_dispatch)
-            self._timing.append((name, begun, ended))
-            self._settle()
+            end = self._time(wait_jax_async_dispatch)
+            self._unfinished.append((name, start, end))
+            self._add_finished()
 
-    def _moment(self, wait: bool) -> Future[float]:
-        """The time now, or the one when the devices have come to this point."""
+    def _time(self, wait: bool) -> Future[float]:
+        """Return the time now, or when the devices complete all launched programs."""
         if not wait:
             now: Future[float] = Future()
             now.set_result(self._clock())
@@ -143,34 +146,35 @@ class ReportProgress:
             self._waiter = ThreadPoolExecutor(1, "jaxmetrics-timed")
         mark, clock = self._marks.put(), self._clock
 
-        def reached() -> float:
+        def completed() -> float:
             mark.block_until_ready()
             return clock()
 
-        return self._waiter.submit(reached)
+        return self._waiter.submit(completed)
 
-    def _settle(self) -> None:
-        """Add up the times that are known by now."""
-        while self._timing and self._timing[0][2].done():
-            name, begun, ended = self._timing.popleft()
-            self._parts[name] += ended.result() - begun.result()
+    def _add_finished(self) -> None:
+        """Add the times of blocks whose programs are complete."""
+        while self._unfinished and self._unfinished[0][2].done():
+            name, start, end = self._unfinished.popleft()
+            self._sections[name] += end.result() - start.result()
 
     def _report(self, step: int) -> None:
-        self._settle()
-        uptime = self._clock() - self._began
+        self._add_finished()
+        uptime = self._clock() - self._start
         per_second = self._steps / self._seconds if self._seconds > 0 else 0.0
         values, texts = {"perf/uptime_seconds": uptime}, [f"step {step}"]
-        if self._total is not None:
-            texts.append(f"{1000 * step // self._total / 10:.1f}% of {self._total}")
+        if self._num_train_steps is not None:
+            percent = 1000 * step // self._num_train_steps / 10
+            texts.append(f"{percent:.1f}% of {self._num_train_steps}")
         if per_second > 0:
             values["perf/steps_per_second"] = per_second
             texts.append(rate(per_second))
-            if self._total is not None:
-                left = max(self._total - step, 0) / per_second
-                values["perf/eta_seconds"] = left
-                texts.append(f"eta {duration(left)}")
+            if self._num_train_steps is not None:
+                eta = max(self._num_train_steps - step, 0) / per_second
+                values["perf/eta_seconds"] = eta
+                texts.append(f"eta {duration(eta)}")
         texts.append(f"up {duration(uptime)}")
-        for name, seconds in sorted(self._parts.items()):
+        for name, seconds in sorted(self._sections.items()):
             values[f"perf/timed/{name}_seconds"] = seconds
             share = seconds / uptime if uptime > 0 else 0.0
             texts.append(f"{share:.1%} {name}")

@@ -1,4 +1,4 @@
-"""The files of epochs: one table and one JSON file, replaced at once."""
+"""Read and replace the files of epochs: a CSV table and a JSON file."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from jaxmetrics.record import (
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def read(folder: Path) -> Epochs:
-    """What a folder has, counted as one more attempt; of an empty one, a beginning.
+def read_or_create(folder: Path) -> Epochs:
+    """Return the epochs of a directory, or none, with the attempts counted up.
 
     Raises:
-      ValueError: A file of that name is another one.
-      FileExistsError: There is a table whose JSON file is missing.
+      ValueError: A file of that name has another format.
+      FileExistsError: There is a CSV file without a JSON file.
     """
-    kept = read_epochs(folder)
-    if kept is None and (folder / EPOCHS_CSV).exists():
+    recorded = read_epochs(folder)
+    if recorded is None and (folder / EPOCHS_CSV).exists():
         raise FileExistsError(
-            f"{folder / EPOCHS_CSV} is there without {EPOCHS_JSON}, so that it cannot "
+            f"{folder / EPOCHS_CSV} exists without {EPOCHS_JSON}, so that it cannot "
             f"be continued. Move it away, or choose another output_dir."
         )
-    kept = kept or Epochs({"attempts": 0}, {}, [])
-    attempts = kept.run.get("attempts")
-    kept.run["attempts"] = attempts + 1 if isinstance(attempts, int) else 1
-    return kept
+    recorded = recorded or Epochs({"attempts": 0}, {}, [])
+    attempts = recorded.run.get("attempts")
+    recorded.run["attempts"] = attempts + 1 if isinstance(attempts, int) else 1
+    return recorded
 
 
-def described(run: dict[str, Any], now: float) -> dict[str, Any]:
-    """The header of a run, brought up to date; `now` is in seconds since 1970."""
+def update_header(run: dict[str, Any], now: float) -> dict[str, Any]:
+    """Update the description of a run; `now` is in seconds since 1970."""
     loaded = {name: sys.modules.get(name) for name in _PACKAGES}
     versions = {n: str(m.__version__) for n, m in loaded.items() if m is not None}
     run.setdefault("created", iso(now))
@@ -56,14 +56,14 @@ def described(run: dict[str, Any], now: float) -> dict[str, Any]:
     return run
 
 
-def write(
+def write_files(
     folder: Path,
     run: dict[str, Any],
     config: dict[str, Any],
     epochs: Sequence[EpochMetrics],
 ) -> None:
-    """Replace both files, the JSON file first: it is what is read back."""
-    whole = {
+    """Replace both files, first the JSON file, which is the one that is read back."""
+    document = {
         "schema": 1,
         "kind": "epochs",
         "run": run,
@@ -72,23 +72,23 @@ def write(
         "epochs": [epoch.line() for epoch in epochs],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / EPOCHS_JSON, f"{dumps(whole)}\n".encode())
-    atomic_write(folder / EPOCHS_CSV, table(epochs).encode())
+    atomic_write(folder / EPOCHS_JSON, f"{dumps(document)}\n".encode())
+    atomic_write(folder / EPOCHS_CSV, to_csv(epochs).encode())
 
 
-def table(epochs: Sequence[EpochMetrics]) -> str:
-    """A line an epoch: its fields, then the means of what else was logged."""
-    more = list(dict.fromkeys(name for epoch in epochs for name in epoch.extra))
-    lines = [csv_line([*EPOCH_FIELDS, *map(text_cell, more)])]
+def to_csv(epochs: Sequence[EpochMetrics]) -> str:
+    """Return a table of one row per epoch: the fields, then means of extra values."""
+    extra = list(dict.fromkeys(name for epoch in epochs for name in epoch.extra))
+    lines = [csv_line([*EPOCH_FIELDS, *map(text_cell, extra)])]
     for epoch in epochs:
         values = [getattr(epoch, name) for name in EPOCH_FIELDS]
-        values += [epoch.extra.get(name) for name in more]
+        values += [epoch.extra.get(name) for name in extra]
         lines.append(csv_line(map(csv_cell, values)))
     return "".join(f"{line}\n" for line in lines)
 
 
 def totals(epochs: Sequence[EpochMetrics]) -> dict[str, Any]:
-    """What all epochs came to; None where nothing is known."""
+    """Summarize all epochs; unknown values are None."""
     losses = [(e.loss_mean, e.epoch) for e in epochs if e.loss_mean is not None]
     best = min((pair for pair in losses if pair[0] == pair[0]), default=(None, None))
     peaks = [epoch.gpu_peak_mb for epoch in epochs if epoch.gpu_peak_mb is not None]
