@@ -1,6 +1,6 @@
-"""Whether a machine and what is installed on it do what the package relies on.
+"""Check that this machine, and the packages on it, work as jaxmetrics needs.
 
-`jaxmetrics doctor` prints what `checks` finds.
+`jaxmetrics doctor` prints the results of `checks`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from jaxmetrics.doctor._arithmetic import (
     two_sum_is_exact,
 )
 from jaxmetrics.doctor._check import Check, run_check
-from jaxmetrics.doctor._files import checkpoints_come_back, writers_read_back
-from jaxmetrics.doctor._machine import devices, versions
+from jaxmetrics.doctor._files import checkpoints_restore, writers_read_back
+from jaxmetrics.doctor._machine import devices, undocumented_jax, version, versions
 
 __all__ = ["Check", "checks"]
 
 
 def checks(root: str | os.PathLike[str] | None = None) -> Iterator[Check]:
-    """Check one thing after the other.
+    """Run the checks one after another, and yield each result.
 
     Args:
-      root: A folder in which the writers are tried; if not given, one for temporary
+      root: Folder in which the writers are tried. Default: the one for temporary
         files.
     """
     yield run_check("versions", versions, "Run `pip install --upgrade jaxmetrics`.")
@@ -33,12 +33,13 @@ def checks(root: str | os.PathLike[str] | None = None) -> Iterator[Check]:
         "devices",
         devices,
         "Install the jax of this accelerator, `pip install jax[cuda13]` or "
-        "`pip install jax[tpu]`, and look at JAX_PLATFORMS.",
+        "`pip install jax[tpu]`, and check JAX_PLATFORMS.",
     )
+    yield from undocumented_jax()
     yield run_check(
         "two-sum",
         two_sum_is_exact,
-        "Take flags that allow inexact arithmetic, such as fast-math, out of "
+        "Remove flags that allow inexact arithmetic, such as fast-math, from "
         "XLA_FLAGS; until then sums are as inexact as float32.",
     )
     yield run_check(
@@ -49,23 +50,24 @@ def checks(root: str | os.PathLike[str] | None = None) -> Iterator[Check]:
     yield run_check(
         "sums",
         sums_are_compensated,
-        "See two-sum; with that intact, report this with the versions above.",
+        "See two-sum; if that passed, report this with the versions above.",
     )
     yield run_check(
         "reduce",
         reductions_agree,
-        "Look at the collectives: run the program on one device, then on two. With "
-        "NCCL, NCCL_DEBUG=INFO tells more.",
+        "Check the collectives: run the program on one device, then on two. With "
+        "NCCL, NCCL_DEBUG=INFO logs more.",
     )
     yield run_check(
         "writers",
         lambda: writers_read_back(root),
-        "Choose another folder for the runs, with room, that you may write to and that "
-        "has file locks; some network file systems have none.",
+        "Choose another folder for the runs: it needs free space, permission to write "
+        "and file locks, which some network file systems lack.",
     )
-    yield run_check(
-        "orbax",
-        checkpoints_come_back,
-        "Run `pip install --upgrade orbax-checkpoint`, and look at the free space of "
-        "the folder for temporary files.",
-    )
+    if version("orbax-checkpoint") is not None:
+        yield run_check(
+            "orbax",
+            checkpoints_restore,
+            "Run `pip install --upgrade orbax-checkpoint`, and check the free space of "
+            "the folder for temporary files.",
+        )

@@ -1,4 +1,4 @@
-"""Checks of what a compiler or a network could make wrong."""
+"""Checks of arithmetic that a compiler or a network could make wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from jaxmetrics.doctor._check import ensure
 
 
 def two_sum_is_exact(add: Callable[[Any, Any], Any] | None = None) -> str:
-    """Whether the compiler keeps the error of a float32 sum.
+    """Check that the compiler keeps the rounding error of a float32 sum.
 
     Args:
-      add: What is tried; None tries the package's own.
+      add: Function of two arrays that returns their sum and its rounding error.
+        Default: that of the package.
     """
     import jax
 
@@ -33,7 +34,7 @@ def two_sum_is_exact(add: Callable[[Any, Any], Any] | None = None) -> str:
 
 
 def counts_are_exact() -> str:
-    """Whether counts are exact past 2^24, 2^32 and 2^53."""
+    """Check that counts are exact beyond 2^24, 2^32 and 2^53."""
     import jax
 
     from jaxmetrics.metrics import Count
@@ -47,14 +48,14 @@ def counts_are_exact() -> str:
         return many.merge(once)
 
     size = 4097
-    found = int(count(np.zeros(size, np.float32)).compute())
+    counted = int(count(np.zeros(size, np.float32)).compute())
     expected = size * 2**doublings + size
-    ensure(found == expected, f"counted {found:,}, not {expected:,}")
-    return f"{found:,} counted exactly"
+    ensure(counted == expected, f"counted {counted:,}, not {expected:,}")
+    return f"{counted:,} counted exactly"
 
 
 def sums_are_compensated() -> str:
-    """Whether a float32 sum over many merges keeps its precision."""
+    """Check that a float32 sum keeps its precision over many merges."""
     import jax
 
     from jaxmetrics.metrics import Sum
@@ -69,13 +70,13 @@ def sums_are_compensated() -> str:
 
     expected = float(value[0]) * merges
     error = abs(float(add(value).compute()) - expected) / expected
-    limit = merges * 2.0**-48  # what a sum leaf promises
+    limit = merges * 2.0**-48  # as documented for a sum leaf
     ensure(error <= limit, f"relative error {error:.1g} over {merges:,} merges")
     return f"relative error {error:.1g} over {merges:,} merges"
 
 
 def reductions_agree() -> str:
-    """Whether all local devices together count as one does, in both forms."""
+    """Check that all local devices compute the values of one, in both forms."""
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -104,13 +105,12 @@ def reductions_agree() -> str:
         "shard_map": reduced(sharded),
         "the deferred form": step(deferred, sharded),
     }.items():
-        found = state.compute()
+        values = state.compute()
         for name, value in expected.items():
-            ensure(
-                found[name] == value, f"{name} in {form} is {found[name]}, not {value}"
-            )
-        # A batch's own sum is XLA's, in float32.
-        near = abs(float(found["mean"]) - mean) < 1e-5
-        ensure(near, f"mean in {form} is {found['mean']}, not {mean}")
+            same = values[name] == value
+            ensure(same, f"{name} in {form} is {values[name]}, not {value}")
+        # XLA sums within a batch in float32.
+        near = abs(float(values["mean"]) - mean) < 1e-5
+        ensure(near, f"mean in {form} is {values['mean']}, not {mean}")
     count = "1 local device is" if mesh.size == 1 else f"{mesh.size} local devices are"
     return f"{count} right, in shard_map and deferred"

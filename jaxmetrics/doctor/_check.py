@@ -1,4 +1,4 @@
-"""One check, and what it found."""
+"""One check of the doctor, and its result."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """What one check found.
+    """Result of one check.
 
     Attributes:
-      name: What was checked.
-      passed: Whether all is well.
-      found: What was seen.
-      advice: What to do; empty when it passed.
+      name: Subject of the check.
+      passed: Whether it passed.
+      found: Observation, such as a version or the wrong value.
+      advice: Action to take; empty if it passed.
     """
 
     name: str
@@ -22,33 +22,41 @@ class Check(NamedTuple):
     advice: str
 
     def line(self) -> str:
-        """The check as one line of text.
+        """Return the check as one line of text.
 
         >>> Check("counts", False, "16777216, not 16777217", "Report it.").line()
         'FAIL  counts    16777216, not 16777217. Report it.'
         """
         verdict = "ok" if self.passed else "FAIL"
-        advice = f". {self.advice}" if self.advice else ""
-        return f"{verdict:<4}  {self.name:<8}  {self.found}{advice}"
+        advice = f" {self.advice}" if self.advice else ""
+        end = "." if advice and not self.found.endswith(".") else ""
+        return f"{verdict:<4}  {self.name:<8}  {self.found}{end}{advice}"
 
 
 def run_check(name: str, run: Callable[[], str], advice: str) -> Check:
-    """Run one check; whatever it raises is what it found."""
+    """Run one check; an error that it raises makes it fail.
+
+    Args:
+      name: Subject of the check.
+      run: Returns the observation, and raises if it is wrong.
+      advice: Action to take if the check fails.
+    """
     try:
         return Check(name, True, run(), "")
+    except _WrongValue as error:
+        return Check(name, False, str(error), advice)
     except Exception as error:
-        text = str(error) if isinstance(error, _Wrong) else _first_line(error)
-        return Check(name, False, text, advice)
+        return Check(name, False, _first_line(error), advice)
 
 
-def ensure(right: bool, found: str) -> None:
-    """End the check with what was found, unless it is right."""
-    if not right:
-        raise _Wrong(found)
+def ensure(condition: bool, found: str) -> None:
+    """Fail the check with an observation if the condition is false."""
+    if not condition:
+        raise _WrongValue(found)
 
 
-class _Wrong(Exception):
-    """What a check found to be wrong."""
+class _WrongValue(Exception):
+    """Observation of a check that failed."""
 
 
 def _first_line(error: Exception) -> str:

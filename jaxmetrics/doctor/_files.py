@@ -1,4 +1,4 @@
-"""Checks of what is written, and read back."""
+"""Checks that written files read back and checkpoints restore."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jaxmetrics.doctor._machine import version
 
 
 def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
-    """Whether what the writers have written reads back as it was.
+    """Write a run and read it back; fail if a value differs.
 
     Args:
-      root: The folder to try; None is the one for temporary files.
+      root: Folder to try. Default: the one for temporary files.
     """
     from jaxmetrics.logger import TrainingLogger
     from jaxmetrics.record import METRICS_JSONL, AppendFile, WriterLockedError
@@ -31,12 +31,12 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
         with TrainingLogger("doctor", "run", root=folder, writers=writers) as logger:
             for step, value in enumerate(logged, 1):
                 logger.log_step(step, loss=value)
-            done = logger.flush()
-            ensure(done, f"a writer did not finish within 30 s in {folder}")
-            held = logger.run_dir / METRICS_JSONL
+            flushed = logger.flush()
+            ensure(flushed, f"a writer did not finish within 30 s in {folder}")
+            path = logger.run_dir / METRICS_JSONL
             try:
-                AppendFile(held).close()
-                ensure(False, f"{held} could be opened by two writers")
+                AppendFile(path).close()
+                ensure(False, f"{path} could be opened by two writers")
             except WriterLockedError:
                 pass
         steps, values = Run.load(logger.run_dir)["train/loss"]
@@ -46,11 +46,11 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
         events = [*Path(logger.run_dir).glob("tensorboard/*")]
         ensure(bool(events) == (len(writers) == 3), "TensorBoard has no file")
     names = [type(writer).__name__ for writer in writers]
-    return f"{', '.join(names)} wrote, and read back as written"
+    return f"{', '.join(names)} wrote a run that reads back unchanged"
 
 
-def checkpoints_come_back() -> str:
-    """Whether orbax gives a state back bit for bit."""
+def checkpoints_restore() -> str:
+    """Save metrics with orbax and restore them; fail if a bit differs."""
     import jax
     import orbax.checkpoint as ocp
     from jax.sharding import Mesh
@@ -67,8 +67,8 @@ def checkpoints_come_back() -> str:
             item = checkpoint.args(None, metrics=state)
             manager.save(1, args=ocp.args.Composite(jaxmetrics=item))
             manager.wait_until_finished()
-            back = checkpoint.restore(manager, 1, None, metrics=empty)["metrics"]
-    before, after = state_dict(state), state_dict(back)
+            restored = checkpoint.restore(manager, 1, None, metrics=empty)
+    before, after = state_dict(state), state_dict(restored["metrics"])
     for name, value in before.items():
         same = np.array_equal(after[name], value)
         ensure(same, f"{name} is {after[name]}, not {value}")

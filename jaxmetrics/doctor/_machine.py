@@ -1,62 +1,85 @@
-"""Checks of what is installed, and of the devices."""
+"""Checks of installed packages, of jax, and of the devices."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
-from jaxmetrics.doctor._check import ensure
+from jaxmetrics.doctor._check import Check, ensure, run_check
 
-_OPTIONAL = ("tensorboardX", "wandb", "matplotlib", "pandas", "pyarrow")
+_OPTIONAL = (
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "clu",
+    "tensorboardX",
+    "wandb",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+)
 _ACCELERATORS = ("/dev/nvidia0", "/dev/accel0", "/dev/vfio/0", "/dev/kfd")
 
 
-def versions(needed: Sequence[str] | None = None) -> str:
-    """The versions of what is needed, and which of the rest is installed.
+def versions(required: Sequence[str] | None = None) -> str:
+    """Return the versions of required packages, and the optional ones not installed.
 
     Args:
-      needed: Such as `["numpy>=2.0"]`; None takes what the package asks for.
+      required: Requirements such as `["numpy>=2.0"]`. Default: those of jaxmetrics.
     """
-    told = [
+    installed = [
         f"python {platform.python_version()}",
         f"jaxmetrics {metadata.version('jaxmetrics')}",
     ]
-    for line in needed or metadata.requires("jaxmetrics") or ():
+    for line in required or metadata.requires("jaxmetrics") or ():
         match = re.fullmatch(r"([\w-]+)>=([\d.]+)", line.strip())
         if match is None:
             continue
-        name, least = match.groups()
+        name, minimum = match.groups()
         found = version(name)
         ensure(found is not None, f"{name} is not installed")
-        told.append(f"{name} {found}")
-        new_enough = _numbers(str(found)) >= _numbers(least)
-        ensure(new_enough, f"{name} is {found}, and {least} is needed")
+        installed.append(f"{name} {found}")
+        new_enough = _numbers(str(found)) >= _numbers(minimum)
+        ensure(new_enough, f"{name} is {found}, expected at least {minimum}")
     missing = [name for name in _OPTIONAL if version(name) is None]
-    return ", ".join(told) + (f"; without {', '.join(missing)}" if missing else "")
+    return ", ".join(installed) + (f"; without {', '.join(missing)}" if missing else "")
 
 
 def devices(accelerators: Sequence[str] = _ACCELERATORS) -> str:
-    """What jax computes on; a failure when an accelerator lies idle.
+    """Return the devices of jax; fail if it does not use an accelerator.
 
     Args:
-      accelerators: The files that a machine with one has.
+      accelerators: Device files of machines with an accelerator.
     """
     import jax
 
     first, count = jax.devices()[0], len(jax.devices())
-    told = f"{count} x {first.device_kind} ({first.platform})"
-    idle = [path for path in accelerators if os.path.exists(path)]
+    summary = f"{count} x {first.device_kind} ({first.platform})"
+    files = [path for path in accelerators if os.path.exists(path)]
     chosen = getattr(jax.config, "jax_platforms", None)
-    wrong = first.platform == "cpu" and idle and not chosen
-    ensure(not wrong, f"{told}, but there is an accelerator, {', '.join(idle)}")
-    return told
+    unused = first.platform == "cpu" and files and not chosen
+    ensure(not unused, f"{summary}, but there is an accelerator, {', '.join(files)}")
+    return summary
+
+
+def undocumented_jax() -> Iterator[Check]:
+    """Check each use of jax that its documentation does not promise."""
+    from jaxmetrics.core import JaxUse, jax_uses
+
+    def run(use: JaxUse) -> str:
+        use.check()
+        return f"{use.name} ({use.purpose})"
+
+    for use in jax_uses():
+        advice = f"Do not rely on this until then: {use.purpose}."
+        yield run_check("jax", lambda use=use: run(use), advice)
 
 
 def version(name: str) -> str | None:
-    """The version of a package; None when it is not installed."""
+    """Return the version of a package, or None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -64,5 +87,5 @@ def version(name: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The first three numbers of a version, to compare it by."""
+    """Return the first three numbers of a version."""
     return tuple(int(n) for n in re.findall(r"\d+", version)[:3])

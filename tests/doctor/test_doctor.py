@@ -1,4 +1,4 @@
-"""The checks of a machine pass where all is well, and find what is broken."""
+"""Checks pass on a machine that works, and fail where something is broken."""
 
 import os
 
@@ -7,40 +7,46 @@ import pytest
 from support.processes import run_python
 
 from jaxmetrics.cli import main
+from jaxmetrics.core import jax_uses
 from jaxmetrics.doctor import Check
 from jaxmetrics.doctor._arithmetic import two_sum_is_exact
 from jaxmetrics.doctor._check import ensure, run_check
-from jaxmetrics.doctor._machine import devices, versions
+from jaxmetrics.doctor._machine import devices, undocumented_jax, versions
 from jaxmetrics.record import loads
 
-NAMES = ["versions", "devices", "two-sum", "counts", "sums", "reduce", "writers"]
+USES = [use.name for use in jax_uses()]
+NAMES = ["versions", "devices", *["jax"] * len(USES)]
+NAMES += ["two-sum", "counts", "sums", "reduce", "writers", "orbax"]
 
 
-def test_every_check_passes_on_a_machine_that_is_well(tmp_path, capsys):
+def test_all_checks_pass_on_a_working_machine(tmp_path, capsys):
     assert main(["doctor", "--root", str(tmp_path)]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines] == [*NAMES, "orbax"]
+    assert [line.split()[1] for line in lines] == NAMES
     assert all(line.startswith("ok    ") for line in lines)
-    assert last == "all 8 checks passed"
+    assert last == f"all {len(NAMES)} checks passed"
     assert "jax 0." in lines[0] and "jaxmetrics " in lines[0]
     assert "8 x cpu (cpu)" in lines[1]
-    assert "8 local devices are right" in lines[5]
-    assert "JSONL, CSV, TensorBoard" in lines[6]
-    assert list(tmp_path.iterdir()) == []  # it leaves nothing there
+    for use, line in zip(USES, lines[2:]):
+        assert line.startswith(f"ok    jax       {use} (")
+    assert "8 local devices are right" in lines[-3]
+    assert "JSONL, CSV, TensorBoard" in lines[-2]
+    assert list(tmp_path.iterdir()) == []  # temporary files are deleted
 
 
-def test_arithmetic_that_a_compiler_makes_inexact_is_found():
+def test_inexact_arithmetic_of_a_compiler_fails_the_checks_of_sums():
     script = """
     import sys
     from jaxmetrics.cli import main
+from jaxmetrics.core import jax_uses
     sys.exit(main(["doctor", "--json", "--root", sys.argv[1]]))
     """
     flags = {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true", "JAX_PLATFORMS": "cpu"}
-    done = run_python(script, "/dev/null", env=os.environ | flags)
-    assert done.returncode == 1, done.stderr
-    told = loads(done.stdout)
-    failed = {check["name"]: check for check in told["checks"] if not check["passed"]}
-    assert told["passed"] is False
+    process = run_python(script, "/dev/null", env=os.environ | flags)
+    assert process.returncode == 1, process.stderr
+    report = loads(process.stdout)
+    failed = {check["name"]: check for check in report["checks"] if not check["passed"]}
+    assert report["passed"] is False
     assert {"two-sum", "sums", "writers"} <= set(failed)
     assert set(failed) <= {"two-sum", "sums", "writers", "reduce"}
     assert "lost their error under jit" in failed["two-sum"]["found"]
@@ -48,13 +54,13 @@ def test_arithmetic_that_a_compiler_makes_inexact_is_found():
     assert "NotADirectoryError" in failed["writers"]["found"]
 
 
-def test_a_sum_without_its_error_is_counted():
-    found = run_check("x", lambda: two_sum_is_exact(lambda a, b: (a + b, 0 * a)), "Go.")
-    assert not found.passed
-    assert found.found.endswith("of 4,096 sums lost their error under jit")
+def test_sums_that_lose_their_rounding_error_are_counted():
+    check = run_check("x", lambda: two_sum_is_exact(lambda a, b: (a + b, 0 * a)), "Go.")
+    assert not check.passed
+    assert check.found.endswith("of 4,096 sums lost their error under jit")
 
 
-def test_what_a_check_raises_is_what_it_found():
+def test_a_check_that_raises_fails_with_the_first_line_of_its_error():
     def broken():
         raise OSError("the first line\nthe second")
 
@@ -64,12 +70,23 @@ def test_what_a_check_raises_is_what_it_found():
     wrong = run_check("x", lambda: str(ensure(False, "3, not 4")), "Go.")
     assert wrong.line() == "FAIL  x         3, not 4. Go."
     assert run_check("x", lambda: "fine", "Go.").line() == "ok    x         fine"
+    sentence = run_check("x", lambda: str(ensure(False, "It is 3.")), "Go.")
+    assert sentence.line() == "FAIL  x         It is 3. Go."
+
+
+def test_a_use_that_this_version_of_jax_breaks_fails_its_check(monkeypatch):
+    monkeypatch.delattr("jax.extend.core.get_opaque_trace_state")
+    failed = [check for check in undocumented_jax() if not check.passed]
+    (check,) = failed
+    assert check.name == "jax"
+    assert f"jax {jax.__version__} has no jax.extend.core.get_opaque" in check.found
+    assert check.advice == "Do not rely on this until then: telemetry.taps."
 
 
 def test_an_old_package_is_named():
-    needed = ["numpy>=2.0", 'absent>=1; extra == "a"']
-    assert versions(needed).split(", ")[2].startswith("numpy 2.")
-    with pytest.raises(Exception, match=r"numpy is 2\..*, and 99.1 is needed"):
+    required = ["numpy>=2.0", 'absent>=1; extra == "a"']
+    assert versions(required).split(", ")[2].startswith("numpy 2.")
+    with pytest.raises(Exception, match=r"numpy is 2\..*, expected at least 99.1"):
         versions(["numpy>=99.1"])
     with pytest.raises(Exception, match="no-such-package is not installed"):
         versions(["no-such-package>=1"])
@@ -79,7 +96,7 @@ def test_an_accelerator_that_jax_does_not_use_is_named(tmp_path):
     card = tmp_path / "nvidia0"
     card.touch()
     chosen = jax.config.jax_platforms
-    assert devices([str(card)]) == "8 x cpu (cpu)"  # somebody chose the CPU
+    assert devices([str(card)]) == "8 x cpu (cpu)"  # the CPU was chosen
     jax.config.update("jax_platforms", None)
     try:
         with pytest.raises(Exception, match="but there is an accelerator, .*nvidia0"):
