@@ -65,8 +65,8 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.loop.performance import PerformanceTracker as PerformanceTracker
     from jaxmetrics.loop.periodic import Profile as Profile
     from jaxmetrics.loop.periodic import ReportProgress as ReportProgress
-    from jaxmetrics.loop.telemetry import TelemetryConfig as TelemetryConfig
-    from jaxmetrics.loop.telemetry import TrainingTelemetry as TrainingTelemetry
+    from jaxmetrics.loop.training_telemetry import TelemetryConfig as TelemetryConfig
+    from jaxmetrics.loop.training_telemetry import TrainingTelemetry as TrainingTelemetry
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
     from jaxmetrics.metrics.sketches import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""A log of training steps in one file, with its totals at hand."""
+"""A log of training steps in one JSON Lines file, with a summary."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["MetricsEntry", "MetricsLog", "MetricsSummary"]
 
 @dataclass(frozen=True)
 class MetricsSummary:
-    """What a `MetricsLog` comes to; all zeros when it is empty.
+    """Summary of a `MetricsLog`; all zeros if the log is empty.
 
     Attributes:
-      total_steps: How many entries there are.
-      total_wall_time_ms: That of the last entry.
-      loss_min: The least finite loss; nan when no loss is finite.
-      loss_mean: Their mean, summed in float64.
-      loss_max: The greatest one.
-      nonfinite_losses: How many losses are nan or infinite.
+      total_steps: Number of entries.
+      total_wall_time_ms: Wall time of the last entry, in milliseconds.
+      loss_min: Smallest finite loss; NaN if no loss is finite.
+      loss_mean: Mean of the finite losses, in float64; NaN if no loss is finite.
+      loss_max: Largest finite loss; NaN if no loss is finite.
+      nonfinite_losses: Number of losses that are NaN or infinite.
     """
 
     total_steps: int
@@ -41,11 +41,11 @@ class MetricsSummary:
 
 
 class MetricsLog:
-    """The entries of a file of lines, read by `open` and appended to by `record`.
+    """Entries of a JSON Lines file, read by `open` and appended by `record`.
 
-    The file is open only while it is read or written, so nothing is to be closed. Each
-    line is one write, all of it or nothing, which a kill of the process does not undo.
-    `Run.load` reads the file too.
+    The file is open only while it is read or written, so there is nothing to close.
+    Each line is one atomic write, which survives a kill of the process. `Run.load`
+    reads the file too.
 
     Example:
       >>> import tempfile
@@ -57,21 +57,21 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, entries: list[MetricsEntry], position: int) -> None:
-        """Hold what `open` has read."""
+        """Store what `open` has read; use `open` to create a log."""
         self.path = path
         self._entries = entries
         self._position = position
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> MetricsLog:
-        """Read a log, or begin one; its folders are made.
+        """Read a log, or create one with its parent directories.
 
-        Blank lines are passed over. A last line that a kill cut off is moved to
+        Blank lines are skipped. An incomplete last line, left by a kill, is moved to
         `<file>.torn`, with a warning.
 
         Raises:
-          CorruptLineError: A line is malformed; the error has its number.
-          WriterLockedError: Another process is writing to the file just now.
+          CorruptLineError: A line is malformed; the error has the line number.
+          WriterLockedError: Another process is writing to the file.
           OSError: The file cannot be written, or is not a regular file.
         """
         path = Path(path)
@@ -82,7 +82,7 @@ class MetricsLog:
                 if line.row is None:
                     raise CorruptLineError(path, line.number, str(line.reason))
                 try:
-                    entries.append(MetricsEntry.of(line.row))
+                    entries.append(MetricsEntry.from_row(line.row))
                 except (TypeError, ValueError) as error:
                     raise CorruptLineError(path, line.number, str(error)) from None
             return cls(path, entries, file.position)
@@ -91,13 +91,14 @@ class MetricsLog:
         """Append an entry to the file, and then to the log.
 
         Raises:
-          RuntimeError: Somebody else has written to the file since it was read.
-          OSError: The file system refused it; file and log are as before.
+          TypeError: The entry is not a `MetricsEntry`.
+          RuntimeError: The file was changed by another writer since it was read.
+          OSError: The file system refused the write; file and log are unchanged.
         """
         if not isinstance(entry, MetricsEntry):
             raise TypeError(
                 f"MetricsLog.record() got a {type(entry).__name__}, expected a "
-                f"MetricsEntry. Make one: MetricsEntry(step, wall_time_ms, ...)."
+                f"MetricsEntry. Create one: MetricsEntry(step, wall_time_ms, ...)."
             )
         with AppendFile(self.path) as file:
             if file.position != self._position:
@@ -110,7 +111,7 @@ class MetricsLog:
             self._entries.append(entry)
 
     def summary(self) -> MetricsSummary:
-        """The totals over all entries."""
+        """Return the summary of all entries."""
         if not self._entries:
             return MetricsSummary(0, 0.0, 0.0, 0.0, 0.0)
         losses = [e.loss for e in self._entries if math.isfinite(e.loss)]
@@ -122,13 +123,13 @@ class MetricsLog:
         return MetricsSummary(len(self), elapsed, low, mean, high, nonfinite)
 
     def is_empty(self) -> bool:
-        """Whether there is no entry."""
+        """Return True if there is no entry."""
         return not self._entries
 
     def __iter__(self) -> Iterator[MetricsEntry]:
-        """The entries, in the order they were recorded."""
+        """Iterate over the entries in the order of recording."""
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """How many entries there are."""
+        """Return the number of entries."""
         return len(self._entries)

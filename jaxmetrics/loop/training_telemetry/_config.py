@@ -1,4 +1,4 @@
-"""The settings of `TrainingTelemetry`."""
+"""Configuration of `TrainingTelemetry`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ _LOG = logging.getLogger("jaxmetrics")
 
 @dataclass(frozen=True)
 class TelemetryConfig:
-    """What `TrainingTelemetry` collects, and how often.
+    """Statistics that `TrainingTelemetry` collects, and how often.
 
     Attributes:
-      enabled: Whether anything is collected.
-      collect_every_n: Updates between two collections.
-      output_dir: The folder of `telemetry.jsonl`; None is that of the logger's run.
-      track_gradients: Norms of the gradients.
-      track_weight_delta: How far the weights went since the last collection.
-      track_learning_rates: Those that the optimizer used.
-      track_holdout_logits: Predictions for the examples of `set_holdout_data`.
-      track_batch_stats: The size of the batch and the shares of its labels.
-      holdout_size: Most examples that are kept.
-      label_field: The labels' name in a batch, and in the record.
-      label_classes: How many classes the labels have.
-      weights_on: Where the last weights are kept: `"disk"` (with orbax, costing no
-        memory), `"host"`, or `"device"`.
+      enabled: False to collect nothing.
+      collect_every_n: Number of updates from one collection to the next.
+      output_dir: Directory of `telemetry.jsonl`. Default: in the run directory of the
+        logger.
+      track_gradients: True to record norms of the gradients.
+      track_weight_delta: True to record the distance of the weights from those of the
+        previous collection.
+      track_learning_rates: True to record the learning rates of the optimizer.
+      track_holdout_logits: True to record predictions for the examples of
+        `set_holdout_data`.
+      track_batch_stats: True to record the batch size and the shares of the labels.
+      holdout_size: Maximum number of holdout examples.
+      label_field: Name of the labels in a batch and in the record.
+      label_classes: Number of classes of the labels.
+      weights_on: Location of the previous weights: `"disk"` (needs orbax, takes no
+        memory; without orbax the host, with one warning), `"host"`, or `"device"`.
+
+    Raises:
+      ValueError: A count is not a positive integer, or `weights_on` is another word.
     """
 
     enabled: bool = True
@@ -48,7 +54,7 @@ class TelemetryConfig:
     weights_on: Literal["disk", "host", "device"] = "disk"
 
     def __post_init__(self) -> None:
-        """Refuse counts that are none, and places that there are not."""
+        """Validate counts and the location of the weights."""
         for name in ("collect_every_n", "holdout_size", "label_classes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -64,35 +70,34 @@ class TelemetryConfig:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TelemetryConfig:
-        """Settings by name; unknown ones are left out, with one warning."""
+        """Create a configuration; unknown names are ignored with one warning."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(name) for name in settings.keys() - known)
         if unknown:
-            _LOG.warning(
-                "TelemetryConfig leaves out what it does not know: %s", unknown
-            )
+            _LOG.warning("TelemetryConfig ignores unknown settings: %s", unknown)
         return cls(**{name: settings[name] for name in settings if name in known})
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> TelemetryConfig:
-        """The `telemetry:` block of a YAML file, of plain values only.
+        """Read the `telemetry:` block of a YAML file; plain values only.
 
         Raises:
-          ValueError: The file is no YAML of plain values, or has no such block.
+          ImportError: PyYAML is not installed (`pip install jaxmetrics[telemetry]`).
+          ValueError: The file is not YAML of plain values, or has no such block.
         """
         with optional("TelemetryConfig.from_yaml()", "telemetry"):
             import yaml
 
         try:
-            read: Any = yaml.safe_load(Path(path).read_text())
+            document: Any = yaml.safe_load(Path(path).read_text())
         except yaml.YAMLError as error:
             raise ValueError(
-                f"{os.fspath(path)} is not YAML of plain values ({error}). Repair it."
+                f"{os.fspath(path)} is not YAML of plain values ({error}). Fix it."
             ) from None
-        block = read.get("telemetry") if isinstance(read, Mapping) else None
+        block = document.get("telemetry") if isinstance(document, Mapping) else None
         if not isinstance(block, Mapping):
             raise ValueError(
-                f"{os.fspath(path)} has no block 'telemetry:', expected one with the "
-                f"fields of TelemetryConfig. Add it, or use from_dict()."
+                f"{os.fspath(path)} has no block 'telemetry:'; expected a mapping with "
+                f"the fields of TelemetryConfig. Add it, or use from_dict()."
             )
         return cls.from_dict(block)

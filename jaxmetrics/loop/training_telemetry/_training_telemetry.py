@@ -1,4 +1,4 @@
-"""Telemetry of a training in two halves: in the compiled step, and after it."""
+"""Collect telemetry of a training every N steps, in the step and after it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.loop.telemetry._last_weights import LastWeights
-from jaxmetrics.loop.telemetry._telemetry_config import TelemetryConfig
+from jaxmetrics.loop.training_telemetry._config import TelemetryConfig
+from jaxmetrics.loop.training_telemetry._weight_snapshot import WeightSnapshot
 from jaxmetrics.processes import process_index
 from jaxmetrics.record import (
     TELEMETRY_FOLDER,
@@ -29,27 +29,29 @@ if TYPE_CHECKING:
 
 
 class TrainingTelemetry:
-    """Collects what shows how a training goes, every so many updates.
+    """Collect statistics of a training every `config.collect_every_n` updates.
 
-    Inside of the compiled step `telemetry.collect` measures, at the same cadence; after
-    it one call does the rest. Lines go to `telemetry.jsonl`, and with a logger its
-    numbers to the writers too. What lies on devices is fetched on another thread.
+    Inside the compiled step `telemetry.collect` measures with the same period; after
+    the step `on_batch_end` does the rest. Lines are written to `telemetry.jsonl`, and
+    with a logger the scalars are logged too. Arrays are fetched in another thread.
 
         stats = jm.telemetry.collect(step, grads=grads, opt_state=opt_state, every=200)
         ...
         telemetry.on_batch_end(stats, step=step, batch_idx=i, epoch=e, params=params)
 
-    Every process calls it; the first writes.
+    Every process makes the same calls; process 0 writes.
 
     Args:
-      config: What to collect.
-      logger: Gets the numbers, and has the folder where the configuration has none.
-      groups: Groups of parameters, as in `telemetry.norms`, for the weights' change.
-      clock: Seconds since the epoch.
+      config: Statistics to collect. Default: `TelemetryConfig()`.
+      logger: Logger that receives the scalars; its run directory is the default
+        location of the file.
+      groups: Groups of parameters for the change of the weights, as in
+        `telemetry.norms`.
+      clock: Function that returns seconds since 1970.
 
     Raises:
-      ValueError: There is no folder.
-      WriterLockedError: Another process writes the file.
+      ValueError: Neither the configuration nor a logger names a directory.
+      WriterLockedError: Another process writes to the file.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class TrainingTelemetry:
         self._logger, self._groups, self._clock = logger, groups, clock
         self._file: AppendFile | None = None
         self._holdout: tuple[Any, np.ndarray, Callable[..., Any]] | None = None
-        self._written: Future[None] | None = None
+        self._writing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "jaxmetrics-telemetry")
         if not self.config.enabled:
             return
@@ -74,11 +76,13 @@ class TrainingTelemetry:
         )
         if folder is None:
             raise ValueError(
-                "TrainingTelemetry got no output_dir in its config and no logger, "
-                "expected one of them. Pass logger=, whose run it then belongs to."
+                "TrainingTelemetry got neither an output_dir in its config nor a "
+                "logger; expected one of them. Pass logger= to write to its run."
             )
         folder = Path(folder)
-        self._weights = LastWeights(self.config.weights_on, folder / "last_checkpoint")
+        self._weights = WeightSnapshot(
+            self.config.weights_on, folder / "last_checkpoint"
+        )
         if process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = AppendFile(folder / TELEMETRY_JSONL)
@@ -86,18 +90,21 @@ class TrainingTelemetry:
     def set_holdout_data(
         self, inputs: Any, labels: Any, apply_fn: Callable[[Any, Any], Any]
     ) -> None:
-        """Keep the first `holdout_size` examples, to be predicted at each collection.
+        """Set the examples that are predicted at each collection.
+
+        Only the first `holdout_size` examples are used.
 
         Args:
-          inputs: An array or a tree of them, `[examples, ...]`, the same on all
+          inputs: An array or a tree of arrays, `[examples, ...]`, equal on all
             processes.
           labels: Integers `[examples]`.
-          apply_fn: `apply_fn(params, inputs)` gives logits `[examples, classes]`, or
-            of one class `[examples]`, which predict 1 where they are positive.
+          apply_fn: Function `apply_fn(params, inputs)` that returns logits
+            `[examples, classes]`, or `[examples]` for binary labels, where a positive
+            logit predicts 1.
         """
         size = self.config.holdout_size
-        kept = jax.tree.map(lambda x: np.asarray(x[:size]), inputs)
-        self._holdout = kept, np.asarray(labels[:size]), _predictor(apply_fn)
+        holdout = jax.tree.map(lambda x: np.asarray(x[:size]), inputs)
+        self._holdout = holdout, np.asarray(labels[:size]), _predictor(apply_fn)
 
     def on_batch_end(
         self,
@@ -109,64 +116,64 @@ class TrainingTelemetry:
         params: Any = None,
         batch: Any = None,
     ) -> bool:
-        """Collect, if the number of completed updates is a multiple of the cadence.
+        """Collect if `step` is a multiple of `collect_every_n`.
 
         Args:
-          stats: What `telemetry.collect` gave in this step.
-          step: Optimizer updates completed.
-          batch_idx: The batch's place in its epoch, for the record.
-          epoch: The epoch, for the record.
-          params: The weights after the update; without them neither their change nor
+          stats: Result of `telemetry.collect` in this step.
+          step: Number of optimizer updates completed.
+          batch_idx: Index of the batch in the epoch, for the record.
+          epoch: Index of the epoch, for the record.
+          params: Weights after the update; without them neither their change nor
             predictions are recorded.
-          batch: A mapping with `label_field`, or the labels.
+          batch: Labels, or a mapping that has them under `label_field`.
 
         Returns:
-          Whether it collected.
+          True if it collected.
 
         Raises:
           KeyError: The batch has no labels of the configured name.
-          ValueError: The step did not collect its statistics.
+          ValueError: The statistics of an earlier call were not collected in its step.
           OSError: An earlier line could not be written.
         """
         config, stats = self.config, stats or {}
         if not config.enabled or step % config.collect_every_n:
             return False
-        found: dict[str, Any] = {}
+        record: dict[str, Any] = {}
         if config.track_gradients and "grad/norm" in stats:
-            found["gradient_norm"] = _under(stats, "grad/norm")
+            record["gradient_norm"] = _by_group(stats, "grad/norm")
         if config.track_weight_delta and params is not None:
-            found["weight_delta"] = _under(self._weight_delta(params), "delta/norm")
+            record["weight_delta"] = _by_group(self._weight_delta(params), "delta/norm")
         if config.track_learning_rates and any(k.startswith("lr/") for k in stats):
-            found["learning_rates"] = _rates(stats)
+            record["learning_rates"] = _rates(stats)
         if config.track_holdout_logits and self._holdout and params is not None:
             inputs, labels, predict = self._holdout
-            found["holdout_logits"] = predict(params, inputs, labels)
+            record["holdout_logits"] = predict(params, inputs, labels)
         if config.track_batch_stats and batch is not None:
-            found["batch_stats"] = self._batch_statistics(batch)
-        about = {"batch_idx": batch_idx, "epoch": epoch}
-        about |= {"timestamp": iso(self._clock())}
+            record["batch_stats"] = self._batch_statistics(batch)
+        header = {"batch_idx": batch_idx, "epoch": epoch}
+        header |= {"timestamp": iso(self._clock())}
         if self._logger is not None:
-            self._logger.log_step(step, _scalars(stats, found))
+            self._logger.log_step(step, _scalars(stats, record))
         self.flush()
         collected = stats.get("health/collected", True)
-        self._written = self._thread.submit(self._write, about, found, collected)
+        self._writing = self._thread.submit(self._write, header, record, collected)
         return True
 
     def flush(self) -> None:
-        """Wait until the lines so far are written.
+        """Wait until all lines are written.
 
         Raises:
-          ValueError: The step of a line did not collect its statistics.
+          ValueError: The statistics of a line were not collected in its step.
           OSError: A line could not be written.
         """
-        written, self._written = self._written, None
-        if written is not None:
-            written.result()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
         if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:
-        """Flush, and let the file go; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         try:
             self.flush()
         finally:
@@ -176,20 +183,20 @@ class TrainingTelemetry:
                 file.close()
 
     def __enter__(self) -> TrainingTelemetry:
-        """Return itself."""
+        """Return the telemetry."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close it."""
+        """Close the file."""
         self.close()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: where the file ends."""
+        """Return the state for a checkpoint: the size of the file in bytes."""
         self.flush()
         return {"position": None if self._file is None else self._file.position}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state`; what was collected later is kept beside the file."""
+        """Restore a `state`; lines written later are moved to a separate file."""
         self.flush()
         if self._file is not None and state["position"] is not None:
             self._file.cut(state["position"], "restore")
@@ -206,57 +213,57 @@ class TrainingTelemetry:
             if field not in batch:
                 raise KeyError(
                     f"on_batch_end() got a batch with {sorted(map(str, batch))}, "
-                    f"expected {field!r}. Set label_field= to the name of its labels."
+                    f"expected {field!r}. Set label_field= to the name of the labels."
                 )
             batch = batch[field]
-        found = batch_statistics(batch, self.config.label_classes)
+        statistics = batch_statistics(batch, self.config.label_classes)
         shares = {
-            f"{field}_{label}_pct": 100 * found[f"batch/share/{label}"]
+            f"{field}_{label}_pct": 100 * statistics[f"batch/share/{label}"]
             for label in range(self.config.label_classes)
         }
-        return shares | {"batch_size": found["batch/size"]}
+        return shares | {"batch_size": statistics["batch/size"]}
 
-    def _write(self, about: dict[str, Any], found: Any, collected: Any) -> None:
+    def _write(self, header: dict[str, Any], record: Any, collected: Any) -> None:
         if not np.asarray(collected):
             raise ValueError(
-                f"on_batch_end() got statistics that step did not collect, at batch "
-                f"{about['batch_idx']} of epoch {about['epoch']}. Give collect() "
-                f"every={self.config.collect_every_n} and the same step."
+                f"on_batch_end() got statistics that were not collected in the step, "
+                f"at batch {header['batch_idx']} of epoch {header['epoch']}. Pass "
+                f"every={self.config.collect_every_n} and the same step to collect()."
             )
         if self._file is not None:
-            self._file.write_line(dumps(about | _fetched(found)))
+            self._file.write_line(dumps(header | _fetch(record)))
 
 
-def _fetched(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values, in the order in which they were found."""
+def _fetch(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested arrays as plain values, in the same order."""
     return {
-        name: _fetched(x) if isinstance(x, Mapping) else np.asarray(x).tolist()
-        for name, x in found.items()
+        name: _fetch(x) if isinstance(x, Mapping) else np.asarray(x).tolist()
+        for name, x in record.items()
     }
 
 
-def _under(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A value as `overall`, and those below it by the rest of their keys."""
+def _by_group(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the value of a key as `overall`, and those of `key/<group>` by group."""
     groups = {k.removeprefix(f"{key}/"): v for k, v in values.items()}
     groups = {k: v for k, v in groups.items() if f"{key}/{k}" in values}
     return {"overall": values[key], **groups} if key in values else {}
 
 
 def _rates(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Learning rates by number, and again by name where they have one."""
+    """Return learning rates by number, and those with a label also by label."""
     rates = {k.removeprefix("lr/"): v for k, v in stats.items() if k.startswith("lr/")}
     numbered = {f"group_{n}": rate for n, rate in enumerate(rates.values())}
     return numbered | {name: rate for name, rate in rates.items() if name != "lr"}
 
 
-def _scalars(stats: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a collection the writers can show, by key."""
-    delta = found.get("weight_delta", {})
+def _scalars(stats: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scalars of a collection to log, by key."""
+    delta = record.get("weight_delta", {})
     logged = {k: v for k, v in stats.items() if k != "health/collected"}
     for name, value in delta.items():
         logged["delta/norm" if name == "overall" else f"delta/norm/{name}"] = value
-    if "holdout_logits" in found:
-        logged["holdout/accuracy"] = found["holdout_logits"]["accuracy"]
+    if "holdout_logits" in record:
+        logged["holdout/accuracy"] = record["holdout_logits"]["accuracy"]
     return logged
 
 
@@ -264,9 +271,9 @@ def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     @jax.jit
     def predict(params: Any, inputs: Any, labels: Any) -> dict[str, Any]:
         logits = apply_fn(params, inputs)
-        single = logits.ndim == labels.ndim
-        chosen = logits > 0 if single else jnp.argmax(logits, -1)
-        predictions = chosen.astype(labels.dtype)
+        binary = logits.ndim == labels.ndim
+        classes = logits > 0 if binary else jnp.argmax(logits, -1)
+        predictions = classes.astype(labels.dtype)
         return {
             "logits": logits,
             "labels": labels,
@@ -274,9 +281,10 @@ def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
             "accuracy": jnp.mean(predictions == labels),
         }
 
-    def in_order(*arguments: Any) -> dict[str, Any]:
-        found = predict(*arguments)
+    def predict_in_order(*arguments: Any) -> dict[str, Any]:
+        # jit returns dicts with sorted keys; the record has a fixed order.
+        values = predict(*arguments)
         names = ("logits", "labels", "predictions", "accuracy")
-        return {name: found[name] for name in names}
+        return {name: values[name] for name in names}
 
-    return in_order
+    return predict_in_order

@@ -1,0 +1,69 @@
+"""Configuration from keywords, mappings and YAML."""
+
+import logging
+import sys
+
+import pytest
+
+from jaxmetrics import TelemetryConfig
+
+
+def test_default_settings():
+    assert TelemetryConfig() == TelemetryConfig(
+        enabled=True,
+        collect_every_n=200,
+        output_dir=None,
+        track_gradients=True,
+        track_weight_delta=True,
+        track_learning_rates=True,
+        track_holdout_logits=True,
+        track_batch_stats=True,
+        holdout_size=50,
+    )
+
+
+def test_unknown_settings_are_ignored_with_one_warning(caplog):
+    with caplog.at_level(logging.WARNING):
+        config = TelemetryConfig.from_dict({"holdout_size": 3, "colour": 1, "b": 2})
+    assert config == TelemetryConfig(holdout_size=3)
+    (record,) = caplog.records
+    assert "['b', 'colour']" in record.message
+
+
+def test_settings_are_read_from_a_block_of_yaml(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "model: big\ntelemetry:\n  collect_every_n: 10\n  output_dir: null\n"
+    )
+    assert TelemetryConfig.from_yaml(path) == TelemetryConfig(collect_every_n=10)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("telemetry: !!python/object/apply:os.system ['true']", "plain values"),
+        ("model: big", "no block"),
+        ("telemetry: [1]", "no block"),
+        ("a: [", "plain values"),
+    ],
+)
+def test_yaml_without_settings_is_refused(tmp_path, text, words):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        TelemetryConfig.from_yaml(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"collect_every_n": 0}, {"holdout_size": 1.5}, {"weights_on": "moon"}]
+)
+def test_invalid_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        TelemetryConfig(**wrong)
+
+
+def test_without_pyyaml_the_error_names_the_extra(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    path.write_text("telemetry: {}")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ImportError, match=r"pip install jaxmetrics\[telemetry\]"):
+        TelemetryConfig.from_yaml(path)
