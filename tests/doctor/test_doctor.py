@@ -38,12 +38,12 @@ def test_inexact_arithmetic_of_a_compiler_fails_the_checks_of_sums():
     script = """
     import sys
     from jaxmetrics.cli import main
-from jaxmetrics.core import jax_uses
     sys.exit(main(["doctor", "--json", "--root", sys.argv[1]]))
     """
     flags = {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true", "JAX_PLATFORMS": "cpu"}
     process = run_python(script, "/dev/null", env=os.environ | flags)
     assert process.returncode == 1, process.stderr
+    assert process.stdout, process.stderr
     report = loads(process.stdout)
     failed = {check["name"]: check for check in report["checks"] if not check["passed"]}
     assert report["passed"] is False
