@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import FullDisk, apart, events_shown
-from support.sinks import row, soon
+from support.sinks import far_deadline, filled_row
 
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.record import read_lines
@@ -110,8 +110,8 @@ def fill_the_disk_of(name, folder, real):
     many = dict.fromkeys(["loss", *"abcdef"], 1 / 3)  # 100 rows are several pages
 
     def log():
-        sinks.offer([row(next(steps), **many) for _ in range(100)])
-        return sinks.flush(soon())
+        sinks.offer([filled_row(next(steps), **many) for _ in range(100)])
+        return sinks.flush(far_deadline())
 
     held = [log()]
     disk.fill()
@@ -122,7 +122,7 @@ def fill_the_disk_of(name, folder, real):
     now[0] = 90.0
     held.append(log())
     counters = sinks.counters()
-    assert sinks.close(soon())
+    assert sinks.close(far_deadline())
     return [counters, steps_of(run) | steps_of(small), said, held]
 
 
@@ -192,9 +192,9 @@ def log_to_wandb(folder):
     sinks = Sinks([wandb, JSONL()], run, None)
     disk.fill()
     for first in range(0, 1000, 100):
-        sinks.offer([row(step, loss=0.5) for step in range(first, first + 100)])
-        sinks.flush(soon())
-    closed = sinks.close(soon())
+        sinks.offer([filled_row(step, loss=0.5) for step in range(first, first + 100)])
+        sinks.flush(far_deadline())
+    closed = sinks.close(far_deadline())
     return [sinks.counters(), steps_of(run), closed]
 
 

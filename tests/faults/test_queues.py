@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from support.faults import apart, ended, events_shown, forked
 from support.figures import figure
-from support.sinks import Failing, row, soon
+from support.sinks import Failing, far_deadline, filled_row
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import _queue
@@ -52,8 +52,8 @@ def fork_while_logging(folder, forks):
         logger.log_step(10**6, leaked=1.0)
         assert not logger.flush()
         logger.ledger.event("leaked")
-        logger._sinks.offer([row(10**6, leaked=1.0)])
-        assert not logger._sinks.flush(soon())
+        logger._sinks.offer([filled_row(10**6, leaked=1.0)])
+        assert not logger._sinks.flush(far_deadline())
         if exits:
             atexit._run_exitfuncs()
         assert not logger.close()
@@ -142,13 +142,13 @@ def log_from_handlers(signals, plain=False):
     def handle(number, frame):
         nonlocal handled
         handled += 1
-        sink.offer(row(handled, "signal"))
-        assert sink.flush(soon())
+        sink.offer(filled_row(handled, "signal"))
+        assert sink.flush(far_deadline())
 
     signal.signal(signal.SIGUSR1, handle)
     for step in range(signals):
-        sink.offer(row(step))
-    assert sink.flush(soon())
+        sink.offer(filled_row(step))
+    assert sink.flush(far_deadline())
     return [handled, len(sink.writer.records)]
 
 
@@ -173,16 +173,16 @@ def produce(sink, rows):
 
     def offer(number):
         for step in range(rows // 4):
-            sink.offer(row(step, f"p{number}"))
+            sink.offer(filled_row(step, f"p{number}"))
             if step % 10 == 0:
-                sink.flush(soon())  # or nearly all would be dropped
+                sink.flush(far_deadline())  # or nearly all would be dropped
 
     threads = [threading.Thread(target=offer, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    sink.flush(soon())
+    sink.flush(far_deadline())
 
 
 def failing(when_full, patience=60.0):
@@ -220,7 +220,7 @@ def test_counters_conserve_and_the_order_of_each_producer_stays(
     assert conserved(sink, rows) and in_order(sink)
     assert sink.counters["failed"] > 0 and sink.counters["written"] > 0
     assert (sink.counters["dropped"] > 0) == dropped
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 def test_a_drop_that_is_not_counted_is_seen(monkeypatch):
@@ -229,7 +229,7 @@ def test_a_drop_that_is_not_counted_is_seen(monkeypatch):
     sink = failing("drop_oldest")
     produce(sink, 2000)
     assert not conserved(sink, 2000)
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 def test_a_queue_out_of_order_is_seen():
@@ -240,7 +240,7 @@ def test_a_queue_out_of_order_is_seen():
     sink._queue._rows = Stack()
     produce(sink, 2000)
     assert conserved(sink, 2000) and not in_order(sink)
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 # Writers that hang

@@ -1,13 +1,13 @@
-"""Queues and threads between the training loop and its writers."""
+"""One queue and one thread for each writer of a run."""
 
 import logging
 import threading
 import time
 
 import pytest
-from support.sinks import Blocking, Failing, Gated, row, soon
+from support.processes import run_python
+from support.sinks import Blocking, Failing, Gated, far_deadline, filled_row
 
-from jaxmetrics.pipeline._breaker import Breaker
 from jaxmetrics.pipeline._sink import Sink, Sinks
 from jaxmetrics.writers import Memory, Writer
 
@@ -15,87 +15,87 @@ from jaxmetrics.writers import Memory, Writer
 def test_rows_are_written_in_the_order_of_their_offers():
     sink = Sink(Memory())
     for step in range(500):
-        sink.offer(row(step))
-    assert sink.flush(soon())
+        sink.offer(filled_row(step))
+    assert sink.flush(far_deadline())
     assert [record.step for record in sink.writer.records] == list(range(500))
-    assert sink.close(soon())
+    assert sink.close(far_deadline())
 
 
 def test_a_full_queue_drops_its_oldest_rows():
     writer = Gated()
     sink = Sink(writer, capacity=2)
-    sink.offer(row(0))
+    sink.offer(filled_row(0))
     writer.entered.wait()
     for step in range(1, 6):
-        sink.offer(row(step))
+        sink.offer(filled_row(step))
     writer.gate.set()
-    assert sink.flush(soon())  # dropping is what this writer was asked to do
+    assert sink.flush(far_deadline())  # this writer is configured to drop rows
     assert [record.step for record in writer.records] == [0, 4, 5]
     assert sink.counters["dropped"] == 3
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
-def test_a_writer_that_blocks_loses_a_row_after_its_patience_and_says_so_once():
+def test_a_blocking_writer_loses_rows_after_the_timeout_and_fails_one_flush():
     writer = Blocking()
     sink = Sink(writer, capacity=2, put_timeout=0.0)
-    sink.offer(row(0))
+    sink.offer(filled_row(0))
     writer.entered.wait()
     for step in range(1, 5):
-        sink.offer(row(step))
+        sink.offer(filled_row(step))
     writer.gate.set()
-    assert not sink.flush(soon())
+    assert not sink.flush(far_deadline())
     assert [record.step for record in writer.records] == [0, 1, 2]
     assert sink.counters["dropped"] == 2
-    sink.offer(row(9))
-    assert sink.flush(soon())
-    sink.close(soon())
+    sink.offer(filled_row(9))
+    assert sink.flush(far_deadline())
+    sink.close(far_deadline())
 
 
-def test_a_writer_that_blocks_makes_its_producer_wait_for_room():
+def test_a_blocking_writer_makes_its_producer_wait_for_room():
     writer = Blocking()
     sink = Sink(writer, capacity=1, put_timeout=60.0)
-    sink.offer(row(0))
+    sink.offer(filled_row(0))
     writer.entered.wait()
-    sink.offer(row(1))
-    producer = threading.Thread(target=lambda: sink.offer(row(2)))
+    sink.offer(filled_row(1))
+    producer = threading.Thread(target=lambda: sink.offer(filled_row(2)))
     producer.start()
     writer.gate.set()
     producer.join()
-    assert sink.flush(soon())
+    assert sink.flush(far_deadline())
     assert [record.step for record in writer.records] == [0, 1, 2]
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
-def test_a_stuck_writer_costs_the_producer_one_wait_not_one_a_row(monkeypatch):
+def test_a_stuck_writer_costs_the_producer_one_timeout_not_one_per_row(monkeypatch):
     writer = Blocking()
     sink = Sink(writer, capacity=1, put_timeout=0.01)
     waits = []
     condition = sink._queue._changed
-    real = condition.wait_for
-    sink.offer(row(0))
+    wait_for = condition.wait_for
+    sink.offer(filled_row(0))
     writer.entered.wait()
-    sink.offer(row(1))
+    sink.offer(filled_row(1))
 
-    def counted(predicate, timeout=None):
+    def counting(predicate, timeout=None):
         waits.append(timeout)
-        return real(predicate, timeout)
+        return wait_for(predicate, timeout)
 
-    monkeypatch.setattr(condition, "wait_for", counted)
+    monkeypatch.setattr(condition, "wait_for", counting)
     for step in range(2, 6):
-        sink.offer(row(step))
+        sink.offer(filled_row(step))
     assert waits == [0.01]
     assert sink.counters["dropped"] == 4
     writer.gate.set()
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 def test_errors_of_a_writer_are_counted_and_logged_once(caplog):
     sink = Sink(Failing(lambda step: step < 2))
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in range(4):
-            sink.offer(row(step))
-        assert not sink.flush(soon())
-        assert sink.flush(soon())
+            sink.offer(filled_row(step))
+        assert not sink.flush(far_deadline())
+        assert sink.flush(far_deadline())
     assert sink.counters == {
         "offered": 4,
         "written": 2,
@@ -107,7 +107,7 @@ def test_errors_of_a_writer_are_counted_and_logged_once(caplog):
         "Writer failing failed to write a row; failures are counted (OSError: no space "
         "left)."
     ]
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
@@ -118,17 +118,17 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
 
     def offer(*steps: int) -> None:
         for step in steps:
-            sink.offer(row(step))
-        sink.flush(soon())
+            sink.offer(filled_row(step))
+        sink.flush(far_deadline())
 
     offer(0, 1, 2, 3, 4)
-    assert writer.tried == [0, 1, 2]
+    assert writer.attempted == [0, 1, 2]
     assert sink.counters["skipped"] == 2
     now[0] = 29.9
     offer(5)
     now[0] = 30.0
     offer(6, 7)
-    assert writer.tried == [0, 1, 2, 6]
+    assert writer.attempted == [0, 1, 2, 6]
     now[0], broken[0] = 90.0, False
     offer(8, 9)
     assert [record.step for record in writer.records] == [8, 9]
@@ -146,90 +146,68 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
         "no space left).",
         "Writer failing works again.",
     ]
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
-def test_pauses_double_up_to_ten_minutes_and_begin_again_after_a_success():
-    now = [0.0]
-    breaker = Breaker(lambda: now[0])
-
-    def pauses(number: int) -> list[float]:
-        """How long it stays open at each of so many failed probes."""
-        found = []
-        while len(found) < number:
-            start = now[0]
-            while not breaker.allows():
-                now[0] += 1.0
-            found.append(now[0] - start)
-            assert not breaker.failed()
-        return found
-
-    for _ in range(2):
-        assert [breaker.failed() for _ in range(3)] == [False, False, True]
-        assert pauses(7) == [30, 60, 120, 240, 480, 600, 600]
-        assert breaker.succeeded() and breaker.allows()
-        assert not breaker.succeeded()
-
-
-def test_a_success_in_between_begins_the_count_of_failures_again():
+def test_failures_with_a_success_in_between_do_not_pause_a_writer():
     sink = Sink(Failing(lambda step: step % 3), clock=lambda: 0.0)
     for step in range(1, 10):
-        sink.offer(row(step))
-    sink.flush(soon())
+        sink.offer(filled_row(step))
+    sink.flush(far_deadline())
     assert sink.counters["failed"] == 6
     assert sink.counters["written"] == 3
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
-def test_one_deadline_covers_a_hung_writer_and_the_others_are_not_harmed(tmp_path):
+def test_one_deadline_covers_a_hung_writer_and_the_others_write_all_rows(tmp_path):
     hung, healthy = Gated(), Memory()
     sinks = Sinks([hung, healthy], tmp_path, None)
-    sinks.offer([row(step) for step in range(10)])
+    sinks.offer([filled_row(step) for step in range(10)])
     hung.entered.wait()
     assert not sinks.close(time.monotonic() + 0.05)
     assert len(healthy.records) == 10
     assert sinks.counters()["memory"]["written"] == 10
     assert sinks.counters()["gated"]["dropped"] == 9
-    sinks.offer([row(11)])
+    sinks.offer([filled_row(11)])
     assert sinks.counters()["gated"]["dropped"] == 10
     hung.gate.set()
 
 
-def test_a_flush_that_comes_too_late_says_so_and_a_later_one_holds():
+def test_a_flush_past_its_deadline_is_false_and_a_later_one_is_true():
     writer = Gated()
     sink = Sink(writer)
-    sink.offer(row(0))
+    sink.offer(filled_row(0))
     writer.entered.wait()
     assert not sink.flush(time.monotonic())
     writer.gate.set()
-    assert sink.flush(soon())
-    assert sink.close(soon())
-    assert sink.close(soon())
+    assert sink.flush(far_deadline())
+    assert sink.close(far_deadline())
+    assert sink.close(far_deadline())
 
 
-def test_a_writer_that_cannot_flush_or_close_makes_them_false():
-    class Stubborn(Memory):
+def test_a_failing_flush_or_close_of_a_writer_is_false():
+    class Broken(Memory):
         def flush(self):
             raise OSError("disk gone")
 
         def close(self):
             raise OSError("disk gone")
 
-    sink = Sink(Stubborn())
-    sink.offer(row(1))
-    assert not sink.flush(soon())
+    sink = Sink(Broken())
+    sink.offer(filled_row(1))
+    assert not sink.flush(far_deadline())
     assert sink.counters["written"] == 1
-    assert not sink.close(soon())
+    assert not sink.close(far_deadline())
 
 
-def test_every_keys_and_rename_select():
+def test_a_writer_gets_its_steps_and_keys_under_its_names():
     writer = Memory(every=2, keys=("train/l*", "val/*"), rename={"train/loss": "L"})
     sink = Sink(writer)
     for step in range(4):
-        sink.offer(row(step, loss=1.0, accuracy=0.5))
-    sink.offer(row(3, "val", loss=2.0))
-    sink.offer(row(3, "test", loss=3.0))
-    assert sink.flush(soon())
+        sink.offer(filled_row(step, loss=1.0, accuracy=0.5))
+    sink.offer(filled_row(3, "val", loss=2.0))
+    sink.offer(filled_row(3, "test", loss=3.0))
+    assert sink.flush(far_deadline())
     assert [(r.step, r.values) for r in writer.records] == [
         (0, {"L": 1.0}),
         (2, {"L": 1.0}),
@@ -237,11 +215,11 @@ def test_every_keys_and_rename_select():
     ]
     assert sink.counters["offered"] == 4
     assert sink.counters["skipped"] == 1
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True])
-def test_an_interval_is_a_positive_integer(every):
+def test_every_must_be_a_positive_integer(every):
     with pytest.raises(ValueError, match="every="):
         Memory(every=every)
 
@@ -249,19 +227,19 @@ def test_an_interval_is_a_positive_integer(every):
 def test_a_rewind_comes_after_the_rows_offered_before_it():
     sink = Sink(Memory())
     for step in range(5):
-        sink.offer(row(step))
+        sink.offer(filled_row(step))
     future = sink.begin_rewind({"step": 2})
-    sink.offer(row(3, loss=-1.0))
-    assert sink.flush(soon())
+    sink.offer(filled_row(3, loss=-1.0))
+    assert sink.flush(far_deadline())
     assert future.result() is None
     assert [r.values["train/loss"] for r in sink.writer.records] == [0, 1, 2, -1]
-    sink.close(soon())
+    sink.close(far_deadline())
 
 
-def test_writers_that_opened_are_closed_when_another_does_not(tmp_path):
+def test_open_writers_are_closed_when_another_fails_to_open(tmp_path):
     closed = []
 
-    class Kept(Memory):
+    class Closing(Memory):
         def close(self):
             closed.append(self)
 
@@ -269,7 +247,7 @@ def test_writers_that_opened_are_closed_when_another_does_not(tmp_path):
         def open(self, run_dir, resume_step):
             raise PermissionError("read-only")
 
-    first = Kept()
+    first = Closing()
     with pytest.raises(PermissionError):
         Sinks([first, Refusing()], tmp_path, None)
     assert closed == [first]
@@ -278,3 +256,68 @@ def test_writers_that_opened_are_closed_when_another_does_not(tmp_path):
 def test_a_writer_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Writer()
+
+
+def test_rows_skipped_in_a_pause_fail_the_flush_of_a_blocking_writer():
+    sink = Sink(Failing(lambda step: True), clock=lambda: 0.0)
+    for step in range(3):
+        sink.offer(filled_row(step))
+    assert not sink.flush(far_deadline())
+    sink.offer(filled_row(3))
+    assert not sink.flush(far_deadline())
+    assert sink.counters["skipped"] == 1
+    assert sink.flush(far_deadline())
+    sink.close(far_deadline())
+
+
+def test_a_row_offered_again_is_written_and_counted_once():
+    sink = Sink(Memory())
+    row = filled_row(1)
+    sink.offer(row)
+    sink.offer(row)
+    assert sink.flush(far_deadline())
+    assert [record.step for record in sink.writer.records] == [1]
+    assert sink.counters["offered"] == sink.counters["written"] == 1
+    sink.close(far_deadline())
+
+
+def test_all_sinks_of_a_process_share_one_fork_callback(tmp_path):
+    script = """
+        import os, sys
+        callbacks = []
+        register = os.register_at_fork
+
+        def registering(**options):
+            callbacks.extend(options.values())
+            register(**options)
+
+        os.register_at_fork = registering
+        from jaxmetrics import TrainingLogger
+        from jaxmetrics.writers import Memory
+        for number in range(5):
+            writers = [Memory(), Memory(), Memory()]
+            TrainingLogger("p", f"{number}", root=sys.argv[1], writers=writers).close()
+        own = [c for c in callbacks if c.__module__.startswith("jaxmetrics")]
+        print(len(own))
+    """
+    done = run_python(script, tmp_path)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_a_sink_is_disabled_in_a_child_that_has_the_number_of_its_parent():
+    script = """
+        import os, time
+        from jaxmetrics.pipeline._sink import Sink
+        from jaxmetrics.writers import Memory
+        from support.sinks import filled_row
+        sink = Sink(Memory())
+        child = os.fork()
+        if child == 0:
+            os.getpid = os.getppid  # as in another PID namespace
+            sink.offer(filled_row(1))
+            assert not sink.flush(time.monotonic() + 5.0)
+            os._exit(sink.counters["offered"])
+        print(os.waitpid(child, 0)[1])
+    """
+    done = run_python(script)
+    assert done.stdout == "0\n", done.stderr

@@ -7,16 +7,16 @@ from jaxmetrics.pipeline._row import Row
 from jaxmetrics.writers import Memory
 
 
-def soon() -> float:
-    """A deadline that a healthy sink never reaches."""
+def far_deadline() -> float:
+    """Return a deadline that a healthy sink never reaches."""
     return time.monotonic() + 60.0
 
 
-def row(step: int, split: str = "train", **values: float) -> Row:
-    made = Row(step, split, float(step))
+def filled_row(step: int, split: str = "train", **values: float) -> Row:
+    row = Row(step, split, float(step))
     for name, value in (values or {"loss": float(step)}).items():
-        made.add(f"{split}/{name}", value)
-    return made
+        row.add(f"{split}/{name}", value)
+    return row
 
 
 class Gated(Memory):
@@ -34,21 +34,23 @@ class Gated(Memory):
 
 
 class Blocking(Gated):
+    """A gated writer whose full queue makes its producer wait."""
+
     when_full = "block"
 
 
 class Failing(Memory):
-    """A writer that refuses the steps for which `fails` says so."""
+    """A writer that raises at the steps for which `fails` returns True."""
 
     when_full = "block"
 
     def __init__(self, fails, **options):
         super().__init__(**options)
         self.fails = fails
-        self.tried = []
+        self.attempted = []
 
     def write(self, record):
-        self.tried.append(record.step)
+        self.attempted.append(record.step)
         if self.fails(record.step):
             raise OSError("no space left")
         super().write(record)

@@ -1,0 +1,133 @@
+"""The state of a logger: what a checkpoint saves, and going back to it."""
+
+import json
+import logging
+import math
+
+import pytest
+from support.loggers import events, rows, run_json
+
+from jaxmetrics.logger._state import checked_state
+from jaxmetrics.record import dumps, loads
+
+
+def test_a_state_restores_the_same_record_twice(make_logger, clock):
+    reference = make_logger("reference")
+    logger = make_logger("resumed")
+
+    def train(trained, first, last):
+        for step in range(first, last):
+            clock.now += 1.0
+            trained.log_step(step, loss=step / 3)
+            if step % 2:
+                trained.log_step(step, split="val", loss=-step)
+
+    train(reference, 1, 9)
+    reference.close()
+    clock.now = 0.0
+    logger._elapsed.reset(0.0)
+    train(logger, 1, 5)
+    state = loads(dumps(logger.state()))
+    assert json.loads(json.dumps(state)) == state
+    logger.log_step(4, split="test", loss=1.0)  # after the save, so not in it
+    for attempt in range(2):
+        train(logger, 5, 7 + attempt)
+        if attempt:
+            logger.close()
+            logger = make_logger("resumed")
+        logger.load_state(state)
+        assert logger.latest()["train/loss"] == 4 / 3
+    clock.now += 1000.0
+    logger.load_state(state)
+    logger.log_step(4, split="test", loss=1.0)
+    logger.load_state(state)
+    train(logger, 5, 9)
+    logger.close()
+
+    def without_header(closed):
+        return (closed.run_dir / "metrics.jsonl").read_text().split("\n", 1)[1]
+
+    assert without_header(logger) == without_header(reference)
+    assert run_json(logger)["attempts"][-1]["restored_step"] == 4
+    assert (logger.run_dir / "metrics.jsonl.after-4").exists()
+    assert [e["event"] for e in events(logger)].count("restore") == 4
+
+
+def test_open_rows_are_dropped_by_a_restore(make_logger):
+    logger = make_logger()
+    logger.log_step(1, loss=1.0)
+    state = logger.state()
+    logger.log_step(2, loss=2.0)
+    logger.load_state(state)
+    logger.log_step(2, loss=-2.0)
+    logger.close()
+    assert [row["train/loss"] for row in rows(logger)] == [1.0, -2.0]
+
+
+def test_a_state_of_another_run_sets_steps_and_seconds_only(make_logger, clock, caplog):
+    clock.now = 5.0
+    with make_logger("first") as first:
+        clock.now = 8.0
+        first.log_step(7, loss=math.nan)
+        state = loads(dumps(first.state()))
+    second = make_logger("second")
+    with caplog.at_level(logging.WARNING, "jaxmetrics"):
+        second.load_state(state)
+    assert "another" in caplog.text
+    assert math.isnan(second.latest()["train/loss"])
+    clock.now = 9.0
+    second.log_step(loss=1.0)
+    second.close()
+    assert [(row["step"], row["time"]) for row in rows(second)] == [(8, 4.0)]
+
+
+def test_a_state_of_another_version_is_refused(make_logger):
+    with pytest.raises(ValueError, match="schema 2"):
+        make_logger().load_state({"schema": 2})
+
+
+STATE = {
+    "schema": 1,
+    "run_id": "another",
+    "time": 1.5,
+    "next_step": 8,
+    "last_steps": {"train": 7},
+    "writers": {},
+    "latest": {"train/loss": "NaN"},
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("next_step", -1),
+        ("next_step", 2**63),
+        ("next_step", True),
+        ("next_step", 8.0),
+        ("last_steps", {"train": -1}),
+        ("last_steps", {1: 1}),
+        ("last_steps", [7]),
+        ("time", -0.5),
+        ("time", math.nan),
+        ("time", "1.5"),
+        ("run_id", None),
+        ("writers", {"metrics.jsonl": 3}),
+        ("latest", {"train/loss": "high"}),
+    ],
+)
+def test_a_damaged_field_of_a_state_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=f"load_state.*{field!r}"):
+        checked_state(STATE | {field: value})
+
+
+@pytest.mark.parametrize("step", [0, 2**63 - 1])
+def test_a_state_may_have_any_step_that_a_record_may_have(step):
+    state = STATE | {"next_step": step, "last_steps": {"train": step}}
+    assert checked_state(state) == state
+
+
+@pytest.mark.parametrize("field", sorted(STATE.keys() - {"schema"}))
+def test_a_missing_field_of_a_state_is_named(field):
+    state = {name: value for name, value in STATE.items() if name != field}
+    with pytest.raises(ValueError, match=f"without {field!r}"):
+        checked_state(state)

@@ -1,0 +1,41 @@
+"""The path from `log_step` to the queue of a writer stays short enough to read."""
+
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxmetrics
+from jaxmetrics import TrainingLogger
+from jaxmetrics.writers import Memory
+
+PACKAGE = Path(jaxmetrics.__file__).parent
+MAX_FILES = 6
+
+
+def files_entered(function):
+    """Return the files of the package whose functions a call enters, in order."""
+    files = {}
+
+    def note(frame, event, argument):
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(PACKAGE):
+            files.setdefault(path.relative_to(PACKAGE).as_posix())
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return list(files)
+
+
+@pytest.mark.parametrize("writers", [None, [Memory()]], ids=["default", "memory"])
+def test_a_step_reaches_the_queue_through_at_most_six_files(tmp_path, writers):
+    jax.devices()  # as in a training; before, the logger asks which process it is in
+    with TrainingLogger("p", "run", root=tmp_path, writers=writers) as logger:
+        logger.log_step(1, loss=1.0)
+        files = files_entered(lambda: logger.log_step(2, loss=1.0))
+    assert "pipeline/_queue.py" in files  # the row of step 1
+    assert len(files) <= MAX_FILES, files

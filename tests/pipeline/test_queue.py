@@ -1,0 +1,85 @@
+"""The queue of rows and jobs between the threads that log and one consumer."""
+
+import threading
+import time
+
+import pytest
+from support.sinks import far_deadline, filled_row
+
+from jaxmetrics.pipeline._queue import Job, RowQueue
+
+
+def contents(queue):
+    """Return what the consumer takes until the queue ends: steps, and "job"."""
+    taken = []
+    while (next_up := queue.take()) is not None:
+        if isinstance(next_up, Job):
+            next_up.run()
+            taken.append("job")
+        else:
+            taken.append(next_up.step)
+    return taken
+
+
+def test_a_job_runs_after_the_rows_that_were_put_before_it():
+    queue = RowQueue(10, "block", 0.0)
+    queue.put(filled_row(0))
+    queue.put(filled_row(1))
+    assert queue.take().step == 0
+    future = queue.submit(lambda: "done")
+    queue.put(filled_row(2))
+    queue.submit(queue.end)
+    assert contents(queue) == [1, "job", 2, "job"]
+    assert future.result() == "done"
+
+
+def test_rows_that_are_dropped_do_not_delay_a_job():
+    queue = RowQueue(1, "drop_oldest", 0.0)
+    queue.put(filled_row(0))
+    future = queue.submit(lambda: "done")
+    assert queue.put(filled_row(1)) == 1
+    queue.submit(queue.end)
+    assert contents(queue) == ["job", 1, "job"]
+    assert future.result() == "done"
+
+
+def test_an_error_of_a_job_is_in_its_future_and_the_queue_goes_on():
+    queue = RowQueue(10, "block", 0.0)
+    future = queue.submit(lambda: 1 / 0)
+    queue.put(filled_row(0))
+    queue.submit(queue.end)
+    assert contents(queue) == ["job", 0, "job"]
+    with pytest.raises(ZeroDivisionError):
+        future.result()
+
+
+def test_a_closed_queue_refuses_rows_and_delivers_those_it_has():
+    queue = RowQueue(10, "block", 0.0)
+    assert queue.put(filled_row(0)) == 0
+    queue.close()
+    assert queue.put(filled_row(1)) == 1
+    queue.submit(queue.end)
+    assert contents(queue) == [0, "job"]
+    assert queue.offered == 2
+
+
+def test_an_ended_queue_drops_its_rows_and_refuses_jobs():
+    queue = RowQueue(10, "block", 0.0)
+    queue.put(filled_row(0))
+    future = queue.submit(lambda: None)
+    assert queue.end() == 1
+    for refused in (future, queue.submit(lambda: None)):
+        with pytest.raises(RuntimeError, match="closed"):
+            refused.result()
+    assert queue.take() is None
+
+
+def test_waiting_for_a_job_ends_at_the_deadline():
+    queue = RowQueue(10, "block", 0.0)
+    future = queue.submit(lambda: None)
+    assert not queue.wait_for(future, time.monotonic())
+    queue.submit(queue.end)
+    consumer = threading.Thread(target=contents, args=(queue,))
+    consumer.start()
+    assert queue.wait_for(future, far_deadline())
+    consumer.join()
