@@ -1,4 +1,4 @@
-"""The metrics log: a file of steps in a fixed form, and what it comes to."""
+"""A log of steps in one file: its format, its summary, damaged files."""
 
 import json
 import math
@@ -25,14 +25,14 @@ def path(tmp_path):
     return tmp_path / "deep" / "er" / "steps.jsonl"
 
 
-def test_an_empty_log_is_zeros_and_has_its_file_and_folders(path):
+def test_an_empty_log_has_a_file_and_a_summary_of_zeros(path):
     log = MetricsLog.open(path)
     assert path.read_bytes() == b""
     assert log.is_empty() and len(log) == 0 and list(log) == []
     assert log.summary() == MetricsSummary(0, 0.0, 0.0, 0.0, 0.0, 0)
 
 
-def test_a_line_has_the_fields_in_their_order_and_extra_sorted(path):
+def test_a_line_has_the_fields_in_order_and_extra_sorted(path):
     log = MetricsLog.open(path)
     log.record(MetricsEntry(1, 12.5, 2.3, 1.1, 100.0, {"b": 2, "a": 1.5}))
     log.record(MetricsEntry(2, 25.0, 2.2, 1.0, 100.0))
@@ -43,20 +43,20 @@ def test_a_line_has_the_fields_in_their_order_and_extra_sorted(path):
     assert second.endswith('"extra":{}}')
 
 
-def test_what_was_recorded_is_read_back_in_order(path):
+def test_entries_are_read_back_in_order(path):
     entries = [entry(step, 1 / step, lr=0.1 * step, nodes=2**60) for step in (1, 2, 9)]
     log = MetricsLog.open(str(path))
-    for one in entries:
-        log.record(one)
-    again = MetricsLog.open(path)
-    assert list(again) == list(log) == entries
-    assert len(again) == 3 and not again.is_empty()
-    assert again.summary() == log.summary()
-    again.record(entry(10))
+    for recorded in entries:
+        log.record(recorded)
+    reopened = MetricsLog.open(path)
+    assert list(reopened) == list(log) == entries
+    assert len(reopened) == 3 and not reopened.is_empty()
+    assert reopened.summary() == log.summary()
+    reopened.record(entry(10))
     assert [e.step for e in MetricsLog.open(path)] == [1, 2, 9, 10]
 
 
-def test_a_summary_is_of_finite_losses_and_counts_the_others(path):
+def test_a_summary_covers_finite_losses_and_counts_the_others(path):
     log = MetricsLog.open(path)
     for step, loss in enumerate([3.0, math.nan, 1.0, math.inf, 2.0], 1):
         log.record(entry(step, loss))
@@ -65,7 +65,7 @@ def test_a_summary_is_of_finite_losses_and_counts_the_others(path):
     assert MetricsLog.open(path).summary() == expected
 
 
-def test_without_a_finite_loss_there_is_no_loss(path):
+def test_the_summary_without_a_finite_loss_is_nan(path):
     log = MetricsLog.open(path)
     log.record(entry(1, math.nan))
     summary = log.summary()
@@ -80,19 +80,19 @@ def test_the_mean_is_summed_in_float64(path):
     for step, loss in enumerate(losses, 1):
         log.record(entry(step, loss))
     assert log.summary().loss_mean == 25_000_000.75
-    assert losses.sum() / 4 == 25_000_000  # float32 has no room for the rest
+    assert losses.sum() / 4 == 25_000_000  # float32 rounds the rest away
 
 
-def test_values_that_are_not_finite_read_back(path):
+def test_values_that_are_not_finite_are_read_back(path):
     log = MetricsLog.open(path)
     log.record(MetricsEntry(1, math.inf, -math.inf, math.inf, 0.0, {"x": math.nan}))
     assert '"loss":"-Infinity"' in path.read_text()
-    (back,) = MetricsLog.open(path)
-    assert (back.wall_time_ms, back.loss) == (math.inf, -math.inf)
-    assert math.isnan(back.extra["x"])
+    (read,) = MetricsLog.open(path)
+    assert (read.wall_time_ms, read.loss) == (math.inf, -math.inf)
+    assert math.isnan(read.extra["x"])
 
 
-def test_blank_lines_and_unknown_fields_are_passed_over_and_extra_may_be_absent(path):
+def test_blank_lines_and_unknown_fields_are_skipped_and_extra_may_be_absent(path):
     path.parent.mkdir(parents=True)
     row = json.loads(LINE)
     del row["extra"]
@@ -127,7 +127,7 @@ def test_a_malformed_line_is_an_error_with_its_number(path, bad, reason):
     assert path.read_text() == text
 
 
-def test_a_torn_last_line_is_set_aside_with_a_warning(path):
+def test_an_incomplete_last_line_is_moved_away_with_a_warning(path):
     path.parent.mkdir(parents=True)
     path.write_text(f"{LINE}\n{LINE[:40]}")
     with pytest.warns(UserWarning, match="cut off by a kill"):
@@ -138,7 +138,7 @@ def test_a_torn_last_line_is_set_aside_with_a_warning(path):
     assert [e.step for e in MetricsLog.open(path)] == [1, 2]
 
 
-def test_a_full_disk_leaves_file_and_log_as_they_were(path, monkeypatch):
+def test_a_full_disk_leaves_file_and_log_unchanged(path, monkeypatch):
     log = MetricsLog.open(path)
     log.record(entry(1))
     before = path.read_bytes()
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_file_and_log_as_they_were(path, monkeypatch):
     assert [e.step for e in log] == [e.step for e in MetricsLog.open(path)] == [1, 3]
 
 
-def test_a_file_that_another_log_has_written_to_is_refused(path):
+def test_a_file_changed_by_another_log_is_refused(path):
     first, second = MetricsLog.open(path), MetricsLog.open(path)
     second.record(entry(1))
     with pytest.raises(RuntimeError, match="another writer"):
@@ -172,31 +172,32 @@ def test_a_file_that_another_log_has_written_to_is_refused(path):
         ({"extra": {"a": None}}, TypeError, "a=None"),
     ],
 )
-def test_an_entry_of_something_else_says_what(change, kind, message):
-    right = dict(step=1, wall_time_ms=1.0, loss=1.0, grad_norm=1.0)
-    right |= dict(throughput_samples_per_sec=1.0, extra={})
+def test_an_entry_with_a_wrong_value_is_refused_by_name(change, kind, message):
+    fields = dict(step=1, wall_time_ms=1.0, loss=1.0, grad_norm=1.0)
+    fields |= dict(throughput_samples_per_sec=1.0, extra={})
     with pytest.raises(kind, match=message):
-        MetricsEntry(**right | change)
+        MetricsEntry(**fields | change)
 
 
-def test_what_is_no_entry_is_not_recorded(path):
+def test_only_entries_are_recorded(path):
     with pytest.raises(TypeError, match="expected a MetricsEntry"):
         MetricsLog.open(path).record({"step": 1})
 
 
-def test_numbers_of_devices_and_numpy_become_plain(path):
+def test_scalars_of_devices_and_numpy_become_python_numbers(path):
     import jax.numpy as jnp
 
     log = MetricsLog.open(path)
-    made = MetricsEntry(
+    converted = MetricsEntry(
         np.int64(3), 1, jnp.float32(0.1), jnp.bfloat16(0.5), np.float16(2), {}
     )
-    log.record(made)
-    assert list(MetricsLog.open(path)) == [made]
-    assert made.loss == 0.10000000149011612 and type(made.grad_norm) is float
+    log.record(converted)
+    assert list(MetricsLog.open(path)) == [converted]
+    assert converted.loss == 0.10000000149011612
+    assert type(converted.grad_norm) is float
 
 
-def test_a_run_reads_the_file(path):
+def test_run_load_reads_the_file(path):
     log = MetricsLog.open(path)
     log.record(MetricsEntry(1, 10.0, 3.0, 0.5, 64.0, {"lr": 0.1, "loss": 9.0}))
     log.record(entry(2, math.nan))
@@ -210,7 +211,7 @@ def test_a_run_reads_the_file(path):
     assert run.path == path and run.events == []
 
 
-def test_a_run_names_or_skips_a_damaged_line_of_the_file(path):
+def test_run_load_names_or_skips_a_damaged_line(path):
     log = MetricsLog.open(path)
     log.record(entry(1))
     with path.open("a") as file:

@@ -1,4 +1,4 @@
-"""Spikes are told from the noise of a loss."""
+"""Spikes are distinguished from the noise of a loss."""
 
 import numpy as np
 import pytest

@@ -87,11 +87,11 @@ class EpochTracker:
                 f"start_epoch({epoch}) while epoch {self._epoch} has not ended. Call "
                 f"end_epoch() first."
             )
-        kept = [e for e in self._epochs if e.epoch < epoch]
-        if self._elapsed is None or len(kept) < len(self._epochs):
-            earlier = kept[-1].cumulative_time_sec if kept else None
-            self._elapsed = Elapsed(self._clock, earlier or 0.0)
-        self._epochs, self._epoch, self._values = kept, epoch, EpochValues()
+        earlier = [e for e in self._epochs if e.epoch < epoch]
+        if self._elapsed is None or len(earlier) < len(self._epochs):
+            seconds = earlier[-1].cumulative_time_sec if earlier else None
+            self._elapsed = Elapsed(self._clock, seconds or 0.0)
+        self._epochs, self._epoch, self._values = earlier, epoch, EpochValues()
         self._epoch_start = self._elapsed()
 
     def log_batch(
