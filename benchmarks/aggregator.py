@@ -1,9 +1,9 @@
-"""What the aggregator costs: observations a second, and one log over processes.
+"""Benchmark the aggregator: observations per second, and merging over processes.
 
-The baseline is written here, as trainers do it: one object for each observation of a
-sample, and one update of a dictionary's entry for each object. The exchange is that of
-`get_metrics_for_logging` of 1,000 metrics: 500 sums, 250 means, 250 distributions of
-2,000 values each.
+The baseline is a loop that creates one object for each observation of a sample and
+updates one dictionary entry for each object. The exchange between processes is
+`get_metrics_for_logging` of 1,000 metrics: 500 sums, 250 means, and 250 distributions
+of 2,000 values each.
 
     python benchmarks/aggregator.py [--rounds 5] [--processes 1 2 4]
 """
@@ -38,25 +38,25 @@ def main() -> None:
     if options.worker:
         worker(*options.worker)
         return
-    print(f"{'observations a second':34s} {'loop':>12s} {'batched':>14s} {'x':>6s}")
+    print(f"{'observations per second':34s} {'loop':>12s} {'batched':>14s} {'x':>6s}")
     for name, loop, batched, count in contenders():
         slow = rate(loop, 200_000, options.rounds)
         fast = rate(batched, count, options.rounds)
         print(f"{name:34s} {slow:12,.0f} {fast:14,.0f} {fast / slow:6.0f}")
-    print(f"\n{'one log of 1,000 metrics':34s} {'ms':>8s} {'kB a process':>14s}")
+    print(f"\n{'merge 1,000 metrics':34s} {'ms':>8s} {'kB/process':>14s}")
     for count in options.processes:
         milliseconds, kilobytes = pod(count)
         print(f"{f'{count} processes':34s} {milliseconds:8.1f} {kilobytes:14.0f}")
 
 
 def rate(run: Callable[[int], Any], count: int, rounds: int) -> float:
-    """Observations a second, the median of some rounds."""
-    taken = []
+    """Return observations per second, the median over rounds."""
+    rates = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
-        done = run(count)
-        taken.append(done / (time.perf_counter() - start))
-    return statistics.median(taken[1:])
+        observations = run(count)
+        rates.append(observations / (time.perf_counter() - start))
+    return statistics.median(rates[1:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,45 +73,45 @@ class State:
     count: int = 0
 
 
-def add(state: State, one: OneValue) -> None:
-    state.value += one.value
+def add(state: State, observation: OneValue) -> None:
+    state.value += observation.value
     state.count += 1
 
 
-def highest(state: State, one: OneValue) -> None:
-    state.value = max(state.value, one.value)
+def maximum(state: State, observation: OneValue) -> None:
+    state.value = max(state.value, observation.value)
 
 
-def keep(state: State, one: OneValue) -> None:
-    state.value.append(one.value)
+def append(state: State, observation: OneValue) -> None:
+    state.value.append(observation.value)
 
 
-def tally(state: State, one: OneValue) -> None:
-    state.value[one.value] += 1
+def count_category(state: State, observation: OneValue) -> None:
+    state.value[observation.value] += 1
 
 
 LOOPS = {
     KINDS.SUM: (add, int),
     KINDS.MEAN: (add, float),
-    KINDS.MAX: (highest, int),
-    KINDS.DISTRIBUTION: (keep, lambda: collections.deque(maxlen=1000)),
-    KINDS.CATEGORICAL_COUNT: (tally, collections.Counter),
+    KINDS.MAX: (maximum, int),
+    KINDS.DISTRIBUTION: (append, lambda: collections.deque(maxlen=1000)),
+    KINDS.CATEGORICAL_COUNT: (count_category, collections.Counter),
 }
 
 
 def loop_of(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int]:
-    """One object and one update for each metric of each sample."""
+    """Return the baseline: one object and one update per metric and sample."""
 
     def run(count: int) -> int:
         states: dict[tuple[str, str], State] = {}
         for value in values[:count].tolist():
             for name, kind in metrics.items():
-                one = OneValue("alpaca", name, value, kind)
+                observation = OneValue("alpaca", name, value, kind)
                 update, empty = LOOPS[kind]
-                key = (one.dataset, one.name)
+                key = (observation.dataset, observation.name)
                 if key not in states:
                     states[key] = State(empty())
-                update(states[key], one)
+                update(states[key], observation)
         return count * len(metrics)
 
     return run
@@ -120,7 +120,7 @@ def loop_of(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], in
 def batched_of(
     metrics: dict[str, KINDS], values: np.ndarray, batch: int
 ) -> Callable[[int], int]:
-    """The same in arrays."""
+    """Return the same totals, updated with arrays of `batch` values."""
 
     def run(count: int) -> int:
         aggregator = jm.MetricsAggregator()
@@ -135,8 +135,8 @@ def batched_of(
 
 
 def listed(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int]:
-    """Lists of observations, as transforms make them; making them is not counted."""
-    made = [
+    """Return updates with lists of observations; creating them is not timed."""
+    observations = [
         jm.Observation("alpaca", name, value, kind)
         for value in values[:100_000].tolist()
         for name, kind in metrics.items()
@@ -144,22 +144,22 @@ def listed(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int
 
     def run(count: int) -> int:
         aggregator = jm.MetricsAggregator()
-        for start in range(0, len(made), 96):
-            aggregator.update(made[start : start + 96])
+        for start in range(0, len(observations), 96):
+            aggregator.update(observations[start : start + 96])
         aggregator.get_metrics_for_logging()
-        return len(made)
+        return len(observations)
 
     return run
 
 
 def contenders() -> Any:
-    """Name, baseline, ours, and how many samples ours gets."""
+    """Yield name, baseline, aggregator, and number of samples for the aggregator."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 8192, 1 << 22)
     losses = rng.lognormal(size=1 << 22)
     names = np.array(["en", "sv", "de", "fr"])[lengths[: 1 << 20] % 4]
     default = {"tokens_seen": KINDS.SUM, "seq_len": KINDS.DISTRIBUTION}
-    many = len(lengths)
+    samples = len(lengths)
     for batch in (1024, 65536):
         for name, metrics, values in (
             ("SUM", {"tokens": KINDS.SUM}, lengths),
@@ -174,15 +174,15 @@ def contenders() -> Any:
             ),
             ("CATEGORICAL_COUNT, strings", {"l": KINDS.CATEGORICAL_COUNT}, names),
         ):
-            ours = batched_of(metrics, values, batch)
-            label = f"{name}, {batch:,} at once"
-            yield label, loop_of(metrics, values), ours, min(many, len(values))
-    ours = listed(default, lengths)
-    yield "lists of 96 Observation", loop_of(default, lengths), ours, many
+            batched = batched_of(metrics, values, batch)
+            label = f"{name}, {batch:,} per call"
+            yield label, loop_of(metrics, values), batched, min(samples, len(values))
+    lists = listed(default, lengths)
+    yield "lists of 96 Observation", loop_of(default, lengths), lists, samples
 
 
 def pod(count: int) -> tuple[float, float]:
-    """Milliseconds of a log and kilobytes a process says, over some processes."""
+    """Return milliseconds of a merge, and kilobytes that each process sends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -196,8 +196,8 @@ def pod(count: int) -> tuple[float, float]:
         )
         for rank in range(count)
     ]
-    said = [process.communicate(timeout=300)[0] for process in running]
-    milliseconds, kilobytes = map(float, said[0].split())
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    milliseconds, kilobytes = map(float, outputs[0].split())
     return milliseconds, kilobytes
 
 
@@ -222,13 +222,13 @@ def worker(rank: int, count: int, port: int) -> None:
         return exchange(tag, payload, *rest)
 
     processes.exchange = measured
-    taken = []
+    seconds = []
     for _ in range(11):
         start = time.perf_counter()
         aggregator.get_metrics_for_logging()
-        taken.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
     if rank == 0:
-        print(statistics.median(taken[1:]) * 1e3, sizes[-1] / 1e3)
+        print(statistics.median(seconds[1:]) * 1e3, sizes[-1] / 1e3)
 
 
 if __name__ == "__main__":

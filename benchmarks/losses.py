@@ -1,8 +1,8 @@
-"""The fused loss beside optax's cross entropy plus an entropy of its own.
+"""Benchmark the fused loss against optax's cross entropy plus a separate entropy.
 
-Forward and backward: time on this machine (interleaved rounds, medians) and memory from
-the compiler. With `--tpu` the memory and bytes that the TPU compiler expects for one
-v5p chip, which are estimates: nothing runs (`make bench-tpu` has what it needs).
+Forward and backward pass: time on this machine (interleaved rounds, medians) and memory
+as reported by the compiler. With `--tpu`: memory and bytes accessed on one v5p chip,
+estimated by the TPU compiler; nothing runs (`make bench-tpu` installs what it needs).
 
     python benchmarks/losses.py [--rounds 7] [--tpu]
 """
@@ -26,25 +26,26 @@ def main() -> None:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-    print(f"{'':38s} {'ms':>8s} {'x fused':>8s} {'MiB beside in and out':>22s}")
+    print(f"{'':38s} {'ms':>8s} {'x fused':>8s} {'MiB temporary':>22s}")
     for name, (tokens, classes) in SIZES.items():
         compiled = {
             loss.__name__: compile_(loss, tokens, classes, options.tpu)
-            for loss in (fused, apart)
+            for loss in (fused, separate)
         }
-        taken = {}
+        seconds = {}
         if not options.tpu:
-            taken = measure(compiled, tokens, classes, options.rounds)
-        for which, program in compiled.items():
+            seconds = measure(compiled, tokens, classes, options.rounds)
+        for loss_name, program in compiled.items():
             temporary = program.memory_analysis().temp_size_in_bytes / 2**20
             if options.tpu:
                 megabytes = program.cost_analysis()["bytes accessed"] / 1e6
-                print(f"{name:28s} {which:9s} {megabytes:.0f} MB moved", end=" ")
+                print(f"{name:28s} {loss_name:9s} {megabytes:.0f} MB accessed", end=" ")
                 print(f"{temporary:22.1f}")
                 continue
-            ratios = [t / f for t, f in zip(taken[which], taken["fused"])]
-            ms, ratio = 1e3 * statistics.median(taken[which]), statistics.median(ratios)
-            print(f"{name:28s} {which:9s} {ms:8.1f} {ratio:8.2f} {temporary:22.1f}")
+            own = seconds[loss_name]
+            ratios = [t / f for t, f in zip(own, seconds["fused"])]
+            ms, ratio = 1e3 * statistics.median(own), statistics.median(ratios)
+            print(f"{name:28s} {loss_name:9s} {ms:8.1f} {ratio:8.2f} {temporary:22.1f}")
 
 
 def fused(logits, labels):
@@ -54,17 +55,17 @@ def fused(logits, labels):
     return total, (ce, entropy)
 
 
-def apart(logits, labels):
+def separate(logits, labels):
     import jax
     import jax.numpy as jnp
     import optax
 
     logits = logits.astype(jnp.float32)
-    each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     log_p = jax.nn.log_softmax(logits)
     entropies = -(jnp.exp(log_p) * log_p).sum(-1)
     counts = labels != 0
-    ce = jnp.where(counts, each, 0).sum() / counts.sum()
+    ce = jnp.where(counts, losses, 0).sum() / counts.sum()
     entropy = jnp.where(counts, entropies, 0).sum() / counts.sum()
     return ce - 0.001 * entropy, (ce, entropy)
 
@@ -94,21 +95,21 @@ def compile_(loss, tokens: int, classes: int, tpu: bool):
 
 
 def measure(compiled, tokens: int, classes: int, rounds: int) -> dict:
-    """The seconds of each round, by program."""
+    """Return the seconds of each round, by program."""
     import jax
     import jax.numpy as jnp
 
     keys = jax.random.split(jax.random.key(0))
     logits = jax.random.normal(keys[0], (tokens, classes), jnp.bfloat16)
     labels = jax.random.randint(keys[1], (tokens,), 0, classes)
-    taken = {name: [] for name in compiled}
+    seconds = {name: [] for name in compiled}
     for turn in range(rounds + 1):
         for name, program in compiled.items():
-            begun = time.perf_counter()
+            start = time.perf_counter()
             jax.block_until_ready(program(logits, labels))
             if turn:
-                taken[name].append(time.perf_counter() - begun)
-    return taken
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What clu, metrax and torchmetrics answer where an answer is easily wrong.
+"""Compare results of clu, metrax and torchmetrics on numerically hard cases.
 
-Prints a Markdown table; a library that is not installed is left out.
+Print a Markdown table; a library that is not installed is left out.
 
     pip install google-metrax torchmetrics torch
     python benchmarks/peers.py
@@ -18,25 +18,25 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 warnings.filterwarnings("ignore")
 
 ROWS = {
-    "2^24 values, then 1,000 more: how many of these are counted": "1000",
-    "2^31 - 1 ones, then 8 more: the mean": "1",
+    "count 2^24 values, then 1,000 more: how many of the 1,000 are counted": "1000",
+    "mean of 2^31 - 1 ones, then 8 more": "1",
     "mean of 0.1 over 5 million merges": "0.1",
     "R2 of unrelated series at an offset of 1e4": "",
-    "perplexity of a batch of 128 tokens and one of 8": "",
+    "perplexity over a batch of 128 tokens and a batch of 8": "",
     "mean of [1, nan] with the second masked": "1",
     "collectives in a step of 10 means on 8 devices": "0",
 }
 
 
 def main() -> None:
-    libraries = {"jaxmetrics": ours(), "clu": clu(), "metrax": metrax()}
+    libraries = {"jaxmetrics": jaxmetrics(), "clu": clu(), "metrax": metrax()}
     libraries["torchmetrics"] = torchmetrics()
     shown = {name: rows for name, rows in libraries.items() if rows}
-    print("| | right | " + " | ".join(shown) + " |")
+    print("| case | correct | " + " | ".join(shown) + " |")
     print("|" + "---|" * (2 + len(shown)))
-    for row, right in ROWS.items():
+    for row, correct in ROWS.items():
         answers = [answer(rows.get(row)) for rows in shown.values()]
-        print(f"| {row} | {right} | " + " | ".join(answers) + " |")
+        print(f"| {row} | {correct} | " + " | ".join(answers) + " |")
 
 
 def answer(measure: Callable[[], object] | None) -> str:
@@ -54,13 +54,13 @@ def series():
     rng = np.random.default_rng(0)
     preds, targets = rng.normal(1e4, 1, (2, 1000)).astype(np.float32)
     p, t = preds.astype(float), targets.astype(float)
-    right = 1 - ((p - t) ** 2).sum() / ((t - t.mean()) ** 2).sum()
-    ROWS["R2 of unrelated series at an offset of 1e4"] = f"{right:.6g}"
+    correct = 1 - ((p - t) ** 2).sum() / ((t - t.mean()) ** 2).sum()
+    ROWS["R2 of unrelated series at an offset of 1e4"] = f"{correct:.6g}"
     return preds, targets
 
 
 def tokens():
-    """Two batches of logits and labels, of which 128 and 8 tokens are real."""
+    """Return logits, labels and masks of two batches with 128 and 8 real tokens."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def tokens():
     nll = np.log(np.exp(shifted.astype(float)).sum(-1)) - np.take_along_axis(
         shifted, labels[..., None], -1
     )[..., 0].astype(float)
-    ROWS["perplexity of a batch of 128 tokens and one of 8"] = (
+    ROWS["perplexity over a batch of 128 tokens and a batch of 8"] = (
         f"{np.exp(nll[mask].mean()):.6g}"
     )
     return logits, labels, mask
@@ -102,7 +102,7 @@ def sharded(n=8):
     return mesh, jax.device_put(rows, NamedSharding(mesh, P(None, "data")))
 
 
-def ours():
+def jaxmetrics():
     import jax.numpy as jnp
     import numpy as np
 
@@ -113,8 +113,8 @@ def ours():
 
     def counted():
         start = jm.Count().replace(count=2**24)
-        done = repeated(lambda m: m.update(values=jnp.zeros(1)), start, 1000)
-        return done.compute() - 2**24
+        total = repeated(lambda m: m.update(values=jnp.zeros(1)), start, 1000)
+        return total.compute() - 2**24
 
     def mean_of_ones():
         start = jm.Mean().replace(total=2**31 - 1, count=2**31 - 1)

@@ -1,7 +1,7 @@
-"""Reading a run of a million rows back, beside pandas on the same file.
+"""Benchmark reading a run of a million rows, against pandas on the same file.
 
-Each task runs in a process of its own, so that its memory is its own: the most that the
-process held, imports included. Medians of several processes, in turn.
+Each task runs in a new process. Memory is the peak of that process, imports included.
+All figures are medians over several processes, interleaved.
 
     python benchmarks/runs.py [--rows 1000000] [--rounds 3]
 """
@@ -35,18 +35,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         size = write(Path(folder) / "metrics.jsonl", options.rows)
         print(f"{options.rows:,} rows of 7 values, {size / 1e6:.0f} MB")
-        taken: dict[str, list[tuple[float, float]]] = {task: [] for task in TASKS}
+        figures: dict[str, list[tuple[float, float]]] = {task: [] for task in TASKS}
         for _ in range(options.rounds):
             for task in TASKS:
-                taken[task].append(apart(task, folder))
+                figures[task].append(run_task(task, folder))
     print(f"{'':20s} {'s':>7s} {'MiB':>7s}")
-    for task, figures in taken.items():
-        seconds, memory = (statistics.median(x) for x in zip(*figures))
+    for task, runs in figures.items():
+        seconds, memory = (statistics.median(x) for x in zip(*runs))
         print(f"{task:20s} {seconds:7.2f} {memory:7.0f}")
 
 
 def write(path: Path, rows: int) -> int:
-    """A file of training rows; its size in bytes."""
+    """Write a file of training rows, and return its size in bytes."""
     draw = random.Random(0).random
     with open(path, "w") as file:
         file.write('{"kind":"header","schema":1,"run_id":"benchmark"}\n')
@@ -58,37 +58,37 @@ def write(path: Path, rows: int) -> int:
     return path.stat().st_size
 
 
-def apart(task: str, folder: str) -> tuple[float, float]:
-    """Seconds and MiB of a task in a new process."""
+def run_task(task: str, folder: str) -> tuple[float, float]:
+    """Return seconds and MiB of a task in a new process."""
     command = [sys.executable, __file__, "--task", task, "--folder", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, memory = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, memory = json.loads(process.stdout.splitlines()[-1])
     return seconds, memory
 
 
 def timed(task: str, folder: Path) -> tuple[float, float]:
-    """Seconds of a task without its imports, and the most memory in MiB."""
+    """Return seconds of a task without its imports, and peak memory in MiB."""
     if task == "pandas.read_json":
         import pandas
 
-        begun = time.perf_counter()
+        start = time.perf_counter()
         pandas.read_json(folder / "metrics.jsonl", lines=True)
     else:
         from jaxmetrics import runs
 
         if task == "plots and report":
             import matplotlib.figure  # noqa: F401
-        begun = time.perf_counter()
+        start = time.perf_counter()
         run = runs.Run.load(folder)
-        with tempfile.TemporaryDirectory() as made:
+        with tempfile.TemporaryDirectory() as output:
             if task == "load and summary":
                 run.summary()
             elif task == "page":
-                runs.generate_page(run, Path(made) / "report.html")
+                runs.generate_page(run, Path(output) / "report.html")
             elif task == "plots and report":
-                paths = runs.generate_all_plots(run, made)
-                runs.generate_report(run, save_dir=made, plot_paths=paths)
-    seconds = time.perf_counter() - begun
+                paths = runs.generate_all_plots(run, output)
+                runs.generate_report(run, save_dir=output, plot_paths=paths)
+    seconds = time.perf_counter() - start
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,9 +1,9 @@
-"""What twenty metrics cost in a train step, beside the bare step and clu in jit.
+"""Benchmark twenty metrics in a train step, against no metrics and clu in jit.
 
-Interleaved runs, medians, and an A/A row (the bare step against another compilation
-of itself): differences smaller than that row's mean nothing. A step compiled with
-metrics may even be faster than the bare one, since XLA compiles the training part
-differently; so "update alone" is given too.
+Interleaved runs, medians, and an A/A row (the step without metrics against another
+compilation of itself): differences smaller than its spread are noise. A step with
+metrics can even be faster, because XLA compiles the training part differently; the
+rows "update alone" therefore time the update by itself.
 
     python benchmarks/step.py [--rounds 40] [--devices 1]
 """
@@ -19,31 +19,31 @@ import time
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--steps", type=int, default=10, help="steps a round")
+    parser.add_argument("--steps", type=int, default=10, help="steps per round")
     parser.add_argument("--devices", type=int, default=1, help="emulated CPU devices")
     options = parser.parse_args()
     flag = f"--xla_force_host_platform_device_count={options.devices}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    contenders = make_contenders()
-    for run in contenders.values():
+    variants = make_variants()
+    for run in variants.values():
         run(3)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(options.rounds):
-        for name, run in contenders.items():
+        for name, run in variants.items():
             start = time.perf_counter()
             run(options.steps)
             times[name].append((time.perf_counter() - start) / options.steps)
-    bare = times["bare step"]
-    print(f"{'':34s} {'ms a step':>10s} {'x bare':>7s}   [quartiles]")
-    for name, taken in times.items():
-        ratios = sorted(t / b for t, b in zip(taken, bare))
+    baseline = times["step without metrics"]
+    print(f"{'':34s} {'ms/step':>10s} {'ratio':>7s}   [quartiles]")
+    for name, seconds in times.items():
+        ratios = sorted(t / b for t, b in zip(seconds, baseline))
         low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
-        ms, ratio = statistics.median(taken) * 1e3, statistics.median(ratios)
+        ms, ratio = statistics.median(seconds) * 1e3, statistics.median(ratios)
         print(f"{name:34s} {ms:10.3f} {ratio:7.3f}   [{low:.3f}, {high:.3f}]")
 
 
-def make_contenders() -> dict:
-    """A function for each contender that runs some steps and waits for the last."""
+def make_variants() -> dict:
+    """Return functions that run n steps and wait for the last, by variant."""
     import flax.struct
     import jax
     import jax.numpy as jnp
@@ -73,15 +73,15 @@ def make_contenders() -> dict:
         def loss_of(w):
             hidden = b["x"] + jax.nn.gelu(b["x"] @ w["a"]) @ w["b"]
             logits = hidden @ w["out"]
-            mine = jnp.take_along_axis(logits, b["labels"][:, None], -1)[:, 0]
-            each = jax.nn.logsumexp(logits, -1) - mine
-            return each.mean(), (each, logits)
+            label_logits = jnp.take_along_axis(logits, b["labels"][:, None], -1)[:, 0]
+            losses = jax.nn.logsumexp(logits, -1) - label_logits
+            return losses.mean(), (losses, logits)
 
-        (_, (each, logits)), grads = jax.value_and_grad(loss_of, has_aux=True)(w)
+        (_, (losses, logits)), grads = jax.value_and_grad(loss_of, has_aux=True)(w)
         new = jax.tree.map(lambda p, g: p - 1e-3 * g, w, grads)
-        return new, dict(loss=each, logits=logits, labels=b["labels"])
+        return new, dict(loss=losses, logits=logits, labels=b["labels"])
 
-    ours = jm.Collection(
+    metrics = jm.Collection(
         loss=jm.Mean("loss"),
         accuracy=jm.Accuracy(),
         balanced=jm.Accuracy(average="macro", classes=classes),
@@ -97,20 +97,20 @@ def make_contenders() -> dict:
         total=jm.Sum("loss"),
         **{f"top{k}": jm.TopKAccuracy(k=k) for k in range(2, 9)},
     )
-    assert len(ours) == 20
+    assert len(metrics) == 20
 
     def hit(k):
         @flax.struct.dataclass
         class Hit(clu_metrics.Average):
             @classmethod
             def from_model_output(cls, *, logits, labels, **_):
-                mine = jnp.take_along_axis(logits, labels[:, None], -1)
-                rank = (logits > mine).sum(-1)
+                label_logits = jnp.take_along_axis(logits, labels[:, None], -1)
+                rank = (logits > label_logits).sum(-1)
                 return super().from_model_output((rank < k).astype(jnp.float32))
 
         return Hit
 
-    theirs = clu_metrics.Collection.create(
+    clu_collection = clu_metrics.Collection.create(
         loss=clu_metrics.Average.from_output("loss"),
         spread=clu_metrics.Std.from_output("loss"),
         last=clu_metrics.LastValue.from_output("loss"),
@@ -122,7 +122,7 @@ def make_contenders() -> dict:
         replicated = NamedSharding(mesh, P())
         return jax.tree.map(lambda x: jax.device_put(x.copy(), replicated), weights)
 
-    def bare():
+    def without_metrics():
         step = jax.jit(lambda w, b: train(w, b)[0], donate_argnums=0)
         state = placed_weights()
 
@@ -163,26 +163,26 @@ def make_contenders() -> dict:
 
         return run
 
-    def update_ours(metrics, outputs):
+    def update(metrics, outputs):
         return metrics.update(**outputs)
 
-    def update_theirs(metrics, outputs):
+    def update_clu(metrics, outputs):
         return metrics.merge(metrics.single_from_model_output(**outputs))
 
     replicated = NamedSharding(mesh, P())
 
-    def their_start():
-        return jax.device_put(theirs.empty(), replicated)
+    def clu_start():
+        return jax.device_put(clu_collection.empty(), replicated)
 
     return {
-        "bare step": bare(),
-        "bare step again (A/A)": bare(),
-        "20 metrics, placed": with_metrics(ours.place(mesh), update_ours),
-        "20 metrics, deferred": with_metrics(ours.deferred(mesh), update_ours),
-        "clu, 20 simpler metrics, in jit": with_metrics(their_start(), update_theirs),
-        "update alone, placed": alone(ours.place(mesh), update_ours),
-        "update alone, deferred": alone(ours.deferred(mesh), update_ours),
-        "update alone, clu": alone(their_start(), update_theirs),
+        "step without metrics": without_metrics(),
+        "the same step again (A/A)": without_metrics(),
+        "20 metrics, placed": with_metrics(metrics.place(mesh), update),
+        "20 metrics, deferred": with_metrics(metrics.deferred(mesh), update),
+        "clu, 20 simpler metrics, in jit": with_metrics(clu_start(), update_clu),
+        "update alone, placed": alone(metrics.place(mesh), update),
+        "update alone, deferred": alone(metrics.deferred(mesh), update),
+        "update alone, clu": alone(clu_start(), update_clu),
     }
 
 

@@ -1,14 +1,14 @@
-"""What the statistics of gradients, updates and parameters cost in a train step.
+"""Benchmark statistics of gradients, updates and parameters in a train step.
 
 Interleaved runs and medians, as in step.py, with an A/A row: differences smaller than
-that row's mean nothing, and on a busy machine a cost below some percent of the step is
-lost in them. So the optimizer's part is also run alone, where the same cost is a large
-share: what `collect` adds there in an idle step, and the time of the statistics
-themselves, of which one step in 200 has them, make the average below the table.
-The statistics are also compared with a program that reads the same arrays once.
+its spread are noise. On a busy machine, a cost of a few percent of the step is below
+the noise. The optimizer is therefore also run alone, where the same cost is a large
+fraction. The average below the table is what `collect` adds there in a step without
+statistics, plus the time of the statistics divided by the 200 steps between them. The
+statistics are also compared with a program that reads the same arrays once.
 
-The cost is one of passes over the parameters, the step's grows with the tokens of its
-batch: the ratio falls as the batch grows (--rows).
+The cost depends on the number of parameters, the time of the step also on the tokens of
+its batch, so the ratio falls as the batch grows (--rows).
 
     python benchmarks/telemetry.py [--rounds 15] [--devices 1]
 """
@@ -29,45 +29,48 @@ Run = Callable[[], object]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--repeats", type=int, default=5, help="of what runs alone")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="repeats of partial steps"
+    )
     parser.add_argument("--devices", type=int, default=1, help="emulated CPU devices")
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=2048, help="tokens of a batch")
+    parser.add_argument("--rows", type=int, default=2048, help="tokens per batch")
     options = parser.parse_args()
     flag = f"--xla_force_host_platform_device_count={options.devices}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    steps, alone = make_contenders(options.width, options.rows)
-    contenders = steps | alone
-    for run in contenders.values():
+    steps, alone = make_variants(options.width, options.rows)
+    variants = steps | alone
+    for run in variants.values():
         run()
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(options.rounds):
-        for name, run in contenders.items():
+        for name, run in variants.items():
             repeats = options.repeats if name in alone else 1
             start = time.perf_counter()
             for _ in range(repeats):
                 run()
             times[name].append((time.perf_counter() - start) / repeats)
-    print(f"{'':38s} {'ms':>9s} {'x bare step':>12s}   {'[quartiles]':18s} x read once")
-    bare, read = times["bare step"], times["arrays read once"]
-    for name, taken in times.items():
-        low, middle, high = statistics.quantiles([t / b for t, b in zip(taken, bare)])
-        text = f"{statistics.median(taken) * 1e3:9.3f} {middle:12.4f}"
-        text = f"{name:38s} {text}   [{low:.4f}, {high:.4f}]"
-        once = statistics.median(t / r for t, r in zip(taken, read))
-        print(text + f"   {once:8.2f}" * (name in alone))
-    for which in ("all", "no updates"):
-        idle = zip(times[f"optimizer, collect idle, {which}"], times["optimizer"])
-        added = statistics.median((i - o) / b for (i, o), b in zip(idle, bare))
-        norms = statistics.median(n / b for n, b in zip(times["all norms"], bare))
-        print(
-            f"collect(every={EVERY}), {which}: {added:+.4f} in an idle step,", end=" "
+    print(f"{'':38s} {'ms':>9s} {'x step':>12s}   {'[quartiles]':18s} x read once")
+    step_times, read = times["step"], times["arrays read once"]
+    for name, seconds in times.items():
+        low, middle, high = statistics.quantiles(
+            [t / b for t, b in zip(seconds, step_times)]
         )
+        text = f"{statistics.median(seconds) * 1e3:9.3f} {middle:12.4f}"
+        text = f"{name:38s} {text}   [{low:.4f}, {high:.4f}]"
+        once = statistics.median(t / r for t, r in zip(seconds, read))
+        print(text + f"   {once:8.2f}" * (name in alone))
+    for trees in ("all", "no updates"):
+        idle = zip(times[f"optimizer, collect idle, {trees}"], times["optimizer"])
+        added = statistics.median((i - o) / b for (i, o), b in zip(idle, step_times))
+        norms = statistics.median(n / b for n, b in zip(times["all norms"], step_times))
+        print(f"collect(every={EVERY}), {trees}:", end=" ")
+        print(f"{added:+.4f} in a step without statistics,", end=" ")
         print(f"{added + norms / EVERY:+.4f} of the step on average")
 
 
-def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]]:
-    """What makes a step and waits for it, and what runs a part of it alone."""
+def make_variants(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]]:
+    """Return functions that run a whole step, and those that run a part, by name."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -107,9 +110,9 @@ def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Ru
 
         return jax.grad(loss)(params)
 
-    def stepping(gradient, given, every=None, updates_too=True) -> Run:
-        def step(params, state, count, given):
-            grads = gradient(params, given)
+    def stepping(gradient, inputs, every=None, updates_too=True) -> Run:
+        def step(params, state, count, inputs):
+            grads = gradient(params, inputs)
             updates, state = optimizer.update(grads, state, params)
             params = optax.apply_updates(params, updates)
             trees = dict(grads=grads, params=params, opt_state=state)
@@ -125,7 +128,7 @@ def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Ru
 
         def run() -> None:
             nonlocal state
-            *state, stats = step(*state, given)
+            *state, stats = step(*state, inputs)
             jax.block_until_ready((state, stats))
 
         return run
@@ -135,7 +138,7 @@ def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Ru
         measure = jax.jit(measure)
         return lambda: jax.block_until_ready(measure(*trees))
 
-    def given_grads(params, grads):
+    def constant_grads(params, grads):
         return grads
 
     def all_norms(grads, updates, params):
@@ -145,18 +148,18 @@ def make_contenders(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Ru
         return [leaf.sum() for leaf in jax.tree.leaves(trees)]
 
     steps = {
-        "bare step": stepping(gradient, x),
-        "bare step again (A/A)": stepping(gradient, x),
+        "step": stepping(gradient, x),
+        "step again (A/A)": stepping(gradient, x),
         f"collect(every={EVERY}), idle": stepping(gradient, x, NEVER),
         "collect(every=1)": stepping(gradient, x, 1),
     }
     grads = weights()
     alone = {
-        "optimizer": stepping(given_grads, grads),
-        "optimizer again (A/A)": stepping(given_grads, grads),
-        "optimizer, collect idle, all": stepping(given_grads, grads, NEVER),
+        "optimizer": stepping(constant_grads, grads),
+        "optimizer again (A/A)": stepping(constant_grads, grads),
+        "optimizer, collect idle, all": stepping(constant_grads, grads, NEVER),
         "optimizer, collect idle, no updates": stepping(
-            given_grads, grads, NEVER, updates_too=False
+            constant_grads, grads, NEVER, updates_too=False
         ),
         "arrays read once": measuring(read),
         "all norms": measuring(all_norms),

@@ -1,7 +1,7 @@
-"""What the TPU compiler expects metrics to cost: estimates, nothing runs.
+"""Print the TPU compiler's cost estimates for metrics, the tables of docs/tpu.md.
 
-Prints the tables of docs/tpu.md. It needs libtpu, which `make bench-tpu` installs in an
-environment of its own, and no TPU.
+Nothing runs, and no TPU is needed. `make bench-tpu` installs libtpu in a separate
+environment.
 """
 
 import os
@@ -48,7 +48,7 @@ def main():
 
 
 def collections():
-    """The twenty metrics of benchmarks/step.py, the largest one apart."""
+    """Return the twenty metrics of benchmarks/step.py, the largest one separately."""
     nineteen = jm.Collection(
         loss=jm.Mean("loss"),
         accuracy=jm.Accuracy(),
@@ -73,7 +73,7 @@ def collections():
 
 
 def cell(program):
-    """Collectives, bytes accessed, and the compiler's time, negative if unknown."""
+    """Return collectives, bytes accessed, and estimated time (negative: unknown)."""
     seconds = program.cost["optimal_seconds"]
     time = f"{seconds * 1e6:.1f} us" if seconds >= 0 else "no estimate"
     megabytes = program.cost["bytes accessed"] / 1e6
@@ -81,9 +81,9 @@ def cell(program):
 
 
 def collectives(program):
-    """How many of each name: `3 all-reduce`."""
-    found = program.collectives()
-    return ", ".join(f"{found.count(x)} {x}" for x in sorted(set(found))) or "none"
+    """Return the number of each collective, such as `3 all-reduce`."""
+    names = program.collectives()
+    return ", ".join(f"{names.count(x)} {x}" for x in sorted(set(names))) or "none"
 
 
 if __name__ == "__main__":

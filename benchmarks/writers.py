@@ -1,9 +1,9 @@
-"""What logging costs the training thread, and what the files take.
+"""Benchmark logging: time in the training thread, and time of the files.
 
-Interleaved rounds and medians. `log_step` is timed as the loop sees it: twenty scalars
-that lie on the device, the writers working behind it. Beside it the same twenty are
-given to W&B (offline), to tensorboardX, and in clu's way: fetched and written by a pool
-of one thread, with tensorboardX in place of TensorFlow's writer.
+Interleaved rounds and medians. `log_step` is timed in the training loop: twenty device
+scalars, with the writers working in the background. For comparison, the same scalars
+are passed to W&B (offline), to tensorboardX, and as clu does it: fetched and written by
+a pool of one thread, with tensorboardX in place of TensorFlow's writer.
 
     python benchmarks/writers.py [--rounds 30]
 """
@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# With matrices so small that XLA uses one core, the other is free for the host, as when
-# an accelerator does the work.
+# The matrices are so small that XLA uses one core. The other is free for the host, as
+# if an accelerator ran the step.
 os.environ.setdefault("WANDB_SILENT", "true")
 
 import jax
@@ -38,46 +38,46 @@ SCALARS = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=20, help="steps a round")
+    parser.add_argument("--steps", type=int, default=20, help="steps per round")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print("one call, from the training thread, beside a 10 ms step")
+        print("one call, in the training thread, with a step of 10 ms")
         calls(Path(folder), options.rounds, options.steps)
-        print("\ncalls in a row, ten at a time, everything written between")
-        in_a_row(Path(folder), 2 * options.rounds)
-        print("\nthe loop with all writers, over the loop with none")
+        print("\nten consecutive calls, all records written in between")
+        consecutive_calls(Path(folder), 2 * options.rounds)
+        print("\nthe loop with all writers, relative to the loop without")
         loops(Path(folder), options.rounds, options.steps)
         print("\nfiles")
         files(Path(folder), options.rounds)
 
 
 def calls(folder: Path, rounds: int, steps: int) -> None:
-    """The microseconds that a call takes, by what is called."""
+    """Print the microseconds of a call, by logging library."""
     step = ten_milliseconds()
     state = jnp.ones(())
     with contextlib.ExitStack() as stack:
-        contenders = dict(contend(folder, stack))
-        taken: dict[str, list[float]] = {name: [] for name in contenders}
+        variants = dict(logging_calls(folder, stack))
+        seconds: dict[str, list[float]] = {name: [] for name in variants}
         number = 0
         for _ in range(rounds):
-            for name, call in contenders.items():
+            for name, call in variants.items():
                 times = []
                 for _ in range(steps):
                     number += 1
                     state, values = step(state)
                     jax.block_until_ready(state)
-                    begun = time.perf_counter()
+                    start = time.perf_counter()
                     call(number, values)
-                    times.append(time.perf_counter() - begun)
-                taken[name].append(statistics.median(times))
-    ours = taken["log_step, JSONL"]
+                    times.append(time.perf_counter() - start)
+                seconds[name].append(statistics.median(times))
+    baseline = seconds["log_step, JSONL"]
     print(f"{'':44s} {'us':>8s} {'x log_step':>11s}   [quartiles]")
-    for name, times in taken.items():
-        report(name, [1e6 * t for t in times], [t / o for t, o in zip(times, ours)])
+    for name, times in seconds.items():
+        report(name, [1e6 * t for t in times], [t / b for t, b in zip(times, baseline)])
 
 
-def in_a_row(folder: Path, rounds: int) -> None:
-    """The microseconds of a call after another, the processor's caches being warm."""
+def consecutive_calls(folder: Path, rounds: int) -> None:
+    """Print the microseconds per call of consecutive calls, with warm caches."""
     give = jax.jit(lambda x: {f"value_{i}": x + i for i in range(SCALARS)})
     values = give(jnp.ones(()))
     kinds = {
@@ -88,29 +88,29 @@ def in_a_row(folder: Path, rounds: int) -> None:
     }
     print(f"{'':44s} {'us':>8s}   [quartiles]")
     for name, which in kinds.items():
-        taken = []
+        microseconds = []
         number = 0
         run_name = f"row-{len(which)}"
         with jm.TrainingLogger(root=folder, run_name=run_name, writers=which) as logger:
             for _ in range(rounds):
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 for _ in range(10):
                     number += 1
                     logger.log_step(number, **values)
-                taken.append((time.perf_counter() - begun) / 10 * 1e6)
+                microseconds.append((time.perf_counter() - start) / 10 * 1e6)
                 logger.flush()
-        low, middle, high = statistics.quantiles(taken, n=4)
+        low, middle, high = statistics.quantiles(microseconds, n=4)
         print(f"{name:44s} {middle:8.2f}   [{low:.2f}, {high:.2f}]")
 
 
-def contend(
+def logging_calls(
     folder: Path, stack: contextlib.ExitStack
 ) -> Iterator[tuple[str, Callable[[int, dict], None]]]:
-    """What takes twenty scalars of a step, by name."""
+    """Yield names, and functions that log the twenty scalars of a step."""
 
     def logger(name: str, *which: writers.Writer) -> jm.TrainingLogger:
-        made = jm.TrainingLogger(root=folder, run_name=name, writers=list(which))
-        return stack.enter_context(made)
+        new = jm.TrainingLogger(root=folder, run_name=name, writers=list(which))
+        return stack.enter_context(new)
 
     nothing = logger("none")
     yield "log_step, no writer", lambda n, v: nothing.log_step(n, **v)
@@ -145,11 +145,11 @@ def contend(
 
     pool = Pool(max_workers=1)
     stack.callback(pool.join)
-    yield "clu's way: a pool", pool(summarise)
+    yield "as clu does: a thread pool", pool(summarise)
 
 
 def all_writers() -> list[writers.Writer]:
-    """Each kind of writer, with the intervals that a logger gives it."""
+    """Return one writer of each kind, with the intervals of a logger."""
     return [
         writers.Console(every=25, file=open(os.devnull, "w")),
         writers.JSONL(),
@@ -160,39 +160,39 @@ def all_writers() -> list[writers.Writer]:
 
 
 def loops(folder: Path, rounds: int, steps: int) -> None:
-    """Steps a second of a loop with all writers, over those of the same with none."""
+    """Print steps per second with all writers, relative to a loop without logging."""
     step = ten_milliseconds()
 
     def run(log: Callable[[int, dict], None], first: int) -> float:
         state = jnp.ones(())
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for number in range(first, first + steps):
             state, values = step(state)
             log(number, values)
         jax.block_until_ready(state)
-        return (time.perf_counter() - begun) / steps
+        return (time.perf_counter() - start) / steps
 
     options = {"root": folder, "run_name": "loop", "writers": all_writers()}
     with jm.TrainingLogger(**options) as logger:
-        contenders = {
+        variants = {
             "no log": lambda n, v: None,
             "no log again (A/A)": lambda n, v: None,
             "all writers": lambda n, v: logger.log_step(n, **v),
         }
-        taken: dict[str, list[float]] = {name: [] for name in contenders}
-        for log in contenders.values():
+        seconds: dict[str, list[float]] = {name: [] for name in variants}
+        for log in variants.values():
             run(log, 1)
         for number in range(rounds):
-            for name, log in contenders.items():
-                taken[name].append(run(log, (number + 1) * steps + 1))
-    bare = taken["no log"]
+            for name, log in variants.items():
+                seconds[name].append(run(log, (number + 1) * steps + 1))
+    baseline = seconds["no log"]
     print(f"{'':44s} {'ms':>8s} {'steps/s, x':>11s}   [quartiles]")
-    for name, times in taken.items():
-        report(name, [1e3 * t for t in times], [b / t for t, b in zip(times, bare)])
+    for name, times in seconds.items():
+        report(name, [1e3 * t for t in times], [b / t for t, b in zip(times, baseline)])
 
 
 def ten_milliseconds() -> Callable:
-    """A compiled step of about 10 ms that gives twenty scalars."""
+    """Return a compiled step of about 10 ms that returns twenty scalars."""
     matrix = jnp.asarray(np.random.default_rng(0).normal(0, 0.05, (96, 96)))
 
     def of(rounds: int) -> Callable:
@@ -205,20 +205,20 @@ def ten_milliseconds() -> Callable:
         jax.block_until_ready(step(jnp.ones(())))
         return step
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     probe = of(400)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     jax.block_until_ready(probe(jnp.ones(())))
-    return of(max(1, round(400 * 0.01 / (time.perf_counter() - begun))))
+    return of(max(1, round(400 * 0.01 / (time.perf_counter() - start))))
 
 
 def files(folder: Path, rounds: int) -> None:
-    """Lines and events a second, beside the least that can be done."""
+    """Print the time of lines and events, relative to the minimum work."""
     records = 2000
     values = {f"train/value_{i}": 0.1 * i for i in range(SCALARS)}
     row = {"step": 1, "split": "train", "time": 1.5, **values}
     line = dumps(row).encode() + b"\n"
-    bare = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    plain = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     lines = AppendFile(folder / "lines.jsonl")
     standard = os.open(folder / "json", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     from jaxmetrics.record import Record
@@ -226,7 +226,7 @@ def files(folder: Path, rounds: int) -> None:
     record = Record(1, "train", values, 1.5)
     compare(
         {
-            "os.write of a line": lambda: os.write(bare, line),
+            "os.write of a line": lambda: os.write(plain, line),
             "json.dumps and os.write": lambda: os.write(
                 standard, json.dumps(row).encode() + b"\n"
             ),
@@ -243,7 +243,7 @@ def files(folder: Path, rounds: int) -> None:
     from jaxmetrics.writers._event_file import EventFile
 
     (folder / "events").mkdir()
-    event = os.urandom(900)  # what twenty scalars take
+    event = os.urandom(900)  # the size of twenty scalars
     compiled = EventFile(folder / "events", 1.0, google_crc32c.value)
     slow = EventFile(folder / "events", 2.0, pure)
     compare(
@@ -256,19 +256,19 @@ def files(folder: Path, rounds: int) -> None:
     )
 
 
-def compare(contenders: dict[str, Callable], rounds: int, times: int) -> None:
-    """Print the microseconds of each, and their ratio to the first."""
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
+def compare(variants: dict[str, Callable], rounds: int, times: int) -> None:
+    """Print the microseconds of each call, and the ratio to the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, call in contenders.items():
-            begun = time.perf_counter()
+        for name, call in variants.items():
+            start = time.perf_counter()
             for _ in range(times):
                 call()
-            taken[name].append((time.perf_counter() - begun) / times)
-    first = next(iter(taken.values()))
+            seconds[name].append((time.perf_counter() - start) / times)
+    first = next(iter(seconds.values()))
     print(f"{'':44s} {'us':>8s} {'x first':>11s}   [quartiles]")
-    for name, each in taken.items():
-        report(name, [1e6 * t for t in each], [t / f for t, f in zip(each, first)])
+    for name, own in seconds.items():
+        report(name, [1e6 * t for t in own], [t / f for t, f in zip(own, first)])
 
 
 def report(name: str, amounts: list[float], ratios: list[float]) -> None:
