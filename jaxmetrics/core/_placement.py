@@ -8,7 +8,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxmetrics.core._jax import is_tracer
+from jaxmetrics.core._arrays import is_on_device
 from jaxmetrics.core._mesh import as_axes, put, vary
 
 if TYPE_CHECKING:
@@ -51,5 +51,5 @@ class Placed:
 
 
 def _put_like(x: Any, placed: Any) -> Any:
-    concrete = isinstance(placed, jax.Array) and not is_tracer(placed)
-    return put(x, placed.sharding) if concrete and placed.committed else x
+    committed = is_on_device(placed) and placed.committed
+    return put(x, placed.sharding) if committed else x

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from jaxmetrics._lazy import optional
 from jaxmetrics.core import trace_token
 
 _OPEN: ContextVar[tuple[dict[str, Any], Any] | None] = ContextVar("taps", default=None)
@@ -116,7 +117,8 @@ def _paths(sown: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 
 def _sow(module: Any, name: str, value: Any) -> None:
-    from flax import linen, nnx
+    with optional("tap(name, value, module)", "flax"):
+        from flax import linen, nnx
 
     if isinstance(module, nnx.Module):
         if hasattr(
