@@ -1,21 +1,26 @@
-"""What is written and read back: records, keys, strict JSON, durable files, redaction.
+"""Records and the files that hold them: keys, strict JSON, durable files, redaction.
 
-The bottom layer: the standard library and NumPy only.
+A writer outside this package uses `Record`, `Media`, `MEDIA_KINDS`, `Bins` and `binned`
+for what it receives, and may use `AppendFile`, `dumps`, `csv_line`, `csv_cell`,
+`atomic_write` and `read_run_json` for its files.
+
+The bottom layer: imports the standard library, NumPy and orjson only.
 """
 
+from jaxmetrics.record._append_file import AppendFile
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
 from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed
 from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
-from jaxmetrics.record._files import AppendFile
 from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
     copy_range,
     make_folder,
     open_new,
+    open_unused,
     read_whole,
     sync_folder,
     write_all,
@@ -29,7 +34,6 @@ from jaxmetrics.record._reader import (
     Block,
     CorruptLineError,
     Line,
-    position_of_step,
     read_lines,
     scan_blocks,
     scan_lines,
@@ -128,8 +132,8 @@ __all__ = [
     "make_folder",
     "number",
     "open_new",
+    "open_unused",
     "pack",
-    "position_of_step",
     "process_metrics",
     "process_of_file",
     "rate",

@@ -1,4 +1,7 @@
-"""The cells of a CSV file: numbers that read back, text that no spreadsheet runs."""
+"""Format and parse the cells of a CSV file.
+
+Numbers read back exactly; text cannot start a spreadsheet formula.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,16 @@ from jaxmetrics.record._text import text_cell
 
 
 def csv_cell(value: object) -> str:
-    """A value as text: numbers so that they read back exactly, nan, inf and -inf.
+    """Return a value as the text of one cell.
 
-    None is empty. Text is as `text_cell` makes it.
+    Numbers are written so that they read back exactly, with `nan`, `inf` and `-inf`;
+    None is empty; text is escaped by `text_cell`.
 
     Raises:
-      TypeError: It is neither a number, text nor None.
+      TypeError: The value is not a number, text or None.
+
+    >>> csv_cell(0.1), csv_cell(float("nan")), csv_cell(None), csv_cell("=1+1")
+    ('0.1', 'nan', '', "'=1+1")
     """
     if value is None:
         return ""
@@ -24,17 +31,17 @@ def csv_cell(value: object) -> str:
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """One line of a file, without its end."""
+    """Return cells as one line, quoted where needed, without the newline."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
 
 
 def csv_cells(line: bytes) -> Sequence[str]:
-    """The cells of a line.
+    """Return the cells of a line, with or without its newline.
 
     Raises:
-      ValueError: It is not UTF-8, or not CSV.
+      ValueError: The line is not UTF-8, or not CSV.
     """
     try:
         return next(csv.reader([line.decode().rstrip("\n")], strict=True), [])

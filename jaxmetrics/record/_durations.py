@@ -6,7 +6,11 @@ _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def rate(per_second: float, compact: bool = False) -> str:
-    """Steps a second, or seconds a step where that is more than one.
+    """Return a rate of steps as text: steps per second, or seconds per step if slower.
+
+    Args:
+      per_second: Steps per second, positive.
+      compact: Whether to leave out the spaces and the word "steps".
 
     >>> rate(3.21), rate(0.05), rate(1234.0), rate(0.05, compact=True)
     ('3.2 steps/s', '20.0 s/step', '1,234 steps/s', '20.0s/step')
@@ -22,8 +26,8 @@ def duration(seconds: float, fraction: bool = False) -> str:
     """Return a duration in its two largest units.
 
     Args:
-      seconds: The duration, non-negative.
-      fraction: Show up to 3 digits of durations below a minute, not whole seconds.
+      seconds: Duration, non-negative.
+      fraction: Whether durations below a minute keep 3 significant digits.
 
     >>> duration(9.7), duration(3720), duration(200_000)
     ('10s', '1h02m', '2d07h')

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class Elapsed:
-    """Counts on from `seconds`; never goes back, whatever its clock does.
+    """Stopwatch that starts at `seconds` and never goes back, even if its clock does.
 
     Args:
-      clock: Seconds of any origin.
-      seconds: What earlier attempts took.
+      clock: Returns the time in seconds, of any origin.
+      seconds: Training seconds of earlier attempts. Default 0.
     """
 
     def __init__(self, clock: Callable[[], float], seconds: float = 0.0) -> None:
@@ -23,11 +23,11 @@ class Elapsed:
         self._start = self._clock()
 
     def __call__(self) -> float:
-        """The seconds so far, to the microsecond."""
+        """Return the training seconds so far, rounded to microseconds."""
         return round(self.exact(), 6)
 
     def exact(self) -> float:
-        """The seconds so far, as the clock has them."""
+        """Return the training seconds so far, not rounded."""
         now = self._base + self._clock() - self._start
         if now > self._now:
             self._now = now

@@ -1,4 +1,4 @@
-"""One line of a metrics log: a training step in a fixed form."""
+"""Entries of a metrics log: training steps with a fixed set of fields."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 
 from jaxmetrics.record._json import number
 
-_NUMBERS = ("wall_time_ms", "loss", "grad_norm", "throughput_samples_per_sec")
+_FLOAT_FIELDS = ("wall_time_ms", "loss", "grad_norm", "throughput_samples_per_sec")
 
 
 @dataclass(frozen=True)
 class MetricsEntry:
-    """One training step.
+    """One training step of a `MetricsLog`.
 
     Attributes:
-      step: Optimizer updates completed.
+      step: Number of completed optimizer updates.
       wall_time_ms: Milliseconds since the start of training.
-      loss: The loss, which may be nan.
-      grad_norm: The norm of the gradient.
-      throughput_samples_per_sec: Samples a second.
-      extra: Other values by name, kept in the order of the names.
+      loss: Loss; may be NaN.
+      grad_norm: Norm of the gradient.
+      throughput_samples_per_sec: Samples per second.
+      extra: Further values by name, sorted by name.
 
     Raises:
-      TypeError: The step is not an integer, a value not a number, a name not a string.
-      ValueError: The step is negative, or has more than 63 bits; a value is an integer
-        too large for a float.
+      TypeError: The step is not an integer, a value is not a number, or a name is not
+        a string.
+      ValueError: The step is negative or has more than 63 bits, or a value is an
+        integer too large for a float.
     """
 
     step: int
@@ -39,7 +40,7 @@ class MetricsEntry:
     extra: Mapping[str, float | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make plain numbers of all values."""
+        """Convert all values to Python numbers."""
         step = _plain("step", self.step)
         if not isinstance(step, int):
             raise TypeError(
@@ -52,7 +53,7 @@ class MetricsEntry:
                 f"completed updates."
             )
         object.__setattr__(self, "step", step)
-        for name in _NUMBERS:
+        for name in _FLOAT_FIELDS:
             object.__setattr__(self, name, _real(name, getattr(self, name)))
         if not isinstance(self.extra, Mapping) or not all(
             isinstance(name, str) for name in self.extra
@@ -65,25 +66,25 @@ class MetricsEntry:
         object.__setattr__(self, "extra", extra)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> MetricsEntry:
-        """The entry of a line as it was read; fields of other names are passed over.
+    def from_row(cls, row: Mapping[str, Any]) -> MetricsEntry:
+        """Return the entry of a row read from a file; unknown fields are ignored.
 
         Raises:
-          TypeError: A field is missing, or no number.
+          TypeError: A field is missing or not a number.
           ValueError: As for the entry itself.
         """
-        missing = [name for name in ("step", *_NUMBERS) if name not in row]
+        missing = [name for name in ("step", *_FLOAT_FIELDS) if name not in row]
         if missing:
             raise TypeError(f"a row without {', '.join(missing)}")
         extra = row.get("extra", {})
         if isinstance(extra, dict):
             extra = {name: number(value) for name, value in extra.items()}
-        numbers = {name: number(row[name]) for name in _NUMBERS}
-        return cls(row["step"], extra=extra, **numbers)
+        values = {name: number(row[name]) for name in _FLOAT_FIELDS}
+        return cls(row["step"], extra=extra, **values)
 
     def line(self) -> dict[str, object]:
-        """The line as it is written, fields in their order."""
-        return {name: getattr(self, name) for name in ("step", *_NUMBERS, "extra")}
+        """Return the row to write, with the fields in their order."""
+        return {name: getattr(self, name) for name in ("step", *_FLOAT_FIELDS, "extra")}
 
 
 def _real(name: str, value: Any) -> float:
@@ -91,12 +92,13 @@ def _real(name: str, value: Any) -> float:
         return float(_plain(name, value))
     except OverflowError:
         raise ValueError(
-            f"MetricsEntry got a {name} that is too large for a float. Write math.inf."
+            f"MetricsEntry got a {name} that is too large for a float, expected a "
+            f"float. Pass math.inf."
         ) from None
 
 
 def _plain(name: str, value: Any) -> float | int:
-    """A number of Python from one of any kind; truth is none."""
+    """Return a Python number for a number of any type except bool."""
     array = np.asarray(value)
     if array.ndim == 0 and not isinstance(value, bool):
         if array.dtype.kind in "iu" or isinstance(value, int):

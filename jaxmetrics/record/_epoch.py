@@ -1,4 +1,4 @@
-"""The file of epochs: what each one came to, in a fixed form."""
+"""Epochs of a training run, and the file that holds them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from jaxmetrics.record._run_files import EPOCHS_JSON
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch came to. What is not known is None; a loss may be nan.
+    """Measurements of one epoch. Unknown values are None; a loss may be NaN.
 
     Attributes:
-      epoch: Its number.
-      loss_mean: Of the losses of its batches, as are the next four.
-      loss_std: Over the batches, not corrected: 0 for one batch.
-      loss_min: The least one.
-      loss_max: The greatest one.
-      loss_median: The middle one.
-      lr: The last learning rate.
-      grad_norm: The mean norm of the gradient.
-      samples_per_sec: Known when every batch said its samples.
-      batches_per_sec: Batches a second.
-      gpu_allocated_mb: Memory in use at the end, of the first device; in units of
-        2**20 bytes, as are the next two.
-      gpu_reserved_mb: What the allocator holds of the device.
-      gpu_peak_mb: The most that was in use since the process began.
-      ema_delta_norm: The distance of the parameters from their moving average.
-      epoch_time_sec: Seconds from start to end.
-      cumulative_time_sec: Seconds of training so far, over all restarts.
-      extra: The means of what else was logged, by name.
+      epoch: Number of the epoch.
+      loss_mean: Mean batch loss.
+      loss_std: Standard deviation of the batch losses, uncorrected (ddof 0).
+      loss_min: Smallest batch loss.
+      loss_max: Largest batch loss.
+      loss_median: Median batch loss.
+      lr: Learning rate of the last batch.
+      grad_norm: Mean norm of the gradient.
+      samples_per_sec: Samples per second; None unless every batch gave its size.
+      batches_per_sec: Batches per second.
+      gpu_allocated_mb: Memory in use on the first device at the end of the epoch, in
+        units of 2**20 bytes, as are the next two.
+      gpu_reserved_mb: Memory reserved by the allocator.
+      gpu_peak_mb: Peak memory in use since the process began.
+      ema_delta_norm: Distance of the parameters from their moving average.
+      epoch_time_sec: Duration of the epoch in seconds.
+      cumulative_time_sec: Training seconds so far, cumulative over restarts.
+      extra: Means of the other logged values, by name.
     """
 
     epoch: int
@@ -56,39 +56,39 @@ class EpochMetrics:
     extra: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> EpochMetrics:
-        """The epoch of a row as it was read; fields of other names are passed over.
+    def from_row(cls, row: Mapping[str, Any]) -> EpochMetrics:
+        """Return the epoch of a row read from a file; unknown fields are ignored.
 
         Raises:
-          TypeError: It has no number, or a field is no number.
+          TypeError: The epoch number is missing, or a field is not a number.
         """
         if type(row.get("epoch")) is not int:
-            raise TypeError("an epoch without its number")
+            raise TypeError("an epoch without a number")
         extra = row.get("extra", {})
         if not isinstance(extra, dict):
             raise TypeError("an epoch whose extra values have no names")
         values = {name: _value(row.get(name)) for name in EPOCH_FIELDS[1:]}
-        known = ((name, _value(value)) for name, value in extra.items())
-        more = {name: value for name, value in known if value is not None}
+        pairs = ((name, _value(value)) for name, value in extra.items())
+        more = {name: value for name, value in pairs if value is not None}
         return cls(row["epoch"], extra=more, **values)
 
     def line(self) -> dict[str, object]:
-        """The row as it is written, fields in their order."""
+        """Return the row to write, with the fields in their order."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 EPOCH_FIELDS = tuple(f.name for f in fields(EpochMetrics) if f.name != "extra")
-"""The fields of an epoch, in their order."""
+"""Names of the fields of an epoch in their order, without `extra`."""
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """What a file of epochs holds.
+    """Contents of a file of epochs.
 
     Attributes:
-      run: When it was made, how often it was continued, on what.
-      config: The user's configuration.
-      epochs: Ascending by number.
+      run: Creation time, number of attempts, versions and devices.
+      config: Configuration given by the user.
+      epochs: Epochs in ascending order of their numbers.
     """
 
     run: dict[str, Any]
@@ -97,10 +97,10 @@ class Epochs:
 
 
 def read_epochs(folder: str | os.PathLike[str]) -> Epochs | None:
-    """The epochs in a folder, or None when it has no file of them.
+    """Return the epochs in a folder, or None if it has no `training_metrics.json`.
 
     Raises:
-      ValueError: The file is another one, or damaged.
+      ValueError: The file is damaged, or was not written by an `EpochTracker`.
     """
     path = Path(folder) / EPOCHS_JSON
     try:
@@ -108,17 +108,18 @@ def read_epochs(folder: str | os.PathLike[str]) -> Epochs | None:
     except FileNotFoundError:
         return None
     try:
-        read: Any = loads(text)
-        if not isinstance(read, dict) or read.get("kind") != "epochs":
-            raise ValueError("it does not say that it holds epochs")
-        run, config = (read[name] for name in ("run", "config"))
+        content: Any = loads(text)
+        if not isinstance(content, dict) or content.get("kind") != "epochs":
+            raise ValueError("its kind is not 'epochs'")
+        run, config = (content[name] for name in ("run", "config"))
         if not isinstance(run, dict) or not isinstance(config, dict):
-            raise TypeError("its description is no mapping")
-        epochs = {row["epoch"]: EpochMetrics.of(row) for row in read["epochs"]}
+            raise TypeError("'run' or 'config' is not an object")
+        rows = content["epochs"]
+        epochs = {row["epoch"]: EpochMetrics.from_row(row) for row in rows}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f"{path} is not what an EpochTracker writes ({error}). Move it away, or "
-            f"choose another folder."
+            f"{path} is not a file of epochs ({error}); expected one written by an "
+            f"EpochTracker. Move it away, or choose another folder."
         ) from None
     return Epochs(run, config, [epochs[number] for number in sorted(epochs)])
 

@@ -1,4 +1,4 @@
-"""File-descriptor work: open only files, lock them, write all, keep names."""
+"""File descriptors: open regular files only, lock, write all, make names durable."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_CHUNK = 2**20
-_APPEND = (
+_CHUNK_BYTES = 2**20
+_APPEND_FLAGS = (
     os.O_RDWR
     | os.O_APPEND
     | os.O_CREAT
     | os.O_NOFOLLOW
     | os.O_CLOEXEC
-    # A pipe in the file's place would hang the opener for ever.
+    # Opening a pipe would block for ever without it.
     | os.O_NONBLOCK
 )
-_NEW = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FLAGS = (
+    os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+)
 _URL = re.compile(r"[a-z][a-z0-9+]*:/", re.IGNORECASE)
 
 
 class WriterLockedError(RuntimeError):
-    """The file is held by another live writer."""
+    """The file is open for writing in another live writer."""
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
-    """Replace a file at once: a reader or a kill finds the old bytes or the new ones.
+    """Replace a file atomically: a reader or a kill sees the old or the new bytes.
 
-    A symbolic link in the file's place is replaced, not followed.
+    A symbolic link at the path is replaced, not followed.
 
     Args:
       path: The file.
-      data: Its bytes, or pieces of them in their order.
+      data: New contents, whole or in pieces.
 
     Raises:
       OSError: The folder cannot be written, or the disk is full; the file is as before.
     """
     path = Path(path)
-    os.close(replace(path, [data] if isinstance(data, bytes) else data))
+    os.close(replace_file(path, [data] if isinstance(data, bytes) else data))
     sync_folder(path)
 
 
-def replace(path: Path, pieces: Iterable[bytes], locked: bool = False) -> int:
-    """Put a new file in the place of `path`; its name is not yet on the disk.
+def replace_file(path: Path, pieces: Iterable[bytes], locked: bool = False) -> int:
+    """Write a new file and rename it to `path`, without syncing the folder.
 
     Args:
-      path: The file.
-      pieces: The new one's bytes, in their order.
-      locked: Whether it has its lock before it has its name.
+      path: The file to replace.
+      pieces: New contents in pieces.
+      locked: Whether the new file is locked before it is renamed. Default False.
 
     Returns:
-      A descriptor for reading and appending.
+      A descriptor of the new file for reading and appending.
 
     Raises:
       OSError: The file system refused it; the file is as before.
@@ -79,32 +81,32 @@ def replace(path: Path, pieces: Iterable[bytes], locked: bool = False) -> int:
 
 
 def open_locked(path: Path) -> int:
-    """As `open_append`, and nobody else has it open so.
+    """Open a file for appending and take its lock.
 
     Raises:
-      WriterLockedError: Somebody has.
+      WriterLockedError: Another writer holds the lock.
     """
     while True:
         fd = open_append(path)
         try:
             lock(fd, path)
-            if _is_at(fd, path):
+            if _is_open_at(fd, path):
                 return fd
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # its writer has put another file in its place meanwhile
+        os.close(fd)  # another writer replaced the file before the lock was taken
 
 
 def open_append(path: Path) -> int:
-    """A descriptor for reading and appending a regular file, made when missing."""
+    """Open a regular file for reading and appending; create it if missing."""
     if _URL.match(str(path)):
         raise ValueError(
             f"{path} is not a local path, and object stores have no append. Write to "
             "a local folder, and copy it to the bucket at checkpoints."
         )
     try:
-        fd = os.open(path, _APPEND, 0o644)
+        fd = os.open(path, _APPEND_FLAGS, 0o644)
     except OSError as error:
         raise _explained(error, path) from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -119,15 +121,15 @@ def open_append(path: Path) -> int:
 
 
 def make_folder(path: Path, new: bool = False) -> None:
-    """Make a folder, and those above it, which only their owner may write to.
+    """Create a folder and its parents, writable by their owner only.
 
     Args:
-      path: The folder, which may exist unless it must be new.
-      new: Whether it must.
+      path: The folder.
+      new: Whether an existing folder is an error. Default False.
 
     Raises:
-      FileExistsError: It must, and is not.
-      OSError: It cannot be made.
+      FileExistsError: `new` is true and the folder exists.
+      OSError: The folder cannot be created.
     """
     try:
         for folder in [*reversed(path.parents), path]:
@@ -142,10 +144,15 @@ def make_folder(path: Path, new: bool = False) -> None:
 
 
 def read_whole(path: Path, limit: int = 2**24) -> bytes:
-    """The bytes of a regular file.
+    """Return the bytes of a regular file.
+
+    Args:
+      path: The file.
+      limit: Maximum size in bytes. Default 16 MiB.
 
     Raises:
-      ValueError: They are more than `limit`.
+      ValueError: The file is larger than `limit`.
+      OSError: The file cannot be read, or is not a regular file.
     """
     with open(open_read(path), "rb") as file:
         data = file.read(limit + 1)
@@ -155,7 +162,7 @@ def read_whole(path: Path, limit: int = 2**24) -> bytes:
 
 
 def open_read(path: str | os.PathLike[str]) -> int:
-    """A descriptor for reading a regular file."""
+    """Open a regular file for reading."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -166,38 +173,61 @@ def open_read(path: str | os.PathLike[str]) -> int:
 
 
 def open_new(path: Path) -> int:
-    """A descriptor for reading and appending to a file that did not exist."""
+    """Create a file and open it for reading and appending.
+
+    Raises:
+      FileExistsError: The file exists.
+    """
     try:
-        return os.open(path, _NEW, 0o644)
+        return os.open(path, _NEW_FLAGS, 0o644)
     except OSError as error:
         raise _explained(error, path) from None
 
 
+def open_unused(path: Path) -> tuple[Path, int]:
+    """Create a file, with `-2` or a later number appended if its name is taken.
+
+    Returns:
+      The path of the new file, and a descriptor for reading and appending.
+    """
+    candidate, number = path, 1
+    while True:
+        try:
+            return candidate, open_new(candidate)
+        except FileExistsError:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+
+
 def lock(fd: int, path: Path) -> None:
-    """Take the lock of a file, or say who has it."""
+    """Take the exclusive lock of an open file.
+
+    Raises:
+      WriterLockedError: Another writer holds it; the error names its process.
+    """
     try:
         # Not lockf: a POSIX lock is lost as soon as the process closes any other
         # descriptor of the same file.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WriterLockedError(
-            f"{path} is being written by {_holder(fd)}; a record has one writer. "
+            f"{path} is being written by {_lock_holder(fd)}; a record has one writer. "
             "Close or end that one, or choose another run_name."
         ) from None
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of `data`; a short write goes on, and what refuses it raises."""
+    """Write all of `data`, continuing after short writes."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
 
 
 def end_of_last_line(fd: int, size: int) -> int:
-    """The byte after the last newline, found from the end."""
+    """Return the position after the last newline, searching from the end."""
     end = size
     while end:
-        start = max(0, end - _CHUNK)
+        start = max(0, end - _CHUNK_BYTES)
         newline = os.pread(fd, end - start, start).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
@@ -206,21 +236,24 @@ def end_of_last_line(fd: int, size: int) -> int:
 
 
 def read_range(source: int, start: int, end: int) -> Iterator[bytes]:
-    """Bytes of a file, in pieces."""
-    while start < end and (chunk := os.pread(source, min(_CHUNK, end - start), start)):
+    """Yield bytes [start, end) of a file in pieces; fewer if the file is shorter."""
+    while start < end:
+        chunk = os.pread(source, min(_CHUNK_BYTES, end - start), start)
+        if not chunk:
+            return
         yield chunk
         start += len(chunk)
 
 
 def copy_range(source: int, start: int, end: int, target: int) -> None:
-    """Append bytes of one file to another, and put them on the disk."""
+    """Append bytes [start, end) of one file to another, and sync it to disk."""
     for chunk in read_range(source, start, end):
         write_all(target, chunk)
     os.fsync(target)
 
 
 def sync_folder(path: Path) -> None:
-    """Put the name of a new file on the disk."""
+    """Sync the folder that holds a new file, which makes the file's name durable."""
     fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -232,7 +265,8 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def _is_at(fd: int, path: Path) -> bool:
+def _is_open_at(fd: int, path: Path) -> bool:
+    """Return whether the path still leads to the open file."""
     try:
         return os.path.samestat(os.fstat(fd), os.lstat(path))
     except FileNotFoundError:
@@ -240,6 +274,7 @@ def _is_at(fd: int, path: Path) -> bool:
 
 
 def _explained(error: OSError, path: Path) -> OSError:
+    """Return the error with a message that says what to do."""
     advice = {
         errno.ELOOP: "it is a symbolic link, which a record does not follow. Remove it",
         errno.ENOTDIR: "a file is where a folder was expected. Choose another root",
@@ -251,8 +286,8 @@ def _explained(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, advice, str(path))
 
 
-def _holder(fd: int) -> str:
-    # Linux lists locks with their owners; elsewhere nobody can say.
+def _lock_holder(fd: int) -> str:
+    # Linux lists locks with their owners; other systems do not.
     inode = os.fstat(fd).st_ino
     with contextlib.suppress(OSError), open("/proc/locks") as locks:
         for line in locks:

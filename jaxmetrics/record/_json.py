@@ -1,4 +1,4 @@
-"""Strict JSON: one line, no bare NaN, exact integers."""
+"""Serialize values as strict JSON: one line, no bare NaN, exact integers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 
 _INT64 = range(-(2**63), 2**63)
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -17,23 +18,23 @@ _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def dumps(value: object) -> str:
-    """`value` as strict JSON on one line of ASCII.
+    """Serialize `value` as strict JSON on one line of ASCII.
 
-    Non-finite floats are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; integers
-    beyond int64 are strings, so that no reader rounds them. NumPy scalars and arrays
-    of rank 0 are numbers; narrow floats are widened (float32 0.1 is
-    0.10000000149011612).
+    Non-finite floats become the strings `"NaN"`, `"Infinity"` and `"-Infinity"`;
+    integers beyond int64 become strings, so that no reader rounds them. NumPy scalars
+    and arrays of rank 0 become numbers; narrow floats are widened (float32 0.1 is
+    0.10000000149011612). `number` reverses the conversion to strings.
 
     Raises:
-      TypeError: A value is of another type, or a mapping has a key that is not a
-        string; the error names where.
+      TypeError: A value has another type, or a mapping has a key that is not a string;
+        the error names the place.
       ValueError: The value contains itself or is nested too deep.
 
     >>> dumps({"step": 3, "train/loss": float("nan"), "seen": 2**63})
     '{"step":3,"train/loss":"NaN","seen":"9223372036854775808"}'
     """
     try:
-        return _ENCODER.encode(_plain(value))
+        return _encode(_plain(value))
     except RecursionError:
         raise ValueError(
             "dumps() got a value that contains itself or is nested too deep; expected "
@@ -42,11 +43,13 @@ def dumps(value: object) -> str:
 
 
 def loads(text: str | bytes) -> object:
-    """The value of a strict JSON text (bytes are UTF-8).
+    """Parse a strict JSON text; bytes are UTF-8.
 
     Raises:
-      ValueError: The text is anything else; no other error escapes.
+      ValueError: The text is not strict JSON. No other error is raised.
     """
+    # Not orjson.loads: it rounds integers beyond 64 bits to floats, and refuses lone
+    # surrogates and 1e999, all of which files of earlier versions may contain.
     try:
         if not isinstance(text, str):
             text = bytes(text).decode("utf-8")
@@ -56,10 +59,11 @@ def loads(text: str | bytes) -> object:
 
 
 def number(value: object) -> Any:
-    """A metric's value as read by `loads`, with what `dumps` wrote as text undone.
+    """Convert a value read by `loads` back to the number that `dumps` wrote as text.
 
-    The three non-finite strings become floats, and integers beyond int64 integers.
-    Anything else is returned as it is. Text lives in records of another kind.
+    The three non-finite strings become floats, and digits beyond int64 an integer.
+    Anything else is returned unchanged. Apply it to values of metrics only: a text
+    such as "NaN" is kept in records of another kind.
 
     >>> number("NaN"), number("-Infinity"), number("9223372036854775808"), number("12")
     (nan, -inf, 9223372036854775808, '12')
@@ -73,7 +77,17 @@ def number(value: object) -> Any:
     return value
 
 
+def _encode(plain: object) -> str:
+    try:
+        data = orjson.dumps(plain)
+    except TypeError:  # a lone surrogate, a key of a subclass of str, over 254 levels
+        return _ENCODER.encode(plain)
+    # orjson writes UTF-8; the escapes of the standard library keep a line ASCII.
+    return data.decode() if data.isascii() else _ENCODER.encode(plain)
+
+
 def _plain(value: Any, *where: object) -> object:
+    """Return a tree of Python's own types; `where` is the path, for errors."""
     kind = type(value)
     if kind is float:
         return value if math.isfinite(value) else _real(value)
@@ -134,7 +148,7 @@ def _name(name: object, where: tuple[object, ...]) -> str:
 
 
 def _at(where: tuple[object, ...]) -> str:
-    """The place in a value, as one would write it in Python."""
+    """Return the path of a value as a Python expression."""
     return "value" + "".join(f"[{step!r}]" for step in where)
 
 

@@ -1,4 +1,4 @@
-"""The names of values on disk, and of runs, projects and tags."""
+"""Build the keys of values on disk; check the names of runs, projects and tags."""
 
 from __future__ import annotations
 
@@ -29,18 +29,24 @@ _ALIASES = {
     "lr": "lr/lr",
     "grad_norm": "grad/norm",
 }
-_MAX_KEY = 256
+_MAX_KEY_LENGTH = 256
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 
 
 def key(name: str, split: str = "train", dataset: str | None = None) -> str:
-    """The key under which a value is recorded.
+    """Return the key under which a value is recorded.
 
     It is `{split}/{name}`, or `{split}_{dataset}/{name}`. A name that begins with one
-    of `PREFIXES`, `{split}/` or `{split}_<dataset>/` is a key already and is kept.
-    Measurements of the training itself have one home whatever the split: `mfu` is
-    `perf/mfu`, `lr` is `lr/lr`, `grad_norm` is `grad/norm`; with a dataset they are
-    values of that dataset. Outside of training `val_loss` and `loss` are the same.
+    of `PREFIXES`, `{split}/` or `{split}_<dataset>/` is already a key and is returned
+    unchanged. Measurements of the training itself have the same key in every split:
+    `mfu` is `perf/mfu`, `lr` is `lr/lr`, `grad_norm` is `grad/norm`; with a dataset
+    they are values of that dataset. In splits other than train, `val_loss` and `loss`
+    are the same name.
+
+    Args:
+      name: Name of the value.
+      split: `"train"`, `"val"` or another name without a slash. Default `"train"`.
+      dataset: Name of the dataset, if the value belongs to one.
 
     Raises:
       TypeError: An argument is not a string.
@@ -64,15 +70,15 @@ def key(name: str, split: str = "train", dataset: str | None = None) -> str:
 
 
 def check_name(name: str, what: str) -> str:
-    """A name that may become a folder or a tag, unchanged.
+    """Return a name unchanged if it is safe as a folder or a tag.
 
     Args:
       name: 1 to 64 letters, digits, `.`, `_` and `-`, not beginning with `.`.
-      what: What it names, for the error: `"run_name"`.
+      what: Name of the argument, for the error: `"run_name"`.
 
     Raises:
-      TypeError: It is not a string.
-      ValueError: It is anything else.
+      TypeError: The name is not a string.
+      ValueError: The name has other characters, or another length.
     """
     if not isinstance(name, str):
         raise TypeError(
@@ -105,10 +111,10 @@ def _check_path(text: str, what: str) -> str:
             f"key() got a {what} of type {type(text).__name__}; a str was expected. "
             "Pass a string."
         )
-    if not 1 <= len(text) <= _MAX_KEY:
+    if not 1 <= len(text) <= _MAX_KEY_LENGTH:
         raise ValueError(
             f"key() got the {what} {_shown(text)} of {len(text)} characters; expected "
-            f"1 to {_MAX_KEY}. Choose a shorter one that is not empty."
+            f"1 to {_MAX_KEY_LENGTH}. Choose a shorter one that is not empty."
         )
     if not text.isprintable():
         raise ValueError(

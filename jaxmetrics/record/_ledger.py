@@ -1,4 +1,4 @@
-"""The ledger of a run: what happened when, and how long it took."""
+"""Event ledger of a run: timestamps and durations of what happened."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jaxmetrics.record._files import AppendFile
+from jaxmetrics.record._append_file import AppendFile
 from jaxmetrics.record._json import dumps
 from jaxmetrics.record._redact import redact
 
-__all__ = ["Ledger"]
-
 _LOG = logging.getLogger("jaxmetrics")
-_INTERVAL = 10.0
-_FIELDS = {"time", "attempt", "event", "seconds"}
+_STEP_INTERVAL = 10.0  # seconds between two step events
+_OWN_FIELDS = {"time", "attempt", "event", "seconds"}
 
 
 class Ledger:
-    """Appends events to `events.jsonl`; `TrainingLogger.ledger` is the run's own.
+    """Appends events to `events.jsonl`; `TrainingLogger.ledger` is that of the run.
 
-    Losing an event never stops a training: an error of the file system is logged once.
+    A file system error never stops the training: it is logged once.
 
     Args:
-      path: The file; None keeps no ledger, as on all processes but the first.
-      attempt: Which attempt of the run this is, from 1.
-      clock: Seconds since the epoch.
+      path: The file; None keeps no ledger, as on all processes except the first.
+      attempt: Number of this attempt of the run, from 1. Default 1.
+      clock: Returns seconds since the epoch. Default `time.time`.
 
     Raises:
       WriterLockedError: Another process has the ledger open.
@@ -49,20 +47,23 @@ class Ledger:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._warned = False
-        self._noted = math.inf
+        self._last_step_event = -math.inf
 
     def event(self, name: str, seconds: float | None = None, **fields: object) -> None:
         """Append an event.
 
         Args:
-          name: What happened: `"compile"`, `"checkpoint"`.
-          seconds: How long it took.
-          fields: What else is known, in plain values; secrets are hidden.
+          name: Kind of the event, such as `"compile"` or `"checkpoint"`.
+          seconds: Duration, if the event has one.
+          fields: Further plain values; secrets are redacted.
+
+        Raises:
+          ValueError: A field has a name that the ledger sets.
         """
-        if clash := _FIELDS & fields.keys():
+        if reserved := _OWN_FIELDS & fields.keys():
             raise ValueError(
-                f"ledger.event({name!r}) got {sorted(clash)}, which the ledger sets. "
-                f"Give these other names."
+                f"ledger.event({name!r}) got {sorted(reserved)}, which the ledger "
+                f"sets; expected other names. Rename these fields."
             )
         line = {"time": iso(self._clock()), "attempt": self.attempt, "event": name}
         if seconds is not None:
@@ -71,23 +72,25 @@ class Ledger:
         self._attempt_io(lambda file: file.write_line(text))
 
     def progress(self, step: int, at_once: bool = False) -> None:
-        """Note that the training has reached a step.
+        """Record that the training has reached a step, at most every 10 seconds.
 
         Args:
-          step: Optimizer updates completed.
-          at_once: Not only if ten seconds have passed since the last note.
+          step: Number of completed optimizer updates.
+          at_once: Whether to record it even if the last one is more recent.
         """
         now = self._clock()
-        if at_once or not self._noted <= now < self._noted + _INTERVAL:
-            self._noted = now
+        # A clock that was set back counts as an interval that has passed.
+        recent = 0 <= now - self._last_step_event < _STEP_INTERVAL
+        if at_once or not recent:
+            self._last_step_event = now
             self.event("step", step=step)
 
     def flush(self) -> bool:
-        """Whether every event is on the disk."""
+        """Sync the events to disk; return whether that succeeded."""
         return self._attempt_io(AppendFile.flush)
 
     def close(self) -> None:
-        """Let the file go; later events go nowhere."""
+        """Close the file; later events are ignored."""
         self._attempt_io(AppendFile.close)
         self._file = None
 
@@ -107,7 +110,7 @@ class Ledger:
 
 
 def iso(seconds: float) -> str:
-    """A time since the epoch in ISO form, UTC.
+    """Return seconds since the epoch as an ISO 8601 time in UTC.
 
     >>> iso(0.0)
     '1970-01-01T00:00:00.000+00:00'

@@ -1,4 +1,4 @@
-"""What some writers can show beside scalars: texts, images, histograms and more."""
+"""Records of text, images, histograms, tables and hyperparameters."""
 
 from __future__ import annotations
 
@@ -9,31 +9,37 @@ from typing import Any, Literal
 from jaxmetrics.record._record import Record
 
 MEDIA_KINDS = frozenset({"text", "image", "histogram", "table", "hparams"})
+"""Kinds of `Media`. A writer lists those it accepts in `shows`."""
 
 
 @dataclass(frozen=True)
 class Media(Record):
-    """A record of things that are no scalars, all of one kind.
+    """Record of values other than scalars, all of one kind.
 
-    A writer gets it when the kind is among those that it `shows`.
+    A writer receives it if the kind is in the writer's `shows`.
 
     Attributes:
-      values: By full key. A text is a str. An image is an array `[height, width]` or
-        `[height, width, channels]` of 1, 3 or 4 channels, uint8 or floats in [0, 1]. A
-        histogram is an array of any shape, or the pair (counts, edges) that
-        `np.histogram` returns, or `Bins`. A table is a pair (columns, rows).
-        Hyperparameters are plain data, by their names rather than keys.
-      kind: `"text"`, `"image"`, `"histogram"`, `"table"` or `"hparams"`.
+      values: Values by key, according to the kind:
+
+        - `"text"`: str.
+        - `"image"`: NumPy array `[height, width]` or `[height, width, channels]` with
+          1, 3 or 4 channels, uint8 or floats in [0, 1].
+        - `"histogram"`: array of any shape, the pair (counts, edges) that
+          `np.histogram` returns, or `Bins`. `binned(value)` converts each of them.
+        - `"table"`: pair (columns, rows), of names and of rows of plain values.
+        - `"hparams"`: plain data, by hyperparameter names instead of keys.
+
+      kind: One of `MEDIA_KINDS`.
     """
 
     values: Mapping[str, Any]
     kind: Literal["text", "image", "histogram", "table", "hparams"] = "text"
 
     def line(self) -> dict[str, object]:
-        """The row of a text or a table as it is written; its kind comes first.
+        """Return the row of a text or a table to write, starting with its kind.
 
-        >>> Media(1, "val", {"val/said": "hello"}, 2.5).line()
-        {'kind': 'text', 'step': 1, 'split': 'val', 'time': 2.5, 'val/said': 'hello'}
+        >>> Media(1, "val", {"val/text": "hello"}, 2.5).line()
+        {'kind': 'text', 'step': 1, 'split': 'val', 'time': 2.5, 'val/text': 'hello'}
         """
         row: dict[str, object] = {"kind": self.kind, **super().line()}
         if self.kind == "table":

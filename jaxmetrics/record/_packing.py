@@ -1,4 +1,4 @@
-"""Plain values and NumPy arrays as bytes, without pickle."""
+"""Serialize plain values and NumPy arrays to bytes, without pickle."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _ARRAY = "\0array"
 
 
 def pack(value: Any) -> bytes:
-    """A tree of plain Python values and NumPy arrays as bytes: JSON, then raw arrays.
+    """Serialize a tree of Python values and NumPy arrays: JSON, then the raw arrays.
 
-    Integers of any size, non-finite floats and every bit of an array come back.
+    Integers of any size, non-finite floats and all bits of an array are preserved.
 
     Args:
-      value: Mappings with string keys, lists, tuples (which come back as lists),
-        numbers, strings, None, and arrays of numbers or bools.
+      value: Mappings with string keys, lists, tuples (unpacked as lists), numbers,
+        strings, None, and arrays of numbers or bools.
 
     Raises:
-      TypeError: There is anything else in it.
+      TypeError: The tree contains a value of another type.
 
     >>> unpack(pack({"seen": 2**80, "x": np.arange(2)}))
     {'seen': 1208925819614629174706176, 'x': array([0, 1])}
     """
     arrays: list[bytes] = []
 
-    def noted(x: Any) -> Any:
+    def array_reference(x: Any) -> Any:
         if not isinstance(x, np.ndarray) or x.dtype.kind not in "biufc":
             raise TypeError(
                 f"pack() got a {type(x).__name__}; expected numbers, strings, None, "
@@ -37,22 +37,22 @@ def pack(value: Any) -> bytes:
         arrays.append(x.tobytes())
         return {_ARRAY: [x.dtype.str, *x.shape]}
 
-    text = json.dumps(value, default=noted, separators=(",", ":")).encode()
+    text = json.dumps(value, default=array_reference, separators=(",", ":")).encode()
     return b"".join([len(text).to_bytes(8, "little"), text, *arrays])
 
 
 def unpack(data: bytes) -> Any:
-    """The value that was packed; its arrays may be written to."""
+    """Return the value that was packed. Its arrays are copies and can be written to."""
     end = 8 + int.from_bytes(data[:8], "little")
-    at = end
+    position = end
 
-    def made(mapping: dict[str, Any]) -> Any:
-        nonlocal at
+    def array_from(mapping: dict[str, Any]) -> Any:
+        nonlocal position
         if mapping.keys() != {_ARRAY}:
             return mapping
         dtype, *shape = mapping[_ARRAY]
-        flat = np.frombuffer(data, np.dtype(dtype), math.prod(shape), at)
-        at += flat.nbytes
+        flat = np.frombuffer(data, np.dtype(dtype), math.prod(shape), position)
+        position += flat.nbytes
         return flat.reshape(shape).copy()
 
-    return json.loads(data[8:end], object_hook=made)
+    return json.loads(data[8:end], object_hook=array_from)

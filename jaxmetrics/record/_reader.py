@@ -1,4 +1,8 @@
-"""Reading JSONL back: complete lines are rows, a torn tail is not, damage is named."""
+"""Read files of JSON lines.
+
+A complete line is a row or damage, which is named. A last line without its newline was
+cut off by a kill, or is being written, and is neither.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,19 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from jaxmetrics.record._io import open_read
 from jaxmetrics.record._json import loads
 
-LINE_LIMIT = 16 * 2**20  # bytes; a longer line is damage, not a row
-_CHUNK = 2**18
+LINE_LIMIT = 16 * 2**20
+"""Maximum length of a line in bytes with its newline; a longer one is damage."""
+
+_CHUNK_BYTES = 2**18
 
 
 class CorruptLineError(ValueError):
-    """A complete line of a file that is not a row.
+    """A complete line of a file is not a row.
 
     Attributes:
-      path: The file.
-      line: The line's number, from 1.
-      reason: What is wrong with it.
+      path: Path of the file.
+      line: Number of the line, from 1.
+      reason: Description of the damage.
     """
 
     def __init__(self, path: str | os.PathLike[str], line: int, reason: str) -> None:
@@ -35,12 +41,19 @@ class CorruptLineError(ValueError):
         )
 
     def __reduce__(self) -> tuple[type, tuple[Path, int, str]]:
-        """Rebuild from the parts, not from the message."""
+        """Pickle the parts, not the message."""
         return type(self), (self.path, self.line, self.reason)
 
 
 class Line(NamedTuple):
-    """One complete line: its number, the byte after it, its row or what is wrong."""
+    """One complete line.
+
+    Attributes:
+      number: Number of the line, from 1.
+      end: Position after the line in bytes.
+      row: The JSON object; None if the line is damaged.
+      reason: Description of the damage; None if there is a row.
+    """
 
     number: int
     end: int
@@ -49,25 +62,25 @@ class Line(NamedTuple):
 
 
 def scan_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
-    """The complete lines of a file, one by one in bounded memory.
+    """Yield the complete lines of a file one by one, in bounded memory.
 
-    Lines end in a newline byte and nothing else; blank ones are passed over, and so is
-    a last line without its newline, which was cut off by a kill or is being written.
+    Only a newline byte ends a line. Blank lines are skipped but counted, and a last
+    line without its newline is skipped.
 
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb", buffering=_CHUNK) as file:
+    with open(open_read(path), "rb", buffering=_CHUNK_BYTES) as file:
         yield from _lines(file, 0, 0)
 
 
 class Block(NamedTuple):
-    """Lines that follow each other, all of them rows of scalars.
+    """Consecutive lines that are all rows of scalars.
 
     Attributes:
-      number: That of the first line.
-      rows: One for each line.
-      end: The byte after the last line.
+      number: Number of the first line, from 1.
+      rows: One row for each line.
+      end: Position after the last line in bytes.
     """
 
     number: int
@@ -78,22 +91,23 @@ class Block(NamedTuple):
 def scan_blocks(
     path: str | os.PathLike[str], number: int = 0, end: int = 0
 ) -> Iterator[Block | Line]:
-    """What `scan_lines` gives, many rows at a time where they are rows of scalars.
+    """Yield the complete lines of a file in blocks, which is faster than one by one.
 
-    Lines with anything else among them come one by one.
+    A chunk of the file in which all lines are rows of scalars is one `Block`. Lines of
+    other chunks are yielded one by one, as `scan_lines` does.
 
     Args:
       path: The file.
-      number: How many lines to leave out.
-      end: The byte after them.
+      number: Number of lines to skip at the beginning. Default 0.
+      end: Position after the skipped lines. Default 0.
 
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb", buffering=_CHUNK) as file:
+    with open(open_read(path), "rb", buffering=_CHUNK_BYTES) as file:
         file.seek(end)
         rest = b""
-        while chunk := file.read(4 * _CHUNK):
+        while chunk := file.read(4 * _CHUNK_BYTES):
             data = rest + chunk
             size = data.rfind(b"\n") + 1
             rest = data[size:]
@@ -112,11 +126,12 @@ def scan_blocks(
 def read_lines(
     path: str | os.PathLike[str], errors: Literal["raise", "skip"] = "raise"
 ) -> tuple[list[dict[str, object]], list[tuple[int, str]]]:
-    """The rows of a file, and its bad lines as (number, reason).
+    """Return the rows of a file, and its damaged lines as (number, reason).
 
     Args:
-      path: A file of one JSON object a line. A torn last line is not a row.
-      errors: `"raise"` at a bad line, or `"skip"` it and report it.
+      path: File of one JSON object per line.
+      errors: `"raise"` at a damaged line, or `"skip"` it and return it in the second
+        list. Default `"raise"`.
 
     Raises:
       CorruptLineError: A complete line is not a JSON object.
@@ -139,29 +154,11 @@ def read_lines(
     return rows, bad
 
 
-def position_of_step(path: str | os.PathLike[str], step: int) -> int:
-    """The byte after the last row whose step is at most `step`.
-
-    Lines without a step belong to what is before them, so a header at the beginning is
-    always kept.
-
-    Raises:
-      CorruptLineError: A complete line is not a JSON object.
-    """
-    kept = end = 0
-    for line in scan_lines(path):
-        if line.row is None:
-            raise CorruptLineError(path, line.number, str(line.reason))
-        at = line.row.get("step")
-        belongs = kept == end if not isinstance(at, int) else at <= step
-        end = line.end
-        if belongs:
-            kept = end
-    return kept
-
-
 def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
-    """The lines from here on, after `number` lines and `end` bytes."""
+    """Yield the remaining lines of a file, read so far up to line `number`, byte `end`.
+
+    The rest of a line that is too long is read in chunks, to keep memory bounded.
+    """
     while line := file.readline(LINE_LIMIT + 1):
         number += 1
         end += len(line)
@@ -171,7 +168,7 @@ def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
                 return
             reason = f"longer than {LINE_LIMIT} bytes"
             while not line.endswith(b"\n"):
-                line = file.readline(_CHUNK)
+                line = file.readline(_CHUNK_BYTES)
                 if not line:
                     return
                 end += len(line)
@@ -179,15 +176,18 @@ def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
             continue
         row = None
         if reason is None:
-            row, reason = _parse(line)
+            row, reason = _parse_row(line)
         yield Line(number, end, row, reason)
 
 
 def _flat_rows(data: bytes) -> list[dict[str, object]] | None:
-    """The rows of whole lines, each an object of scalars; None if any is not."""
+    """Return the rows of complete lines, or None unless all are objects of scalars.
+
+    The lines are joined to one JSON array, which is parsed at once. With exactly one
+    brace per line, at its beginning, damage in one line cannot be repaired by the next:
+    `{"a":1` and `"b":2}` would otherwise join to one valid object.
+    """
     number = data.count(b"\n")
-    # One brace a line, at its beginning: no damage to one line can be made good by
-    # the next when they are joined.
     flat = data.count(b"{") == number and b"[" not in data
     if not (flat and data.startswith(b"{") and data.count(b"\n{") == number - 1):
         return None
@@ -198,7 +198,7 @@ def _flat_rows(data: bytes) -> list[dict[str, object]] | None:
     return rows if len(rows) == number else None
 
 
-def _parse(line: bytes) -> tuple[dict[str, object] | None, str | None]:
+def _parse_row(line: bytes) -> tuple[dict[str, object] | None, str | None]:
     try:
         row = loads(line)
     except ValueError as error:

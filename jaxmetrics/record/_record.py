@@ -1,4 +1,4 @@
-"""One step's host scalars."""
+"""Records: the scalars logged for a step."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 COUNT_FIELDS = ("tokens", "samples")
-"""Names whose values are fields of a record instead of keys."""
+"""Names whose values are fields of a record, not keyed values."""
 
 RECORD_FIELDS = frozenset({"kind", "step", "split", "time", *COUNT_FIELDS})
-"""Fields of a line of `metrics.jsonl`; every other name in it is a key."""
+"""Fields of a line of `metrics.jsonl`; every other name in a line is a key."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was logged for one (step, split).
+    """Scalars logged for one step and split, as writers receive them.
+
+    A value is a Python int or float; it may be NaN, infinite, or an integer of any
+    size.
 
     Attributes:
-      step: Optimizer updates completed.
-      split: `"train"`, `"val"`, or a name of the user's.
-      values: Value by full key (`"train/loss"`), in the order first logged.
+      step: Number of completed optimizer updates.
+      split: `"train"`, `"val"`, or another name.
+      values: Values by full key (`"train/loss"`), in the order first logged.
       time: Training seconds, cumulative over attempts.
-      tokens: Tokens seen, cumulative.
-      samples: Samples seen, cumulative.
+      tokens: Tokens seen, cumulative; None if not logged.
+      samples: Samples seen, cumulative; None if not logged.
 
     Raises:
-      ValueError: A key has the name of a field of the row.
+      ValueError: A key has the name of a field.
     """
 
     step: int
@@ -36,16 +39,16 @@ class Record:
     samples: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse keys that would hide a field of the row."""
-        hidden = RECORD_FIELDS & self.values.keys()
-        if hidden:
+        """Refuse keys that would overwrite a field of the row."""
+        reserved = RECORD_FIELDS & self.values.keys()
+        if reserved:
             raise ValueError(
-                f"Record at step {self.step} has values named {sorted(hidden)}, which "
-                "are fields of the row. Build keys with key(name, split)."
+                f"Record at step {self.step} has values named {sorted(reserved)}, "
+                "which are fields of the row. Build keys with key(name, split)."
             )
 
     def line(self) -> dict[str, object]:
-        """The row as it is written: fields first, then the values in their order.
+        """Return the row to write: fields first, then the values in their order.
 
         >>> Record(100, "train", {"train/loss": 2.31}, 1763.21, tokens=819200).line()
         {'step': 100, 'split': 'train', 'time': 1763.21, 'tokens': 819200,
@@ -66,4 +69,4 @@ class Record:
 
 @dataclass(frozen=True)
 class UnnumberedRecord(Record):
-    """A record that was logged without a step, and took the next one."""
+    """Record that was logged without a step and got the next one."""

@@ -1,4 +1,4 @@
-"""Configurations as plain data, without their secrets."""
+"""Convert configurations to plain data without their secrets."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from jaxmetrics.record._secrets import REDACTED, hide, is_secret
 
 _MAX_DEPTH = 32
 _MAX_LEAVES = 10_000
-_MAX_NAME = 256
-_MAX_TEXT = 2**16
+_MAX_NAME_LENGTH = 256
+_MAX_TEXT_LENGTH = 2**16
 
 
 def redact(config: object) -> Any:
-    """`config` as plain data that may be written anywhere.
+    """Return `config` as plain data without secrets.
 
     Mappings, dataclasses and namespaces become dicts with string names; sequences and
-    sets lists; paths strings; NumPy scalars numbers; enum members their names; classes
-    and functions `"<class Name>"` and `"<function name>"`; any other object
-    `"<type Name>"`, for no `repr` or `str` of a foreign object runs. Values under
-    names like `api_key`, `hf_token` and `password` become `"<redacted>"`, and so does
-    what looks like a key within a string. `max_tokens` and `pad_token` are kept.
+    sets become lists; paths strings; NumPy scalars numbers; enum members their names;
+    classes and functions `"<class Name>"` and `"<function name>"`; any other object
+    `"<type Name>"`. No `repr` or `str` of an object is called, since it may be slow or
+    contain secrets.
+
+    Values under names like `api_key`, `hf_token` and `password` become `"<redacted>"`,
+    and so do parts of strings that have the form of a key. `max_tokens` and `pad_token`
+    are kept.
 
     More than 10,000 values, 32 levels, 64 KiB of text in a value or 256 characters of
-    a name are cut, with a mark in their place and one warning.
+    a name are cut, with a placeholder and one warning.
 
     >>> redact({"lr": 3e-4, "hf_token": "x", "url": "https://me:pw@host"})
     {'lr': 0.0003, 'hf_token': '<redacted>', 'url': 'https://<redacted>@host'}
@@ -51,29 +54,33 @@ def redact(config: object) -> Any:
 
 
 class _Walk:
-    """One pass over a configuration: what is open, counted and cut."""
+    """One pass over a configuration.
+
+    Attributes:
+      cuts: Descriptions of what was cut because of a limit.
+    """
 
     def __init__(self) -> None:
         self.cuts: set[str] = set()
         self._leaves = 0
-        self._open: set[int] = set()
+        self._ancestors: set[int] = set()
 
     def visit(self, value: object, depth: int) -> object:
         children = _children(value)
         if not children:
             self._leaves += 1
             return self._leaf(value) if children is None else type(children)()
-        if id(value) in self._open:
+        if id(value) in self._ancestors:
             return "<cycle>"
         if depth >= _MAX_DEPTH:
             return self._cut(f"more than {_MAX_DEPTH} levels")
-        self._open.add(id(value))
+        self._ancestors.add(id(value))
         try:
             if isinstance(children, list):
                 return self._sequence(children, depth + 1)
             return self._mapping(children, depth + 1)
         finally:
-            self._open.discard(id(value))
+            self._ancestors.discard(id(value))
 
     def _sequence(self, children: list[object], depth: int) -> list[object]:
         out = []
@@ -91,7 +98,7 @@ class _Walk:
                 out["<cut>"] = self._cut(f"more than {_MAX_LEAVES} values")
                 break
             text = self._name(name)
-            while text in out:  # 1 and "1" are two names
+            while text in out:  # 1 and "1" are different names
                 text += "'"
             out[text] = REDACTED if is_secret(text, child) else self.visit(child, depth)
         return out
@@ -99,9 +106,9 @@ class _Walk:
     def _name(self, name: object) -> str:
         text = self._leaf(name)
         text = text if isinstance(text, str) else str(text)
-        if len(text) > _MAX_NAME:
-            self._cut(f"a name of more than {_MAX_NAME} characters")
-            text = text[:_MAX_NAME]
+        if len(text) > _MAX_NAME_LENGTH:
+            self._cut(f"a name of more than {_MAX_NAME_LENGTH} characters")
+            text = text[:_MAX_NAME_LENGTH]
         return text
 
     def _leaf(self, value: object) -> object:
@@ -115,7 +122,7 @@ class _Walk:
             return self._text(str.__str__(value))
         if isinstance(value, np.generic | np.ndarray) and value.shape == ():
             value = value.item()
-        # The base classes' own conversions, since a subclass may define others.
+        # Conversions of the base classes, since a subclass may override them.
         if isinstance(value, int):
             return int.__index__(value)
         if isinstance(value, float):
@@ -129,10 +136,11 @@ class _Walk:
         return f"<type {type(value).__name__}>"
 
     def _text(self, text: str) -> str:
-        if len(text) <= _MAX_TEXT:
+        if len(text) <= _MAX_TEXT_LENGTH:
             return hide(text)
-        shown = hide(text[: 2 * _MAX_TEXT])[:_MAX_TEXT]
-        return shown + self._cut(f"text of more than {_MAX_TEXT} characters")
+        # Hide before the cut: half of a secret does not have the form of one.
+        start = hide(text[: 2 * _MAX_TEXT_LENGTH])[:_MAX_TEXT_LENGTH]
+        return start + self._cut(f"text of more than {_MAX_TEXT_LENGTH} characters")
 
     def _cut(self, what: str) -> str:
         self.cuts.add(what)
@@ -140,34 +148,37 @@ class _Walk:
 
 
 def _children(value: Any) -> dict[object, object] | list[object] | None:
-    """What a container holds, at most one more than is kept; None for a leaf."""
+    """Return the items of a container, or None for a leaf.
+
+    There is at most one item more than are kept, which shows that there are more.
+    """
     if isinstance(value, str | bytes | np.generic | np.ndarray | type):
         return None
-    some = _MAX_LEAVES + 1
+    limit = _MAX_LEAVES + 1
     try:
         if isinstance(value, list | tuple):
-            return list(itertools.islice(value, some))
+            return list(itertools.islice(value, limit))
         if isinstance(value, set | frozenset):
-            return sorted(itertools.islice(value, some), key=_order)
+            return sorted(itertools.islice(value, limit), key=_sort_key)
         if isinstance(value, Namespace | types.SimpleNamespace):
             value = vars(value)
         if dataclasses.is_dataclass(value):
             names = [field.name for field in dataclasses.fields(value)]
             return {name: getattr(value, name) for name in names}
-        if isinstance(value, Mapping) or _is_like_a_mapping(value):
-            return {name: value[name] for name in itertools.islice(value.keys(), some)}
+        if isinstance(value, Mapping) or _has_mapping_methods(value):
+            return {name: value[name] for name in itertools.islice(value.keys(), limit)}
     except Exception:
-        # A foreign container that cannot be read is shown by its type, as any other
-        # foreign object is; a configuration never stops a run.
+        # A container that cannot be read is shown by its type, as other unknown
+        # objects are: a configuration never stops a run.
         return None
     return None
 
 
-def _is_like_a_mapping(value: object) -> bool:
-    # Configuration classes that are not registered as mappings.
+def _has_mapping_methods(value: object) -> bool:
+    # Some configuration classes are mappings without being registered as such.
     return all(hasattr(type(value), name) for name in ("keys", "items", "__getitem__"))
 
 
-def _order(value: object) -> tuple[str, object]:
-    known = isinstance(value, str | int | float)
-    return type(value).__name__, value if known else id(value)
+def _sort_key(value: object) -> tuple[str, object]:
+    sortable = isinstance(value, str | int | float)
+    return type(value).__name__, value if sortable else id(value)

@@ -1,4 +1,4 @@
-"""Convert one number of any kind to a number of Python."""
+"""Convert a number of any type to a Python number."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def scalar(value: object) -> float | int:
-    """A number of Python from a number of any kind, waiting for it if need be.
+    """Return a Python int or float; a value on a device is waited for.
 
     Raises:
-      TypeError: It is not one real number.
+      TypeError: The value is not a single real number.
     """
     if type(value) is float or type(value) is int:
         return value

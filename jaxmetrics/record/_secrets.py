@@ -1,10 +1,11 @@
-"""What a secret looks like: by the name it is kept under, and by its form."""
+"""Recognize secrets by the name they are stored under, and by their form."""
 
 from __future__ import annotations
 
 import re
 
 REDACTED = "<redacted>"
+"""Text that replaces a secret."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_NAME = re.compile(
@@ -39,11 +40,14 @@ _SECRET_TEXT = re.compile(
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether `value` is one to hide, kept as it is under `name`.
+    """Return whether a value stored under `name` has to be redacted.
 
-    Names are compared by their last words, whatever their spelling (`WANDB_API_KEY`,
-    `hfToken`). None and booleans say only whether there is a secret. A number is no
-    token, and neither is a token of a vocabulary (`pad_token`).
+    The last words of the name decide, in any spelling (`WANDB_API_KEY`, `hfToken`).
+    None and booleans are kept: they only say whether there is a secret. Numbers and
+    vocabulary tokens (`pad_token`) are not tokens in this sense.
+
+    >>> is_secret("hf_token", "abc"), is_secret("max_tokens", 512)
+    (True, False)
     """
     if value is None or isinstance(value, bool):
         return False
@@ -59,11 +63,11 @@ def is_secret(name: str, value: object) -> bool:
 
 
 def hide(text: str) -> str:
-    """`text` with whatever has the form of a secret replaced.
+    """Replace every part of `text` that has the form of a secret.
 
-    A bare run of 40 hexadecimal digits stays: a git commit looks the same.
+    A bare run of 40 hexadecimal digits is kept: a git commit looks the same.
 
     >>> hide("clone https://me:pw@host/x with ghp_0123456789abcdef")
     'clone https://<redacted>@host/x with <redacted>'
     """
-    return _SECRET_TEXT.sub(lambda found: (found["lead"] or "") + REDACTED, text)
+    return _SECRET_TEXT.sub(lambda match: (match["lead"] or "") + REDACTED, text)

@@ -8,11 +8,15 @@ from typing import Any
 
 
 def check_step(step: Any, call: str = "log_step") -> int:
-    """A step that was given to `call`.
+    """Return a step as an int.
+
+    Args:
+      step: The step that the user passed.
+      call: Name of the called function, for the error.
 
     Raises:
-      TypeError: It is not an integer of the host.
-      ValueError: It is negative.
+      TypeError: The step is not an integer on the host.
+      ValueError: The step is negative.
     """
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)

@@ -1,34 +1,36 @@
-"""Text of other people's, shown where it could be obeyed: terminals, spreadsheets."""
+"""Escape untrusted text for terminals and spreadsheets."""
 
 from __future__ import annotations
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def escape(text: str) -> str:
-    """Text without anything that a terminal would obey.
+    """Return text with every character that is not printable as its escape sequence.
+
+    A terminal therefore shows control sequences instead of executing them.
 
     >>> escape("a\\x1b[31mb")
     'a\\\\x1b[31mb'
     """
-    return "".join(c if c.isprintable() else _code(c) for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def text_cell(text: str) -> str:
-    """Text that a spreadsheet shows and does not run, on one line.
+    """Return text on one line that a spreadsheet does not execute as a formula.
 
-    What could begin a formula has an apostrophe before it, and so has what begins with
-    an apostrophe, so that no two texts become one.
+    An apostrophe is put before text that could start a formula, and before text that
+    starts with an apostrophe, so that different texts stay different.
 
     >>> text_cell("=1+1"), text_cell("train/loss"), text_cell("a\\nb")
     ("'=1+1", 'train/loss', 'a\\\\x0ab')
     """
-    mark = "'" if text.startswith((*_FORMULA, "'")) else ""
-    return mark + escape(text)
+    prefix = "'" if text.startswith((*_FORMULA_STARTS, "'")) else ""
+    return prefix + escape(text)
 
 
-def _code(character: str) -> str:
-    """The number of a character, as Python would write it in a string."""
+def _escaped(character: str) -> str:
+    """Return the escape sequence of a character in a Python string."""
     number = ord(character)
     if number < 0x100:
         return f"\\x{number:02x}"

@@ -1,7 +1,7 @@
-"""Writers: what becomes of a run's records.
+"""Writers of a run's records: console, JSON lines, CSV, TensorBoard, W&B, memory.
 
-Each has `open(run_dir, resume_step)`, `write(record)`, `flush()` and `close()`, and
-takes `every=`, `keys=` and `rename=`.
+All take `every=`, `keys=` and `rename=`. To write another one, derive from `Writer`;
+`jaxmetrics.record` has the types that it receives.
 """
 
 from jaxmetrics.writers._console import Console

@@ -1,4 +1,4 @@
-"""One line of text a record, for people who watch the run."""
+"""Print one line of text per record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._writer import Writer
 
-_SHORT = {
+_SHORT_NAMES = {
     "perf/mfu": "mfu",
     "perf/recent_mfu": "recent_mfu",
     "perf/hfu": "hfu",
@@ -23,7 +23,7 @@ _SHORT = {
     "lr/lr": "lr",
     "grad/norm": "grad_norm",
 }
-_RATES = ("_per_second", "_per_sec")
+_RATE_SUFFIXES = ("_per_second", "_per_sec")
 _FRACTIONS = {"mfu", "recent_mfu", "hfu", "goodput"}
 _LEARNING_RATES = {"lr", "learning_rate"}
 _SCALES = ("", "k", "M", "B", "T")
@@ -32,19 +32,20 @@ _SCALES = ("", "k", "M", "B", "T")
 class Console(Writer):
     """Prints a line for each record.
 
-    Colours are used on a terminal only, and never when `NO_COLOR` is set. With
+    Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
-    second line on the steps a second since the one before, and the time that is left
-    at this rate. It is training time, which goes on over restarts.
+    second line on the steps per second since the line before and the time left at this
+    rate. Both use training seconds, which continue over restarts.
 
     Args:
-      use_colors: Whether a terminal gets colours; None takes the logger's setting.
-      compact: The short form, `[12.3m] step=1000 | loss=1.500 | tok/s=364k`; None takes
-        the logger's `compact_format`.
-      total_steps: The step at which the run ends, where it is known.
-      file: Where to print; None is `sys.stdout` at the time of opening.
-      every: As of `Writer`; None takes the logger's `print_every`.
-      options: Those of `Writer`.
+      use_colors: Whether a terminal gets colours. Default: the setting of the logger.
+      compact: Whether to print the short form,
+        `[12.3m] step=1000 | loss=1.500 | tok/s=364k`. Default: the `compact_format` of
+        the logger.
+      total_steps: Step at which the run ends, if known. Default None.
+      file: Stream to print to. Default: `sys.stdout` at the time of opening.
+      every: As in `Writer`. Default: the `print_every` of the logger.
+      options: Options of `Writer`.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class Console(Writer):
                 f"Console got total_steps={total_steps!r}, expected a positive "
                 f"integer. Leave it out when it is not known."
             )
-        given = {"every": every, "use_colors": use_colors, "compact": compact}
-        self._given = {name for name, value in given.items() if value is not None}
+        options = {"every": every, "use_colors": use_colors, "compact": compact}
+        self._defaults = {name for name, value in options.items() if value is None}
         self.use_colors = use_colors is not False
         self.compact = compact is True
         self._progress = None if total_steps is None else Progress(total_steps)
@@ -73,14 +74,17 @@ class Console(Writer):
         self._terminal: Any = None
 
     def configure(self, settings: WriterSettings) -> None:
-        """Take `print_every`, `use_colors` and `compact_format`, where not given."""
-        names = {"every": "print_every", "compact": "compact_format"}
-        for name in {"every", "use_colors", "compact"} - self._given:
-            setattr(self, name, getattr(settings, names.get(name, name)))
+        """Use `print_every`, `use_colors` and `compact_format` as defaults."""
+        if "every" in self._defaults:
+            self.every = settings.print_every
+        if "use_colors" in self._defaults:
+            self.use_colors = settings.use_colors
+        if "compact" in self._defaults:
+            self.compact = settings.compact_format
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Find the stream, and whether it shows colours."""
-        self._restart()
+        """Look up the stream, and whether it shows colours."""
+        self._reset_progress()
         file = self._stream if self._stream is not None else sys.stdout
         self._file = file
         if self.use_colors and file.isatty() and not os.environ.get("NO_COLOR"):
@@ -90,7 +94,7 @@ class Console(Writer):
 
     def write(self, record: Record) -> None:
         """Print one line."""
-        parts = segments(record, self.compact, *self._advance(record))
+        parts = line_parts(record, self.compact, *self._advance(record))
         if self._terminal is not None:
             from rich.text import Text
 
@@ -101,24 +105,24 @@ class Console(Writer):
         self.flush()
 
     def flush(self) -> None:
-        """Pass on what the stream holds back."""
+        """Flush the stream."""
         if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:
-        """Let go of the stream, which stays open."""
+        """Release the stream, which stays open."""
         self._file = self._terminal = None
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take no rate from steps that are done again."""
-        self._restart()
+        """Forget the last record, so that no rate spans the restore."""
+        self._reset_progress()
 
-    def _restart(self) -> None:
+    def _reset_progress(self) -> None:
         if self._progress is not None:
             self._progress.reset()
 
     def _advance(self, record: Record) -> tuple[int | None, Sequence[str]]:
-        """The last step, and the progress, on the line of a train step."""
+        """Return the last step and the texts of the progress, for train steps."""
         numbered = record.split == "train" and not isinstance(record, UnnumberedRecord)
         if self._progress is None or not numbered:
             return None, ()
@@ -126,23 +130,19 @@ class Console(Writer):
         return self._progress.total_steps, texts
 
 
-def format_record(record: Record, compact: bool = False) -> str:
-    """The line of a record, without colours.
-
-    >>> values = {"train/loss": 1.5, "lr/lr": 3e-4, "perf/mfu": 0.56}
-    >>> format_record(Record(1000, "train", values, 738.0), compact=True)
-    '[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56'
-    """
-    return "".join(text for text, _ in segments(record, compact))
-
-
-def segments(
+def line_parts(
     record: Record,
     compact: bool = False,
     total_steps: int | None = None,
     progress: Sequence[str] = (),
 ) -> Iterator[tuple[str, str]]:
-    """The pieces of a record's line, each with its style."""
+    """Yield the parts of the line of a record, each with its style.
+
+    >>> values = {"train/loss": 1.5, "lr/lr": 3e-4, "perf/mfu": 0.56}
+    >>> record = Record(1000, "train", values, 738.0)
+    >>> "".join(text for text, _ in line_parts(record, compact=True))
+    '[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56'
+    """
     bar = " | " if compact else " \u2502 "
     minutes = f"{record.time / 60:.1f}"
     yield f"[{minutes if compact else minutes.rjust(6)}m] ", "dim"
@@ -166,12 +166,12 @@ def segments(
 
 
 def short_name(key: str, split: str = "train", compact: bool = False) -> str:
-    """The name that is printed for a key of a record of `split`.
+    """Return the name to print for a key of a record of `split`.
 
     >>> short_name("train/loss"), short_name("val/loss", "val")
     ('loss', 'val_loss')
     """
-    name = _SHORT.get(key, key.removeprefix(f"{split}/"))
+    name = _SHORT_NAMES.get(key, key.removeprefix(f"{split}/"))
     if compact and name == "tokens_per_sec":
         name = "tok/s"
     if split == "train" or name.startswith(f"{split}_"):
@@ -180,11 +180,11 @@ def short_name(key: str, split: str = "train", compact: bool = False) -> str:
 
 
 def format_value(key: str, value: float | str, compact: bool = False) -> str:
-    """The text of a value, by the first rule that fits its key and size.
+    """Return the text of a value, by the first rule that matches its key and size.
 
-    Rates and integers have thousands separators, fractions of a peak are percent,
-    learning rates and very small or large values have an exponent, and all others
-    have three decimals. The compact form is shorter in each of these.
+    Rates and integers have thousands separators, fractions of a peak are percentages,
+    learning rates and very small or large values have an exponent, and all others have
+    three decimals. The compact form is shorter in each case.
 
     >>> format_value("perf/mfu", 0.56), format_value("train/loss", 1.5)
     ('56.0%', '1.500')
@@ -194,7 +194,7 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
     name = key.rsplit("/", 1)[-1]
     if not isinstance(value, int) and not math.isfinite(value):
         return str(float(value))
-    if isinstance(value, int) or name.endswith(_RATES):
+    if isinstance(value, int) or name.endswith(_RATE_SUFFIXES):
         return _abbreviated(value) if compact else f"{value:,.0f}"
     if name in _FRACTIONS:
         return f"{value:.2f}" if compact else f"{value:.1%}"
@@ -205,7 +205,7 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
 
 
 def _abbreviated(value: float) -> str:
-    """A rate or a count in at most four characters and a sign: `364k`, `1.2M`."""
+    """Return a rate or count in at most four characters and a sign: `364k`, `1.2M`."""
     scale = 0
     size = float(abs(value))
     while round(size) >= 1000 and scale < len(_SCALES) - 1:
@@ -217,7 +217,7 @@ def _abbreviated(value: float) -> str:
 
 
 def _exponent(value: float, compact: bool) -> str:
-    """`3.000e-04`, or `3e-04` in the compact form."""
+    """Return `3.000e-04`, or `3e-04` in the compact form."""
     text = f"{value:.3e}"
     if not compact:
         return text
@@ -226,14 +226,14 @@ def _exponent(value: float, compact: bool) -> str:
 
 
 def _value_style(value: float | str) -> str:
-    """Values that are not finite stand out."""
+    """Return the style of a value; values that are not finite are red."""
     if isinstance(value, float) and not math.isfinite(value):
         return "bold red"
     return ""
 
 
 def _encodable(line: str, file: TextIO) -> str:
-    """The line as the stream's encoding can hold it."""
+    """Return the line with characters that the encoding of the stream has."""
     encoding = getattr(file, "encoding", None) or "utf-8"
     try:
         line.encode(encoding)

@@ -1,4 +1,4 @@
-"""A table for spreadsheets: one line a record, one column a key."""
+"""Write records as a CSV table: one line per record, one column per key."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ from jaxmetrics.record import (
 )
 from jaxmetrics.writers._writer import Writer
 
-_FIRST = "step"
-_CHUNK = 2**20
+_STEP_COLUMN = "step"
+_CHUNK_BYTES = 2**20
 
 
 class CSV(Writer):
-    """Appends each record to a file with a header.
+    """Appends each record to a CSV file with a header.
 
-    A record with a new key waits, with those after it, until they are a quarter of the
-    file or until `flush`; then the file is replaced by one that has the new columns.
-    Values that are not finite are `nan`, `inf` and `-inf`, missing ones are empty, and
-    text that a spreadsheet would run as a formula begins with an apostrophe. A line
-    without a newline at its end was cut off by a kill and is not a row.
+    A record with a new key waits in memory, with those after it, until they are a
+    quarter of the file or until `flush`. Then the file is replaced by one that has the
+    new columns; replacing it ever more rarely keeps the cost per record constant.
+
+    Values that are not finite are `nan`, `inf` and `-inf`, missing values are empty,
+    and text that a spreadsheet would execute as a formula begins with an apostrophe. A
+    last line without its newline was cut off by a kill and is not a row.
 
     Args:
-      file: The file's name.
-      options: Those of `Writer`.
+      file: Name of the file. Default `metrics.csv`.
+      options: Options of `Writer`.
     """
 
     def __init__(self, file: str = METRICS_CSV, **options: Any) -> None:
@@ -44,29 +46,29 @@ class CSV(Writer):
         self.file = check_name(file, "file")
         self._lines: AppendFile | None = None
         self._columns: dict[str, None] = {}
-        self._written = 0  # columns of the file; the others wait for its next form
+        self._columns_in_file = 0  # later columns wait until the file is replaced
         self._rows = 0
-        self._waiting: list[tuple[str, int]] = []  # lines, and how many cells they have
+        self._waiting: list[tuple[str, int]] = []  # lines and their numbers of cells
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return self.file
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Open the file and go back to `resume_step`.
+        """Open the file and remove the rows after `resume_step`.
 
         Raises:
           WriterLockedError: Another writer has the file open.
-          ValueError: The file is another one, without the columns of a record.
+          ValueError: The file is not a table of records.
         """
         path = run_dir / self.file
         self._lines = lines = AppendFile(path)
         try:
             self._waiting = []
             self._columns = dict.fromkeys(_header(path))
-            self._written = len(self._columns)
-            self._rows = sum(1 for _ in _ends(path)) - 1 if self._columns else 0
+            self._columns_in_file = len(self._columns)
+            self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
             if resume_step is not None:
                 self.load_state({"step": resume_step})
         except BaseException:
@@ -77,15 +79,17 @@ class CSV(Writer):
     def write(self, record: Record) -> None:
         """Append one line: all of it, or nothing and an error."""
         lines = self._open_file()
-        cells = {text_cell(name): csv_cell(v) for name, v in record.line().items()}
+        cells = {
+            text_cell(name): csv_cell(value) for name, value in record.line().items()
+        }
         before = self._columns
         if not cells.keys() <= before.keys():
             self._columns = before | dict.fromkeys(cells)
         line = csv_line(cells.get(name, "") for name in self._columns)
-        if not self._written:
+        if not self._columns_in_file:
             lines.write_line(csv_line(self._columns))
-            self._written = len(self._columns)
-        if self._written == len(self._columns):
+            self._columns_in_file = len(self._columns)
+        if self._columns_in_file == len(self._columns):
             lines.write_line(line)
             self._rows += 1
             return
@@ -99,12 +103,12 @@ class CSV(Writer):
                 raise
 
     def flush(self) -> None:
-        """Return once every row is in the file, and the file on the disk."""
+        """Write all waiting rows, and sync the file to disk."""
         self._rewrite()
         self._open_file().flush()
 
     def close(self) -> None:
-        """Flush, and let the file go; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         if self._lines is None:
             return
         try:
@@ -114,55 +118,56 @@ class CSV(Writer):
             lines.close()
 
     def state(self) -> dict[str, Any]:
-        """How many rows the file has; its bytes change with its columns."""
+        """Return the number of rows; positions in bytes change with new columns."""
         return {"rows": self._rows}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Cut the file back, and keep what followed in `<file>.after-<step>`.
+        """Cut the file back, and save the removed rows in `<file>.after-<step>`.
 
         Raises:
           CorruptLineError: A row does not begin with its step.
           ValueError: The number of rows to keep is negative.
         """
-        self.flush()  # nothing waits, and nothing is left of a line that failed
+        self.flush()  # writes waiting rows and removes what a failed write has left
         lines, step = self._open_file(), state["step"]
-        if "rows" in state:
-            if state["rows"] < 0:
-                raise ValueError(
-                    f"{lines.path} cannot keep {state['rows']} rows. Restore what was "
-                    f"saved."
-                )
-            kept, late = min(state["rows"], self._rows), []
-            position = next(itertools.islice(_ends(lines.path), kept, None), 0)
-            if kept < state["rows"]:
-                warnings.warn(
-                    f"{lines.path} has {kept} rows, and was to be cut back to "
-                    f"{state['rows']}; the others are missing. The run goes on after "
-                    "what is left.",
-                    stacklevel=2,
-                )
-        else:
-            kept, position, late = _split_at_step(lines.path, step)
-        lines.cut(position, str(step), late)
-        self._rows = kept + len(late)
+        if "rows" not in state:
+            lines.cut_after_step(step, str(step), _line_steps(lines.path))
+            self._rows = max(sum(1 for _ in _line_ends(lines.path)) - 1, 0)
+            return
+        if state["rows"] < 0:
+            raise ValueError(
+                f"{lines.path} got a state of {state['rows']} rows, expected 0 or "
+                f"more. Restore the state that was saved."
+            )
+        rows = min(state["rows"], self._rows)
+        if rows < state["rows"]:
+            warnings.warn(
+                f"{lines.path} has {rows} rows, expected at least the "
+                f"{state['rows']} of the saved state; the others are missing. The run "
+                f"continues after what is left.",
+                stacklevel=2,
+            )
+        end = next(itertools.islice(_line_ends(lines.path), rows, None), 0)
+        lines.cut(end, str(step))
+        self._rows = rows
 
     def _rewrite(self) -> None:
-        """Give the file the columns and the rows that wait, if there are any."""
+        """Replace the file by one with the waiting columns and rows, if any."""
         if not self._waiting:
             return
         lines = self._open_file()
-        lines.replace(self._pieces(lines.path, lines.position))
-        self._written = len(self._columns)
+        lines.replace(self._contents(lines.path, lines.position))
+        self._columns_in_file = len(self._columns)
         self._rows += len(self._waiting)
         self._waiting = []
 
-    def _pieces(self, path: Path, position: int) -> Iterator[bytes]:
-        added = b"," * (len(self._columns) - self._written)
+    def _contents(self, path: Path, position: int) -> Iterator[bytes]:
+        added = b"," * (len(self._columns) - self._columns_in_file)
         with open(path, "rb") as file:
             header = file.readline()
             yield csv_line(self._columns).encode() + b"\n"
             left = position - len(header)
-            while left and (piece := file.read(min(_CHUNK, left))):
+            while left and (piece := file.read(min(_CHUNK_BYTES, left))):
                 left -= len(piece)
                 yield piece.replace(b"\n", added + b"\n")
         for line, cells in self._waiting:
@@ -170,25 +175,25 @@ class CSV(Writer):
 
     def _open_file(self) -> AppendFile:
         if self._lines is None:
-            raise ValueError(f"{self.file} is not open. Call open() first.")
+            raise ValueError(f"CSV file {self.file} is not open. Call open() first.")
         return self._lines
 
 
 def _header(path: Path) -> list[str]:
-    """The columns of a file; none of an empty one."""
+    """Return the columns of a file; none if it is empty."""
     with open(path, "rb") as file:
         line = file.readline()
     columns = list(csv_cells(line)) if line else []
-    if line and (_FIRST not in columns[:1] or len(set(columns)) < len(columns)):
+    if line and (_STEP_COLUMN not in columns[:1] or len(set(columns)) < len(columns)):
         raise ValueError(
             f"{path} begins with {line[:80]!r}; expected the columns of a record, "
-            f"{_FIRST!r} first. Move it away, or choose another file."
+            f"{_STEP_COLUMN!r} first. Move it away, or choose another file."
         )
     return columns
 
 
-def _ends(path: Path) -> Iterator[int]:
-    """The bytes after the header and after each row."""
+def _line_ends(path: Path) -> Iterator[int]:
+    """Yield the position after the header and after each row, in bytes."""
     end = 0
     with open(path, "rb") as file:
         for line in file:
@@ -197,19 +202,13 @@ def _ends(path: Path) -> Iterator[int]:
                 yield end
 
 
-def _split_at_step(path: Path, step: int) -> tuple[int, int, list[bytes]]:
-    """The rows before the first later one, its byte, and the rows after that stay."""
-    kept, late = 0, []
+def _line_steps(path: Path) -> Iterator[tuple[int, int | None]]:
+    """Yield the position after each line and its step; None for the header."""
+    end = 0
     with open(path, "rb") as file:
-        position = end = len(file.readline())
-        for number, line in enumerate(file, 2):
-            if _step(line, path, number) <= step:
-                if position == end:
-                    kept, position = kept + 1, end + len(line)
-                else:
-                    late.append(line)
+        for number, line in enumerate(file, 1):
             end += len(line)
-    return kept, position, late
+            yield end, None if number == 1 else _step(line, path, number)
 
 
 def _step(line: bytes, path: Path, number: int) -> int:

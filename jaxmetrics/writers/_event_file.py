@@ -1,4 +1,4 @@
-"""A file of TensorBoard events, written without a thread or a buffer."""
+"""Write files of TensorBoard events, without a thread or a buffer."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxmetrics.record import copy_range, open_new, sync_folder, write_all
+from jaxmetrics.record import copy_range, open_new, open_unused, sync_folder, write_all
 
 _PREFIX = "events.out.tfevents."
 
 
 class EventFile:
-    """A new file of events in a folder: each is one write, whole or undone.
+    """New file of events in a folder: each event is one write, undone if it fails.
 
-    Its name sorts after those that are there, as TensorBoard reads files in the order
-    of their names, and no other start can have it.
+    The name sorts after those of existing files, since TensorBoard reads files in the
+    order of their names, and is unique to this attempt.
 
     Args:
-      folder: Where it is made.
+      folder: Folder of the file.
       now: Seconds since the epoch.
-      crc32c: The checksum of some bytes.
+      crc32c: Function that returns the CRC-32C checksum of bytes.
     """
 
     def __init__(
         self, folder: Path, now: float, crc32c: Callable[[bytes], int]
     ) -> None:
         self._crc32c = crc32c
-        stamp = max([int(now), *(_stamp(path) + 1 for path in _files(folder))])
+        seconds = max(
+            [int(now), *(_seconds(path) + 1 for path in _event_files(folder))]
+        )
         host = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-        self.path = folder / f"{_PREFIX}{stamp:010d}.{host}"
+        self.path = folder / f"{_PREFIX}{seconds:010d}.{host}"
         self.position = 0
         self._partial = False
         self._fd: int | None = open_new(self.path)
@@ -47,12 +49,12 @@ class EventFile:
         """Append an event: all of it, or nothing and an error."""
         length = struct.pack("<Q", len(event))
         framed = length + self._masked(length) + event + self._masked(event)
-        fd = self._whole()
+        fd = self._complete()
         self._partial = True
         try:
             write_all(fd, framed)
         except BaseException:
-            # When this fails too, the next call tries again before it does anything.
+            # If this fails too, the next call repeats it before anything else.
             with contextlib.suppress(OSError):
                 self._truncate(fd)
             raise
@@ -60,44 +62,50 @@ class EventFile:
         self._partial = False
 
     def flush(self) -> None:
-        """Return once everything written is on the disk."""
-        os.fsync(self._whole())
+        """Sync everything written to disk."""
+        os.fsync(self._complete())
 
     def rewind(self, name: str, position: int, label: str) -> None:
-        """Take the folder back to when the file `name` ended at `position`.
+        """Restore the folder to the time when the file `name` ended at `position`.
 
-        What was written later, there and in files that follow, is moved to files that
-        TensorBoard does not read, `after-<label>.*`. Of this file only what follows
-        `position` is, if it has that name.
+        Later events, in that file and in the files after it, are moved to files that
+        TensorBoard does not read, `after-<label>.*`. This file, the newest of the
+        folder, is changed only if it is the one named.
+
+        Args:
+          name: Name of an event file of the folder.
+          position: Size of that file in bytes at the earlier time.
+          label: Label of the files that later events are moved to.
 
         Raises:
           ValueError: `position` is negative.
         """
         if position < 0:
             raise ValueError(
-                f"{name}: byte {position} is no position. Restore what was saved."
+                f"{name} got a state at byte {position}, expected 0 or more. Restore "
+                f"the state that was saved."
             )
-        for path in _files(self.path.parent):
+        for path in _event_files(self.path.parent):
             if path.name == name or name < path.name < self.path.name:
                 _move_tail(path, position if path.name == name else 0, label)
         if self.path.name == name:
             self.position = min(position, self.position)
-            self._truncate(self._whole())
+            self._truncate(self._complete())
 
     def close(self) -> None:
-        """Let the file go; a second call does nothing."""
+        """Close the file; a second call does nothing."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
 
     def _masked(self, data: bytes) -> bytes:
-        # Checksums of data that holds checksums are masked, as the format has it.
+        # The format masks checksums, since data may itself contain checksums.
         crc = self._crc32c(data)
         rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
         return struct.pack("<I", rotated + 0xA282EAD8 & 0xFFFFFFFF)
 
-    def _whole(self) -> int:
-        """The descriptor, once no part of a failed event is left."""
+    def _complete(self) -> int:
+        """Return the descriptor after removing what a failed write has left."""
         if self._fd is None:
             raise ValueError(f"{self.path} is closed. Open the writer again.")
         if self._partial:
@@ -110,12 +118,12 @@ class EventFile:
         self._partial = False
 
 
-def _files(folder: Path) -> list[Path]:
+def _event_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*"))
 
 
-def _stamp(path: Path) -> int:
-    """The seconds in a file's name; 0 when there are none."""
+def _seconds(path: Path) -> int:
+    """Return the seconds in the name of a file; 0 if there are none."""
     digits = path.name.removeprefix(_PREFIX).split(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() else 0
 
@@ -126,7 +134,8 @@ def _move_tail(path: Path, position: int, label: str) -> None:
         size = os.fstat(source).st_size
         if size <= position:
             return
-        target = _new_aside(path, label)
+        name = f"after-{label}.{path.name.removeprefix(_PREFIX)}"
+        _, target = open_unused(path.with_name(name))
         try:
             copy_range(source, position, size, target)
         finally:
@@ -136,14 +145,3 @@ def _move_tail(path: Path, position: int, label: str) -> None:
         os.fsync(source)
     finally:
         os.close(source)
-
-
-def _new_aside(path: Path, label: str) -> int:
-    name = f"after-{label}.{path.name.removeprefix(_PREFIX)}"
-    number, aside = 1, path.with_name(name)
-    while True:
-        try:
-            return open_new(aside)
-        except FileExistsError:
-            number += 1
-            aside = path.with_name(f"{name}-{number}")

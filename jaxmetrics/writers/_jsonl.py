@@ -1,4 +1,4 @@
-"""The record of truth: one line of strict JSON a record."""
+"""Write records as JSON lines, the complete record of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jaxmetrics.writers._writer import Writer
 
 
 class JSONL(Writer):
-    """Appends each record to a file of the run directory, and texts and tables too.
+    """Appends each record, text and table to a file of the run directory.
 
-    The file begins with a header line that names the run. When its queue is full it
-    waits, up to 5 seconds, rather than lose a record.
+    The file begins with a header line that names the run. If the queue of this writer
+    is full, `log_step` waits up to 5 seconds before it drops a record.
 
     Args:
-      file: The file's name.
-      options: Those of `Writer`.
+      file: Name of the file. Default `metrics.jsonl`.
+      options: Options of `Writer`.
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "block"
@@ -38,14 +38,15 @@ class JSONL(Writer):
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return self.file
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Open the file and go back to `resume_step`; a new file gets its header.
+        """Open the file and remove the rows after `resume_step`; start with a header.
 
         Raises:
           WriterLockedError: Another writer has the file open.
+          CorruptLineError: A line of the file, or `run.json`, is damaged.
         """
         self._lines = AppendFile(run_dir / self.file)
         try:
@@ -64,11 +65,11 @@ class JSONL(Writer):
         self._open_file().write_line(dumps(record.line()))
 
     def flush(self) -> None:
-        """Return once every line is on the disk."""
+        """Sync every line to disk."""
         self._open_file().flush()
 
     def close(self) -> None:
-        """Flush, and let the file go; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         if self._lines is None:
             return
         lines, self._lines = self._lines, None
@@ -78,11 +79,11 @@ class JSONL(Writer):
             lines.close()
 
     def state(self) -> dict[str, Any]:
-        """The file's size in bytes."""
+        """Return the size of the file in bytes."""
         return {"position": self._open_file().position}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Cut the file back, and keep what followed in `<file>.after-<step>`."""
+        """Cut the file back, and save the removed rows in `<file>.after-<step>`."""
         lines, label = self._open_file(), str(state["step"])
         if "position" in state:
             lines.cut(state["position"], label)
@@ -91,5 +92,5 @@ class JSONL(Writer):
 
     def _open_file(self) -> AppendFile:
         if self._lines is None:
-            raise ValueError(f"{self.file} is not open. Call open() first.")
+            raise ValueError(f"JSONL file {self.file} is not open. Call open() first.")
         return self._lines

@@ -1,4 +1,4 @@
-"""Records kept in a list, for tests and notebooks."""
+"""Keep records in a list, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from jaxmetrics.writers._writer import Writer
 
 
 class Memory(Writer):
-    """Keeps the records in `records`, oldest first; takes the options of `Writer`."""
+    """Appends the records to the list `records`.
+
+    Args:
+      options: Options of `Writer`.
+
+    Attributes:
+      records: Records and media in the order written.
+    """
 
     shows: ClassVar[frozenset[str]] = MEDIA_KINDS
 
@@ -20,7 +27,7 @@ class Memory(Writer):
         self.records: list[Record] = []
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Keep the records up to `resume_step`, or all."""
+        """Remove the records after `resume_step`."""
         if resume_step is not None:
             self.load_state({"step": resume_step})
 
@@ -29,17 +36,17 @@ class Memory(Writer):
         self.records.append(record)
 
     def flush(self) -> None:
-        """Nothing is buffered."""
+        """Do nothing: no record is buffered."""
 
     def close(self) -> None:
-        """The records stay readable."""
+        """Do nothing: the records stay readable."""
 
     def state(self) -> dict[str, Any]:
-        """How many records there are."""
+        """Return the number of records."""
         return {"records": len(self.records)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Drop the records that came later."""
+        """Remove the records written later."""
         if "records" in state:
             del self.records[state["records"] :]
         else:

@@ -1,4 +1,4 @@
-"""Images as PNG, without an image library."""
+"""Encode images as PNG, without an image library."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by number of channels
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # PNG colour type by number of channels
 
 
-class Picture(NamedTuple):
-    """A PNG file's bytes, and its size in pixels."""
+class EncodedImage(NamedTuple):
+    """An encoded image.
+
+    Attributes:
+      png: Bytes of the PNG file.
+      height: Height in pixels.
+      width: Width in pixels.
+      channels: Number of channels, 1, 3 or 4.
+    """
 
     png: bytes
     height: int
@@ -20,34 +27,36 @@ class Picture(NamedTuple):
     channels: int
 
 
-def picture(image: Any) -> Picture:
-    """An array as PNG.
+def encode_png(image: Any) -> EncodedImage:
+    """Encode an array as PNG.
 
     Args:
-      image: `[height, width]` or `[height, width, channels]` of 1, 3 or 4 channels:
-        uint8, or floats, of which those outside of [0, 1] are cut and nan is black.
+      image: Array `[height, width]` or `[height, width, channels]` with 1, 3 or 4
+        channels, of uint8 or bool, or of floats, which are clipped to [0, 1]; NaN is
+        black.
 
     Raises:
-      ValueError: It has another shape or type.
+      ValueError: The array has another shape or type.
     """
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
-    is_real = array.dtype.kind == "f" or "float" in array.dtype.name
-    known = array.ndim == 3 and array.shape[2] in _COLOUR_TYPES and array.size
-    if not known or not (is_real or array.dtype in (np.uint8, np.bool_)):
+    is_float = array.dtype.kind == "f" or "float" in array.dtype.name
+    is_image = array.ndim == 3 and array.shape[2] in _COLOUR_TYPES and array.size
+    if not is_image or not (is_float or array.dtype in (np.uint8, np.bool_)):
         raise ValueError(
             f"An image got an array of shape {array.shape} and {array.dtype}; expected "
             f"[height, width, 1, 3 or 4] of uint8, or of floats in [0, 1]. Transpose "
             f"or convert it."
         )
-    if is_real:
+    if is_float:
         array = np.nan_to_num(np.clip(array.astype(np.float64), 0.0, 1.0)) * 255 + 0.5
     elif array.dtype == np.bool_:
         array = array * 255
     height, width, channels = array.shape
     pixels = array.astype(np.uint8).reshape(height, width * channels)
-    lines = np.hstack([np.zeros((height, 1), np.uint8), pixels])  # no filter
+    # A leading 0 in each line of pixels means that no filter is used.
+    lines = np.hstack([np.zeros((height, 1), np.uint8), pixels])
     size = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     png = (
         b"\x89PNG\r\n\x1a\n"
@@ -55,9 +64,10 @@ def picture(image: Any) -> Picture:
         + _chunk(b"IDAT", zlib.compress(lines.tobytes()))
         + _chunk(b"IEND", b"")
     )
-    return Picture(png, height, width, channels)
+    return EncodedImage(png, height, width, channels)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(name + data)
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+    checksum = zlib.crc32(name + data)
+    length = struct.pack(">I", len(data))
+    return length + name + data + struct.pack(">I", checksum)

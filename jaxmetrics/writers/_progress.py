@@ -1,4 +1,4 @@
-"""How far a run is, how fast it goes, and how long it still takes."""
+"""Progress of a run: share done, rate, time left."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from jaxmetrics.record import duration, rate
 
 
 class Progress:
-    """Follows a run to its last step; rates are those from one record to the next.
+    """Follows a run to its last step, with rates between consecutive records.
 
     Args:
-      total_steps: The step at which the run ends.
+      total_steps: Step at which the run ends.
     """
 
     def __init__(self, total_steps: int) -> None:
@@ -17,25 +17,25 @@ class Progress:
         self._last: tuple[int, float] | None = None
 
     def reset(self) -> None:
-        """Take no rate from what was seen before, as after a restart."""
+        """Forget the last record, so that no rate spans a restart."""
         self._last = None
 
     def advance(self, step: int, time: float, compact: bool = False) -> list[str]:
-        """The texts of a step: the share that is done, the rate, the time that is left.
+        """Return the share done, the rate and the time left, as texts.
 
-        The latter two need an earlier step.
+        The latter two need an earlier record.
 
         Args:
-          step: Optimizer updates completed.
+          step: Number of completed optimizer updates.
           time: Training seconds.
-          compact: The short form.
+          compact: Whether to use the short form. Default False.
 
         >>> progress = Progress(4000)
         >>> progress.advance(1000, 60.0), progress.advance(1096, 90.0)
         (['25.0%'], ['27.4%', '3.2 steps/s', 'eta 15m08s'])
         """
         last, self._last = self._last, (step, time)
-        # Rounded down: only a whole run has 100 %.
+        # Rounded down: 100 % means that the last step is done.
         texts = [f"{1000 * step // self.total_steps / 10:.1f}%"]
         if last is not None and step > last[0] and time > last[1]:
             per_second = (step - last[0]) / (time - last[1])

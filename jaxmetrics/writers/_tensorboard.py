@@ -1,4 +1,4 @@
-"""TensorBoard's event files."""
+"""Write TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from jaxmetrics.record import (
     read_run_json,
 )
 from jaxmetrics.writers._event_file import EventFile
-from jaxmetrics.writers._summaries import Summaries, flat
+from jaxmetrics.writers._summaries import Summaries, flatten
 from jaxmetrics.writers._writer import Writer
 
 
 class TensorBoard(Writer):
     """Writes each record as one event, for `tensorboard --logdir`.
 
-    Tags are the keys as they are, since TensorBoard takes any; values are float32
-    there. Texts, images, histograms and tables are shown too, and the configuration of
-    the run as its hyperparameters. Values that are not finite are left out of a
-    histogram, and counted under its key with `_nonfinite`.
+    Tags are the unchanged keys; values are rounded to float32. Texts, images,
+    histograms and tables are written too, and the configuration of the run as its
+    hyperparameters. Histograms leave out values that are not finite and count them
+    under the key with `_nonfinite`.
+
+    Needs the extra `jaxmetrics[tensorboard]`.
 
     Args:
-      folder: The folder within the run directory.
-      clock: Seconds since the epoch.
-      options: Those of `Writer`.
+      folder: Name of the folder in the run directory. Default `tensorboard`.
+      clock: Returns seconds since the epoch. Default `time.time`.
+      options: Options of `Writer`.
     """
 
     shows: ClassVar[frozenset[str]] = MEDIA_KINDS
@@ -50,11 +52,11 @@ class TensorBoard(Writer):
         self._clock = clock
         self._file: EventFile | None = None
         self._hparams: dict[str, Any] = {}
-        self._end: bytes | None = None
-        self._last = 0
+        self._session_end: bytes | None = None
+        self._last_step = 0
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Begin a file of its own, which hides what others have after `resume_step`.
+        """Start a new file, which hides the events of others after `resume_step`.
 
         Raises:
           ImportError: A package of `jaxmetrics[tensorboard]` is not installed.
@@ -74,13 +76,13 @@ class TensorBoard(Writer):
         make_folder(folder)
         now = self._clock()
         self._hparams = hparams_of(read_run_json(run_dir) or {})
-        self._last = resume_step or 0
+        self._last_step = resume_step or 0
         self._file = EventFile(folder, now, google_crc32c.value)
         try:
             self._file.write(self._summaries.version(now))
             if resume_step is not None:
                 self._file.write(self._summaries.restart(now, resume_step + 1))
-            self._configure(self._file, now, self._hparams)
+            self._start_session(self._file, now, self._hparams)
         except BaseException:
             self._file.close()
             raise
@@ -89,69 +91,79 @@ class TensorBoard(Writer):
         """Append one event: all of it, or nothing and an error."""
         file, now = self._open_file(), self._clock()
         if isinstance(record, Media) and record.kind == "hparams":
-            self._reconfigure(file, now, record)
+            self._add_hparams(file, now, record)
             return
         if isinstance(record, Media):
             event = self._summaries.media(now, record)
         else:
             fields = {"tokens": record.tokens, "samples": record.samples}
-            known = {name: v for name, v in fields.items() if v is not None}
-            values = {**known, **record.values}
+            counts = {name: v for name, v in fields.items() if v is not None}
+            values = {**counts, **record.values}
             event = self._summaries.scalars(now, record.step, values)
         file.write(event)
-        self._last = max(self._last, record.step)
+        self._last_step = max(self._last_step, record.step)
 
     def flush(self) -> None:
-        """Return once every event is on the disk."""
+        """Sync every event to disk."""
         self._open_file().flush()
 
     def close(self) -> None:
-        """Flush, and let the file go; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         if self._file is None:
             return
         file, self._file = self._file, None
         try:
-            if self._end is not None:
-                file.write(self._end)
+            if self._session_end is not None:
+                file.write(self._session_end)
             file.flush()
         finally:
             file.close()
 
     def state(self) -> dict[str, Any]:
-        """The file, its size in bytes, and the last step in it."""
+        """Return the name of the file, its size in bytes, and the last step in it."""
         file = self._open_file()
         position = {"file": file.path.name, "position": file.position}
-        return position | {"last_step": self._last}
+        return position | {"last_step": self._last_step}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Hide what followed, and move it to files that TensorBoard does not read."""
+        """Hide later events, and move them to files that TensorBoard does not read."""
         file, step = self._open_file(), state["step"]
         if "file" in state:
             file.rewind(state["file"], state["position"], str(step))
-        # A checkpoint may be called by a lower step than the last that it has.
-        self._last = max(step, state.get("last_step", 0))
+        # A checkpoint may be named by a lower step than the last one it contains.
+        self._last_step = max(step, state.get("last_step", 0))
         now = self._clock()
-        file.write(self._summaries.restart(now, self._last + 1))
-        self._configure(file, now, self._hparams)  # which may be in what was moved
+        file.write(self._summaries.restart(now, self._last_step + 1))
+        self._start_session(
+            file, now, self._hparams
+        )  # the first one may have been moved
 
-    def _configure(self, file: EventFile, now: float, hparams: dict[str, Any]) -> None:
-        """Begin a session with a configuration, if there is one."""
+    def _start_session(
+        self, file: EventFile, now: float, hparams: dict[str, Any]
+    ) -> None:
+        """Start a session with a configuration, if there is one."""
         if hparams:
-            start, self._end = self._summaries.hparams(now, hparams)
+            start, self._session_end = self._summaries.hparams(now, hparams)
             file.write(start)
 
-    def _reconfigure(self, file: EventFile, now: float, added: Media) -> None:
-        """Add to the configuration: TensorBoard shows the first one as such."""
+    def _add_hparams(self, file: EventFile, now: float, added: Media) -> None:
+        """Add to the configuration.
+
+        TensorBoard shows only the first configuration of a run; changes are shown as a
+        table.
+        """
         merged = self._hparams | dict(added.values)
         if self._hparams and merged != self._hparams:
-            table = {"hparams": (["name", "value"], list(flat(merged)))}
-            shown = Media(added.step, added.split, table, added.time, kind="table")
-            file.write(self._summaries.media(now, shown))
+            table = {"hparams": (["name", "value"], list(flatten(merged)))}
+            media = Media(added.step, added.split, table, added.time, kind="table")
+            file.write(self._summaries.media(now, media))
         elif not self._hparams:
-            self._configure(file, now, merged)
+            self._start_session(file, now, merged)
         self._hparams = merged
 
     def _open_file(self) -> EventFile:
         if self._file is None:
-            raise ValueError(f"{self.folder} is not open. Call open() first.")
+            raise ValueError(
+                f"TensorBoard folder {self.folder} is not open. Call open() first."
+            )
         return self._file

@@ -1,60 +1,66 @@
-"""What may be sent to a service: bytes in all, rows a minute, different keys."""
+"""Limits of uploads: total bytes, rows per minute, number of keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-_THIN_FROM = 0.8
-_FOR_ALARMS = 0.01
+_THINNING_SHARE = 0.8
+_ALARM_SHARE = 0.01
 
-FOR_SUMMARY = 4096
-"""Bytes that are kept for the summary at the end."""
+SUMMARY_BYTES = 4096
+"""Bytes reserved for the summary at the end."""
 
 
 class ByteBudget:
-    """Bytes that may be sent, charged before they are.
+    """Budget of bytes, charged before they are sent.
 
-    From 80 % of the limit on every second row of a split is refused. The last 4 KiB
-    are for a summary, and the last 1 % before them for alarms.
+    From 80 % of the limit on, every second row of a split is refused. The last 4 KiB
+    are reserved for a summary, and the last 1 % before them for alarms.
 
     Args:
-      limit: Bytes in all; None for no limit.
-      used: Bytes sent before.
+      limit: Maximum of bytes in total; None for no limit.
+      used: Bytes charged before. Default 0.
     """
 
     def __init__(self, limit: float | None, used: int = 0) -> None:
         self.limit = limit
         self.used = used
-        self._sent: dict[str, bool] = {}  # whether the last row of a split was
+        self._sent: dict[str, bool] = {}  # by split, whether its last row was sent
 
     def refusal(
         self, size: int, split: str, *, alarm: bool = False
     ) -> Literal["thin", "full"] | None:
-        """Why a row of `size` bytes may not be sent; None, and it is charged.
+        """Charge a row, or return why it must not be sent.
+
+        Args:
+          size: Estimated bytes of the row.
+          split: Split of the row.
+          alarm: Whether the row is an alarm, which is not thinned. Default False.
 
         Returns:
-          `"thin"` for every second row of a split, `"full"` when there is no room.
+          None if the row was charged, `"thin"` for every second row of a split, or
+          `"full"` if the budget is used up.
         """
         if self.limit is not None:
-            if self.used >= _THIN_FROM * self.limit and not alarm:
+            if self.used >= _THINNING_SHARE * self.limit and not alarm:
                 self._sent[split] = not self._sent.get(split, True)
                 if not self._sent[split]:
                     return "thin"
-            kept = FOR_SUMMARY + (0 if alarm else _FOR_ALARMS * self.limit)
-            if self.used + size > self.limit - kept:
+            reserved = SUMMARY_BYTES + (0 if alarm else _ALARM_SHARE * self.limit)
+            if self.used + size > self.limit - reserved:
                 return "full"
         self.used += size
         return None
 
 
 class TokenBucket:
-    """A mean rate, with bursts; it starts full.
+    """Rate limit with bursts. It starts full.
 
     Args:
-      capacity: How many may come at once.
-      seconds: How long an empty bucket takes to fill.
-      clock: Monotonic seconds.
+      capacity: Maximum number of rows in a burst.
+      seconds: Time in which an empty bucket fills.
+      clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class TokenBucket:
         self._filled = clock()
 
     def take(self) -> bool:
-        """Whether one more may come now."""
+        """Take one token; return False if there is none."""
         now = self._clock()
         gained = max(now - self._filled, 0.0) * self._rate
         self._tokens = min(self._tokens + gained, self._capacity)
@@ -79,25 +85,25 @@ class TokenBucket:
 
 
 class Keys:
-    """Keys that a service takes: up to a number of different ones.
+    """Set of accepted keys, limited in size.
 
     Args:
-      capacity: How many different ones.
+      capacity: Maximum number of different keys.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._known: set[str] = set()
+        self._accepted: set[str] = set()
 
     def fault(self, key: object) -> str | None:
-        """What is wrong with a key, or None when it may be used."""
-        if key in self._known:
+        """Accept a key and return None, or return why it is refused."""
+        if key in self._accepted:
             return None
         if not isinstance(key, str):
             return "keys are strings"
         if not 1 <= len(key) <= 256 or key.startswith("_"):
             return "keys have 1 to 256 characters and do not begin with '_'"
-        if len(self._known) >= self._capacity:
+        if len(self._accepted) >= self._capacity:
             return f"there are {self._capacity:,} different keys already"
-        self._known.add(key)
+        self._accepted.add(key)
         return None

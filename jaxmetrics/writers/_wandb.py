@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""Send records to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -30,30 +30,33 @@ from jaxmetrics.writers._writer import Writer
 class WandB(Writer):
     """Sends each record to Weights & Biases as one row.
 
-    The axis is `trainer/step`, so that a resumed run may go back; `trainer/attempt`
-    says which attempt wrote a row. The run's id, which is kept in `wandb.json`, goes on
-    over restarts, with or without a checkpoint. Console, code, arguments, git and
-    system statistics are not captured.
+    The x axis is `trainer/step`, so that a resumed run may go back to an earlier step;
+    `trainer/attempt` is the attempt that wrote a row. The id of the run is kept in
+    `wandb.json` and used by later attempts, with or without a checkpoint. Console
+    output, code, arguments, git and system statistics are not captured.
 
-    `max_wandb_mb` limits an estimate of the bytes that are sent: those of each row as
-    JSON, and 73 more, before compression. From 80 % on every second row is left out,
-    at 100 % all are but alarms (values of `health/` that are not zero) and, when an
-    attempt ends, a summary of at most 4 KiB, for which there is room once.
-    At most 1,000 rows a minute are sent, and 10,000 different keys. What is left out is
-    counted, and warned of once; the other writers have it.
+    `max_wandb_mb` limits an estimate of the bytes sent: the size of each row as JSON
+    before compression, and 73 bytes more. From 80 % on, every second row is left out.
+    At 100 % all rows are left out except alarms (values of `health/` that are not
+    zero) and, when an attempt ends, a summary of at most 4 KiB, for which there is room
+    once. At most 1,000 rows per minute and 10,000 different keys are sent. What is left
+    out is counted, with one warning; the other writers receive it.
+
+    Needs the extra `jaxmetrics[wandb]`.
 
     Args:
-      mode: `"online"`, which becomes offline when there is no connection, or
-        `"offline"`, to be sent later with `wandb sync`.
-      max_wandb_mb: Millions of bytes for the whole run; None takes the logger's.
-      project: Its project there; None is that of the run.
-      entity: The user or team; None is the default one.
-      group: The group of the run's relatives.
-      every: As of `Writer`; None takes the logger's `log_every`.
-      init_timeout: Seconds to wait for a connection.
-      finish_timeout: Seconds to wait for uploads at the end.
-      clock: Monotonic seconds, for the rate.
-      options: Those of `Writer`.
+      mode: `"online"`, which falls back to offline without a connection, or
+        `"offline"`, to be sent later with `wandb sync`. Default `"online"`.
+      max_wandb_mb: Budget of the whole run in units of 10**6 bytes. Default: the
+        setting of the logger.
+      project: Project at Weights & Biases. Default: the project of the run.
+      entity: User or team. Default: the one of the account.
+      group: Group of related runs. Default None.
+      every: As in `Writer`. Default: the `log_every` of the logger.
+      init_timeout: Seconds to wait for a connection. Default 60.
+      finish_timeout: Seconds to wait for uploads at the end. Default 60.
+      clock: Returns monotonic seconds, for the rate. Default `time.monotonic`.
+      options: Options of `Writer`.
     """
 
     shows: ClassVar[frozenset[str]] = MEDIA_KINDS
@@ -87,27 +90,28 @@ class WandB(Writer):
         self.max_wandb_mb = max_wandb_mb
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
-        self._takes_interval = every is None
-        self._where = {"project": project, "entity": entity, "group": group}
+        self._default_every = every is None
+        self._place = {"project": project, "entity": entity, "group": group}
         self._clock = clock
         self._rows = WandbRows()
         self._run: Any = None
         self._id = ""
-        self._kept: dict[str, Any] = {}
+        self._saved_state: dict[str, Any] = {}
         self._offline_file: Path | None = None
 
     def configure(self, settings: WriterSettings) -> None:
-        """Take `log_every` and `max_wandb_mb`, where none was given."""
-        if self._takes_interval:
+        """Use `log_every` and `max_wandb_mb` as defaults."""
+        if self._default_every:
             self.every = settings.log_every
         if self.max_wandb_mb is None:
             self.max_wandb_mb = settings.max_wandb_mb
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Begin an attempt of the run, with the tags and configuration of `run.json`.
+        """Start an attempt of the run, with the tags and configuration of `run.json`.
 
         Raises:
           ImportError: wandb is not installed.
+          ValueError: `run.json` or `wandb.json` is damaged.
         """
         try:
             import wandb  # noqa: F401
@@ -117,30 +121,30 @@ class WandB(Writer):
                 "jaxmetrics[wandb]."
             ) from error
         self._run_dir = run_dir.absolute()
-        self._described = read_run_json(run_dir) or {}
-        self._attempt = max(len(self._described.get("attempts", ())), 1)
-        self._kept = _read(self._run_dir / WANDB_JSON)
-        used = self._kept.get("estimated_upload_bytes", 0)
+        self._run_json = read_run_json(run_dir) or {}
+        self._attempt = max(len(self._run_json.get("attempts", ())), 1)
+        self._saved_state = _read_state(self._run_dir / WANDB_JSON)
+        used = self._saved_state.get("estimated_upload_bytes", 0)
         self._rows = WandbRows(self._attempt, self.max_wandb_mb, used, self._clock)
-        new = self._described.get("run_id") or secrets.token_hex(8)
-        self._begin(self._kept.get("id") or new)
+        new_id = self._run_json.get("run_id") or secrets.token_hex(8)
+        self._start(self._saved_state.get("id") or new_id)
 
     def write(self, record: Record) -> bool:
-        """Send one row; False when a limit left it out, or all but its alarms."""
+        """Send one row; return False if a limit left out all or part of it."""
         if self._run is None:
             raise RuntimeError("W&B has no run to log to. Open the writer again.")
         if isinstance(record, Media) and record.kind == "hparams":
-            return self._configure(dict(record.values))
-        row, whole = self._rows.take(record)
+            return self._add_hparams(dict(record.values))
+        row, complete = self._rows.take(record)
         if row:
             self._run.log(row)
-        return whole
+        return complete
 
     def flush(self) -> None:
-        """Keep the run's id and what was charged; its package has the rows already."""
-        if (state := self.state()) != self._kept:
+        """Save the id of the run and the bytes charged; wandb has the rows already."""
+        if (state := self.state()) != self._saved_state:
             atomic_write(self._run_dir / WANDB_JSON, f"{dumps(state)}\n".encode())
-            self._kept = state
+            self._saved_state = state
 
     def close(self) -> None:
         """Send the summary and finish the run; a second call does nothing."""
@@ -155,28 +159,28 @@ class WandB(Writer):
 
     @property
     def counters(self) -> dict[str, int]:
-        """Rows and values that limits left out, and bytes."""
+        """Rows and values that limits left out, and bytes charged."""
         counts = self._rows.counters
         if self._offline_file is not None and self._offline_file.exists():
             counts["offline_file_bytes"] = self._offline_file.stat().st_size
         return counts
 
     def state(self) -> dict[str, Any]:
-        """The run's id, and what was charged."""
+        """Return the id of the run and the bytes charged."""
         return {"id": self._id, "estimated_upload_bytes": self._rows.budget.used}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on with the run that `state` names; what was charged since stays so."""
+        """Continue the run that `state` names; bytes charged since remain charged."""
         budget = self._rows.budget
         budget.used = max(budget.used, state.get("estimated_upload_bytes", 0))
         if state.get("id", self._id) != self._id:
             self.close()
-            self._begin(state["id"])
+            self._start(state["id"])
 
-    def _begin(self, run_id: str) -> None:
+    def _start(self, run_id: str) -> None:
         self._id = run_id
         self.flush()
-        described = self._described
+        run_json = self._run_json
         self._run = _wandb_run.begin(
             self.mode,
             run_id,
@@ -184,10 +188,10 @@ class WandB(Writer):
             init_timeout=self.init_timeout,
             finish_timeout=self.finish_timeout,
             dir=str(self._run_dir),
-            name=described.get("run_name", self._run_dir.name),
-            tags=_clamped(described.get("tags", ())),
-            config=hparams_of(described),
-            **{"project": described.get("project")} | _given(self._where),
+            name=run_json.get("run_name", self._run_dir.name),
+            tags=_valid_tags(run_json.get("tags", ())),
+            config=hparams_of(run_json),
+            **{"project": run_json.get("project")} | _without_none(self._place),
         )
         self._offline_file = None
         if self._run is not None:
@@ -196,38 +200,39 @@ class WandB(Writer):
             if self._run.offline:
                 self._offline_file = Path(self._run.settings.sync_file)
 
-    def _configure(self, added: dict[str, Any]) -> bool:
-        """Add to the configuration, unless there is no room for it."""
-        known = hparams_of(self._described)
-        if known | added == known:
+    def _add_hparams(self, added: dict[str, Any]) -> bool:
+        """Add to the configuration; return False if the budget has no room for it."""
+        hparams = hparams_of(self._run_json)
+        if hparams | added == hparams:
             return True
         if not self._rows.charge(added):
             return False
-        self._described |= {"hparams": known | added}
+        self._run_json |= {"hparams": hparams | added}
         self._run.config.update(added, allow_val_change=True)
         return True
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _clamped(tags: Iterable[Any]) -> list[str]:
-    """Tags of 1 to 64 characters, as others would stop the run from beginning."""
-    cut = [tag[:64] for tag in tags if isinstance(tag, str)]
-    return list(dict.fromkeys(tag for tag in cut if tag))
+def _valid_tags(tags: Iterable[Any]) -> list[str]:
+    """Return tags of 1 to 64 characters; wandb refuses a run with other tags."""
+    shortened = [tag[:64] for tag in tags if isinstance(tag, str)]
+    return list(dict.fromkeys(tag for tag in shortened if tag))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """What an earlier attempt left in the run directory."""
+def _read_state(file: Path) -> dict[str, Any]:
+    """Return the state that an earlier attempt saved; empty without a file."""
     try:
-        kept = loads(read_whole(file))
+        state = loads(read_whole(file))
     except FileNotFoundError:
         return {}
     except ValueError:
-        kept = None
-    if not isinstance(kept, dict):
+        state = None
+    if not isinstance(state, dict):
         raise ValueError(
-            f"{file} does not name a run of W&B. Remove it to begin another one."
+            f"{file} is damaged; expected the id of a W&B run. Remove it to start "
+            f"another run."
         )
-    return kept
+    return state

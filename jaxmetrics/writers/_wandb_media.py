@@ -1,4 +1,4 @@
-"""Media as Weights & Biases takes them, and how many bytes they are."""
+"""Convert media for Weights & Biases, and estimate their size."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaxmetrics.record import Media, binned
-from jaxmetrics.writers._png import picture
+from jaxmetrics.writers._png import encode_png
 
-_TEXT_LIMIT = 2**16
-_FILE = 220  # bytes that a row has of a file
-_ARTIFACT = 450  # and more of a table, which is kept as an artifact too
+_MAX_TEXT_LENGTH = 2**16
+_FILE_ENTRY_BYTES = 220  # in a row, for a file beside it
+_ARTIFACT_BYTES = 450  # in addition for a table, which is stored as an artifact too
 
 
 class Upload(NamedTuple):
-    """A value to log, and an estimate of its bytes in a row and beside it."""
+    """A value to log.
+
+    Attributes:
+      value: A number or an object of wandb.
+      size: Estimated bytes in the row and in files beside it.
+    """
 
     value: Any
     size: int
 
 
 def uploads(media: Media) -> Iterator[tuple[str, Upload]]:
-    """The values of a record by their keys.
+    """Yield the keys of a media record with their values to log.
 
-    A text keeps 64 KiB. Of a histogram values that are not finite are left out, and
-    counted under its key with `_nonfinite`.
+    A text is cut at 64 KiB. A histogram leaves out values that are not finite and
+    counts them under the key with `_nonfinite`.
     """
     import wandb
 
@@ -35,24 +40,24 @@ def uploads(media: Media) -> Iterator[tuple[str, Upload]]:
         if media.kind == "histogram":
             bins = binned(value)
             if bins.counts.size:
-                made = wandb.Histogram(np_histogram=(bins.counts, bins.edges))
-                yield key, Upload(made, len(json.dumps(made.to_json())))
+                histogram = wandb.Histogram(np_histogram=(bins.counts, bins.edges))
+                yield key, Upload(histogram, len(json.dumps(histogram.to_json())))
             if bins.nonfinite:
                 size = len(str(bins.nonfinite))
                 yield f"{key}_nonfinite", Upload(bins.nonfinite, size)
         elif media.kind == "text":
-            page = f"<pre>{html.escape(value[:_TEXT_LIMIT])}</pre>"
-            made = wandb.Html(page, inject=False)
-            yield key, Upload(made, len(page.encode()) + _FILE)
+            page = f"<pre>{html.escape(value[:_MAX_TEXT_LENGTH])}</pre>"
+            text = wandb.Html(page, inject=False)
+            yield key, Upload(text, len(page.encode()) + _FILE_ENTRY_BYTES)
         elif media.kind == "image":
             from PIL import Image
 
-            png = picture(value).png
-            made = wandb.Image(Image.open(io.BytesIO(png)))
-            yield key, Upload(made, len(png) + _FILE)
+            png = encode_png(value).png
+            image = wandb.Image(Image.open(io.BytesIO(png)))
+            yield key, Upload(image, len(png) + _FILE_ENTRY_BYTES)
         else:
             columns = list(value[0])
             rows: list[Any] = [list(row) for row in value[1]]
-            made = wandb.Table(columns, rows, allow_mixed_types=True)
+            table = wandb.Table(columns, rows, allow_mixed_types=True)
             size = len(json.dumps([columns, rows], default=str))
-            yield key, Upload(made, size + _FILE + _ARTIFACT)
+            yield key, Upload(table, size + _FILE_ENTRY_BYTES + _ARTIFACT_BYTES)

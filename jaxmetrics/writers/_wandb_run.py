@@ -1,4 +1,4 @@
-"""A run of Weights & Biases: begun, and ended, within a time."""
+"""Start and finish runs of Weights & Biases within time limits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import Any, Literal
 
 _LOG = logging.getLogger("jaxmetrics")
-_GRACE = 15.0  # beyond the time limits that its own package keeps
+_GRACE_SECONDS = 15.0  # beyond the time limits that wandb itself applies
 _SETTINGS: dict[str, Any] = {
     "console": "off",
     "silent": True,
-    # What is captured without being asked for may hold secrets, and costs bytes.
+    # What wandb captures by default may contain secrets, and costs bytes.
     "save_code": False,
     "disable_code": True,
     "disable_git": True,
@@ -33,20 +33,20 @@ def begin(
     finish_timeout: float,
     **options: Any,
 ) -> Any:
-    """A run that is nobody else's, or None with a warning.
+    """Start a run separate from `wandb.run`, or return None with a warning.
 
-    When no connection is made in time, the run is an offline one, with a warning.
+    If there is no connection in time, the run is an offline one, with a warning.
 
     Args:
       mode: Whether to connect.
-      run_id: The run's name for life.
-      attempt: Which attempt of the run this is.
+      run_id: Id of the run, the same in all attempts.
+      attempt: Number of this attempt of the run, from 1.
       init_timeout: Seconds to wait for a connection.
-      finish_timeout: Seconds that its end may take.
+      finish_timeout: Maximum number of seconds to finish.
       options: Arguments of `wandb.init`.
 
     Raises:
-      Exception: An offline run that was asked for could not begin.
+      Exception: `mode` is `"offline"` and the run could not start.
     """
     import wandb
 
@@ -55,9 +55,9 @@ def begin(
         "login_timeout": init_timeout,
         "finish_timeout": finish_timeout,
     }
-    known = wandb.Settings.model_fields  # an older version lacks some
-    chosen = {k: v for k, v in (_SETTINGS | timeouts).items() if k in known}
-    timeout = init_timeout + _GRACE
+    known = wandb.Settings.model_fields  # older versions lack some settings
+    settings = {k: v for k, v in (_SETTINGS | timeouts).items() if k in known}
+    timeout = init_timeout + _GRACE_SECONDS
 
     def init(mode: Literal["online", "offline"], run_id: str) -> Any:
         return wandb.init(
@@ -66,30 +66,30 @@ def begin(
             resume="allow",
             reinit="create_new",
             allow_val_change=True,
-            settings=wandb.Settings(**chosen),
+            settings=wandb.Settings(**settings),
             **options,
         )
 
     try:
-        return within(timeout, lambda: init(mode, run_id))
+        return call_within(timeout, lambda: init(mode, run_id))
     except Exception as error:
         if mode == "offline":
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    # The core may still hold the name of the run that it could not connect.
-    other = f"{run_id}-offline{attempt}"
+    # The wandb process may still hold the id of the run that it could not connect.
+    offline_id = f"{run_id}-offline{attempt}"
     try:
-        run = within(timeout, lambda: init("offline", other))
+        run = call_within(timeout, lambda: init("offline", offline_id))
     except Exception as error:
         _LOG.warning(
-            "W&B could not begin (%s), nor offline (%s: %s); its rows are lost.",
+            "W&B could not start (%s), nor offline (%s: %s); its rows are lost.",
             reason,
             type(error).__name__,
             error,
         )
         return None
     _LOG.warning(
-        "W&B could not begin (%s); this attempt is written offline. Send it later "
+        "W&B could not start (%s); this attempt is written offline. Send it later "
         "with: wandb sync --id %s %s",
         reason,
         run_id,
@@ -99,7 +99,7 @@ def begin(
 
 
 def end(run: Any, summary: Mapping[str, Any], timeout: float) -> None:
-    """Send a summary and finish a run, or leave it behind after `timeout` seconds."""
+    """Send a summary and finish a run, or abandon it after `timeout` seconds."""
 
     def finish() -> None:
         try:
@@ -107,14 +107,14 @@ def end(run: Any, summary: Mapping[str, Any], timeout: float) -> None:
         finally:
             run.finish()
 
-    within(timeout + _GRACE, finish)
+    call_within(timeout + _GRACE_SECONDS, finish)
 
 
-def within(seconds: float, call: Callable[[], Any]) -> Any:
-    """The result of a call, which is left behind when it takes too long.
+def call_within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Return the result of a call on another thread, abandoned after `seconds`.
 
     Raises:
-      TimeoutError: It took longer than `seconds`.
+      TimeoutError: The call took longer than `seconds`.
     """
     future: Future[Any] = Future()
 

@@ -1,4 +1,4 @@
-"""What every writer shares: the steps it takes, the keys it takes, their names."""
+"""Base class of writers: which records and keys they take, and under which names."""
 
 from __future__ import annotations
 
@@ -14,20 +14,35 @@ from jaxmetrics.writers._settings import WriterSettings
 
 
 class Writer(ABC):
-    """Consumes the records of a run, one at a time, on one thread.
+    """Base class of a destination for the records of a run.
+
+    A subclass writes `open`, `write`, `flush` and `close`; `state` and `load_state` if
+    it can go back to a checkpoint; and sets `shows` if it takes media. `write` gets a
+    `jaxmetrics.record.Record`, or a `jaxmetrics.record.Media`, already filtered and
+    renamed.
+
+    Threads: the logger calls `open` on the thread that creates the logger, and
+    `write`, `flush`, `load_state` and `close` on a thread of the writer. A resource
+    that is bound to the thread that created it, such as an sqlite3 connection, has to
+    allow others. `state` is called on the thread of the training loop, after a flush.
+    None of these calls overlap, so no lock is needed. `counters` may be read at any
+    time. After a fork the child process does not call the writer.
+
+    An error of `write` is counted and logged, and never reaches the training loop; when
+    errors repeat, writes pause for a while.
 
     Args:
-      every: A train record is written when its step is a multiple of this; records
-        of other splits, and what is no scalar, always are.
-      keys: A glob, or a tuple of globs, of the keys to write; None writes all.
+      every: A train record is written if its step is a multiple of `every`. Records of
+        other splits, and media, are always written. Default 1.
+      keys: Glob, or tuple of globs, of the keys to write. Default: all keys.
       rename: New names by key, applied after `keys`.
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "drop_oldest"
-    """What the queue before this writer does when it is full."""
+    """Whether the queue in front of the writer waits or drops records when full."""
 
     shows: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of `Media` that it takes beside scalars."""
+    """Kinds of `Media` that the writer takes in addition to scalars."""
 
     def __init__(
         self,
@@ -47,24 +62,25 @@ class Writer(ABC):
 
     @property
     def name(self) -> str:
-        """What reports, warnings and checkpoints call this writer."""
+        """Name of the writer in counters, warnings and checkpoints."""
         return type(self).__name__.lower()
 
     def accepts(self, step: int, split: str) -> bool:
-        """Whether a record of this step and split is for this writer."""
+        """Return whether the writer takes records of this step and split."""
         return split != "train" or step % self.every == 0
 
     def select(self, record: Record) -> Record | None:
-        """The part of a record that is for this writer, under its own names.
+        """Return a record with the keys that the writer takes, renamed.
 
         Returns:
-          The record with the keys that are left, or None when none is, or when its
-          media are of a kind that this writer cannot show.
+          The record with the selected keys; None if no key is selected, or if its media
+          are of a kind that is not in `shows`.
         """
         if isinstance(record, Media) and record.kind not in self.shows:
             return None
-        named = isinstance(record, Media) and record.kind == "hparams"  # without keys
-        if named or (self.keys is None and not self.rename):
+        # Hyperparameters have names of their own, to which globs of keys do not apply.
+        has_no_keys = isinstance(record, Media) and record.kind == "hparams"
+        if has_no_keys or (self.keys is None and not self.rename):
             return record
         values = {
             self.rename.get(key, key): value
@@ -75,32 +91,37 @@ class Writer(ABC):
 
     @abstractmethod
     def open(self, run_dir: Path, resume_step: int | None) -> None:
-        """Start writing below `run_dir`.
+        """Open the destination in `run_dir`.
 
         Args:
-          run_dir: The directory of the run, which exists and holds `run.json`.
-          resume_step: Records after this step are set aside; None keeps all.
+          run_dir: Directory of the run, which exists and contains `run.json`.
+          resume_step: Step after which earlier records are to be removed or moved
+            away; None keeps all.
         """
 
     @abstractmethod
     def write(self, record: Record) -> bool | None:
-        """Write one record; an error means that it was not written.
+        """Write one record, or raise an error and write nothing.
+
+        Args:
+          record: The record. Values of a `Record` are Python ints and floats, and may
+            be NaN, infinite, or integers beyond 64 bits.
 
         Returns:
-          False when the writer left it out on purpose, which `counters` explains.
+          False if the writer skipped the record (see `counters`).
         """
 
     @abstractmethod
     def flush(self) -> None:
-        """Make what was written survive the death of the process."""
+        """Make everything written durable, so that it survives a kill."""
 
     @abstractmethod
     def close(self) -> None:
-        """Flush, and let go of everything that is held."""
+        """Flush and release all resources; a second call does nothing."""
 
     @property
     def counters(self) -> dict[str, int]:
-        """What else this writer counts, beside the rows of the queue before it."""
+        """Counts of the writer, in addition to those of the queue in front of it."""
         return {}
 
     def configure(self, settings: WriterSettings) -> None:
@@ -115,14 +136,18 @@ class Writer(ABC):
         del settings
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, in plain values, to come back to this point."""
+        """Return the position to store in a checkpoint, as plain values.
+
+        It is called after a flush.
+        """
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to an earlier point.
+        """Go back to the position of a checkpoint.
 
         Args:
-          state: What `state()` returned there, and its `step`; the step alone where
-            nothing was kept, and then records after it are set aside.
+          state: Result of `state()` with the `step` of the checkpoint added. If the
+            checkpoint has no state of this writer, it is the step alone, and records
+            after that step are to be removed or moved away.
         """
         del state

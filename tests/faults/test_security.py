@@ -347,7 +347,7 @@ import os, sys
 from pathlib import Path
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.writers import CSV, JSONL
-from jaxmetrics.writers._wandb import _read
+from jaxmetrics.writers._wandb import _read_state
 
 for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.json"):
     folder = Path(sys.argv[1], "p", name)
@@ -356,7 +356,7 @@ for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.
     calls = [lambda: TrainingLogger("p", name, root=sys.argv[1],
                                     writers=[JSONL(), CSV()])]
     if name == "wandb.json":
-        calls = [lambda: _read(folder / name)]
+        calls = [lambda: _read_state(folder / name)]
     for call in calls:
         try:
             call()
@@ -405,7 +405,7 @@ def test_a_row_that_is_too_large(make, caplog, values, kept, limit):
     assert three[1]["train/loss"] == 0.5
     assert list(one[1])[3] == "train/" + next(iter(values))
     assert counted(logger, limit) == 2 * (len(values) - one[0])
-    assert caplog.text.count("the first to be cut") == 1
+    assert caplog.text.count("the first value to be cut") == 1
     assert limit in caplog.text
     for counts in closing(logger)["writers"].values():
         assert counts["written"] == counts["offered"] == 3
@@ -422,7 +422,7 @@ def test_a_text_that_is_too_long(make, caplog):
     note, short = memory.records[0].values.values()
     assert len(note) == 2**16 and note.endswith("characters>") and short == "y"
     assert counted(logger, "65536 characters") == 4
-    assert caplog.text.count("the first to be cut") == 1
+    assert caplog.text.count("the first value to be cut") == 1
 
 
 def test_a_key_that_is_too_long(make):

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from jaxmetrics import LogConfig, TrainingLogger
-from jaxmetrics.record import Record, UnnumberedRecord
+from jaxmetrics.record import Record, UnnumberedRecord, duration, escape, rate
 from jaxmetrics.writers import JSONL, Console
-from jaxmetrics.writers._console import escape, format_record, format_value, short_name
-from jaxmetrics.writers._progress import duration, rate
+from jaxmetrics.writers._console import format_value, line_parts, short_name
 
 TRAIN = {
     "train/loss": 1.5,
@@ -21,8 +20,13 @@ TRAIN = {
 }
 
 
+def line(record, compact=False):
+    """Return the line of a record without colours."""
+    return "".join(text for text, _ in line_parts(record, compact))
+
+
 def test_standard_form():
-    assert format_record(Record(1000, "train", TRAIN, 738.0)) == (
+    assert line(Record(1000, "train", TRAIN, 738.0)) == (
         "[  12.3m] step=1000 │ loss=1.500 │ lr=3.000e-04 │ mfu=56.0% │ "
         "tokens_per_sec=364,000"
     )
@@ -30,33 +34,31 @@ def test_standard_form():
 
 def test_without_a_step():
     values = {name: TRAIN[name] for name in ("train/loss", "lr/lr", "perf/mfu")}
-    assert format_record(UnnumberedRecord(7, "train", values, 738.0)) == (
+    assert line(UnnumberedRecord(7, "train", values, 738.0)) == (
         "[  12.3m] loss=1.500 │ lr=3.000e-04 │ mfu=56.0%"
     )
 
 
 def test_validation_form():
     values = {"val/loss": 1.2, "val/perplexity": 3.32}
-    assert format_record(Record(1000, "val", values, 744.0)) == (
+    assert line(Record(1000, "val", values, 744.0)) == (
         "[  12.4m] [VAL] val_loss=1.200 │ val_perplexity=3.320"
     )
 
 
 def test_compact_form():
-    assert format_record(Record(1000, "train", TRAIN, 738.0), compact=True) == (
+    assert line(Record(1000, "train", TRAIN, 738.0), compact=True) == (
         "[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56 | tok/s=364k"
     )
 
 
 def test_compact_validation_form():
     record = Record(1000, "val", {"val/loss": 1.2, "perf/mfu": 0.5}, 744.0)
-    assert format_record(record, compact=True) == (
-        "[12.4m] [VAL] val_loss=1.200 | val_mfu=0.50"
-    )
+    assert line(record, compact=True) == ("[12.4m] [VAL] val_loss=1.200 | val_mfu=0.50")
 
 
 def test_a_step_without_values():
-    assert format_record(Record(3, "train", {}, 0.0)) == "[   0.0m] step=3"
+    assert line(Record(3, "train", {}, 0.0)) == "[   0.0m] step=3"
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def test_nothing_that_a_terminal_obeys_gets_through():
     assert format_value("train/note", "a\x1b[31m\r\n") == r"a\x1b[31m\x0d\x0a"
     assert escape("\u202e\x9b\U000e0001") == r"\u202e\x9b\U000e0001"
     record = Record(1, "v\x1bal", {"v\x1bal/a\x07": 1.0}, 0.0)
-    line = format_record(record)
-    assert line.isprintable()
-    assert line == r"[   0.0m] [V\x1bAL] v\x1bal_a\x07=1.000"
+    text = line(record)
+    assert text.isprintable()
+    assert text == r"[   0.0m] [V\x1bAL] v\x1bal_a\x07=1.000"
 
 
 def printed(console: Console, tmp_path: Path) -> None:

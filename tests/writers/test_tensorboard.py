@@ -15,7 +15,7 @@ from jaxmetrics import TrainingLogger
 from jaxmetrics.record import Media, Record, binned
 from jaxmetrics.writers import TensorBoard
 from jaxmetrics.writers._event_file import EventFile
-from jaxmetrics.writers._png import picture
+from jaxmetrics.writers._png import encode_png
 
 NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
@@ -237,7 +237,7 @@ def decoded(png):
     ],
 )
 def test_kinds_of_images(image, pixels):
-    made = picture(image)
+    made = encode_png(image)
     np.testing.assert_array_equal(decoded(made.png).ravel(), np.ravel(pixels))
 
 
@@ -246,7 +246,7 @@ def test_kinds_of_images(image, pixels):
 )
 def test_what_is_no_image_is_refused(image):
     with pytest.raises(ValueError, match="image"):
-        picture(image)
+        encode_png(image)
 
 
 def test_texts_and_tables_are_markdown(made, folder):

@@ -18,7 +18,7 @@ from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import WandB
 from jaxmetrics.writers._upload_limits import ByteBudget, Keys, TokenBucket
 from jaxmetrics.writers._wandb_rows import WandbRows
-from jaxmetrics.writers._wandb_run import within
+from jaxmetrics.writers._wandb_run import call_within
 
 OWN = ("_step", "_timestamp", "_runtime")
 
@@ -493,11 +493,11 @@ def test_a_damaged_note_of_the_run_is_an_error_that_says_what_to_do(tmp_path):
 def test_a_call_that_takes_too_long_is_left_behind():
     gate = threading.Event()
     with pytest.raises(TimeoutError):
-        within(0.01, gate.wait)
+        call_within(0.01, gate.wait)
     gate.set()
-    assert within(60.0, lambda: 3) == 3
+    assert call_within(60.0, lambda: 3) == 3
     with pytest.raises(KeyError):
-        within(60.0, lambda: {}["missing"])
+        call_within(60.0, lambda: {}["missing"])
 
 
 # Faults
@@ -532,7 +532,7 @@ def test_a_dead_core_neither_raises_nor_hangs(tmp_path):
     done = alone(DEAD_CORE, tmp_path)
     assert done.stdout == "closed\n", done.stderr
     assert done.returncode == 0
-    assert "Writer wandb failed, which is counted" in done.stderr
+    assert "Writer wandb failed" in done.stderr
 
 
 NO_CONNECTION = """
@@ -564,7 +564,7 @@ for name in ("no_key", "nobody_there"):
 def test_without_a_connection_it_is_offline_with_one_warning(tmp_path):
     done = alone(NO_CONNECTION, tmp_path, HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    warnings = [line for line in done.stderr.splitlines() if "could not begin" in line]
+    warnings = [line for line in done.stderr.splitlines() if "could not start" in line]
     for warning, run_id in zip(warnings, done.stdout.split(), strict=True):
         assert f"wandb sync --id {run_id} " in warning
 

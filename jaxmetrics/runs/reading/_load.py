@@ -90,6 +90,6 @@ def flat_row(row: dict[str, object]) -> dict[str, object]:
     """A row as it is; a line of a metrics log with its other values beside it."""
     if "wall_time_ms" not in row or "split" in row:
         return row
-    entry = MetricsEntry.of(row)
+    entry = MetricsEntry.from_row(row)
     fields = entry.line() | {"time": entry.wall_time_ms / 1000, "split": "train"}
     return fields | {k: v for k, v in entry.extra.items() if k not in fields}

@@ -1,0 +1,289 @@
+"""Append-only files of lines that survive a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jaxmetrics.record import _io
+from jaxmetrics.record._keys import check_name
+from jaxmetrics.record._reader import LINE_LIMIT, CorruptLineError, scan_lines
+
+
+class AppendFile:
+    """File of lines with one writer; a kill loses no line that was written.
+
+    Each line is one write, undone completely if it fails. A last line without its
+    newline, cut off by a kill, is moved to `<file>.torn` when the file is opened, with
+    a warning. A second writer, in this process or another, is refused. Symbolic links,
+    pipes and devices are refused.
+
+    Args:
+      path: The file. It is created if missing; its folder is not.
+
+    Raises:
+      WriterLockedError: Another writer has the file open.
+      OSError: The file cannot be opened for writing, or is not a regular file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open and lock the file, and move a torn last line away."""
+        self.path = Path(path)
+        self._pid = os.getpid()
+        self._partial = False
+        self._renamed = False
+        fd = _io.open_locked(self.path)
+        self._fd: int | None = fd
+        try:
+            size = os.fstat(fd).st_size
+            self._position = _io.end_of_last_line(fd, size)
+            if self._position < size:
+                self._move_torn_line(size)
+            elif size == 0:
+                _io.sync_folder(self.path)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @property
+    def position(self) -> int:
+        """Size in bytes, which is the end of the last complete line."""
+        return self._position
+
+    def write_line(self, text: str) -> None:
+        """Append `text` and a newline: all of it, or nothing and an error.
+
+        Raises:
+          ValueError: The text contains a newline, or the line is longer than readers
+            accept (16 MiB).
+          OSError: The file system refused it; the file is as before.
+        """
+        data = text.encode() + b"\n"
+        if b"\n" in data[:-1] or len(data) > LINE_LIMIT:
+            raise ValueError(
+                f"{self.path}: got a text of {len(data)} bytes; expected one line of "
+                f"at most {LINE_LIMIT}. Split it, or shorten it."
+            )
+        self._append(data)
+
+    def flush(self) -> None:
+        """Sync everything written to disk."""
+        os.fsync(self._complete())
+        if self._renamed:
+            _io.sync_folder(self.path)
+            self._renamed = False
+
+    def replace(self, pieces: Iterable[bytes]) -> None:
+        """Replace the contents atomically and keep the lock.
+
+        A reader, a second opener or a kill sees the old file or the new one.
+
+        Args:
+          pieces: New contents in pieces, ending in a newline.
+
+        Raises:
+          OSError: The file system refused it; the file is as before.
+        """
+        self._complete()
+        fd = _io.replace_file(self.path, pieces, locked=True)
+        old, self._fd = self._descriptor(), fd
+        self._position = os.fstat(fd).st_size
+        self._renamed = True
+        os.close(old)
+
+    def cut(self, position: int, label: str, then: Sequence[bytes] = ()) -> Path | None:
+        """Truncate the file to an earlier `position` and save the rest in another file.
+
+        A file that is shorter than `position` is left unchanged, with a warning that
+        says how many bytes are missing.
+
+        Args:
+          position: A former `position` of this file, in bytes.
+          label: End of the other file's name, `<file>.after-<label>`; a number is added
+            if that file exists.
+          then: Lines of the rest that stay in this file too.
+
+        Returns:
+          Path of the other file, or None if nothing follows `position`.
+
+        Raises:
+          ValueError: `position` is not the end of a line.
+        """
+        fd = self._complete()
+        check_name(label, "label")
+        if position > self._position:
+            warnings.warn(
+                f"{self.path} is {position - self._position} bytes too short to be cut "
+                f"back to byte {position}; what was written there is missing. The run "
+                f"continues after what is left.",
+                stacklevel=2,
+            )
+            return None
+        if position < 0 or (position and os.pread(fd, 1, position - 1) != b"\n"):
+            raise ValueError(
+                f"{self.path}: byte {position} is not the end of a line, so the file "
+                "is not the one this position was taken from. Restore that file, or "
+                "start with overwrite=True."
+            )
+        if position == self._position:
+            return None
+        saved = self._save_rest(position, label)
+        if then:  # in one step, so that a kill cannot fall between cut and append
+            self.replace(itertools.chain(_io.read_range(fd, 0, position), then))
+        else:
+            self._truncate(position)
+        self.flush()
+        return saved
+
+    def cut_after_step(
+        self,
+        step: int,
+        label: str,
+        line_steps: Iterable[tuple[int, int | None]] | None = None,
+    ) -> Path | None:
+        """Remove the rows of steps above `step`, wherever they are in the file.
+
+        Rows are not sorted by step: an evaluation of an early step may follow later
+        training steps, and stays. Everything from the first later row on is saved in
+        `<file>.after-<label>`, as `cut` does it. A line without a step belongs to the
+        row before it.
+
+        Args:
+          step: Highest step to keep.
+          label: End of the other file's name.
+          line_steps: Position after each line, and the step of its row or None. By
+            default the lines are read as JSON objects.
+
+        Raises:
+          CorruptLineError: A complete line is not a JSON object.
+        """
+        self._complete()
+        if line_steps is None:
+            line_steps = _json_line_steps(self.path)
+        position, kept = _split_at_step(self.path, line_steps, step)
+        return self.cut(position, label, kept)
+
+    def close(self) -> None:
+        """Close the file and release its lock; a second call does nothing."""
+        if self._fd is None:
+            return
+        try:
+            # A fork shares the lock of its parent: unlocking would take it away.
+            if self._pid == os.getpid():
+                if self._partial:
+                    self._truncate(self._position)
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        finally:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def __enter__(self) -> AppendFile:
+        """Return the file."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def _append(self, data: bytes) -> None:
+        fd = self._complete()
+        self._partial = True
+        try:
+            _io.write_all(fd, data)
+        except BaseException:
+            # If this fails too, the next call repeats it before anything else.
+            with contextlib.suppress(OSError):
+                self._truncate(self._position)
+            raise
+        self._position += len(data)
+        self._partial = False
+
+    def _complete(self) -> int:
+        """Return the descriptor after removing what a failed write has left."""
+        fd = self._descriptor()
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"{self.path} belongs to process {self._pid}, and this is its fork "
+                f"{os.getpid()}. Log in the process that opened it."
+            )
+        if self._partial:
+            self._truncate(self._position)
+        return fd
+
+    def _descriptor(self) -> int:
+        if self._fd is None:
+            raise ValueError(
+                f"{self.path} is closed, but a writer still uses it. Open another "
+                "AppendFile."
+            )
+        return self._fd
+
+    def _truncate(self, position: int) -> None:
+        os.ftruncate(self._descriptor(), position)
+        self._position = position
+        self._partial = False
+
+    def _move_torn_line(self, size: int) -> None:
+        torn = self.path.with_name(self.path.name + ".torn")
+        target = _io.open_append(torn)
+        try:
+            end = os.fstat(target).st_size
+            if end and os.pread(target, 1, end - 1) != b"\n":
+                _io.write_all(target, b"\n")
+            _io.copy_range(self._descriptor(), self._position, size, target)
+        finally:
+            os.close(target)
+        _io.sync_folder(torn)
+        self._truncate(self._position)
+        warnings.warn(
+            f"{self.path}: the last line, {size - self._position} bytes at byte "
+            f"{self._position}, was cut off by a kill and is not a row. It was moved "
+            f"to {torn.name}.",
+            stacklevel=3,
+        )
+
+    def _save_rest(self, position: int, label: str) -> Path:
+        name = f"{self.path.name}.after-{label}"
+        saved, target = _io.open_unused(self.path.with_name(name))
+        try:
+            _io.copy_range(self._descriptor(), position, self._position, target)
+        finally:
+            os.close(target)
+        _io.sync_folder(saved)
+        return saved
+
+
+def _json_line_steps(path: Path) -> Iterator[tuple[int, int | None]]:
+    for line in scan_lines(path):
+        if line.row is None:
+            raise CorruptLineError(path, line.number, str(line.reason))
+        step = line.row.get("step")
+        yield line.end, step if isinstance(step, int) else None
+
+
+def _split_at_step(
+    path: Path, line_steps: Iterable[tuple[int, int | None]], step: int
+) -> tuple[int, list[bytes]]:
+    """Return the position of the first later row, and the lines after it to keep.
+
+    For the steps 1, 2, 3, 1, 4 and `step=2` these are the position after the second
+    line, and the fourth line.
+    """
+    position, end, keep, kept = 0, 0, True, []
+    with open(path, "rb") as file:
+        for line_end, line_step in line_steps:
+            if line_step is not None:
+                keep = line_step <= step
+            if keep and position == end:
+                position = line_end
+            elif keep:
+                file.seek(end)
+                # Blank lines before the row are not lines of their own.
+                kept.append(file.read(line_end - end).lstrip())
+            end = line_end
+    return position, kept
