@@ -1,4 +1,4 @@
-"""`python -m jaxmetrics`."""
+"""Run the command line with `python -m jaxmetrics`."""
 
 import sys
 

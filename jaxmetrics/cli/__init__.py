@@ -1,6 +1,7 @@
-"""The command line: `jaxmetrics demo|report|plot|compare|tail|export|doctor`.
+"""Command line: `jaxmetrics demo|report|plot|compare|tail|export|doctor`.
 
-Nothing is imported before it is needed: what reads runs back starts without jax.
+Modules are imported only by the commands that use them, so that commands that read
+runs start without jax.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-      argv: The arguments; None takes those of the process.
+      argv: Arguments. Default those of the process.
 
     Returns:
-      The exit status: 0, 1 when there is a problem, 2 for wrong arguments, 130 when
-      interrupted, 141 when nobody reads the output.
+      Exit status: 0, 1 on errors, 2 for wrong arguments, 130 after Ctrl-C, 141 if the
+      output is a pipe that was closed.
     """
     try:
         return _run(argv)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return _unread()
+        return _end_with_closed_pipe()
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -35,34 +36,37 @@ def _run(argv: Sequence[str] | None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if (change := getattr(stream, "reconfigure", None)) is not None:
-            change(errors="backslashreplace")  # bars, in a terminal without them
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")  # sparklines, if they have no code
     if arguments[:1] == ["demo"]:
         from jaxmetrics.demo import main as demo
 
         return demo(arguments[1:])
     parser = make_parser()
     try:
-        given = parser.parse_args(arguments)
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    from jaxmetrics.cli import _verbs as verbs
+        args = parser.parse_args(arguments)
+    except SystemExit as exit:
+        return int(exit.code or 0)
+    from jaxmetrics.cli import _commands as commands
 
     try:
-        status = getattr(verbs, given.verb)(given)
+        status = getattr(commands, args.command)(args)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except (OSError, ValueError, KeyError, ImportError) as error:
-        if given.debug:
+        if args.debug:
             raise
-        print(f"jaxmetrics {given.verb}: {verbs.told(error)}", file=sys.stderr)
+        from jaxmetrics.cli._errors import error_message
+
+        message = error_message(error)
+        print(f"jaxmetrics {args.command}: {message}", file=sys.stderr)
         return 1
     return status
 
 
-def _unread() -> int:
-    """End as a program that a closed pipe has ended."""
+def _end_with_closed_pipe() -> int:
+    """Return the exit status of a closed pipe, without a second error at exit."""
     import os
     import sys
 

@@ -1,143 +1,149 @@
-"""What the command line takes."""
+"""Arguments of the command line."""
 
 from __future__ import annotations
 
 import argparse
 
 _RUN = (
-    "a run directory, a file of metrics, project/run_name below --root, or a project, "
-    "for its latest run"
+    "run directory, file of metrics, project/run_name below --root, or project, for "
+    "its latest run"
 )
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all verbs but `demo`, which has its own."""
+    """Return the parser of all commands but `demo`, which has its own."""
     from jaxmetrics import __version__
 
     parser = argparse.ArgumentParser(
         prog="jaxmetrics",
-        description="Read back what a training has recorded.",
-        epilog="Exit status: 0, 1 when there is a problem, 2 for wrong arguments.",
+        description="Read, report, compare and export recorded training runs.",
+        epilog="Exit status: 0, 1 on errors, 2 for wrong arguments.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--debug", action="store_true", help="show where in the code an error came from"
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    debug = argparse.ArgumentParser(add_help=False)
+    debug.add_argument(
+        "--debug", action="store_true", help="show the traceback of an error"
     )
-    reads = argparse.ArgumentParser(add_help=False, parents=[common])
-    reads.add_argument(
-        "--root", default="runs", help="the folder of all projects; runs if not given"
+    root = argparse.ArgumentParser(add_help=False, parents=[debug])
+    root.add_argument(
+        "--root", default="runs", help="folder of all projects (default: runs)"
     )
-    strict = argparse.ArgumentParser(add_help=False)
-    strict.add_argument(
-        "--skip-damaged", action="store_true", help="pass over damaged lines, named"
+    damage = argparse.ArgumentParser(add_help=False)
+    damage.add_argument(
+        "--skip-damaged", action="store_true", help="skip damaged lines, and name them"
     )
-    writes = argparse.ArgumentParser(add_help=False)
-    writes.add_argument(
+    force = argparse.ArgumentParser(add_help=False)
+    force.add_argument(
         "--force", action="store_true", help="replace files without asking"
     )
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--json", action="store_true", help="print data, not text")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print JSON instead of text")
 
-    verbs.add_parser("demo", help="train, be killed, resume, and show the record")
-    report = verbs.add_parser(
+    commands.add_parser("demo", help="train, get killed, resume, and show the record")
+    report = commands.add_parser(
         "report",
-        parents=[reads, strict, writes, data],
+        parents=[root, damage, force, json],
         help="write training_report.md, report.html and all plots",
     )
-    plot = verbs.add_parser(
-        "plot", parents=[reads, strict, writes, data], help="write all plots as PNG"
+    plot = commands.add_parser(
+        "plot", parents=[root, damage, force, json], help="write all plots as PNG"
     )
-    compare = verbs.add_parser(
+    compare = commands.add_parser(
         "compare",
-        parents=[reads, strict, writes, data],
-        help="print runs beside each other",
+        parents=[root, damage, force, json],
+        help="compare two or more runs",
     )
-    tail = verbs.add_parser("tail", parents=[reads, data], help="watch a run")
-    export = verbs.add_parser(
+    tail = commands.add_parser(
+        "tail", parents=[root, json], help="follow a run in the terminal"
+    )
+    export = commands.add_parser(
         "export",
-        parents=[reads, strict, writes],
+        parents=[root, damage, force],
         help="write the records as CSV, Parquet or JSON",
     )
-    doctor = verbs.add_parser(
-        "doctor", parents=[common, data], help="check this machine and its devices"
+    doctor = commands.add_parser(
+        "doctor", parents=[debug, json], help="check this machine and its devices"
     )
-    for verb in (report, plot, tail, export):
-        verb.add_argument("run", metavar="RUN", help=_RUN)
-    for verb in (report, plot):
-        verb.add_argument(
-            "--output", metavar="DIR", help="the folder; the run's if not given"
+    for command in (report, plot, tail, export):
+        command.add_argument("run", metavar="RUN", help=_RUN)
+    for command in (report, plot):
+        command.add_argument(
+            "--output", metavar="DIR", help="output folder (default: that of the run)"
         )
-    report.add_argument("--no-plots", action="store_true", help="leave the PNGs out")
-    plot.add_argument("--dpi", type=_positive, default=180, help="180 if not given")
-    _compare(compare)
-    _tail(tail)
-    _export(export)
+    report.add_argument("--no-plots", action="store_true", help="write no PNG files")
+    plot.add_argument(
+        "--dpi", type=_positive, default=180, help="dots per inch (default: 180)"
+    )
+    _add_compare_arguments(compare)
+    _add_tail_arguments(tail)
+    _add_export_arguments(export)
     doctor.add_argument(
-        "--root", metavar="DIR", help="a folder to try too, such as that of the runs"
+        "--root",
+        metavar="DIR",
+        help="further folder to test, such as the one where runs are written",
     )
     return parser
 
 
-def _compare(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("runs", metavar="RUN", nargs="+", help=f"two or more: {_RUN}")
-    verb.add_argument(
+def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", metavar="RUN", nargs="+", help=f"two or more: {_RUN}")
+    command.add_argument(
         "--x",
         choices=("step", "tokens", "time", "flops"),
         default="step",
-        help="what the runs are aligned by; step if not given",
+        help="axis on which the runs are aligned (default: step)",
     )
-    verb.add_argument(
+    command.add_argument(
         "--target",
         metavar="KEY=VALUE",
         action="append",
         type=_target,
         default=[],
-        help="tell when each run reaches a value: val/loss=2.0",
+        help="show where each run first reaches a value, such as val/loss=2.0",
     )
-    verb.add_argument(
+    command.add_argument(
         "--better",
         metavar="KEY=min|max",
         action="append",
         type=_better,
         default=[],
-        help="whether less or more is better, where the name of a key does not tell",
+        help="whether lower or higher values are better, if the name does not tell",
     )
-    _keys(verb)
-    verb.add_argument("--page", metavar="FILE", help="write an HTML page too")
-    verb.add_argument("--plots", metavar="DIR", help="write overlaid plots too")
+    _add_keys_argument(command)
+    command.add_argument("--page", metavar="FILE", help="write an HTML page")
+    command.add_argument("--plots", metavar="DIR", help="write a plot of each key")
 
 
-def _tail(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--once", action="store_true", help="print once, and end")
-    _keys(verb)
-    verb.add_argument(
+def _add_tail_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--once", action="store_true", help="print once and exit")
+    _add_keys_argument(command)
+    command.add_argument(
         "--every",
         metavar="SECONDS",
         type=_positive,
         default=1.0,
-        help="how often to look; 1 if not given",
+        help="seconds between updates (default: 1)",
     )
 
 
-def _export(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
+def _add_export_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--format",
         choices=("csv", "json", "parquet"),
-        help="if not given, as --output ends",
+        help="format (default: by the suffix of --output)",
     )
-    verb.add_argument(
-        "--output", metavar="FILE", help="the file; standard output if not given"
+    command.add_argument(
+        "--output", metavar="FILE", help="output file (default: standard output)"
     )
 
 
-def _keys(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
+def _add_keys_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--keys",
         metavar="GLOB",
         action="append",
-        help="keys to show, such as 'train/*'; may be given several times",
+        help="keys to show, such as 'train/*'; may be repeated",
     )
 
 
@@ -149,9 +155,9 @@ def _positive(text: str) -> float:
 
 
 def _target(text: str) -> tuple[str, float]:
-    key, given, value = text.rpartition("=")
+    key, separator, value = text.rpartition("=")
     try:
-        if given and key:
+        if separator and key:
             return key, float(value)
     except ValueError:
         pass
@@ -159,7 +165,7 @@ def _target(text: str) -> tuple[str, float]:
 
 
 def _better(text: str) -> tuple[str, str]:
-    key, _, which = text.rpartition("=")
-    if not key or which not in ("min", "max"):
+    key, _, value = text.rpartition("=")
+    if not key or value not in ("min", "max"):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=min or KEY=max")
-    return key, which
+    return key, value

@@ -1,4 +1,4 @@
-"""The live view of a run in a terminal."""
+"""Live view of a run in a terminal."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from jaxmetrics.runs import Tail, tail_lines
 
 
 def show(tail: Tail) -> None:
-    """Print the run as it is now."""
+    """Print the current state of a run."""
     width = shutil.get_terminal_size((100, 24)).columns
     print("\n".join(tail_lines(tail.read(), time.time(), width)))
 
 
-def watch(tail: Tail, every: float) -> None:
-    """Show the run as it goes on, until interrupted.
+def watch(tail: Tail, interval: float) -> None:
+    """Show a run and update the view until interrupted.
 
     Args:
-      tail: Of the run.
-      every: Seconds from one look to the next.
+      tail: Follower of the run.
+      interval: Seconds between updates.
     """
     from rich.console import Console
     from rich.live import Live
@@ -32,4 +32,4 @@ def watch(tail: Tail, every: float) -> None:
             lines = tail_lines(tail.read(), time.time(), size.width, size.height)
             text = Text("\n".join(lines), no_wrap=True, overflow="crop")
             live.update(text, refresh=True)
-            time.sleep(every)
+            time.sleep(interval)

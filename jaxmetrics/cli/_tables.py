@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal."""
+"""Tables of a comparison as text for a terminal."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from collections.abc import Iterator, Sequence
 
 from jaxmetrics.record import escape
 from jaxmetrics.runs import Comparison
-from jaxmetrics.runs.pages import number, tables
+from jaxmetrics.runs.pages import compare_tables
+from jaxmetrics.runs.reading import format_number
 
 
-def lines_of(comparison: Comparison) -> Iterator[str]:
-    """The notes and tables of a comparison."""
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield the notes and tables of a comparison as lines."""
     yield from (escape(note) for note in comparison.notes)
-    for table in tables(comparison):
+    for table in compare_tables(comparison):
         yield f"\n{escape(table.title)}"
         if table.note:
             yield escape(table.note)
         if table.rows:
-            yield from columns(table.names, table.rows)
+            yield from table_lines(table.names, table.rows)
 
 
-def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Rows as lines of text: the first column to the left, the others to the right.
+def table_lines(
+    names: Sequence[str], rows: Sequence[Sequence[object]]
+) -> Iterator[str]:
+    """Yield a table as lines, with the first column aligned left, the others right.
 
-    >>> print("\\n".join(columns(["key", "a"], [["loss", 0.25], ["acc", None]])))
+    >>> print("\\n".join(table_lines(["key", "a"], [["loss", 0.25], ["acc", None]])))
     key      a
     loss  0.25
     acc      -
@@ -38,5 +41,5 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[
 
 def _cell(value: object) -> str:
     if isinstance(value, int | float):
-        return number(value)
+        return format_number(value)
     return "-" if value is None else escape(str(value))

@@ -1,65 +1,57 @@
-"""Draw charts from NumPy arrays: the style, the marks, downsampling."""
+"""Draw charts from NumPy arrays.
+
+Metrics, reports and the viewer draw with these functions, so that all charts look
+alike. The package imports nothing of jaxmetrics; matplotlib is imported when a figure
+is made, and no function uses pyplot or its global state.
+
+- Figures and axes: `new_figure`, `style_axes`, `add_legend`, `show_message`.
+- Marks: `draw_line`, `draw_noisy_line`, `draw_band`; `is_drawable` says which values an
+  axis can show.
+- Text: `printable`, `tick_label`.
+- Data: `downsample`, `windows`.
+- Constants: `PALETTE`, `DPI`.
+
+>>> import numpy as np
+>>> figure = new_figure()
+>>> axes = figure.subplots()
+>>> line = draw_line(axes, np.arange(3), np.array([2.0, 1.0, 0.5]), PALETTE.blue)
+>>> style_axes(axes, "Loss", "step", "loss")
+>>> add_legend(axes, [line], ["train"])
+"""
 
 from jaxmetrics.figures._downsample import Windows, downsample, windows
-from jaxmetrics.figures._style import (
-    BACKGROUND,
-    BLUE,
-    COLOURS,
+from jaxmetrics.figures._figure import (
     DPI,
-    GREEN,
-    GRID,
-    LARGEST,
-    ORANGE,
-    PINK,
-    PURPLE,
-    QUIET,
-    RED,
-    TEAL,
-    TEXT,
-    YELLOW,
-    drawable,
-    dress,
-    figure,
-    fill,
-    is_ours,
-    legend,
-    line,
-    noisy_line,
-    save,
-    say,
-    shown,
-    tick,
+    add_legend,
+    new_figure,
+    printable,
+    show_message,
+    style_axes,
+    tick_label,
 )
+from jaxmetrics.figures._marks import (
+    draw_band,
+    draw_line,
+    draw_noisy_line,
+    is_drawable,
+)
+from jaxmetrics.figures._palette import PALETTE, Palette
 
 __all__ = [
-    "BACKGROUND",
-    "BLUE",
-    "COLOURS",
     "DPI",
-    "GREEN",
-    "GRID",
-    "LARGEST",
-    "ORANGE",
-    "PINK",
-    "PURPLE",
-    "QUIET",
-    "RED",
-    "TEAL",
-    "TEXT",
+    "PALETTE",
+    "Palette",
     "Windows",
-    "YELLOW",
+    "add_legend",
     "downsample",
-    "drawable",
-    "dress",
-    "figure",
-    "fill",
-    "is_ours",
-    "legend",
-    "line",
-    "noisy_line",
-    "save",
-    "say",
-    "shown",
-    "tick",
+    "draw_band",
+    "draw_line",
+    "draw_noisy_line",
+    "is_drawable",
+    "new_figure",
+    "printable",
+    "show_message",
+    "style_axes",
+    "tick_label",
     "windows",
 ]

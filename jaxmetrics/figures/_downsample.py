@@ -1,4 +1,4 @@
-"""Long series made short enough to draw, with their extremes."""
+"""Reduce long series to few points or windows without losing their extremes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Windows(NamedTuple):
     """Statistics of consecutive windows of a series, each `[windows]`.
 
     Attributes:
-      x: The mean place of a window.
-      mean: Over its finite values, as are the next three; nan without any.
-      std: Not corrected.
-      low: The least.
-      high: The greatest.
-      size: How many values a window has; the last one may have fewer.
+      x: Mean position of the window.
+      mean: Mean of the finite values; nan if there are none, as for the next three.
+      std: Standard deviation with divisor n.
+      low: Minimum.
+      high: Maximum.
+      size: Number of values per window; the last window may have fewer.
     """
 
     x: np.ndarray
@@ -31,19 +31,19 @@ class Windows(NamedTuple):
 def downsample(
     x: np.ndarray, y: np.ndarray, points: int = 4000
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The points of a series that a picture of it needs.
+    """Return the points of a series that a picture of it needs.
 
-    The series is cut into windows of as many points; of each the least and the greatest
-    value stay, and the first that is not finite. So every spike and every gap is seen,
-    and nothing is drawn that was not there. Both ends stay too.
+    The series is cut into windows of equal size. Of each window the minimum, the
+    maximum and the first value that is not finite are kept, and so are both ends of
+    the series: every spike and every gap stays visible, and no point is made up.
 
     Args:
-      x: Ascending, `[n]`.
-      y: `[n]`.
-      points: At most so many stay, at least 5.
+      x: Positions, ascending, `[n]`.
+      y: Values, `[n]`.
+      points: Maximum number of points, at least 5.
 
     Returns:
-      Some of the points, in order; all of them when there are not more than `points`.
+      x and y of the kept points in order; all of them if there are at most `points`.
 
     >>> x = np.arange(1_000_000)
     >>> y = np.where(x == 123_456, 9.0, np.sin(x))
@@ -61,23 +61,23 @@ def downsample(
     high = _pick(np.where(finite, y, -np.inf), -np.inf, size, np.argmax)
     bad = _pick(~finite, False, size, np.argmax)
     kept = [low[finite[low]], high[finite[high]], bad[~finite[bad]], [0, count - 1]]
-    at = np.unique(np.concatenate(kept).astype(np.int64))
-    return x[at], y[at]
+    indices = np.unique(np.concatenate(kept).astype(np.int64))
+    return x[indices], y[indices]
 
 
-def windows(x: np.ndarray, y: np.ndarray, most: int = 200) -> Windows:
-    """A series as at most `most` windows of as many values each.
+def windows(x: np.ndarray, y: np.ndarray, count: int = 200) -> Windows:
+    """Return statistics of at most `count` windows of equal size.
 
     Args:
-      x: Ascending, `[n]`.
-      y: `[n]`.
-      most: How many windows there are at most.
+      x: Positions, ascending, `[n]`.
+      y: Values, `[n]`.
+      count: Maximum number of windows.
     """
-    size = max(-(-len(y) // most), 1)
+    size = max(-(-len(y) // count), 1)
     starts = np.arange(0, len(y), size)
     if len(y) == 0:
-        nothing = np.zeros(0)
-        return Windows(nothing, nothing, nothing, nothing, nothing, size)
+        empty = np.zeros(0)
+        return Windows(empty, empty, empty, empty, empty, size)
     finite = np.isfinite(y)
     counts = np.add.reduceat(finite.astype(np.float64), starts)
     lengths = np.diff(np.append(starts, len(y)))
@@ -86,18 +86,18 @@ def windows(x: np.ndarray, y: np.ndarray, most: int = 200) -> Windows:
         mean = np.add.reduceat(values, starts) / counts
         centred = np.where(finite, y - np.repeat(mean, lengths), 0.0)
         std = np.sqrt(np.add.reduceat(centred**2, starts) / counts)
-        place = np.add.reduceat(np.asarray(x, np.float64), starts) / lengths
+        position = np.add.reduceat(np.asarray(x, np.float64), starts) / lengths
     low = np.fmin.reduceat(np.where(finite, y, np.nan), starts)
     high = np.fmax.reduceat(np.where(finite, y, np.nan), starts)
-    return Windows(place, mean, std, low, high, size)
+    return Windows(position, mean, std, low, high, size)
 
 
 def _pick(
-    values: np.ndarray, fill: float, size: int, pick: Callable[..., np.ndarray]
+    values: np.ndarray, padding: float, size: int, pick: Callable[..., np.ndarray]
 ) -> np.ndarray:
-    """The place that `pick` finds in each window of `size` values."""
+    """Return the index that `pick` (argmin, argmax) selects in each window."""
     rows = -(-len(values) // size)
-    padded = np.full(rows * size, fill, values.dtype)
+    padded = np.full(rows * size, padding, values.dtype)
     padded[: len(values)] = values
-    found = pick(padded.reshape(rows, size), axis=1)
-    return np.minimum(found + np.arange(rows) * size, len(values) - 1)
+    picked = pick(padded.reshape(rows, size), axis=1)
+    return np.minimum(picked + np.arange(rows) * size, len(values) - 1)

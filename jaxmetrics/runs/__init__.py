@@ -1,4 +1,12 @@
-"""Runs, read back without jax."""
+"""Read runs back, and draw, report, compare and follow them; without jax.
+
+- `Run.load`, `find_run`, `export`, `goodput`: read.
+- `generate_all_plots`, `generate_report`, `generate_page`: draw and report one run.
+- `compare`: align several runs; the `Comparison` has plots and pages.
+- `Tail`, `tail_lines`: follow a run that is being written.
+
+The code is in `reading/`, `plots/`, `pages/` and `live/`.
+"""
 
 from jaxmetrics.runs._compare import Comparison, compare
 from jaxmetrics.runs.live import Tail, tail_lines

@@ -1,138 +1,70 @@
-"""Runs beside each other: how they differ, what they came to, and how soon."""
+"""Compare runs: differences, results, plots and pages."""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxmetrics.record import redact
-from jaxmetrics.runs.pages import _compare_tables as tables
-from jaxmetrics.runs.pages import is_telemetry, save
-from jaxmetrics.runs.plots import _compare_plots as plots
+from jaxmetrics.runs.pages import compare_markdown, compare_page, save_page
+from jaxmetrics.runs.plots import overlay, save_overlays
 from jaxmetrics.runs.reading import (
     AXES,
+    AlignedRuns,
     Better,
-    Reached,
-    Result,
     Run,
-    Spread,
-    axes,
-    difference,
+    UnknownDirectionError,
+    axis_positions,
+    config_difference,
     directions,
-    flat,
-    groups,
+    flatten_config,
+    is_telemetry,
     reached,
     result,
-    series,
+    seed_groups,
+    series_on_axis,
     spreads,
-    standard_error,
-    unused,
+    unique_name,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "compare"]
+_MAX_LISTED_KEYS = 8
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Runs beside each other, as `compare` returns them.
+class Comparison(AlignedRuns):
+    """Runs aligned on one x axis, with plots and pages; returned by `compare`.
 
     Attributes:
-      runs: By name; when several have the same name, it is numbered.
-      x: What they are aligned by.
-      keys: The keys that at least two of them have, metrics before telemetry.
-      notes: What is not compared, and why.
-      difference: The configuration where it differs: by dotted name, a text for each
-        run, None where it has none.
-      groups: By name, the runs that differ at most in their seed.
-      better: Whether more or less is better, by key, where that is known.
-      results: What each key of each run came to.
-      spreads: The same over the runs of each group of several.
+      runs: Runs by name; runs of the same name are numbered.
+      x: Axis on which they are aligned.
+      keys: Keys that at least two runs have, metrics before telemetry.
+      notes: Sentences about data that cannot be compared.
+      difference: Configuration values that differ, by dotted name: one text for each
+        run, None for a run without the value.
+      groups: Names of the runs by group; runs of a group differ at most in their seed.
+      better: Whether lower or higher values are better, by key, where known.
+      results: Last and best value of each key of each run.
+      spreads: Means of the results over each group of several runs.
       reached: Where each run reached the targets.
-      places: The places of each run's records, by axis.
+      positions: x coordinate of every record, by run and axis.
     """
 
-    runs: Mapping[str, Run]
-    x: str
-    keys: Sequence[str]
-    notes: Sequence[str]
-    difference: Mapping[str, Sequence[str | None]]
-    groups: Mapping[str, Sequence[str]]
-    better: Mapping[str, Better]
-    results: Sequence[Result]
-    spreads: Sequence[Spread]
-    reached: Sequence[Reached]
-    places: Mapping[str, Mapping[str, np.ndarray]] = field(repr=False)
-
-    def series(
-        self, key: str, x: str | None = None
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """x and y of a key by run, of the runs that have both.
-
-        Args:
-          key: A key.
-          x: Another axis than that of the comparison.
-        """
-        axis = x or self.x
-        return {
-            name: series(run, key, self.places[name][axis])
-            for name, run in self.runs.items()
-            if key in run and axis in self.places[name]
-        }
-
-    def aligned(
-        self, key: str, x: str | None = None, most: int | None = None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The values of a key at the same places, by run.
-
-        The places are those of all runs together. Between its records a run's value is
-        interpolated; before its first and after its last one it is nan.
-
-        Args:
-          key: A key.
-          x: Another axis than that of the comparison.
-          most: Of more places so many, evenly taken.
-        """
-        found = {name: s for name, s in self.series(key, x).items() if len(s[0])}
-        places = [np.zeros(0), *(at for at, _ in found.values())]
-        grid = np.unique(np.concatenate(places))
-        if most is not None and len(grid) > most:
-            grid = grid[np.linspace(0, len(grid) - 1, most).round().astype(np.int64)]
-        return grid, {
-            name: np.interp(grid, at, y, left=np.nan, right=np.nan)
-            for name, (at, y) in found.items()
-        }
-
-    def mean(
-        self, key: str, group: str, x: str | None = None, most: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places, mean and standard error of a key over the runs of a group.
-
-        Both are nan where a run of the group has no value; the error of one run is nan.
-        The other arguments are those of `aligned`.
-        """
-        grid, values = self.aligned(key, x, most)
-        rows = [values[name] for name in self.groups[group] if name in values]
-        if not rows:
-            grid, rows = grid[:0], [np.zeros(0)]
-        stacked = np.array(rows)
-        return grid, stacked.mean(axis=0), standard_error(stacked)
-
     def plot(self, key: str) -> Figure:
-        """A key of all runs in one picture, with the means over seeds.
+        """Draw a key of all runs in one chart, with the means over seeds.
 
         Raises:
           ImportError: matplotlib is not installed.
         """
-        return plots.overlay(self, key)
+        return overlay(self, key)
 
     def generate_plots(
         self,
@@ -144,31 +76,31 @@ class Comparison:
         """Write `compare_<key>.png` for each key, and return the paths.
 
         Args:
-          save_dir: The folder.
-          keys: The keys that are drawn; if not given, the metrics of splits.
-          overwrite: Replace files that are not plots of ours.
+          save_dir: Folder of the plots.
+          keys: Keys to draw. Default the metrics of splits.
+          overwrite: Replace existing files that are not plots of jaxmetrics.
 
         Raises:
-          FileExistsError: A file of that name is not a plot of ours.
+          FileExistsError: A file of that name is not a plot of jaxmetrics.
           ImportError: matplotlib is not installed.
         """
-        return plots.save_all(self, Path(save_dir), keys, overwrite)
+        return save_overlays(self, Path(save_dir), keys, overwrite)
 
     def to_markdown(self) -> str:
-        """The comparison as Markdown: notes and tables, with every text escaped."""
-        return tables.markdown(self)
+        """Return the notes and tables as Markdown, with every text escaped."""
+        return compare_markdown(self)
 
     def page(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write one HTML page: the tables, and charts of all that is compared.
+        """Write one HTML page with the tables and charts, and return its path.
 
         Args:
-          path: The file.
-          overwrite: Replace a file that is not a page of ours.
+          path: File to write.
+          overwrite: Replace an existing file that is not a page of jaxmetrics.
 
         Raises:
-          FileExistsError: A file of that name is not a page of ours.
+          FileExistsError: A file of that name is not a page of jaxmetrics.
         """
-        return save(tables.page(self), Path(path), overwrite)
+        return save_page(compare_page(self), Path(path), overwrite)
 
 
 def compare(
@@ -179,68 +111,78 @@ def compare(
     better: Mapping[str, Better] | None = None,
     seed: str = "seed",
 ) -> Comparison:
-    """Align runs, and tell how they differ and what they came to.
+    """Align runs on one axis, and compare their configurations and results.
 
     Args:
       paths: Run directories, or runs; at least two.
-      x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which takes
-        the FLOPs of a step, or of a token, from `run.json`.
-      target: Values to reach, by key: `{"val/loss": 2.0}`.
-      better: `"min"` or `"max"` by key, where its name does not tell, or tells wrong.
-      seed: The name in the configuration in which the runs of a group may differ.
+      x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
+        the FLOPs of a step, or of a token, in `run.json`.
+      target: Values to reach by key, such as `{"val/loss": 2.0}`.
+      better: `"min"` or `"max"` by key, for keys whose direction their name does not
+        tell.
+      seed: Name in the configuration in which the runs of a group may differ.
 
     Raises:
       FileNotFoundError: There is no run at a path.
-      ValueError: There are fewer than two runs, one cannot be aligned so, or nobody
-        knows whether more or less of a target is better.
+      ValueError: There are fewer than two runs, a run has no positions on the axis, or
+        it is not known whether higher or lower values of a target are better.
       KeyError: No run has the key of a target.
     """
     runs = _named([r if isinstance(r, Run) else Run.load(r) for r in paths])
-    places = {name: axes(run) for name, run in runs.items()}
-    _check(runs, x, places)
+    positions = {name: axis_positions(run) for name, run in runs.items()}
+    _check(runs, x, positions)
     counts: dict[str, int] = {}
     for run in runs.values():
         for key in run:
             counts[key] = counts.get(key, 0) + 1
     keys = sorted((k for k, count in counts.items() if count > 1), key=is_telemetry)
     known = directions(counts, better or {})
-    configs = [flat(redact(run.config)) for run in runs.values()]
-    alike = groups(list(runs), configs, seed)
+    configs = [flatten_config(redact(run.config)) for run in runs.values()]
+    group_names = seed_groups(list(runs), configs, seed)
 
-    def each(key: str) -> list[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-        having = {name: run for name, run in runs.items() if key in run}
-        return [(n, series(run, key, places[n][x])) for n, run in having.items()]
+    def series_by_run(key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return {
+            name: series_on_axis(run, key, positions[name][x])
+            for name, run in runs.items()
+            if key in run
+        }
 
-    results = [result(k, n, found, known.get(k)) for k in keys for n, found in each(k)]
+    results = [
+        result(key, name, series, known.get(key))
+        for key in keys
+        for name, series in series_by_run(key).items()
+    ]
+    targets = []
+    for key, value in (target or {}).items():
+        _check_target(key, counts, known)
+        for name, series in series_by_run(key).items():
+            targets.append(reached(key, float(value), name, series, known[key]))
     return Comparison(
-        runs,
-        x,
-        keys,
-        _notes(runs, counts),
-        difference(configs),
-        alike,
-        known,
-        results,
-        list(spreads(results, alike)),
-        [
-            reached(key, float(value), name, found, _known(key, counts, known))
-            for key, value in (target or {}).items()
-            for name, found in each(_present(key, counts))
-        ],
-        places,
+        runs=runs,
+        x=x,
+        keys=keys,
+        notes=_notes(runs, counts),
+        difference=config_difference(configs),
+        groups=group_names,
+        better=known,
+        results=results,
+        spreads=list(spreads(results, group_names)),
+        reached=targets,
+        positions=positions,
     )
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    out: dict[str, Run] = {}
+    by_name: dict[str, Run] = {}
     for run in runs:
-        out[unused(run.name, out)] = run
-    return out
+        by_name[unique_name(run.name, by_name)] = run
+    return by_name
 
 
 def _check(
-    runs: Mapping[str, Run], x: str, places: Mapping[str, Mapping[str, np.ndarray]]
+    runs: Mapping[str, Run], x: str, positions: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
+    """Refuse an unknown axis, a single run, and runs that are not on the axis."""
     if x not in AXES:
         raise ValueError(
             f"compare() got x={x!r}; expected one of {list(AXES)}. Choose one of them."
@@ -251,55 +193,57 @@ def _check(
             f"directories of several runs."
         )
     for name, run in runs.items():
-        if len(run) and x not in places[name]:
-            give = {
-                "flops": "flops.per_step in its run.json; make a PerformanceTracker "
+        if len(run) and x not in positions[name]:
+            missing = {
+                "flops": "flops.per_step in its run.json. Use a PerformanceTracker "
                 "that knows the FLOPs of a step",
-                "tokens": "tokens; log them with log_step(tokens=)",
+                "tokens": "tokens. Log them with log_step(tokens=)",
                 "time": "time",
             }
             raise ValueError(
                 f"compare(x={x!r}) cannot align run {name!r} in {run.path}, which has "
-                f"no {give[x]}, or align by one of {list(places[name])}."
+                f"no {missing[x]}, or align by one of {list(positions[name])}."
             )
 
 
 def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
-    """What cannot be compared."""
+    """Return sentences about keys that cannot be compared.
+
+    Args:
+      runs: Runs by name.
+      counts: Number of runs by key.
+    """
     notes = []
     if max(counts.values(), default=0) < 2:
         notes.append("These runs have no metric in common, so no metric is compared.")
     for name, run in runs.items():
-        alone = [key for key in run if counts[key] == 1]
+        unique = [key for key in run if counts[key] == 1]
         missing = [key for key, n in counts.items() if n > 1 and key not in run]
         if not run.keys():
             notes.append(f"{name} has no metrics.")
-        elif alone:
-            notes.append(f"Only {name} has {_some(alone)}.")
+        elif unique:
+            notes.append(f"Only {name} has {_listed(unique)}.")
         if missing and run.keys():
-            notes.append(f"{name} does not have {_some(missing)}.")
+            notes.append(f"{name} does not have {_listed(missing)}.")
     return notes
 
 
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - 8:,} more" if len(keys) > 8 else ""
-    return ", ".join(keys[:8]) + more
+def _listed(keys: Sequence[str]) -> str:
+    more = len(keys) - _MAX_LISTED_KEYS
+    text = f" and {more:,} more" if more > 0 else ""
+    return ", ".join(keys[:_MAX_LISTED_KEYS]) + text
 
 
-def _present(key: str, counts: Mapping[str, int]) -> str:
+def _check_target(
+    key: str, counts: Mapping[str, int], better: Mapping[str, Better]
+) -> None:
+    """Refuse a target of an unknown key, or of a key of unknown direction."""
     if key not in counts:
-        near = difflib.get_close_matches(key, list(counts), n=5) or list(counts)[:8]
+        keys = list(counts)
+        similar = difflib.get_close_matches(key, keys, n=5) or keys[:_MAX_LISTED_KEYS]
         raise KeyError(
-            f"compare() got a target for {key!r}, which no run has; near it are "
-            f"{near}. Choose a key of the runs."
+            f"compare() got a target for {key!r}, which no run has; similar keys are "
+            f"{similar}. Choose a key of the runs."
         )
-    return key
-
-
-def _known(key: str, counts: Mapping[str, int], better: Mapping[str, Better]) -> Better:
     if key not in better:
-        raise ValueError(
-            f"compare() got a target for {key!r}, and does not know whether more or "
-            f"less of it is better. Give better={{{key!r}: 'min'}} or 'max'."
-        )
-    return better[key]
+        raise UnknownDirectionError(key)

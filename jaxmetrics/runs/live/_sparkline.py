@@ -1,4 +1,4 @@
-"""The course of a series as one line of text, in bounded memory."""
+"""Sparklines: the shape of a growing series as one line of text, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,51 +7,54 @@ import numpy as np
 BARS = "▁▂▃▄▅▆▇█"
 NOT_FINITE = "×"
 
-_CELLS = 128  # even, since they are joined in pairs
+_CELLS = 128  # even, since cells are merged in pairs
 
 
-class Course:
-    """The means of consecutive stretches of a series that goes on.
+class RunningMeans:
+    """Means of at most 128 consecutive windows of a growing series.
 
-    All stretches have as many values, but the last; there are at most 128. A value that
-    is not finite marks its stretch.
+    All windows but the last have the same number of values. When all cells are full,
+    neighbors are merged and the size of the windows doubles.
     """
 
     def __init__(self) -> None:
         """Begin without values."""
         self._size = 1
-        self._taken = 0
+        self._count = 0
         self._sums = np.zeros(_CELLS)
         self._finite = np.zeros(_CELLS, np.int64)
 
     def add(self, values: np.ndarray) -> None:
-        """Take the next values, float64 `[n]`."""
+        """Add the next values, float64 `[n]`."""
         while len(values):
-            room = _CELLS * self._size - self._taken
+            room = _CELLS * self._size - self._count
             part, values = values[:room], values[room:]
-            at = (self._taken + np.arange(len(part))) // self._size
+            cells = (self._count + np.arange(len(part))) // self._size
             finite = np.isfinite(part)
-            with np.errstate(over="ignore"):  # infinite, it is shown as not finite
-                self._sums += np.bincount(at, np.where(finite, part, 0.0), _CELLS)
-            self._finite += np.bincount(at[finite], minlength=_CELLS)
-            self._taken += len(part)
-            if self._taken == _CELLS * self._size:
-                self._join_pairs()
+            with np.errstate(over="ignore"):  # an infinite sum is shown as not finite
+                self._sums += np.bincount(cells, np.where(finite, part, 0.0), _CELLS)
+            self._finite += np.bincount(cells[finite], minlength=_CELLS)
+            self._count += len(part)
+            if self._count == _CELLS * self._size:
+                self._merge_pairs()
 
     def means(self, cells: int) -> np.ndarray:
-        """The course in at most `cells` parts: nan where something is not finite."""
-        used = -(-self._taken // self._size)
-        wide = -(-used // cells) if used else 1
-        starts = np.arange(0, used, wide)
+        """Return the means of at most `cells` windows.
+
+        A window with a value that is not finite is nan.
+        """
+        used = -(-self._count // self._size)
+        width = -(-used // cells) if used else 1
+        starts = np.arange(0, used, width)
         if not used:
             return np.zeros(0)
-        taken = np.diff(np.append(starts * self._size, self._taken))
+        counts = np.diff(np.append(starts * self._size, self._count))
         finite = np.add.reduceat(self._finite[:used], starts)
-        with np.errstate(all="ignore"):  # of large values, or of none
+        with np.errstate(all="ignore"):  # overflow, and windows without a finite value
             means = np.add.reduceat(self._sums[:used], starts) / finite
-        return np.where((finite == taken) & np.isfinite(means), means, np.nan)
+        return np.where((finite == counts) & np.isfinite(means), means, np.nan)
 
-    def _join_pairs(self) -> None:
+    def _merge_pairs(self) -> None:
         for cells in (self._sums, self._finite):
             half = _CELLS // 2
             with np.errstate(over="ignore"):
@@ -61,7 +64,7 @@ class Course:
 
 
 def sparkline(means: np.ndarray) -> str:
-    """A bar for each value, from the least to the greatest; a cross where one is nan.
+    """Return a bar for each value, scaled from minimum to maximum; a cross for nan.
 
     >>> sparkline(np.array([1.0, 2.0, np.nan, 8.0])), sparkline(np.array([3.0, 3.0]))
     ('▁▂×█', '▄▄')
@@ -70,7 +73,7 @@ def sparkline(means: np.ndarray) -> str:
     if not known.any():
         return NOT_FINITE * len(means)
     low, high = means[known].min(), means[known].max()
-    scale = high / 2 - low / 2  # the difference itself may be too large for a float
+    scale = high / 2 - low / 2  # halved, as the difference may overflow
     if scale > 0:
         share = np.where(known, (means / 2 - low / 2) / scale, 0.0)
     else:

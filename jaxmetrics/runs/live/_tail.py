@@ -1,4 +1,4 @@
-"""A live view of a run for a terminal: what is known of it, as lines of text."""
+"""Live view of a run as lines of text."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, Block, escape
+from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, Block, duration, escape
 from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
-from jaxmetrics.runs.live._watched import Events, Metrics, Series
-from jaxmetrics.runs.reading import duration
+from jaxmetrics.runs.live._state import Events, Metrics, Series
 
-_LEAST_KEY, _MOST_BARS, _LONGEST_TEXT = 12, 60, 24
+_MIN_KEY_WIDTH, _MAX_SPARKLINE, _MAX_TEXT = 12, 60, 24
 
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a run at one time.
+    """State of a run at one time, as `Tail.read` returns it.
 
     Attributes:
-      name: What it is called.
-      metrics: Its metrics so far.
-      events: Its events so far.
-      changed: When its metrics last changed, in seconds; None without any.
+      name: Name of the run.
+      metrics: Records so far.
+      events: Events so far.
+      changed: Time of the last change of the metrics, in seconds since the epoch; None
+        if there are none.
     """
 
     name: str
@@ -33,8 +33,8 @@ class View:
     events: Events
     changed: float | None
 
-    def told(self) -> dict[str, object]:
-        """The same as data."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the same as plain values, for JSON."""
         metrics, events = self.metrics, self.events
         return {
             "run": self.name,
@@ -46,20 +46,20 @@ class View:
             "closed": events.closed,
             "alarms": events.alarms,
             "damaged_lines": metrics.damaged,
-            "metrics": {key: _told(of) for key, of in metrics.series.items()},
+            "metrics": {key: one.to_dict() for key, one in metrics.series.items()},
         }
 
 
 class Tail:
-    """Follows a run that is live, finished or killed.
+    """Follower of a run that is live, finished or killed.
 
-    Each `read` takes in what was added since, so that a long run is read once, and
-    what is kept does not grow with it. A damaged line is passed over, and counted.
+    Each `read` takes in only what was added since the last one, and memory does not
+    grow with the run. Damaged lines are skipped and counted.
 
     Args:
-      path: A run directory, whose files need not be there yet, or a file of metrics.
-      keys: Globs of the keys to keep: `["train/*", "perf/mfu"]`.
-      name: What to call it; `<project>/<run_name>` by its folders if not given.
+      path: Run directory, whose files need not exist yet; or a file of metrics.
+      keys: Globs of the keys to keep, such as `["train/*", "perf/mfu"]`. Default all.
+      name: Name to show. Default `<project>/<run_name>`, from the folders.
     """
 
     def __init__(
@@ -68,30 +68,30 @@ class Tail:
         keys: Sequence[str] = ("*",),
         name: str | None = None,
     ) -> None:
-        """Read nothing yet."""
+        """Prepare; the first `read` reads the files."""
         path = Path(path)
-        alone = path.is_file()
+        is_file = path.is_file()
         self._keys = tuple(keys)
         self._name = name or "/".join(path.resolve().parts[-2:])
-        self._metrics_file = Follower(path if alone else path / METRICS_JSONL)
-        self._events_file = None if alone else Follower(path / EVENTS_JSONL)
+        self._metrics_file = Follower(path if is_file else path / METRICS_JSONL)
+        self._events_file = None if is_file else Follower(path / EVENTS_JSONL)
         self._metrics, self._events = Metrics(self._keys), Events()
 
     def read(self) -> View:
-        """Take in what was added.
+        """Read the added lines, and return the state of the run.
 
         Raises:
           OSError: A file cannot be read, or is not a regular file.
         """
-        if self._metrics_file.changed():
+        if self._metrics_file.restarted():
             self._metrics = Metrics(self._keys)
-        for found in self._metrics_file.read():
-            if isinstance(found, Block):
-                self._metrics.add(found.number, found.rows)
-            elif found.row is None:
-                self._metrics.pass_over(found.number, str(found.reason))
+        for block in self._metrics_file.read():
+            if isinstance(block, Block):
+                self._metrics.add(block.number, block.rows)
+            elif block.row is None:
+                self._metrics.skip(block.number, str(block.reason))
             else:
-                self._metrics.add(found.number, [found.row])
+                self._metrics.add(block.number, [block.row])
         if self._events_file is not None:
             self._read_events(self._events_file)
         try:
@@ -101,46 +101,47 @@ class Tail:
         return View(self._name, self._metrics, self._events, changed)
 
     def _read_events(self, file: Follower) -> None:
-        if file.changed():
+        if file.restarted():
             self._events = Events()
-        for found in file.read():
-            if isinstance(found, Block):
-                self._events.add(found.rows)
-            elif found.row is not None:
-                self._events.add([found.row])
+        for block in file.read():
+            if isinstance(block, Block):
+                self._events.add(block.rows)
+            elif block.row is not None:
+                self._events.add([block.row])
 
 
 def tail_lines(
     view: View, now: float, width: int = 80, height: int | None = None
 ) -> list[str]:
-    """What a terminal shows of a run: a line on it, and one for each key.
+    """Return lines for a terminal: a heading, and a line for each key.
 
-    No character of a name or a text reaches a terminal that it would obey.
+    Control characters in names and texts are escaped.
 
     Args:
-      view: What `Tail.read` returned.
-      now: Seconds, on the clock of `view.changed`.
-      width: The longest line, in characters.
-      height: The most lines; None for all keys.
+      view: State from `Tail.read`.
+      now: Current time in seconds, on the clock of `view.changed`.
+      width: Maximum length of a line, in characters.
+      height: Maximum number of lines; None for all keys.
     """
-    above = [*_head(view, now), ""]
+    heading = [*_heading(view, now), ""]
     rows = list(view.metrics.series.items())
-    more = len(view.metrics.more_keys)
-    room = len(rows) if height is None else max(height - len(above) - 2, 1)
+    hidden = len(view.metrics.more_keys)
+    room = len(rows) if height is None else max(height - len(heading) - 2, 1)
     if room < len(rows):
-        room, more = max(room - 1, 1), more + len(rows) - max(room - 1, 1)
-    below = [f"and {more:,} more keys"] if more else []
+        room = max(room - 1, 1)
+        hidden += len(rows) - room
+    footer = [f"and {hidden:,} more keys"] if hidden else []
     table = list(_table(rows[:room], width)) if rows else []
-    return [_cut(line, width).rstrip() for line in [*above, *table, *below]]
+    return [_cut(line, width).rstrip() for line in [*heading, *table, *footer]]
 
 
-def _head(view: View, now: float) -> Iterator[str]:
+def _heading(view: View, now: float) -> Iterator[str]:
     metrics, events = view.metrics, view.events
     parts = []
     if metrics.step is not None:
         parts.append(f"step {metrics.step:,}")
     if math.isfinite(metrics.seconds):
-        parts.append(f"{duration(metrics.seconds)} of training")
+        parts.append(f"{duration(metrics.seconds, fraction=True)} of training")
     if metrics.tokens is not None:
         parts.append(f"{metrics.tokens:,} tokens")
     if events.attempt is not None and events.attempt > 1:
@@ -148,33 +149,34 @@ def _head(view: View, now: float) -> Iterator[str]:
     if events.closed:
         parts.append("closed")
     elif metrics.records and view.changed is not None:
-        parts.append(f"last record {duration(max(now - view.changed, 0.0))} ago")
+        age = max(now - view.changed, 0.0)
+        parts.append(f"last record {duration(age, fraction=True)} ago")
     else:
         parts.append("no record yet")
     yield f"{escape(view.name)}: {' · '.join(parts)}"
     if events.alarms:
         alarm = events.alarm
-        what = alarm.get("message") or alarm.get("kind") or alarm.get("event")
+        message = alarm.get("message") or alarm.get("kind") or alarm.get("event")
         count = "1 alarm" if events.alarms == 1 else f"{events.alarms:,} alarms"
-        yield f"{count}, the last at step {_text(alarm.get('step'))}: {_text(what)}"
+        step = _text(alarm.get("step"))
+        yield f"{count}, the last at step {step}: {_text(message)}"
     for number, reason in metrics.damage:
-        yield f"line {number:,} was passed over: {_text(reason)}"
+        yield f"line {number:,} was skipped: {_text(reason)}"
     if metrics.damaged > len(metrics.damage):
-        yield f"{metrics.damaged:,} lines were passed over"
+        yield f"{metrics.damaged:,} lines were skipped"
 
 
 def _table(rows: Sequence[tuple[str, Series]], width: int) -> Iterator[str]:
-    names = ("last", "least", "greatest")
-    cells = [(_text(key), *_values(of)) for key, of in rows]
+    names = ("last", "min", "max")
+    cells = [(_text(key), *_values(series)) for key, series in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(4)]
     widths[1:] = [max(w, len(n)) for w, n in zip(widths[1:], names)]
-    widths[0] = min(widths[0], max(width - sum(widths[1:]) - 6, _LEAST_KEY))
-    bars = min(width - sum(widths) - 8, _MOST_BARS)
+    widths[0] = min(widths[0], max(width - sum(widths[1:]) - 6, _MIN_KEY_WIDTH))
+    bars = min(width - sum(widths) - 8, _MAX_SPARKLINE)
     yield _row(("", *names), widths)
-    for row, (_, of) in zip(cells, rows):
+    for row, (_, series) in zip(cells, rows):
         line = _row((_cut(row[0], widths[0]), *row[1:]), widths)
-        course = sparkline(of.course.means(bars)) if bars > 0 else ""
-        yield f"{line}  {course}"
+        yield f"{line}  {sparkline(series.means.means(bars)) if bars > 0 else ''}"
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -182,28 +184,14 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"{cells[0]:<{widths[0]}}{right}"
 
 
-def _values(of: Series) -> tuple[str, str, str]:
-    if isinstance(of.last, str):
-        last = _cut(repr(escape(of.last)), _LONGEST_TEXT)
+def _values(series: Series) -> tuple[str, str, str]:
+    if isinstance(series.last, str):
+        last = _cut(repr(escape(series.last)), _MAX_TEXT)
     else:
-        last = f"{of.last:.5g}"
-    if not of.count or of.count == of.nonfinite:
+        last = f"{series.last:.5g}"
+    if not series.count or series.count == series.nonfinite:
         return last, "", ""
-    return last, f"{of.least:.5g}", f"{of.greatest:.5g}"
-
-
-def _told(of: Series) -> dict[str, object]:
-    finite = of.count > of.nonfinite
-    return {
-        "last": of.last,
-        "last_step": of.step,
-        "min": of.least if finite else None,
-        "min_step": of.least_step,
-        "max": of.greatest if finite else None,
-        "max_step": of.greatest_step,
-        "count": of.count,
-        "nonfinite": of.nonfinite,
-    }
+    return last, f"{series.min:.5g}", f"{series.max:.5g}"
 
 
 def _text(value: object) -> str:
@@ -211,5 +199,5 @@ def _text(value: object) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """A text of at most so many characters."""
+    """Return a text of at most `width` characters."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -1,17 +1,23 @@
-"""jaxmetrics.runs.pages."""
+"""Write the documents of a training and of a comparison: Markdown and HTML pages.
 
-from jaxmetrics.runs.pages._charts import is_telemetry, label
-from jaxmetrics.runs.pages._compare_tables import tables
-from jaxmetrics.runs.pages._page import save
-from jaxmetrics.runs.pages._report import generate_report, number
+`generate_report` writes Markdown, `generate_page` a self-contained HTML page; the
+functions `compare_*` do the same for aligned runs.
+"""
+
+from jaxmetrics.runs.pages._compare_page import (
+    compare_markdown,
+    compare_page,
+    compare_tables,
+)
+from jaxmetrics.runs.pages._page import save_page
+from jaxmetrics.runs.pages._report import generate_report
 from jaxmetrics.runs.pages._run_page import generate_page
 
 __all__ = [
+    "compare_markdown",
+    "compare_page",
+    "compare_tables",
     "generate_page",
     "generate_report",
-    "is_telemetry",
-    "label",
-    "number",
-    "save",
-    "tables",
+    "save_page",
 ]

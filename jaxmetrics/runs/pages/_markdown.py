@@ -1,4 +1,4 @@
-"""Markdown and YAML that hold any text, and let none of it act."""
+"""Markdown and YAML that show any text as text, so that none of it has an effect."""
 
 from __future__ import annotations
 
@@ -8,54 +8,61 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from jaxmetrics.record import dumps, loads
+from jaxmetrics.record import dumps, escape, loads
 
-_ACTS = re.compile(r"[&<>|`\[\]\\*~#!$@]|(?<![^\W_])_|_(?![^\W_])|://")
-_PLAIN = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[a-z][a-z_]+")
+_SYNTAX = re.compile(r"[&<>|`\[\]\\*~#!$@]|(?<![^\W_])_|_(?![^\W_])|://")
+_PLAIN_YAML = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[a-z][a-z_]+")
 
 
-def escape(text: str) -> str:
-    """Text that a renderer shows as it is: no tag, link, cell or emphasis comes of it.
+def escape_markdown(text: str) -> str:
+    """Return text that renders as it is, without a tag, link, cell or emphasis.
 
-    Characters that act become entities, which are safe within tables too; what cannot
-    be printed is shown by its number.
+    Characters of Markdown and HTML become entities, which are safe within tables too;
+    characters that are not printable are shown by their number.
 
-    >>> escape("train/loss_p95"), escape("<img>|[x](javascript:1)"), escape("a\\nb")
-    ('train/loss_p95', '&lt;img&gt;&#124;&#91;x&#93;(javascript:1)', 'a&#92;x0ab')
+    >>> escape_markdown("train/loss_p95"), escape_markdown("a\\nb")
+    ('train/loss_p95', 'a&#92;x0ab')
+    >>> escape_markdown("<img>|[x](javascript:1)")
+    '&lt;img&gt;&#124;&#91;x&#93;(javascript:1)'
     """
-    shown = "".join(c if c.isprintable() else _code(c) for c in text)
-    return _ACTS.sub(_entities, shown).strip()
+    return _SYNTAX.sub(_entities, escape(text)).strip()
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:
-    """A table; its cells are escaped here.
+    """Return a table; its cells are escaped.
 
     Args:
-      names: Of the columns.
-      rows: The cells, as plain text.
-      right: The column from which on cells stand to the right, as numbers do.
+      names: Names of the columns.
+      rows: Cells of each row, as plain text.
+      right: Index of the first column that is aligned to the right.
     """
     rules = ["---" if i < right else "---:" for i in range(len(names))]
-    lines = [map(escape, names), rules, *(map(escape, row) for row in rows)]
+    body = (map(escape_markdown, row) for row in rows)
+    lines = [map(escape_markdown, names), rules, *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def code(value: object) -> str:
-    """A block of JSON without a `<`, so that no renderer finds a tag in it."""
+def json_block(value: object) -> str:
+    """Return a code block of JSON without a `<`, so that it contains no HTML tag."""
     text = json.dumps(loads(dumps(value)), indent=2)
-    for sign in "<>&`":  # within JSON they only occur in strings
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    for character in "<>&`":  # in JSON they occur in strings only
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return f"```json\n{text}\n```\n"
 
 
 def image(name: str, path: str) -> str:
-    """A picture, by its path relative to the document."""
-    return f"![{escape(name)}]({quote(os.fsencode(path))})\n"
+    """Return an image.
+
+    Args:
+      name: Alternative text.
+      path: Path relative to the document.
+    """
+    return f"![{escape_markdown(name)}]({quote(os.fsencode(path))})\n"
 
 
 def front_matter(fields: Mapping[str, object]) -> str:
-    """The fields of a document as YAML, in its flow style."""
-    lines = (f"{_name(name)}: {_yaml(value)}\n" for name, value in fields.items())
+    """Return the fields of a document as YAML front matter, in flow style."""
+    lines = (f"{_yaml_name(name)}: {_yaml(value)}\n" for name, value in fields.items())
     return f"---\n{''.join(lines)}---\n"
 
 
@@ -63,33 +70,24 @@ def _yaml(value: object) -> str:
     if isinstance(value, str):
         return f'"{"".join(map(_yaml_character, value))}"'
     if isinstance(value, Mapping):
-        inner = (f"{_yaml(str(k))}: {_yaml(v)}" for k, v in value.items())
-        return f"{{{', '.join(inner)}}}"
+        members = (f"{_yaml(str(k))}: {_yaml(v)}" for k, v in value.items())
+        return f"{{{', '.join(members)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_yaml, value))}]"
     text = dumps(value)
-    if isinstance(value, float) and "." not in text:  # 1e-05 is text to YAML 1.1
+    if isinstance(value, float) and "." not in text:  # YAML 1.1 reads 1e-05 as text
         text = text.replace("e", ".0e")
     return text
 
 
-def _name(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else _yaml(name)
+def _yaml_name(name: str) -> str:
+    return name if _PLAIN_YAML.fullmatch(name) else _yaml(name)
 
 
 def _yaml_character(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    return character if character.isprintable() else _code(character)
+    return f"\\{character}" if character in '"\\' else escape(character)
 
 
-def _entities(found: re.Match[str]) -> str:
+def _entities(match: re.Match[str]) -> str:
     names = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-    return "".join(names.get(c, f"&#{ord(c)};") for c in found[0])
-
-
-def _code(character: str) -> str:
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return "".join(names.get(c, f"&#{ord(c)};") for c in match[0])

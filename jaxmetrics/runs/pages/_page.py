@@ -1,4 +1,4 @@
-"""A page of tables and charts: one HTML file that needs nothing else."""
+"""A page of tables and charts: one HTML file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmetrics import figures
-from jaxmetrics.figures import downsample
+from jaxmetrics.figures import PALETTE, downsample, is_drawable
 from jaxmetrics.record import atomic_write, dumps
-from jaxmetrics.runs.reading import LABELS
+from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError
 
 Cell = str | float | None
+"""A cell of a table; None is shown as a dash."""
 
-_MOST_POINTS, _FEWEST_POINTS, _ALL_POINTS = 4000, 120, 300_000
-_MARK = b'<meta name="generator" content="jaxmetrics">'
+_MAX_PAGE_POINTS = 300_000  # of all lines of a page
+_MAX_LINE_POINTS, _MIN_LINE_POINTS = 4000, 120
+_MARKER = b'<meta name="generator" content="jaxmetrics">'
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -31,42 +32,48 @@ class Table(NamedTuple):
     """A table of a page.
 
     Attributes:
-      title: Its heading.
-      names: Of its columns.
-      rows: The cells; None is a dash.
-      note: What is to be said above it.
-      share: The column of ratios that are drawn as bars too.
+      title: Heading of the table.
+      names: Names of the columns.
+      rows: Cells of each row.
+      note: Text above the table.
+      ratio_column: Index of the column of ratios, which are shown as bars too.
     """
 
     title: str
     names: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-    share: int | None = None
+    ratio_column: int | None = None
 
 
 class Line(NamedTuple):
     """A series of a chart.
 
     Attributes:
-      name: What the legend says.
-      colour: Which of the colours it has.
-      x: Its places by axis, `[n]` each; nan has no place.
-      y: float64 `[n]`, drawn as a gap where it is not finite.
-      around: The edges of the area around it, `[n]` each, if it has one.
-      faint: Whether others matter more.
+      name: Name in the legend.
+      color: Index of the color.
+      x: Positions by axis, `[n]` each; points at nan are not drawn on that axis.
+      y: Values, float64 `[n]`; those that are not finite are gaps.
+      band: Lower and upper edge of an area around the line, `[n]` each.
+      faint: Draw the line faint, behind its mean.
     """
 
     name: str
-    colour: int
+    color: int
     x: Mapping[str, np.ndarray]
     y: np.ndarray
-    around: tuple[np.ndarray, np.ndarray] | None = None
+    band: tuple[np.ndarray, np.ndarray] | None = None
     faint: bool = False
 
 
 class Chart(NamedTuple):
-    """Series that are drawn together: a title, the y axis' label, the lines."""
+    """Series that are drawn together.
+
+    Attributes:
+      title: Title of the chart.
+      label: Label of the y axis.
+      lines: The series.
+    """
 
     title: str
     label: str
@@ -75,44 +82,43 @@ class Chart(NamedTuple):
 
 @dataclass
 class Page:
-    """What a page shows, from top to bottom.
+    """Content of a page, from top to bottom.
 
     Attributes:
-      kind: What it is: `"Training run"`.
-      title: What it is called.
-      facts: The summary, as (name, value).
-      notes: What is to be said before all else.
-      first: Tables above the charts.
-      charts: In their order.
-      axis: The one they have at first, if they have it.
-      last: Tables below the charts.
+      kind: Kind of page, such as `"Training run"`.
+      title: Title.
+      facts: Summary, as (name, text).
+      notes: Sentences about missing or damaged data.
+      tables_above: Tables above the charts.
+      charts: Charts in their order.
+      axis: Initial x axis of the charts that have it.
+      tables_below: Tables below the charts.
     """
 
     kind: str
     title: str
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
-    first: Sequence[Table] = ()
+    tables_above: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
     axis: str = "step"
-    last: Sequence[Table] = ()
+    tables_below: Sequence[Table] = ()
 
 
-def save(page: Page, path: Path, overwrite: bool = False) -> Path:
-    """Write a page, at once; only a page of ours is replaced.
+def save_page(page: Page, path: Path, overwrite: bool = False) -> Path:
+    """Write a page as HTML, atomically, and return its path.
 
     Args:
-      page: What it shows.
-      path: The file.
-      overwrite: Replace whatever is there.
+      page: The page.
+      path: File to write. An existing page of jaxmetrics is replaced.
+      overwrite: Replace any other existing file too.
 
     Raises:
-      FileExistsError: The file is somebody else's.
+      FileExistsError: The file exists and was not written by jaxmetrics.
     """
-    if not overwrite and path.exists() and not _is_ours(path):
-        raise FileExistsError(
-            f"{path} is there, and is not a page of jaxmetrics. Move it away, choose "
-            f"another path, or give overwrite=True to replace it."
+    if not overwrite and path.exists() and not _is_own_page(path):
+        raise ExistingFileError(
+            path, f"{path} exists and is not a page written by jaxmetrics."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, render(page).encode())
@@ -120,51 +126,53 @@ def save(page: Page, path: Path, overwrite: bool = False) -> Path:
 
 
 def render(page: Page) -> str:
-    """The page as HTML that loads nothing and runs no script but ours.
+    """Return the page as HTML that loads nothing and runs only the scripts in it.
 
-    Its texts are data: they reach the page as text, never as HTML, and its policy lets
-    a browser run our two scripts, by their sums, and nothing else.
+    All texts of the page are in a block of JSON, from which the scripts take them as
+    text, never as HTML. The content security policy allows the two scripts, by their
+    hashes, and nothing else.
     """
-    licence = _file("LICENSE.uPlot").strip()
+    licence = _asset("LICENSE.uPlot").strip()
     scripts = {
-        "charts": f"/*\n{licence}\n*/\n{_file('uPlot.iife.min.js')}",
-        "glue": _file("words.js") + _file("page.js"),
+        "uplot_script": f"/*\n{licence}\n*/\n{_asset('uPlot.iife.min.js')}",
+        "page_script": _asset("format.js") + _asset("page.js"),
     }
-    styles = _file("uPlot.min.css") + _file("page.css")
-    run = " ".join(map(_sum_of, scripts.values()))
+    style = _asset("uPlot.min.css") + _asset("page.css")
+    script_hashes = " ".join(map(_csp_hash, scripts.values()))
     slots = scripts | {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"script-src {run}; style-src {_sum_of(styles)}",
+        f"script-src {script_hashes}; style-src {_csp_hash(style)}",
         "title": html.escape(f"{page.title} · {page.kind}"),
-        "style": styles,
+        "style": style,
         "data": _data(page),
     }
-    return _SLOT.sub(lambda slot: slots[slot[1]], _file("template.html"))
+    return _SLOT.sub(lambda slot: slots[slot[1]], _asset("template.html"))
 
 
 def _data(page: Page) -> str:
-    """The page as JSON without a character that HTML knows.
+    """Return the page as JSON without characters of HTML.
 
-    Columns of numbers are written once, and named by their place.
+    Columns of numbers are stored once, and referred to by their index.
     """
     columns = _Columns()
-    share = _ALL_POINTS // max(sum(len(chart.lines) for chart in page.charts), 1)
-    points = min(max(share, _FEWEST_POINTS), _MOST_POINTS)
-    told = {
+    lines = sum(len(chart.lines) for chart in page.charts)
+    points = _MAX_PAGE_POINTS // max(lines, 1)
+    points = min(max(points, _MIN_LINE_POINTS), _MAX_LINE_POINTS)
+    content = {
         "kind": page.kind,
         "title": page.title,
         "facts": page.facts,
         "notes": page.notes,
-        "first": [table._asdict() for table in page.first],
+        "tables_above": [table._asdict() for table in page.tables_above],
         "charts": [_chart(chart, points, columns) for chart in page.charts],
         "axis": page.axis,
-        "last": [table._asdict() for table in page.last],
-        "colours": figures.COLOURS,
-        "axes": LABELS,
+        "tables_below": [table._asdict() for table in page.tables_below],
+        "colors": PALETTE.series,
+        "axes": AXIS_LABELS,
     }
-    text = f'{{"columns":[{",".join(columns.texts)}],"page":{dumps(told)}}}'
-    for sign in "<>&":  # within JSON they only occur in strings
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    text = f'{{"columns":[{",".join(columns.texts)}],"page":{dumps(content)}}}'
+    for character in "<>&":  # in JSON they occur in strings only
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
@@ -174,29 +182,34 @@ def _chart(chart: Chart, points: int, columns: _Columns) -> dict[str, object]:
 
 
 def _line(line: Line, points: int, columns: _Columns) -> dict[str, object]:
-    """A line's columns: the points that its picture needs, and means to smooth."""
-    count, y = len(line.y), np.where(figures.drawable(line.y), line.y, np.nan)
-    told: dict[str, object] = {
+    """Return a line with at most `points` points.
+
+    A line that was reduced to the extremes of windows has the means of windows too,
+    since smoothing extremes would be meaningless.
+    """
+    count, y = len(line.y), np.where(is_drawable(line.y), line.y, np.nan)
+    content: dict[str, object] = {
         "name": line.name,
-        "colour": line.colour,
+        "color": line.color,
         "faint": line.faint,
         "count": count,
         "missing": int(np.isnan(y).sum()),
     }
     kept = downsample(np.arange(count), y, points)[0]
-    told["x"] = {a: columns.add(x[kept], 12) for a, x in line.x.items()}
-    told["y"] = columns.add(y[kept])
-    if line.around is not None:
-        told["around"] = [columns.add(edge[kept]) for edge in line.around]
+    content["x"] = {axis: columns.add(x[kept], 12) for axis, x in line.x.items()}
+    content["y"] = columns.add(y[kept])
+    if line.band is not None:
+        content["band"] = [columns.add(edge[kept]) for edge in line.band]
     if len(kept) < count:
         size = -(-count // (points // 3))
-        means = {axis: columns.add(_means(x, size), 12) for axis, x in line.x.items()}
-        told["means"] = {"x": means, "y": columns.add(_means(y, size)), "of": size}
-    return told
+        x_means = {axis: columns.add(_means(x, size), 12) for axis, x in line.x.items()}
+        y_means = columns.add(_means(y, size))
+        content["means"] = {"x": x_means, "y": y_means, "of": size}
+    return content
 
 
 def _means(values: np.ndarray, size: int) -> np.ndarray:
-    """The mean of the finite values of each window of `size`, nan without any."""
+    """Return the mean of the finite values of each window, nan if there are none."""
     starts = np.arange(0, len(values), size)
     finite = np.isfinite(values)
     sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
@@ -205,36 +218,36 @@ def _means(values: np.ndarray, size: int) -> np.ndarray:
 
 
 class _Columns:
-    """Columns of numbers as JSON, each of them once."""
+    """Columns of numbers as JSON; equal columns are stored once."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def add(self, values: Iterable[float] | np.ndarray, digits: int = 7) -> int:
-        """The place of a column, to so many digits; what is not finite is null."""
+        """Return the index of a column; values that are not finite become null."""
         values = np.asarray(values, np.float64).tolist()
         numbers = (f"{v:.{digits}g}" if math.isfinite(v) else "null" for v in values)
         text = f"[{','.join(numbers)}]"
-        place = self._places.setdefault(text, len(self.texts))
-        if place == len(self.texts):
+        index = self._indices.setdefault(text, len(self.texts))
+        if index == len(self.texts):
             self.texts.append(text)
-        return place
+        return index
 
 
-def _file(name: str) -> str:
-    return (files("jaxmetrics.runs.pages") / "assets" / name).read_text(
-        encoding="utf-8"
-    )
+def _asset(name: str) -> str:
+    path = files("jaxmetrics.runs.pages") / "assets" / name
+    return path.read_text(encoding="utf-8")
 
 
-def _sum_of(text: str) -> str:
+def _csp_hash(text: str) -> str:
+    """Return the hash by which a content security policy allows a script or style."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _is_ours(path: Path) -> bool:
+def _is_own_page(path: Path) -> bool:
     if not path.is_file():
         return False
     with open(path, "rb") as file:
-        return _MARK in file.read(1024)
+        return _MARKER in file.read(1024)

@@ -1,9 +1,8 @@
-"""The report of a training in Markdown, which serves as a model card too."""
+"""Report of a training in Markdown, which is also a model card."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmetrics.figures import is_ours
 from jaxmetrics.record import (
-    EPOCH_FIELDS,
     EPOCHS_CSV,
     EPOCHS_JSON,
     EVENTS_JSONL,
@@ -25,14 +22,23 @@ from jaxmetrics.record import (
     atomic_write,
     redact,
 )
-from jaxmetrics.runs.pages._markdown import code, escape, front_matter, image, table
-from jaxmetrics.runs.plots import PLOTS
-from jaxmetrics.runs.plots import TELEMETRY_PLOTS as ADDED
-from jaxmetrics.runs.reading import History, facts, history
+from jaxmetrics.runs.pages._markdown import (
+    escape_markdown,
+    front_matter,
+    image,
+    json_block,
+    table,
+)
+from jaxmetrics.runs.plots import PLOT_NAMES, is_own_plot
+from jaxmetrics.runs.reading import (
+    ExistingFileError,
+    History,
+    format_number,
+    load_history,
+    summary_facts,
+)
 
-__all__ = ["generate_report"]
-
-_MOST_ROWS, _MOST_KEYS = 200, 200
+_MAX_ROWS, _MAX_KEYS = 200, 200
 _FILES = (
     RUN_JSON,
     METRICS_JSONL,
@@ -55,44 +61,43 @@ def generate_report(
 ) -> Path:
     """Write `training_report.md`: summary, configuration, tables, plots, files.
 
-    It begins with the fields of a Hugging Face model card: copied as `README.md` beside
-    a model, it is one. Whatever a run has recorded
-    is shown as text: no tag, link or cell comes of it.
+    The report begins with the fields of a Hugging Face model card: copied as
+    `README.md` next to a model, it is one. Recorded texts are escaped: they cannot add
+    a tag, a link or a cell.
 
     Args:
-      source: An `EpochTracker`, whose files are read; a run directory or its path; or a
-        `Run`.
-      config: The hyperparameters; those of the source if not given. Secrets are left
-        out.
-      save_dir: Where the report goes; the folder of the source if not given.
-      plot_paths: The plots to show; those of ours in `save_dir` if not given.
-      card: More fields of the model card, such as `{"license": "mit"}`.
-      overwrite: Replace a report that somebody has edited, or a file of that name.
+      source: `EpochTracker`, whose files are read; run directory or its path; or `Run`.
+      config: Hyperparameters. Default those of the source. Secrets are redacted.
+      save_dir: Folder of the report. Default the folder of the source.
+      plot_paths: Plots to show. Default the plots of jaxmetrics in `save_dir`.
+      card: Further fields of the model card, such as `{"license": "mit"}`.
+      overwrite: Replace an existing file that is edited, or not a report.
 
     Returns:
-      The path of the report.
+      Path of the report.
 
     Raises:
       FileNotFoundError: There is no run, or a plot is missing.
       FileExistsError: The report was edited since it was written.
     """
-    read = history(source)
-    folder = Path(save_dir) if save_dir is not None else read.folder
+    history = load_history(source)
+    folder = Path(save_dir) if save_dir is not None else history.folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPORT_MD
     if not overwrite:
         _refuse_edited(path)
     plots = _plots(folder, plot_paths)
-    given = redact(read.config if config is None else config)
+    hyperparameters = redact(history.config if config is None else config)
+    facts = table(("Quantity", "Value"), summary_facts(history), right=2)
     parts = [
-        front_matter(_card(read) | redact(dict(card or {}))),
-        f"\n# Training report: {escape(read.name)}\n",
-        "\n## Summary\n\n" + table(("What", "Value"), facts(read), right=2),
-        "\n## Hyperparameters\n\n" + code(given),
-        *_progress(read),
-        *_metrics(read),
-        *_pictures(folder, plots),
-        *_manifest(folder, read, plots),
+        front_matter(_card(history) | redact(dict(card or {}))),
+        f"\n# Training report: {escape_markdown(history.name)}\n",
+        f"\n## Summary\n\n{facts}",
+        f"\n## Hyperparameters\n\n{json_block(hyperparameters)}",
+        *_progress_table(history),
+        *_key_table(history),
+        *_plot_section(folder, plots),
+        *_file_table(folder, history, plots),
     ]
     text = "".join(parts).encode()
     atomic_write(path, text + _seal(text))
@@ -103,102 +108,104 @@ def _refuse_edited(path: Path) -> None:
     if not path.exists():
         return
     text = path.read_bytes()
-    found = _SEAL.search(text)
-    if found is None or _seal(text[: found.start()]) != found[0]:
-        raise FileExistsError(
-            f"{path} is there, and is not as generate_report() left it. Move it away, "
-            f"choose another save_dir, or give overwrite=True to replace it."
-        )
+    match = _SEAL.search(text)
+    if match is None or _seal(text[: match.start()]) != match[0]:
+        problem = f"{path} exists and was edited, or is not a report of jaxmetrics."
+        raise ExistingFileError(path, problem)
 
 
 def _seal(text: bytes) -> bytes:
-    """A comment by which a report is known as nobody has edited it."""
+    """Return a comment with the hash of the report, by which edits are detected."""
     return f"\n<!-- jaxmetrics {hashlib.sha256(text).hexdigest()} -->\n".encode()
 
 
-def _card(read: History) -> dict[str, object]:
+def _card(history: History) -> dict[str, object]:
     return {
         "library_name": "jax",
-        "model_name": read.name,
+        "model_name": history.name,
         "tags": ["jax", "jaxmetrics", "training-report"],
     }
 
 
 def _plots(
-    folder: Path, given: Iterable[str | os.PathLike[str]] | None
+    folder: Path, paths: Iterable[str | os.PathLike[str]] | None
 ) -> Sequence[Path]:
-    if given is None:
-        names = [*PLOTS, *ADDED, "goodput_breakdown"]
-        paths = [folder / f"{name}.png" for name in names]
-        return [path for path in paths if is_ours(path)]
-    paths = [Path(path) for path in given]
-    for path in paths:
+    if paths is None:
+        own = [folder / f"{name}.png" for name in PLOT_NAMES]
+        return [path for path in own if is_own_plot(path)]
+    plots = [Path(path) for path in paths]
+    for path in plots:
         if not path.is_file():
             raise FileNotFoundError(
-                f"generate_report() got the plot {path}, which is not there. Give the "
-                f"paths that generate_all_plots() returned."
+                f"generate_report() got the plot {path}, which does not exist. Pass "
+                f"the paths that generate_all_plots() returned."
             )
-    return paths
+    return plots
 
 
-def _progress(read: History) -> Iterator[str]:
-    """The table of epochs, or of steps: all of them, or some, evenly taken."""
-    fields = [name for name in (*EPOCH_FIELDS, "tokens_per_sec") if name in read.series]
-    names = [name.replace("epoch_time", f"{read.unit}_time") for name in fields]
-    series = [read.series[name] for name in fields] + list(read.more.values())
-    places = np.unique(np.concatenate([[], *(x for x, _ in series)]))
-    if read.unit == "step" and "loss_mean" in fields:  # others join the loss's rows
-        places = read.get("loss_mean")[0]
-    if not len(places):
+def _progress_table(history: History) -> Iterator[str]:
+    """Yield the table of epochs or steps; of more than 200 rows an even selection.
+
+    Its columns are those of the epoch files, so that both can be compared.
+    """
+    columns = history.columns()
+    series = [*columns.values(), *history.extra.values()]
+    all_x = np.unique(np.concatenate([[], *(x for x, _ in series)]))
+    if history.unit == "step" and "loss_mean" in columns:  # one row for each loss
+        all_x = columns["loss_mean"][0]
+    if not len(all_x):
         return
-    yield f"\n## {read.unit.capitalize()}s\n\n"
-    kept = places
-    if len(places) > _MOST_ROWS:
-        at = np.linspace(0, len(places) - 1, _MOST_ROWS).round().astype(int)
-        kept = places[at]
-        yield f"{len(kept):,} of {len(places):,}, evenly taken.\n\n"
-    columns = [_cells(x, y, kept) for x, y in series]
-    rows = zip([f"{int(place)}" for place in kept], *columns)
-    yield table((read.unit, *names, *read.more), rows, right=0)
+    yield f"\n## {history.unit.capitalize()}s\n\n"
+    rows = all_x
+    if len(all_x) > _MAX_ROWS:
+        selected = np.linspace(0, len(all_x) - 1, _MAX_ROWS).round().astype(int)
+        rows = all_x[selected]
+        yield f"{len(rows):,} of {len(all_x):,}, evenly selected.\n\n"
+    cells = zip([f"{int(x)}" for x in rows], *(_cells(x, y, rows) for x, y in series))
+    yield table((history.unit, *columns, *history.extra), cells, right=0)
 
 
-def _cells(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[str]:
-    """The values at some places, empty where there is none."""
-    at = np.clip(np.searchsorted(x, places), 0, len(x) - 1)
-    return [number(float(y[i])) if x[i] == p else "" for i, p in zip(at, places)]
+def _cells(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> list[str]:
+    """Return the values at the x of the rows, empty where there is none."""
+    indices = np.clip(np.searchsorted(x, rows), 0, len(x) - 1)
+    return [
+        format_number(float(y[i])) if x[i] == row else ""
+        for i, row in zip(indices, rows)
+    ]
 
 
-def _metrics(read: History) -> Iterator[str]:
-    """What each key of a run came to."""
-    if read.run is None or not read.run.keys():
+def _key_table(history: History) -> Iterator[str]:
+    """Yield the statistics of each key of a run."""
+    if history.run is None or not history.run.keys():
         return
-    summary, keys = read.run.summary(), read.run.keys()
+    summary, keys = history.run.summary(), history.run.keys()
     yield "\n## Metrics\n\n"
-    if len(keys) > _MOST_KEYS:
-        yield f"The first {_MOST_KEYS:,} of {len(keys):,}.\n\n"
+    if len(keys) > _MAX_KEYS:
+        yield f"The first {_MAX_KEYS:,} of {len(keys):,}.\n\n"
     names = ("last", "min", "max", "mean")
     rows = []
-    for key in keys[:_MOST_KEYS]:
-        of = summary[key]
-        assert isinstance(of, dict)
-        values = [number(of[name]) for name in names]
-        rows.append((key, *values, f"{of['count']:,}", f"{of['nonfinite']:,}"))
+    for key in keys[:_MAX_KEYS]:
+        statistics = summary[key]
+        assert isinstance(statistics, dict)
+        values = [format_number(statistics[name]) for name in names]
+        counts = [f"{statistics[name]:,}" for name in ("count", "nonfinite")]
+        rows.append((key, *values, *counts))
     yield table(("key", *names, "count", "not finite"), rows)
 
 
-def _pictures(folder: Path, plots: Sequence[Path]) -> Iterator[str]:
+def _plot_section(folder: Path, plots: Sequence[Path]) -> Iterator[str]:
     if plots:
         yield "\n## Plots\n"
     for path in plots:
         name = path.stem.replace("_", " ").capitalize()
-        yield f"\n### {escape(name)}\n\n{image(name, _relative(path, folder))}"
+        yield f"\n### {escape_markdown(name)}\n\n{image(name, _relative(path, folder))}"
 
 
-def _manifest(folder: Path, read: History, plots: Sequence[Path]) -> Iterator[str]:
-    """The files of the run with their sizes and sums."""
-    files = [read.folder / name for name in _FILES]
-    if read.run is not None and read.run.path.is_file():
-        files.append(read.run.path)
+def _file_table(folder: Path, history: History, plots: Sequence[Path]) -> Iterator[str]:
+    """Yield the files of the run with their sizes and hashes."""
+    files = [history.folder / name for name in _FILES]
+    if history.run is not None and history.run.path.is_file():
+        files.append(history.run.path)
     rows = []
     for path in dict.fromkeys([*files, *plots]):
         if path.is_file():
@@ -211,14 +218,3 @@ def _manifest(folder: Path, read: History, plots: Sequence[Path]) -> Iterator[st
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def number(value: float) -> str:
-    """A value of a table; nan and infinity are words.
-
-    >>> number(0.123456789), number(123456.7), number(3e-4), number(float("nan"))
-    ('0.123457', '123,457', '0.0003', 'nan')
-    """
-    if not math.isfinite(value) or abs(value) < 1e5 or abs(value) >= 1e15:
-        return f"{value:.6g}"
-    return f"{value:,.0f}"

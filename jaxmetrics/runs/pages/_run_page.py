@@ -1,4 +1,4 @@
-"""The page of a run: its series, and all else that it has recorded."""
+"""Page of a run: its series, and everything else that it recorded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.record import REPORT_HTML, dumps, number, redact
-from jaxmetrics.runs.pages._charts import label, run_charts
-from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save
-from jaxmetrics.runs.reading import History, Run, facts, flat, goodput_of, history
+from jaxmetrics.runs.pages._charts import run_charts
+from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save_page
+from jaxmetrics.runs.reading import (
+    History,
+    Run,
+    axis_label,
+    flatten_config,
+    goodput_of_events,
+    load_history,
+    summary_facts,
+)
 
-_MOST_SERIES, _MOST_ROWS, _MOST_NOTES = 1000, 500, 10
+_MAX_SERIES, _MAX_ROWS, _MAX_NOTES = 1000, 500, 10
 
 
 def generate_page(
@@ -24,126 +32,128 @@ def generate_page(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write `report.html`: all series as interactive charts, and what else is known.
+    """Write `report.html`: all series as interactive charts, and all other data.
 
-    The file is complete: it opens in any browser, without a network. It has the
+    The file is self-contained: it opens in any browser, without a network. It has the
     summary, charts of all series by step, tokens, time or FLOPs, last and best values,
-    where the time went, alarms, configuration, attempts and environment. Of a long
-    series the least and the greatest value of each stretch are drawn; what is not
-    finite is a gap, marked and counted.
+    time by category, alarms, configuration, attempts and environment. Of a long series
+    the minimum and maximum of each window are drawn; values that are not finite are
+    gaps, marked and counted.
 
     Args:
-      source: A run directory or its path, a `Run`, or an `EpochTracker`, whose files
-        are read.
-      path: The file; `report.html` in the folder of the source if not given.
-      overwrite: Replace a file that is not a page of ours.
+      source: Run directory or its path, `Run`, or `EpochTracker`, whose files are read.
+      path: File to write. Default `report.html` in the folder of the source.
+      overwrite: Replace an existing file that is not a page of jaxmetrics.
 
     Returns:
-      The path of the file.
+      Path of the file.
 
     Raises:
       FileNotFoundError: There is no run.
-      FileExistsError: A file of that name is not a page of ours.
+      FileExistsError: A file of that name is not a page of jaxmetrics.
     """
-    read = history(source)
-    where = Path(path) if path is not None else read.folder / REPORT_HTML
-    return save(page_of(read), where, overwrite)
+    history = load_history(source)
+    file = Path(path) if path is not None else history.folder / REPORT_HTML
+    return save_page(run_page(history), file, overwrite)
 
 
-def page_of(read: History) -> Page:
-    """What the page of a training shows."""
-    run, keys = read.run, read.run.keys() if read.run is not None else []
+def run_page(history: History) -> Page:
+    """Return the page of a training."""
+    run, keys = history.run, history.run.keys() if history.run is not None else []
     events = run.events if run is not None else []
-    header = redact(read.header)
+    header = redact(history.header)
     alarms = _alarms(events)
-    known = [*facts(read)[1:], ("Alarms", f"{len(alarms.rows):,}")]
-    page = Page("Training run", read.name, known, notes=_notes(read, len(alarms.rows)))
+    facts = [*summary_facts(history)[1:], ("Alarms", f"{len(alarms.rows):,}")]
+    notes = _notes(history, len(alarms.rows))
+    page = Page("Training run", history.name, facts, notes=notes)
     if run is not None:
-        page.charts = run_charts(run, keys[:_MOST_SERIES])
-    if read.unit == "epoch":
-        page.charts = [*_epochs(read), *page.charts]
+        page.charts = run_charts(run, keys[:_MAX_SERIES])
+    if history.unit == "epoch":
+        page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"
-    page.last = [
-        *([values(run, keys[:_MOST_ROWS])] if run is not None else []),
+    page.tables_below = [
+        *([_values(run, keys[:_MAX_ROWS])] if run is not None else []),
         *_goodput(events),
         alarms,
-        configuration(read.config),
+        _configuration(history.config),
         *_attempts(header),
         *_environment(header),
     ]
     return page
 
 
-def values(run: Run, keys: list[str]) -> Table:
-    """What each key came to."""
-    names = ("key", "last", "at step", "least", "at step", "greatest", "at step")
+def _values(run: Run, keys: list[str]) -> Table:
+    """Return the statistics of each key."""
+    names = ("key", "last", "at step", "min", "at step", "max", "at step")
     summary, rows = run.summary(), []
     for key in keys:
-        of: Any = summary[key]
+        statistics: Any = summary[key]
         fields = ("last", "last_step", "min", "min_step", "max", "max_step", "mean")
-        rows.append((key, *(of[f] for f in fields), of["count"], of["nonfinite"]))
-    note = _some(len(keys), len(run.keys())) if rows else "None was recorded."
+        values = (statistics[field] for field in fields)
+        rows.append((key, *values, statistics["count"], statistics["nonfinite"]))
+    note = _selection(len(keys), len(run.keys())) if rows else "None was recorded."
     names = (*names, "mean", "values", "not finite")
     return Table("Last and best values", names, rows, note)
 
 
-def configuration(config: Mapping[str, object]) -> Table:
-    """The user's configuration, a row for each value."""
-    rows = list(flat(redact(config)).items())
-    note = _some(_MOST_ROWS, len(rows)) if rows else "None was recorded."
-    return Table("Configuration", ("name", "value"), rows[:_MOST_ROWS], note)
+def _configuration(config: Mapping[str, object]) -> Table:
+    rows = list(flatten_config(redact(config)).items())
+    note = _selection(_MAX_ROWS, len(rows)) if rows else "None was recorded."
+    return Table("Configuration", ("name", "value"), rows[:_MAX_ROWS], note)
 
 
-def _notes(read: History, alarms: int) -> list[str]:
-    notes, run = [], read.run
+def _notes(history: History, alarms: int) -> list[str]:
+    notes, run = [], history.run
     if run is None:
         return notes
     if alarms:
         notes.append(f"Alarms were raised; the table below has {alarms:,}.")
     if not run.keys():
         notes.append("No metric was recorded.")
-    if (count := len(run.keys())) > _MOST_SERIES:
-        notes.append(f"The first {_MOST_SERIES:,} of {count:,} series are drawn.")
-    texts = [
-        f"{key}: {values:,} values are no numbers, and are not drawn."
+    if (count := len(run.keys())) > _MAX_SERIES:
+        notes.append(f"The first {_MAX_SERIES:,} of {count:,} series are drawn.")
+    not_numbers = [
+        f"{key}: {values:,} values are not numbers, and are not drawn."
         for key, values in run.left_out.items()
     ]
-    damage = [f"{n}, line {i:,} was passed over: {why}." for n, i, why in run.bad]
-    for told in (texts, damage):
-        notes += told[:_MOST_NOTES]
-        if len(told) > _MOST_NOTES:
-            notes.append(f"And {len(told) - _MOST_NOTES:,} more like this.")
+    damage = [f"{n}, line {i:,} was skipped: {reason}." for n, i, reason in run.bad]
+    for texts in (not_numbers, damage):
+        notes += texts[:_MAX_NOTES]
+        if len(texts) > _MAX_NOTES:
+            notes.append(f"And {len(texts) - _MAX_NOTES:,} more like this.")
     return notes
 
 
-def _epochs(read: History) -> list[Chart]:
-    """A chart for each field of the epochs."""
-    ends = dict(zip(*(column.tolist() for column in read.get("cumulative_time_sec"))))
+def _epoch_charts(history: History) -> list[Chart]:
+    """Return a chart for each column of the epochs."""
+    times = dict(zip(*(column.tolist() for column in history.get("time"))))
     charts = []
-    for name, (x, y) in {**read.series, **read.more}.items():
-        places = {"epoch": np.asarray(x, np.float64)}
-        if ends:
-            places["time"] = np.array([ends.get(e, math.nan) for e in x.tolist()])
-        charts.append(Chart(name, label(name), [Line(name, 0, places, y)]))
+    for name, (x, y) in {**history.columns(), **history.extra}.items():
+        positions = {"epoch": np.asarray(x, np.float64)}
+        if times:
+            positions["time"] = np.array([times.get(e, math.nan) for e in x.tolist()])
+        charts.append(Chart(name, axis_label(name), [Line(name, 0, positions, y)]))
     return charts
 
 
 def _goodput(events: list[dict[str, object]]) -> Iterator[Table]:
-    spent = goodput_of(events) if events else {}
+    spent = goodput_of_events(events) if events else {}
     total = sum(v for k, v in spent.items() if k != "goodput")
     if total > 0:
         rows = [(k, v, v / total) for k, v in spent.items() if k != "goodput"]
-        note = f"Goodput {spent['goodput']:.1%}: the share of updates that were kept, "
-        note += "in the time from the first event to the last."
+        note = (
+            f"Goodput {spent['goodput']:.1%}: the share of updates whose results were "
+            f"kept, of the time from the first event to the last."
+        )
         names = ("category", "seconds", "share")
-        yield Table("Where the time went", names, rows, note, share=2)
+        yield Table("Time by category", names, rows, note, ratio_column=2)
 
 
 def _alarms(events: list[dict[str, object]]) -> Table:
-    found = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
+    alarms = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
     names = ("time", "attempt", "step", "kind", "key", "value", "message")
-    rows = [[_cell(event.get(name)) for name in names] for event in found[:_MOST_ROWS]]
-    note = _some(_MOST_ROWS, len(found)) if rows else "None was raised."
+    rows = [[_cell(event.get(name)) for name in names] for event in alarms[:_MAX_ROWS]]
+    note = _selection(_MAX_ROWS, len(alarms)) if rows else "None was raised."
     return Table("Alarms", names, rows, note)
 
 
@@ -155,14 +165,16 @@ def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
         names = list(dict.fromkeys(name for attempt in attempts for name in attempt))
         rows = [[_cell(attempt.get(name)) for name in names] for attempt in attempts]
         titles = [name.replace("_", " ") for name in names]
-        yield Table("Attempts", titles, rows[:_MOST_ROWS], _some(_MOST_ROWS, len(rows)))
+        note = _selection(_MAX_ROWS, len(rows))
+        yield Table("Attempts", titles, rows[:_MAX_ROWS], note)
 
 
 def _environment(header: Mapping[str, Any]) -> Iterator[Table]:
-    apart = ("hparams", "attempts")
-    rows = flat({k: v for k, v in header.items() if k not in apart}).items()
+    elsewhere = ("hparams", "attempts")  # in tables of their own
+    fields = {name: value for name, value in header.items() if name not in elsewhere}
+    rows = list(flatten_config(fields).items())
     if rows:
-        yield Table("Environment", ("name", "value"), list(rows)[:_MOST_ROWS])
+        yield Table("Environment", ("name", "value"), rows[:_MAX_ROWS])
 
 
 def _cell(value: object) -> Cell:
@@ -172,6 +184,6 @@ def _cell(value: object) -> Cell:
     return dumps(value)
 
 
-def _some(shown: int, count: int) -> str:
-    """What a note says of a table that has not all."""
+def _selection(shown: int, count: int) -> str:
+    """Return a note if not all rows of a table are shown."""
     return f"The first {shown:,} of {count:,}." if count > shown else ""

@@ -1,6 +1,17 @@
-"""jaxmetrics.runs.plots."""
+"""Draw the plots of a training and of a comparison with matplotlib.
 
-from jaxmetrics.runs.plots._plots import PLOTS, generate_all_plots
-from jaxmetrics.runs.plots._telemetry_plots import PLOTS as TELEMETRY_PLOTS
+`generate_all_plots` writes the files of a training, `overlay` draws one key of several
+runs. Each plot is a function from a `History` (or `AlignedRuns`) to a figure.
+"""
 
-__all__ = ["PLOTS", "TELEMETRY_PLOTS", "generate_all_plots"]
+from jaxmetrics.runs.plots._compare_plots import overlay, save_overlays
+from jaxmetrics.runs.plots._files import is_own_plot
+from jaxmetrics.runs.plots._plots import PLOT_NAMES, generate_all_plots
+
+__all__ = [
+    "PLOT_NAMES",
+    "generate_all_plots",
+    "is_own_plot",
+    "overlay",
+    "save_overlays",
+]

@@ -1,4 +1,4 @@
-"""Pictures of a comparison: the runs' series of a key over each other."""
+"""Plots of a comparison: one key of all runs in one chart."""
 
 from __future__ import annotations
 
@@ -10,84 +10,103 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmetrics import figures
-from jaxmetrics.runs.pages import is_telemetry, label
-from jaxmetrics.runs.reading import LABELS, unused
+from jaxmetrics.figures import PALETTE
+from jaxmetrics.runs.plots._files import save_figure
+from jaxmetrics.runs.reading import (
+    AXIS_LABELS,
+    AlignedRuns,
+    axis_label,
+    is_telemetry,
+    unique_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jaxmetrics.runs import Comparison
+_MAX_LEGEND_ENTRIES = 20
+_MAX_MEAN_POINTS = 1000
+_TIME_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_LOG_RATIO = 30.0  # maximum over minimum from which the y axis is logarithmic
 
-_MOST_NAMES, _MOST_PLACES = 20, 1000
-_TIMES = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
-_WIDE = 30.0  # the ratio from which a logarithmic scale says more
 
+def overlay(comparison: AlignedRuns, key: str) -> Figure:
+    """Draw a key of all runs in one chart.
 
-def overlay(comparison: Comparison, key: str) -> Figure:
-    """A key of all runs in one picture, with the means over seeds."""
-    made = figures.figure()
-    axes = made.subplots()
-    found = comparison.series(key)
-    size, x_label = _x_axis(comparison, [x[-1] for x, _ in found.values() if len(x)])
-    every = np.concatenate([np.zeros(0), *(y for _, y in found.values())])
-    every = every[figures.drawable(every)]
-    if not len(every):
-        figures.dress(axes, key, "", "")
-        figures.say(axes, "none of the values is finite" if found else "not recorded")
-        return made
-    if every.min() > 0 and every.max() > _WIDE * every.min():
+    Runs of a group of several are drawn faint, with their mean and its standard error.
+    """
+    figure = figures.new_figure()
+    axes = figure.subplots()
+    series = comparison.series(key)
+    ends = [x[-1] for x, _ in series.values() if len(x)]
+    divisor, x_label = _x_unit(comparison.x, max(ends, default=0.0))
+    all_y = np.concatenate([np.zeros(0), *(y for _, y in series.values())])
+    all_y = all_y[figures.is_drawable(all_y)]
+    if not len(all_y):
+        figures.style_axes(axes, key, "", "")
+        message = "none of the values is finite" if series else "not recorded"
+        figures.show_message(axes, message)
+        return figure
+    if all_y.min() > 0 and all_y.max() > _LOG_RATIO * all_y.min():
         axes.set_yscale("log")
     handles, names = [], []
-    for place, (group, members) in enumerate(comparison.groups.items()):
-        colour = figures.COLOURS[place % len(figures.COLOURS)]
-        dashes = "-" if place < len(figures.COLOURS) else "--"
-        several = len(members) > 1
-        for name in (name for name in members if name in found):
-            x, y = found[name]
-            look = {"linewidth": 0.7, "alpha": 0.35, "marker": ""} if several else {}
-            draw = figures.line if several else figures.noisy_line
-            drawn = draw(axes, x / size, y, colour, linestyle=dashes, **look)
-            if not several:
-                handles, names = [*handles, drawn], [*names, name]
-        if several:
-            x, mean, error = comparison.mean(key, group, most=_MOST_PLACES)
+    for index, (group, members) in enumerate(comparison.groups.items()):
+        color = PALETTE.series[index % len(PALETTE.series)]
+        dashes = "-" if index < len(PALETTE.series) else "--"
+        is_mean = len(members) > 1
+        for name in (name for name in members if name in series):
+            x, y = series[name]
+            style = {"linewidth": 0.7, "alpha": 0.35, "marker": ""} if is_mean else {}
+            draw = figures.draw_line if is_mean else figures.draw_noisy_line
+            line = draw(axes, x / divisor, y, color, linestyle=dashes, **style)
+            if not is_mean:
+                handles, names = [*handles, line], [*names, name]
+        if is_mean:
+            x, mean, error = comparison.mean(key, group, max_points=_MAX_MEAN_POINTS)
             if np.isfinite(mean).any():
-                x = x / size
-                figures.fill(axes, x, mean - error, mean + error, colour)
-                drawn = axes.plot(x, mean, color=colour, linestyle=dashes)[0]
-                handles.append(drawn)
+                x = x / divisor
+                figures.draw_band(axes, x, mean - error, mean + error, color)
+                line = axes.plot(x, mean, color=color, linestyle=dashes)[0]
+                handles.append(line)
                 names.append(f"{group} (mean ± s.e. of {len(members)})")
-    figures.dress(axes, key, x_label, label(key))
-    figures.legend(axes, handles[:_MOST_NAMES], names[:_MOST_NAMES], beside=True)
-    return made
+    figures.style_axes(axes, key, x_label, axis_label(key))
+    handles, names = handles[:_MAX_LEGEND_ENTRIES], names[:_MAX_LEGEND_ENTRIES]
+    figures.add_legend(axes, handles, names, outside=True)
+    return figure
 
 
-def save_all(
-    comparison: Comparison,
+def save_overlays(
+    comparison: AlignedRuns,
     folder: Path,
     keys: Iterable[str] | None,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write the picture of each key."""
+    """Write `compare_<key>.png` for each key, and return the paths.
+
+    Args:
+      comparison: The runs.
+      folder: Folder of the plots; it is created.
+      keys: Keys to draw; None for the metrics of splits, or for all keys if there are
+        no such metrics.
+      overwrite: Replace existing files that are not plots of jaxmetrics.
+    """
     if keys is None:
-        own = [key for key in comparison.keys if not is_telemetry(key)]
-        keys = own or comparison.keys
+        metrics = [key for key in comparison.keys if not is_telemetry(key)]
+        keys = metrics or comparison.keys
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for key in keys:
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", key)
         used = [path.stem for path in paths]
-        path = folder / f"{unused(f'compare_{name}', used)}.png"
-        figures.save(overlay(comparison, key), path, overwrite=overwrite)
+        path = folder / f"{unique_name(f'compare_{name}', used)}.png"
+        save_figure(overlay(comparison, key), path, overwrite=overwrite)
         paths.append(path)
     return paths
 
 
-def _x_axis(comparison: Comparison, ends: list[float]) -> tuple[float, str]:
-    """The unit of the x axis, and what it says."""
-    text = LABELS[comparison.x]
-    if comparison.x != "time":
-        return 1.0, text
-    furthest = max(ends, default=0.0)
-    size, unit = next((u for u in _TIMES if furthest >= 2 * u[0]), _TIMES[-1])
-    return size, f"{text} ({unit})"
+def _x_unit(axis: str, end: float) -> tuple[float, str]:
+    """Return the divisor of x and the label of the x axis; `end` is the largest x."""
+    label = AXIS_LABELS[axis]
+    if axis != "time":
+        return 1.0, label
+    divisor, unit = next((u for u in _TIME_UNITS if end >= 2 * u[0]), _TIME_UNITS[-1])
+    return divisor, f"{label} ({unit})"

@@ -1,4 +1,4 @@
-"""Plots of a training: each one a function from its history to a figure."""
+"""Plots of a training: each is a function from its history to a figure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics import figures
+from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import EVENTS_JSONL
 from jaxmetrics.runs.plots import _panels as panels
 from jaxmetrics.runs.plots import _telemetry_plots as telemetry
-from jaxmetrics.runs.reading import History, facts, history
-from jaxmetrics.runs.reading import goodput as where_time_went
+from jaxmetrics.runs.plots._files import save_figure
+from jaxmetrics.runs.reading import History, load_history, summary_facts
+from jaxmetrics.runs.reading import goodput as goodput_of_ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["PLOTS", "generate_all_plots"]
 
 
 def generate_all_plots(
@@ -29,116 +29,115 @@ def generate_all_plots(
     dpi: float = figures.DPI,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Draw the eleven plots of a training as PNG, and those that its telemetry adds.
+    """Write the eleven plots of a training as PNG, and those of its telemetry.
 
-    The eleven are always drawn, and say so where nothing was recorded. The others are
-    drawn where there is something: `group_norms`, `update_ratios`, `quantile_bands`,
-    `dataset_losses`, `goodput_breakdown`.
+    The eleven are always drawn; without data they say so. The others are drawn if there
+    is data: `group_norms`, `update_ratios`, `quantile_bands`, `dataset_losses`,
+    `goodput_breakdown`.
 
     Args:
-      source: An `EpochTracker`, whose files are read; a run directory or its path; or a
-        `Run`.
-      save_dir: Where the files go; the folder of the source if not given.
-      goodput: Seconds by category, and the `"goodput"`, as `runs.goodput` gives them;
-        None takes those of the run, if it has steps in its ledger.
-      dpi: Dots an inch.
-      overwrite: Replace files that are not plots of ours.
+      source: `EpochTracker`, whose files are read; run directory or its path; or `Run`.
+      save_dir: Folder of the plots. Default the folder of the source.
+      goodput: Seconds by category and the `"goodput"`, as from `runs.goodput`. Default
+        those of the run, if its ledger has steps.
+      dpi: Dots per inch.
+      overwrite: Replace existing files that are not plots of jaxmetrics.
 
     Returns:
-      The paths of the files.
+      Paths of the files.
 
     Raises:
       FileNotFoundError: There is no run.
-      FileExistsError: A file of that name is not a plot of ours.
+      FileExistsError: A file of that name is not a plot of jaxmetrics.
       ImportError: matplotlib is not installed.
     """
-    drawn = history(source)
-    folder = Path(save_dir) if save_dir is not None else drawn.folder
+    history = load_history(source)
+    folder = Path(save_dir) if save_dir is not None else history.folder
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = drawn.folder / EVENTS_JSONL
+    ledger = history.folder / EVENTS_JSONL
     if goodput is None and ledger.is_file():
-        spent = where_time_went(ledger)
+        spent = goodput_of_ledger(ledger)
         goodput = spent if "step" in spent else None
     paths = []
-    for name, made in _figures(drawn, goodput):
+    for name, figure in _draw_all(history, goodput):
         paths.append(folder / f"{name}.png")
-        figures.save(made, paths[-1], dpi, overwrite)
+        save_figure(figure, paths[-1], dpi, overwrite)
     return paths
 
 
 def loss_linear(history: History) -> Figure:
-    """The loss with its least and greatest, and a star on the best."""
-    return _alone(panels.loss, history)
+    """Draw the loss, its minimum-maximum band, and a star on the best value."""
+    return _one_panel(panels.loss, history)
 
 
 def loss_log(history: History) -> Figure:
-    """The loss on a logarithmic scale."""
-    return _alone(panels.loss_log, history)
+    """Draw the loss on a logarithmic scale."""
+    return _one_panel(panels.loss_log, history)
 
 
 def loss_distribution(history: History) -> Figure:
-    """The mean of the loss and one standard deviation."""
-    return _alone(panels.loss_distribution, history)
+    """Draw the mean of the loss and one standard deviation."""
+    return _one_panel(panels.loss_distribution, history)
 
 
 def learning_rate(history: History) -> Figure:
-    """The learning rate."""
-    return _alone(panels.learning_rate, history)
+    """Draw the learning rate."""
+    return _one_panel(panels.learning_rate, history)
 
 
 def grad_norm(history: History) -> Figure:
-    """The norm of the gradient."""
-    return _alone(panels.grad_norm, history)
+    """Draw the norm of the gradient."""
+    return _one_panel(panels.grad_norm, history)
 
 
 def throughput(history: History) -> Figure:
-    """Samples or tokens a second, as bars."""
-    return _alone(panels.throughput, history)
+    """Draw samples or tokens per second, as bars."""
+    return _one_panel(panels.throughput, history)
 
 
 def gpu_memory(history: History) -> Figure:
-    """Memory of the device in use, reserved and at its peak."""
-    return _alone(panels.gpu_memory, history)
+    """Draw the memory of the device: in use, reserved, and the peak."""
+    return _one_panel(panels.device_memory, history)
 
 
 def ema_divergence(history: History) -> Figure:
-    """The distance of the parameters from their moving average."""
-    return _alone(panels.ema_divergence, history)
+    """Draw the distance of the parameters from their moving average."""
+    return _one_panel(panels.ema_divergence, history)
 
 
 def epoch_timing(history: History) -> Figure:
-    """Seconds of each epoch or step."""
-    return _alone(panels.epoch_timing, history)
+    """Draw the seconds of each epoch or step."""
+    return _one_panel(panels.epoch_timing, history)
 
 
 def loss_derivative(history: History) -> Figure:
-    """The change of the loss: green where it falls, red where it rises."""
-    return _alone(panels.loss_derivative, history)
+    """Draw the change of the loss: green where it falls, red where it rises."""
+    return _one_panel(panels.loss_derivative, history)
 
 
 def training_dashboard(history: History) -> Figure:
-    """Eight of the charts and a summary in words, three by three."""
-    made = figures.figure(20.0, 14.0)
+    """Draw eight of the charts and a summary as text, three by three."""
+    figure = figures.new_figure(20.0, 14.0)
     charts = (
         panels.loss,
         panels.learning_rate,
         panels.grad_norm,
         panels.throughput,
-        panels.gpu_memory,
+        panels.device_memory,
         panels.ema_divergence,
         panels.epoch_timing,
         panels.loss_derivative,
         _summary,
     )
-    for axes, draw in zip(made.subplots(3, 3).flat, charts):
+    for axes, draw in zip(figure.subplots(3, 3).flat, charts):
         draw(axes, history)
-    made.suptitle(
-        figures.shown(f"Training of {history.name}"),
-        color=figures.TEXT,
+    figure.suptitle(
+        figures.printable(f"Training of {history.name}"),
+        color=PALETTE.text,
         fontsize=18,
         parse_math=False,
     )
-    return made
+    return figure
 
 
 PLOTS: Mapping[str, Callable[[History], Figure]] = {
@@ -159,40 +158,45 @@ PLOTS: Mapping[str, Callable[[History], Figure]] = {
 }
 """The eleven plots, by the names of their files."""
 
+PLOT_NAMES = (*PLOTS, *telemetry.PLOTS, telemetry.goodput_breakdown.__name__)
+"""Names of all plots that `generate_all_plots` may write, in its order."""
 
-def _figures(
+
+def _draw_all(
     history: History, goodput: Mapping[str, float] | None
 ) -> Iterator[tuple[str, Figure]]:
-    """Each plot that there is, drawn when it is asked for."""
+    """Yield the name and figure of each plot, drawing one at a time to save memory."""
     for name, plot in PLOTS.items():
         yield name, plot(history)
-    for name, added in telemetry.PLOTS.items():
-        made = added(history)
-        if made is not None:
-            yield name, made
+    for name, plot in telemetry.PLOTS.items():
+        figure = plot(history)
+        if figure is not None:
+            yield name, figure
     if goodput:
-        yield "goodput_breakdown", telemetry.goodput_breakdown(goodput)
+        breakdown = telemetry.goodput_breakdown
+        yield breakdown.__name__, breakdown(goodput)
 
 
-def _alone(draw: Callable[[Axes, History], None], history: History) -> Figure:
-    made = figures.figure()
-    draw(made.subplots(), history)
-    return made
+def _one_panel(draw: Callable[[Axes, History], None], history: History) -> Figure:
+    figure = figures.new_figure()
+    draw(figure.subplots(), history)
+    return figure
 
 
 def _summary(axes: Axes, history: History) -> None:
-    figures.dress(axes, "Summary", "", "")
-    figures.say(axes, "")
+    """Write the facts of a training on axes."""
+    figures.style_axes(axes, "Summary", "", "")
+    figures.show_message(axes, "")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    for row, (name, fact) in enumerate(facts(history)):
+    for row, (name, fact) in enumerate(summary_facts(history)):
         y = 0.94 - 0.115 * row
-        for x, text, colour in ((0.0, name, figures.QUIET), (0.3, fact, figures.TEXT)):
+        for x, text, color in ((0.0, name, PALETTE.muted), (0.3, fact, PALETTE.text)):
             axes.text(
-                *(x, y, figures.shown(text, 44)),
+                *(x, y, figures.printable(text, 44)),
                 transform=axes.transAxes,
                 va="top",
-                color=colour,
+                color=color,
                 fontsize=13,
                 parse_math=False,
             )

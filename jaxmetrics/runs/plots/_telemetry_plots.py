@@ -1,4 +1,4 @@
-"""Plots of what the telemetry of a run adds; None where it recorded nothing."""
+"""Plots of the telemetry of a run; None where the run has no data for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmetrics import figures
-from jaxmetrics.runs.reading import History, duration
+from jaxmetrics.figures import PALETTE
+from jaxmetrics.record import duration
+from jaxmetrics.runs.reading import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,203 +20,215 @@ if TYPE_CHECKING:
 
     from jaxmetrics.runs.reading import Run
 
-_MOST_LINES, _MOST_PANELS, _MOST_CATEGORIES = 8, 6, 14
+_MAX_LINES, _MAX_PANELS, _MAX_CATEGORIES = 8, 6, 14
 _ALL = "(all)"
-_WIDE = 30.0  # the ratio from which a logarithmic scale says more
+_LOG_RATIO = 30.0  # maximum over minimum from which the y axis is logarithmic
 _QUANTILE = re.compile(r"(?P<base>.+?)(?:_stat)?[_/]p(?P<percent>\d{1,2})")
 _DATASET = re.compile(r"(?P<split>[^/_]+)_(?P<dataset>[^/]+)/loss")
 
 
 def group_norms(history: History) -> Figure | None:
-    """Norms of gradients, updates and parameters, by group."""
-    kinds = {"grad": "Gradient", "update": "Update", "param": "Parameter"}
-    found = {}
-    for kind, title in kinds.items():
-        names = _below(history.run, f"{kind}/norm/")
-        if names:
-            chart = _with_all(history, f"{kind}/norm", names)
-            found[f"{title} norms by group"] = chart
-    return _stacked(history, found, "L2 norm")
+    """Draw the norms of gradients, updates and parameters by group."""
+    quantities = {"grad": "Gradient", "update": "Update", "param": "Parameter"}
+    charts = {}
+    for prefix, title in quantities.items():
+        keys = _keys_below(history.run, f"{prefix}/norm/")
+        if keys:
+            keys = _with_total(history, f"{prefix}/norm", keys)
+            charts[f"{title} norms by group"] = keys
+    return _stacked(history, charts, "L2 norm")
 
 
 def update_ratios(history: History) -> Figure | None:
-    """How large the updates are beside the parameters, overall and by group."""
-    names = _below(history.run, "update/ratio/")
-    names = _with_all(history, "update/ratio", names)
-    if not names:
+    """Draw the size of updates relative to parameters, in total and by group."""
+    keys = _keys_below(history.run, "update/ratio/")
+    keys = _with_total(history, "update/ratio", keys)
+    if not keys:
         return None
-    made = figures.figure()
-    _lines(made.subplots(), history, names, "Size of the updates", "‖update‖ / ‖param‖")
-    return made
+    figure = figures.new_figure()
+    label = "‖update‖ / ‖param‖"
+    _lines(figure.subplots(), history, keys, "Size of the updates", label)
+    return figure
 
 
 def quantile_bands(history: History) -> Figure | None:
-    """Quantiles of what was logged with several, such as `length_p05`, `length_p95`."""
-    bases: dict[str, dict[int, str]] = {}
+    """Draw quantiles logged under several keys, such as `length_p05`, `length_p95`."""
+    distributions: dict[str, dict[int, str]] = {}
     for key in history.run or ():
         if match := _QUANTILE.fullmatch(key):
-            bases.setdefault(match["base"], {})[int(match["percent"])] = key
-    bases = {base: keys for base, keys in bases.items() if len(keys) > 1}
-    if not bases:
+            keys = distributions.setdefault(match["base"], {})
+            keys[int(match["percent"])] = key
+    distributions = {base: k for base, k in distributions.items() if len(k) > 1}
+    if not distributions:
         return None
-    shown = list(bases)[:_MOST_PANELS]
+    shown = list(distributions)[:_MAX_PANELS]
     columns = 1 if len(shown) == 1 else 2
     rows = math.ceil(len(shown) / columns)
-    made = figures.figure(10.0 * columns, 4.6 * rows)
-    panels = made.subplots(rows, columns, squeeze=False).flat
+    figure = figures.new_figure(10.0 * columns, 4.6 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, base in zip(panels, shown):
-        _quantiles(axes, history, base, bases[base])
+        _quantiles(axes, history, base, distributions[base])
     for axes in list(panels)[len(shown) :]:
         axes.set_axis_off()
-    if len(bases) > len(shown):
-        _heading(made, f"{len(shown)} of {len(bases)} distributions")
-    return made
+    if len(distributions) > len(shown):
+        heading = f"{len(shown)} of {len(distributions)} distributions"
+        figure.suptitle(heading, color=PALETTE.text, fontsize=15)
+    return figure
 
 
 def dataset_losses(history: History) -> Figure | None:
-    """The loss of each dataset, a chart for each split."""
-    found: dict[str, dict[str, str]] = {}
+    """Draw the loss of each dataset, one chart per split."""
+    by_split: dict[str, dict[str, str]] = {}
     for key in history.run or ():
         if match := _DATASET.fullmatch(key):
-            found.setdefault(match["split"], {})[match["dataset"]] = key
+            by_split.setdefault(match["split"], {})[match["dataset"]] = key
     charts = {
-        f"Loss by dataset, {split}": _with_all(history, f"{split}/loss", names)
-        for split, names in found.items()
+        f"Loss by dataset, {split}": _with_total(history, f"{split}/loss", keys)
+        for split, keys in by_split.items()
     }
     return _stacked(history, charts, "loss")
 
 
 def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
-    """Where the time went.
+    """Draw the time of a run by category.
 
     Args:
-      seconds: By category; `"goodput"` is the part of it that trained, 0 to 1.
+      seconds: Seconds by category; `"goodput"` is the share of productive steps, in
+        [0, 1].
     """
     parts = {k: float(v) for k, v in seconds.items() if k != "goodput"}
     parts = {k: v for k, v in parts.items() if math.isfinite(v) and v > 0}
-    total, title = sum(parts.values()), "Where the time went"
+    total, title = sum(parts.values()), "Time by category"
     share = float(seconds.get("goodput", math.nan))
     if math.isfinite(share):
-        title += f": goodput {share:.1%} of {duration(total)}"
-    largest = sorted(parts, key=lambda name: -parts[name])
-    kept = {name: parts[name] for name in largest[:_MOST_CATEGORIES]}
-    if rest := largest[_MOST_CATEGORIES:]:
-        kept[f"{len(rest)} others"] = sum(parts[name] for name in rest)
-    made = figures.figure(10.0, max(2.4 + 0.42 * len(kept), 4.0))
-    axes = made.subplots()
-    if not kept:
-        figures.dress(axes, "Where the time went", "", "")
-        figures.say(axes, "no time was recorded")
-        return made
-    rows, values = np.arange(len(kept))[::-1], np.array(list(kept.values()))
-    axes.barh(rows, values, color=figures.BLUE, height=0.7)
-    figures.dress(axes, title, "seconds", "")
-    axes.set_yticks(
-        rows, [figures.shown(name, 40) for name in kept], color=figures.TEXT
-    )
+        title += f": goodput {share:.1%} of {duration(total, fraction=True)}"
+    longest = sorted(parts, key=lambda name: -parts[name])
+    bars = {name: parts[name] for name in longest[:_MAX_CATEGORIES]}
+    if others := longest[_MAX_CATEGORIES:]:
+        bars[f"{len(others)} others"] = sum(parts[name] for name in others)
+    figure = figures.new_figure(10.0, max(2.4 + 0.42 * len(bars), 4.0))
+    axes = figure.subplots()
+    if not bars:
+        figures.style_axes(axes, "Time by category", "", "")
+        figures.show_message(axes, "no time was recorded")
+        return figure
+    rows, values = np.arange(len(bars))[::-1], np.array(list(bars.values()))
+    axes.barh(rows, values, color=PALETTE.blue, height=0.7)
+    figures.style_axes(axes, title, "seconds", "")
+    names = [figures.printable(name, 40) for name in bars]
+    axes.set_yticks(rows, names, color=PALETTE.text)
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, 1.22 * values.max())
     for row, value in zip(rows, values):
-        text = f" {duration(value)}, {value / total:.1%}"
-        axes.text(value, row, text, va="center", color=figures.QUIET, fontsize=9.5)
-    return made
+        text = f" {duration(value, fraction=True)}, {value / total:.1%}"
+        axes.text(value, row, text, va="center", color=PALETTE.muted, fontsize=9.5)
+    return figure
 
 
 PLOTS = {
     plot.__name__: plot
     for plot in (group_norms, update_ratios, quantile_bands, dataset_losses)
 }
-"""The plots that a run may have beside the eleven, by the names of their files."""
+"""Plots that a run may have beyond the eleven, by the names of their files."""
 
 
 def _run(history: History) -> Run | dict[str, Any]:
     return history.run if history.run is not None else {}
 
 
-def _below(run: Iterable[str] | None, prefix: str) -> dict[str, str]:
-    """The keys that begin with a prefix, by what follows it."""
+def _keys_below(run: Iterable[str] | None, prefix: str) -> dict[str, str]:
+    """Return the keys that begin with a prefix, by the rest of their names."""
     return {key[len(prefix) :]: key for key in run or () if key.startswith(prefix)}
 
 
-def _with_all(history: History, key: str, names: Mapping[str, str]) -> dict[str, str]:
-    """With what was measured over all of them, if it was."""
-    return ({_ALL: key} if key in _run(history) else {}) | dict(names)
+def _with_total(history: History, key: str, keys: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys by name, preceded by the key of the total if it was logged."""
+    return ({_ALL: key} if key in _run(history) else {}) | dict(keys)
 
 
 def _stacked(
     history: History, charts: Mapping[str, Mapping[str, str]], label: str
 ) -> Figure | None:
-    """Charts one over the other, by title; None without any."""
+    """Draw charts below each other, or return None if there are none.
+
+    Args:
+      history: The history.
+      charts: Keys by name, by title of the chart.
+      label: Label of the y axes.
+    """
     if not charts:
         return None
-    shown = list(charts.items())[:_MOST_PANELS]
-    made = figures.figure(10.0, max(4.2 * len(shown), 5.6))
-    panels = made.subplots(len(shown), squeeze=False).flat
-    for axes, (title, names) in zip(panels, shown):
-        _lines(axes, history, names, title, label)
-    return made
+    shown = list(charts.items())[:_MAX_PANELS]
+    figure = figures.new_figure(10.0, max(4.2 * len(shown), 5.6))
+    panels = figure.subplots(len(shown), squeeze=False).flat
+    for axes, (title, keys) in zip(panels, shown):
+        _lines(axes, history, keys, title, label)
+    return figure
 
 
 def _lines(
-    axes: Axes, history: History, names: Mapping[str, str], title: str, label: str
+    axes: Axes, history: History, keys: Mapping[str, str], title: str, label: str
 ) -> None:
-    """A line for each name; of many the largest, beside the one over all."""
+    """Draw a line for each key; of more than 8 only the largest, and the total."""
     run = _run(history)
-    found = {name: run[key] for name, key in names.items()}
-    sizes = {name: _largest(y) for name, (_, y) in found.items()}
-    order = sorted(found, key=lambda name: (name != _ALL, -sizes[name]))
-    kept = set(order[: _MOST_LINES + (_ALL in found)])
-    parts = len(found) - (_ALL in found)
-    if len(kept) < len(found):
-        title += f" (the largest {_MOST_LINES} of {parts:,})"
-    every = np.concatenate([found[name][1] for name in kept])
-    every = every[figures.drawable(every)]
-    if not len(every):
-        figures.dress(axes, title, "", "")
-        figures.say(axes, "none of the values is finite")
+    series = {name: run[key] for name, key in keys.items()}
+    largest = {name: _max_drawable(y) for name, (_, y) in series.items()}
+    order = sorted(series, key=lambda name: (name != _ALL, -largest[name]))
+    kept = set(order[: _MAX_LINES + (_ALL in series)])
+    if len(kept) < len(series):
+        count = len(series) - (_ALL in series)
+        title += f" (the largest {_MAX_LINES} of {count:,})"
+    all_y = np.concatenate([series[name][1] for name in kept])
+    all_y = all_y[figures.is_drawable(all_y)]
+    if not len(all_y):
+        figures.style_axes(axes, title, "", "")
+        figures.show_message(axes, "none of the values is finite")
         return
-    if every.min() > 0 and every.max() > _WIDE * every.min():
+    if all_y.min() > 0 and all_y.max() > _LOG_RATIO * all_y.min():
         axes.set_yscale("log")
-    handles, shown = [], [name for name in found if name in kept]
-    colours = iter(figures.COLOURS)
+    handles, shown = [], [name for name in series if name in kept]
+    colors = iter(PALETTE.series)
     for name in shown:
-        x, y = found[name]
-        whole = name == _ALL
-        colour = figures.TEXT if whole else next(colours)
-        dashes = {"linestyle": "--", "zorder": 4} if whole else {}
-        handles.append(figures.noisy_line(axes, x, y, colour, **dashes))
-    figures.dress(axes, title, "step", label)
-    figures.legend(axes, handles, shown, beside=True)
+        x, y = series[name]
+        color = PALETTE.text if name == _ALL else next(colors)
+        style = {"linestyle": "--", "zorder": 4} if name == _ALL else {}
+        handles.append(figures.draw_noisy_line(axes, x, y, color, **style))
+    figures.style_axes(axes, title, "step", label)
+    figures.add_legend(axes, handles, shown, outside=True)
 
 
 def _quantiles(
     axes: Axes, history: History, base: str, keys: Mapping[int, str]
 ) -> None:
+    """Draw pairs such as p05 and p95 as bands, and other quantiles as lines.
+
+    Args:
+      axes: The axes.
+      history: The history.
+      base: Name that the keys have in common.
+      keys: Keys by percent.
+    """
     run, handles, names = _run(history), [], []
-    shades = iter((figures.BLUE, figures.TEAL, figures.GREEN) * 17)
+    band_colors = iter((PALETTE.blue, PALETTE.teal, PALETTE.green) * 17)
     for lower in sorted(percent for percent in keys if percent < 50):
         if (upper := 100 - lower) in keys:
-            (x, low), (x_high, high) = run[keys[lower]], run[keys[upper]]
-            both, mine, its = np.intersect1d(x, x_high, return_indices=True)
-            area = figures.fill(axes, both, low[mine], high[its], next(shades))
-            handles.append(area)
+            (low_x, low), (high_x, high) = run[keys[lower]], run[keys[upper]]
+            x, in_low, in_high = np.intersect1d(low_x, high_x, return_indices=True)
+            low, high = low[in_low], high[in_high]
+            handles.append(figures.draw_band(axes, x, low, high, next(band_colors)))
             names.append(f"p{lower:02} to p{upper:02}")
     paired = {p for p in keys if 100 - p in keys and p != 50}
-    colours = iter(figures.COLOURS[1:] * 15)
+    line_colors = iter(PALETTE.series[1:] * 15)
     for percent in sorted(keys.keys() - paired):
-        colour = figures.TEXT if percent == 50 else next(colours)
+        color = PALETTE.text if percent == 50 else next(line_colors)
         x, y = run[keys[percent]]
-        handles.append(figures.line(axes, x, y, colour))
+        handles.append(figures.draw_line(axes, x, y, color))
         names.append("median" if percent == 50 else f"p{percent:02}")
-    figures.dress(axes, f"Quantiles of {base}", "step", base.rpartition("/")[2])
-    figures.legend(axes, handles, names, beside=True)
+    figures.style_axes(axes, f"Quantiles of {base}", "step", base.rpartition("/")[2])
+    figures.add_legend(axes, handles, names, outside=True)
 
 
-def _heading(made: Figure, text: str) -> None:
-    made.suptitle(text, color=figures.TEXT, fontsize=15)
-
-
-def _largest(y: np.ndarray) -> float:
-    return float(np.max(y[figures.drawable(y)], initial=-np.inf))
+def _max_drawable(y: np.ndarray) -> float:
+    return float(np.max(y[figures.is_drawable(y)], initial=-np.inf))

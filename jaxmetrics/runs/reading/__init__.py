@@ -1,13 +1,40 @@
-"""jaxmetrics.runs.reading."""
+"""Read runs back, without jax.
 
-from jaxmetrics.runs.reading._axes import AXES, LABELS, axes, series
+- Load: `Run`, `find_run`, `load_history` (`History`, the series that plots and reports
+  draw), `export`.
+- Evaluate: `goodput`, `summary_facts`.
+- Compare: `AlignedRuns` and the functions that fill it.
+- Label: axes, charts, numbers.
+"""
+
+from jaxmetrics.runs.reading._axes import (
+    AXES,
+    AXIS_LABELS,
+    axis_positions,
+    series_on_axes,
+    series_on_axis,
+)
 from jaxmetrics.runs.reading._better import Better, directions
-from jaxmetrics.runs.reading._config import difference, flat, groups, unused
-from jaxmetrics.runs.reading._export import FORMATS, Format, export, exported
+from jaxmetrics.runs.reading._comparison import AlignedRuns
+from jaxmetrics.runs.reading._config import (
+    config_difference,
+    flatten_config,
+    seed_groups,
+    unique_name,
+)
+from jaxmetrics.runs.reading._errors import (
+    ExistingFileError,
+    RunNotFoundError,
+    UnknownDirectionError,
+)
+from jaxmetrics.runs.reading._export import FORMATS, Format, export, export_chunks
+from jaxmetrics.runs.reading._facts import summary_facts
 from jaxmetrics.runs.reading._find import find_run
-from jaxmetrics.runs.reading._goodput import goodput, goodput_of
-from jaxmetrics.runs.reading._history import History, history
-from jaxmetrics.runs.reading._load import flat_row
+from jaxmetrics.runs.reading._format import format_number
+from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
+from jaxmetrics.runs.reading._history import History, load_history
+from jaxmetrics.runs.reading._labels import axis_label, chart_title, is_telemetry
+from jaxmetrics.runs.reading._load import as_record_row
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -15,40 +42,45 @@ from jaxmetrics.runs.reading._results import (
     reached,
     result,
     spreads,
-    standard_error,
 )
 from jaxmetrics.runs.reading._run import Run
-from jaxmetrics.runs.reading._totals import duration, facts
 
 __all__ = [
     "AXES",
+    "AXIS_LABELS",
+    "AlignedRuns",
     "Better",
+    "ExistingFileError",
     "FORMATS",
     "Format",
     "History",
-    "LABELS",
     "Reached",
     "Result",
     "Run",
+    "RunNotFoundError",
     "Spread",
-    "axes",
-    "difference",
+    "UnknownDirectionError",
+    "as_record_row",
+    "axis_label",
+    "axis_positions",
+    "chart_title",
+    "config_difference",
     "directions",
-    "duration",
     "export",
-    "exported",
-    "facts",
+    "export_chunks",
     "find_run",
-    "flat",
-    "flat_row",
+    "flatten_config",
+    "format_number",
     "goodput",
-    "goodput_of",
-    "groups",
-    "history",
+    "goodput_of_events",
+    "is_telemetry",
+    "load_history",
     "reached",
     "result",
-    "series",
+    "seed_groups",
+    "series_on_axes",
+    "series_on_axis",
     "spreads",
-    "standard_error",
-    "unused",
+    "summary_facts",
+    "unique_name",
 ]

@@ -1,4 +1,4 @@
-"""Configurations side by side."""
+"""Compare the configurations of several runs."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from collections.abc import Container, Mapping, Sequence
 from jaxmetrics.record import dumps
 
 
-def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """A configuration as one text for each dotted name; lists are texts.
+def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Return one text for each dotted name; lists are written as JSON.
 
-    >>> flat({"model": {"layers": 2, "heads": [4, 8]}, "name": "a"})
+    >>> flatten_config({"model": {"layers": 2, "heads": [4, 8]}, "name": "a"})
     {'model.layers': '2', 'model.heads': '[4,8]', 'name': 'a'}
     """
-    out: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
-            out |= flat(value, f"{prefix}{name}.")
+            texts |= flatten_config(value, f"{prefix}{name}.")
         else:
-            out[f"{prefix}{name}"] = value if isinstance(value, str) else dumps(value)
-    return out
+            texts[f"{prefix}{name}"] = value if isinstance(value, str) else dumps(value)
+    return texts
 
 
-def difference(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str | None]]:
-    """The names whose texts differ, and these texts; None where a name is not there.
+def config_difference(
+    configs: Sequence[Mapping[str, str]],
+) -> dict[str, list[str | None]]:
+    """Return the values of each name that is not equal in all configurations.
 
-    >>> difference([{"lr": "0.1", "layers": "2"}, {"lr": "0.2", "layers": "2"}])
+    A configuration without the name has None.
+
+    >>> config_difference([{"lr": "0.1", "layers": "2"}, {"lr": "0.2", "layers": "2"}])
     {'lr': ['0.1', '0.2']}
     """
     names = dict.fromkeys(name for config in configs for name in config)
@@ -34,50 +38,60 @@ def difference(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str | Non
     return {name: row for name, row in rows.items() if len(set(row)) > 1}
 
 
-def groups(
+def seed_groups(
     names: Sequence[str], configs: Sequence[Mapping[str, str]], seed: str
 ) -> dict[str, list[str]]:
-    """Runs whose configurations are equal but for their seed, by what sets them apart.
+    """Group runs whose configurations are equal but for the seed.
 
-    An empty configuration says nothing, and is like no other.
+    A run with an empty configuration is a group of its own, since nothing is known of
+    it.
 
     Args:
-      names: Of the runs.
-      configs: Theirs, as `flat` returns them.
-      seed: The name of the seed, or the last part of its name.
+      names: Names of the runs.
+      configs: Configurations of the runs, from `flatten_config`.
+      seed: Name of the seed in the configuration, or the last part of that name.
+
+    Returns:
+      Names of the runs by group. A group is named by the values in which it differs
+      from the others; if no two runs belong together, by its run.
 
     >>> configs = [{"lr": "1", "a.seed": "1"}, {"lr": "1", "a.seed": "2"}, {"lr": "3"}]
-    >>> groups(["x", "y", "z"], configs, "seed")
+    >>> seed_groups(["x", "y", "z"], configs, "seed")
     {'lr=1': ['x', 'y'], 'lr=3': ['z']}
     """
-    rest = [{n: v for n, v in c.items() if not _is(n, seed)} for c in configs]
-    found: dict[object, list[int]] = {}
-    for place, config in enumerate(configs):
-        key = frozenset(rest[place].items()) if config else place
-        found.setdefault(key, []).append(place)
-    if len(found) == len(names):
+    seedless = [
+        {name: value for name, value in config.items() if not _is_seed(name, seed)}
+        for config in configs
+    ]
+    members_by_config: dict[object, list[int]] = {}
+    for index, config in enumerate(configs):
+        key = frozenset(seedless[index].items()) if config else index
+        members_by_config.setdefault(key, []).append(index)
+    if len(members_by_config) == len(names):
         return {name: [name] for name in names}
-    apart = difference([rest[members[0]] for members in found.values()])
-    out: dict[str, list[str]] = {}
-    for place, members in enumerate(found.values()):
-        told = {name: row[place] for name, row in apart.items()}
-        base = _short(told) if configs[members[0]] else names[members[0]]
-        free = unused(base or "all runs", out)
-        out[free] = [names[member] for member in members]
-    return out
+    difference = config_difference(
+        [seedless[members[0]] for members in members_by_config.values()]
+    )
+    groups: dict[str, list[str]] = {}
+    for index, members in enumerate(members_by_config.values()):
+        values = {name: row[index] for name, row in difference.items()}
+        name = _short(values) if configs[members[0]] else names[members[0]]
+        name = unique_name(name or "all runs", groups)
+        groups[name] = [names[member] for member in members]
+    return groups
 
 
-def unused(name: str, used: Container[str]) -> str:
-    """The name, with a number behind it if it is used.
+def unique_name(name: str, used: Container[str]) -> str:
+    """Return the name, with a number appended if it is in use.
 
-    >>> unused("a", {"a", "a (2)"})
+    >>> unique_name("a", {"a", "a (2)"})
     'a (3)'
     """
     numbered = (f"{name} ({number})" for number in itertools.count(2))
     return next(free for free in itertools.chain([name], numbered) if free not in used)
 
 
-def _is(name: str, seed: str) -> bool:
+def _is_seed(name: str, seed: str) -> bool:
     return seed in (name, name.rpartition(".")[2])
 
 

@@ -1,4 +1,4 @@
-"""The records of a run in other formats."""
+"""Export the records of a run as CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from jaxmetrics.record import atomic_write, dumps, text_cell
+from jaxmetrics.runs.reading._errors import ExistingFileError
 from jaxmetrics.runs.reading._run import Run
 from jaxmetrics.runs.reading._table import FIELDS, Table
 
@@ -20,7 +21,7 @@ Format = Literal["csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _COUNTS = ("tokens", "samples")
-_ROWS = 4096  # that are in memory as text at once
+_CHUNK_ROWS = 4096  # rows that are in memory as text at once
 
 
 def export(
@@ -30,45 +31,42 @@ def export(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write the records of a run: a row for each (step, split).
+    """Write the records of a run to a file: one row for each (step, split).
 
     The columns are step, split, time, tokens, samples, and the keys in the order first
-    logged. CSV has an empty cell where a record has no value, JSON, an array of
-    objects, has no member, and Parquet a null; nan stays nan, in JSON as `"NaN"`.
+    logged. Where a record has no value, CSV has an empty cell, JSON (an array of
+    objects) no member, and Parquet a null; nan stays nan, in JSON as `"NaN"`.
 
     Args:
-      source: A run, or its path.
-      path: The file.
-      format: Which.
-      overwrite: Replace a file that is there.
+      source: Run, or path of a run.
+      path: File to write.
+      format: `"csv"`, `"json"` or `"parquet"`.
+      overwrite: Replace an existing file.
 
     Returns:
-      The path of the file.
+      Path of the file.
 
     Raises:
-      FileExistsError: There is such a file.
+      FileExistsError: The file exists and `overwrite` is False.
       ImportError: Parquet needs pyarrow, which is not installed.
-      ValueError: There is no such format.
+      ValueError: The format is unknown.
     """
     path = Path(path)
     run = source if isinstance(source, Run) else Run.load(source)
-    pieces = exported(run, format)
+    chunks = export_chunks(run, format)
     if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} is there. Move it away, choose another path, or give "
-            f"overwrite=True to replace it."
-        )
+        raise ExistingFileError(path, f"{path} exists.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, pieces)
+    atomic_write(path, chunks)
     return path
 
 
-def exported(run: Run, format: Format) -> Iterator[bytes]:
-    """The bytes of `export`, piece by piece.
+def export_chunks(run: Run, format: Format) -> Iterator[bytes]:
+    """Return the bytes that `export` writes, in chunks.
 
     Raises:
       ImportError: Parquet needs pyarrow, which is not installed.
-      ValueError: There is no such format.
+      ValueError: The format is unknown.
     """
     if format == "csv":
         return _csv(run)
@@ -82,39 +80,39 @@ def exported(run: Run, format: Format) -> Iterator[bytes]:
 
 
 def _csv(run: Run) -> Iterator[bytes]:
-    table, names = run._table, _names(run)
-    splits = [text_cell(name) for name in table.names]
-    texts = io.StringIO()
-    writer = csv.writer(texts, lineterminator="\n")
+    table, names = run._table, _column_names(run)
+    split_cells = [text_cell(name) for name in table.names]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["step", "split", *map(text_cell, names)])
-    for start, stop in _stretches(table):
+    for start, stop in _chunks(table):
         columns = [[""] * (stop - start) for _ in names]
         for name, column in zip(names, columns):
-            for at, value in zip(*_values(table, name, start, stop)):
-                column[at] = repr(_whole(name, value))
+            for index, value in zip(*_values(table, name, start, stop)):
+                column[index] = repr(_as_count(name, value))
         steps = table.steps[start:stop].tolist()
-        which = [splits[i] for i in table.splits[start:stop].tolist()]
-        writer.writerows(zip(steps, which, *columns))
-        yield texts.getvalue().encode()
-        texts.seek(0)
-        texts.truncate()
-    yield texts.getvalue().encode()
+        splits = [split_cells[i] for i in table.splits[start:stop].tolist()]
+        writer.writerows(zip(steps, splits, *columns))
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue().encode()
 
 
 def _json(run: Run) -> Iterator[bytes]:
-    table, names = run._table, _names(run)
-    before = "[\n"
-    for start, stop in _stretches(table):
+    table, names = run._table, _column_names(run)
+    separator = "[\n"
+    for start, stop in _chunks(table):
         steps = table.steps[start:stop].tolist()
-        which = table.splits[start:stop].tolist()
+        splits = table.splits[start:stop].tolist()
         rows: list[dict[str, object]] = [
-            {"step": step, "split": table.names[i]} for step, i in zip(steps, which)
+            {"step": step, "split": table.names[i]} for step, i in zip(steps, splits)
         ]
         for name in names:
-            for at, value in zip(*_values(table, name, start, stop)):
-                rows[at][name] = _whole(name, value)
-        yield (before + ",\n".join(map(dumps, rows))).encode()
-        before = ",\n"
+            for index, value in zip(*_values(table, name, start, stop)):
+                rows[index][name] = _as_count(name, value)
+        yield (separator + ",\n".join(map(dumps, rows))).encode()
+        separator = ",\n"
     yield b"\n]\n" if len(run) else b"[]\n"
 
 
@@ -124,8 +122,8 @@ def _parquet(run: Run) -> Iterator[bytes]:
         from pyarrow import parquet
     except ImportError as error:
         raise ImportError(
-            "Parquet needs pyarrow, which is not installed. Run `pip install pyarrow`, "
-            "or export csv or json."
+            "Parquet needs pyarrow, which is not installed. Run `pip install "
+            "jaxmetrics[pandas]`, or export csv or json."
         ) from error
     table = run._table
     splits = pyarrow.array(table.splits, pyarrow.int32())
@@ -134,7 +132,7 @@ def _parquet(run: Run) -> Iterator[bytes]:
         "step": pyarrow.array(table.steps),
         "split": pyarrow.DictionaryArray.from_arrays(splits, names),
     }
-    for name in _names(run):
+    for name in _column_names(run):
         records, values = table.columns[name]
         missing = np.ones(len(run), bool)
         missing[records] = False
@@ -146,26 +144,26 @@ def _parquet(run: Run) -> Iterator[bytes]:
     return iter([file.getvalue().to_pybytes()])
 
 
-def _names(run: Run) -> list[str]:
+def _column_names(run: Run) -> list[str]:
     return [*(field for field in FIELDS if field in run), *run.keys()]
 
 
-def _stretches(table: Table) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(table.steps), _ROWS):
-        yield start, min(start + _ROWS, len(table.steps))
+def _chunks(table: Table) -> Iterator[tuple[int, int]]:
+    for start in range(0, len(table.steps), _CHUNK_ROWS):
+        yield start, min(start + _CHUNK_ROWS, len(table.steps))
 
 
 def _values(
     table: Table, name: str, start: int, stop: int
 ) -> tuple[list[int], list[float]]:
-    """Where in a stretch of records a key has values, and these."""
+    """Return the values of a column in a range of records, and their indices in it."""
     records, values = table.columns[name]
     low, high = np.searchsorted(records, (start, stop))
     return (records[low:high] - start).tolist(), values[low:high].tolist()
 
 
-def _whole(name: str, value: float) -> float | int:
-    """A count as the integer that it is."""
+def _as_count(name: str, value: float) -> float | int:
+    """Return the value of a count as an integer, of other columns as it is."""
     if name in _COUNTS and math.isfinite(value) and value.is_integer():
         return int(value)
     return value

@@ -1,4 +1,4 @@
-"""Which run is meant."""
+"""Find a run by its path, its name or its project."""
 
 from __future__ import annotations
 
@@ -8,58 +8,56 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON
+from jaxmetrics.runs.reading._errors import RunNotFoundError
 
 _FILES = (METRICS_JSONL, RUN_JSON, EPOCHS_JSON)
-_MOST_LISTED = 1000
+_MAX_CANDIDATES = 1000  # runs among which a similar name is searched
 
 
 def find_run(
-    given: str | os.PathLike[str], root: str | os.PathLike[str] = "runs"
+    name: str | os.PathLike[str], root: str | os.PathLike[str] = "runs"
 ) -> Path:
-    """The path of a run: as it is given, or below the folder of all projects.
+    """Return the path of a run.
 
     Args:
-      given: A run directory or a file of metrics; `project/run_name`; or a project,
-        which means the one of its runs that was written to last.
-      root: The folder of all projects.
+      name: Run directory or file of metrics; `project/run_name` below `root`; or a
+        project, for the run of it that was written to last.
+      root: Folder of all projects.
 
     Raises:
-      FileNotFoundError: There is none; the error names the run that is nearest.
+      FileNotFoundError: There is no such run; the error names the most similar one.
     """
-    for path in (Path(given), Path(root) / given):
+    for path in (Path(name), Path(root) / name):
         if path.is_file() or is_run(path):
             return path
-    for path in (Path(given), Path(root) / given):
+    for path in (Path(name), Path(root) / name):
         if runs := list(runs_in(path)):
-            return max(runs, key=_written)
-    known = [run for project in _folders(Path(root)) for run in runs_in(project)]
-    names = {f"{run.parent.name}/{run.name}": run for run in known[:_MOST_LISTED]}
-    by_name = {run.name: name for name, run in names.items()}
-    wanted = "/".join(Path(given).parts[-2:])
-    near = difflib.get_close_matches(wanted, names, 1, 0.5)
-    near += [by_name[n] for n in difflib.get_close_matches(wanted, by_name, 1, 0.5)]
-    if near:
-        advice = f"Did you mean {near[0]}?"
-    elif names:
-        latest = max(names, key=lambda name: _written(names[name]))
-        advice = f"The latest run in {root} is {latest}."
-    else:
-        advice = (
-            f"There are no runs in {root} either. Give a run directory, such as "
-            f"runs/<project>/<run_name>, or the folder of all projects with --root."
-        )
-    raise FileNotFoundError(
-        f"There is no run at {given}, and no {given} in {root}. {advice}"
-    )
+            return max(runs, key=_last_written)
+    existing = [run for project in _folders(Path(root)) for run in runs_in(project)]
+    paths = {f"{run.parent.name}/{run.name}": run for run in existing[:_MAX_CANDIDATES]}
+    full_names = {path.name: full_name for full_name, path in paths.items()}
+    wanted = "/".join(Path(name).parts[-2:])
+    similar = difflib.get_close_matches(wanted, paths, 1, 0.5)
+    similar += [
+        full_names[match]
+        for match in difflib.get_close_matches(wanted, full_names, 1, 0.5)
+    ]
+    problem = f"There is no run at {name}, and no {name} in {root}."
+    if similar:
+        raise RunNotFoundError(problem, f"Did you mean {similar[0]}?")
+    if paths:
+        latest = max(paths, key=lambda name: _last_written(paths[name]))
+        raise RunNotFoundError(problem, f"The latest run in {root} is {latest}.")
+    raise RunNotFoundError(f"{problem} There are no runs in {root} either.")
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder holds the files of a run, or of an `EpochTracker`."""
+    """Return whether a folder holds the files of a run, or of an `EpochTracker`."""
     return any((path / name).is_file() for name in _FILES)
 
 
 def runs_in(project: Path) -> Iterator[Path]:
-    """The runs of a project, but those that others have replaced."""
+    """Yield the run directories of a project, without those that were replaced."""
     for path in _folders(project):
         if ".old-" not in path.name and is_run(path):
             yield path
@@ -68,10 +66,10 @@ def runs_in(project: Path) -> Iterator[Path]:
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    return sorted(inside for inside in path.iterdir() if inside.is_dir())
+    return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 
-def _written(run: Path) -> tuple[float, str]:
-    """When a run was last written to; of two at once the later name."""
+def _last_written(run: Path) -> tuple[float, str]:
+    """Return when a run was last written to, then its name to break ties."""
     files = (run / name for name in _FILES)
     return max(file.stat().st_mtime for file in files if file.is_file()), run.name

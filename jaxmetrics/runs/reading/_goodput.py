@@ -1,4 +1,30 @@
-"""Where the time of a run went: its goodput, from the ledger of events."""
+"""Split the time of a run into productive steps and overhead, from its event ledger.
+
+**Pieces.** Each event of the ledger has the time at which it ended. Events of kind
+`start`, `step`, `restore` and `close` are signs of progress: they say which update had
+been done. The time between two consecutive signs is a *piece*, and the pieces of a run
+add up to its length. A piece that ends with a higher step than before is `step` time;
+any other is `init` before the first update of an attempt and `other` after it; from the
+last event of an attempt to the next `start` it is `idle`. For example:
+
+    second  0   start
+    second  5   init, seconds=5             measured; ends no piece
+    second 15   step 1                      piece  0-15: 5 s init, 10 s step
+    second 45   step 4                      piece 15-45: 30 s step
+    second 90   start, restored_step=3      piece 45-90: 45 s idle
+
+The last `start` shows that one of the three updates of the second piece has to be
+repeated, so a third of its step time becomes `rewind`.
+
+**Measured time.** Events with `seconds`, such as `compile` or `checkpoint`, lie within
+a piece and are subtracted from it; what remains is its `rest`. They may overlap, as a
+compilation during an evaluation does, but each second belongs to one category: first
+those of `_PRECEDENCE`, in that order, then all others; each counts only what the
+earlier ones have not covered. Events of `_SUMS` are totals of many short waits, which
+have no position. They are taken out of the step time before them, last piece first.
+
+All times are whole microseconds, so that the categories add up exactly.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +38,39 @@ from pathlib import Path
 
 from jaxmetrics.record import EVENTS_JSONL, scan_lines
 
-# While several of these went on, the time is the first one's.
-_FIRST = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
-# Sums over many steps, not one stretch of time.
+# Of overlapping measurements, the first of these counts.
+_PRECEDENCE = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
 _SUMS = frozenset({"data_wait", "logging"})
-# Moments, whatever else they say.
+# Their `seconds`, if they have any, are not a duration to subtract.
 _SIGNS = frozenset({"start", "step", "close"})
-_SECOND = 1_000_000  # whole microseconds, so that all adds up
-_LONGEST = 1e10  # seconds of one event, beyond which they are damage
+_SECOND = 1_000_000  # microseconds
+_MAX_SECONDS = 1e10  # a longer event is damage
 
 
 def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
-    """The share of a run's time in which it made progress, and where the rest went.
+    """Return the share of a run's time that made progress, and the time by category.
 
-    The time of a run goes from its first event to its last, over all attempts. Its
+    The time of a run goes from its first event to its last, over all attempts. The
     categories add up to it:
 
-    - `step`: updates whose results were kept; its share is the goodput.
-    - `rewind`: updates that a later attempt did again, from its checkpoint on.
-    - `idle`: from the last sign of an attempt to the beginning of the next.
-    - `init`: from the beginning of an attempt to its first update.
+    - `step`: updates whose results were kept. Their share is the goodput.
+    - `rewind`: updates that a later attempt repeated, starting from its checkpoint.
+    - `idle`: from the last sign of progress of an attempt to the start of the next.
+    - `init`: from the start of an attempt to its first update.
     - `compile`, `restore`, `checkpoint`, `evaluation`, `profile`, `data_wait`,
-      `logging`, and events of yours that have seconds: what was measured.
+      `logging`, and user events that have `seconds`: measured time.
     - `other`: after the last update of an attempt.
 
-    When an attempt is killed, what it did after its last sign counts as idle. Before
-    its first sign, updates are taken to be as long as those after it.
+    After a kill, work since the last sign of progress counts as idle. The first piece
+    of an attempt holds startup and updates; its updates are assumed to be as long as
+    later ones.
 
     Args:
-      path: A run directory, or its `events.jsonl`.
+      path: Run directory, or its `events.jsonl`.
 
     Returns:
-      `{"goodput": ratio, "<category>": seconds}`, without categories that took none.
-      The ratio is nan for a run of no length.
+      `{"goodput": ratio, "<category>": seconds}`, longest category first, without
+      empty categories. The ratio is in [0, 1], and nan for a run of no length.
 
     Raises:
       FileNotFoundError: There are no events.
@@ -56,29 +82,38 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
             f"goodput() found no {file}. Give the directory of a run, such as "
             f"runs/<project>/<run_name>."
         )
-    return goodput_of(line.row for line in scan_lines(file) if line.row is not None)
+    rows = (line.row for line in scan_lines(file))
+    return goodput_of_events(row for row in rows if row is not None)
 
 
-def goodput_of(events: Iterable[Mapping[str, object]]) -> dict[str, float]:
-    """`goodput` of the rows of an events file; rows that are no events are left out."""
+def goodput_of_events(events: Iterable[Mapping[str, object]]) -> dict[str, float]:
+    """Return the `goodput` of rows of an events file; rows that are not events count 0.
+
+    Args:
+      events: Rows in the order of the file.
+    """
     pieces = _pieces(list(_parsed(events)))
-    typical = [p.rest / p.steps for p in pieces if p.steps and p.rest and not p.first]
+    step_lengths = [
+        piece.rest / piece.steps
+        for piece in pieces
+        if piece.steps and piece.rest and not piece.first
+    ]
     spent: dict[str, int] = {}
     for piece in pieces:
-        left = piece.rest
-        if piece.steps and piece.first and typical:
-            expected = round(statistics.median(typical) * piece.steps)
-            _add(spent, "init", max(0, left - expected))
-            left = min(left, expected)
-        lost = round(left * piece.lost / piece.steps) if piece.steps else 0
-        _add(spent, "rewind", lost)
-        _add(spent, piece.what, left - lost)
+        rest = piece.rest
+        if piece.steps and piece.first and step_lengths:
+            expected = round(statistics.median(step_lengths) * piece.steps)
+            _add(spent, "init", max(0, rest - expected))
+            rest = min(rest, expected)
+        rewound = round(rest * piece.repeated / piece.steps) if piece.steps else 0
+        _add(spent, "rewind", rewound)
+        _add(spent, piece.category, rest - rewound)
         for category, length in piece.measured.items():
             _add(spent, category, length)
     total = sum(spent.values())
     ratio = spent.get("step", 0) / total if total else math.nan
-    largest_first = sorted(spent.items(), key=lambda item: -item[1])
-    return {"goodput": ratio} | {n: us / _SECOND for n, us in largest_first if us}
+    longest_first = sorted(spent.items(), key=lambda item: -item[1])
+    return {"goodput": ratio} | {n: us / _SECOND for n, us in longest_first if us}
 
 
 @dataclass
@@ -96,21 +131,21 @@ class _Piece:
     """The time between two signs of progress.
 
     Attributes:
-      what: What its time is that nothing else was measured in.
+      category: Category of the time in which nothing was measured.
       rest: That time.
-      measured: Time by category.
-      begin: The last update before it.
-      end: The last update in it.
-      lost: Updates in it that were done again later.
-      first: Whether an attempt began with it.
+      measured: Measured time by category.
+      begin: Last update before the piece.
+      end: Last update in the piece.
+      repeated: Number of updates of the piece that were repeated later.
+      first: Whether it holds the first updates of an attempt.
     """
 
-    what: str
+    category: str
     rest: int
     measured: dict[str, int]
     begin: int
     end: int
-    lost: int = 0
+    repeated: int = 0
     first: bool = False
 
     @property
@@ -126,11 +161,11 @@ def _parsed(events: Iterable[Mapping[str, object]]) -> Iterator[_Event]:
             continue
         latest = time if latest is None else max(time, latest)  # clocks may go back
         length = 0
-        if isinstance(seconds, int | float) and 0 < seconds < _LONGEST:
+        if isinstance(seconds, int | float) and 0 < seconds < _MAX_SECONDS:
             length = round(seconds * _SECOND)
         step = row.get("restored_step") if name == "start" else row.get("step")
-        number = step if isinstance(step, int) and not isinstance(step, bool) else None
-        yield _Event(name, latest, length, number)
+        is_step = isinstance(step, int) and not isinstance(step, bool)
+        yield _Event(name, latest, length, step if is_step else None)
 
 
 def _time(row: Mapping[str, object]) -> int | None:
@@ -142,23 +177,29 @@ def _time(row: Mapping[str, object]) -> int | None:
 
 
 def _pieces(events: list[_Event]) -> list[_Piece]:
-    """The time from the first event to the last, cut at each sign of progress."""
+    """Cut the time from the first event to the last at each sign of progress.
+
+    `pending` holds the last sign and the events since. `reached` is the last update
+    done, which a restore sets back; `fresh` is True until the first update of an
+    attempt.
+    """
     pieces: list[_Piece] = []
     pending: list[_Event] = []
     reached, fresh = 0, True
 
-    def close(event: _Event, step: int, what: str | None = None) -> None:
+    def close(event: _Event, step: int, category: str | None = None) -> None:
+        """End the current piece at an event after which `step` updates were done."""
         nonlocal reached, fresh, pending
         begin = pending[0].time if pending else event.time
-        if what is None:
-            what = "step" if step > reached else "init" if fresh else "other"
-        measured = _measured(pending[1:] + [event], begin, event.time)
+        if category is None:
+            category = "step" if step > reached else "init" if fresh else "other"
+        measured = _measured(pending[1:] + [event], begin)
         rest = event.time - begin - sum(measured.values())
-        pieces.append(_Piece(what, rest, measured, reached, max(step, reached)))
+        pieces.append(_Piece(category, rest, measured, reached, max(step, reached)))
         pieces[-1].first = fresh and step > reached
-        for told in pending:
-            if told.name in _SUMS:
-                _take_from(pieces, told)
+        for earlier in pending:
+            if earlier.name in _SUMS:
+                _take_from_steps(pieces, earlier)
         fresh = fresh and step <= reached
         reached, pending = max(step, reached), [event]
 
@@ -176,51 +217,60 @@ def _pieces(events: list[_Event]) -> list[_Piece]:
             pending.append(event)
         if event.name in ("start", "restore") and event.step is not None:
             for piece in pieces:
-                piece.lost = max(piece.lost, piece.end - max(event.step, piece.begin))
+                repeated = piece.end - max(event.step, piece.begin)
+                piece.repeated = max(piece.repeated, repeated)
             reached = event.step
     if pending:
         close(pending[-1], reached)
     return pieces
 
 
-def _measured(events: list[_Event], begin: int, end: int) -> dict[str, int]:
-    """What is known of the time from `begin` to `end`, by category."""
-    stretches: dict[str, list[tuple[int, int]]] = {}
+def _measured(events: list[_Event], begin: int) -> dict[str, int]:
+    """Return the measured time since `begin` by category.
+
+    Overlapping time counts for the first category in the order of precedence: with an
+    evaluation over [0, 20] and a compilation over [15, 20] the result is
+    `{"compile": 5, "evaluation": 15}`, since 5 of the 20 seconds are covered already.
+    """
+    intervals: dict[str, list[tuple[int, int]]] = {}
     for event in events:
         if event.length and event.name not in _SIGNS | _SUMS:
-            stretch = (max(begin, event.time - event.length), event.time)
-            stretches.setdefault(event.name, []).append(stretch)
+            interval = (max(begin, event.time - event.length), event.time)
+            intervals.setdefault(event.name, []).append(interval)
     measured: dict[str, int] = {}
     seen: list[tuple[int, int]] = []
     covered = 0
-    for name in sorted(stretches, key=lambda name: (name not in _FIRST, _rank(name))):
-        seen += stretches[name]
-        before, covered = covered, _length(seen)
+    for name in sorted(intervals, key=_rank):
+        seen += intervals[name]
+        before, covered = covered, _union_length(seen)
         measured[name] = covered - before
     return measured
 
 
-def _take_from(pieces: list[_Piece], event: _Event) -> None:
-    """Count what was summed up over steps as theirs, the last steps first."""
+def _take_from_steps(pieces: list[_Piece], event: _Event) -> None:
+    """Move a total of waits out of the step time before it, last steps first.
+
+    It stops at the start of the attempt: the waits happened after it.
+    """
     left = event.length
     for piece in reversed(pieces):
-        if piece.what == "step":
+        if piece.category == "step":
             taken = min(left, piece.rest)
             piece.rest -= taken
             left -= taken
             _add(piece.measured, event.name, taken)
-        if piece.what == "idle" or not left:
+        if piece.category == "idle" or not left:
             return
 
 
 def _rank(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else 0
+    return _PRECEDENCE.index(name) if name in _PRECEDENCE else len(_PRECEDENCE)
 
 
-def _length(stretches: list[tuple[int, int]]) -> int:
-    """How much time they cover together."""
+def _union_length(intervals: list[tuple[int, int]]) -> int:
+    """Return the length of the union of intervals."""
     total, reached = 0, -math.inf
-    for begin, end in sorted(stretches):
+    for begin, end in sorted(intervals):
         if end > reached:
             total += end - int(max(begin, reached))
             reached = end

@@ -1,4 +1,11 @@
-"""What plots and reports draw: an `EpochTracker`'s epochs, or the steps of a run."""
+"""Course of a training under the project's keys, from a run or from epoch files.
+
+Plots and reports draw a `History`. A run of steps already has the project's keys, such
+as `train/loss` or `mem/peak_bytes`. The files of an `EpochTracker` have columns of
+their own (`loss_mean`, `gpu_peak_mb`); they are read into the same keys and units here,
+and only here. `COLUMNS` maps one to the other, also for the report, whose tables show
+the columns of the epoch files.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,45 +27,87 @@ from jaxmetrics.record import (
 from jaxmetrics.runs.reading._run import Run
 
 Series = tuple[np.ndarray, np.ndarray]
+"""x and y of a series, `[n]` each."""
 
-_MB = 2**20
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "loss_mean": ("train/loss", "loss"),
-    "loss_std": ("train/loss_std", "train/loss_stat_std"),
-    "loss_min": ("train/loss_min", "train/loss_stat_min"),
-    "loss_max": ("train/loss_max", "train/loss_stat_max"),
-    "loss_median": ("train/loss_median", "train/loss_p50", "train/loss_stat_p50"),
-    "lr": ("lr/lr", "lr"),
-    "grad_norm": ("grad/norm", "grad_norm"),
-    "samples_per_sec": (
+
+class Column(NamedTuple):
+    """Meaning of a column of the epoch files.
+
+    Attributes:
+      key: The project's key.
+      scale: Factor from the unit of the column to that of the key.
+    """
+
+    key: str
+    scale: float = 1.0
+
+
+_MIB = 2.0**20
+
+COLUMNS: Mapping[str, Column] = {
+    "loss_mean": Column("train/loss"),
+    "loss_std": Column("train/loss_std"),
+    "loss_min": Column("train/loss_min"),
+    "loss_max": Column("train/loss_max"),
+    "loss_median": Column("train/loss_median"),
+    "lr": Column("lr/lr"),
+    "grad_norm": Column("grad/norm"),
+    "samples_per_sec": Column("perf/samples_per_second"),
+    "batches_per_sec": Column("perf/batches_per_second"),
+    "gpu_allocated_mb": Column("mem/in_use_bytes", _MIB),
+    "gpu_reserved_mb": Column("mem/reserved_bytes", _MIB),
+    "gpu_peak_mb": Column("mem/peak_bytes", _MIB),
+    "ema_delta_norm": Column("ema/delta_norm"),
+    "epoch_time_sec": Column("perf/epoch_seconds"),
+    "step_time_sec": Column("perf/step_seconds"),
+    "cumulative_time_sec": Column("time"),
+    "tokens_per_sec": Column("perf/tokens_per_second"),
+}
+"""Columns of the report, in their order; among them all fields of an epoch."""
+
+_RUN_KEYS: Mapping[str, tuple[str, ...]] = {
+    "train/loss": ("train/loss", "loss"),
+    "train/loss_std": ("train/loss_std", "train/loss_stat_std"),
+    "train/loss_min": ("train/loss_min", "train/loss_stat_min"),
+    "train/loss_max": ("train/loss_max", "train/loss_stat_max"),
+    "train/loss_median": (
+        "train/loss_median",
+        "train/loss_p50",
+        "train/loss_stat_p50",
+    ),
+    "lr/lr": ("lr/lr", "lr"),
+    "grad/norm": ("grad/norm", "grad_norm"),
+    "perf/samples_per_second": (
         "perf/samples_per_second",
         "train/samples_per_second",
         "throughput_samples_per_sec",
     ),
-    "tokens_per_sec": ("perf/tokens_per_second",),
-    "gpu_allocated_mb": ("mem/in_use_bytes",),
-    "gpu_reserved_mb": ("mem/reserved_bytes",),
-    "gpu_peak_mb": ("mem/peak_bytes",),
-    "ema_delta_norm": ("ema/delta_norm",),
-    "epoch_time_sec": ("perf/step_seconds",),
-    "cumulative_time_sec": ("time",),
+    "perf/tokens_per_second": ("perf/tokens_per_second",),
+    "mem/in_use_bytes": ("mem/in_use_bytes",),
+    "mem/reserved_bytes": ("mem/reserved_bytes",),
+    "mem/peak_bytes": ("mem/peak_bytes",),
+    "ema/delta_norm": ("ema/delta_norm",),
+    "perf/step_seconds": ("perf/step_seconds",),
+    "time": ("time",),
 }
+"""Keys under which a run may have logged a quantity, by the project's key."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The course of a training, by the names of `EpochMetrics`.
+    """Course of a training, by epoch or by step.
 
     Attributes:
-      name: What it is called.
-      unit: What its x counts, `"epoch"` or `"step"`.
-      folder: Where its files are.
-      header: How it was run.
+      name: Name of the run.
+      unit: Unit of x, `"epoch"` or `"step"`.
+      folder: Folder with the files.
+      header: Description of the run.
       config: The user's configuration.
-      series: x (ascending) and y (float64) by field, `tokens_per_sec` beside them; a
-        field of which nothing is known is not there. Times are seconds for one unit.
-      run: The run itself, when there is one.
-      more: What else was logged of epochs, by its own names.
+      series: x (ascending) and y (float64) by the project's key, in the key's unit.
+        Keys without a value are absent.
+      run: The run, if there is one.
+      extra: x and y of further values of epochs, by the name under which they were
+        logged.
     """
 
     name: str
@@ -68,31 +117,43 @@ class History:
     config: Mapping[str, Any]
     series: Mapping[str, Series]
     run: Run | None = None
-    more: Mapping[str, Series] = field(default_factory=dict)
+    extra: Mapping[str, Series] = field(default_factory=dict)
 
-    def get(self, field: str) -> Series:
-        """x and y of a field; empty when nothing is known of it."""
-        return self.series.get(field, (np.zeros(0), np.zeros(0)))
+    def get(self, key: str) -> Series:
+        """Return x and y of a key, empty if there are no values."""
+        return self.series.get(key, (np.zeros(0), np.zeros(0)))
+
+    def columns(self) -> dict[str, Series]:
+        """Return x and y of the columns of the report, in the column's unit.
+
+        Columns without a value are absent.
+        """
+        return {
+            name: (self.series[key][0], self.series[key][1] / scale)
+            for name, (key, scale) in COLUMNS.items()
+            if key in self.series
+        }
 
 
-def history(source: object, errors: Literal["raise", "skip"] = "raise") -> History:
-    """What a tracker has written, or a run.
+def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> History:
+    """Read the history of a training.
 
     Args:
-      source: Anything with an `output_dir`, such as an `EpochTracker`, whose files are
-        read; the path of such a folder or of a run directory; or a `Run`. A folder with
-        both gives epochs, and the run beside them. Or a history, as it is.
+      source: Object with an `output_dir`, such as an `EpochTracker`, whose files are
+        read; path of such a folder or of a run directory; `Run`; or `History`, which
+        is returned as it is. Of a folder with both the epochs are used, and the run
+        is attached.
       errors: What to do at a damaged line, as for `Run.load`.
 
     Raises:
-      FileNotFoundError: Neither is there.
+      FileNotFoundError: There is neither a run nor an epoch file.
       ValueError: A file is damaged.
-      TypeError: It is none of these.
+      TypeError: The source is of another type.
     """
     if isinstance(source, History):
         return source
     if isinstance(source, Run):
-        return of_run(source)
+        return history_of_run(source)
     folder = getattr(source, "output_dir", source)
     if not isinstance(folder, str | os.PathLike):
         raise TypeError(
@@ -104,86 +165,99 @@ def history(source: object, errors: Literal["raise", "skip"] = "raise") -> Histo
     if epochs is None:
         if folder is not source:
             raise FileNotFoundError(
-                f"{path / EPOCHS_JSON} is not there: no epoch has ended, or another "
+                f"{path / EPOCHS_JSON} does not exist: no epoch has ended, or another "
                 f"process writes the files. End an epoch first, on process 0."
             )
-        return of_run(Run.load(path, errors))
+        return history_of_run(Run.load(path, errors))
     run = Run.load(path, errors) if (path / METRICS_JSONL).is_file() else None
-    return of_epochs(epochs, path, run)
+    return history_of_epochs(epochs, path, run)
 
 
-def of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> History:
-    """The history that epochs make."""
-    fields = {
-        name: [(e.epoch, getattr(e, name)) for e in epochs.epochs]
-        for name in EPOCH_FIELDS[1:]
-    }
-    names = dict.fromkeys(name for epoch in epochs.epochs for name in epoch.extra)
-    extra = {n: [(e.epoch, e.extra.get(n)) for e in epochs.epochs] for n in names}
-    name = run.name if run is not None else folder.resolve().name
-    config = epochs.config or (run.config if run is not None else {})
-    series, more = _known(fields), _known(extra)
-    return History(name, "epoch", folder, epochs.run, config, series, run, more)
+def history_of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> History:
+    """Return the history of epochs, under the project's keys.
 
-
-def of_run(run: Run) -> History:
-    """The history that the steps of a run make."""
+    Args:
+      epochs: Content of the epoch file.
+      folder: Folder of the file.
+      run: Run in the same folder, if there is one.
+    """
     series: dict[str, Series] = {}
-    for name, keys in _KEYS.items():
-        found = _first(run, keys)
-        if found is not None:
-            series[name] = found
-    for name in ("gpu_allocated_mb", "gpu_reserved_mb", "gpu_peak_mb"):
-        if name in series:
-            series[name] = series[name][0], series[name][1] / _MB
-    if "lr" not in series:
-        found = _first(run, (key for key in run if key.startswith("lr/")))
-        if found is not None:
-            series["lr"] = found
-    if "epoch_time_sec" not in series and "time" in run:
-        series["epoch_time_sec"] = _seconds_a_step(*run["time"])
-    for name, total in (("samples_per_sec", "samples"), ("tokens_per_sec", "tokens")):
-        if name not in series and total in run and "time" in run:
-            series[name] = _rate(run[total], run["time"])
+    for name in EPOCH_FIELDS[1:]:
+        key, scale = COLUMNS[name]
+        column = _known([(e.epoch, getattr(e, name)) for e in epochs.epochs])
+        if column is not None:
+            series[key] = column[0], column[1] * scale
+    extra: dict[str, Series] = {}
+    for name in dict.fromkeys(name for epoch in epochs.epochs for name in epoch.extra):
+        column = _known([(e.epoch, e.extra.get(name)) for e in epochs.epochs])
+        if column is not None:
+            extra[name] = column
+    run_name = run.name if run is not None else folder.resolve().name
+    config = epochs.config or (run.config if run is not None else {})
+    return History(run_name, "epoch", folder, epochs.run, config, series, run, extra)
+
+
+def history_of_run(run: Run) -> History:
+    """Return the history of the steps of a run.
+
+    The time per step and rates that were not logged are computed from the totals of
+    the records.
+    """
+    series: dict[str, Series] = {}
+    for key, alternatives in _RUN_KEYS.items():
+        logged = _first(run, alternatives)
+        if logged is not None:
+            series[key] = logged
+    if "lr/lr" not in series:
+        logged = _first(run, (key for key in run if key.startswith("lr/")))
+        if logged is not None:
+            series["lr/lr"] = logged
+    if "perf/step_seconds" not in series and "time" in run:
+        series["perf/step_seconds"] = _step_seconds(*run["time"])
+    for total in ("samples", "tokens"):
+        key = f"perf/{total}_per_second"
+        if key not in series and total in run and "time" in run:
+            series[key] = _rate(run[total], run["time"])
     folder = run.path if run.path.is_dir() else run.path.parent
-    series = {name: found for name, found in series.items() if len(found[0])}
+    series = {key: logged for key, logged in series.items() if len(logged[0])}
     return History(run.name, "step", folder, run.header, run.config, series, run)
 
 
-def _known(
-    rows: Mapping[str, Iterable[tuple[int, float | None]]],
-) -> dict[str, Series]:
-    """Columns of what is known; a name of which nothing is has none."""
-    out = {}
-    for name, pairs in rows.items():
-        known = [(x, y) for x, y in pairs if y is not None]
-        if known:
-            xs, ys = zip(*known)
-            out[name] = np.array(xs, np.int64), np.array(ys, np.float64)
-    return out
+def _known(pairs: Iterable[tuple[int, float | None]]) -> Series | None:
+    """Return the pairs that have a value as arrays; None if there are none."""
+    known = [(x, y) for x, y in pairs if y is not None]
+    if not known:
+        return None
+    x, y = zip(*known)
+    return np.array(x, np.int64), np.array(y, np.float64)
 
 
 def _first(run: Run, keys: Iterable[str]) -> Series | None:
     return next((run[key] for key in keys if key in run), None)
 
 
-def _each_step_once(steps: np.ndarray, values: np.ndarray) -> Series:
-    """The last value of each step: a step may have a record for each split."""
+def _last_per_step(steps: np.ndarray, values: np.ndarray) -> Series:
+    """Return the last value of each step: a step may have a record for each split."""
     last = np.append(steps[1:] != steps[:-1], True) if len(steps) else steps > 0
     return steps[last], values[last]
 
 
-def _seconds_a_step(steps: np.ndarray, seconds: np.ndarray) -> Series:
-    steps, seconds = _each_step_once(steps, seconds)
+def _step_seconds(steps: np.ndarray, seconds: np.ndarray) -> Series:
+    steps, seconds = _last_per_step(steps, seconds)
     spent, steps_between = np.diff(seconds), np.diff(steps)
     known = spent >= 0
     return steps[1:][known], spent[known] / steps_between[known]
 
 
 def _rate(total: Series, time: Series) -> Series:
-    """What was added to a total by the second, between records."""
-    (x, total_at), (there, seconds) = _each_step_once(*total), _each_step_once(*time)
-    steps, mine, its = np.intersect1d(x, there, return_indices=True)
-    added, spent = np.diff(total_at[mine]), np.diff(seconds[its])
+    """Return the increase of a total per second, between records."""
+    (total_steps, totals), (time_steps, seconds) = (
+        _last_per_step(*total),
+        _last_per_step(*time),
+    )
+    steps, in_total, in_time = np.intersect1d(
+        total_steps, time_steps, return_indices=True
+    )
+    increase, spent = np.diff(totals[in_total]), np.diff(seconds[in_time])
     known = spent > 0
-    return steps[1:][known], added[known] / spent[known]
+    return steps[1:][known], increase[known] / spent[known]

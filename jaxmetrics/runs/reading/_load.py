@@ -1,4 +1,4 @@
-"""Reading the files of a run directory."""
+"""Read the files of a run directory."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ from jaxmetrics.runs.reading._table import Table, TableBuilder
 
 
 class RunFiles:
-    """Reads one run directory; damage is raised, or collected in `bad`.
+    """Reader of one run directory; damage is raised, or collected in `bad`.
 
     Args:
-      folder: The run directory.
+      folder: Run directory.
       skip: Collect damage instead of raising it.
-      name: The file of the metrics.
+      name: Name of the file of metrics.
+
+    Attributes:
+      bad: Damaged lines as (file, line number, reason).
     """
 
     def __init__(self, folder: Path, skip: bool, name: str = METRICS_JSONL) -> None:
-        """Read nothing yet."""
+        """Prepare; files are read by the methods."""
         self._name = name
         self.bad: list[tuple[str, int, str]] = []
         self._folder = folder
         self._skip = skip
 
     def metrics(self) -> tuple[Table, dict[str, object]]:
-        """The metric rows, and the header line (empty without one)."""
+        """Return the records, and the header line (empty if there is none)."""
         header: dict[str, object] = {}
         builder = TableBuilder()
         for block in self._blocks(self._name):
@@ -45,21 +48,21 @@ class RunFiles:
                 kind = row.get("kind")
                 if kind is None:
                     try:
-                        wrong = builder.add(flat_row(row))
+                        problem = builder.add(as_record_row(row))
                     except (TypeError, ValueError) as error:
-                        wrong = str(error)
-                    if wrong is not None:
-                        self._damage(self._name, number, wrong)
+                        problem = str(error)
+                    if problem is not None:
+                        self._damage(self._name, number, problem)
                 elif kind == "header" and not header:
                     header = row
         return builder.table(), header
 
     def events(self) -> list[dict[str, object]]:
-        """The rows of the events file."""
+        """Return the rows of the events file."""
         return [row for block in self._blocks(EVENTS_JSONL) for row in block.rows]
 
     def header(self) -> dict[str, object]:
-        """What `run.json` holds; empty without one."""
+        """Return the content of `run.json`, empty if there is none."""
         try:
             return read_run_json(self._folder) or {}
         except RunJsonError as error:
@@ -72,13 +75,13 @@ class RunFiles:
         path = self._folder / name
         if not path.exists():
             return
-        for found in scan_blocks(path):
-            if isinstance(found, Block):
-                yield found
-            elif found.row is None:
-                self._damage(name, found.number, str(found.reason))
+        for block in scan_blocks(path):
+            if isinstance(block, Block):
+                yield block
+            elif block.row is None:
+                self._damage(name, block.number, str(block.reason))
             else:
-                yield Block(found.number, [found.row], found.end)
+                yield Block(block.number, [block.row], block.end)
 
     def _damage(self, name: str, number: int, reason: str) -> None:
         if not self._skip:
@@ -86,8 +89,16 @@ class RunFiles:
         self.bad.append((name, number, reason))
 
 
-def flat_row(row: dict[str, object]) -> dict[str, object]:
-    """A row as it is; a line of a metrics log with its other values beside it."""
+def as_record_row(row: dict[str, object]) -> dict[str, object]:
+    """Return a row in the form of a run's records.
+
+    A line of a `MetricsLog` has milliseconds, no split and nested `extra` values; they
+    become `time`, `"train"` and further keys. Other rows are returned as they are.
+
+    Raises:
+      TypeError: A field of a line of a `MetricsLog` has the wrong type.
+      ValueError: A field of such a line has a wrong value.
+    """
     if "wall_time_ms" not in row or "split" in row:
         return row
     entry = MetricsEntry.from_row(row)

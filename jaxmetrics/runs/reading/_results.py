@@ -1,4 +1,4 @@
-"""What runs came to: last and best values, targets, and means over seeds."""
+"""Last and best values of runs, targets reached, and means over seeds."""
 
 from __future__ import annotations
 
@@ -11,57 +11,59 @@ import numpy as np
 from jaxmetrics.runs.reading._better import Better
 
 Series = tuple[np.ndarray, np.ndarray]
+"""x and y of a series, `[n]` each."""
 
 
 class Result(NamedTuple):
-    """What one key of one run came to.
+    """Last and best value of one key in one run.
 
     Attributes:
       key: The key.
-      run: The run's name.
-      last: The last value.
-      last_at: Its x.
-      best: The best finite value; nan without one, or when nobody said what is better.
-      best_at: The first x where that was; nan likewise.
-      nonfinite: How many values are not finite.
+      run: Name of the run.
+      last: Last value.
+      last_x: x of the last value.
+      best: Best finite value; nan if there is none, or if it is not known whether
+        higher or lower is better.
+      best_x: First x of the best value; nan likewise.
+      nonfinite: Number of values that are not finite.
     """
 
     key: str
     run: str
     last: float
-    last_at: float
+    last_x: float
     best: float
-    best_at: float
+    best_x: float
     nonfinite: int
 
 
 class Reached(NamedTuple):
-    """Where a run first reached a target.
+    """First x at which a run reached a target.
 
     Attributes:
       key: The key.
-      target: The value to reach.
-      run: The run's name.
-      at: The x of the first record that reaches it; nan when none does.
+      target: Value to reach.
+      run: Name of the run.
+      x: x value at which the target was first reached; nan if it was not.
     """
 
     key: str
     target: float
     run: str
-    at: float
+    x: float
 
 
 class Spread(NamedTuple):
-    """Mean and standard error of results over runs that differ in their seed only.
+    """Mean and standard error of results over runs that differ only in their seed.
 
     Attributes:
       key: The key.
-      group: The name of the group.
-      runs: How many of its runs have the key.
-      last: The mean of their last values.
-      last_error: Its standard error.
-      best: The mean of their best values.
-      best_error: Its standard error.
+      group: Name of the group.
+      runs: Number of runs of the group that have the key.
+      last: Mean of the last values.
+      last_error: Standard error of that mean.
+      best: Mean of the best values.
+      best_error: Standard error of that mean.
     """
 
     key: str
@@ -74,51 +76,72 @@ class Spread(NamedTuple):
 
 
 def result(key: str, run: str, series: Series, better: Better | None) -> Result:
-    """What a series came to; nan when it is empty."""
+    """Return the last and the best value of a series; nan if it is empty.
+
+    Args:
+      key: Key of the series.
+      run: Name of the run.
+      series: x (ascending) and y.
+      better: Whether lower or higher values are better, if known.
+    """
     x, y = series
-    last, last_at, best, best_at = (math.nan,) * 4
+    last, last_x, best, best_x = (math.nan,) * 4
     finite = np.isfinite(y)
     if len(y):
-        last, last_at = float(y[-1]), float(x[-1])
+        last, last_x = float(y[-1]), float(x[-1])
     if better is not None and finite.any():
         worst = math.inf if better == "min" else -math.inf
-        known = np.where(finite, y, worst)
-        at = int(np.argmin(known) if better == "min" else np.argmax(known))
-        best, best_at = float(y[at]), float(x[at])
-    return Result(key, run, last, last_at, best, best_at, int((~finite).sum()))
+        comparable = np.where(finite, y, worst)
+        index = int(np.argmin(comparable) if better == "min" else np.argmax(comparable))
+        best, best_x = float(y[index]), float(x[index])
+    return Result(key, run, last, last_x, best, best_x, int((~finite).sum()))
 
 
 def reached(
     key: str, target: float, run: str, series: Series, better: Better
 ) -> Reached:
-    """Where a series is first at a target, or beyond it."""
+    """Return where a series first reaches a target; values that are not finite do not.
+
+    Args:
+      key: Key of the series.
+      target: Value to reach, or to pass.
+      run: Name of the run.
+      series: x (ascending) and y.
+      better: `"min"` if values should fall to the target, `"max"` if they should rise.
+    """
     x, y = series
-    there = y <= target if better == "min" else y >= target
-    there &= np.isfinite(y)
-    at = float(x[np.argmax(there)]) if there.any() else math.nan
-    return Reached(key, target, run, at)
+    reaching = (y <= target if better == "min" else y >= target) & np.isfinite(y)
+    first_x = float(x[np.argmax(reaching)]) if reaching.any() else math.nan
+    return Reached(key, target, run, first_x)
 
 
 def spreads(
     results: Iterable[Result], groups: Mapping[str, Sequence[str]]
 ) -> Iterator[Spread]:
-    """The means of results over the groups of several runs, in their order."""
-    home = {run: name for name, runs in groups.items() for run in runs if len(runs) > 1}
-    together: dict[tuple[str, str], list[Result]] = {}
-    for found in results:
-        if found.run in home:
-            together.setdefault((found.key, home[found.run]), []).append(found)
-    for (key, group), some in together.items():
-        last, best = (np.array([(r.last, r.best) for r in some])).T
+    """Yield the mean results of each group of several runs, in order of the results.
+
+    Args:
+      results: Results of all runs.
+      groups: Names of the runs by group.
+    """
+    group_of = {
+        run: name for name, runs in groups.items() for run in runs if len(runs) > 1
+    }
+    by_key: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        if one.run in group_of:
+            by_key.setdefault((one.key, group_of[one.run]), []).append(one)
+    for (key, group), members in by_key.items():
+        last, best = (np.array([(r.last, r.best) for r in members])).T
         yield Spread(
-            *(key, group, len(some)),
+            *(key, group, len(members)),
             *(float(last.mean()), float(standard_error(last))),
             *(float(best.mean()), float(standard_error(best))),
         )
 
 
 def standard_error(values: np.ndarray) -> np.ndarray:
-    """The standard error of the mean along the first axis; nan for one value."""
+    """Return the standard error of the mean along axis 0; nan for a single value."""
     count = len(values)
     if count < 2:
         return np.full(values.shape[1:], np.nan)

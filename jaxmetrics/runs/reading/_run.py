@@ -1,4 +1,4 @@
-"""A run directory, read back."""
+"""Load a run directory into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxmetrics.record import METRICS_JSONL, RUN_JSON, hparams_of
 from jaxmetrics.runs.reading._load import RunFiles
-from jaxmetrics.runs.reading._summary import attempts, describe
+from jaxmetrics.runs.reading._summary import count_attempts, describe
 from jaxmetrics.runs.reading._table import FIELDS, Table
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The record of a run: finished, live, or killed.
+    """Record of a run: finished, live, or killed.
 
-    `Run.load(path)` reads it. `run["train/loss"]` gives `(steps, values)`, and so do
+    `Run.load(path)` reads it. `run["train/loss"]` returns `(steps, values)`, and so do
     `run["time"]`, `run["tokens"]` and `run["samples"]`. As with a data frame,
     `len(run)` is the number of records, one for each (step, split), and iteration goes
     over the keys.
 
     Attributes:
-      path: The run directory, or the file.
-      header: What `run.json` holds; without one, the first line of the metrics.
-      events: The rows of `events.jsonl`, in order.
-      bad: Lines passed over by `errors="skip"`, as (file, line number, reason).
+      path: Run directory, or file of metrics.
+      header: Content of `run.json`; without it, the first line of the metrics.
+      events: Rows of `events.jsonl`, in order.
+      bad: Damaged lines skipped by `errors="skip"`, as (file, line number, reason).
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Run:
         events: list[dict[str, object]],
         bad: list[tuple[str, int, str]],
     ) -> None:
-        """Hold what `load` has read."""
+        """Store the parts; `Run.load` reads them."""
         self.path = path
         self.header = header
         self.events = events
@@ -56,18 +56,19 @@ class Run:
     ) -> Run:
         """Read a run directory, or one file of metrics.
 
-        A last line without its newline was cut off by a kill, or is being written: it
-        is not a row.
+        A last line without a newline was cut off by a kill, or is being written; it is
+        ignored.
 
         Args:
-          path: The folder with `metrics.jsonl`, `run.json` and `events.jsonl`; what is
-            missing is empty. Or a file like its metrics, or of a `MetricsLog`, whose
+          path: Folder with `metrics.jsonl`, `run.json` and `events.jsonl`; a missing
+            file counts as empty. Or a file of metrics, or of a `MetricsLog`, whose
             keys are the names of its fields.
           errors: `"raise"` at a damaged line, or `"skip"` it and list it in `bad`.
 
         Raises:
           FileNotFoundError: There is no run at `path`.
           CorruptLineError: A line before the last, or `run.json`, is damaged.
+          ValueError: `errors` has another value.
         """
         if errors not in ("raise", "skip"):
             raise ValueError(
@@ -85,13 +86,13 @@ class Run:
                 f"{folder}. Give a run directory, such as runs/<project>/<run_name>."
             )
         files = RunFiles(folder, skip=errors == "skip")
-        table, first = files.metrics()
-        header, events = files.header() or first, files.events()
+        table, header_line = files.metrics()
+        header, events = files.header() or header_line, files.events()
         return cls(folder, table, header, events, files.bad)
 
     @property
     def name(self) -> str:
-        """The run's name, or that of its folder."""
+        """Name of the run, or of its folder."""
         name = self.header.get("run_name")
         return name if isinstance(name, str) else self.path.resolve().name
 
@@ -102,25 +103,25 @@ class Run:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """By key, how many values are no numbers, such as texts: in no column."""
+        """Number of values by key that are in no column, since they are not numbers."""
         return dict(self._table.left_out)
 
     @property
     def steps(self) -> np.ndarray:
-        """The steps with a record, ascending, each once: int64."""
+        """Steps that have a record, ascending, each once: int64."""
         return np.unique(self._table.steps)
 
     def keys(self) -> list[str]:
-        """The keys of the metrics, in the order first logged."""
+        """Return the keys of the metrics, in the order first logged."""
         return [key for key in self._table.columns if key not in FIELDS]
 
     def summary(self) -> dict[str, object]:
-        """What the run came to.
+        """Return totals of the run, and statistics of each key.
 
-        `steps` is the last step, `seconds` the training time over all attempts (nan
-        when unknown), `attempts` the number of starts. Each key has `last`,
-        `last_step`, `min`, `min_step`, `max`, `max_step`, `mean`, `count` and
-        `nonfinite`: minimum, maximum and mean are over the finite values.
+        `steps` is the last step, `seconds` the training time over all attempts (nan if
+        unknown), `attempts` the number of starts. Each key has `last`, `last_step`,
+        `min`, `min_step`, `max`, `max_step`, `mean`, `count` and `nonfinite`: minimum,
+        maximum and mean are over the finite values.
         """
         steps, table = self._table.steps, self._table
         seconds = math.nan
@@ -129,14 +130,14 @@ class Run:
         out: dict[str, object] = {
             "steps": int(steps[-1]) if len(steps) else 0,
             "seconds": seconds,
-            "attempts": attempts(self.header, self.events, len(self)),
+            "attempts": count_attempts(self.header, self.events, len(self)),
         }
         return out | {key: describe(*table.column(key)) for key in self.keys()}
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The records as a data frame: step, split, time, tokens, samples, keys.
+        """Return the records as a data frame: step, split, time, tokens, samples, keys.
 
-        What a record does not have is NaN.
+        Missing values are NaN.
 
         Raises:
           ImportError: pandas is not installed.
@@ -146,48 +147,49 @@ class Run:
         except ImportError as error:
             raise ImportError(
                 "Run.to_pandas() needs pandas, which is not installed. Run "
-                "`pip install pandas`, or use run[key], which gives NumPy arrays."
+                "`pip install jaxmetrics[pandas]`, or use run[key], which returns "
+                "NumPy arrays."
             ) from error
         table = self._table
-        names = np.array(table.names, object)[table.splits]
-        columns: dict[str, np.ndarray] = {"step": table.steps.copy(), "split": names}
+        splits = np.array(table.names, object)[table.splits]
+        columns: dict[str, np.ndarray] = {"step": table.steps.copy(), "split": splits}
         keys = [*(field for field in FIELDS if field in self), *self.keys()]
         return pandas.DataFrame(columns | {key: table.dense(key) for key in keys})
 
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps (int64, ascending) and values (float64) of one key.
+        """Return steps (int64, ascending) and values (float64) of one key.
 
         Raises:
-          KeyError: The run has no such key; the error names those near it.
+          KeyError: The run has no such key; the error names similar ones.
         """
         if key not in self:
-            raise KeyError(self._unknown(key))
+            raise KeyError(self._unknown_key(key))
         return self._table.column(key)
 
     def __contains__(self, key: object) -> bool:
-        """Whether the run has values under `key`."""
+        """Return whether the run has values under `key`."""
         return key in self._table.columns
 
     def __iter__(self) -> Iterator[str]:
-        """The keys, as `keys` lists them."""
+        """Iterate over `keys()`."""
         return iter(self.keys())
 
     def __len__(self) -> int:
-        """The number of records, one for each (step, split)."""
+        """Return the number of records, one for each (step, split)."""
         return len(self._table.steps)
 
     def __repr__(self) -> str:
-        """Name and size."""
+        """Return name and size."""
         return f"Run({self.name!r}, records={len(self)}, keys={len(self.keys())})"
 
-    def _unknown(self, key: object) -> str:
+    def _unknown_key(self, key: object) -> str:
         known = list(self._table.columns)
         name = str(key).rpartition("/")[2]
-        same = [other for other in known if other.rpartition("/")[2] == name]
+        same_name = [other for other in known if other.rpartition("/")[2] == name]
         close = difflib.get_close_matches(str(key), known, n=5)
-        near = list(dict.fromkeys([*same, *close]))[:8]
-        has = f"near it are {near}" if near else f"it has {known[:8]}"
+        similar = list(dict.fromkeys([*same_name, *close]))[:8]
+        keys = f"similar keys are {similar}" if similar else f"it has {known[:8]}"
         return (
-            f"run {self.name!r} has no key {key!r}; {has}. See run.keys() for all "
+            f"run {self.name!r} has no key {key!r}; {keys}. See run.keys() for all "
             f"{len(self.keys())}."
         )

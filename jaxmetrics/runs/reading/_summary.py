@@ -1,4 +1,4 @@
-"""What a run came to, in numbers."""
+"""Summary statistics of a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 
 
 def describe(steps: np.ndarray, values: np.ndarray) -> dict[str, float | int | None]:
-    """Statistics of one key over its record.
-
-    `min`, `max` and `mean` are over the finite values, nan when there is none;
-    `min_step` and `max_step` are the first steps that reach them; `nonfinite` counts
-    the others; `last` is whatever came last.
+    """Return statistics of one key over all its records.
 
     Args:
-      steps: Ascending, `[n]` with n > 0.
-      values: float64 `[n]`.
+      steps: Steps, ascending, `[n]` with n > 0.
+      values: Values, float64 `[n]`.
+
+    Returns:
+      `last`, `last_step`, `count` and `nonfinite` of all values; `min`, `max` and
+      `mean` of the finite values, nan if there are none; `min_step` and `max_step`,
+      the first steps of the extremes, or None.
     """
     finite = np.isfinite(values)
     out: dict[str, float | int | None] = {
@@ -25,21 +26,27 @@ def describe(steps: np.ndarray, values: np.ndarray) -> dict[str, float | int | N
         "count": len(values),
         "nonfinite": int(len(values) - finite.sum()),
     }
-    good, at = values[finite], steps[finite]
-    if len(good) == 0:
-        nothing = {"min": math.nan, "max": math.nan, "mean": math.nan}
-        return out | nothing | {"min_step": None, "max_step": None}
-    lowest, highest = int(np.argmin(good)), int(np.argmax(good))
-    out["min"], out["min_step"] = float(good[lowest]), int(at[lowest])
-    out["max"], out["max_step"] = float(good[highest]), int(at[highest])
-    out["mean"] = float(np.mean(good))
+    finite_values, finite_steps = values[finite], steps[finite]
+    if len(finite_values) == 0:
+        unknown = {"min": math.nan, "max": math.nan, "mean": math.nan}
+        return out | unknown | {"min_step": None, "max_step": None}
+    low, high = int(np.argmin(finite_values)), int(np.argmax(finite_values))
+    out["min"], out["min_step"] = float(finite_values[low]), int(finite_steps[low])
+    out["max"], out["max_step"] = float(finite_values[high]), int(finite_steps[high])
+    out["mean"] = float(np.mean(finite_values))
     return out
 
 
-def attempts(
+def count_attempts(
     header: dict[str, object], events: list[dict[str, object]], rows: int
 ) -> int:
-    """How often the run was started: as its header lists, or as its events say."""
+    """Return how often the run was started, by its header or its events.
+
+    Args:
+      header: Description of the run.
+      events: Rows of the events file.
+      rows: Number of records; a run with records was started at least once.
+    """
     listed = header.get("attempts")
     counts = [len(listed) if isinstance(listed, list) else 0, 1 if rows else 0]
     numbers = (event.get("attempt") for event in events)

@@ -6,17 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.processes import run_python
 
 from jaxmetrics.record import AppendFile, CorruptLineError, Record, atomic_write, dumps
 from jaxmetrics.runs import Run
-from jaxmetrics.runs.reading import _table
-from jaxmetrics.runs.reading._table import TableBuilder
 
 HEADER = {"kind": "header", "schema": 1, "run_id": "r1"}
-DESCRIPTION = {
+RUN_JSON = {
     "schema": 1,
     "run_id": "r1",
     "project": "p",
@@ -37,14 +33,14 @@ def folder(tmp_path):
     return tmp_path / "project" / "name"
 
 
-def write(folder, rows, description=None, events=()):
+def write(folder, rows, run_json=None, events=()):
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in (("metrics.jsonl", rows), ("events.jsonl", events)):
         with AppendFile(folder / name) as file:
             for line in lines:
                 file.write_line(line if isinstance(line, str) else dumps(line))
-    if description is not None:
-        atomic_write(folder / "run.json", dumps(description).encode())
+    if run_json is not None:
+        atomic_write(folder / "run.json", dumps(run_json).encode())
     return folder
 
 
@@ -63,7 +59,7 @@ def test_a_finished_run_is_read_back(folder):
         row(200, train__loss=1.5, lr__lr=1e-3),
     ]
     events = [{"event": "compile", "attempt": 1}, {"event": "exit", "attempt": 2}]
-    run = Run.load(write(folder, rows, DESCRIPTION, events))
+    run = Run.load(write(folder, rows, RUN_JSON, events))
     assert columns(run, "train/loss") == ([100, 200], [2.5, 1.5])
     assert columns(run, "val/loss") == ([100], [3.0])
     assert columns(run, "perf/mfu") == ([100], [0.25])
@@ -72,7 +68,7 @@ def test_a_finished_run_is_read_back(folder):
     assert run.steps.tolist() == [100, 200]
     assert len(run) == 3
     assert run.name == "first"
-    assert run.header == DESCRIPTION
+    assert run.header == RUN_JSON
     assert run.config == {"lr": 3e-4, "model": {"layers": 2}}
     assert run.events == events
     assert run.bad == []
@@ -96,7 +92,7 @@ def test_non_finite_values_and_large_integers_come_back_as_numbers(folder):
     np.testing.assert_array_equal(read, [float(value) for value in values])
 
 
-def test_what_is_no_number_is_not_in_a_column(folder):
+def test_values_that_are_not_numbers_are_not_in_a_column(folder):
     lines = [
         HEADER,
         {**row(1), "train/note": "text", "train/none": None, "train/list": [1]},
@@ -109,21 +105,21 @@ def test_what_is_no_number_is_not_in_a_column(folder):
     assert run.header == HEADER
 
 
-def test_an_unknown_key_is_an_error_that_lists_those_near_it(folder):
+def test_an_unknown_key_is_an_error_that_names_similar_keys(folder):
     rows = [HEADER, row(1, train__loss=1.0, val__loss=2.0, train__accuracy=0.5)]
-    run = Run.load(write(folder, rows, DESCRIPTION))
+    run = Run.load(write(folder, rows, RUN_JSON))
     with pytest.raises(KeyError) as caught:
         run["loss"]
     assert "run 'first' has no key 'loss'" in str(caught.value)
     assert "['train/loss', 'val/loss']" in str(caught.value)
-    with pytest.raises(KeyError, match="near it are .*train/accuracy"):
+    with pytest.raises(KeyError, match="similar keys are .*train/accuracy"):
         run["train/acuracy"]
     with pytest.raises(KeyError, match="it has .*train/loss.*See run.keys"):
         run["zzz"]
     assert "loss" not in run
 
 
-def test_a_late_evaluation_is_sorted_in(folder):
+def test_records_are_sorted_by_step(folder):
     rows = [row(n, train__loss=float(n)) for n in (1, 2, 3)]
     rows += [row(1, "val", val__loss=10.0), row(4, train__loss=4.0)]
     run = Run.load(write(folder, [HEADER, *rows]))
@@ -133,7 +129,7 @@ def test_a_late_evaluation_is_sorted_in(folder):
     assert len(run) == 5
 
 
-def test_of_a_step_written_twice_the_later_values_count(folder):
+def test_of_two_records_of_a_step_the_later_values_count(folder):
     rows = [row(1, a=1.0), row(2, a=2.0, b=20.0), row(3, a=3.0)]
     rows += [row(2, a=-2.0), row(3, a=-3.0), row(2, "val", a=5.0)]
     run = Run.load(write(folder, [HEADER, *rows]))
@@ -142,25 +138,22 @@ def test_of_a_step_written_twice_the_later_values_count(folder):
     assert len(run) == 4
 
 
-def test_a_step_written_twice_in_a_row_is_one_record(folder):
+def test_two_consecutive_records_of_a_step_are_one_record(folder):
     run = Run.load(write(folder, [HEADER, row(1, a=1.0), row(1, a=2.0, b=3.0)]))
     assert columns(run, "a") == ([1], [2.0])
     assert columns(run, "b") == ([1], [3.0])
     assert len(run) == 1
 
 
-def test_what_a_caller_does_to_a_column_does_not_change_the_run(folder):
+def test_a_caller_cannot_change_the_run_through_a_column(folder):
     run = Run.load(write(folder, [HEADER, row(1, a=1.0)]))
     steps, values = run["a"]
     steps[0], values[0] = 9, 9.0
     assert columns(run, "a") == ([1], [1.0])
 
 
-# Live and killed runs
-
-
 def test_a_live_run_is_read_up_to_its_last_complete_line(folder):
-    write(folder, [HEADER, row(1, a=1.0)], DESCRIPTION)
+    write(folder, [HEADER, row(1, a=1.0)], RUN_JSON)
     with AppendFile(folder / "metrics.jsonl") as file:
         file.write_line(dumps(row(2, a=2.0)))
         assert columns(Run.load(folder), "a") == ([1, 2], [1.0, 2.0])
@@ -168,8 +161,8 @@ def test_a_live_run_is_read_up_to_its_last_complete_line(folder):
         assert columns(Run.load(folder), "a")[0] == [1, 2, 3]
 
 
-def test_a_run_that_was_killed_amid_a_line_is_read_up_to_there(folder):
-    write(folder, [HEADER], DESCRIPTION)
+def test_a_run_killed_within_a_line_is_read_up_to_that_line(folder):
+    write(folder, [HEADER], RUN_JSON)
     result = run_python(
         """
         import os, signal, sys
@@ -206,7 +199,7 @@ def test_a_run_that_was_killed_amid_a_line_is_read_up_to_there(folder):
 @pytest.mark.parametrize(
     "line", ['{"step":2,', "[]", '{"split":"train"}', '{"step":"2"}']
 )
-def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(folder, line):
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(folder, line):
     write(folder, [HEADER, row(1, a=1.0), line, row(3, a=3.0)])
     with pytest.raises(CorruptLineError, match=r"metrics\.jsonl, line 3: "):
         Run.load(folder)
@@ -225,13 +218,13 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(folder, line):
         '{"step":1,"split":3}',
     ],
 )
-def test_a_row_without_a_usable_step_and_split_is_damage(folder, line):
+def test_a_row_without_a_valid_step_and_split_is_damage(folder, line):
     write(folder, [HEADER, line])
     with pytest.raises(CorruptLineError, match="line 2: a row"):
         Run.load(folder)
 
 
-def test_damage_in_the_events_and_in_the_description_is_named_too(folder):
+def test_damage_in_events_and_in_run_json_is_reported(folder):
     write(folder, [HEADER, row(1, a=1.0)], [1, 2], ["damage", {"event": "x"}])
     with pytest.raises(CorruptLineError, match=r"run\.json is not .*a JSON list"):
         Run.load(folder)
@@ -244,7 +237,7 @@ def test_damage_in_the_events_and_in_the_description_is_named_too(folder):
         Run.load(folder)
 
 
-def test_a_run_that_has_only_begun_is_empty(folder):
+def test_a_run_without_records_is_empty(folder):
     folder.mkdir(parents=True)
     atomic_write(folder / "run.json", dumps({"run_id": "r"}).encode())
     run = Run.load(folder)
@@ -257,22 +250,19 @@ def test_a_run_that_has_only_begun_is_empty(folder):
         run["train/loss"]
 
 
-def test_where_there_is_no_run_the_error_says_what_was_expected(folder, tmp_path):
-    for place in (tmp_path, folder, "no/such"):
+def test_a_folder_without_a_run_is_an_error(folder, tmp_path):
+    for path in (tmp_path, folder, "no/such"):
         with pytest.raises(FileNotFoundError, match="found neither.*run directory"):
-            Run.load(place)
+            Run.load(path)
     with pytest.raises(ValueError, match="expected 'raise' or 'skip'"):
         Run.load(write(folder, [HEADER]), errors="ignore")
 
 
-# Summary
-
-
-def test_the_summary_has_each_keys_statistics_and_the_runs_totals(folder):
+def test_the_summary_has_totals_and_statistics_of_each_key(folder):
     losses = [4.0, math.nan, 1.0, 2.0, 1.0, math.inf]
     rows = [row(10 * n, train__loss=loss) for n, loss in enumerate(losses, 1)]
     rows.append(row(60, "val", val__loss=7.0, time=31.5))
-    summary = Run.load(write(folder, [HEADER, *rows], DESCRIPTION)).summary()
+    summary = Run.load(write(folder, [HEADER, *rows], RUN_JSON)).summary()
     assert summary["train/loss"] == {
         "last": math.inf,
         "last_step": 60,
@@ -291,7 +281,7 @@ def test_the_summary_has_each_keys_statistics_and_the_runs_totals(folder):
     assert list(summary) == ["steps", "seconds", "attempts", "train/loss", "val/loss"]
 
 
-def test_a_key_without_a_finite_value_has_no_extremes(folder):
+def test_a_key_without_a_finite_value_has_no_minimum_and_maximum(folder):
     run = Run.load(write(folder, [HEADER, row(1, a=math.nan)]))
     summary = run.summary()["a"]
     assert all(math.isnan(summary[name]) for name in ("last", "min", "max", "mean"))
@@ -300,20 +290,17 @@ def test_a_key_without_a_finite_value_has_no_extremes(folder):
 
 
 @pytest.mark.parametrize(
-    ("description", "events", "attempts"),
+    ("run_json", "events", "attempts"),
     [
         (None, [], 1),
-        (DESCRIPTION, [], 2),
-        (DESCRIPTION, [{"attempt": 3}, {"attempt": "x"}, {}], 3),
+        (RUN_JSON, [], 2),
+        (RUN_JSON, [{"attempt": 3}, {"attempt": "x"}, {}], 3),
         ({"run_id": "r1"}, [], 1),
     ],
 )
-def test_attempts_are_those_listed_or_seen(folder, description, events, attempts):
-    run = Run.load(write(folder, [HEADER, row(1, a=1.0)], description, events))
+def test_attempts_are_counted_by_run_json_or_events(folder, run_json, events, attempts):
+    run = Run.load(write(folder, [HEADER, row(1, a=1.0)], run_json, events))
     assert run.summary()["attempts"] == attempts
-
-
-# Data frames
 
 
 def test_a_data_frame_has_a_row_for_each_record(folder):
@@ -345,14 +332,14 @@ def test_an_empty_run_is_an_empty_frame(folder):
     assert len(frame) == 0
 
 
-def test_without_pandas_the_error_says_how_to_get_it(folder, monkeypatch):
+def test_without_pandas_the_error_names_the_package_to_install(folder, monkeypatch):
     run = Run.load(write(folder, [HEADER, row(1, a=1.0)]))
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="pip install pandas"):
+    with pytest.raises(ImportError, match=r"pip install jaxmetrics\[pandas\]"):
         run.to_pandas()
 
 
-def test_other_json_readers_agree_on_what_was_written(folder):
+def test_files_can_be_read_by_any_json_reader(folder):
     write(folder, [HEADER, row(1, train__loss=0.1, train__nan=math.nan)])
     text = (folder / "metrics.jsonl").read_text(encoding="ascii")
     lines = [json.loads(line) for line in text.splitlines()]
@@ -360,7 +347,7 @@ def test_other_json_readers_agree_on_what_was_written(folder):
     assert lines[1]["train/nan"] == "NaN"
 
 
-def test_a_run_in_the_current_folder_has_that_folders_name(folder):
+def test_a_run_in_the_working_directory_has_the_name_of_the_folder(folder):
     write(folder, [HEADER])
     before = os.getcwd()
     os.chdir(folder)
@@ -368,40 +355,3 @@ def test_a_run_in_the_current_folder_has_that_folders_name(folder):
         assert Run.load(".").name == "name"
     finally:
         os.chdir(before)
-
-
-ROWS = st.lists(
-    st.dictionaries(
-        st.sampled_from(["train/loss", "val/loss", "time", "tokens", "lr/lr"]),
-        st.floats(allow_nan=False) | st.integers(-(2**70), 2**70) | st.just("NaN"),
-        max_size=4,
-    ),
-    max_size=12,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(ROWS, st.randoms(use_true_random=False))
-def test_many_rows_at_once_are_what_they_are_one_by_one(rows, random):
-    for row in rows:
-        row |= {"step": random.randrange(5), "split": random.choice(["train", "val"])}
-    at_once, by_one = TableBuilder(), TableBuilder()
-    few = _table._FEWEST
-    try:
-        _table._FEWEST = 1
-        taken = at_once.add_all(rows)
-    finally:
-        _table._FEWEST = few
-    assert taken or not rows or any("NaN" in row.values() for row in rows)
-    for row in rows:
-        by_one.add(row)
-        if not taken:
-            at_once.add(row)
-    found, expected = at_once.table(), by_one.table()
-    assert found.names == expected.names
-    np.testing.assert_array_equal(found.steps, expected.steps)
-    np.testing.assert_array_equal(found.splits, expected.splits)
-    assert set(found.columns) == set(expected.columns)
-    for key in found.columns:
-        for mine, its in zip(found.columns[key], expected.columns[key]):
-            np.testing.assert_array_equal(mine, its)

@@ -1,0 +1,248 @@
+"""Commands; each returns its exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxmetrics.cli._overwrite import write_or_ask
+from jaxmetrics.record import REPORT_HTML, dumps, escape, redact
+
+if TYPE_CHECKING:
+    from jaxmetrics.runs import Comparison, Run
+    from jaxmetrics.runs.reading import History
+
+_MAX_WARNINGS = 10
+
+
+def report(args: Namespace) -> int:
+    """Write the report, the page, and the plots."""
+    from jaxmetrics.runs import generate_page, generate_report
+
+    history = _load_history(args)
+    folder = Path(args.output) if args.output else history.folder
+    plots = [] if args.no_plots else _write_plots(args, history, folder)
+    text = write_or_ask(
+        lambda force: generate_report(history, save_dir=folder, overwrite=force),
+        args.force,
+    )
+    page = write_or_ask(
+        lambda force: generate_page(history, folder / REPORT_HTML, overwrite=force),
+        args.force,
+    )
+    if args.json:
+        files = {"report": str(text), "page": str(page), "plots": [*map(str, plots)]}
+        print(dumps(files))
+    else:
+        _print_paths([text, page, *plots])
+    return 0
+
+
+def plot(args: Namespace) -> int:
+    """Write the plots."""
+    history = _load_history(args)
+    folder = Path(args.output) if args.output else history.folder
+    paths = _write_plots(args, history, folder, dpi=args.dpi)
+    if args.json:
+        print(dumps({"plots": [*map(str, paths)]}))
+    else:
+        _print_paths(paths)
+    return 0
+
+
+def compare(args: Namespace) -> int:
+    """Print a comparison of runs; write its page and plots on request."""
+    from jaxmetrics.cli._tables import comparison_lines
+    from jaxmetrics.runs import compare
+
+    if len(args.runs) < 2:
+        _warn("give two runs or more", args.command)
+        return 2
+    runs = [_load_run(args, name) for name in args.runs]
+    targets, better = dict(args.target), dict(args.better)
+    comparison = compare(runs, args.x, target=targets, better=better)
+    any_in_common = bool(comparison.keys)
+    if args.keys:
+        comparison = _select_keys(comparison, args.keys)
+    if args.page:
+        page = write_or_ask(
+            lambda force: comparison.page(args.page, overwrite=force), args.force
+        )
+        print(f"page: {escape(str(page))}", file=sys.stderr)
+    if args.plots:
+        plots = write_or_ask(
+            lambda force: comparison.generate_plots(args.plots, overwrite=force),
+            args.force,
+        )
+        print(f"{len(plots)} plots in {escape(args.plots)}", file=sys.stderr)
+    if args.json:
+        print(dumps(_comparison_data(comparison)))
+    else:
+        print("\n".join(comparison_lines(comparison)).lstrip("\n"))
+    if not comparison.keys:
+        keys = "of these keys in common" if any_in_common else "in common"
+        _warn(f"these runs have no metric {keys}", args.command)
+        return 1
+    return 0
+
+
+def export(args: Namespace) -> int:
+    """Write the records in another format."""
+    from jaxmetrics.runs.reading import FORMATS, Format, export, export_chunks
+
+    name = args.format or Path(args.output or "").suffix.removeprefix(".")
+    format: Format | None = next((known for known in FORMATS if known == name), None)
+    if format is None:
+        _warn("give --format csv, json or parquet", args.command)
+        return 2
+    if format == "parquet" and not args.output and sys.stdout.isatty():
+        _warn("parquet is a binary format; give --output FILE", args.command)
+        return 2
+    run = _load_run(args, args.run)
+    if not len(run):
+        raise ValueError(f"{run.path} has no records yet. Export it once it has.")
+    if args.output:
+        path = write_or_ask(
+            lambda force: export(run, args.output, format, overwrite=force), args.force
+        )
+        print(escape(str(path)))
+    else:
+        for chunk in export_chunks(run, format):
+            sys.stdout.buffer.write(chunk)
+    return 0
+
+
+def tail(args: Namespace) -> int:
+    """Follow a run, or print its state once."""
+    from jaxmetrics.cli._live import show, watch
+    from jaxmetrics.runs import Tail, find_run
+
+    path = find_run(args.run, args.root)
+    follower = Tail(path, args.keys or ("*",))
+    if args.json:
+        print(dumps(follower.read().to_dict()))
+    elif args.once or not sys.stdout.isatty():
+        show(follower)
+    else:
+        watch(follower, args.every)
+    return 0
+
+
+def doctor(args: Namespace) -> int:
+    """Check this machine."""
+    from jaxmetrics.doctor import checks
+
+    results = []
+    for check in checks(args.root):
+        results.append(check)
+        if not args.json:
+            print(escape(check.line()), flush=True)
+    failed = [check for check in results if not check.passed]
+    if args.json:
+        rows = [check._asdict() for check in results]
+        print(dumps({"passed": not failed, "checks": rows}))
+    elif failed:
+        print(f"{len(failed)} of {len(results)} checks failed")
+    else:
+        print(f"all {len(results)} checks passed")
+    return 1 if failed else 0
+
+
+def _load_run(args: Namespace, name: str) -> Run:
+    from jaxmetrics.runs import Run, find_run
+
+    path = find_run(name, args.root)
+    run = Run.load(path, "skip" if args.skip_damaged else "raise")
+    _warn_of_left_out(run, args.command)
+    return run
+
+
+def _load_history(args: Namespace) -> History:
+    from jaxmetrics.runs import find_run
+    from jaxmetrics.runs.reading import load_history
+
+    path = find_run(args.run, args.root)
+    history = load_history(path, "skip" if args.skip_damaged else "raise")
+    if history.run is not None:
+        _warn_of_left_out(history.run, args.command)
+    keys = [] if history.run is None else history.run.keys()
+    epochs = history.unit == "epoch" and (history.series or history.extra)
+    if not keys and not epochs:
+        raise ValueError(
+            f"{path} has no numeric values yet. Try again once it has, or see what it "
+            f"holds with `jaxmetrics tail`."
+        )
+    return history
+
+
+def _select_keys(comparison: Comparison, globs: Iterable[str]) -> Comparison:
+    """Return the comparison of the keys that match one of the globs."""
+
+    def matches(key: str) -> bool:
+        return any(fnmatch.fnmatchcase(key, glob) for glob in globs)
+
+    return dataclasses.replace(
+        comparison,
+        keys=[key for key in comparison.keys if matches(key)],
+        results=[result for result in comparison.results if matches(result.key)],
+        spreads=[spread for spread in comparison.spreads if matches(spread.key)],
+    )
+
+
+def _comparison_data(comparison: Comparison) -> dict[str, object]:
+    """Return a comparison as plain values, for JSON."""
+    return {
+        "x": comparison.x,
+        "runs": {name: str(run.path) for name, run in comparison.runs.items()},
+        "notes": list(comparison.notes),
+        "configuration": redact(dict(comparison.difference)),
+        "groups": dict(comparison.groups),
+        "results": [row._asdict() for row in comparison.results],
+        "spreads": [row._asdict() for row in comparison.spreads],
+        "targets": [row._asdict() for row in comparison.reached],
+    }
+
+
+def _write_plots(
+    args: Namespace, history: History, folder: Path, dpi: float = 180
+) -> list[Path]:
+    from jaxmetrics.runs import generate_all_plots
+    from jaxmetrics.runs.reading import goodput_of_events
+
+    events = history.run.events if history.run is not None else []
+    spent = goodput_of_events(events) if events else None
+    try:
+        return write_or_ask(
+            lambda force: generate_all_plots(
+                history, folder, goodput=spent, dpi=dpi, overwrite=force
+            ),
+            args.force,
+        )
+    except ImportError as error:
+        if args.command == "plot":
+            raise
+        raise ImportError(f"{error} Or skip the plots with --no-plots.") from error
+
+
+def _warn_of_left_out(run: Run, command: str) -> None:
+    """Print which lines and values of a run are not used."""
+    for name, line, reason in run.bad[:_MAX_WARNINGS]:
+        _warn(f"{name}, line {line:,} was skipped: {reason}", command)
+    if len(run.bad) > _MAX_WARNINGS:
+        _warn(f"{len(run.bad):,} lines were skipped", command)
+    for key, count in list(run.left_out.items())[:_MAX_WARNINGS]:
+        _warn(f"{key}: {count:,} values are not numbers, and are left out", command)
+
+
+def _warn(text: str, command: str) -> None:
+    print(f"jaxmetrics {command}: {escape(text)}", file=sys.stderr)
+
+
+def _print_paths(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(escape(str(path)))

@@ -1,0 +1,184 @@
+"""Tables and charts of a comparison, as Markdown and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxmetrics.record import duration, redact
+from jaxmetrics.runs.pages import _markdown as md
+from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table
+from jaxmetrics.runs.reading import (
+    AXES,
+    AXIS_LABELS,
+    AlignedRuns,
+    Result,
+    axis_label,
+    format_number,
+    series_on_axes,
+)
+
+_MAX_KEYS, _MAX_CHARTS, _MAX_MEAN_POINTS = 500, 300, 300
+_MAX_NAMES = 4
+
+
+def compare_markdown(comparison: AlignedRuns) -> str:
+    """Return the notes and tables of a comparison as Markdown."""
+    parts = [f"# {md.escape_markdown(_title(comparison))}\n"]
+    if comparison.notes:
+        notes = (f"- {md.escape_markdown(note)}\n" for note in comparison.notes)
+        parts.append("\n" + "".join(notes))
+    for table in compare_tables(comparison):
+        rows = [[_cell_text(cell) for cell in row] for row in table.rows]
+        parts.append(f"\n## {md.escape_markdown(table.title)}\n\n")
+        parts.append(f"{md.escape_markdown(table.note)}\n\n" if table.note else "")
+        parts.append(md.table(table.names, rows) if rows else "")
+    return "".join(parts)
+
+
+def compare_page(comparison: AlignedRuns) -> Page:
+    """Return the page of a comparison."""
+    runs, keys = comparison.runs, comparison.keys
+    facts = [
+        ("Runs", f"{len(runs):,}"),
+        ("Metrics in common", f"{len(keys):,}"),
+        ("Aligned by", AXIS_LABELS[comparison.x]),
+    ]
+    notes = list(comparison.notes)
+    if len(keys) > _MAX_CHARTS:
+        notes.append(f"The first {_MAX_CHARTS:,} of {len(keys):,} metrics are drawn.")
+    return Page(
+        kind="Comparison of runs",
+        title=_title(comparison),
+        facts=facts,
+        notes=notes,
+        tables_above=list(compare_tables(comparison)),
+        charts=[_chart(comparison, key) for key in keys[:_MAX_CHARTS]],
+        axis=comparison.x,
+    )
+
+
+def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:
+    """Yield the tables of a comparison, without empty ones."""
+    names, keys = list(comparison.runs), comparison.keys[:_MAX_KEYS]
+    note = ""
+    if len(keys) < len(comparison.keys):
+        note = f"The first {len(keys):,} of {len(comparison.keys):,}."
+    rows = [[name, *redact(list(row))] for name, row in comparison.difference.items()]
+    equal = "" if rows else "The configurations are equal."
+    yield Table("Configuration differences", ["name", *names], rows, equal)
+    results = {(r.key, r.run): r for r in comparison.results}
+    if keys:
+        last = [
+            [key, *(r.last if (r := results.get((key, n))) else None for n in names)]
+            for key in keys
+        ]
+        yield Table("Last values", ["metric", *names], last, note)
+    ranked = [key for key in keys if key in comparison.better]
+    if ranked:
+        best = [
+            [
+                *(key, comparison.better[key]),
+                *(_best(comparison, results.get((key, name))) for name in names),
+            ]
+            for key in ranked
+        ]
+        title = f"Best values, and the {AXIS_LABELS[comparison.x]} of the first one"
+        yield Table(title, ["metric", "best", *names], best)
+    yield from _target_table(comparison)
+    yield from _spread_table(comparison)
+
+
+def _title(comparison: AlignedRuns) -> str:
+    """Return the names of the first runs."""
+    names = list(comparison.runs)
+    more = len(names) - _MAX_NAMES
+    text = f" and {more:,} more" if more > 0 else ""
+    return ", ".join(names[:_MAX_NAMES]) + text
+
+
+def _x_text(comparison: AlignedRuns, x: float) -> str:
+    """Return a position on the axis of a comparison as text."""
+    if comparison.x == "time":
+        return duration(x, fraction=True)
+    return f"{x:.4g}" if comparison.x == "flops" else f"{x:,.0f}"
+
+
+def _best(comparison: AlignedRuns, result: Result | None) -> Cell:
+    if result is None or math.isnan(result.best):
+        return None
+    return f"{format_number(result.best)} at {_x_text(comparison, result.best_x)}"
+
+
+def _target_table(comparison: AlignedRuns) -> Iterator[Table]:
+    x_by_target: dict[tuple[str, float], dict[str, float]] = {}
+    for one in comparison.reached:
+        x_by_target.setdefault((one.key, one.target), {})[one.run] = one.x
+    rows = []
+    for (key, target), x_by_run in x_by_target.items():
+        sign = "≤" if comparison.better[key] == "min" else "≥"
+        cells = [
+            None
+            if (x := x_by_run.get(name)) is None
+            else "not reached"
+            if math.isnan(x)
+            else _x_text(comparison, x)
+            for name in comparison.runs
+        ]
+        rows.append([key, f"{sign} {format_number(target)}", *cells])
+    if rows:
+        title = f"Targets, and the {AXIS_LABELS[comparison.x]} to reach them"
+        yield Table(title, ["metric", "target", *comparison.runs], rows)
+
+
+def _spread_table(comparison: AlignedRuns) -> Iterator[Table]:
+    rows = []
+    for spread in comparison.spreads:
+        last = _with_error(spread.last, spread.last_error)
+        best = _with_error(spread.best, spread.best_error)
+        rows.append([spread.key, spread.group, spread.runs, last, best])
+    if rows:
+        names = ["metric", "runs that differ in their seed", "runs", "last", "best"]
+        yield Table("Mean ± standard error over seeds", names, rows[:_MAX_KEYS])
+
+
+def _with_error(mean: float, error: float) -> Cell:
+    if math.isnan(mean):
+        return None
+    return f"{format_number(mean)} ± {format_number(error)}"
+
+
+def _chart(comparison: AlignedRuns, key: str) -> Chart:
+    """Return the lines of all runs, and of the means over seeds on each axis."""
+    lines, means = [], []
+    for color, (group, names) in enumerate(comparison.groups.items()):
+        has_mean = len(names) > 1
+        for name in names:
+            run = comparison.runs[name]
+            if key in run:
+                series = series_on_axes(run, key, comparison.positions[name])
+                lines.append(Line(name, color, *series, faint=has_mean))
+        if has_mean:
+            means.extend(_mean_lines(comparison, key, group, color))
+    return Chart(key, axis_label(key), [*means, *lines])
+
+
+def _mean_lines(
+    comparison: AlignedRuns, key: str, group: str, color: int
+) -> Iterator[Line]:
+    names = comparison.groups[group]
+    for axis in AXES:
+        if all(axis in comparison.positions[name] for name in names):
+            x, mean, error = comparison.mean(key, group, axis, _MAX_MEAN_POINTS)
+            if np.isfinite(mean).any():
+                band = mean - error, mean + error
+                name = f"{group}: mean ± standard error"
+                yield Line(name, color, {axis: x}, mean, band)
+
+
+def _cell_text(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    return cell if isinstance(cell, str) else format_number(cell)

@@ -1,0 +1,51 @@
+"use strict";
+const format = (() => {
+  // All text of a run enters the page here, as text and never as HTML.
+  function addElement(name, parent, text, className) {
+    const element = document.createElement(name);
+    if (text !== undefined) element.textContent = text;
+    if (className) element.className = className;
+    parent?.append(element);
+    return element;
+  }
+
+  function exponential(value, digits) {
+    return value.toExponential(digits).replace(/\.?0*e/, "e").replace("e+", "e");
+  }
+
+  function valueText(value) {
+    if (value === null || value === undefined) return "–";
+    if (typeof value !== "number") return String(value);
+    const size = Math.abs(value);
+    if (value !== 0 && (size < 1e-3 || size >= 1e15)) return exponential(value, 4);
+    const rounded = Number.isInteger(value) ? value : Number(value.toPrecision(6));
+    return rounded.toLocaleString("en-US", { maximumFractionDigits: 12 });
+  }
+
+  function truncate(text, length) {
+    return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+  }
+
+  // Labels of the ticks of an axis, with as many digits as needed to tell them apart.
+  function tickLabels(ticks) {
+    const known = ticks.filter((v) => v !== null);
+    const largest = Math.max(...known.map(Math.abs));
+    const gap = known.slice(1).reduce((g, v, i) => Math.min(g, v - known[i]), largest) || 1;
+    const isExact = (text, v) => Math.abs(Number(text) - v) < gap / 100;
+    const scientific = (v) => {
+      for (let digits = 0; digits <= 12; digits++) {
+        if (isExact(v.toExponential(digits), v)) return exponential(v, digits);
+      }
+      return String(v);
+    };
+    const labels = (label) => ticks.map((v) => (v === null ? "" : v === 0 ? "0" : label(v)));
+    if (largest < 1e-3 || largest >= 1e15) return labels(scientific);
+    const units = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+    const [size, unit] = units.find(([s]) => largest >= Math.max(s, 1e4)) ?? [1, ""];
+    let decimals = 0;
+    while (decimals < 12 && known.some((v) => !isExact((v / size).toFixed(decimals) * size, v))) decimals++;
+    return labels((v) => (v / size).toLocaleString("en-US", { maximumFractionDigits: decimals }) + unit);
+  }
+
+  return { addElement, valueText, truncate, tickLabels };
+})();

@@ -1,0 +1,116 @@
+"""Data of a comparison: runs aligned on one x axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jaxmetrics.runs.reading._axes import series_on_axis
+from jaxmetrics.runs.reading._better import Better
+from jaxmetrics.runs.reading._results import Reached, Result, Spread, standard_error
+from jaxmetrics.runs.reading._run import Run
+
+
+@dataclass(frozen=True)
+class AlignedRuns:
+    """Runs aligned on one x axis, with their differences and results.
+
+    Plots and pages draw it; `jaxmetrics.runs.Comparison` adds the methods that call
+    them.
+
+    Attributes:
+      runs: Runs by name; runs of the same name are numbered.
+      x: Axis on which they are aligned.
+      keys: Keys that at least two runs have, metrics before telemetry.
+      notes: Sentences about data that cannot be compared.
+      difference: Configuration values that differ, by dotted name: one text for each
+        run, None for a run without the value.
+      groups: Names of the runs by group; runs of a group differ at most in their seed.
+      better: Whether lower or higher values are better, by key, where known.
+      results: Last and best value of each key of each run.
+      spreads: Means of the results over each group of several runs.
+      reached: Where each run reached the targets.
+      positions: x coordinate of every record, by run and axis.
+    """
+
+    runs: Mapping[str, Run]
+    x: str
+    keys: Sequence[str]
+    notes: Sequence[str]
+    difference: Mapping[str, Sequence[str | None]]
+    groups: Mapping[str, Sequence[str]]
+    better: Mapping[str, Better]
+    results: Sequence[Result]
+    spreads: Sequence[Spread]
+    reached: Sequence[Reached]
+    positions: Mapping[str, Mapping[str, np.ndarray]] = field(repr=False)
+
+    def series(
+        self, key: str, x: str | None = None
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return x and y of a key by run, for the runs that have both.
+
+        Args:
+          key: The key.
+          x: Axis. Default that of the comparison.
+        """
+        axis = x or self.x
+        return {
+            name: series_on_axis(run, key, self.positions[name][axis])
+            for name, run in self.runs.items()
+            if key in run and axis in self.positions[name]
+        }
+
+    def aligned(
+        self, key: str, x: str | None = None, max_points: int | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the values of a key at the same x for all runs.
+
+        The x are those of all runs, merged. Between its records a run is interpolated;
+        before its first and after its last record it is nan.
+
+        Args:
+          key: The key.
+          x: Axis. Default that of the comparison.
+          max_points: Maximum number of x, evenly selected. Default all.
+
+        Returns:
+          x `[n]`, and y `[n]` by run.
+        """
+        series = {name: s for name, s in self.series(key, x).items() if len(s[0])}
+        all_x = [np.zeros(0), *(run_x for run_x, _ in series.values())]
+        grid = np.unique(np.concatenate(all_x))
+        if max_points is not None and len(grid) > max_points:
+            selected = np.linspace(0, len(grid) - 1, max_points).round()
+            grid = grid[selected.astype(np.int64)]
+        return grid, {
+            name: np.interp(grid, run_x, y, left=np.nan, right=np.nan)
+            for name, (run_x, y) in series.items()
+        }
+
+    def mean(
+        self,
+        key: str,
+        group: str,
+        x: str | None = None,
+        max_points: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return x, mean and standard error of a key over the runs of a group.
+
+        Both are nan where a run of the group has no value. The standard error of a
+        single run is nan.
+
+        Args:
+          key: The key.
+          group: Name of the group.
+          x: Axis. Default that of the comparison.
+          max_points: Maximum number of x, evenly selected. Default all.
+        """
+        grid, values = self.aligned(key, x, max_points)
+        rows = [values[name] for name in self.groups[group] if name in values]
+        if not rows:
+            grid, rows = grid[:0], [np.zeros(0)]
+        stacked = np.array(rows)
+        return grid, stacked.mean(axis=0), standard_error(stacked)

@@ -1,0 +1,62 @@
+"""Chart titles and axis labels that follow from the name of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxmetrics.record import PREFIXES
+
+_UNITS: Mapping[str, str] = {
+    "per_second": "/ second",
+    "per_sec": "/ second",
+    "seconds": "(seconds)",
+    "sec": "(seconds)",
+    "bytes": "(bytes)",
+    "mb": "(MiB)",
+}
+_RATIOS = frozenset({"mfu", "recent_mfu", "hfu", "goodput", "accuracy"})
+
+
+def is_telemetry(key: str) -> bool:
+    """Return whether a key measures the training itself, such as `grad/norm`.
+
+    Other keys are metrics of a split.
+    """
+    return f"{key.partition('/')[0]}/" in PREFIXES
+
+
+def chart_title(key: str) -> str:
+    """Return the title of the chart of a key; keys with one title share a chart.
+
+    >>> chart_title("val_code/loss"), chart_title("grad/norm/head")
+    ('loss', 'grad/norm')
+    >>> chart_title("grad/norm_max")
+    'grad/norm_max'
+    """
+    head, _, rest = key.partition("/")
+    if not is_telemetry(key):
+        return rest or head
+    return "lr/" if head == "lr" else "/".join(key.split("/")[:2])
+
+
+def axis_label(key: str) -> str:
+    """Return the label of the y axis of a key, with its unit.
+
+    >>> axis_label("perf/tokens_per_second"), axis_label("perf/step_seconds")
+    ('tokens / second', 'step (seconds)')
+    >>> axis_label("train/loss")
+    'loss'
+    """
+    first, name = key.partition("/")[0], key.rpartition("/")[2]
+    for suffix, unit in _UNITS.items():
+        quantity, match, _ = f"_{name}_".rpartition(f"_{suffix}_")
+        if match:
+            return f"{quantity.strip('_').replace('_', ' ')} {unit}".strip()
+    if key.startswith("update/ratio"):
+        return "‖update‖ / ‖param‖"
+    if "norm" in key and first in ("grad", "grad_norm", "param", "update"):
+        return "L2 norm"
+    if "lr" in (first, name):
+        return "learning rate"
+    words = name.replace("_", " ")
+    return f"{words} (0 to 1)" if name in _RATIOS else words

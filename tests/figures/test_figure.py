@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from jaxmetrics import figures
+from jaxmetrics.figures import tick_label
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 2), (2.3, 2.301), (0, 1e-4), (5e5, 5.1e5), (0, 3e9), (-1, 1)],
+)
+def test_ticks_at_different_positions_have_different_short_labels(low, high):
+    labels = {tick_label(value, low, high) for value in np.linspace(low, high, 9)}
+    assert len(labels) == 9, labels
+    assert max(map(len, labels)) <= 9
+
+
+def test_text_is_shown_on_one_line_in_characters_of_the_font():
+    assert figures.printable("loss $x$ é") == "loss $x$ é"
+    assert figures.printable("数据") == "□□"
+    assert figures.printable("a\nb") == "a□b"
+    assert figures.printable("a" * 50 + "b" * 50, 10) == "aaaaa…bbbb"
+
+
+def test_legend_names_may_be_any_text():
+    axes = figures.new_figure().subplots()
+    handles = [axes.plot([0, 1], [0, 1])[0] for _ in range(2)]
+    figures.add_legend(axes, handles, ["_hidden", "$x_{$"])
+    texts = axes.get_legend().get_texts()
+    assert [text.get_text() for text in texts] == ["_hidden", "$x_{$"]

@@ -1,0 +1,199 @@
+import re
+
+import pytest
+from support.pages import HOSTILE, Document, page_data, table
+from support.runs import epoch, row, write_epochs, write_run
+
+from jaxmetrics.figures import PALETTE
+from jaxmetrics.record import dumps
+from jaxmetrics.runs import Run, generate_page
+from jaxmetrics.runs.pages._run_page import run_page
+from jaxmetrics.runs.reading import load_history
+
+
+@pytest.fixture
+def run(tmp_path):
+    rows = [row(s, train__loss=1.0 / s, grad__norm=2.0) for s in range(1, 11)]
+    rows[4]["train/loss"] = float("nan")
+    rows += [row(10, "val", val__loss=0.5)]
+    time = "2026-01-01T00:00:{:02}+00:00"
+    events = [
+        {"time": time.format(0), "attempt": 1, "event": "start"},
+        {"time": time.format(10), "attempt": 1, "event": "step", "step": 10},
+        {
+            "time": time.format(11),
+            "attempt": 1,
+            "event": "alarm",
+            "step": 5,
+            "kind": "nonfinite",
+            "key": "train/loss",
+            "value": float("nan"),
+            "message": "train/loss is nan",
+        },
+    ]
+    header = {
+        "run_name": "first",
+        "hparams": {"lr": 0.1, "model": {"layers": 2}, "api_key": "hunter2"},
+        "versions": {"jax": "0.10.2"},
+        "flops": {"per_step": 1e12},
+        "attempts": [{"attempt": 1, "time": time.format(0), "restored_step": None}],
+    }
+    return write_run(tmp_path / "first", rows, events, **header)
+
+
+def test_the_page_has_all_data_of_a_run(run):
+    path = generate_page(run)
+    assert path == run / "report.html"
+    html = path.read_text()
+    _, page = page_data(html)
+    assert page["title"] == "first"
+    assert ["Best loss", "0.1 at step 10"] in page["facts"]
+    assert [c["title"] for c in page["charts"]] == ["loss", "grad/norm"]
+    values = {r[0]: r for r in table(page, "Last and best values")["rows"]}
+    assert values["train/loss"][1:5] == [0.1, 10, 0.1, 10]
+    assert values["train/loss"][-2:] == [10, 1]
+    spent = table(page, "Time by category")["rows"]
+    assert [(name, seconds) for name, seconds, _ in spent] == [
+        ("step", 10),
+        ("other", 1),
+    ]
+    assert table(page, "Alarms")["rows"][0][-1] == "train/loss is nan"
+    assert table(page, "Configuration")["rows"] == [
+        ["lr", "0.1"],
+        ["model.layers", "2"],
+        ["api_key", "<redacted>"],
+    ]
+    assert table(page, "Attempts")["rows"][0][0] == 1
+    assert ["versions.jax", "0.10.2"] in table(page, "Environment")["rows"]
+    assert "hunter2" not in html
+
+
+def test_series_have_x_on_each_axis_and_gaps_for_nan(run):
+    columns, page = page_data(generate_page(run).read_text())
+    train, val = page["charts"][0]["lines"]
+    assert (train["name"], train["count"], train["missing"]) == ("train/loss", 10, 1)
+    assert columns[train["y"]][3:6] == [0.25, None, 0.1666667]
+    assert columns[train["x"]["time"]] == [2.0 * s for s in range(1, 11)]
+    assert columns[train["x"]["flops"]] == [1e12 * s for s in range(1, 11)]
+    assert columns[val["x"]["step"]] == [10]
+    assert "tokens" not in train["x"]
+    # Series logged together share their columns of x.
+    assert page["charts"][1]["lines"][0]["x"] == train["x"]
+
+
+def test_the_page_is_valid_html_and_loads_nothing(run):
+    html = generate_page(run).read_text()
+    document = Document(html)
+    assert html.startswith("<!doctype html>")
+    assert len(document.ids) == len(set(document.ids))
+    for tag, attributes in document.elements:
+        assert not attributes.keys() & {"src", "href", "action", "data", "srcset"}, tag
+        assert not [name for name in attributes if name.startswith("on")]
+    assert not re.search(r"@import|url\(", document.texts["style"])
+    policy = next(a["content"] for _, a in document.elements if "http-equiv" in a)
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+
+
+def test_the_licence_of_the_chart_script_is_in_the_page(run):
+    html = generate_page(run).read_text()
+    assert "Permission is hereby granted, free of charge" in html
+    assert "Copyright (c) 2022 Leon Sorokin" in html
+
+
+def test_texts_of_a_run_do_not_become_html(tmp_path):
+    rows = [{"step": s, f"train/{HOSTILE}": s, HOSTILE: 1.0} for s in (1, 2)]
+    event = {"event": f"alarm{HOSTILE}", "message": HOSTILE, "key": {"a": HOSTILE}}
+    header = {"run_name": HOSTILE, "hparams": {HOSTILE: HOSTILE}, HOSTILE: [HOSTILE]}
+    folder = write_run(tmp_path / "run", rows, [event], **header)
+    html = generate_page(folder).read_text()
+    document = Document(html)
+    data = re.search(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1]
+    assert not set("<>&") & set(data)
+    assert html.count("</script>") == 3
+    assert not [tag for tag, _ in document.elements if tag == "img"]
+    assert document.texts["title"] == f"{HOSTILE} · Training run"
+    _, page = page_data(html)
+    assert page["title"] == HOSTILE
+    names = {line["name"] for chart in page["charts"] for line in chart["lines"]}
+    assert names == {f"train/{HOSTILE}", HOSTILE}
+    assert table(page, "Configuration")["rows"] == [[HOSTILE, HOSTILE]]
+
+
+def test_a_page_notes_how_many_series_it_leaves_out(tmp_path):
+    keys = {f"train/m{i}": 1.0 for i in range(1100)}
+    folder = write_run(tmp_path / "run", [{"step": 1, **keys}])
+    _, page = page_data(generate_page(folder).read_text())
+    assert "The first 1,000 of 1,100 series are drawn." in page["notes"]
+    assert table(page, "Last and best values")["note"] == "The first 500 of 1,100."
+
+
+def test_records_without_tokens_are_drawn_between_their_neighbors(tmp_path):
+    rows = [
+        {"step": 10, "split": "train", "tokens": 1000, "train/loss": 1.0},
+        {"step": 20, "split": "train", "tokens": 3000, "train/loss": 1.0},
+        *({"step": s, "split": "val", "val/loss": 1.0} for s in (0, 5, 15, 20, 25)),
+    ]
+    folder = write_run(tmp_path / "run", rows)
+    columns, page = page_data(generate_page(folder).read_text())
+    val = page["charts"][0]["lines"][1]
+    assert columns[val["x"]["tokens"]] == [0, 500, 2000, 3000, None]
+
+
+def test_the_page_of_epochs_has_a_chart_for_each_column(tmp_path):
+    epochs = [epoch(n, 1.0 / n, epoch_time_sec=9.0, gpu_peak_mb=7.5) for n in (1, 2)]
+    write_epochs(tmp_path, *epochs, config={"a": 1})
+    columns, page = page_data(generate_page(tmp_path).read_text())
+    line = page["charts"][0]["lines"][0]
+    assert (page["axis"], line["name"]) == ("epoch", "loss_mean")
+    assert (columns[line["x"]["epoch"]], columns[line["y"]]) == ([1, 2], [1, 0.5])
+    charts = {chart["title"]: chart for chart in page["charts"]}
+    memory = charts["gpu_peak_mb"]
+    assert memory["label"] == "gpu peak (MiB)"
+    assert columns[memory["lines"][0]["y"]] == [7.5, 7.5]
+
+
+def test_the_page_of_an_empty_run_says_so(tmp_path):
+    folder = write_run(tmp_path / "run", [])
+    _, page = page_data(generate_page(folder).read_text())
+    assert page["charts"] == []
+    assert page["notes"] == ["No metric was recorded."]
+    assert table(page, "Alarms")["note"] == "None was raised."
+
+
+def test_skipped_damage_is_noted(tmp_path):
+    folder = write_run(tmp_path / "run", [row(1, train__loss=1.0)])
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write("{broken\n" + dumps(row(2, train__loss=1.0)) + "\n")
+    notes = run_page(load_history(Run.load(folder, errors="skip"))).notes
+    assert any(note.startswith("metrics.jsonl, line 2 was skipped") for note in notes)
+
+
+def test_values_that_are_not_numbers_are_noted(tmp_path):
+    rows = [row(1, train__loss=1.0, train__word="good"), row(2, train__word="bad")]
+    page = run_page(load_history(Run.load(write_run(tmp_path / "run", rows))))
+    assert page.notes == ["train/word: 2 values are not numbers, and are not drawn."]
+
+
+def test_only_own_pages_are_replaced_without_overwrite(run):
+    path = generate_page(run)
+    assert generate_page(run) == path
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        generate_page(run)
+    assert path.read_text() == "mine"
+    generate_page(run, overwrite=True)
+    assert path.read_text() != "mine"
+
+
+def test_a_missing_run_is_an_error_with_advice(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Give a run directory"):
+        generate_page(tmp_path / "nowhere")
+
+
+def test_the_page_has_the_colors_of_the_plots(run):
+    html = generate_page(run).read_text()
+    for name in ("background", "grid", "text", "muted", "red"):
+        assert getattr(PALETTE, name) in html
+    _, page = page_data(html)
+    assert page["colors"] == list(PALETTE.series)
