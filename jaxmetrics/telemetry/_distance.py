@@ -78,9 +78,10 @@ def _all_squares(xs: list[Any], ys: list[Any], sums: GroupSums) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=2)
 def _squares(x: Any, y: Any, layers: int) -> jax.Array:
-    return without_explicit_axes(
-        lambda pair: _squared_difference(*pair, layers), (x, y)
-    )
+    def squares(pair: tuple[Any, Any]) -> jax.Array:
+        return _squared_difference(pair[0], pair[1], layers)
+
+    return without_explicit_axes(squares, (x, y))
 
 
 def _squared_difference(x: Any, y: Any, layers: int) -> jax.Array:

@@ -174,8 +174,8 @@ def _share_row(fill_row: Batch | None, layout: Layout, messages: list[Any]) -> B
     senders = [i for i, message in enumerate(messages) if message["has_row"]]
     if len(senders) < len(messages):
         sender = senders[0]
-        sends = fill_row is not None and jax.process_index() == sender
-        payload = _exchange(serialize_row(fill_row) if sends else b"")[sender]
+        own = fill_row if jax.process_index() == sender else None
+        payload = _exchange(b"" if own is None else serialize_row(own))[sender]
         fill_row = deserialize_row(payload, layout) if fill_row is None else fill_row
     assert fill_row is not None
     return fill_row
