@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from support.runs import loss_rows, named_run, seed_runs, two_runs
+
+from jaxmetrics.figures import PALETTE
+from jaxmetrics.runs import compare
+
+
+@pytest.fixture
+def two(tmp_path):
+    return two_runs(tmp_path)
+
+
+def test_each_run_has_a_line_and_a_name(two):
+    (axes,) = compare(two, x="time").plot("train/loss").axes
+    assert axes.get_xlabel() == "training time (s)"
+    assert axes.get_title(loc="left") == "train/loss"
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["slow", "fast"]
+    colors = [to_hex(line.get_color()) for line in axes.lines]
+    assert colors == [PALETTE.blue, PALETTE.orange]
+    np.testing.assert_array_equal(axes.lines[1].get_xdata(), [8, 16, 24, 32])
+
+
+def test_the_mean_over_seeds_has_a_line_and_a_band(tmp_path):
+    (axes,) = compare(seed_runs(tmp_path)).plot("train/loss").axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["lr=0.1 (mean ± s.e. of 3)", "lr=0.2 (mean ± s.e. of 2)"]
+    assert len(axes.collections) >= 2
+    assert [len(line.get_xdata()) for line in axes.lines] == [10] * 7
+
+
+def test_plots_are_written_for_metrics_and_replace_only_own_plots(two, tmp_path):
+    comparison = compare(two)
+    paths = comparison.generate_plots(tmp_path / "plots")
+    assert [path.name for path in paths] == ["compare_train_loss.png"]
+    assert comparison.generate_plots(tmp_path / "plots") == paths
+    paths[0].write_text("mine")
+    with pytest.raises(FileExistsError, match="not a plot written by jaxmetrics"):
+        comparison.generate_plots(tmp_path / "plots")
+    assert comparison.generate_plots(tmp_path / "plots", overwrite=True) == paths
+
+
+def test_a_plot_without_a_finite_value_says_so(tmp_path):
+    rows = loss_rows(lambda s: math.nan)
+    folders = [named_run(tmp_path, name, rows) for name in "ab"]
+    (axes,) = compare(folders).plot("train/loss").axes
+    assert "none of the values is finite" in [t.get_text() for t in axes.texts]

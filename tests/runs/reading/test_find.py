@@ -1,0 +1,75 @@
+import os
+import pickle
+
+import pytest
+from support.runs import named_run, row
+
+from jaxmetrics.runs import find_run
+from jaxmetrics.runs.reading import RunNotFoundError
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Make runs below `runs` in the working directory, last written at a time."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(name, time):
+        folder = named_run(tmp_path / "runs", name, [row(1, train__loss=1.0)])
+        for path in folder.iterdir():
+            os.utime(path, (time, time))
+        return folder
+
+    return make
+
+
+def test_a_run_is_found_by_path_name_or_project(make, tmp_path):
+    old, new = make("demo/one", 1000), make("demo/two", 2000)
+    (tmp_path / "runs/demo/cache").mkdir()
+    root = tmp_path / "runs"
+    assert find_run(old) == old
+    assert find_run(old / "metrics.jsonl") == old / "metrics.jsonl"
+    assert find_run("demo/one", root) == old
+    assert find_run("demo", root) == new
+    assert find_run(root / "demo") == new
+
+
+def test_replaced_runs_are_found_only_by_name(make, tmp_path):
+    new = make("demo/two", 2000)
+    replaced = make("demo/two.old-1", 3000)
+    assert find_run("demo", tmp_path / "runs") == new
+    assert find_run("demo/two.old-1", tmp_path / "runs") == replaced
+
+
+def test_of_runs_written_at_the_same_time_the_later_name_is_found(make):
+    make("demo/two", 1000)
+    make("demo/one", 1000)
+    assert find_run("demo").name == "two"
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("demo/onee", "Did you mean demo/one?"),
+        ("runs/demo/onn", "Did you mean demo/one?"),
+        ("one", "Did you mean demo/one?"),
+        ("nothing-like-it", "The latest run in runs is demo/three."),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_names_a_similar_run(make, name, suggestion):
+    make("demo/one", 1000)
+    make("demo/three", 2000)
+    problem = f"There is no run at {name}, and no {name} in runs."
+    with pytest.raises(FileNotFoundError) as caught:
+        find_run(name)
+    assert str(caught.value) == f"{problem} {suggestion}"
+    assert caught.value.problem == problem
+
+
+def test_without_any_run_the_error_names_the_arguments_of_the_function(tmp_path):
+    with pytest.raises(
+        RunNotFoundError, match="There are no runs in .* root="
+    ) as caught:
+        find_run("x", tmp_path)
+    assert caught.value.suggestion is None
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.problem) == (str(caught.value), caught.value.problem)
