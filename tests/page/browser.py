@@ -1,4 +1,4 @@
-"""A real browser, driven over a pipe by the Chrome DevTools protocol."""
+"""Control Chromium over a pipe with the Chrome DevTools Protocol."""
 
 import base64
 import fcntl
@@ -27,31 +27,31 @@ DEADLINE = 30.0
 
 
 def chromium():
-    """Where Chromium is."""
-    found = shutil.which("chromium")
-    if found is None:
+    """Return the path of Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
         raise FileNotFoundError(
             f"The page tests need Chromium, which is not installed. Run `{INSTALL}`."
         )
-    return found
+    return path
 
 
 class Browser:
-    """A headless Chromium with a profile of its own, and one page open in it.
+    """Headless Chromium with its own profile and one open page.
 
     Attributes:
-      problems: What the console and the log say since `open`: warnings, errors,
-        exceptions, and what the page's policy refused.
-      requests: The addresses that were asked for since `open`.
+      problems: Messages of console and log since `open`: warnings, errors, exceptions,
+        and violations of the content security policy.
+      requests: Requested URLs since `open`.
     """
 
     def __init__(self, profile: Path) -> None:
-        """Start it."""
+        """Start the browser with a profile folder."""
         flags = [*FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self._in, its_out = os.pipe()
-        its_in, self._out = os.pipe()
-        # The protocol's pipes are the descriptors 3 and 4, so ours are further up.
-        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (its_in, its_out)]
+        self._in, child_out = os.pipe()
+        child_in, self._out = os.pipe()
+        # Chromium uses descriptors 3 and 4, so the pipes must have higher ones first.
+        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (child_in, child_out)]
         pipes = f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}'
         self._process = subprocess.Popen(
             ["bash", "-c", pipes, "bash", chromium(), *flags],
@@ -59,7 +59,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for end in (its_in, its_out, *ends):
+        for end in (child_in, child_out, *ends):
             os.close(end)
         self._buffer, self._last, self._session = b"", 0, None
         self._arrived: list[str] = []
@@ -72,7 +72,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def open(self, path: Path) -> None:
-        """Open a file, and wait until it has been drawn."""
+        """Open a file, and wait until it is drawn."""
         self.problems.clear()
         self.requests.clear()
         self._arrived.clear()
@@ -82,32 +82,32 @@ class Browser:
         self.settle()
 
     def settle(self) -> None:
-        """Wait for what was asked of the page to be drawn."""
+        """Wait until the page has drawn all changes."""
         frames = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
         for _ in range(3):
             self.run(frames)
 
     def run(self, script: str):
-        """The value of an expression in the page; of a promise what it comes to."""
-        found = self.call(
+        """Return the value of a JavaScript expression; a promise is awaited."""
+        answer = self.call(
             "Runtime.evaluate",
             expression=script,
             returnByValue=True,
             awaitPromise=True,
         )
-        if "exceptionDetails" in found:
-            raise RuntimeError(f"{script}: {found['exceptionDetails']}")
-        return found["result"].get("value")
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """Scroll to the first element that matches, and click it with the mouse."""
+        """Scroll to the first matching element, and click it with the mouse."""
         x, y = self.middle(selector)
         self.mouse("Pressed", x, y)
         self.mouse("Released", x, y)
         self.settle()
 
     def drag(self, selector: str, begin: float, end: float) -> None:
-        """Drag over an element, between two shares of its width."""
+        """Drag across an element, from one fraction of its width to another."""
         left, top, width, height = self.box(selector)
         y = top + height / 2
         self.mouse("Moved", left + begin * width, y)
@@ -126,37 +126,38 @@ class Browser:
         self.settle()
 
     def choose(self, selector: str, value: str) -> None:
-        """Give a field a value, as a user does, and tell the page."""
+        """Set the value of a field, with the events of user input."""
         self.run(
             f"(field => {{ field.value = {json.dumps(value)};"
-            "for (const what of ['input', 'change'])"
-            " field.dispatchEvent(new Event(what, { bubbles: true })); })"
+            "for (const type of ['input', 'change'])"
+            " field.dispatchEvent(new Event(type, { bubbles: true })); })"
             f"(document.querySelector({json.dumps(selector)}))"
         )
         self.settle()
 
     def press(self, key: str) -> None:
-        """Press a key and let it go."""
-        for what in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=what, key=key)
+        """Press and release a key."""
+        for event in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=event, key=key)
         self.settle()
 
-    def mouse(self, what: str, x: float, y: float, held: int = 0, count: int = 1):
-        """Send one event of the mouse: `"Moved"`, `"Pressed"`, `"Released"`."""
-        button = "none" if what == "Moved" and not held else "left"
-        more = {"clickCount": count} if what != "Moved" else {"buttons": held}
-        named = f"mouse{what}"
+    def mouse(self, event: str, x: float, y: float, held: int = 0, count: int = 1):
+        """Send one mouse event: `"Moved"`, `"Pressed"` or `"Released"`."""
+        moved = event == "Moved"
+        button = "none" if moved and not held else "left"
+        options = {"buttons": held} if moved else {"clickCount": count}
+        name = f"mouse{event}"
         self.call(
-            "Input.dispatchMouseEvent", type=named, x=x, y=y, button=button, **more
+            "Input.dispatchMouseEvent", type=name, x=x, y=y, button=button, **options
         )
 
     def middle(self, selector: str) -> tuple[float, float]:
-        """The middle of an element, in view."""
+        """Return the middle of an element, scrolled into view."""
         left, top, width, height = self.box(selector)
         return left + width / 2, top + height / 2
 
     def box(self, selector: str) -> list[float]:
-        """Left, top, width and height of an element, scrolled into view."""
+        """Return left, top, width and height of an element, scrolled into view."""
         name = json.dumps(selector)
         self.run(f"document.querySelector({name}).scrollIntoView({{block: 'center'}})")
         self.settle()
@@ -166,13 +167,13 @@ class Browser:
         )
 
     def pixels(self, selector: str) -> bytes:
-        """What a canvas shows, as PNG."""
+        """Return the content of a canvas as PNG."""
         name = json.dumps(selector)
         data = self.run(f"document.querySelector({name}).toDataURL()")
         return base64.b64decode(data.partition(",")[2])
 
     def photograph(self, path: Path, whole: bool = True) -> None:
-        """Write a picture of the page as PNG."""
+        """Write a screenshot of the page as PNG."""
         if whole:
             size = self.call("Page.getLayoutMetrics")["cssContentSize"]
             self.resize(1400, round(size["height"]))
@@ -180,7 +181,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def resize(self, width: int, height: int) -> None:
-        """Give the page another size, in pixels."""
+        """Set the size of the page in pixels."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -191,7 +192,7 @@ class Browser:
         self.settle()
 
     def close(self) -> None:
-        """End it."""
+        """Close the browser."""
         self._session = None
         self.call("Browser.close")
         os.close(self._out)
@@ -199,7 +200,7 @@ class Browser:
         self._process.wait(DEADLINE)
 
     def call(self, method: str, **params):
-        """Call a method of the protocol, and wait for what it returns."""
+        """Call a method of the protocol, and return its result."""
         self._last += 1
         message = {"id": self._last, "method": method, "params": params}
         if self._session is not None:
@@ -217,10 +218,12 @@ class Browser:
         while b"\0" not in self._buffer:
             left = max(deadline - time.monotonic(), 0)
             if not select.select([self._in], [], [], left)[0]:
-                raise TimeoutError(f"Chromium said nothing for {DEADLINE:.0f} s.")
+                raise TimeoutError(f"Chromium sent no message for {DEADLINE:.0f} s.")
             piece = os.read(self._in, 2**20)
             if not piece:
-                raise EOFError(f"Chromium ended, with {self._process.wait(DEADLINE)}.")
+                raise EOFError(
+                    f"Chromium exited with status {self._process.wait(DEADLINE)}."
+                )
             self._buffer += piece
         text, _, self._buffer = self._buffer.partition(b"\0")
         message = json.loads(text)

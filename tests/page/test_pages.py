@@ -1,4 +1,4 @@
-"""Pages of real runs in a real browser: they draw, answer clicks, and load nothing."""
+"""Pages of runs in a browser."""
 
 import io
 import itertools
@@ -15,15 +15,15 @@ from jaxmetrics import TrainingLogger
 from jaxmetrics.runs import compare, generate_page
 from jaxmetrics.writers import JSONL
 
-HOSTILE = "</script><img src=x onerror='window.hurt=1'><b>&lt;"
-LINK = "javascript:window.hurt=1"
+HOSTILE = "</script><img src=x onerror='window.compromised=1'><b>&lt;"
+LINK = "javascript:window.compromised=1"
 CANVAS = ".card canvas"
 PANEL = (0x15, 0x1A, 0x23)
 LOSS_BLUE = (0x58, 0xA6, 0xFF)
 
 
 def train(root, name, rate, seed, loss_nan=()):
-    """A run of 200 steps, as a training loop logs it."""
+    """Log a run of 200 steps, and return its directory."""
     noise = np.random.default_rng(seed)
     now = itertools.count(1e9, 0.25)
     hparams = {"rate": rate, "seed": seed, "note": HOSTILE, LINK: LINK}
@@ -50,7 +50,7 @@ def train(root, name, rate, seed, loss_nan=()):
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     settings = [("a1", 0.02, 1), ("a2", 0.02, 2), ("b", 0.04, 1)]
-    return [train(root, *given, loss_nan=(50, 51)) for given in settings]
+    return [train(root, *options, loss_nan=(50, 51)) for options in settings]
 
 
 @pytest.fixture(scope="module")
@@ -68,44 +68,46 @@ def page(browser, runs):
 
 
 def picture(browser, selector=CANVAS):
-    """What a canvas shows, over the colour of its card: `[height, width, 3]`."""
+    """Return the pixels of a canvas over the card color: `[height, width, 3]`."""
     image = Image.open(io.BytesIO(browser.pixels(selector))).convert("RGBA")
-    ground = Image.new("RGBA", image.size, (*PANEL, 255))
-    return np.asarray(Image.alpha_composite(ground, image).convert("RGB")).astype(int)
+    background = Image.new("RGBA", image.size, (*PANEL, 255))
+    return np.asarray(Image.alpha_composite(background, image).convert("RGB")).astype(
+        int
+    )
 
 
-def share(pixels, colour, near=60):
-    """The share of pixels that are about of a colour."""
-    return float(np.mean(np.abs(pixels - np.array(colour)).sum(-1) < near))
+def share(pixels, color, tolerance=60):
+    """Return the share of pixels that have about a color."""
+    return float(np.mean(np.abs(pixels - np.array(color)).sum(-1) < tolerance))
 
 
 def texts(browser, selector):
-    """The text of each element that matches."""
-    found = f"[...document.querySelectorAll({json.dumps(selector)})]"
-    return browser.run(f"{found}.map(element => element.textContent)")
+    """Return the text of each element that matches a selector."""
+    elements = f"[...document.querySelectorAll({json.dumps(selector)})]"
+    return browser.run(f"{elements}.map(element => element.textContent)")
 
 
-def ends(browser, at=0):
-    """From where to where the x axis of a chart goes."""
-    scale = f"document.querySelectorAll('.card')[{at}].card.plot.scales.x"
+def x_range(browser, index=0):
+    """Return the limits of the x axis of a chart."""
+    scale = f"document.querySelectorAll('.card')[{index}].card.plot.scales.x"
     return browser.run(f"[{scale}.min, {scale}.max]")
 
 
-def test_a_page_opens_from_a_file_without_a_complaint_or_a_request(browser, runs):
+def test_a_page_opens_from_a_file_without_problems_or_requests(browser, runs):
     path = generate_page(runs[0])
     browser.open(path)
     assert browser.problems == []
     assert browser.requests == [path.resolve().as_uri()]
 
 
-def test_the_charts_are_drawn(page):
+def test_charts_are_drawn(page):
     pixels = picture(page)
     assert share(pixels, PANEL) < 0.98
     assert share(pixels, LOSS_BLUE) > 0.002
     assert texts(page, ".card h4")[0] == "loss"
 
 
-def test_a_click_on_log_scale_draws_another_picture_and_back(page):
+def test_the_log_scale_can_be_switched_on_and_off(page):
     before = picture(page)
     page.click("#log")
     after = picture(page)
@@ -115,7 +117,7 @@ def test_a_click_on_log_scale_draws_another_picture_and_back(page):
     assert np.array_equal(picture(page), before)
 
 
-def test_a_click_on_a_name_hides_its_line(page):
+def test_a_click_on_a_name_hides_and_shows_its_line(page):
     before = share(picture(page), LOSS_BLUE)
     name = ".card .u-legend .u-series:nth-child(2) th"
     page.click(name)
@@ -124,37 +126,38 @@ def test_a_click_on_a_name_hides_its_line(page):
     assert share(picture(page), LOSS_BLUE) == pytest.approx(before, rel=0.2)
 
 
-def test_a_drag_zooms_every_chart_and_a_double_click_shows_all_again(page):
-    whole = ends(page)
-    assert whole == [1, 200]
+def test_a_drag_zooms_all_charts_and_a_double_click_resets(page):
+    full = x_range(page)
+    assert full == [1, 200]
     page.drag(".card .u-over", 0.25, 0.75)
-    zoomed = ends(page)
+    zoomed = x_range(page)
     assert zoomed == pytest.approx([50.75, 150.25], abs=1.5)
-    assert ends(page, 1) == zoomed
+    assert x_range(page, 1) == zoomed
     assert not page.run("document.getElementById('reset').disabled")
     page.double_click(".card .u-over")
-    assert ends(page) == whole
+    assert x_range(page) == full
     page.drag(".card .u-over", 0.25, 0.75)
     page.click("#reset")
-    assert ends(page) == whole
+    assert x_range(page) == full
 
 
 @pytest.mark.parametrize(
     ("axis", "last", "label"),
     [("tokens", 512 * 200, "tokens"), ("time", None, "training time (min)")],
 )
-def test_x_may_be_tokens_or_time(page, axis, last, label):
+def test_the_x_axis_can_be_tokens_or_time(page, axis, last, label):
     page.choose("#axis", axis)
     if last is not None:
-        assert ends(page) == [512, last]
+        assert x_range(page) == [512, last]
     assert texts(page, ".card .u-legend .u-label")[0] == label
     assert share(picture(page), LOSS_BLUE) > 0.002
 
 
-def test_smoothing_is_the_debiased_average(page, runs):
+def test_smoothing_is_a_debiased_moving_average(page, runs):
     page.choose("#smoothing", "0.9")
-    at = "document.querySelector('.card').card.plot"
-    drawn = page.run(f"{at}.data[{at}.series.findIndex(s => s.label === 'train/loss')]")
+    plot = "document.querySelector('.card').card.plot"
+    index = f"{plot}.series.findIndex(s => s.label === 'train/loss')"
+    smoothed = page.run(f"{plot}.data[{index}]")
     rows = [json.loads(r) for r in (runs[0] / "metrics.jsonl").read_text().splitlines()]
     losses = [r["train/loss"] for r in rows if "train/loss" in r]
     mean, count, expected = 0.0, 0, []
@@ -162,17 +165,17 @@ def test_smoothing_is_the_debiased_average(page, runs):
         if loss != "NaN":
             mean, count = 0.9 * mean + 0.1 * loss, count + 1
             expected.append(mean / (1 - 0.9**count))
-    assert [v for v in drawn if v is not None] == pytest.approx(expected, rel=1e-5)
+    assert [v for v in smoothed if v is not None] == pytest.approx(expected, rel=1e-5)
 
 
-def test_values_that_are_not_finite_are_gaps_that_are_marked_and_counted(page):
+def test_values_that_are_not_finite_are_marked_and_counted(page):
     note = texts(page, ".card .note")[0]
     assert "train/loss: 2 of 200 not finite." in note
     pixels = picture(page)
     assert share(pixels[-120:], (0xF8, 0x51, 0x49)) > 0
 
 
-def test_a_search_shows_the_charts_that_have_the_name(page):
+def test_the_filter_shows_charts_with_matching_names(page):
     page.choose("#filter", "NORM")
     assert texts(page, ".card:not([hidden]) h4") == ["grad/norm"]
 
@@ -192,47 +195,45 @@ def test_the_chart_follows_the_width_of_the_window(page):
     page.resize(1400, 1000)
 
 
-def test_the_keyboard_reaches_the_names_of_a_legend(page):
+def test_the_legend_can_be_used_with_the_keyboard(page):
     before = share(picture(page), LOSS_BLUE)
     page.run("document.querySelector('.card .u-series:nth-child(2) th').focus()")
     page.press("Enter")
     assert share(picture(page), LOSS_BLUE) < before / 4
 
 
-def test_texts_of_a_run_do_nothing(page, browser):
+def test_texts_of_a_run_have_no_effect(page, browser):
     everything = "document.body.innerText"
     page.choose("#smoothing", "0.5")
     page.click("#log")
     assert HOSTILE in page.run(everything)
     assert LINK in page.run(everything)
-    assert page.run("window.hurt") is None
+    assert page.run("window.compromised") is None
     assert page.run("document.querySelectorAll('img, b, iframe, script').length") == 3
     links = "[...document.querySelectorAll('a')].map(a => a.getAttribute('href')[0])"
     assert set(page.run(links)) == {"#"}
     assert browser.problems == []
 
 
-def test_the_policy_stops_a_script_that_got_into_the_page(page):
-    image = '<img src=x onerror="window.hurt = 1">'
+def test_the_content_security_policy_stops_inserted_scripts(page):
+    image = '<img src=x onerror="window.compromised = 1">'
     page.run(f"document.body.insertAdjacentHTML('beforeend', '{image}')")
     page.settle()
-    assert page.run("window.hurt") is None
+    assert page.run("window.compromised") is None
     assert any("Content Security Policy" in problem for problem in page.problems)
     page.problems.clear()
 
 
-def test_a_comparison_has_a_page_that_draws_the_runs_and_their_mean(
-    browser, runs, tmp_path
-):
-    found = compare(runs, target={"train/loss": 3.0})
-    path = found.page(tmp_path / "comparison.html")
+def test_the_page_of_a_comparison_draws_runs_and_means(browser, runs, tmp_path):
+    comparison = compare(runs, target={"train/loss": 3.0})
+    path = comparison.page(tmp_path / "comparison.html")
     browser.open(path)
     assert browser.problems == []
     assert browser.requests == [path.resolve().as_uri()]
     assert texts(browser, ".card h4")[0] == "train/loss"
     assert not browser.run("document.querySelector('.card canvas')")  # not seen yet
     browser.box(".card")
-    legend = ".card:first-child .u-series:not(.aside) .u-label"
+    legend = ".card:first-child .u-series:not(.background-series) .u-label"
     names = texts(browser, legend)
     assert names == ["step", "rate=0.02: mean ± standard error", "a1", "a2", "b"]
     pixels = picture(browser)
@@ -240,11 +241,11 @@ def test_a_comparison_has_a_page_that_draws_the_runs_and_their_mean(
     assert share(pixels, (0xF0, 0xA0, 0x4B)) > 0.002
     browser.click(".card .u-series:nth-child(4) th")
     assert not np.array_equal(picture(browser), pixels)
-    assert texts(browser, "h2")[0] == "Configuration, where it differs"
-    assert browser.run("window.hurt") is None
+    assert texts(browser, "h2")[0] == "Configuration differences"
+    assert browser.run("window.compromised") is None
 
 
-def test_a_long_run_opens_at_once(browser, tmp_path):
+def test_a_long_run_is_drawn_with_its_extremes(browser, tmp_path):
     count = 100_000
     with open(tmp_path / "metrics.jsonl", "w") as file:
         for step in range(count):
@@ -256,10 +257,12 @@ def test_a_long_run_opens_at_once(browser, tmp_path):
     assert browser.run(f"{data}[0].length") <= 4000
     assert browser.run(f"{data}[0][{data}[1].indexOf(50)]") == 77_777
     note = texts(browser, ".card .note")[0]
-    assert note.startswith("100,000 values; of each")
+    assert note.startswith("100,000 values; the minimum and maximum of each")
 
 
-def test_without_chromium_the_tests_say_how_to_install_it(monkeypatch, tmp_path):
+def test_without_chromium_the_error_names_the_command_to_install_it(
+    monkeypatch, tmp_path
+):
     from page.browser import chromium
 
     assert shutil.which("chromium") == chromium()
