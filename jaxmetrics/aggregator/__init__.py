@@ -1,4 +1,4 @@
-"""Observations of each sample of a data pipeline, and their totals per dataset."""
+"""Observations of the samples of a data pipeline, and their totals per dataset."""
 
 from jaxmetrics.aggregator._aggregator import MetricsAggregator
 from jaxmetrics.aggregator._observation import AggregationType, Observation

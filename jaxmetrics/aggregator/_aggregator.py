@@ -1,4 +1,4 @@
-"""Totals per dataset and metric: over samples, processes and restarts."""
+"""Totals per dataset and metric, over samples, processes and restarts."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
-from jaxmetrics.aggregator._categories import LIMIT
-from jaxmetrics.aggregator._given import Given, grouped, spread
-from jaxmetrics.aggregator._kinds import Kinds, saved
-from jaxmetrics.aggregator._names import Name, check, shown
+from jaxmetrics.aggregator._categories import DEFAULT_MAX_CATEGORIES
+from jaxmetrics.aggregator._inputs import (
+    Batch,
+    Name,
+    from_arrays,
+    from_observations,
+    name_text,
+    require_valid_name,
+)
+from jaxmetrics.aggregator._metric_total import MetricHandler
 from jaxmetrics.aggregator._observation import AggregationType, Observation
-from jaxmetrics.aggregator._registered import Handler
 from jaxmetrics.aggregator._totals import Total
+from jaxmetrics.aggregator._types import AggregationTypes, to_state
+from jaxmetrics.processes import EXCHANGE_TIMEOUT, exchange
 from jaxmetrics.record import key, pack, unpack
 
 _SCHEMA = 1
 _TAG = "aggregator"
-_PATIENCE = 300.0  # as hosts.PATIENCE, without loading jax for it
 
 
 class MetricsAggregator:
-    """Totals of what was observed of each sample, per dataset and metric.
+    """Totals of the observations of each sample, per dataset and metric.
 
     Integers add up exactly and floats in compensated float64, on the host. Values
-    that are not finite are left out and counted, `{name}_nonfinite`. Every process
-    updates its own; `get_metrics_for_logging` and `state_dict` bring them together.
-    Threads may share one.
+    that are not finite are left out and counted in `{name}_nonfinite`. Every process
+    updates its own aggregator; `get_metrics_for_logging` and `state_dict` combine
+    them. Threads may share one.
 
     Args:
-      datasets: The datasets there are; another one is then an error. None takes any.
-      max_categories: How many categories of one metric are told apart; observations
-        of more are counted together, `{name}_overflow`.
+      datasets: Names of the datasets; any other is an error. Default: any name.
+      max_categories: Maximum number of categories of one metric with a count of their
+        own; further ones are counted together in `{name}_overflow`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -44,49 +50,54 @@ class MetricsAggregator:
     """
 
     def __init__(
-        self, *, datasets: Sequence[str] | None = None, max_categories: int = LIMIT
+        self,
+        *,
+        datasets: Sequence[str] | None = None,
+        max_categories: int = DEFAULT_MAX_CATEGORIES,
     ) -> None:
-        """Begin with no totals."""
+        """Start without totals."""
         if max_categories < 1:
             raise ValueError(
                 f"MetricsAggregator got max_categories={max_categories}; expected at "
                 "least 1. Leave it out for 1,000."
             )
         self._datasets = None if datasets is None else frozenset(datasets)
-        self._kinds = Kinds(max_categories)
-        self._base: dict[Name, Total] = {}  # what a restore brought, on all processes
-        self._mine: dict[Name, Total] = {}  # what this process has seen since
+        self._types = AggregationTypes(max_categories)
+        self._restored: dict[Name, Total] = {}  # totals of all processes
+        self._observed: dict[Name, Total] = {}  # later totals of this process
         self._lock = threading.Lock()
 
     def register_handler(self, agg_type: AggregationType | str, metric: Any) -> None:
-        """Let a metric do the arithmetic of an aggregation type, yours or ours.
+        """Compute the totals of an aggregation type with a metric.
 
-        Every process registers the same, before the first value of that type comes
-        and before `load_state_dict`. Values come in bulk, in 32 bits, NaN too; to a
-        `Windowed` or `BestOf` one at a time, so that a window is one of values.
+        Every process registers the same metric, before the first value of that type
+        and before `load_state_dict`. The metric gets many values at a time, in 32 bits
+        and including NaN; `Windowed` and `BestOf` get one at a time, so that a window
+        is a number of values.
 
         Args:
-          agg_type: A string of your own, or a member, which it then replaces.
-          metric: A `Metric` of one output (its class will do) that takes a mask.
+          agg_type: A new name, or an `AggregationType`, which the metric replaces.
+          metric: A `Metric`, or its class, that reads one output and a mask.
 
         Raises:
-          TypeError: It is no metric.
-          ValueError: It reads more than values, or the type is in use.
+          TypeError: It is not a metric.
+          ValueError: It reads other outputs, or the type has values already.
         """
         if not isinstance(agg_type, str):
             raise TypeError(
                 f"register_handler() got a type of {type(agg_type).__name__}; expected "
                 "an AggregationType or a str. Pass a name."
             )
-        handler = Handler(str(agg_type), metric)
+        handler = MetricHandler(str(agg_type), metric)
         with self._lock:
-            for name, total in [*self._base.items(), *self._mine.items()]:
+            for name, total in [*self._restored.items(), *self._observed.items()]:
                 if total.agg_type == agg_type:
                     raise ValueError(
-                        f"register_handler({str(agg_type)!r}) came after values of "
-                        f"that type, of {shown(name)}. Register before the first."
+                        f"register_handler({str(agg_type)!r}) was called after values "
+                        f"of that type, of {name_text(name)}. Register before the "
+                        f"first."
                     )
-            self._kinds.register(handler)
+            self._types.register(handler)
 
     @overload
     def update(self, observations: Iterable[Observation], /) -> None: ...
@@ -113,23 +124,24 @@ class MetricsAggregator:
         weights: Any = None,
         **arrays: Any,
     ) -> None:
-        """Take in observations, or arrays of them; if it fails nothing has changed.
+        """Add observations, or arrays of values; an update that fails adds nothing.
 
         Args:
-          observations: A list of `Observation`; or a dataset, and then the type.
-          agg_type: How the arrays add up.
-          mask: Which entries count, bool, of the arrays' leading axes.
-          weights: Of a MEAN, of the arrays' shape, at least 0.
-          **arrays: By metric, host values of any shape; each entry is an observation.
+          observations: List of `Observation`; or a dataset, followed by the type.
+          agg_type: How the values are aggregated.
+          mask: Entries that count, bool, in the shape of the leading axes of the
+            arrays. Default: all.
+          weights: Weights for MEAN; same shape as the arrays, non-negative.
+          **arrays: Host values by metric, of any shape; each entry is an observation.
 
         Raises:
-          TypeError: Values of a kind that the type does not take.
-          ValueError: A metric that came with another type before, an unknown type, or
-            values, weights or names that cannot be.
-          KeyError: A dataset that was not announced.
+          TypeError: Values are of a kind that the type does not take.
+          ValueError: A metric has another type already, the type is unknown, or
+            values, weights or names are not valid.
+          KeyError: The dataset is not one of `datasets`.
         """
         if agg_type is not None:
-            given = spread(observations, agg_type, mask, weights, arrays)
+            batches = from_arrays(observations, agg_type, mask, weights, arrays)
         elif isinstance(observations, str) or arrays:
             raise TypeError(
                 "MetricsAggregator.update() got arrays without a type; expected "
@@ -137,67 +149,74 @@ class MetricsAggregator:
                 "the AggregationType."
             )
         else:
-            given = grouped(observations)
+            batches = from_observations(observations)
         with self._lock:
-            fresh: dict[Name, Total] = {}
-            ready = [self._read(each, fresh) for each in given]
-            self._mine |= fresh
-            for total, values, its_weights in ready:
-                total.add(values, its_weights)
+            new: dict[Name, Total] = {}
+            ready = [self._read(batch, new) for batch in batches]
+            self._observed |= new
+            for total, values, checked_weights in ready:
+                total.add(values, checked_weights)
 
     def get_metrics_for_logging(
-        self, prefix: str = "train", *, timeout: float = _PATIENCE
+        self, prefix: str = "train", *, timeout: float = EXCHANGE_TIMEOUT
     ) -> dict[str, Any]:
-        """The totals of all processes by key, the same on each; all of them call it.
+        """Return the totals of all processes by key; every process calls it.
 
         A key is `{prefix}_{dataset}/{name}`. SUM has `avg_{name}` too, unless that is
-        a metric of its own; DISTRIBUTION `{name}_stat_{mean,min,max,p05,p50,p95,p99,
-        std}`; CATEGORICAL_COUNT `{name}_count_{category}`.
+        another metric; DISTRIBUTION `{name}_stat_{mean,min,max,p05,p50,p95,p99,std}`;
+        CATEGORICAL_COUNT `{name}_count_{category}`. All processes get the same values.
 
         Args:
-          prefix: The split.
+          prefix: Split of the keys.
           timeout: Seconds to wait for other processes.
 
         Raises:
-          MissingHostError: A process did not come in time.
-          ValueError: A metric has another type on another process, or two metrics
-            give one key.
+          MissingHostError: A process did not take part in time.
+          ValueError: The type of a metric differs between processes, or two metrics
+            have the same key.
         """
         totals = self._reduced(timeout)
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for (dataset, name), total in totals.items():
             for part, value in total.results(name).items():
                 if part == f"avg_{name}" and (dataset, part) in totals:
                     continue
-                at = key(part, prefix, dataset)
-                if at in found:
+                full_key = key(part, prefix, dataset)
+                if full_key in values:
                     raise ValueError(
                         f"MetricsAggregator: {dataset}/{name} and another metric both "
-                        f"give {at!r}. Rename one of them."
+                        f"have the key {full_key!r}. Rename one of them."
                     )
-                found[at] = value
-        return found
+                values[full_key] = value
+        return values
 
-    def state_dict(self, *, timeout: float = _PATIENCE) -> dict[str, Any]:
-        """The totals of all processes, to save with the model; all of them call it.
+    def state_dict(self, *, timeout: float = EXCHANGE_TIMEOUT) -> dict[str, Any]:
+        """Return the totals of all processes for a checkpoint; every process calls it.
 
-        Plain Python values and NumPy arrays, the same on each process. It is reduced:
-        any number of processes may load it.
+        Plain Python values and NumPy arrays, the same on each process, so that any
+        number of processes may load them.
+
+        Args:
+          timeout: Seconds to wait for other processes.
+
+        Raises:
+          MissingHostError: A process did not take part in time.
+          ValueError: The type of a metric differs between processes.
         """
         totals = self._reduced(timeout)
         entries = [
-            {"dataset": name[0], "name": name[1], **saved(total)}
+            {"dataset": name[0], "name": name[1], **to_state(total)}
             for name, total in totals.items()
         ]
         return {"schema": _SCHEMA, "totals": entries}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`; what was observed here before is dropped.
+        """Continue from a `state_dict`; earlier observations are dropped.
 
-        Every process loads the same state, and it counts once.
+        Every process loads the same state; it is counted once.
 
         Raises:
-          ValueError: It is of another schema, or of metrics not registered here.
+          ValueError: The state has another schema, or types that are not registered.
         """
         if state.get("schema") != _SCHEMA:
             raise ValueError(
@@ -205,45 +224,49 @@ class MetricsAggregator:
                 f"version reads {_SCHEMA}. Load it with the version that saved it."
             )
         with self._lock:
-            base = {
-                (entry["dataset"], entry["name"]): self._kinds.loaded(entry)
+            restored = {
+                (entry["dataset"], entry["name"]): self._types.from_state(entry)
                 for entry in state["totals"]
             }
-            self._base, self._mine = base, {}
+            self._restored, self._observed = restored, {}
 
-    def _read(self, given: Given, fresh: dict[Name, Total]) -> tuple[Total, Any, Any]:
-        """The total that an update belongs to, and what is to be added to it."""
-        name, agg_type, values, weights = given
-        total = self._mine.get(name) or fresh.get(name)
+    def _read(self, batch: Batch, new: dict[Name, Total]) -> tuple[Total, Any, Any]:
+        """Return the total that a batch belongs to, and its values and weights."""
+        name, agg_type, values, weights = batch
+        total = self._observed.get(name) or new.get(name)
         if total is None:
-            known = self._base.get(name)
-            if known is None:
-                check(name, self._datasets)
-            total = fresh[name] = self._kinds.empty(
-                known.agg_type if known else agg_type
+            restored = self._restored.get(name)
+            if restored is None:
+                require_valid_name(name, self._datasets)
+            total = new[name] = self._types.empty(
+                restored.agg_type if restored else agg_type
             )
         if total.agg_type != agg_type:
             raise ValueError(
-                f"MetricsAggregator.update() got {shown(name)} as {agg_type!s}; it has "
-                f"been {total.agg_type} so far. Give one of them another name."
+                f"MetricsAggregator.update() got {name_text(name)} as {agg_type!s}; it "
+                f"has been {total.agg_type} so far. Give one of them another name."
             )
-        return total, *total.read(f"MetricsAggregator: {shown(name)}", values, weights)
+        where = f"MetricsAggregator: {name_text(name)}"
+        return total, *total.read(where, values, weights)
 
     def _reduced(self, timeout: float) -> dict[Name, Total]:
-        """The totals of all processes, and of what a restore brought, in order."""
+        """Return restored totals and those of all processes, sorted by name."""
         jax = sys.modules.get("jax")
         if jax is None or jax.process_count() == 1:
             with self._lock:
-                return self._kinds.in_turn(self._base, self._mine)
-        from jaxmetrics.processes import exchange
-
+                return self._types.combine(self._restored, self._observed)
         with self._lock:
-            mine = [[*name, saved(total)] for name, total in self._mine.items()]
-        said = zlib.compress(pack(mine), 1)
-        told = [
-            unpack(zlib.decompress(x)) for x in exchange(_TAG, said, timeout).values()
+            states = [
+                [*name, to_state(total)] for name, total in self._observed.items()
+            ]
+        payloads = exchange(_TAG, zlib.compress(pack(states), 1), timeout)
+        processes = [
+            {
+                (dataset, name): state
+                for dataset, name, state in unpack(zlib.decompress(payload))
+            }
+            for payload in payloads.values()
         ]
-        processes = [{(name[0], name[1]): its for *name, its in each} for each in told]
-        since = self._kinds.joined(processes)
+        observed = self._types.join_processes(processes)
         with self._lock:
-            return self._kinds.in_turn(self._base, since)
+            return self._types.combine(self._restored, observed)

@@ -1,7 +1,10 @@
-"""Counts of numbers by magnitude: float64 without its last 45 bits of mantissa.
+"""Counts of numbers by magnitude, in bins with a relative width of 1/128 or less.
 
-An octave has 128 bins of one width, so that the middle of a bin is within 1/256 of
-every number in it. No logarithm is taken: every machine finds the same bins.
+The bin of a positive float64 is its bit pattern without the last 45 bits: exponent and
+7 bits of mantissa. Every power of two is divided into 128 bins of equal width, so the
+middle of a bin is within 1/256 of every number in it. For example 1.0 to 2.0 has bins
+of width 1/128, and 4.0 to 8.0 bins of width 4/128. No logarithm is taken, so every
+machine computes the same bins.
 """
 
 from __future__ import annotations
@@ -10,72 +13,82 @@ from typing import Any
 
 import numpy as np
 
-RELATIVE_ERROR = 2.0**-8
-"""How far the middle of a bin may lie from a number in it, as a part of the number."""
-
-_CUT = 45  # of the 52 bits of a mantissa, 7 stay
+_DROPPED_BITS = 45  # of the 52 bits of a mantissa
 
 
-class Bins:
-    """How many numbers were below zero, zero and above it, the others by magnitude."""
+class MagnitudeBins:
+    """Counts of negative numbers, zeros and positive numbers, binned by magnitude."""
 
     def __init__(self) -> None:
         self.zeros = 0
-        self._below, self._above = _Side(), _Side()
+        self._negative, self._positive = _BinRow(), _BinRow()
 
     def add(self, values: np.ndarray, low: float, high: float) -> None:
-        """Count finite float64 values, of which the least and the largest are known."""
+        """Count finite float64 values.
+
+        Args:
+          values: At least one value.
+          low: Smallest of the values.
+          high: Largest of the values.
+        """
         if low > 0:
-            self._above.add(values, low, high)
+            self._positive.add(values, low, high)
         elif high < 0:
-            self._below.add(-values, -high, -low)
+            self._negative.add(-values, -high, -low)
         else:
-            for side, part in (
-                (self._below, -values[values < 0]),
-                (self._above, values[values > 0]),
+            for row, part in (
+                (self._negative, -values[values < 0]),
+                (self._positive, values[values > 0]),
             ):
                 self.zeros -= part.size
                 if part.size:
-                    side.add(part, part.min(), part.max())
+                    row.add(part, part.min(), part.max())
             self.zeros += values.size
 
-    def merge(self, other: Bins) -> None:
-        """Add the counts of another."""
+    def merge(self, other: MagnitudeBins) -> None:
+        """Add the counts of other bins."""
         self.zeros += other.zeros
-        self._below.put(other._below.first, other._below.counts)
-        self._above.put(other._above.first, other._above.counts)
+        self._negative.add_counts(other._negative.first, other._negative.counts)
+        self._positive.add_counts(other._positive.first, other._positive.counts)
 
-    def ranked(self, ranks: np.ndarray) -> np.ndarray:
-        """The middle of the bin that holds the number of each rank, 1 for the least."""
-        below, above = self._below, self._above
-        told = np.concatenate([-below.middles()[::-1], [0.0], above.middles()])
-        counts = np.concatenate([below.counts[::-1], [self.zeros], above.counts])
-        return told[np.searchsorted(np.cumsum(counts), ranks)]
+    def at_ranks(self, ranks: np.ndarray) -> np.ndarray:
+        """Return the middle of the bin of each rank; the smallest number has rank 1."""
+        negative, positive = self._negative, self._positive
+        middles = [-negative.middles()[::-1], [0.0], positive.middles()]
+        counts = [negative.counts[::-1], [self.zeros], positive.counts]
+        ends = np.cumsum(np.concatenate(counts))
+        return np.concatenate(middles)[np.searchsorted(ends, ranks)]
 
     def state(self) -> dict[str, Any]:
-        """The bins that are not empty, as arrays."""
-        below, above = self._below.state(), self._above.state()
-        return {"zeros": self.zeros, "below": below, "above": above}
+        """Return the bins that are not empty, as arrays."""
+        negative, positive = self._negative.state(), self._positive.state()
+        return {"zeros": self.zeros, "below": negative, "above": positive}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Replace the counts by those that `state` returned."""
         self.zeros = state["zeros"]
-        self._below.load(*state["below"])
-        self._above.load(*state["above"])
+        self._negative.load_state(*state["below"])
+        self._positive.load_state(*state["above"])
 
 
-class _Side:
-    """Counts of positive numbers in a row of bins, the first of which has a number."""
+class _BinRow:
+    """Counts of positive numbers in consecutive bins.
+
+    Attributes:
+      first: Number of the first bin of the row.
+      counts: Count of each bin, int64.
+    """
 
     def __init__(self) -> None:
         self.first, self.counts = 0, np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray, low: float, high: float) -> None:
-        first, last = np.array([low, high]).view(np.int64) >> _CUT
-        places = (values.view(np.int64) >> _CUT) - first
-        self.put(int(first), np.bincount(places, minlength=int(last - first) + 1))
+        first, last = np.array([low, high]).view(np.int64) >> _DROPPED_BITS
+        bins = (values.view(np.int64) >> _DROPPED_BITS) - first
+        counts = np.bincount(bins, minlength=int(last - first) + 1)
+        self.add_counts(int(first), counts)
 
-    def put(self, first: int, counts: np.ndarray) -> None:
+    def add_counts(self, first: int, counts: np.ndarray) -> None:
         if not self.counts.size:
             self.first, self.counts = first, counts.astype(np.int64)
             return
@@ -84,23 +97,25 @@ class _Side:
         start = min(self.first, first)
         end = max(self.first + self.counts.size, first + counts.size)
         if end - start > self.counts.size:
-            wider = np.zeros(end - start, np.int64)
-            wider[self.first - start :][: self.counts.size] = self.counts
-            self.first, self.counts = start, wider
+            longer = np.zeros(end - start, np.int64)
+            longer[self.first - start :][: self.counts.size] = self.counts
+            self.first, self.counts = start, longer
         self.counts[first - start :][: counts.size] += counts
 
     def middles(self) -> np.ndarray:
         bins = np.arange(self.first, self.first + self.counts.size)
-        return ((bins << _CUT) + (1 << (_CUT - 1))).view(np.float64)
+        half = 1 << (_DROPPED_BITS - 1)
+        return ((bins << _DROPPED_BITS) + half).view(np.float64)
 
     def state(self) -> list[np.ndarray]:
-        found = np.flatnonzero(self.counts)
-        counts = self.counts[found]
-        narrow = np.min_scalar_type(int(counts.max(initial=0)))
-        gaps = np.diff(found + self.first, prepend=0)  # small ones, for compression
-        return [gaps.astype(np.int32), counts.astype(narrow)]
+        filled = np.flatnonzero(self.counts)
+        counts = self.counts[filled]
+        dtype = np.min_scalar_type(int(counts.max(initial=0)))
+        # Distances between bins compress better than their numbers.
+        gaps = np.diff(filled + self.first, prepend=0)
+        return [gaps.astype(np.int32), counts.astype(dtype)]
 
-    def load(self, gaps: np.ndarray, counts: np.ndarray) -> None:
+    def load_state(self, gaps: np.ndarray, counts: np.ndarray) -> None:
         self.first, self.counts = 0, np.zeros(0, np.int64)
         if gaps.size:
             bins = np.cumsum(gaps)

@@ -1,4 +1,4 @@
-"""How often each category of a metric came."""
+"""Number of observations of each category of a metric."""
 
 from __future__ import annotations
 
@@ -11,120 +11,125 @@ import numpy as np
 from jaxmetrics.aggregator._totals import Total
 from jaxmetrics.record import key
 
-LIMIT = 1000
-"""How many categories of one metric are told apart."""
+DEFAULT_MAX_CATEGORIES = 1000
+"""Maximum number of categories of one metric with a count of their own."""
 
-LONGEST = 128
-"""Characters of a category."""
-
-_FEW = 65_536  # integers below it are counted without sorting them
+_MAX_CATEGORY_LENGTH = 128
+_MAX_BINCOUNT = 65_536  # smaller integers are counted without sorting
 
 
-class Categories(Total):
+class CategoryTotal(Total):
     """Counts by category.
 
-    A category is a string; integers and bools count under their text, anything else
-    is an error. Beyond `limit` categories observations are counted together: which
-    are told apart is decided by who comes first, and where processes or restarts
-    bring more together, by who is more frequent. No observation is ever lost.
+    A category is a string; integers and bools count under their text. Beyond
+    `max_categories` observations are counted together as overflow, and no observation
+    is lost. In one process the first categories get counts of their own; where the
+    totals of processes or restarts have too many, the most frequent do.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, max_categories: int = DEFAULT_MAX_CATEGORIES) -> None:
+        self._max_categories = max_categories
         self.counts: Counter[str] = Counter()
         self.overflow = 0
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:
-        """How often each category comes in some values."""
+        """Return the count of each category in the values.
+
+        Raises:
+          TypeError: A value is no string, integer or bool.
+          ValueError: A category cannot be part of a key, or there are weights.
+        """
         if weights is not None:
             super().read(where, (), weights)
-        found: Counter[str] = Counter()
-        for category, count in _tally(where, values).items():
-            found[_text(where, category)] += count
-        for category in found.keys() - self.counts.keys():
-            _check(where, category)
-        return found, None
+        counts: Counter[str] = Counter()
+        for category, count in _count(where, values).items():
+            counts[_text(where, category)] += count
+        for category in counts.keys() - self.counts.keys():
+            _require_valid_category(where, category)
+        return counts, None
 
     def add(self, values: Counter[str], weights: Any) -> None:
-        """Count them, the new ones while there is room."""
+        """Add counts; new categories go to the overflow if there are too many."""
         for category, count in values.items():
-            if category in self.counts or len(self.counts) < self._limit:
+            if category in self.counts or len(self.counts) < self._max_categories:
                 self.counts[category] += count
             else:
                 self.overflow += count
 
-    def merge(self, later: Any) -> None:
-        """Add the counts; the most frequent stay where there are too many."""
+    def merge(self, later: CategoryTotal) -> None:
+        """Add the counts of later values; the most frequent categories stay."""
         self.counts += later.counts
         self.overflow += later.overflow
-        if len(self.counts) > self._limit:
+        if len(self.counts) > self._max_categories:
             ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-            self.counts = Counter(dict(ranked[: self._limit]))
-            self.overflow += sum(count for _, count in ranked[self._limit :])
+            self.counts = Counter(dict(ranked[: self._max_categories]))
+            self.overflow += sum(count for _, count in ranked[self._max_categories :])
 
     def state(self) -> dict[str, Any]:
-        """The counts by category."""
+        """Return the counts by category."""
         return {"counts": dict(self.counts), "overflow": self.overflow}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the counts by those that `state` returned."""
         self.counts, self.overflow = Counter(state["counts"]), state["overflow"]
 
     def results(self, name: str) -> dict[str, Any]:
-        """The counts, in the order of the categories, and that of all the others."""
+        """Return the counts sorted by category, and the overflow if there is one."""
         counts = {
             f"{name}_count_{category}": float(count)
             for category, count in sorted(self.counts.items())
         }
-        more = {f"{name}_overflow": float(self.overflow)} if self.overflow else {}
-        return counts | more
+        overflow = {f"{name}_overflow": float(self.overflow)} if self.overflow else {}
+        return counts | overflow
 
 
-def _tally(where: str, values: Any) -> Mapping[Any, int]:
+def _count(where: str, values: Any) -> Mapping[Any, int]:
     if isinstance(values, str):
         return {values: 1}
     if not isinstance(values, list | tuple):
         array = np.asarray(values)
         if array.dtype.kind in "iu":
-            return _tally_integers(array.ravel())
+            return _count_integers(array.ravel())
         values = array.ravel().tolist()
     try:
         return Counter(values)
-    except TypeError:  # some cannot be keys of a mapping, let alone categories
-        raise _stranger(where, values) from None
+    except TypeError:  # a value is not hashable, so it is no category
+        raise _type_error(where, values) from None
 
 
-def _tally_integers(array: np.ndarray) -> dict[int, int]:
-    if array.size and array.min() >= 0 and array.max() < _FEW:
+def _count_integers(array: np.ndarray) -> dict[int, int]:
+    if array.size and array.min() >= 0 and array.max() < _MAX_BINCOUNT:
         counts = np.bincount(array.astype(np.int64, copy=False))
-        found = np.flatnonzero(counts)
-        counts = counts[found]
+        categories = np.flatnonzero(counts)
+        counts = counts[categories]
     else:
-        found, counts = np.unique(array, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist()))
+        categories, counts = np.unique(array, return_counts=True)
+    return dict(zip(categories.tolist(), counts.tolist()))
 
 
 def _text(where: str, category: Any) -> str:
     if not isinstance(category, str | int | np.integer | np.bool_):
-        raise _stranger(where, [category])
+        raise _type_error(where, [category])
     return str(category)
 
 
-def _check(where: str, category: str) -> None:
+def _require_valid_category(where: str, category: str) -> None:
     try:
-        if len(category) > LONGEST:
-            raise ValueError(f"it has {len(category)} characters, not up to {LONGEST}")
+        if len(category) > _MAX_CATEGORY_LENGTH:
+            raise ValueError(
+                f"it has {len(category)} characters, more than {_MAX_CATEGORY_LENGTH}"
+            )
         key(f"count_{category}")
     except ValueError as error:
         raise ValueError(
-            f"{where} got the category {ascii(category[:80])}, which cannot be part of "
-            f"a key: {error}. Map it to a name before."
+            f"{where} got the category {ascii(category[:80])}, which is not valid in a "
+            f"key: {error}. Map it to a name first."
         ) from error
 
 
-def _stranger(where: str, values: Any) -> TypeError:
-    kinds = {type(value).__name__ for value in values} - {"str", "int", "bool"}
+def _type_error(where: str, values: Any) -> TypeError:
+    types = {type(value).__name__ for value in values} - {"str", "int", "bool"}
     return TypeError(
-        f"{where} got categories of type {', '.join(sorted(kinds))}; expected strings, "
-        "integers or bools. Convert them with str(), where that names them."
+        f"{where} got categories of type {', '.join(sorted(types))}; expected strings, "
+        "integers or bools. Convert them with str(), if that names them."
     )

@@ -1,4 +1,4 @@
-"""The distribution of a metric: exact while small, then in bins."""
+"""Distribution of the values of a metric: exact while small, then in bins."""
 
 from __future__ import annotations
 
@@ -8,145 +8,144 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.aggregator._bins import Bins
+from jaxmetrics.aggregator._bins import MagnitudeBins
 from jaxmetrics.aggregator._exact_sum import ExactSum
-from jaxmetrics.aggregator._totals import Total, bad
-from jaxmetrics.aggregator._values import finite
+from jaxmetrics.aggregator._inputs import split_finite
+from jaxmetrics.aggregator._totals import Total, nonfinite_result
 
-EXACT = 1024
-"""Up to how many values percentiles are exact."""
-
+_MAX_EXACT_VALUES = 1024
 _PERCENTS = (5, 50, 95, 99)
-_PIECE = 8192
+_CHUNK_SIZE = 8192  # values that a cache holds
 
 
-class Distribution(Total):
-    """Mean, extremes, percentiles and standard deviation of all values.
+class DistributionTotal(Total):
+    """Mean, extremes, percentiles and standard deviation.
 
-    Mean, minimum, maximum and standard deviation are those of all values, in float64.
-    A percentile is a value that was seen (as NumPy's `inverted_cdf`), exact of up to
-    1,024 values and then within 1/256 of it; zeros and negative values included. What
-    comes out does not depend on how the values were split over updates and processes.
+    Mean, minimum, maximum and standard deviation are computed from all values in
+    float64. A percentile is one of the values (as NumPy's `inverted_cdf`): exact up to
+    1,024 values, then within 1/256 of it, for zeros and negative values too. Results
+    do not depend on how values are split over updates and processes.
     """
 
     def __init__(self) -> None:
         self.sum, self.count, self.nonfinite = ExactSum(), 0, 0
-        self.squares = 0.0  # of deviations from the mean
+        self.squares = 0.0  # sum of squared deviations from the mean
         self.low, self.high = math.inf, -math.inf
-        self.kept: np.ndarray | None = np.zeros(0)  # all values, while they are few
-        self.bins = Bins()
-        self._recent: list[np.ndarray] = []
-        self._waiting = 0
+        self.values: np.ndarray | None = np.zeros(0)  # None once they are in bins
+        self.bins = MagnitudeBins()
+        self._pending: list[np.ndarray] = []
+        self._pending_size = 0
 
     def add(self, values: np.ndarray, weights: Any) -> None:
-        """Keep few values for later, take many in at once."""
-        self._waiting += values.size
-        if self._waiting < _PIECE:
-            self._recent.append(values.copy())
+        """Buffer small arrays, and add large ones at once."""
+        self._pending_size += values.size
+        if self._pending_size < _CHUNK_SIZE:
+            self._pending.append(values.copy())
         else:
-            self._recent.append(values)
-            self._settle()
+            self._pending.append(values)
+            self._flush()
 
-    def merge(self, later: Any) -> None:
-        """Add the counts."""
-        self._settle()
-        later._settle()
+    def merge(self, later: DistributionTotal) -> None:
+        """Add a total of later values."""
+        self._flush()
+        later._flush()
         self.nonfinite += later.nonfinite
         if not later.count:
             return
-        self._moments(later.count, later.sum, later.squares)
+        self._add_moments(later.count, later.sum, later.squares)
         self.low, self.high = min(self.low, later.low), max(self.high, later.high)
-        if later.kept is not None:
-            self._place(later.kept, later.low, later.high)
+        if later.values is not None:
+            self._add_values(later.values, later.low, later.high)
         else:
-            self._bin_kept()
+            self._move_values_to_bins()
             self.bins.merge(later.bins)
 
     def state(self) -> dict[str, Any]:
-        """Few values as they are, many as bins and their counts."""
-        self._settle()
-        many = self.kept is None
+        """Return few values as they are, many as bins and counts."""
+        self._flush()
+        binned = self.values is None
         return {
             "sum": self.sum.parts(),
             "count": self.count,
             "nonfinite": self.nonfinite,
             "squares": self.squares,
             "range": [self.low, self.high],
-            **({"bins": self.bins.state()} if many else {"values": self.kept}),
+            **({"bins": self.bins.state()} if binned else {"values": self.values}),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the distribution by one that `state` returned."""
         self.sum = ExactSum(*state["sum"])
         self.count, self.nonfinite = state["count"], state["nonfinite"]
         self.squares, (self.low, self.high) = state["squares"], state["range"]
-        self.kept, self.bins = state.get("values"), Bins()
-        if self.kept is None:
-            self.bins.load(state["bins"])
+        self.values, self.bins = state.get("values"), MagnitudeBins()
+        if self.values is None:
+            self.bins.load_state(state["bins"])
 
     def results(self, name: str) -> dict[str, Any]:
-        """The statistics; nan of nothing."""
-        self._settle()
-        found = dict.fromkeys(("mean", "min", "max"), math.nan)
-        found |= {f"p{percent:02}": math.nan for percent in _PERCENTS}
-        found |= {"std": math.nan}
+        """Return the statistics: nan without values."""
+        self._flush()
+        percentiles = [f"p{percent:02}" for percent in _PERCENTS]
+        names = ["mean", "min", "max", *percentiles, "std"]
+        statistics = dict.fromkeys(names, math.nan)
         if self.count:
-            found["mean"] = self.sum.value / self.count
-            found["min"], found["max"] = self.low, self.high
-            found |= zip([f"p{p:02}" for p in _PERCENTS], self._percentiles())
-            found["std"] = math.sqrt(self.squares / self.count)
-        values = {f"{name}_stat_{what}": value for what, value in found.items()}
-        return {**values, **bad(name, self.nonfinite)}
+            statistics["mean"] = self.sum.value / self.count
+            statistics["min"], statistics["max"] = self.low, self.high
+            statistics |= zip(percentiles, self._percentiles())
+            statistics["std"] = math.sqrt(self.squares / self.count)
+        values = {f"{name}_stat_{part}": value for part, value in statistics.items()}
+        return values | nonfinite_result(name, self.nonfinite)
 
     def _percentiles(self) -> list[float]:
         ranks = np.array([-(-p * self.count // 100) for p in _PERCENTS])
-        if self.kept is not None:
-            return np.sort(self.kept)[ranks - 1].tolist()
-        return np.clip(self.bins.ranked(ranks), self.low, self.high).tolist()
+        if self.values is not None:
+            return np.sort(self.values)[ranks - 1].tolist()
+        return np.clip(self.bins.at_ranks(ranks), self.low, self.high).tolist()
 
-    def _settle(self) -> None:
-        """Take in what waits, in pieces that a cache holds."""
-        if not self._recent:
+    def _flush(self) -> None:
+        """Add the buffered values."""
+        if not self._pending:
             return
-        recent, self._recent, self._waiting = self._recent, [], 0
-        values, dropped, _ = finite(
-            recent[0] if len(recent) == 1 else np.concatenate(recent)
+        pending, self._pending, self._pending_size = self._pending, [], 0
+        values, nonfinite, _ = split_finite(
+            pending[0] if len(pending) == 1 else np.concatenate(pending)
         )
-        self.nonfinite += dropped
-        for start in range(0, values.size, _PIECE):
-            self._take(values[start : start + _PIECE])
+        self.nonfinite += nonfinite
+        for start in range(0, values.size, _CHUNK_SIZE):
+            self._add_chunk(values[start : start + _CHUNK_SIZE])
 
-    def _take(self, values: np.ndarray) -> None:
-        """Take in some finite values."""
+    def _add_chunk(self, values: np.ndarray) -> None:
+        """Add finite values."""
         total = ExactSum()
         total.add(values)
         values = values.astype(np.float64, copy=False)
-        with np.errstate(all="ignore"):  # deviations may pass the largest float
+        with np.errstate(all="ignore"):  # deviations may exceed the largest float
             deviations = values - total.value / values.size
             squares = float(np.dot(deviations, deviations))
-        self._moments(values.size, total, squares)
+        self._add_moments(values.size, total, squares)
         low, high = float(values.min()), float(values.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
-        self._place(values, low, high)
+        self._add_values(values, low, high)
 
-    def _moments(self, count: int, total: ExactSum, squares: float) -> None:
-        """Count, sum and squared deviations, as Chan, Golub and LeVeque (1979)."""
+    def _add_moments(self, count: int, total: ExactSum, squares: float) -> None:
+        """Add count, sum and squared deviations by Chan, Golub and LeVeque (1979)."""
         if self.count:
-            apart = total.value / count - self.sum.value / self.count
-            squares += apart * apart * count * (self.count / (self.count + count))
+            difference = total.value / count - self.sum.value / self.count
+            weight = self.count / (self.count + count)
+            squares += difference * difference * count * weight
         self.squares += squares
         self.count += count
         self.sum.merge(total)
 
-    def _place(self, values: np.ndarray, low: float, high: float) -> None:
-        """Keep the values of which `count` is the number, or count them in bins."""
-        if self.kept is not None and self.count <= EXACT:
-            self.kept = np.concatenate([self.kept, values])
+    def _add_values(self, values: np.ndarray, low: float, high: float) -> None:
+        """Keep values that `count` includes already, or count them in bins."""
+        if self.values is not None and self.count <= _MAX_EXACT_VALUES:
+            self.values = np.concatenate([self.values, values])
         else:
-            self._bin_kept()
+            self._move_values_to_bins()
             self.bins.add(values, low, high)
 
-    def _bin_kept(self) -> None:
-        kept, self.kept = self.kept, None
-        if kept is not None and kept.size:
-            self.bins.add(kept, kept.min(), kept.max())
+    def _move_values_to_bins(self) -> None:
+        values, self.values = self.values, None
+        if values is not None and values.size:
+            self.bins.add(values, values.min(), values.max())

@@ -1,4 +1,4 @@
-"""One value of one sample, and how values of its kind add up."""
+"""One value of one sample, and how values of its type are aggregated."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 
 
 class AggregationType(enum.StrEnum):
-    """What becomes of the values of one metric of one dataset.
+    """How the values of one metric of one dataset are aggregated.
 
-    A member is its own name as a string, so that `"mean"` does as well, and a string
-    of one's own names a metric given to `MetricsAggregator.register_handler`.
+    A member equals its value as a string, so `"mean"` is accepted too. Any other
+    string names a metric registered with `MetricsAggregator.register_handler`.
     """
 
     SUM = "sum"
-    """The total, `{name}`, and the mean of an observation, `avg_{name}`."""
+    """Sum of the values, `{name}`, and mean per observation, `avg_{name}`."""
 
     MEAN = "mean"
-    """The mean, weighted where weights were given."""
+    """Mean of the values, weighted if weights are passed."""
 
     MAX = "max"
-    """The largest value."""
+    """Largest value."""
 
     MIN = "min"
-    """The smallest value."""
+    """Smallest value."""
 
     DISTRIBUTION = "distribution"
     """`{name}_stat_` and `mean`, `min`, `max`, `p05`, `p50`, `p95`, `p99`, `std`."""
 
     CATEGORICAL_COUNT = "categorical_count"
-    """How often each category came, `{name}_count_{category}`."""
+    """Number of observations of each category, `{name}_count_{category}`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Observation:
     """One value of one sample.
 
     Attributes:
-      dataset_name: The dataset that the sample is of.
-      name: The metric's name.
-      value: A number on the host; for CATEGORICAL_COUNT the category.
+      dataset_name: Dataset of the sample.
+      name: Name of the metric.
+      value: Number on the host; for CATEGORICAL_COUNT the category.
       agg_type: An `AggregationType`, or the name of a registered metric.
-      weight: The value's weight in a MEAN; None counts as 1.
+      weight: Weight of the value in a MEAN; None counts as 1.
     """
 
     dataset_name: str

@@ -1,4 +1,4 @@
-"""What one metric of one dataset has come to: sums, means and extremes."""
+"""Totals of one metric of one dataset: sums, means and extremes."""
 
 from __future__ import annotations
 
@@ -10,200 +10,204 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.aggregator._exact_sum import ExactSum
-from jaxmetrics.aggregator._values import finite, numbers, weights_of
+from jaxmetrics.aggregator._inputs import as_numbers, as_weights, split_finite
 
 
 class Total(abc.ABC):
-    """The total of one metric of one dataset on one process; `add` changes it.
+    """Total of one metric of one dataset on one process, updated in place.
 
-    What fails, fails in `read`, which changes nothing.
+    An update calls `read`, which checks the values and changes nothing, and then
+    `add`, which does not fail.
     """
 
     agg_type: str = ""
-    """The type that it is the total of."""
+    """Aggregation type of the total."""
 
     @property
     def weighted(self) -> bool:
-        """Whether it takes weights."""
+        """Whether `add` uses weights."""
         return False
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:
-        """The values and weights as `add` takes them.
+        """Return values and weights as `add` takes them.
 
         Args:
-          where: What they belong to, for the error.
-          values: What the user gave, its masked entries left out.
-          weights: Of the same shape, or None.
+          where: Subject of the error.
+          values: Values from the user, without those that are masked out.
+          weights: Weights in the shape of the values, or None.
 
         Raises:
-          TypeError, ValueError: They are no values of this kind.
+          TypeError: Values are of a wrong type.
+          ValueError: Values are out of range, or weights are not used.
         """
         if weights is not None and not self.weighted:
             raise ValueError(
                 f"{where} got weights; only MEAN and metrics registered with "
                 "weighted=True take them. Leave them out, or register such a metric."
             )
-        return numbers(where, values), weights
+        return as_numbers(where, values), weights
 
     @abc.abstractmethod
     def add(self, values: Any, weights: Any) -> None:
-        """Take in values that `read` has returned."""
+        """Add values that `read` returned."""
 
     @abc.abstractmethod
     def merge(self, later: Any) -> None:
-        """Take in what came after."""
+        """Add a total of later values."""
 
     def join(self, other: Any) -> None:
-        """Take in what came at the same time on another process."""
+        """Add a total of values of the same time on another process."""
         self.merge(other)
 
     @abc.abstractmethod
     def state(self) -> dict[str, Any]:
-        """The total as plain Python values and NumPy arrays."""
+        """Return the total as plain Python values and NumPy arrays."""
 
     @abc.abstractmethod
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Become the total that `state` returned."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the total by one that `state` returned."""
 
     @abc.abstractmethod
     def results(self, name: str) -> dict[str, Any]:
-        """The values to log, by name."""
+        """Return the values to log by name, for the metric `name`."""
 
 
-class Sum(Total):
-    """The total, and the mean of an observation."""
+class SumTotal(Total):
+    """Sum of the values, and mean per observation."""
 
     def __init__(self) -> None:
         self.sum, self.count, self.nonfinite = ExactSum(), 0, 0
 
     def add(self, values: np.ndarray, weights: Any) -> None:
-        """Take in the finite values."""
-        values, dropped, _ = finite(values)
+        """Add the finite values."""
+        values, nonfinite, _ = split_finite(values)
         self.sum.add(values)
         self.count += values.size
-        self.nonfinite += dropped
+        self.nonfinite += nonfinite
 
-    def merge(self, later: Any) -> None:
-        """Take in what came after."""
+    def merge(self, later: SumTotal) -> None:
+        """Add a total of later values."""
         self.sum.merge(later.sum)
         self.count += later.count
         self.nonfinite += later.nonfinite
 
     def state(self) -> dict[str, Any]:
-        """Plain numbers."""
-        kept = {"count": self.count, "nonfinite": self.nonfinite}
-        return {"sum": self.sum.parts(), **kept}
+        """Return sum and counts."""
+        counts = {"count": self.count, "nonfinite": self.nonfinite}
+        return {"sum": self.sum.parts(), **counts}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace sum and counts."""
         self.sum = ExactSum(*state["sum"])
         self.count, self.nonfinite = state["count"], state["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
-        """The total, and the mean of an observation; nan of nothing."""
+        """Return the sum, and the mean per observation: nan without observations."""
         total = self.sum.value
         mean = total / self.count if self.count else math.nan
-        return {name: total, f"avg_{name}": mean, **bad(name, self.nonfinite)}
+        return {name: total, f"avg_{name}": mean} | nonfinite_result(
+            name, self.nonfinite
+        )
 
 
-class Mean(Total):
-    """The mean, by weight."""
+class MeanTotal(Total):
+    """Weighted mean of the values."""
 
     @property
     def weighted(self) -> bool:
-        """It does."""
+        """Whether `add` uses weights: it does."""
         return True
 
     def __init__(self) -> None:
         self.sum, self.weight, self.nonfinite = ExactSum(), ExactSum(), 0
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:
-        """Values, and weights that are finite and not negative."""
-        read = numbers(where, values)
-        return read, None if weights is None else weights_of(where, read, weights)
+        """Return values, and weights that are finite and not negative."""
+        values = as_numbers(where, values)
+        return values, None if weights is None else as_weights(where, values, weights)
 
     def add(self, values: np.ndarray, weights: np.ndarray | None) -> None:
-        """Take in the finite values, with their weights."""
-        values, dropped, weights = finite(values, weights)
+        """Add the finite values with their weights, by default 1."""
+        values, nonfinite, weights = split_finite(values, weights)
         if weights is None:
-            self.weight.count(values.size)
+            self.weight.add_integer(values.size)
         else:
             self.weight.add(weights)
             with np.errstate(over="ignore"):
                 values = values.astype(np.float64) * weights
         self.sum.add(values)
-        self.nonfinite += dropped
+        self.nonfinite += nonfinite
 
-    def merge(self, later: Any) -> None:
-        """Take in what came after."""
+    def merge(self, later: MeanTotal) -> None:
+        """Add a total of later values."""
         self.sum.merge(later.sum)
         self.weight.merge(later.weight)
         self.nonfinite += later.nonfinite
 
     def state(self) -> dict[str, Any]:
-        """Plain numbers."""
-        kept = {"weight": self.weight.parts(), "nonfinite": self.nonfinite}
-        return {"sum": self.sum.parts(), **kept}
+        """Return the weighted sum, the sum of weights and the count."""
+        counts = {"weight": self.weight.parts(), "nonfinite": self.nonfinite}
+        return {"sum": self.sum.parts(), **counts}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace sums and count."""
         self.sum, self.weight = ExactSum(*state["sum"]), ExactSum(*state["weight"])
         self.nonfinite = state["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
-        """The mean; nan of no weight."""
+        """Return the mean: nan if the weights add up to 0."""
         weight = self.weight.value
         mean = self.sum.value / weight if weight else math.nan
-        return {name: mean, **bad(name, self.nonfinite)}
+        return {name: mean} | nonfinite_result(name, self.nonfinite)
 
 
-class Max(Total):
-    """The largest value."""
+class MaxTotal(Total):
+    """Largest value."""
 
-    pick = staticmethod(max)
-    of = staticmethod(np.max)
+    better = staticmethod(max)
+    of_array = staticmethod(np.max)
 
     def __init__(self) -> None:
         self.best: float | None = None
         self.nonfinite = 0
 
     def add(self, values: np.ndarray, weights: Any) -> None:
-        """Take in the finite values."""
-        values, dropped, _ = finite(values)
-        self.nonfinite += dropped
+        """Add the finite values."""
+        values, nonfinite, _ = split_finite(values)
+        self.nonfinite += nonfinite
         if values.size:
-            self._take(self.of(values).item())
+            self._add_one(self.of_array(values).item())
 
-    def merge(self, later: Any) -> None:
-        """Take in what came after."""
+    def merge(self, later: MaxTotal) -> None:
+        """Add a total of later values."""
         self.nonfinite += later.nonfinite
         if later.best is not None:
-            self._take(later.best)
+            self._add_one(later.best)
 
     def state(self) -> dict[str, Any]:
-        """Plain numbers."""
+        """Return the extreme and the count."""
         return {"best": self.best, "nonfinite": self.nonfinite}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Undo `state`."""
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the extreme and the count."""
         self.best, self.nonfinite = state["best"], state["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
-        """The extreme; nan of nothing."""
+        """Return the extreme: nan without values."""
         best = math.nan if self.best is None else float(self.best)
-        return {name: best, **bad(name, self.nonfinite)}
+        return {name: best} | nonfinite_result(name, self.nonfinite)
 
-    def _take(self, value: float) -> None:
-        self.best = value if self.best is None else self.pick(self.best, value)
-
-
-class Min(Max):
-    """The smallest value."""
-
-    pick = staticmethod(min)
-    of = staticmethod(np.min)
+    def _add_one(self, value: float) -> None:
+        self.best = value if self.best is None else self.better(self.best, value)
 
 
-def bad(name: str, nonfinite: int) -> dict[str, float]:
-    """The count of values that were not finite, where there were some."""
+class MinTotal(MaxTotal):
+    """Smallest value."""
+
+    better = staticmethod(min)
+    of_array = staticmethod(np.min)
+
+
+def nonfinite_result(name: str, nonfinite: int) -> dict[str, float]:
+    """Return the number of values that were not finite, nothing if it is 0."""
     return {f"{name}_nonfinite": float(nonfinite)} if nonfinite else {}

@@ -1,4 +1,4 @@
-"""What a data pipeline notes of each sample."""
+"""Transforms that add observations to the samples of a data pipeline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from jaxmetrics.record import key
 
 
 class MetricTransform(abc.ABC):
-    """Adds observations to each sample, under `"metrics"`.
+    """Add observations to each sample, under `"metrics"`.
 
-    A plain callable that can be pickled and loads no jax: grain's `.map`, a generator,
-    `map` over tf.data's NumPy iterator, and their worker processes take it. Several
-    add up. Subclass it and define `observations`.
+    Subclass it and define `observations`. A transform is a callable that can be pickled
+    and loads no jax, for grain's `.map`, generators, `map` over tf.data's NumPy
+    iterator, and their worker processes. Several transforms can be applied in turn.
 
     Example:
       >>> import jaxmetrics as jm
@@ -34,68 +34,68 @@ class MetricTransform(abc.ABC):
 
     @property
     def dataset_name(self) -> str:
-        """The dataset whose samples it sees.
+        """Dataset of the samples.
 
         Raises:
           RuntimeError: `set_dataset_name` was not called.
         """
         if self._dataset_name is None:
             raise RuntimeError(
-                f"{type(self).__name__} knows no dataset yet; expected a name before "
-                "the first sample. Call set_dataset_name() first."
+                f"{type(self).__name__} has no dataset name; expected one before the "
+                "first sample. Call set_dataset_name() first."
             )
         return self._dataset_name
 
     def set_dataset_name(self, dataset_name: str) -> None:
-        """Name the dataset that the following samples are of.
+        """Set the dataset of the samples that follow.
 
         Raises:
           TypeError: The name is not a string.
-          ValueError: It cannot be part of a key.
+          ValueError: The name cannot be part of a key.
         """
         key("name", "train", dataset_name)
         self._dataset_name = dataset_name
 
     @abc.abstractmethod
     def observations(self, sample: Mapping[str, Any]) -> Iterable[Observation]:
-        """What there is to note of one sample; each transform defines it."""
+        """Return the observations of one sample; each transform defines it."""
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """The sample with its observations added to those it has; a new mapping."""
-        noted = [*sample.get("metrics", ()), *self.observations(sample)]
-        return {**sample, "metrics": noted}
+        """Return the sample with the observations appended to those it has."""
+        observations = [*sample.get("metrics", ()), *self.observations(sample)]
+        return {**sample, "metrics": observations}
 
 
 class DefaultTrainingMetricTransform(MetricTransform):
-    """Notes `samples_seen` and `tokens_seen` (SUM) and `seq_len` (DISTRIBUTION).
+    """Observe `samples_seen` and `tokens_seen` (SUM) and `seq_len` (DISTRIBUTION).
 
     Args:
-      tokens: The field of a sample that holds its tokens.
+      tokens: Field of a sample with its tokens.
 
     Example:
       >>> import jaxmetrics as jm
       >>> transform = jm.DefaultTrainingMetricTransform()
       >>> transform.set_dataset_name("alpaca")
-      >>> noted = transform({"tokens": [1, 2, 3, 4, 5]})["metrics"]
-      >>> [(o.name, o.value) for o in noted]
+      >>> observations = transform({"tokens": [1, 2, 3, 4, 5]})["metrics"]
+      >>> [(x.name, x.value) for x in observations]
       [('samples_seen', 1), ('tokens_seen', 5), ('seq_len', 5)]
     """
 
     def __init__(self, tokens: str = "tokens") -> None:
-        """Name the field."""
+        """Store the name of the field."""
         self.tokens = tokens
 
     def observations(self, sample: Mapping[str, Any]) -> list[Observation]:
-        """Three observations.
+        """Return the three observations of a sample.
 
         Raises:
-          KeyError: The sample has no such field.
+          KeyError: The sample does not have the field.
         """
         name = self.dataset_name
         if self.tokens not in sample:
             raise KeyError(
-                f"{type(self).__name__} needs the field {self.tokens!r}; the sample "
-                f"has {sorted(sample)}. Name the one with the tokens: "
+                f"{type(self).__name__} needs the field {self.tokens!r}; got a sample "
+                f"with {sorted(sample)}. Pass the field with the tokens: "
                 f"{type(self).__name__}(tokens=...)."
             )
         tokens = len(sample[self.tokens])
