@@ -7,6 +7,8 @@ programs in flight then wait for each other without end (docs/performance.md).
 import os
 from pathlib import Path
 
+from support.processes import restore_sigint
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("NPROC", "32")
 os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")
@@ -20,3 +22,5 @@ if "xla_force_host_platform_device_count" not in flags:
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+
+restore_sigint()

@@ -1,12 +1,13 @@
-"""Python in a process of its own, for what a test must not do to itself."""
+"""Run Python in a separate process, for what a test must not do to its own."""
 
+import signal
 import subprocess
 import sys
 import textwrap
 
 
 def run_python(script, *arguments, cwd=None, env=None):
-    """Run a script to its end; its output is text."""
+    """Run a script until it ends; return its exit status and output as text."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(
         command,
@@ -20,8 +21,18 @@ def run_python(script, *arguments, cwd=None, env=None):
 
 
 def start_python(script, *arguments):
-    """Start a script whose input and output are pipes."""
+    """Start a script with pipes as its input and output."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+
+
+def restore_sigint():
+    """Handle SIGINT as usual, also where it is ignored, as under `nohup make test &`.
+
+    Ignored signals stay ignored in all child processes, and some tests interrupt
+    children. Handled ones do not: a child then has the default handler of Python.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
