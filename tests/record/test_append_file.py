@@ -1,4 +1,4 @@
-"""Files of lines, under everything that a process or a disk does to them."""
+"""Append-only files under kills, forks, second writers and failing disks."""
 
 import errno
 import os
@@ -17,11 +17,6 @@ from jaxmetrics.record import (
 )
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "metrics.jsonl"
-
-
 def write(path, *lines):
     with AppendFile(path) as file:
         for line in lines:
@@ -36,10 +31,7 @@ def row(step, split="train"):
     return dumps({"step": step, "split": split, f"{split}/loss": step / 2})
 
 
-# Writing
-
-
-def test_lines_are_there_without_a_flush_and_go_on_after_a_reopening(path):
+def test_lines_are_written_without_a_flush_and_continue_after_reopening(path):
     with AppendFile(path) as file:
         assert file.position == 0
         file.write_line("a")
@@ -54,13 +46,13 @@ def test_lines_are_there_without_a_flush_and_go_on_after_a_reopening(path):
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\n", "x" * 2**24])
-def test_what_a_reader_would_not_take_as_one_line_is_refused(path, text):
+def test_text_that_is_not_one_readable_line_is_refused(path, text):
     with AppendFile(path) as file, pytest.raises(ValueError, match="one line"):
         file.write_line(text)
     assert path.read_bytes() == b""
 
 
-def test_a_closed_file_says_so(path):
+def test_using_a_closed_file_is_an_error(path):
     file = AppendFile(path)
     file.close()
     file.close()
@@ -76,11 +68,8 @@ def test_a_new_file_is_readable_by_others_and_writable_by_the_owner(path):
         atomic_write(path.with_name("b"), b"")
     finally:
         os.umask(mask)
-    for made in (path, path.with_name("b")):
-        assert made.stat().st_mode & 0o777 == 0o644
-
-
-# A torn last line
+    for file in (path, path.with_name("b")):
+        assert file.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize(
@@ -98,7 +87,7 @@ def test_a_torn_tail_is_moved_aside_with_one_warning(path, tail):
     assert path.with_name("metrics.jsonl.torn").read_bytes() == tail
 
 
-def test_a_second_torn_tail_is_kept_beside_the_first(path):
+def test_a_second_torn_tail_is_appended_to_the_first(path):
     for tail in (b"one", b"two"):
         with path.open("ab") as file:
             file.write(b"a\n" + tail)
@@ -115,14 +104,11 @@ def test_a_file_that_is_one_torn_line_becomes_empty(path):
     assert path.read_bytes() == b""
 
 
-# Two writers
-
-
 def test_a_second_opener_in_the_same_process_is_refused(path):
     with AppendFile(path) as file:
         with pytest.raises(WriterLockedError, match=f"{path}.*this process.*run_name"):
             AppendFile(path)
-        file.write_line("still mine")
+        file.write_line("still held")
     AppendFile(path).close()
 
 
@@ -173,7 +159,7 @@ def test_a_fork_can_neither_write_nor_take_the_lock_away(path):
     assert path.read_text() == "from the parent\n"
 
 
-def test_closing_frees_the_file_while_a_fork_still_lives(path):
+def test_closing_releases_the_lock_while_a_fork_still_lives(path):
     result = run_python(
         """
         import os, signal, sys
@@ -210,10 +196,10 @@ def test_new_contents_keep_the_lock(path):
 def test_an_opener_between_old_and_new_contents_is_refused(path, monkeypatch):
     first = AppendFile(path)
 
-    def lock(fd, at):  # after the other one has opened the file, before its lock
+    def lock(fd, path):  # between the opening and the lock of the second opener
         monkeypatch.undo()
         first.replace([b"new\n"])
-        _io.lock(fd, at)
+        _io.lock(fd, path)
 
     monkeypatch.setattr(_io, "lock", lock)
     with pytest.raises(WriterLockedError, match="this process"):
@@ -221,9 +207,6 @@ def test_an_opener_between_old_and_new_contents_is_refused(path, monkeypatch):
     first.write_line("more")
     first.close()
     assert path.read_bytes() == b"new\nmore\n"
-
-
-# What is not a plain file
 
 
 def test_a_symbolic_link_is_refused_and_its_target_untouched(path):
@@ -289,17 +272,14 @@ for name, write in (("a", AppendFile), ("b", lambda name: atomic_write(name, b""
 """
 
 
-@pytest.mark.parametrize(("mode", "said"), [(0o555, "choose"), (0o777, "written")])
-def test_a_folder_without_the_right_to_write_fails_at_opening(tmp_path, mode, said):
+@pytest.mark.parametrize(("mode", "result"), [(0o555, "choose"), (0o777, "written")])
+def test_a_folder_without_write_permission_fails_at_opening(tmp_path, mode, result):
     tmp_path.chmod(mode)
     try:
-        result = run_python(UNPRIVILEGED, cwd=tmp_path)
+        finished = run_python(UNPRIVILEGED, cwd=tmp_path)
     finally:
         tmp_path.chmod(0o700)
-    assert result.stdout == f"{said}\n{said}\n", result.stderr
-
-
-# A full disk, by the limit that the system sets on a file's size
+    assert finished.stdout == f"{result}\n{result}\n", finished.stderr
 
 
 def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_does(path):
@@ -307,17 +287,17 @@ def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_does(path):
         """
         import os, resource, sys
         from jaxmetrics.record import AppendFile
-        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        _, maximum = resource.getrlimit(resource.RLIMIT_FSIZE)
         with AppendFile(sys.argv[1]) as file:
             file.write_line("a" * 99)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (150, most))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (150, maximum))
             for _ in range(2):
                 try:
                     file.write_line("b" * 99)
                 except OSError as error:
                     print(error.errno, os.path.getsize(sys.argv[1]), file.position)
             file.write_line("c" * 49)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (maximum, maximum))
             file.write_line("d")
         """,
         path,
@@ -326,30 +306,27 @@ def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_does(path):
     assert path.read_bytes() == b"a" * 99 + b"\n" + b"c" * 49 + b"\nd\n"
 
 
-# Going back
-
-
-def test_a_cut_keeps_what_follows_aside_and_writing_goes_on(path):
+def test_a_cut_saves_the_rest_and_writing_continues(path):
     with AppendFile(path) as file:
         file.write_line("a")
         position = file.position
         file.write_line("b")
         file.write_line("c")
-        aside = file.cut(position, "step-1")
+        saved = file.cut(position, "step-1")
         assert file.position == position
         file.write_line("d")
     assert path.read_bytes() == b"a\nd\n"
-    assert aside == path.with_name("metrics.jsonl.after-step-1")
-    assert aside.read_bytes() == b"b\nc\n"
+    assert saved == path.with_name("metrics.jsonl.after-step-1")
+    assert saved.read_bytes() == b"b\nc\n"
 
 
-def test_a_second_cut_overwrites_nothing(path):
-    asides = []
+def test_a_second_cut_saves_under_another_name(path):
+    saved = []
     with AppendFile(path) as file:
         for text in "abc":
             file.write_line(text)
-            asides.append(file.cut(0, "0"))
-    assert [aside.read_text() for aside in asides] == ["a\n", "b\n", "c\n"]
+            saved.append(file.cut(0, "0"))
+    assert [file.read_text() for file in saved] == ["a\n", "b\n", "c\n"]
     assert names(path) == [
         "metrics.jsonl",
         "metrics.jsonl.after-0",
@@ -358,14 +335,14 @@ def test_a_second_cut_overwrites_nothing(path):
     ]
 
 
-def test_a_cut_at_the_end_makes_no_file(path):
+def test_a_cut_at_the_end_saves_nothing(path):
     with AppendFile(path) as file:
         file.write_line("a")
         assert file.cut(file.position, "1") is None
     assert names(path) == ["metrics.jsonl"]
 
 
-def test_a_file_behind_its_checkpoint_says_how_much_is_missing(path):
+def test_a_file_shorter_than_its_checkpoint_warns_how_much_is_missing(path):
     with AppendFile(path) as file:
         file.write_line("a")
         with pytest.warns(
@@ -390,7 +367,7 @@ def test_a_cut_cannot_leave_its_folder(path):
         file.cut(0, "../x")
 
 
-def test_a_cut_that_cannot_keep_what_follows_cuts_nothing(path, monkeypatch):
+def test_a_cut_that_cannot_save_the_rest_cuts_nothing(path, monkeypatch):
     with AppendFile(path) as file:
         file.write_line("a")
         file.write_line("b")
@@ -405,23 +382,23 @@ def test_a_cut_that_cannot_keep_what_follows_cuts_nothing(path, monkeypatch):
 HEADER = '{"kind":"header","schema":1}'
 
 
-def test_going_back_to_a_step_keeps_rows_up_to_it(path):
+def test_a_cut_after_a_step_keeps_rows_up_to_it(path):
     write(path, HEADER, row(1), row(2), row(2, "val"), row(3), row(4))
     with AppendFile(path) as file:
-        aside = file.cut_after_step(2, "2")
+        saved = file.cut_after_step(2, "2")
     kept = [HEADER, row(1), row(2), row(2, "val")]
     assert path.read_text().splitlines() == kept
-    assert aside.read_text().splitlines() == [row(3), row(4)]
+    assert saved.read_text().splitlines() == [row(3), row(4)]
 
 
-def test_going_back_keeps_a_late_evaluation_but_no_later_step_before_it(path):
+def test_a_cut_after_a_step_keeps_a_late_evaluation_of_an_early_step(path):
     write(path, HEADER, row(1), row(2), row(3), row(1, "val"), row(4), row(2, "val"))
     with AppendFile(path) as file:
-        aside = file.cut_after_step(2, "2")
+        saved = file.cut_after_step(2, "2")
         file.write_line(row(3))
     kept = [HEADER, row(1), row(2), row(1, "val"), row(2, "val"), row(3)]
     assert path.read_text().splitlines() == kept
-    assert aside.read_text().splitlines() == [
+    assert saved.read_text().splitlines() == [
         row(3),
         row(1, "val"),
         row(4),
@@ -430,14 +407,14 @@ def test_going_back_keeps_a_late_evaluation_but_no_later_step_before_it(path):
 
 
 @pytest.mark.parametrize(("step", "kept"), [(0, [HEADER]), (9, [HEADER, row(1)])])
-def test_going_back_before_the_first_or_after_the_last_row(path, step, kept):
+def test_a_cut_before_the_first_or_after_the_last_row(path, step, kept):
     write(path, HEADER, row(1))
     with AppendFile(path) as file:
         file.cut_after_step(step, "x")
     assert path.read_text().splitlines() == kept
 
 
-def test_going_back_in_a_damaged_file_names_the_line_and_changes_nothing(path):
+def test_a_cut_in_a_damaged_file_names_the_line_and_changes_nothing(path):
     write(path, HEADER, row(1), "damage", row(2))
     before = path.read_bytes()
     with AppendFile(path) as file, pytest.raises(CorruptLineError, match="line 3"):
@@ -445,35 +422,7 @@ def test_going_back_in_a_damaged_file_names_the_line_and_changes_nothing(path):
     assert path.read_bytes() == before
 
 
-# What is on the disk, and in which order it got there
-
-
-@pytest.fixture
-def calls(monkeypatch):
-    """The names of the files that were synced, cut and replaced, in order."""
-    made = []
-
-    def note(name, of):
-        real = getattr(os, name)
-
-        def call(*arguments):
-            made.append(
-                (name, of(arguments[-1] if name == "replace" else arguments[0]))
-            )
-            return real(*arguments)
-
-        monkeypatch.setattr(os, name, call)
-
-    def of_descriptor(fd):
-        return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
-
-    note("fsync", of_descriptor)
-    note("ftruncate", of_descriptor)
-    note("replace", lambda path: path.name)
-    return made
-
-
-def test_a_flush_syncs_the_file_and_a_new_files_name_is_synced_too(path, calls):
+def test_a_flush_syncs_the_file_and_opening_syncs_a_new_name(path, calls):
     with AppendFile(path) as file:
         assert calls == [("fsync", path.parent.name)]
         file.write_line("a")
@@ -482,7 +431,7 @@ def test_a_flush_syncs_the_file_and_a_new_files_name_is_synced_too(path, calls):
     assert calls[1:] == [("fsync", "metrics.jsonl")]
 
 
-def test_what_is_cut_off_is_on_the_disk_before_it_is_cut_off(path, calls):
+def test_removed_lines_are_synced_before_the_file_is_truncated(path, calls):
     path.write_bytes(b"a\nb\ntorn")
     with pytest.warns(UserWarning), AppendFile(path) as file:
         file.cut(2, "1")
@@ -498,7 +447,7 @@ def test_what_is_cut_off_is_on_the_disk_before_it_is_cut_off(path, calls):
     ]
 
 
-def test_new_contents_are_on_the_disk_before_they_take_the_place(path, calls):
+def test_new_contents_are_synced_before_they_are_renamed(path, calls):
     with AppendFile(path) as file:
         del calls[:]
         file.replace([b"new\n"])
@@ -509,41 +458,3 @@ def test_new_contents_are_on_the_disk_before_they_take_the_place(path, calls):
         file.flush()
     synced, folder = ("fsync", "metrics.jsonl"), ("fsync", path.parent.name)
     assert calls[2:] == [synced, folder, synced]
-
-
-def test_a_replacement_is_on_the_disk_before_it_takes_the_place(path, calls):
-    atomic_write(path, b"new")
-    (first, temporary), *rest = calls
-    assert first == "fsync"
-    assert temporary.startswith(".metrics.jsonl.")
-    assert rest == [("replace", "metrics.jsonl"), ("fsync", path.parent.name)]
-
-
-# Replacing
-
-
-def test_a_replacement_is_whole_and_leaves_nothing_beside_it(path):
-    for data in (b"one", b"two" * 10**6):
-        atomic_write(path, data)
-        assert path.read_bytes() == data
-    assert names(path) == ["metrics.jsonl"]
-
-
-def test_a_replacement_that_fails_leaves_the_old_file(path, monkeypatch):
-    atomic_write(path, b"old")
-    with monkeypatch.context() as patch:
-        FailingDisk(patch, 2, calls=2, written=2)
-        with pytest.raises(OSError, match="No space"):
-            atomic_write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert names(path) == ["metrics.jsonl"]
-
-
-def test_a_replacement_replaces_a_link_and_not_its_target(path):
-    target = path.with_name("target")
-    target.write_text("victim")
-    path.symlink_to(target)
-    atomic_write(path, b"new")
-    assert target.read_text() == "victim"
-    assert not path.is_symlink()
-    assert path.read_bytes() == b"new"

@@ -1,3 +1,5 @@
+"""Strict JSON, written and read."""
+
 import json
 import math
 
@@ -5,25 +7,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxmetrics.record import Record, dumps, loads, number
-
-
-def test_a_record_is_written_as_the_design_shows_it():
-    values = {"train/loss": 2.31, "perf/mfu": 0.41, "lr/lr": 0.0003}
-    record = Record(100, "train", values, 1763.21, tokens=819200, samples=6400)
-    assert dumps(record.line()) == (
-        '{"step":100,"split":"train","time":1763.21,"tokens":819200,"samples":6400,'
-        '"train/loss":2.31,"perf/mfu":0.41,"lr/lr":0.0003}'
-    )
+from jaxmetrics.record import dumps, loads, number
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")],
 )
-def test_non_finite_values_are_strings_and_come_back(value, text):
-    for given in (value, np.float32(value), ml_dtypes.bfloat16(value)):
-        assert dumps([given]) == f'["{text}"]'
+def test_non_finite_values_are_written_as_strings_and_read_back(value, text):
+    for number_type in (float, np.float32, ml_dtypes.bfloat16):
+        assert dumps([number_type(value)]) == f'["{text}"]'
     back = number(loads(dumps(value)))
     assert type(back) is float
     assert back == value or math.isnan(back) and math.isnan(value)
@@ -32,7 +25,7 @@ def test_non_finite_values_are_strings_and_come_back(value, text):
 @pytest.mark.parametrize(
     "value", [0.1, 5e-324, 1.7976931348623157e308, -0.0, 1e16, 2.0**53 + 2]
 )
-def test_floats_come_back_to_the_bit(value):
+def test_floats_are_read_back_to_the_bit(value):
     assert math.copysign(1, loads(dumps(value))) == math.copysign(1, value)
     assert loads(dumps(value)) == value
 
@@ -63,7 +56,7 @@ def test_integers_of_64_bits_are_numbers(value):
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**300])
-def test_larger_integers_are_strings_and_come_back_exactly(value):
+def test_larger_integers_are_written_as_strings_and_read_back_exactly(value):
     assert dumps(value) == f'"{value}"'
     assert number(loads(dumps(value))) == value
 
@@ -75,7 +68,7 @@ def test_other_text_is_not_taken_for_a_number(text):
     assert number(text) == text
 
 
-def test_numbers_are_passed_through():
+def test_values_that_are_not_text_are_returned_unchanged():
     assert number(3) == 3
     assert number(None) is None
 
@@ -100,7 +93,7 @@ def test_text_is_ascii_on_one_line():
         ({"a": {3: 1}}, r"key 3 of type int in value\['a'\]"),
     ],
 )
-def test_what_json_does_not_have_is_refused_and_named(value, where):
+def test_types_that_json_does_not_have_are_refused_with_their_place(value, where):
     with pytest.raises(TypeError, match=where):
         dumps(value)
 
@@ -139,12 +132,12 @@ def test_an_integer_that_python_will_not_print_is_refused():
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_whatever_is_not_strict_json_is_a_value_error(text):
+def test_anything_but_strict_json_is_a_value_error(text):
     with pytest.raises(ValueError):
         loads(text)
 
 
-def test_bytes_are_utf8_and_never_guessed():
+def test_bytes_are_decoded_as_utf8_only():
     assert loads('{"a":"é"}'.encode()) == {"a": "é"}
     with pytest.raises(ValueError):
         loads('{"a":1}'.encode("utf-16"))
@@ -157,3 +150,38 @@ def test_the_python_reader_of_strict_json_agrees():
     row = {"a": math.nan, "b": [np.float32(1.5), None, True], "c": {"d": "x"}}
     back = json.loads(dumps(row), parse_constant=refuse)
     assert back == {"a": "NaN", "b": [1.5, None, True], "c": {"d": "x"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": "\ud800"},
+        {np.str_("a"): 1},
+        {"a": "\u00e9\u2028"},
+        ['\x7f\x00"'],
+        [2**63 - 1, -(2**63)],
+        1e-5,
+        1e16,
+        5e-324,
+    ],
+)
+def test_text_is_that_of_the_standard_library_or_reads_the_same(value):
+    text = dumps(value)
+    assert text.isascii()
+    assert json.loads(text) == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("depth", [200, 300, 400])
+def test_deep_values_are_written(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    assert dumps(value) == "[" * (depth + 1) + "]" * (depth + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("18446744073709551616", 2**64), ('"\\ud800"', "\ud800"), ("1e999", math.inf)],
+)
+def test_texts_that_a_faster_reader_would_change_or_refuse_are_read(text, value):
+    assert loads(text) == value

@@ -1,6 +1,8 @@
+"""Keys of values, and names of runs."""
+
 import pytest
 
-from jaxmetrics.record import PREFIXES, Record, check_name, key
+from jaxmetrics.record import PREFIXES, check_name, key
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,11 @@ def test_a_known_prefix_is_kept_in_every_split(prefix):
         ("grad_norm", "grad/norm"),
     ],
 )
-def test_training_measurements_have_one_home(name, expected):
+def test_training_measurements_have_one_key_in_all_splits(name, expected):
     assert key(name) == key(name, "val") == expected
 
 
-def test_a_datasets_own_value_is_not_taken_for_the_runs():
+def test_a_value_of_a_dataset_is_not_a_training_measurement():
     assert key("mfu", "train", "a") == "train_a/mfu"
     assert key("val_mfu", "val") == "val/mfu"
 
@@ -63,7 +65,7 @@ def test_a_datasets_own_value_is_not_taken_for_the_runs():
     "name",
     ["", "a//b", "/a", "a/", "a\nb", "a\x1b[0m", "a\u202eb", "\ud800", "a" * 257],
 )
-def test_names_that_no_file_or_terminal_should_see_are_refused(name):
+def test_names_unsafe_for_files_or_terminals_are_refused(name):
     with pytest.raises(ValueError, match=r"key\(\) got the name .*; expected|empty"):
         key(name)
 
@@ -75,19 +77,19 @@ def test_the_limit_of_256_holds_for_the_whole_key():
 
 
 @pytest.mark.parametrize("arguments", [(3,), ("a", None), ("a", "train", 3), (b"a",)])
-def test_what_is_no_string_is_refused(arguments):
+def test_arguments_other_than_strings_are_refused(arguments):
     with pytest.raises(TypeError, match="a str was expected"):
         key(*arguments)
 
 
 @pytest.mark.parametrize("split", ["", "a/b", "a\n"])
-def test_a_split_is_one_part(split):
+def test_a_split_without_a_slash_is_required(split):
     with pytest.raises(ValueError, match="split"):
         key("loss", split)
 
 
 @pytest.mark.parametrize("name", ["a", "run-1.2_B", "0", "a" * 64, "a..b"])
-def test_a_name_that_can_be_a_folder_is_returned(name):
+def test_a_name_that_is_safe_as_a_folder_is_returned(name):
     assert check_name(name, "run_name") == name
 
 
@@ -116,30 +118,3 @@ def test_a_name_that_escapes_its_folder_is_refused(name):
 def test_a_name_is_a_string():
     with pytest.raises(TypeError, match="tag is a int"):
         check_name(3, "tag")
-
-
-def test_a_records_line_has_its_fields_first_and_then_the_order_logged():
-    values = {"train/loss": 2.31, "perf/mfu": 0.41, "lr/lr": 0.0003}
-    record = Record(100, "train", values, 1763.21, tokens=819200, samples=6400)
-    fields = ["step", "split", "time", "tokens", "samples"]
-    assert list(record.line()) == fields + list(values)
-    assert record.line()["tokens"] == 819200
-
-
-def test_a_records_line_leaves_out_what_is_not_known():
-    assert Record(1, "val", {"val/loss": 1.0}, 2.0).line() == {
-        "step": 1,
-        "split": "val",
-        "time": 2.0,
-        "val/loss": 1.0,
-    }
-
-
-def test_zero_tokens_are_known():
-    assert Record(0, "train", {}, 0.0, tokens=0).line()["tokens"] == 0
-
-
-@pytest.mark.parametrize("field", ["kind", "step", "split", "time", "tokens"])
-def test_a_value_cannot_hide_a_field_of_the_row(field):
-    with pytest.raises(ValueError, match=f"values named \\['{field}'\\]"):
-        Record(1, "train", {field: 1.0}, 0.0)

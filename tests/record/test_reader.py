@@ -1,3 +1,5 @@
+"""Files of JSON lines, read back complete, torn or damaged."""
+
 import os
 import pickle
 import tracemalloc
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmetrics.record import (
+    AppendFile,
     Block,
     CorruptLineError,
     dumps,
@@ -18,23 +21,18 @@ from jaxmetrics.record import (
 ROW = {"step": 100, "split": "train", "time": 1763.21, "train/loss": "NaN", "a": [1]}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "metrics.jsonl"
-
-
-def test_rows_come_back_in_order(path):
+def test_rows_are_read_in_order(path):
     path.write_text("".join(dumps({"step": n}) + "\n" for n in range(3)))
     assert read_lines(path) == ([{"step": 0}, {"step": 1}, {"step": 2}], [])
 
 
 @pytest.mark.parametrize("tail", [b'{"step": 3, "lo', b'{"step":9}', b"\xff", b"\x00"])
-def test_a_last_line_without_its_newline_is_no_row(path, tail):
+def test_a_last_line_without_its_newline_is_not_a_row(path, tail):
     path.write_bytes(b'{"step":1}\n' + tail)
     assert read_lines(path) == ([{"step": 1}], [])
 
 
-def test_blank_lines_are_passed_over_and_counted(path):
+def test_blank_lines_are_skipped_and_counted(path):
     path.write_bytes(b'\n \t\n{"step":1}\r\n\n[]\n')
     assert read_lines(path, errors="skip") == ([{"step": 1}], [(5, "a JSON list")])
 
@@ -78,7 +76,7 @@ def test_a_complete_bad_last_line_is_an_error_too(path):
         read_lines(path)
 
 
-def test_a_gigantic_line_is_bad_and_never_held_in_memory(path):
+def test_a_line_beyond_the_limit_is_damage_and_never_held_in_memory(path):
     with path.open("wb") as file:
         file.write(b'{"step":1}\n')
         file.seek(128 * 2**20)
@@ -95,7 +93,7 @@ def test_a_gigantic_line_is_bad_and_never_held_in_memory(path):
     assert [line.end for line in scan_lines(path)][-1] == path.stat().st_size
 
 
-def test_a_gigantic_torn_tail_is_no_row(path):
+def test_a_torn_tail_beyond_the_limit_is_not_a_row(path):
     path.write_bytes(b'{"step":1}\n' + b"x" * (20 * 2**20))
     assert read_lines(path) == ([{"step": 1}], [])
 
@@ -120,7 +118,7 @@ def test_a_missing_file_a_pipe_and_an_unknown_mode_are_errors(path):
         read_lines(path, errors="ignore")
 
 
-def test_the_error_travels_between_processes(path):
+def test_the_error_can_be_pickled(path):
     error = pickle.loads(pickle.dumps(CorruptLineError(path, 3, "why")))
     assert (error.path, error.line, error.reason) == (path, 3, "why")
 
@@ -143,19 +141,19 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(PIECES, max_size=3).map(b"".join), max_size=6))
-def test_many_lines_at_once_are_what_they_are_one_by_one(tmp_path_factory, lines):
+def test_blocks_have_the_rows_that_are_read_one_by_one(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("reader") / "metrics.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
-    found = []
+    rows = []
     for part in scan_blocks(path):
         if isinstance(part, Block):
-            found += enumerate(part.rows, part.number)
+            rows += enumerate(part.rows, part.number)
         else:
-            found.append((part.number, part.row))
-    assert found == [(line.number, line.row) for line in scan_lines(path)]
+            rows.append((part.number, part.row))
+    assert rows == [(line.number, line.row) for line in scan_lines(path)]
 
 
-def test_blocks_end_where_lines_do_whatever_their_length(path):
+def test_blocks_end_where_lines_end_whatever_their_length(path):
     rows = [{"step": n, "text": "x" * (n * 7919 % 300_000)} for n in range(40)]
     path.write_text("".join(dumps(row) + "\n" for row in rows))
     blocks = list(scan_blocks(path))
@@ -164,3 +162,20 @@ def test_blocks_end_where_lines_do_whatever_their_length(path):
     path.write_bytes(path.read_bytes() + b"x" * (17 * 2**20) + b'\n{"step":9}\n')
     *_, gigantic, last = scan_blocks(path)
     assert "longer" in gigantic.reason and last.row == {"step": 9}
+
+
+def test_the_longest_line_that_can_be_written_is_read(path):
+    row = {"a": "x" * (2**24 - len('{"a":""}') - 1)}
+    with AppendFile(path) as file:
+        file.write_line(dumps(row))
+        with pytest.raises(ValueError, match="at most 16777216"):
+            file.write_line(dumps(row | {"b": 1}))
+    assert path.stat().st_size == 2**24
+    assert read_lines(path) == ([row], [])
+    assert [part.rows for part in scan_blocks(path)] == [[row]]
+
+
+def test_a_torn_tail_of_exactly_the_limit_is_not_a_row(path):
+    path.write_bytes(b'{"step":1}\n' + b"x" * 2**24)
+    assert read_lines(path) == ([{"step": 1}], [])
+    assert [part.rows for part in scan_blocks(path)] == [[{"step": 1}]]

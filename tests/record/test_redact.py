@@ -1,3 +1,5 @@
+"""Configurations as plain data without secrets."""
+
 import argparse
 import collections
 import dataclasses
@@ -41,7 +43,7 @@ def test_a_name_that_only_looks_like_a_secret_is_kept(name):
     assert redact({name: "value"}) == {name: "value"}
 
 
-def test_numbers_are_no_tokens_and_booleans_no_secrets():
+def test_numbers_are_not_tokens_and_booleans_are_not_secrets():
     config = {"flops_per_token": 6e9, "use_auth": True, "password": None, "token": 3}
     assert redact(config) == config
     assert redact({"password": 1234}) == {"password": "<redacted>"}
@@ -73,7 +75,7 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY----
         ("--api-key=abcdef --lr=1", "--api-key=<redacted> --lr=1"),
     ],
 )
-def test_what_has_the_form_of_a_secret_is_hidden_within_any_text(text, shown):
+def test_parts_of_text_with_the_form_of_a_secret_are_hidden(text, shown):
     assert redact({"note": text}) == {"note": shown}
     assert redact([text]) == [shown]
     assert redact({text: 1}) == {shown: 1}
@@ -115,7 +117,7 @@ class Optimizer:
 
 
 class Loud:
-    """Nothing of it may run."""
+    """Object whose conversions must not be called."""
 
     def __repr__(self):
         raise AssertionError
@@ -132,7 +134,7 @@ class LoudStr(str):
 
 
 class Config:
-    """Like the configuration classes that are no registered mapping."""
+    """Mapping that is not registered as one, as in some configuration libraries."""
 
     def __init__(self, **values):
         self._values = values
@@ -205,7 +207,7 @@ def test_the_order_of_names_is_kept_and_the_argument_untouched():
     assert config == {"z": 1, "a": {"password": SECRET}}
 
 
-def test_a_cycle_ends_and_a_shared_value_is_no_cycle():
+def test_a_cycle_is_cut_and_a_shared_value_is_kept():
     shared = {"x": 1}
     config = {"a": shared, "b": shared}
     config["self"] = config
@@ -218,7 +220,7 @@ def test_a_cycle_ends_and_a_shared_value_is_no_cycle():
     }
 
 
-def test_what_is_too_deep_is_cut_with_one_warning():
+def test_levels_beyond_the_limit_are_cut_with_one_warning():
     config = leaf = {}
     for _ in range(40):
         leaf["a"] = {}
@@ -230,7 +232,7 @@ def test_what_is_too_deep_is_cut_with_one_warning():
     assert "<cut: more than 32 levels>" in text
 
 
-def test_too_many_values_are_cut():
+def test_values_beyond_the_limit_are_cut():
     with pytest.warns(UserWarning, match="more than 10000 values"):
         result = redact({"a": list(range(20_000)), "b": 1, "c": 2})
     assert result["a"][:10_000] == list(range(10_000))
@@ -238,7 +240,7 @@ def test_too_many_values_are_cut():
     assert list(result) == ["a", "<cut>"]
 
 
-def test_a_bomb_of_shared_lists_does_not_explode():
+def test_nested_shared_lists_are_cut_in_total():
     bomb = ["x"] * 9
     for _ in range(9):
         bomb = [bomb] * 9

@@ -12,10 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from jaxmetrics import TrainingLogger
-from jaxmetrics.record import Media, Record, binned
+from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import TensorBoard
 from jaxmetrics.writers._event_file import EventFile
-from jaxmetrics.writers._png import encode_png
 
 NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
@@ -180,24 +179,6 @@ def test_a_histogram_counted_before_keeps_its_bins(made, folder):
     assert (told.min, told.max, told.num) == (1.0, 4.0, 4.0)
 
 
-def test_bins_of_values_that_are_nearly_equal():
-    for values in ([1.0, np.nextafter(1.0, 2.0)], [1e17] * 3, [0.0], [5e-324, 0.0]):
-        assert binned(np.array(values)).counts.sum() == len(values)
-
-
-def test_bins_of_very_many_values_are_those_of_a_sample():
-    values = np.arange(2**23, dtype=np.float32)
-    bins = binned(values)
-    assert bins.counts.sum() == 2**22
-    assert bins.total / 2**22 == pytest.approx(values.mean(), rel=1e-3)
-
-
-@pytest.mark.parametrize("values", [["a"], [1j], ([1.0], [1.0])])
-def test_what_has_no_histogram_is_refused(values):
-    with pytest.raises((TypeError, ValueError), match="histogram"):
-        binned(values)
-
-
 def test_an_image_is_shown_as_it_is(made, folder):
     colours = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
     writer = made()
@@ -225,28 +206,6 @@ def decoded(png):
     lines = lines.reshape(height, -1)
     assert not lines[:, 0].any()
     return lines[:, 1:].reshape(height, width, {0: 1, 2: 3, 6: 4}[colour])
-
-
-@pytest.mark.parametrize(
-    "image, pixels",
-    [
-        ([[0.0, 0.5], [1.0, np.nan]], [[0, 128], [255, 0]]),
-        ([[-1.0, 2.0]], [[0, 255]]),
-        ([[True, False]], [[255, 0]]),
-        (np.uint8([[[1, 2, 3, 4]]]), [[1, 2, 3, 4]]),
-    ],
-)
-def test_kinds_of_images(image, pixels):
-    made = encode_png(image)
-    np.testing.assert_array_equal(decoded(made.png).ravel(), np.ravel(pixels))
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((2, 2), int), np.zeros((2, 2, 2)), np.zeros(3), np.zeros((0, 2))]
-)
-def test_what_is_no_image_is_refused(image):
-    with pytest.raises(ValueError, match="image"):
-        encode_png(image)
 
 
 def test_texts_and_tables_are_markdown(made, folder):

@@ -16,7 +16,7 @@ from support.processes import run_python
 from jaxmetrics import LogConfig
 from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import WandB
-from jaxmetrics.writers._upload_limits import ByteBudget, Keys, TokenBucket
+from jaxmetrics.writers._upload_limits import Keys, TokenBucket
 from jaxmetrics.writers._wandb_rows import WandbRows
 from jaxmetrics.writers._wandb_run import call_within
 
@@ -358,29 +358,6 @@ def test_a_budget_is_halved_at_80_percent_and_kept_at_100(session):
     warnings = [line for line in stderr.splitlines() if "W&B is not sent" in line]
     assert ["second row" in w for w in warnings] == [True, True, False]
     assert "all but alarms" in warnings[2]
-
-
-def test_a_budget_thins_each_split_by_itself():
-    budget = ByteBudget(100_000.0, used=80_000)
-    refused = [
-        (n % 2, budget.refusal(10, "train" if n % 2 else "val")) for n in range(8)
-    ]
-    assert [r for split, r in refused if split] == ["thin", None, "thin", None]
-    assert [r for split, r in refused if not split] == ["thin", None, "thin", None]
-
-
-def test_a_budget_never_exceeds_its_limit():
-    random = np.random.default_rng(0)
-    budget = ByteBudget(50_000.0)
-    for _ in range(2000):
-        size, alarm = int(random.integers(50, 3000)), bool(random.random() < 0.1)
-        budget.refusal(size, "train", alarm=alarm)
-    assert 44_000 < budget.used <= 50_000 - 4096
-
-
-def test_without_a_limit_everything_is_sent():
-    budget = ByteBudget(None)
-    assert {budget.refusal(10**9, "train") for _ in range(10)} == {None}
 
 
 def test_a_thousand_rows_a_minute_in_bursts(caplog):
