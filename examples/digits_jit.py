@@ -1,7 +1,7 @@
-"""Handwritten digits: a jitted step over a data mesh, with deferred metrics.
+"""Classify handwritten digits: a jitted step over a data mesh, with deferred metrics.
 
-Run `python examples/digits_jit.py`. The batch is sharded over all devices. Each device
-counts its own rows in the step, and the counts meet when they are logged.
+Run `python examples/digits_jit.py`; it needs flax, optax and scikit-learn. Each device
+counts its own rows of the batch; logging reduces the counts over devices.
 """
 
 import functools
@@ -29,19 +29,19 @@ class Classifier(nnx.Module):
 
 
 def padded(images, labels, size):
-    """A batch of `size` rows, of which the mask says which are real."""
-    short = size - len(labels)
+    """Return a batch padded to `size` rows; the mask is False for padding."""
+    padding = size - len(labels)
     return {
-        "images": np.pad(images, ((0, short), (0, 0))),
-        "labels": np.pad(labels, (0, short)),
+        "images": np.pad(images, ((0, padding), (0, 0))),
+        "labels": np.pad(labels, (0, padding)),
         "mask": np.arange(size) < len(labels),
     }
 
 
 def main():
-    jax.config.update("jax_num_cpu_devices", 8)  # accelerators go before the CPU
+    jax.config.update("jax_num_cpu_devices", 8)  # used if there is no accelerator
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
-    rows, everywhere = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
+    by_row, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
 
     digits = load_digits()
     images, labels = np.float32(digits.data / 16), np.int32(digits.target)
@@ -50,7 +50,7 @@ def main():
 
     graph, params = nnx.split(Classifier(nnx.Rngs(0)))
     optimizer = optax.adam(3e-3)
-    state = jax.device_put((params, optimizer.init(params)), everywhere)
+    state = jax.device_put((params, optimizer.init(params)), replicated)
 
     def outputs(params, batch):
         logits = nnx.merge(graph, params)(batch["images"])
@@ -77,20 +77,21 @@ def main():
     quality = {"loss": jm.CrossEntropy(), "accuracy": jm.Accuracy()}
     metrics = jm.Collection(**quality, grad_norm=jm.Mean("grad_norm")).deferred(mesh)
     validation = jm.Collection(**quality).deferred(mesh)
-    whole = padded(images[held_out], labels[held_out], 384)
     with jm.TrainingLogger(project="digits", print_every=1) as logger:
         step = 0
         for epoch in range(EPOCHS):
-            mixed = np.random.default_rng(epoch).permutation(train)
-            for start in range(0, len(mixed), BATCH):
-                chosen = mixed[start : start + BATCH]
-                batch = padded(images[chosen], labels[chosen], BATCH)
-                state, metrics = train_step(state, metrics, jax.device_put(batch, rows))
+            shuffled = np.random.default_rng(epoch).permutation(train)
+            for start in range(0, len(shuffled), BATCH):
+                indices = shuffled[start : start + BATCH]
+                batch = padded(images[indices], labels[indices], BATCH)
+                batch = jax.device_put(batch, by_row)
+                state, metrics = train_step(state, metrics, batch)
                 step += 1
             logger.log_step(step, metrics)
             metrics = metrics.empty()
-        measured = validate(state[0], validation, jax.device_put(whole, rows))
-        logger.log_step(step, measured, split="val")
+        batch = padded(images[held_out], labels[held_out], 384)
+        val_metrics = validate(state[0], validation, jax.device_put(batch, by_row))
+        logger.log_step(step, val_metrics, split="val")
     run = jm.Run.load(logger.run_dir)
     print(f"final accuracy {run['val/accuracy'][1][-1]:.3f}, recorded in {run.path}")
 

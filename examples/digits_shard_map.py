@@ -1,8 +1,8 @@
-"""Handwritten digits: a shard_map step, written from one device's point of view.
+"""Classify handwritten digits: a shard_map step, written for one device.
 
-Run `python examples/digits_shard_map.py`. The rule for metrics in shard_map: reduce
-the update, merge the total. What a batch adds is summed over the devices, and then
-joins a total that they all hold alike.
+Run `python examples/digits_shard_map.py`; it needs optax and scikit-learn. The rule for
+metrics in shard_map: reduce the update, merge the total. The contribution of a batch is
+summed over the devices and then merged into the total, which is replicated.
 """
 
 import functools
@@ -33,9 +33,9 @@ def logits_of(params, images):
 
 
 def main():
-    jax.config.update("jax_num_cpu_devices", 8)  # accelerators go before the CPU
+    jax.config.update("jax_num_cpu_devices", 8)  # used if there is no accelerator
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
-    rows, everywhere = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
+    by_row, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
 
     digits = load_digits()
     images, labels = np.float32(digits.data / 16), np.int32(digits.target)
@@ -44,7 +44,7 @@ def main():
 
     optimizer = optax.adam(3e-3)
     params = initial(seed=0)
-    state = jax.device_put((params, optimizer.init(params)), everywhere)
+    state = jax.device_put((params, optimizer.init(params)), replicated)
     metrics = jm.Collection(loss=jm.CrossEntropy(), accuracy=jm.Accuracy()).place(mesh)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
@@ -61,8 +61,8 @@ def main():
         params, opt_state = state
         grads, logits = jax.grad(loss_of, has_aux=True)(params)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        added = total.from_model_output(logits=logits, labels=batch["labels"])
-        total = total.merge(added.reduce("data"))
+        update = total.from_model_output(logits=logits, labels=batch["labels"])
+        total = total.merge(update.reduce("data"))
         return (optax.apply_updates(params, updates), opt_state), total
 
     @jax.jit
@@ -71,25 +71,25 @@ def main():
     )
     def validate(params, total, batch):
         logits = logits_of(params, batch["images"])
-        added = total.from_model_output(logits=logits, labels=batch["labels"])
-        return total.merge(added.reduce("data"))
+        update = total.from_model_output(logits=logits, labels=batch["labels"])
+        return total.merge(update.reduce("data"))
 
-    def batch_of(chosen):
-        batch = {"images": images[chosen], "labels": labels[chosen]}
-        return jax.device_put(batch, rows)
+    def batch_of(indices):
+        batch = {"images": images[indices], "labels": labels[indices]}
+        return jax.device_put(batch, by_row)
 
     with jm.TrainingLogger(project="digits", print_every=1) as logger:
         step = 0
         for epoch in range(EPOCHS):
-            mixed = np.random.default_rng(epoch).permutation(train)
-            for start in range(0, len(mixed) - BATCH + 1, BATCH):
-                batch = batch_of(mixed[start : start + BATCH])
+            shuffled = np.random.default_rng(epoch).permutation(train)
+            for start in range(0, len(shuffled) - BATCH + 1, BATCH):
+                batch = batch_of(shuffled[start : start + BATCH])
                 state, metrics = train_step(state, metrics, batch)
                 step += 1
             logger.log_step(step, metrics)
             metrics = metrics.empty()
-        measured = validate(state[0], metrics, batch_of(held_out))
-        logger.log_step(step, measured, split="val")
+        val_metrics = validate(state[0], metrics, batch_of(held_out))
+        logger.log_step(step, val_metrics, split="val")
     run = jm.Run.load(logger.run_dir)
     print(f"final accuracy {run['val/accuracy'][1][-1]:.3f}, recorded in {run.path}")
 

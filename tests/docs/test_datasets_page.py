@@ -1,4 +1,4 @@
-"""The page on metrics per dataset runs as printed."""
+"""The examples of docs/datasets.md run as printed and print what they should."""
 
 import runpy
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from support.readme import examples
 
 PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
-SHOWN = [
+EXPECTED_OUTPUTS = [
     "'train_alpaca/tokens_seen': 7.0",
     "'train_web/shard_count_3'",
     "{'train_web/loss_recent': 2.0, 'train_web/loss_spread': 2.0}",
@@ -16,13 +16,12 @@ SHOWN = [
 ]
 
 
-PAIRS = list(zip(examples(PAGE), SHOWN, strict=True))
-
-
-@pytest.mark.parametrize(("code", "shown"), PAIRS)
-def test_an_example_runs_as_printed(code, shown, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("code", "expected"), list(zip(examples(PAGE), EXPECTED_OUTPUTS, strict=True))
+)
+def test_an_example_prints_its_totals(code, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "example.py"
     path.write_text(code)
     runpy.run_path(str(path), run_name="example")
-    assert shown in capsys.readouterr().out
+    assert expected in capsys.readouterr().out

@@ -1,19 +1,20 @@
-"""The line that the page on logging shows is what the console prints."""
+"""The console line in docs/logging.md is the line that the console prints."""
 
+import io
 import re
 from pathlib import Path
 
 from jaxmetrics.record import Record
-from jaxmetrics.writers._console import segments
-from jaxmetrics.writers._progress import Progress
+from jaxmetrics.writers import Console
 
 PAGE = Path(__file__).parents[2] / "docs" / "logging.md"
 
 
-def test_the_line_that_is_shown_is_what_is_printed():
-    (shown,) = re.findall(r"^\[ .*$", PAGE.read_text(), re.MULTILINE)
-    progress = Progress(100)
-    progress.advance(25, 15.0)
-    record = Record(50, "train", {"train/loss": 0.02, "lr/lr": 3e-4}, 30.0)
-    parts = segments(record, False, 100, progress.advance(50, 30.0))
-    assert "".join(text for text, _ in parts) == shown
+def test_the_documented_line_is_the_printed_line(tmp_path):
+    (documented,) = re.findall(r"^\[ .*$", PAGE.read_text(), re.MULTILINE)
+    file = io.StringIO()
+    console = Console(total_steps=100, file=file)
+    console.open(tmp_path, None)
+    console.write(Record(25, "train", {"train/loss": 0.04}, 15.0))
+    console.write(Record(50, "train", {"train/loss": 0.02, "lr/lr": 3e-4}, 30.0))
+    assert file.getvalue().splitlines()[-1] == documented

@@ -1,4 +1,4 @@
-"""The notebooks run, and what they show is stored in them: all of it, and no more."""
+"""The notebooks run, and their stored outputs are complete, small and impersonal."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,14 @@ import nbformat
 import pytest
 from support.kernels import NOTEBOOKS, execute
 
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 PRIVATE = re.compile(
     r"/(home|root|tmp|work|Users|usr|var)/|\x1b|\d{4}-\d\d-\d\d|0x[0-9a-f]{6}"
 )
 
 
-def kinds(notebook):
-    """What each cell puts out: streams and kinds of data, not their contents."""
+def output_kinds(notebook):
+    """Return the streams and kinds of data of each cell's outputs, by cell id."""
     return {
         cell.id: [
             (out.output_type, out.get("name"), sorted(out.get("data", {})))
@@ -25,8 +25,8 @@ def kinds(notebook):
     }
 
 
-def shown(notebook):
-    """All text that a reader of the stored notebook sees in outputs."""
+def output_texts(notebook):
+    """Yield all text in the outputs of a notebook."""
     for cell in notebook.cells:
         for out in cell.get("outputs", []):
             yield out.get("text", "")
@@ -34,28 +34,30 @@ def shown(notebook):
             yield from (data[kind] for kind in data if kind.startswith("text/"))
 
 
-def test_there_are_three_of_them():
+def test_there_are_three_notebooks():
     names = ["1-metrics", "2-your-own-metric", "3-reading-a-run"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
-@pytest.mark.filterwarnings("default")  # of the notebook server's own
+@pytest.mark.filterwarnings("default")  # the notebook server warns
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_stores_what_it_shows(path):
+def test_stored_outputs_are_those_of_a_run(path):
     stored = nbformat.read(path, as_version=4)
     fresh = execute(path)
-    assert kinds(fresh) == kinds(stored), "run `python tests/support/kernels.py`"
+    assert output_kinds(fresh) == output_kinds(stored), (
+        "run `python tests/support/kernels.py`"
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_is_stored_is_small_and_says_nothing_of_a_machine(path: Path):
-    assert path.stat().st_size < MOST_BYTES
+def test_stored_outputs_are_small_and_name_no_machine(path: Path):
+    assert path.stat().st_size < MAX_BYTES
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert all(cell.outputs for cell in cells)
-    for text in shown(notebook):
+    for text in output_texts(notebook):
         assert not PRIVATE.search(text), text
     names = {out.get("name") for cell in cells for out in cell.outputs}
     assert "stderr" not in names

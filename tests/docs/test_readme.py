@@ -1,4 +1,4 @@
-"""The pages of the documentation run as printed."""
+"""The examples of the README and of docs/ run as printed; links lead to pages."""
 
 import re
 import runpy
@@ -12,7 +12,7 @@ PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 EXAMPLES = [
     pytest.param(code, id=f"{page.stem}-{number}")
     for page in PAGES
-    if page.stem != "datasets"  # whose output is looked at in a test of its own
+    if page.stem != "datasets"  # its output is checked in test_datasets_page.py
     for number, code in enumerate(examples(page), 1)
 ]
 
@@ -23,21 +23,21 @@ def test_an_example_runs_as_printed(code, tmp_path, monkeypatch, capsys):
     path = tmp_path / "example.py"
     path.write_text(code)
     runpy.run_path(str(path), run_name="example")
-    printed = capsys.readouterr().out
-    assert "nan" not in printed and (printed or "print(" not in code)
+    output = capsys.readouterr().out
+    assert "nan" not in output and (output or "print(" not in code)
 
 
-def test_the_readmes_first_example_is_short():
+def test_the_first_example_of_the_readme_has_at_most_15_lines():
     lines = [line for line in examples()[0].splitlines() if line.strip()]
     assert len(lines) <= 15
 
 
-def test_every_page_is_linked_and_every_link_leads_somewhere():
+def test_every_page_is_linked_and_every_link_exists():
     linked = set()
     for page in PAGES:
         for target in re.findall(r"[(`]([\w/.-]+\.md)[)`]", page.read_text()):
-            places = (page.parent / target, README.parent / target)
-            found = [place.resolve() for place in places if place.exists()]
-            assert found, f"{page.name} names {target}"
-            linked |= set(found)
+            paths = (page.parent / target, README.parent / target)
+            existing = {path.resolve() for path in paths if path.exists()}
+            assert existing, f"{page.name} links to {target}, which does not exist"
+            linked |= existing
     assert {page.resolve() for page in PAGES} - {README.resolve()} <= linked

@@ -1,4 +1,4 @@
-"""Running the notebooks. `python tests/support/kernels.py` stores what they put out."""
+"""Run the notebooks. `python tests/support/kernels.py` stores their outputs."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """The notebook with fresh outputs; an error in a cell is raised."""
+    """Run a notebook and return it with fresh outputs; raise an error of a cell."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         env = {name: os.environ[name] for name in os.environ if name != "XLA_FLAGS"}

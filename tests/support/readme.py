@@ -1,4 +1,7 @@
-"""The Python examples of a page of documentation, and running them as printed."""
+"""Extract the Python examples of a page, and run them as printed.
+
+`python tests/support/readme.py` runs those of the README with the installed package.
+"""
 
 import re
 import subprocess
@@ -10,13 +13,13 @@ NOT_RUN = "not run here"
 
 
 def examples(page: Path = README) -> list[str]:
-    """The page's Python blocks, but those that say they are not run."""
+    """Return the Python blocks of a page, except those marked `not run here`."""
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     return [block for block in blocks if NOT_RUN not in block]
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one example with this interpreter, in a folder of its own."""
+    """Run an example with this interpreter, in the given folder."""
     path = folder / "example.py"
     path.write_text(code)
     return subprocess.run(
@@ -32,8 +35,8 @@ if __name__ == "__main__":
 
     for code in examples():
         with tempfile.TemporaryDirectory() as folder:
-            done = run(code, Path(folder))
-        print(done.stdout[-500:], done.stderr[-2000:], sep="")
-        if done.returncode:
+            process = run(code, Path(folder))
+        print(process.stdout[-500:], process.stderr[-2000:], sep="")
+        if process.returncode:
             sys.exit(f"An example of {README.name} failed.")
     print(f"{len(examples())} examples of {README.name} ran.")
