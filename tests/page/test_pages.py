@@ -236,6 +236,7 @@ def test_the_page_of_a_comparison_draws_runs_and_means(browser, runs, tmp_path):
     legend = ".card:first-child .u-series:not(.background-series) .u-label"
     names = texts(browser, legend)
     assert names == ["step", "rate=0.02: mean ± standard error", "a1", "a2", "b"]
+    assert not any("not recorded by" in note for note in texts(browser, ".card .note"))
     pixels = picture(browser)
     assert share(pixels, LOSS_BLUE) > 0.002
     assert share(pixels, (0xF0, 0xA0, 0x4B)) > 0.002

@@ -123,6 +123,15 @@ def test_a_resumed_run_has_no_negative_step_times(tmp_path):
     assert history.get("perf/step_seconds")[1].tolist() == [1.0, 1.0]
 
 
+def test_records_at_the_same_time_have_a_step_time_of_zero_and_no_rate(tmp_path):
+    rows = rows_of(3, time=lambda s: [0, 1.0, 1.0, 3.0][s], tokens=float)
+    history = load_history(write_run(tmp_path, rows))
+    steps, seconds = history.get("perf/step_seconds")
+    assert (steps.tolist(), seconds.tolist()) == ([2, 3], [0.0, 2.0])
+    steps, rates = history.get("perf/tokens_per_second")
+    assert (steps.tolist(), rates.tolist()) == ([3], [0.5])
+
+
 def test_records_of_several_splits_count_once_per_step(tmp_path):
     rows = [
         {"step": step, "split": split, "time": float(step), "tokens": 10 * step}

@@ -36,6 +36,9 @@
   // Data and options of a chart for uPlot.
   function plotOf(chart, axis) {
     const lines = chart.lines.filter((line) => axis in line.x);
+    // A mean over seeds is a line of its own on each axis: its name counts once.
+    const drawn = new Set(lines.map((line) => line.name));
+    const missingLines = new Set(chart.lines.map((line) => line.name).filter((name) => !drawn.has(name))).size;
     const end = Math.max(...lines.flatMap((line) => columns[line.x[axis]].filter((x) => x !== null).slice(-1)));
     const [divisor, unit] = axis === "time" ? TIME_UNITS.find(([s]) => end >= 2 * s) ?? [1, "s"] : [1, ""];
     const tables = [], series = [], bands = [], gaps = [];
@@ -60,7 +63,7 @@
         add([table[0], smooth(table[1], settings.smoothing)], { ...main, label: line.name });
       } else add(raw, { ...main, label: line.name });
     });
-    return { data: uPlot.join(tables), series, bands, gaps, unit, missingLines: chart.lines.length - lines.length };
+    return { data: uPlot.join(tables), series, bands, gaps, unit, missingLines };
   }
 
   // Draws crosses at the lower edge, where values are not finite or have no logarithm.
