@@ -1,4 +1,4 @@
-"""A run that ends in the way that it is told to."""
+"""A run that logs some steps and ends in a chosen way."""
 
 import atexit
 import ctypes
@@ -12,13 +12,24 @@ from support.zygote import serve
 from jaxmetrics import TrainingLogger
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
-told = []
+handled = []
+"""Signals that the loop's own handler got."""
 
 
-def main(root, way, steps=1, flush_every=0, before="", at_exit=True, install=False):
-    """Log so many steps, each acknowledged as soon as the call has returned."""
-    if before:
-        signal.signal(signal.SIGTERM, BEFORE[before])
+def main(root, end, steps=1, flush_every=0, handler="", at_exit=True, install=False):
+    """Log steps, each acknowledged as soon as the call has returned.
+
+    Args:
+      root: Folder of the run.
+      end: The way in which the run ends, of `ENDS`.
+      steps: Number of steps.
+      flush_every: Steps between flushes; then flushed steps are acknowledged.
+      handler: Handler of SIGTERM before the logger is created, of `HANDLERS`.
+      at_exit: Whether the logger closes itself at the exit.
+      install: Whether the logger handles SIGTERM.
+    """
+    if handler:
+        signal.signal(signal.SIGTERM, HANDLERS[handler])
     writers = [JSONL(), CSV(), TensorBoard()]
     logger = TrainingLogger(
         "p", "run", root=root, writers=writers, install_sigterm=install
@@ -31,12 +42,12 @@ def main(root, way, steps=1, flush_every=0, before="", at_exit=True, install=Fal
             acknowledge(step)
         elif step % flush_every == 0 and logger.flush():
             acknowledge(step)
-        if told:
+        if handled:
             break
-    WAYS[way](logger)
+    ENDS[end](logger)
 
 
-def leave_with_an_exception(logger):
+def raise_an_exception(logger):
     raise ZeroDivisionError
 
 
@@ -45,8 +56,8 @@ def wait_for_a_signal(logger):
         logger.flush()
 
 
-def go_on_after_it_was_told(logger):
-    assert told == [signal.SIGTERM]
+def continue_after_the_handler(logger):
+    assert handled == [signal.SIGTERM]
     assert logger.state()["last_steps"]["train"] > 0
     logger.log_step(split="val", loss=0.5)
     assert logger.flush()
@@ -65,19 +76,19 @@ def end_a_fork(logger):
     assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
 
 
-def close_and_be_told(logger):
+def close_before_sigterm(logger):
     logger.close()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def be_told_and_close(logger):
+def close_after_sigterm(logger):
     os.kill(os.getpid(), signal.SIGTERM)
     logger.close()
     os._exit(6)
 
 
-def ignore_it(logger):
+def ignore_sigterm(logger):
     os.kill(os.getpid(), signal.SIGTERM)
     logger.log_step(loss=1.0)
     assert logger.flush()
@@ -91,15 +102,15 @@ def log_from_another_thread(logger):
     os._exit(6)
 
 
-def ask_for_what_cannot_be(logger):
-    def refused(why):
+def install_where_it_is_refused(logger):
+    def refused(reason):
         try:
             TrainingLogger("p", "other", root=logger.run_dir, install_sigterm=True)
         except RuntimeError as error:
-            assert why in str(error), error
+            assert reason in str(error), error
             assert not (logger.run_dir / "p").exists()
         else:
-            raise AssertionError(why)
+            raise AssertionError(reason)
 
     refused("another logger handles SIGTERM")
     thread = threading.Thread(target=refused, args=("main thread",))
@@ -111,26 +122,26 @@ def ask_for_what_cannot_be(logger):
     refused("outside of Python")
 
 
-WAYS = {
+ENDS = {
     "return": lambda logger: None,
-    "exception": leave_with_an_exception,
+    "exception": raise_an_exception,
     "sys.exit": lambda logger: sys.exit(3),
     "os._exit": lambda logger: os._exit(4),
     "signal": wait_for_a_signal,
-    "told": go_on_after_it_was_told,
+    "handled": continue_after_the_handler,
     "fork": end_a_fork,
-    "closed": close_and_be_told,
-    "closing": be_told_and_close,
-    "ignored": ignore_it,
+    "close first": close_before_sigterm,
+    "close after": close_after_sigterm,
+    "ignored": ignore_sigterm,
     "thread": log_from_another_thread,
-    "refused": ask_for_what_cannot_be,
+    "refused": install_where_it_is_refused,
 }
-BEFORE = {
+HANDLERS = {
     "ignore": signal.SIG_IGN,
     "exit": lambda number, frame: sys.exit(5),
-    "tell": lambda number, frame: told.append(number),
+    "note": lambda number, frame: handled.append(number),
 }
 
 if __name__ == "__main__":
-    given, _, acknowledge = serve()
-    main(**given)
+    arguments, _, acknowledge = serve()
+    main(**arguments)

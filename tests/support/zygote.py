@@ -1,8 +1,8 @@
 """Many short processes, forked from one that has imported everything.
 
-A program calls `serve()` where its imports end; a test makes a `Zygote` of it, and each
-`run` is a fork that goes on from there, killed at a moment or left to its end. No
-backend and no thread of Python has started by then, so that a fork is whole.
+A program calls `serve()` where its imports end. A test starts it as a `Zygote`, and
+each `run` is a fork that continues from there, until it ends or is killed at a chosen
+moment. No backend and no Python thread has started by then, so that a fork is complete.
 """
 
 import json
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
-class Ended(NamedTuple):
-    """How the processes of a run ended, and what the first acknowledged."""
+class RunResult(NamedTuple):
+    """Exit statuses of the processes of a run, and what the first acknowledged."""
 
     status: list[int]
     acknowledged: list[int]
@@ -28,9 +28,12 @@ class Ended(NamedTuple):
 
 
 class Zygote:
-    """A program that forks for each run; closed at the end.
+    """A program that forks for each run; the test closes it at the end.
 
-    What the runs print goes to `log`.
+    Args:
+      program: File of the program, in this folder.
+      log: File that gets the output of the runs.
+      environment: More environment variables.
     """
 
     def __init__(self, program, log, **environment):
@@ -47,26 +50,27 @@ class Zygote:
             )
 
     def run(self, *, sent=0, after=0, delay=0.0, count=1, **arguments):
-        """Run it `count` times at once, and wait for the end.
+        """Run `count` forks at once, and wait until they end.
 
         Args:
-          sent: The signal that all of them get.
-          after: How many acknowledgements of the first come before the signal.
-          delay: Seconds between them and the signal.
-          arguments: What `serve` returns there, as JSON has it.
+          sent: Signal that all of them get; 0 sends none.
+          after: Number of acknowledgements of the first fork before the signal.
+          delay: Seconds between these and the signal.
+          count: Number of forks.
+          arguments: JSON values that `serve` returns in the forks.
         """
-        order = dict(sent=sent, after=after, delay=delay, count=count)
-        said = json.dumps(order | {"arguments": arguments})
-        print(said, file=self._process.stdin, flush=True)
+        request = dict(sent=sent, after=after, delay=delay, count=count)
+        line = json.dumps(request | {"arguments": arguments})
+        print(line, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         assert answer, self.log.read_text()[-3000:]
-        return Ended(*json.loads(answer))
+        return RunResult(*json.loads(answer))
 
     def finish(self, **arguments):
-        """Run it to its own end, which must be a good one."""
-        ended = self.run(**arguments)
-        assert not any(ended.status), self.log.read_text()[-3000:]
-        return ended
+        """Run until the forks end by themselves, which must be without an error."""
+        result = self.run(**arguments)
+        assert not any(result.status), self.log.read_text()[-3000:]
+        return result
 
     def close(self):
         self._process.stdin.close()
@@ -75,21 +79,25 @@ class Zygote:
 
 
 def serve():
-    """Fork for each order; a fork gets its arguments, its rank, and a way to say."""
-    while order := _line():
-        ended = _forked(**json.loads(order))
-        if not isinstance(ended, Ended):
-            return ended
-        print(json.dumps(ended), flush=True)
+    """Fork for each request.
+
+    Returns:
+      In a fork: its arguments, its rank, and a function that acknowledges a number.
+    """
+    while request := _read_line():
+        result = _run(**json.loads(request))
+        if not isinstance(result, RunResult):
+            return result
+        print(json.dumps(result), flush=True)
     sys.exit()
 
 
-def _forked(sent, after, delay, count, arguments) -> Any:
+def _run(sent, after, delay, count, arguments) -> Any:
     reading, writing = os.pipe()
     children = []
     for rank in range(count):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # native threads that nobody will miss
+            warnings.simplefilter("ignore")  # native threads that a fork does not need
             child = os.fork()
         if child == 0:
             os.close(reading)
@@ -97,7 +105,7 @@ def _forked(sent, after, delay, count, arguments) -> Any:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             if rank:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
-            return arguments, rank, lambda number: _say(writing, number)
+            return arguments, rank, lambda number: _acknowledge(writing, number)
         children.append(child)
     os.close(writing)
     acknowledged = b""
@@ -109,16 +117,16 @@ def _forked(sent, after, delay, count, arguments) -> Any:
                 os.kill(child, sent)
         acknowledged += pipe.read()
     status = [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]
-    whole = len(acknowledged) // 8
-    return Ended(status, list(struct.unpack_from(f"<{whole}q", acknowledged)))
+    complete = len(acknowledged) // 8
+    return RunResult(status, list(struct.unpack_from(f"<{complete}q", acknowledged)))
 
 
-def _say(writing, number):
+def _acknowledge(writing, number):
     os.write(writing, struct.pack("<q", number))
 
 
-def _line():
-    """A line of standard input, and no byte more: forks share what is read."""
+def _read_line():
+    """Read a line of standard input and no byte more: forks share the position."""
     line = b""
     while byte := os.read(0, 1):
         line += byte
