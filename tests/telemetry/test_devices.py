@@ -78,6 +78,17 @@ def test_host_memory_grows_with_allocated_pages():
     assert size / 2 < grown < 4 * size
 
 
+@pytest.mark.parametrize("text", ["", "1", "x y", None])
+def test_host_memory_is_empty_where_the_system_does_not_report_it(
+    text, tmp_path, monkeypatch
+):
+    file = tmp_path / "statm"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(_devices, "open", lambda _: file.open(), raising=False)
+    assert telemetry.host_memory() == {}
+
+
 def test_a_compiled_program_has_an_estimate_of_its_memory():
     x = jax.ShapeDtypeStruct((16, 16), jnp.float32)
     values = telemetry.compiled_memory(jax.jit(jnp.dot).lower(x, x).compile())
