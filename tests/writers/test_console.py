@@ -1,4 +1,4 @@
-"""The text that people read, to the character."""
+"""Exact text of the console."""
 
 import io
 import math
@@ -131,7 +131,7 @@ def test_values(key, value, standard, compact):
     assert format_value(key, value, compact=True) == compact
 
 
-def test_nothing_that_a_terminal_obeys_gets_through():
+def test_control_characters_are_escaped():
     assert format_value("train/note", "a\x1b[31m\r\n") == r"a\x1b[31m\x0d\x0a"
     assert escape("\u202e\x9b\U000e0001") == r"\u202e\x9b\U000e0001"
     record = Record(1, "v\x1bal", {"v\x1bal/a\x07": 1.0}, 0.0)
@@ -140,7 +140,8 @@ def test_nothing_that_a_terminal_obeys_gets_through():
     assert text == r"[   0.0m] [V\x1bAL] v\x1bal_a\x07=1.000"
 
 
-def printed(console: Console, tmp_path: Path) -> None:
+def write_two(console: Console, tmp_path: Path) -> None:
+    """Write a finite and a NaN loss."""
     console.open(tmp_path, None)
     console.write(Record(1000, "train", {"train/loss": 1.5}, 738.0))
     console.write(Record(1000, "train", {"train/loss": math.nan}, 738.0))
@@ -148,7 +149,7 @@ def printed(console: Console, tmp_path: Path) -> None:
 
 
 class Terminal(io.StringIO):
-    """A stream that shows colours."""
+    """Stream that looks like a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -156,17 +157,17 @@ class Terminal(io.StringIO):
 
 def test_a_file_gets_no_colours(tmp_path):
     file = io.StringIO()
-    printed(Console(file=file), tmp_path)
+    write_two(Console(file=file), tmp_path)
     assert file.getvalue() == (
         "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1000 │ loss=nan\n"
     )
 
 
-def test_a_terminal_gets_colours_around_the_same_text(tmp_path, monkeypatch):
+def test_a_terminal_gets_the_same_text_with_colours(tmp_path, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     file = Terminal()
-    printed(Console(file=file), tmp_path)
+    write_two(Console(file=file), tmp_path)
     coloured = file.getvalue()
     assert "\x1b[1;31mnan\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == (
@@ -185,32 +186,32 @@ def test_a_long_line_is_not_wrapped_on_a_terminal(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["environment", "argument"])
-def test_colours_can_be_refused(tmp_path, monkeypatch, how):
+def test_colours_can_be_turned_off(tmp_path, monkeypatch, how):
     monkeypatch.setenv("TERM", "xterm-256color")
     if how == "environment":
         monkeypatch.setenv("NO_COLOR", "1")
     else:
         monkeypatch.delenv("NO_COLOR", raising=False)
     file = Terminal()
-    printed(Console(file=file, use_colors=how == "environment"), tmp_path)
+    write_two(Console(file=file, use_colors=how == "environment"), tmp_path)
     assert "\x1b" not in file.getvalue()
 
 
-def test_standard_output_is_found_at_opening(tmp_path, capsys):
+def test_standard_output_is_looked_up_at_opening(tmp_path, capsys):
     console = Console()
-    printed(console, tmp_path)
+    write_two(console, tmp_path)
     assert capsys.readouterr().out.startswith("[  12.3m] step=1000 │ loss=1.500\n")
 
 
-def test_an_encoding_without_the_separator_gets_another(tmp_path):
+def test_an_encoding_without_the_separator_gets_an_ascii_one(tmp_path):
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    printed(Console(file=file), tmp_path)
+    write_two(Console(file=file), tmp_path)
     assert raw.getvalue().startswith(b"[  12.3m] step=1000 | loss=1.500\n")
 
 
 def lines(console, tmp_path, records):
-    """What a console prints of records."""
+    """Return the lines that a console prints for records."""
     console.open(tmp_path, None)
     for record in records:
         console.write(record)
@@ -240,10 +241,10 @@ def test_the_compact_form_has_a_compact_progress(tmp_path):
     ]
 
 
-def test_the_last_step_has_no_time_left_and_a_later_one_is_beyond(tmp_path):
+def test_the_last_step_has_no_time_left_and_later_ones_exceed_100_percent(tmp_path):
     console = Console(total_steps=3, file=io.StringIO())
-    found = lines(console, tmp_path, [loss(1, 0.0), loss(3, 1.0), loss(4, 2.0)])
-    assert [line.partition("1.500 │ ")[2] for line in found] == [
+    printed = lines(console, tmp_path, [loss(1, 0.0), loss(3, 1.0), loss(4, 2.0)])
+    assert [line.partition("1.500 │ ")[2] for line in printed] == [
         "33.3%",
         "100.0% │ 2.0 steps/s",
         "133.3% │ 1.0 steps/s",
@@ -256,8 +257,7 @@ def test_a_record_without_a_step_has_no_progress(tmp_path):
     assert lines(console, tmp_path, [record]) == ["[   0.0m] loss=1.500"]
 
 
-def test_a_rate_is_never_taken_over_a_restart(tmp_path):
-    """The seconds before it are not those of the same steps."""
+def test_no_rate_spans_a_restart(tmp_path):
     console = Console(total_steps=100, file=io.StringIO())
     lines(console, tmp_path, [loss(10, 10.0)])
     console.open(tmp_path, 5)
@@ -265,8 +265,8 @@ def test_a_rate_is_never_taken_over_a_restart(tmp_path):
     console.load_state({"step": 10})
     console.write(loss(30, 14.0))
     console.write(loss(40, 16.0))
-    found = console._stream.getvalue().splitlines()
-    assert [line.partition("1.500 │ ")[2] for line in found] == [
+    printed = console._stream.getvalue().splitlines()
+    assert [line.partition("1.500 │ ")[2] for line in printed] == [
         "10.0%",
         "20.0%",
         "30.0%",
@@ -275,10 +275,10 @@ def test_a_rate_is_never_taken_over_a_restart(tmp_path):
 
 
 @pytest.mark.parametrize("after", [(10, 11.0), (9, 11.0), (11, 10.0)])
-def test_steps_or_seconds_that_do_not_go_on_have_no_rate(tmp_path, after):
+def test_steps_or_seconds_that_do_not_increase_have_no_rate(tmp_path, after):
     console = Console(total_steps=100, file=io.StringIO())
-    found = lines(console, tmp_path, [loss(10, 10.0), loss(*after)])
-    assert found[1].endswith(f"{after[0]:.1f}%")
+    printed = lines(console, tmp_path, [loss(10, 10.0), loss(*after)])
+    assert printed[1].endswith(f"{after[0]:.1f}%")
 
 
 def test_a_terminal_gets_the_same_progress(tmp_path, monkeypatch):
@@ -292,12 +292,12 @@ def test_a_terminal_gets_the_same_progress(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("total", [0, -1])
-def test_a_total_that_is_none_is_refused(total):
+def test_a_total_below_one_is_refused(total):
     with pytest.raises(ValueError, match="total_steps"):
         Console(total_steps=total)
 
 
-def test_what_is_not_given_is_the_loggers():
+def test_settings_of_the_logger_are_defaults():
     settings = LogConfig(print_every=7, compact_format=True, use_colors=False)
     console = Console(total_steps=9)
     console.configure(settings)
@@ -308,7 +308,7 @@ def test_what_is_not_given_is_the_loggers():
 
 
 def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
-    def logged(resume_step, steps, clock):
+    def log(resume_step, steps, clock):
         file = io.StringIO()
         writers = [Console(total_steps=100, every=1, file=file), JSONL()]
         options = {"root": tmp_path, "writers": writers, "clock": lambda: clock[0]}
@@ -318,12 +318,12 @@ def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
                 logger.log_step(step, loss=1.0)
         return file.getvalue().splitlines()
 
-    first = logged(None, (10, 20, 30), [1000.0])
+    first = log(None, (10, 20, 30), [1000.0])
     assert first[-1] == (
         "[   0.0m] step=30/100 │ loss=1.000 │ 30.0% │ 20.0 steps/s │ eta 4s"
     )
-    again = logged(20, (21, 22), [9000.0])
-    assert [line.partition("1.000 │ ")[2] for line in again] == [
+    second = log(20, (21, 22), [9000.0])
+    assert [line.partition("1.000 │ ")[2] for line in second] == [
         "21.0%",
         "22.0% │ 2.0 steps/s │ eta 39s",
     ]

@@ -1,4 +1,4 @@
-"""The table that spreadsheets open."""
+"""The CSV table of a run."""
 
 import csv
 import math
@@ -15,16 +15,16 @@ from jaxmetrics.writers import CSV
 
 
 @pytest.fixture
-def made(tmp_path):
-    """Make writers of one run, closed at the end."""
+def open_writer(tmp_path):
+    """Return a function that opens writers of one run, closed at the end."""
     opened = []
 
-    def make(resume_step=None, **options):
+    def open_one(resume_step=None, **options):
         opened.append(CSV(**options))
         opened[-1].open(tmp_path, resume_step)
         return opened[-1]
 
-    yield make
+    yield open_one
     for writer in opened:
         writer.close()
 
@@ -45,13 +45,13 @@ def table(path):
 
 
 def cells(path):
-    """The rows by column."""
+    """Return the rows as dicts by column."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_the_header_comes_with_the_first_row(made, path):
-    writer = made()
+def test_the_header_comes_with_the_first_row(open_writer, path):
+    writer = open_writer()
     assert path.read_bytes() == b""
     writer.write(Record(5, "train", {"train/loss": 1.5, "lr/lr": 3e-4}, 2.0, tokens=7))
     assert path.read_text() == (
@@ -59,10 +59,10 @@ def test_the_header_comes_with_the_first_row(made, path):
     )
 
 
-def test_pandas_reads_every_number_as_it_was(made, path):
+def test_every_number_is_read_back(open_writer, path):
     values = [0.1, 5e-324, 1e300, -0.5, math.nan, math.inf, -math.inf, 2**53 + 1]
     values += [np.float32(0.1), 2**70]
-    writer = made()
+    writer = open_writer()
     for step, value in enumerate(values):
         writer.write(record(step, value=value))
     writer.close()
@@ -75,8 +75,10 @@ def test_pandas_reads_every_number_as_it_was(made, path):
     np.testing.assert_allclose(read, np.float64(values), rtol=1e-15)
 
 
-def test_a_missing_value_is_empty_and_a_new_column_comes_with_the_flush(made, path):
-    writer = made()
+def test_a_missing_value_is_empty_and_a_new_column_comes_with_the_flush(
+    open_writer, path
+):
+    writer = open_writer()
     for step in range(1, 17):
         writer.write(record(step, loss=float(step)))
     writer.write(record(16, "val", loss=0.5))
@@ -93,8 +95,8 @@ def test_a_missing_value_is_empty_and_a_new_column_comes_with_the_flush(made, pa
     assert table(path)[-1] == ["18", "train", "18.0", "1.0", "", ""]
 
 
-def test_the_file_is_replaced_ever_more_rarely(made, path):
-    writer = made()
+def test_the_file_is_replaced_less_and_less_often(open_writer, path):
+    writer = open_writer()
     replaced, before = 0, None
     for step in range(2000):
         writer.write(record(step, **{f"new{step}": 1.0}))
@@ -106,9 +108,9 @@ def test_the_file_is_replaced_ever_more_rarely(made, path):
     assert len(table(path)) == 2001
 
 
-def test_text_that_a_spreadsheet_would_run_is_only_shown(made, path):
+def test_text_cannot_start_a_formula_of_a_spreadsheet(open_writer, path):
     names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1+1", "a,b", 'q"', "a\nb", "é"]
-    writer = made(rename={f"train/v{n}": name for n, name in enumerate(names)})
+    writer = open_writer(rename={f"train/v{n}": name for n, name in enumerate(names)})
     row = record(1, **{f"v{n}": -0.5 for n in range(len(names))})
     writer.write(writer.select(row))
     writer.write(Record(2, "=cmd()", {"train/text": "=HYPERLINK(1)"}, 0.0))
@@ -133,30 +135,30 @@ def test_text_that_a_spreadsheet_would_run_is_only_shown(made, path):
     assert path.read_bytes().count(b"\n") == 3
 
 
-def test_a_guarded_column_is_found_again(made, path):
+def test_an_escaped_column_is_used_again_after_reopening(open_writer, path):
     for step in (1, 2):
-        writer = made(rename={"train/loss": "=loss"})
+        writer = open_writer(rename={"train/loss": "=loss"})
         writer.write(writer.select(record(step, loss=1.0)))
         writer.close()
     assert table(path)[0] == ["step", "split", "time", "'=loss"]
     assert len(table(path)) == 3
 
 
-def test_a_row_without_its_newline_is_no_row(made, path):
-    writer = made()
+def test_a_row_without_its_newline_is_moved_away(open_writer, path):
+    writer = open_writer()
     writer.write(record(1, loss=1.0))
     writer.close()
     with path.open("a") as file:
         file.write("2,train,2.0,0.")  # of 0.25
     with pytest.warns(UserWarning, match="14 bytes at byte 43, was cut off"):
-        writer = made()
+        writer = open_writer()
     writer.write(record(3, loss=3.0))
     assert [row["step"] for row in cells(path)] == ["1", "3"]
     assert path.with_name("metrics.csv.torn").read_text() == "2,train,2.0,0."
 
 
-def test_a_second_writer_is_refused_also_after_the_file_was_replaced(made, path):
-    writer = made()
+def test_a_second_writer_is_refused_even_after_the_file_was_replaced(open_writer, path):
+    writer = open_writer()
     writer.write(record(1, loss=1.0))
     writer.write(record(2, accuracy=1.0))
     assert len(table(path)) == 3
@@ -167,7 +169,7 @@ def test_a_second_writer_is_refused_also_after_the_file_was_replaced(made, path)
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,a,a\n", "\xff\n", '"\n'])
-def test_a_file_of_another_kind_is_left_alone(path, text):
+def test_a_file_that_is_not_a_table_of_records_is_not_changed(path, text):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError):
         CSV().open(path.parent, None)
@@ -175,14 +177,14 @@ def test_a_file_of_another_kind_is_left_alone(path, text):
 
 
 def test_a_symbolic_link_is_not_followed(path, tmp_path):
-    (tmp_path / "theirs").write_text("")
-    path.symlink_to(tmp_path / "theirs")
+    (tmp_path / "target").write_text("")
+    path.symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic link"):
         CSV().open(tmp_path, None)
 
 
-def test_a_value_of_another_type_costs_its_record_only(made, path):
-    writer = made()
+def test_a_value_of_another_type_loses_its_record_only(open_writer, path):
+    writer = open_writer()
     writer.write(record(1, loss=1.0))
     with pytest.raises(TypeError, match="not a number"):
         writer.write(record(2, other=[1.0]))
@@ -191,16 +193,13 @@ def test_a_value_of_another_type_costs_its_record_only(made, path):
     assert [row["step"] for row in cells(path)] == ["1", "3"]
 
 
-def test_media_are_not_for_it(made):
+def test_media_are_not_taken(open_writer):
     media = Media(1, "train", {"train/text": "hello"}, 1.0, kind="text")
-    assert made().select(media) is None
-
-
-# Going back
+    assert open_writer().select(media) is None
 
 
 def train(writer, first, last):
-    """A new column at step 4, and validation behind training."""
+    """Write steps with a new column from step 4 on, and validation that lags."""
     for step in range(first, last):
         more = {"late": 1.0} if step >= 4 else {}
         writer.write(record(step, loss=float(step), **more))
@@ -208,11 +207,11 @@ def train(writer, first, last):
             writer.write(record(step - 1, "val", loss=float(step)))
 
 
-def test_resume_step_cuts_the_later_rows_and_keeps_them_aside(made, path):
-    writer = made()
+def test_rows_after_the_resumed_step_are_saved_in_another_file(open_writer, path):
+    writer = open_writer()
     train(writer, 1, 10)
     writer.close()
-    writer = made(resume_step=5)
+    writer = open_writer(resume_step=5)
     kept = [(row["step"], row["split"]) for row in cells(path)]
     assert kept == [
         ("1", "train"),
@@ -223,24 +222,24 @@ def test_resume_step_cuts_the_later_rows_and_keeps_them_aside(made, path):
         ("5", "train"),
         ("5", "val"),
     ]
-    aside = path.with_name("metrics.csv.after-5").read_text().splitlines()
-    assert [line.split(",")[0] for line in aside] == ["6", "5", "7", "8", "9", "8"]
+    saved = path.with_name("metrics.csv.after-5").read_text().splitlines()
+    assert [line.split(",")[0] for line in saved] == ["6", "5", "7", "8", "9", "8"]
     writer.write(record(6, loss=6.0))
     assert writer.state() == {"rows": 8}
     assert len(cells(path)) == 8
 
 
-def test_a_state_names_rows_which_new_columns_do_not_move(made, path, tmp_path):
-    train(reference := made(file="reference.csv"), 1, 10)
+def test_a_state_counts_rows_and_survives_new_columns(open_writer, path, tmp_path):
+    train(reference := open_writer(file="reference.csv"), 1, 10)
     reference.close()
-    writer = made()
+    writer = open_writer()
     train(writer, 1, 4)
     writer.flush()
     state = writer.state()
     assert state == {"rows": 4}
     train(writer, 4, 8)
     writer.close()
-    writer = made()
+    writer = open_writer()
     writer.load_state(state | {"step": 3})
     assert len(cells(path)) == 4
     train(writer, 4, 7)
@@ -251,8 +250,8 @@ def test_a_state_names_rows_which_new_columns_do_not_move(made, path, tmp_path):
     assert path.with_name("metrics.csv.after-3-2").exists()
 
 
-def test_rows_that_wait_are_cut_too(made, path):
-    writer = made()
+def test_waiting_rows_are_cut_too(open_writer, path):
+    writer = open_writer()
     for step in range(1, 9):
         writer.write(record(step, loss=1.0))
     state = writer.state()
@@ -260,8 +259,8 @@ def test_rows_that_wait_are_cut_too(made, path):
     writer.load_state(state | {"step": 8})
     writer.close()
     assert [row["step"] for row in cells(path)] == [str(n) for n in range(1, 9)]
-    aside = path.with_name("metrics.csv.after-8").read_text()
-    assert aside == "9,train,9.0,,1.0\n"
+    saved = path.with_name("metrics.csv.after-8").read_text()
+    assert saved == "9,train,9.0,,1.0\n"
 
 
 def test_a_fork_replaces_nothing(tmp_path):
@@ -284,13 +283,13 @@ def test_a_fork_replaces_nothing(tmp_path):
         assert os.wait()[1] == 0
         writer.close()
     """
-    done = run_python(script, tmp_path)
-    assert done.returncode == 0, done.stderr
+    finished = run_python(script, tmp_path)
+    assert finished.returncode == 0, finished.stderr
     assert len(table(tmp_path / "metrics.csv")) == 10
 
 
-def test_a_file_that_lost_rows_says_how_many_and_goes_on(made, path):
-    writer = made()
+def test_a_file_that_lost_rows_warns_how_many_and_continues(open_writer, path):
+    writer = open_writer()
     train(writer, 1, 3)
     with pytest.warns(UserWarning, match="has 2 rows, expected at least the 7"):
         writer.load_state({"step": 6, "rows": 7})
@@ -298,26 +297,21 @@ def test_a_file_that_lost_rows_says_how_many_and_goes_on(made, path):
     assert [row["step"] for row in cells(path)] == ["1", "2", "7"]
 
 
-def test_nothing_is_cut_from_an_empty_file(made, path):
-    writer = made(resume_step=5)
+def test_nothing_is_cut_from_an_empty_file(open_writer, path):
+    writer = open_writer(resume_step=5)
     writer.load_state({"step": 0, "rows": 0})
     writer.write(record(1, loss=1.0))
     assert len(table(path)) == 2
 
 
-def test_a_row_without_a_step_is_named(made, path):
+def test_a_row_without_a_step_is_named(open_writer, path):
     path.write_text("step,split,time\n1,train,1.0\nx,train,2.0\n3,train,3.0\n")
     with pytest.raises(CorruptLineError, match="line 3"):
-        made(resume_step=1)
+        open_writer(resume_step=1)
 
 
-# Faults
-
-
-def test_a_full_disk_costs_the_rows_it_refused_and_nothing_else(
-    made, path, monkeypatch
-):
-    writer = made()
+def test_a_full_disk_loses_only_the_rows_it_refused(open_writer, path, monkeypatch):
+    writer = open_writer()
     for step in range(1, 5):
         writer.write(record(step, loss=float(step)))
     disk = FullDisk(monkeypatch)
@@ -344,7 +338,7 @@ def test_a_full_disk_costs_the_rows_it_refused_and_nothing_else(
     assert sorted(p.name for p in path.parent.iterdir()) == ["metrics.csv"]
 
 
-def test_a_logger_writes_one_and_rewinds_it(tmp_path):
+def test_a_resumed_logger_writes_the_same_bytes(tmp_path):
     def run(name, *parts):
         state = None
         for first, last in parts:

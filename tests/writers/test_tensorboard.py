@@ -1,13 +1,13 @@
-"""What TensorBoard shows, read back with its own reader."""
+"""TensorBoard event files, read back with TensorBoard itself."""
 
 import json
 import struct
 import sys
-import zlib
 
 import numpy as np
 import pytest
 from support.faults import FullDisk
+from support.png import decode_png
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -20,16 +20,16 @@ NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
 
 @pytest.fixture
-def made(tmp_path):
-    """Make writers of one run, closed at the end."""
+def open_writer(tmp_path):
+    """Return a function that opens writers of one run, closed at the end."""
     opened = []
 
-    def make(resume_step=None, **options):
+    def open_one(resume_step=None, **options):
         opened.append(TensorBoard(clock=lambda: 1000.0, **options))
         opened[-1].open(tmp_path, resume_step)
         return opened[-1]
 
-    yield make
+    yield open_one
     for writer in opened:
         writer.close()
 
@@ -44,32 +44,29 @@ def record(step, split="train", **values):
     return Record(step, split, values, float(step))
 
 
-def shown(folder):
-    """TensorBoard's own view of a folder."""
+def load_events(folder):
+    """Return what TensorBoard reads from a folder."""
     reader = EventAccumulator(str(folder), size_guidance=NO_LIMITS)
     return reader.Reload()
 
 
 def scalars(folder, tag="train/loss"):
-    return [(event.step, event.value) for event in shown(folder).Scalars(tag)]
+    return [(event.step, event.value) for event in load_events(folder).Scalars(tag)]
 
 
 def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# Values
-
-
-def test_scalars_are_float32_over_steps(made, folder):
-    writer = made()
+def test_scalars_are_float32_values_by_step(open_writer, folder):
+    writer = open_writer()
     for step in (1, 2**40):
         writer.write(record(step, loss=0.1, count=3))
     writer.write(Record(2**41, "val", {"val/loss": 1.0}, 0.0, tokens=5, samples=6))
     writer.close()
     assert scalars(folder) == [(1, np.float32(0.1)), (2**40, np.float32(0.1))]
     assert scalars(folder, "train/count") == [(1, 3.0), (2**40, 3.0)]
-    reader = shown(folder)
+    reader = load_events(folder)
     assert set(reader.Tags()["scalars"]) == {
         "train/loss",
         "train/count",
@@ -80,8 +77,8 @@ def test_scalars_are_float32_over_steps(made, folder):
     assert reader.Scalars("tokens")[0].wall_time == 1000.0
 
 
-def test_a_record_is_one_event(made, folder):
-    writer = made()
+def test_a_record_is_one_event(open_writer, folder):
+    writer = open_writer()
     before = writer.state()["position"]
     writer.write(record(1, **{f"loss{n}": 0.5 for n in range(20)}))
     data = (folder / files(folder)[0]).read_bytes()[before:]
@@ -89,9 +86,9 @@ def test_a_record_is_one_event(made, folder):
     assert len(data) == length + 16
 
 
-def test_values_that_are_not_finite_or_too_large_are_so_there(made, folder):
+def test_values_that_are_not_finite_or_too_large_for_float32(open_writer, folder):
     values = [np.nan, np.inf, -np.inf, 1e300, -(10**400), 2**53 + 1]
-    writer = made()
+    writer = open_writer()
     for step, value in enumerate(values):
         writer.write(record(step, loss=value))
     writer.close()
@@ -101,33 +98,33 @@ def test_values_that_are_not_finite_or_too_large_are_so_there(made, folder):
     )
 
 
-def test_keys_that_look_alike_stay_apart(made, folder):
+def test_similar_keys_are_different_tags(open_writer, folder):
     names = ["a b", "a_b", "a?b", "a/b", "é😀", "<b>", "acc@5", "%2F"]
-    writer = made(rename={f"train/v{n}": name for n, name in enumerate(names)})
+    writer = open_writer(rename={f"train/v{n}": name for n, name in enumerate(names)})
     row = record(1, **{f"v{n}": float(n) for n in range(len(names))})
     writer.write(writer.select(row))
     writer.close()
-    reader = shown(folder)
+    reader = load_events(folder)
     assert {tag: reader.Scalars(tag)[0].value for tag in names} == {
         name: float(n) for n, name in enumerate(names)
     }
 
 
-def test_the_configuration_is_that_of_a_session(made, folder, tmp_path):
+def test_the_configuration_is_written_as_a_session(open_writer, folder, tmp_path):
     hparams = {"lr": 0.1, "model": {"layers": 2, "dims": [1, 2], "bias": True}}
     hparams |= {"name": "x", "none": None}
     (tmp_path / "run.json").write_text(json.dumps({"hparams": hparams}))
-    writer = made()
+    writer = open_writer()
     writer.close()
     assert len(files(folder)) == 1  # no subfolder, which would be another run
-    metadata = shown(folder).summary_metadata
-    told = plugin_data_pb2.HParamsPluginData.FromString(
+    metadata = load_events(folder).summary_metadata
+    stored = plugin_data_pb2.HParamsPluginData.FromString(
         metadata["_hparams_/session_start_info"].plugin_data.content
     ).session_start_info.hparams
     kinds = {"number_value": float, "string_value": str, "bool_value": bool}
     assert {
         name: kinds[value.WhichOneof("kind")](getattr(value, value.WhichOneof("kind")))
-        for name, value in told.items()
+        for name, value in stored.items()
     } == {
         "lr": 0.1,
         "model/layers": 2.0,
@@ -138,28 +135,32 @@ def test_the_configuration_is_that_of_a_session(made, folder, tmp_path):
     assert "_hparams_/session_end_info" in metadata
 
 
-# Media
-
-
 def media(kind, **values):
     return Media(
         7, "train", {f"train/{k}": v for k, v in values.items()}, 0.0, kind=kind
     )
 
 
-def test_a_histogram_leaves_out_what_is_not_finite_and_counts_it(made, folder):
+def test_a_histogram_leaves_out_and_counts_values_that_are_not_finite(
+    open_writer, folder
+):
     values = np.float32([[1.0, 2.0, np.nan], [3.0, np.inf, -np.inf]])
-    writer = made()
+    writer = open_writer()
     writer.write(media("histogram", weights=values, empty=[np.nan], whole=[1, 2]))
     writer.close()
-    reader = shown(folder)
+    reader = load_events(folder)
     (event,) = reader.Histograms("train/weights")
     assert event.step == 7
-    told = event.histogram_value
-    assert (told.min, told.max, told.num, told.sum) == (1.0, 3.0, 3.0, 6.0)
-    assert told.sum_squares == 14.0
-    assert sum(told.bucket) == 3.0
-    assert len(told.bucket) == len(told.bucket_limit) == 65
+    histogram = event.histogram_value
+    assert (histogram.min, histogram.max, histogram.num, histogram.sum) == (
+        1.0,
+        3.0,
+        3.0,
+        6.0,
+    )
+    assert histogram.sum_squares == 14.0
+    assert sum(histogram.bucket) == 3.0
+    assert len(histogram.bucket) == len(histogram.bucket_limit) == 65
     assert scalars(folder, "train/weights_nonfinite") == [(7, 3.0)]
     assert set(reader.Tags()["histograms"]) == {"train/weights", "train/whole"}
     assert set(reader.Tags()["scalars"]) == {
@@ -168,54 +169,36 @@ def test_a_histogram_leaves_out_what_is_not_finite_and_counts_it(made, folder):
     }
 
 
-def test_a_histogram_counted_before_keeps_its_bins(made, folder):
+def test_counts_and_edges_keep_their_bins(open_writer, folder):
     counts, edges = [0, 3, 1, 0], [0.0, 1.0, 2.0, 4.0, 8.0]
-    writer = made()
+    writer = open_writer()
     writer.write(media("histogram", weights=(counts, edges)))
     writer.close()
-    told = shown(folder).Histograms("train/weights")[0].histogram_value
-    assert told.bucket == [0, *counts]
-    assert told.bucket_limit == edges
-    assert (told.min, told.max, told.num) == (1.0, 4.0, 4.0)
+    (event,) = load_events(folder).Histograms("train/weights")
+    histogram = event.histogram_value
+    assert histogram.bucket == [0, *counts]
+    assert histogram.bucket_limit == edges
+    assert (histogram.min, histogram.max, histogram.num) == (1.0, 4.0, 4.0)
 
 
-def test_an_image_is_shown_as_it_is(made, folder):
+def test_an_image_keeps_its_pixels(open_writer, folder):
     colours = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    writer = made()
+    writer = open_writer()
     writer.write(media("image", colours=colours))
     writer.close()
-    (event,) = shown(folder).Images("train/colours")
+    (event,) = load_events(folder).Images("train/colours")
     assert (event.step, event.width, event.height) == (7, 5, 4)
-    np.testing.assert_array_equal(decoded(event.encoded_image_string), colours)
+    np.testing.assert_array_equal(decode_png(event.encoded_image_string), colours)
 
 
-def decoded(png):
-    """The pixels of a PNG that uses no filters."""
-    chunks, at = {}, 8
-    while at < len(png):
-        (length,), name = struct.unpack_from(">I", png, at), png[at + 4 : at + 8]
-        body = png[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", png, at + 8 + length)[0] == zlib.crc32(
-            name + body
-        )
-        chunks[name] = body
-        at += 12 + length
-    width, height, depth, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
-    assert depth == 8
-    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8)
-    lines = lines.reshape(height, -1)
-    assert not lines[:, 0].any()
-    return lines[:, 1:].reshape(height, width, {0: 1, 2: 3, 6: 4}[colour])
-
-
-def test_texts_and_tables_are_markdown(made, folder):
-    writer = made()
+def test_texts_and_tables_are_written_as_markdown(open_writer, folder):
+    writer = open_writer()
     writer.write(media("text", note="**bold** é"))
     writer.write(media("table", words=(["word", "n"], [["a|b\nc", 1], ["d", None]])))
     writer.close()
 
     def text(tag):
-        (event,) = shown(folder).Tensors(f"train/{tag}/text_summary")
+        (event,) = load_events(folder).Tensors(f"train/{tag}/text_summary")
         return event.tensor_proto.string_val[0].decode()
 
     assert text("note") == "**bold** é"
@@ -224,12 +207,9 @@ def test_texts_and_tables_are_markdown(made, folder):
     )
 
 
-# Restarts
-
-
-def test_starts_in_one_second_lose_nothing_and_are_read_in_their_order(made, folder):
+def test_attempts_within_one_second_are_read_in_their_order(open_writer, folder):
     for start in range(12):
-        writer = made()
+        writer = open_writer()
         writer.write(record(start, loss=float(start)))
         if start % 2:  # two at the same time
             writer.close()
@@ -237,12 +217,12 @@ def test_starts_in_one_second_lose_nothing_and_are_read_in_their_order(made, fol
     assert scalars(folder) == [(step, float(step)) for step in range(12)]
 
 
-def test_a_step_that_is_resumed_from_hides_what_came_after(made, folder):
-    writer = made()
+def test_later_events_are_hidden_after_resuming_from_a_step(open_writer, folder):
+    writer = open_writer()
     for step in range(1, 9):
         writer.write(record(step, loss=float(step), gone=1.0))
     writer.close()
-    writer = made(resume_step=5)
+    writer = open_writer(resume_step=5)
     for step in range(6, 8):
         writer.write(record(step, loss=-1.0))
     writer.close()
@@ -251,45 +231,46 @@ def test_a_step_that_is_resumed_from_hides_what_came_after(made, folder):
     assert [step for step, _ in scalars(folder, "train/gone")] == [1, 2, 3, 4, 5]
 
 
-def test_without_a_step_to_resume_from_all_is_kept(made, folder):
+def test_all_events_are_kept_without_a_step_to_resume_from(open_writer, folder):
     for steps in ((1, 2), (3,)):
-        writer = made()
+        writer = open_writer()
         for step in steps:
             writer.write(record(step, loss=1.0))
         writer.close()
     assert [step for step, _ in scalars(folder)] == [1, 2, 3]
 
 
-def test_a_restore_leaves_each_event_once(made, folder):
+def test_after_a_restore_each_event_is_there_once(open_writer, folder):
     def train(writer, first, last):
         for step in range(first, last):
             writer.write(record(step, loss=float(step)))
             if step % 2 == 0:
                 writer.write(record(step, "val", loss=float(step)))
 
-    writer = made()
+    writer = open_writer()
     train(writer, 1, 4)
     writer.write(record(4, loss=4.0))
     writer.flush()
     state = json.loads(json.dumps(writer.state())) | {"step": 4}
     writer.write(record(4, "val", loss=4.0))  # after the save, and so once more
     train(writer, 5, 7)
-    for again in range(3):  # in this process, in another, after a lost one
-        if again:
+    # In the same attempt, in another one, and after a lost one.
+    for restore in range(3):
+        if restore:
             writer.close()
-            writer = made()
+            writer = open_writer()
         writer.load_state(state)
         writer.write(record(4, "val", loss=4.0))
-        train(writer, 5, 7 + again)
+        train(writer, 5, 7 + restore)
     writer.close()
     assert scalars(folder) == [(step, step) for step in range(1, 9)]
     assert scalars(folder, "val/loss") == [(step, step) for step in (2, 4, 6, 8)]
-    aside = [name for name in files(folder) if "tfevents" not in name]
-    assert [name.split(".")[0] for name in aside] == ["after-4"] * 3
+    moved = [name for name in files(folder) if "tfevents" not in name]
+    assert [name.split(".")[0] for name in moved] == ["after-4"] * 3
 
 
-def test_a_restore_without_a_position_hides_what_came_after(made, folder):
-    writer = made()
+def test_a_restore_without_a_position_hides_later_events(open_writer, folder):
+    writer = open_writer()
     for step in range(1, 5):
         writer.write(record(step, loss=1.0))
     writer.load_state({"step": 2})
@@ -298,10 +279,8 @@ def test_a_restore_without_a_position_hides_what_came_after(made, folder):
     assert scalars(folder) == [(1, 1), (2, 1), (3, 2)]
 
 
-def test_a_checkpoint_that_is_called_by_a_lower_step_keeps_all_that_it_has(
-    made, folder
-):
-    writer = made()
+def test_a_checkpoint_named_by_a_lower_step_keeps_all_its_events(open_writer, folder):
+    writer = open_writer()
     for step in range(1, 5):
         writer.write(record(step, loss=1.0))
     state = writer.state()
@@ -312,26 +291,21 @@ def test_a_checkpoint_that_is_called_by_a_lower_step_keeps_all_that_it_has(
     assert scalars(folder) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2)]
 
 
-def test_a_torn_event_costs_itself_only(made, folder):
-    writer = made()
+def test_a_torn_event_loses_no_other_event(open_writer, folder):
+    writer = open_writer()
     for step in range(1, 4):
         writer.write(record(step, loss=1.0))
     writer.close()
     (file,) = folder.iterdir()
     file.write_bytes(file.read_bytes()[:-5])
-    writer = made()
+    writer = open_writer()
     writer.write(record(4, loss=1.0))
     writer.close()
     assert [step for step, _ in scalars(folder)] == [1, 2, 4]
 
 
-# Faults
-
-
-def test_a_full_disk_costs_the_events_it_refused_and_nothing_else(
-    made, folder, monkeypatch
-):
-    writer = made()
+def test_a_full_disk_loses_only_the_events_it_refused(open_writer, folder, monkeypatch):
+    writer = open_writer()
     writer.write(record(1, loss=1.0))
     disk = FullDisk(monkeypatch)
     for room in (0, 7):
@@ -346,7 +320,7 @@ def test_a_full_disk_costs_the_events_it_refused_and_nothing_else(
     assert scalars(folder) == [(1, 1), (3, 3)]
 
 
-def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     for name in ("google_crc32c", "tensorboardX"):
         with monkeypatch.context() as patch:
             for module in [m for m in sys.modules if m.split(".")[0] == name]:
@@ -357,7 +331,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_closed_file_says_so(tmp_path):
+def test_writing_to_a_closed_file_is_an_error(tmp_path):
     file = EventFile(tmp_path, 0.0, lambda data: 0)
     file.close()
     file.close()
@@ -365,7 +339,7 @@ def test_a_closed_file_says_so(tmp_path):
         file.write(b"")
 
 
-def test_a_logger_writes_one_and_rewinds_it(tmp_path):
+def test_a_restored_logger_hides_later_events(tmp_path):
     state = None
     for first, last in ((1, 9), (6, 12)):
         with TrainingLogger(

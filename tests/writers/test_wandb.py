@@ -1,4 +1,4 @@
-"""What Weights & Biases is given, read back from its offline files."""
+"""Rows sent to Weights & Biases, read back from its offline files."""
 
 import json
 import logging
@@ -16,11 +16,10 @@ from support.processes import run_python
 from jaxmetrics import LogConfig
 from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import WandB
-from jaxmetrics.writers._upload_limits import Keys, TokenBucket
 from jaxmetrics.writers._wandb_rows import WandbRows
 from jaxmetrics.writers._wandb_run import call_within
 
-OWN = ("_step", "_timestamp", "_runtime")
+ADDED_FIELDS = ("_step", "_timestamp", "_runtime")
 
 
 def record(step, split="train", **values):
@@ -28,28 +27,28 @@ def record(step, split="train", **values):
     return Record(step, split, values, float(step))
 
 
-def alone(script, *arguments, **environment):
-    """Run a script that has neither a network nor credentials."""
+def run_offline(script, *arguments, **environment):
+    """Run a script without network and credentials."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{script}"
     return run_python(script, *arguments, env=clean | environment)
 
 
 def run_files(run_dir):
-    """The files of a run's attempts, in their order."""
-    found = run_dir.glob("wandb/*run-*/*.wandb")
-    return sorted(file for file in found if not file.parent.is_symlink())
+    """Return the files of the attempts of a run, in order."""
+    files = run_dir.glob("wandb/*run-*/*.wandb")
+    return sorted(file for file in files if not file.parent.is_symlink())
 
 
-def logged(file):
-    """The rows of a file without what the package itself adds."""
+def logged_rows(file):
+    """Return the rows of a file without the fields that wandb adds."""
     return [
-        {key: value for key, value in row.items() if key not in OWN}
+        {key: value for key, value in row.items() if key not in ADDED_FIELDS}
         for row in wandb_file.rows(file)
     ]
 
 
-def of_kind(file, kind):
+def records_of_kind(file, kind):
     return [
         getattr(record, kind)
         for record in wandb_file.records(file)
@@ -58,25 +57,26 @@ def of_kind(file, kind):
 
 
 def summary(file):
-    """All updates of the summary, the last one winning."""
-    told = {}
-    for update in of_kind(file, "summary"):
-        told |= wandb_file.items(update.update)
-    return told
+    """Return the summary after all its updates."""
+    values = {}
+    for update in records_of_kind(file, "summary"):
+        values |= wandb_file.items(update.update)
+    return values
 
 
 def many(step, keys):
+    """Return values under so many keys of 20 characters."""
     return {f"a_name_of_some_16_{n:03d}": step / (n + 3) for n in range(keys)}
 
 
 def histograms(count):
-    """As many histograms as their step says."""
+    """Return a record of so many histograms, with their number as its step."""
     rng = np.random.default_rng(count)
     values = {f"train/layer_{n:02d}": rng.normal(size=1000) for n in range(count)}
     return Media(count, "train", values, 0.0, kind="histogram")
 
 
-# What the next tests read: its files are whole once the process has ended
+# The next tests read the files of this script, which are complete once it has ended.
 
 SESSION = """
 import json, logging, sys
@@ -92,7 +92,7 @@ from jaxmetrics.record import Media
 root = Path(sys.argv[1])
 assert sys.argv[2] == "--api_key=hush"
 
-# Attempts of one run: fresh, restored from a checkpoint, started again.
+# Attempts of one run: new, restored from a checkpoint, started again.
 def make():
     return TrainingLogger("project", "name", root=root,
         writers=[WandB("offline", every=1)], tags=("tpu", "", "x" * 70, "tpu"),
@@ -112,20 +112,20 @@ with make() as logger:
     logger.log_step(5, loss=5.0)
     logger.log_step(6, loss=float("-inf"))
 
-# A run of the user's own, around one of ours.
-theirs = wandb.init(mode="offline", dir=str(root / "theirs"))
-def begun(name, **options):
+# A run of the user, open at the same time.
+user_run = wandb.init(mode="offline", dir=str(root / "user"))
+def open_writer(name, **options):
     (root / name).mkdir(exist_ok=True)
     writer = WandB("offline", **options)
     writer.open(root / name, None)
     return writer
 
-writer = begun("histograms")
+writer = open_writer("histograms")
 for step in (1, 2, 10):
     assert writer.write(histograms(step))
 writer.close()
 
-writer = begun("media")
+writer = open_writer("media")
 for kind, value in {
     "histogram": np.float32([1.0, np.nan, 3.0]),
     "image": np.zeros((4, 5, 3), np.uint8),
@@ -136,27 +136,27 @@ for kind, value in {
     assert writer.write(writer.select(media))
 state = writer.state()
 writer.close()
-assert wandb.run is theirs
-theirs.log({"theirs": 1})
-theirs.finish()
+assert wandb.run is user_run
+user_run.log({"user": 1})
+user_run.finish()
 
-# The control: what going back to an earlier step does to the package's own steps.
+# Control: steps that go back, if they are passed to wandb itself.
 (root / "steps").mkdir()
 with wandb.init(mode="offline", dir=str(root / "steps")) as control:
     for step in (1, 2, 3, 4, 2, 3):
         control.log({"loss": float(step)}, step=step)
 
-# A checkpoint brings its run along to another directory.
-writer = begun("moved")
+# A checkpoint restored in another directory continues its run.
+writer = open_writer("moved")
 writer.load_state(state | {"step": 3})
 assert writer.write(record(4, loss=4.0))
 writer.close()
 
-# A budget that is used up; a restart does not fill it again.
+# A budget that is used up, and remains so after a restart.
 logging.basicConfig(format="%(message)s", level=logging.WARNING)
 sent = 0
 for attempt in range(2):
-    writer = begun("budget", max_wandb_mb=0.03)
+    writer = open_writer("budget", max_wandb_mb=0.03)
     for step in range(150 * attempt, 150 * attempt + 150):
         sent += writer.write(record(step, loss=step / 3, last=step))
     for health in (2, 0):
@@ -170,21 +170,22 @@ print(json.dumps({"sent": sent, "media": state, "dropped": counters}))
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """The directory of all runs, and what was told of them."""
+    """Directory of all runs, the reported counters, and the standard error."""
     root = tmp_path_factory.mktemp("runs")
-    done = alone(SESSION, root, "--api_key=hush")
-    assert done.returncode == 0, done.stderr
-    return root, json.loads(done.stdout.splitlines()[-1]), done.stderr
+    finished = run_offline(SESSION, root, "--api_key=hush")
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout.splitlines()[-1])
+    return root, report, finished.stderr
 
 
 @pytest.fixture(scope="module")
 def run_dir(session):
-    """The directory of the run of three attempts."""
+    """Directory of the run of three attempts."""
     return session[0] / "project" / "name"
 
 
 def test_every_row_has_its_step_and_attempt(run_dir):
-    first, second, third = (logged(file) for file in run_files(run_dir))
+    first, second, third = (logged_rows(file) for file in run_files(run_dir))
     assert [row["trainer/step"] for row in first] == [1, 2, 3, 4]
     for step, (row, keys) in enumerate(zip(first, (1, 10, 100)), 1):
         assert row == {
@@ -204,45 +205,45 @@ def test_every_row_has_its_step_and_attempt(run_dir):
     assert {row["trainer/attempt"] for row in third} == {3}
 
 
-def test_steps_that_the_package_keeps_itself_would_lose_rows(session):
+def test_steps_passed_to_wandb_itself_would_lose_rows(session):
     (file,) = run_files(session[0] / "steps")
-    assert [row["loss"] for row in logged(file)] == [1.0, 2.0, 3.0, 4.0]  # of six
+    assert [row["loss"] for row in logged_rows(file)] == [1.0, 2.0, 3.0, 4.0]  # of six
 
 
-def test_attempts_go_on_with_one_run(run_dir):
-    runs = [of_kind(file, "run")[0] for file in run_files(run_dir)]
+def test_attempts_continue_one_run(run_dir):
+    runs = [records_of_kind(file, "run")[0] for file in run_files(run_dir)]
     run_id = json.loads((run_dir / "run.json").read_text())["run_id"]
     assert [run.run_id for run in runs] == [run_id] * 3
     assert {run.project for run in runs} == {"project"}
     assert {run.display_name for run in runs} == {"name"}
     for file in run_files(run_dir):
-        assert len(of_kind(file, "exit")) == 1  # finished
+        assert len(records_of_kind(file, "exit")) == 1  # finished
 
 
-def test_tags_are_cut_to_what_it_takes(run_dir):
-    (run,) = of_kind(run_files(run_dir)[0], "run")
+def test_tags_are_shortened_and_empty_ones_removed(run_dir):
+    (run,) = records_of_kind(run_files(run_dir)[0], "run")
     assert list(run.tags) == ["tpu", "x" * 64]
 
 
 def test_the_configuration_has_no_secrets_and_nothing_else_is_captured(run_dir):
-    (run,) = of_kind(run_files(run_dir)[0], "run")
+    (run,) = records_of_kind(run_files(run_dir)[0], "run")
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     config.pop("_wandb")
     assert config == {"lr": 3e-4, "model": {"layers": 2}, "api_key": "<redacted>"}
     for kind in ("environment", "stats", "output_raw", "files", "artifact"):
-        assert not of_kind(run_files(run_dir)[0], kind)
+        assert not records_of_kind(run_files(run_dir)[0], kind)
     for file in run_dir.rglob("*"):
         if file.is_file():
             assert b"hush" not in file.read_bytes(), file
 
 
 def test_the_axis_of_all_values_is_the_step(run_dir):
-    first, rest = of_kind(run_files(run_dir)[0], "metric")
+    first, rest = records_of_kind(run_files(run_dir)[0], "metric")
     assert first.name == "trainer/step"
     assert (rest.glob_name, rest.step_metric) == ("*", "trainer/step")
 
 
-def test_what_is_charged_is_the_history_within_two_percent(run_dir):
+def test_the_charge_is_the_size_of_the_history_within_two_percent(run_dir):
     first = list(wandb_file.rows(run_files(run_dir)[0]))
     rows = WandbRows()
     for step, keys in enumerate((1, 10, 100), 1):
@@ -252,8 +253,8 @@ def test_what_is_charged_is_the_history_within_two_percent(run_dir):
         history = len(json.dumps(first[step - 1]))
         charged = rows.budget.used - before
         assert charged == pytest.approx(history, rel=0.02)
-        bare = charged - 73  # the control: without what the package adds
-        assert bare != pytest.approx(history, rel=0.01)
+        # Control: without the fields that wandb adds.
+        assert charged - 73 != pytest.approx(history, rel=0.01)
 
 
 def test_histograms_are_charged_within_two_percent(session):
@@ -266,12 +267,12 @@ def test_histograms_are_charged_within_two_percent(session):
         assert charged == pytest.approx(len(json.dumps(row)), rel=0.02)
 
 
-def test_what_is_charged_is_kept_by_run_and_checkpoint_and_never_given_back(run_dir):
-    told = json.loads((run_dir / "wandb.json").read_text())
+def test_the_charge_is_saved_and_never_refunded(run_dir):
+    saved = json.loads((run_dir / "wandb.json").read_text())
     closed = closing_counters(run_dir)
     used = [counters["estimated_upload_bytes"] for counters in closed]
     assert used == sorted(used)
-    assert told["estimated_upload_bytes"] == used[-1]
+    assert saved["estimated_upload_bytes"] == used[-1]
     sent = sum(
         len(json.dumps(row))
         for file in run_files(run_dir)
@@ -289,57 +290,54 @@ def closing_counters(run_dir):
     return [e["writers"]["wandb"] for e in events if e["event"] == "close"]
 
 
-def test_media_are_shown_and_charged(session):
-    root, told, _ = session
+def test_media_are_sent_and_charged(session):
+    root, report, _ = session
     (file,) = run_files(root / "media")
-    histogram, image, text, table = logged(file)
+    histogram, image, text, table = logged_rows(file)
     assert sum(histogram["train/histogram/values"]) == 2
     assert len(histogram["train/histogram/bins"]) == 65
     assert histogram["train/histogram_nonfinite"] == 1
     assert (image["train/image/width"], image["train/image/height"]) == (5, 4)
     assert table["train/table/nrows"] == 2
-    beside = {f.suffix: f for f in (file.parent / "files").rglob("*.*") if f.is_file()}
-    assert set(beside) == {".png", ".html", ".json"}
-    assert "<pre>&lt;b&gt;</pre>" in beside[".html"].read_text()
+    files = {f.suffix: f for f in (file.parent / "files").rglob("*.*") if f.is_file()}
+    assert set(files) == {".png", ".html", ".json"}
+    assert "<pre>&lt;b&gt;</pre>" in files[".html"].read_text()
     rows = sum(len(json.dumps(row)) for row in wandb_file.rows(file))
-    files = sum(f.stat().st_size for f in beside.values())
-    charged = told["media"]["estimated_upload_bytes"]
-    assert charged == pytest.approx(rows + files, rel=0.1)
+    file_bytes = sum(f.stat().st_size for f in files.values())
+    charged = report["media"]["estimated_upload_bytes"]
+    assert charged == pytest.approx(rows + file_bytes, rel=0.1)
 
 
-def test_a_run_of_the_user_is_left_to_him(session):
-    (file,) = run_files(session[0] / "theirs")
-    assert [row["theirs"] for row in logged(file)] == [1]
-    assert len(of_kind(file, "exit")) == 1
+def test_a_run_of_the_user_is_not_touched(session):
+    (file,) = run_files(session[0] / "user")
+    assert [row["user"] for row in logged_rows(file)] == [1]
+    assert len(records_of_kind(file, "exit")) == 1
 
 
-def test_a_checkpoint_brings_its_run_along(session):
-    root, told, _ = session
-    began, moved = sorted(run_files(root / "moved"), key=lambda f: len(logged(f)))
-    assert logged(began) == []
-    assert of_kind(moved, "run")[0].run_id == told["media"]["id"]
-    assert [row["trainer/step"] for row in logged(moved)] == [4]
-    kept = json.loads((root / "moved" / "wandb.json").read_text())
-    assert kept["id"] == told["media"]["id"]
-    assert kept["estimated_upload_bytes"] > told["media"]["estimated_upload_bytes"]
+def test_a_checkpoint_continues_its_run_in_another_directory(session):
+    root, report, _ = session
+    first, moved = sorted(run_files(root / "moved"), key=lambda f: len(logged_rows(f)))
+    assert logged_rows(first) == []
+    assert records_of_kind(moved, "run")[0].run_id == report["media"]["id"]
+    assert [row["trainer/step"] for row in logged_rows(moved)] == [4]
+    saved = json.loads((root / "moved" / "wandb.json").read_text())
+    assert saved["id"] == report["media"]["id"]
+    assert saved["estimated_upload_bytes"] > report["media"]["estimated_upload_bytes"]
 
 
-# Limits
-
-
-def test_a_budget_is_halved_at_80_percent_and_kept_at_100(session):
-    root, told, stderr = session
+def test_rows_are_thinned_at_80_percent_of_the_budget_and_stopped_at_100(session):
+    root, report, stderr = session
     files = run_files(root / "budget")
-    assert len({of_kind(file, "run")[0].run_id for file in files}) == 1
+    assert len({records_of_kind(file, "run")[0].run_id for file in files}) == 1
     history = [row for file in files for row in wandb_file.rows(file)]
     trained = [row for row in history if "train/last" in row]
     steps = [row["trainer/step"] for row in trained]
-    assert len(steps) == told["sent"]
-    whole = next(n for n, step in enumerate(steps) if n != step)
-    sent = sum(len(json.dumps(row)) for row in trained[:whole])
+    assert len(steps) == report["sent"]
+    first_gap = next(n for n, step in enumerate(steps) if n != step)
+    sent = sum(len(json.dumps(row)) for row in trained[:first_gap])
     assert sent == pytest.approx(0.8 * 30_000, rel=0.03)
-    assert not (np.diff(steps[whole:]) % 2).any()
-    assert len(steps) - whole > 2
+    assert not (np.diff(steps[first_gap:]) % 2).any()
+    assert len(steps) - first_gap > 2
     alarms = [row for row in history if "health/nonfinite" in row]
     # An alarm out of a row that is thinned, the next row, an alarm at the limit.
     assert [(row["health/nonfinite"], "val/loss" in row) for row in alarms] == [
@@ -347,59 +345,49 @@ def test_a_budget_is_halved_at_80_percent_and_kept_at_100(session):
         (0, True),
         (2, False),
     ]
-    kept = json.loads((root / "budget" / "wandb.json").read_text())
+    saved = json.loads((root / "budget" / "wandb.json").read_text())
     total = sum(len(json.dumps(row)) for row in history)
-    assert total < kept["estimated_upload_bytes"] <= 30_000
+    assert total < saved["estimated_upload_bytes"] <= 30_000
     last = summary(files[-1])
     assert last["train/last"] == 299  # although it was not sent
-    whole = [row for row in logged(files[-1]) if len(row) > 3]  # not an alarm alone
-    assert last["dropped_budget"] == told["dropped"]["dropped_budget"]
-    assert last["dropped_budget"] + len(whole) == 152
+    complete = [row for row in logged_rows(files[-1]) if len(row) > 3]  # no alarms
+    assert last["dropped_budget"] == report["dropped"]["dropped_budget"]
+    assert last["dropped_budget"] + len(complete) == 152
     warnings = [line for line in stderr.splitlines() if "W&B is not sent" in line]
     assert ["second row" in w for w in warnings] == [True, True, False]
     assert "all but alarms" in warnings[2]
 
 
-def test_a_thousand_rows_a_minute_in_bursts(caplog):
-    now = [0.0]
-    bucket = TokenBucket(1000, 60.0, lambda: now[0])
-    assert sum(bucket.take() for _ in range(1500)) == 1000
-    now[0] += 0.061
-    assert [bucket.take(), bucket.take()] == [True, False]
-    now[0] += 3600.0
-    assert sum(bucket.take() for _ in range(1500)) == 1000
-    now[0] -= 100.0  # a clock that is set back gives nothing
-    assert not bucket.take()
-
+def test_rows_beyond_a_thousand_per_minute_are_left_out_with_one_warning(caplog):
     rows = WandbRows(clock=lambda: 0.0)
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
-        whole = [rows.take(record(step, loss=step))[1] for step in range(1200)]
-    assert whole == [True] * 1000 + [False] * 200
+        complete = [rows.take(record(step, loss=step))[1] for step in range(1200)]
+    assert complete == [True] * 1000 + [False] * 200
     assert rows.counters["dropped_rate"] == 200
     assert rows.summary()["train/loss"] == 1199
     (warning,) = caplog.records
     assert "1,000 rows a minute" in warning.getMessage()
 
 
-def test_a_summary_has_only_what_was_not_sent_since():
+def test_a_summary_has_only_values_not_sent_since():
     now = [0.0]
     rows = WandbRows(clock=lambda: now[0])
     for step in range(1001):
         rows.take(record(step, loss=step, accuracy=1.0))
     now[0] = 1.0
     rows.take(record(1001, loss=1001))
-    told = rows.summary()
-    assert "train/loss" not in told  # the last one was sent
-    assert told["train/accuracy"] == 1.0
+    summary = rows.summary()
+    assert "train/loss" not in summary  # the last one was sent
+    assert summary["train/accuracy"] == 1.0
 
 
-def test_ten_thousand_different_keys_are_the_most(caplog):
+def test_at_most_ten_thousand_keys_are_sent(caplog):
     rows = WandbRows()
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in range(3):
             values = {f"train/k{n}": 1.0 for n in range(10_002)}
-            row, whole = rows.take(Record(step, "train", values, 0.0))
-            assert whole
+            row, complete = rows.take(Record(step, "train", values, 0.0))
+            assert complete
             assert len(row) == 10_002  # with step and attempt
     assert rows.counters["dropped_keys"] == 6
     (warning,) = caplog.records
@@ -407,47 +395,43 @@ def test_ten_thousand_different_keys_are_the_most(caplog):
 
 
 @pytest.mark.parametrize("key", [3, None, "", "_private", "x" * 257])
-def test_a_key_that_it_would_not_take_is_left_out_and_counted(key):
-    assert Keys(10).fault(key)
+def test_a_key_that_wandb_refuses_is_left_out_and_counted(key):
     rows = WandbRows()
-    row, whole = rows.take(Record(1, "train", {key: 1.0, "train/loss": 2.0}, 0.0))
-    assert whole
+    row, complete = rows.take(Record(1, "train", {key: 1.0, "train/loss": 2.0}, 0.0))
+    assert complete
     assert row == {"train/loss": 2.0, "trainer/step": 1, "trainer/attempt": 1}
     assert rows.take(Record(2, "train", {key: 1.0}, 0.0)) == ({}, False)
     assert rows.counters["dropped_keys"] == 2
 
 
 @pytest.mark.parametrize("key", [3, "", "_private"])
-def test_a_new_name_that_it_would_not_take_is_an_error(key):
+def test_a_new_name_that_wandb_refuses_is_an_error(key):
     with pytest.raises(ValueError, match="rename="):
         WandB(rename={"train/loss": key})
 
 
-def test_a_summary_has_room_for_what_it_is_kept_for():
+def test_a_summary_fits_in_its_reserved_bytes():
     rows = WandbRows(megabytes=0.0)
     values = {f"train/k{n}": n / 3 for n in range(1000)}
     assert rows.take(Record(1, "train", values, 0.0)) == ({}, False)
-    told = rows.summary()
-    assert 50 < len(told) < 200
+    summary = rows.summary()
+    assert 50 < len(summary) < 200
     assert (
         3900
-        < len(json.dumps(told))
+        < len(json.dumps(summary))
         <= 4096
         == pytest.approx(rows.budget.used, rel=0.05)
     )
 
 
-# Settings
-
-
-def test_the_logger_settings_hold_where_none_were_given():
+def test_settings_of_the_logger_are_defaults():
     writer = WandB()
     assert writer.every == 1
     writer.configure(LogConfig(log_every=7, max_wandb_mb=3.0))
     assert (writer.every, writer.max_wandb_mb) == (7, 3.0)
-    given = WandB(every=2, max_wandb_mb=9.0)
-    given.configure(LogConfig())
-    assert (given.every, given.max_wandb_mb) == (2, 9.0)
+    writer = WandB(every=2, max_wandb_mb=9.0)
+    writer.configure(LogConfig())
+    assert (writer.every, writer.max_wandb_mb) == (2, 9.0)
 
 
 def test_a_mode_is_online_or_offline():
@@ -455,19 +439,19 @@ def test_a_mode_is_online_or_offline():
         WandB("disabled")
 
 
-def test_the_package_is_named_when_it_is_missing(tmp_path, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ImportError, match=r"pip install jaxmetrics\[wandb\]"):
         WandB().open(tmp_path, None)
 
 
-def test_a_damaged_note_of_the_run_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_damaged_wandb_json_is_an_error(tmp_path):
     (tmp_path / "wandb.json").write_text("[]")
     with pytest.raises(ValueError, match="Remove it"):
         WandB("offline").open(tmp_path, None)
 
 
-def test_a_call_that_takes_too_long_is_left_behind():
+def test_a_call_that_takes_too_long_is_abandoned():
     gate = threading.Event()
     with pytest.raises(TimeoutError):
         call_within(0.01, gate.wait)
@@ -475,9 +459,6 @@ def test_a_call_that_takes_too_long_is_left_behind():
     assert call_within(60.0, lambda: 3) == 3
     with pytest.raises(KeyError):
         call_within(60.0, lambda: {}["missing"])
-
-
-# Faults
 
 
 DEAD_CORE = """
@@ -505,11 +486,11 @@ print("closed")
 """
 
 
-def test_a_dead_core_neither_raises_nor_hangs(tmp_path):
-    done = alone(DEAD_CORE, tmp_path)
-    assert done.stdout == "closed\n", done.stderr
-    assert done.returncode == 0
-    assert "Writer wandb failed" in done.stderr
+def test_a_dead_wandb_process_neither_raises_nor_hangs(tmp_path):
+    finished = run_offline(DEAD_CORE, tmp_path)
+    assert finished.stdout == "closed\n", finished.stderr
+    assert finished.returncode == 0
+    assert "Writer wandb failed" in finished.stderr
 
 
 NO_CONNECTION = """
@@ -519,8 +500,8 @@ from support import wandb_file
 from jaxmetrics.record import Record
 from jaxmetrics.writers import WandB
 
-for name in ("no_key", "nobody_there"):
-    if name == "nobody_there":
+for name in ("no_key", "no_server"):
+    if name == "no_server":
         os.environ["WANDB_API_KEY"] = "0" * 40
         os.environ["WANDB_BASE_URL"] = "http://127.0.0.1:9"
     path = Path(sys.argv[1]) / name
@@ -538,15 +519,17 @@ for name in ("no_key", "nobody_there"):
 """
 
 
-def test_without_a_connection_it_is_offline_with_one_warning(tmp_path):
-    done = alone(NO_CONNECTION, tmp_path, HOME=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    warnings = [line for line in done.stderr.splitlines() if "could not start" in line]
-    for warning, run_id in zip(warnings, done.stdout.split(), strict=True):
+def test_without_a_connection_a_run_is_offline_with_one_warning(tmp_path):
+    finished = run_offline(NO_CONNECTION, tmp_path, HOME=str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    warnings = [
+        line for line in finished.stderr.splitlines() if "could not start" in line
+    ]
+    for warning, run_id in zip(warnings, finished.stdout.split(), strict=True):
         assert f"wandb sync --id {run_id} " in warning
 
 
-def test_a_writer_without_a_run_says_so_and_closes():
+def test_a_writer_without_a_run_refuses_records_and_closes():
     writer = WandB("offline")
     with pytest.raises(RuntimeError, match="no run"):
         writer.write(record(1, loss=1.0))
@@ -568,10 +551,10 @@ raise AssertionError("SIGTERM had no effect")
 """
 
 
-@pytest.mark.parametrize("answered", [True, False])
-def test_sigterm_that_is_answered_costs_no_row(tmp_path, answered):
-    done = alone(PREEMPTED, tmp_path, *["answered"] * answered)
-    assert done.returncode == -signal.SIGTERM, done.stderr
+@pytest.mark.parametrize("handled", [True, False])
+def test_a_handled_sigterm_loses_no_row(tmp_path, handled):
+    finished = run_offline(PREEMPTED, tmp_path, *["handled"] * handled)
+    assert finished.returncode == -signal.SIGTERM, finished.stderr
     (file,) = run_files(tmp_path / "p" / "run")
-    steps = [row["trainer/step"] for row in logged(file)]
-    assert steps == list(range(1, 12)) if answered else len(steps) < 10
+    steps = [row["trainer/step"] for row in logged_rows(file)]
+    assert steps == list(range(1, 12)) if handled else len(steps) < 10
