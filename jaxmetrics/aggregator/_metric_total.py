@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics.aggregator._inputs import as_weights
 from jaxmetrics.aggregator._totals import Total
+from jaxmetrics.record import flatten
 
 if TYPE_CHECKING:
     from jaxmetrics.core import Metric
@@ -215,7 +216,11 @@ class MetricTotal(Total):
     def results(self, name: str) -> dict[str, Any]:
         """Return the value of the metric, `{name}/{part}` if it has parts."""
         value = self._handler.value(self._flush())
-        return dict(_flat(name, value))
+        return {
+            path: float(part) if np.ndim(part) == 0 else np.asarray(part)
+            for path, part in flatten(value, name)
+            if not isinstance(part, Mapping)
+        }
 
     def _flush(self) -> Metric:
         """Update the metric with the buffered values, grouped by dtype."""
@@ -253,14 +258,6 @@ def _depends_on_updates(metric: Any) -> bool:
     return isinstance(metric, BestOf | Windowed) or any(
         map(_depends_on_updates, children)
     )
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for part, inner in value.items():
-            yield from _flat(f"{name}/{part}", inner)
-    else:
-        yield name, float(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
 def _on_host() -> AbstractContextManager[Any]:

@@ -12,6 +12,7 @@ from jaxmetrics.core import _inputs, _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
+from jaxmetrics.record import flatten
 
 
 class Collection(Placed):
@@ -172,13 +173,9 @@ class Collection(Placed):
 
 
 def flat(name: str, value: Any) -> dict[str, Any]:
-    """A computed value by name: a mapping's entries get the name as prefix."""
-    if not isinstance(value, Mapping):
-        return {name: value}
-    parts: dict[str, Any] = {}
-    for key, part in value.items():
-        parts |= flat(f"{name}/{key}", part)
-    return parts
+    """Return a computed value by name; a mapping's entries get the name as prefix."""
+    parts = flatten(value, name)
+    return {path: part for path, part in parts if not isinstance(part, Mapping)}
 
 
 def _stored_nodes(metric: Metric, path: str) -> list[tuple[str, Metric]]:

@@ -28,7 +28,9 @@ from jaxmetrics.record._io import (
 from jaxmetrics.record._json import dumps, loads, number
 from jaxmetrics.record._keys import PREFIXES, check_name, key
 from jaxmetrics.record._ledger import Ledger, iso
+from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media
+from jaxmetrics.record._nested import flatten
 from jaxmetrics.record._packing import pack, unpack
 from jaxmetrics.record._reader import (
     Block,
@@ -123,6 +125,7 @@ __all__ = [
     "dumps",
     "duration",
     "escape",
+    "flatten",
     "hide",
     "hparams_of",
     "is_secret",
@@ -130,6 +133,7 @@ __all__ = [
     "key",
     "loads",
     "make_folder",
+    "markdown_table",
     "number",
     "open_new",
     "open_unused",

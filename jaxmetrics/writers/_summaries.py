@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import Media, binned, dumps
+from jaxmetrics.record import Media, binned, dumps, flatten, markdown_table
 from jaxmetrics.writers._png import encode_png
 
 _MAX_TEXT_LENGTH = 2**16
@@ -41,7 +41,7 @@ class Summaries:
         No event describes the experiment: TensorBoard then offers all scalars of all
         runs as metrics to compare.
         """
-        _, start, end = self._builders.hparams(dict(flatten(hparams)), {})
+        _, start, end = self._builders.hparams(dict(hparam_values(hparams)), {})
         for summary in (start, end):
             yield self._event(now, 0, summary=summary)
 
@@ -77,7 +77,9 @@ class Summaries:
         return self._builders.text(tag, text[:_MAX_TEXT_LENGTH]).value
 
     def _table(self, tag: str, table: tuple[Any, Any]) -> Iterable[Any]:
-        return self._text(tag, markdown_table(*table))
+        names, rows = table
+        text = markdown_table(list(names), rows, _escaped_cell)
+        return self._text(tag, text.removesuffix("\n"))
 
     def _image(self, tag: str, image: Any) -> Iterable[Any]:
         png, height, width, channels = encode_png(image)
@@ -105,34 +107,17 @@ class Summaries:
             yield value_message(tag=f"{tag}_nonfinite", simple_value=bins.nonfinite)
 
 
-def flatten(hparams: object, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a configuration with their paths; lists become JSON.
+def hparam_values(hparams: object) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a configuration with their paths; lists become JSON.
 
-    >>> dict(flatten({"lr": 0.1, "model": {"layers": 2, "dims": [1, 2]}}))
+    >>> dict(hparam_values({"lr": 0.1, "model": {"layers": 2, "dims": [1, 2]}}))
     {'lr': 0.1, 'model/layers': 2, 'model/dims': '[1,2]'}
     """
-    if isinstance(hparams, Mapping):
-        for key, value in hparams.items():
-            yield from flatten(value, f"{name}/{key}" if name else str(key))
-    elif isinstance(hparams, str | bool | int | float):
-        yield name or "hparams", hparams
-    elif hparams is not None:
-        yield name or "hparams", dumps(hparams)
-
-
-def markdown_table(columns: Any, rows: Any) -> str:
-    """Return a table as Markdown.
-
-    >>> print(markdown_table(["word", "count"], [["a|b", 1]]))
-    | word | count |
-    | --- | --- |
-    | a\\|b | 1 |
-    """
-    header = list(columns)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        f"| {' | '.join(_escaped_cell(cell) for cell in line)} |" for line in lines
-    )
+    for path, value in flatten(hparams):
+        if isinstance(value, str | bool | int | float):
+            yield path or "hparams", value
+        elif value is not None and not isinstance(value, Mapping):
+            yield path or "hparams", dumps(value)
 
 
 def _escaped_cell(value: object) -> str:

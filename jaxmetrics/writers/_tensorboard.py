@@ -18,7 +18,7 @@ from jaxmetrics.record import (
     read_run_json,
 )
 from jaxmetrics.writers._event_file import EventFile
-from jaxmetrics.writers._summaries import Summaries, flatten
+from jaxmetrics.writers._summaries import Summaries, hparam_values
 from jaxmetrics.writers._writer import Writer
 
 
@@ -154,7 +154,7 @@ class TensorBoard(Writer):
         """
         merged = self._hparams | dict(added.values)
         if self._hparams and merged != self._hparams:
-            table = {"hparams": (["name", "value"], list(flatten(merged)))}
+            table = {"hparams": (["name", "value"], list(hparam_values(merged)))}
             media = Media(added.step, added.split, table, added.time, kind="table")
             file.write(self._summaries.media(now, media))
         elif not self._hparams:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from jaxmetrics.record import dumps, escape, loads
+from jaxmetrics.record import dumps, escape, loads, markdown_table
 
 _SYNTAX = re.compile(r"[&<>|`\[\]\\*~#!$@]|(?<![^\W_])_|_(?![^\W_])|://")
 _PLAIN_YAML = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[a-z][a-z_]+")
@@ -29,17 +29,14 @@ def escape_markdown(text: str) -> str:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:
-    """Return a table; its cells are escaped.
+    """Return a table whose cells are shown as they are.
 
     Args:
       names: Names of the columns.
       rows: Cells of each row, as plain text.
       right: Index of the first column that is aligned to the right.
     """
-    rules = ["---" if i < right else "---:" for i in range(len(names))]
-    body = (map(escape_markdown, row) for row in rows)
-    lines = [map(escape_markdown, names), rules, *body]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return markdown_table(names, rows, escape_markdown, right)
 
 
 def json_block(value: object) -> str:

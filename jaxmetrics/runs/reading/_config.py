@@ -5,22 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Mapping, Sequence
 
-from jaxmetrics.record import dumps
+from jaxmetrics.record import dumps, flatten
 
 
-def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+def flatten_config(config: Mapping[str, object]) -> dict[str, str]:
     """Return one text for each dotted name; lists are written as JSON.
 
     >>> flatten_config({"model": {"layers": 2, "heads": [4, 8]}, "name": "a"})
     {'model.layers': '2', 'model.heads': '[4,8]', 'name': 'a'}
     """
-    texts: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            texts |= flatten_config(value, f"{prefix}{name}.")
-        else:
-            texts[f"{prefix}{name}"] = value if isinstance(value, str) else dumps(value)
-    return texts
+    leaves = flatten(config, separator=".") if config else ()
+    return {n: v if isinstance(v, str) else dumps(v) for n, v in leaves}
 
 
 def config_difference(
