@@ -164,8 +164,9 @@ def _parsed(events: Iterable[Mapping[str, object]]) -> Iterator[_Event]:
         if isinstance(seconds, int | float) and 0 < seconds < _MAX_SECONDS:
             length = round(seconds * _SECOND)
         step = row.get("restored_step") if name == "start" else row.get("step")
-        is_step = isinstance(step, int) and not isinstance(step, bool)
-        yield _Event(name, latest, length, step if is_step else None)
+        if not isinstance(step, int) or isinstance(step, bool):
+            step = None
+        yield _Event(name, latest, length, step)
 
 
 def _time(row: Mapping[str, object]) -> int | None:
