@@ -1,4 +1,4 @@
-"""A configuration, given at the start or later, in every place that shows it."""
+"""The configuration of a run, in every file and writer that shows it."""
 
 import argparse
 import dataclasses
@@ -25,17 +25,17 @@ from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 from jaxmetrics.writers._wandb_rows import WandbRows
 
 
-def described(run_dir):
+def in_run_json(run_dir):
     return json.loads((run_dir / "run.json").read_text())["hparams"]
 
 
 def in_tensorboard(run_dir):
-    """What its own page of hyperparameters lists, by run."""
+    """Return what TensorBoard's page of hyperparameters lists, by run."""
     events = EventMultiplexer()
     events.AddRunsFromDirectory(str(run_dir))
     events.Reload()
     provider = MultiplexerDataProvider(events, str(run_dir))
-    listed = list_session_groups.Handler(
+    response = list_session_groups.Handler(
         context.RequestContext(),
         backend_context.Context(TBContext(data_provider=provider)),
         "",
@@ -48,7 +48,7 @@ def in_tensorboard(run_dir):
             name: getattr(value, value.WhichOneof("kind"))
             for name, value in group.hparams.items()
         }
-        for group in listed.session_groups
+        for group in response.session_groups
     }
 
 
@@ -57,18 +57,20 @@ def tables_in_tensorboard(run_dir):
     tag = "hparams/text_summary"
     if tag not in events.Tags()["tensors"]:
         return []
-    shown = events.Tensors(tag)
-    return [(event.step, event.tensor_proto.string_val[0].decode()) for event in shown]
+    return [
+        (event.step, event.tensor_proto.string_val[0].decode())
+        for event in events.Tensors(tag)
+    ]
 
 
-def rest_of(text):
-    """The lines of a table below its head."""
+def body_of(text):
+    """Return the lines of a table below its head."""
     return text.splitlines()[2:]
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Make loggers of one run."""
+    """Create loggers of one run."""
 
     def make(*writers, **options):
         return TrainingLogger("p", "run", root=tmp_path, writers=writers, **options)
@@ -86,25 +88,25 @@ def make(name, **options):
     writers = [JSONL(), TensorBoard(), WandB("offline", every=1)]
     return TrainingLogger("p", name, root=sys.argv[1], writers=writers, **options)
 
-WHOLE = {"lr": 0.1, "model": {"layers": 2}, "api_key": "hush"}
-with make("given", hparams=WHOLE) as it:
-    it.log_step(1, loss=1.0)
-with make("later") as it:
-    it.log_step(1, loss=1.0)
-    it.log_hparams(WHOLE)
-with make("clu") as it:
-    writer = metric_writer(it)
-    writer.write_hparams(WHOLE)
+HPARAMS = {"lr": 0.1, "model": {"layers": 2}, "api_key": "hush"}
+with make("initial", hparams=HPARAMS) as logger:
+    logger.log_step(1, loss=1.0)
+with make("later") as logger:
+    logger.log_step(1, loss=1.0)
+    logger.log_hparams(HPARAMS)
+with make("clu") as logger:
+    writer = metric_writer(logger)
+    writer.write_hparams(HPARAMS)
     writer.write_scalars(1, {"loss": 1.0})
-with make("added", hparams={"lr": 0.1, "layers": 2}) as it:
-    it.log_step(7, loss=1.0)
-    it.log_hparams({"layers": 3, "hf_token": "hush"})
+with make("added", hparams={"lr": 0.1, "layers": 2}) as logger:
+    logger.log_step(7, loss=1.0)
+    logger.log_hparams({"layers": 3, "hf_token": "hush"})
 """
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """The folder of runs that were configured in different ways."""
+    """Return the folder of runs that were configured in different ways."""
     root = tmp_path_factory.mktemp("runs")
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     done = run_python(SESSION, root, env=clean)
@@ -113,7 +115,7 @@ def session(tmp_path_factory):
 
 
 def in_wandb(run_dir):
-    """The configuration of a run's offline file, all updates of it."""
+    """Return the configuration in a run's offline file, with all updates."""
     (file,) = run_dir.glob("wandb/offline-run-*/*.wandb")
     config = {}
     for record in wandb_file.records(file):
@@ -126,31 +128,33 @@ def in_wandb(run_dir):
     return config
 
 
-@pytest.mark.parametrize("name", ["given", "later", "clu"])
-def test_a_configuration_is_the_same_everywhere_whenever_it_is_given(session, name):
+@pytest.mark.parametrize("name", ["initial", "later", "clu"])
+def test_a_configuration_is_the_same_everywhere_whenever_it_is_logged(session, name):
     run_dir = session / name
-    whole = {"lr": 0.1, "model": {"layers": 2}, "api_key": "<redacted>"}
-    assert described(run_dir) == Run.load(run_dir).config == in_wandb(run_dir) == whole
+    hparams = {"lr": 0.1, "model": {"layers": 2}, "api_key": "<redacted>"}
+    assert (
+        in_run_json(run_dir) == Run.load(run_dir).config == in_wandb(run_dir) == hparams
+    )
     flat = {"lr": 0.1, "model/layers": 2.0, "api_key": "<redacted>"}
     assert in_tensorboard(run_dir) == {"tensorboard": flat}
     assert tables_in_tensorboard(run_dir) == []
 
 
-def test_what_is_added_is_shown_too(session):
+def test_added_values_are_shown_too(session):
     run_dir = session / "added"
-    whole = {"lr": 0.1, "layers": 3, "hf_token": "<redacted>"}
-    assert described(run_dir) == in_wandb(run_dir) == whole
+    hparams = {"lr": 0.1, "layers": 3, "hf_token": "<redacted>"}
+    assert in_run_json(run_dir) == in_wandb(run_dir) == hparams
     assert in_tensorboard(run_dir) == {"tensorboard": {"lr": 0.1, "layers": 2.0}}
     ((step, table),) = tables_in_tensorboard(run_dir)
     assert step == 7
-    assert rest_of(table) == [
+    assert body_of(table) == [
         "| lr | 0.1 |",
         "| layers | 3 |",
         "| hf_token | <redacted> |",
     ]
 
 
-def test_no_secret_is_in_any_file(session):
+def test_no_file_holds_a_secret_of_a_configuration(session):
     for file in session.rglob("*"):
         assert not file.is_file() or b"hush" not in file.read_bytes(), file
 
@@ -162,40 +166,40 @@ class Configuration:
 
 
 @pytest.mark.parametrize(
-    "given", [Configuration(), argparse.Namespace(lr=0.1, folder=Path("data"))]
+    "hparams", [Configuration(), argparse.Namespace(lr=0.1, folder=Path("data"))]
 )
-def test_a_dataclass_and_a_namespace_have_names(make, given):
+def test_a_dataclass_and_a_namespace_are_configurations(make, hparams):
     memory = Memory()
     with make(memory) as logger:
-        logger.log_hparams(given)
+        logger.log_hparams(hparams)
     (record,) = memory.records
     assert isinstance(record, Media) and record.kind == "hparams"
-    assert record.values == described(logger.run_dir) == {"lr": 0.1, "folder": "data"}
+    assert record.values == in_run_json(logger.run_dir) == {"lr": 0.1, "folder": "data"}
 
 
-@pytest.mark.parametrize("given", [0.1, ["lr"], None, "lr"])
-def test_what_has_no_names_is_refused(make, given):
+@pytest.mark.parametrize("hparams", [0.1, ["lr"], None, "lr"])
+def test_a_value_without_names_is_refused(make, hparams):
     with make() as logger, pytest.raises(TypeError, match="expected a mapping"):
-        logger.log_hparams(given)
+        logger.log_hparams(hparams)
 
 
-def test_a_configuration_without_names_keeps_its_place(make):
+def test_an_initial_configuration_without_names_is_kept(make):
     with make(TensorBoard(), hparams=[1, 2]) as logger:
         logger.log_hparams({"lr": 0.1})
-    assert described(logger.run_dir) == {"hparams": [1, 2], "lr": 0.1}
+    assert in_run_json(logger.run_dir) == {"hparams": [1, 2], "lr": 0.1}
     assert in_tensorboard(logger.run_dir) == {"tensorboard": {"hparams": "[1,2]"}}
     ((_, table),) = tables_in_tensorboard(logger.run_dir)
-    assert rest_of(table) == ["| hparams | [1,2] |", "| lr | 0.1 |"]
+    assert body_of(table) == ["| hparams | [1,2] |", "| lr | 0.1 |"]
 
 
-def test_it_goes_round_filters_names_and_intervals(make):
+def test_keys_rename_and_every_do_not_apply_to_a_configuration(make):
     memory = Memory(keys="val/*", rename={"lr": "x"}, every=10)
     with make(memory) as logger:
         logger.log_hparams({"lr": 0.1})
     assert [record.values for record in memory.records] == [{"lr": 0.1}]
 
 
-def test_files_of_rows_do_not_have_it(make):
+def test_files_of_rows_do_not_hold_a_configuration(make):
     with make(JSONL(), CSV()) as logger:
         logger.log_step(1, loss=1.0)
         logger.log_hparams({"lr": 0.1})
@@ -203,7 +207,7 @@ def test_files_of_rows_do_not_have_it(make):
     assert len(Run.load(logger.run_dir)) == 1
 
 
-def test_it_is_no_scalar_of_the_step(make):
+def test_a_configuration_is_not_among_latest_values(make):
     with make(Memory()) as logger:
         logger.log_step(1, loss=1.0)
         logger.log_hparams({"lr": 0.1})
@@ -212,7 +216,7 @@ def test_it_is_no_scalar_of_the_step(make):
         assert logger.latest() == {"train/loss": 1.0, "train/accuracy": 0.5}
 
 
-def test_nothing_is_repeated_when_a_restarted_run_says_it_again(make):
+def test_a_restarted_run_that_logs_the_same_configuration_repeats_nothing(make):
     for _ in range(3):
         with make(TensorBoard()) as logger:
             logger.log_hparams({"lr": 0.1})
@@ -220,7 +224,7 @@ def test_nothing_is_repeated_when_a_restarted_run_says_it_again(make):
     assert tables_in_tensorboard(logger.run_dir) == []
 
 
-def test_going_back_before_it_keeps_it(make):
+def test_a_restore_keeps_a_configuration_logged_later(make):
     with make(TensorBoard()) as logger:
         logger.log_step(1, loss=1.0)
         state = logger.state()
@@ -228,11 +232,11 @@ def test_going_back_before_it_keeps_it(make):
         logger.flush()
         logger.load_state(state)
         logger.log_step(2, loss=1.0)
-    assert described(logger.run_dir) == {"lr": 0.1}
+    assert in_run_json(logger.run_dir) == {"lr": 0.1}
     assert in_tensorboard(logger.run_dir) == {"tensorboard": {"lr": 0.1}}
 
 
-def test_a_description_that_cannot_be_written_stops_neither_writers_nor_training(
+def test_a_full_disk_under_run_json_stops_neither_writers_nor_training(
     make, monkeypatch, caplog
 ):
     def full(*_):
@@ -247,14 +251,14 @@ def test_a_description_that_cannot_be_written_stops_neither_writers_nor_training
     assert len(memory.records) == 1
 
 
-def test_a_closed_logger_refuses_it(make):
+def test_a_closed_logger_refuses_a_configuration(make):
     logger = make()
     logger.close()
     with pytest.raises(ValueError, match="is closed"):
         metric_writer(logger).write_hparams({"lr": 0.1})
 
 
-def test_wandb_is_sent_no_configuration_beyond_its_limit(caplog):
+def test_a_configuration_over_the_limit_is_not_sent_to_wandb(caplog):
     rows = WandbRows(megabytes=0.01)
     before = rows.budget.used
     assert rows.charge({"lr": 0.1})

@@ -1,4 +1,4 @@
-"""Copies of a run elsewhere: pieces that never change, and a run made from them."""
+"""Copies of a run in another folder, and a run restored from them."""
 
 import logging
 import shutil
@@ -14,21 +14,21 @@ from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 @pytest.fixture
 def make(tmp_path):
-    made = []
+    loggers = []
 
     def make(**options):
         options = {"writers": [JSONL()], "clock": lambda: 0.0} | options
         options = {"root": tmp_path / "runs", "mirror": tmp_path / "copies"} | options
-        made.append(TrainingLogger("project", "run", **options))
-        return made[-1]
+        loggers.append(TrainingLogger("project", "run", **options))
+        return loggers[-1]
 
     yield make
-    for logger in made:
+    for logger in loggers:
         logger.close()
 
 
 def pieces(tmp_path, file="metrics.jsonl"):
-    """The names and bytes of a file's pieces, in their order."""
+    """Return the names and bytes of a file's pieces, in order."""
     folder = tmp_path / "copies" / "project" / "run" / file
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
@@ -39,7 +39,7 @@ def log(logger, steps):
 
 
 def checkpointed(logger, steps):
-    """The state after some steps, once the copies that it begins are made."""
+    """Log some steps, and return the state once its copies are complete."""
     log(logger, steps)
     state = logger.state()
     logger._mirror._thread.join()
@@ -55,11 +55,11 @@ def test_each_checkpoint_adds_a_piece_and_changes_none(make, tmp_path):
     logger.close()
     assert len(first) == 1 and len(second) == 2
     assert first.items() <= second.items() and pieces(tmp_path) == second
-    whole = (logger.run_dir / "metrics.jsonl").read_bytes()
-    assert b"".join(second.values()) == whole
+    content = (logger.run_dir / "metrics.jsonl").read_bytes()
+    assert b"".join(second.values()) == content
 
 
-def test_a_run_whose_disk_is_gone_goes_on_from_its_copies(make, tmp_path, caplog):
+def test_a_run_whose_disk_was_lost_continues_from_its_copies(make, tmp_path, caplog):
     def train(logger, steps):
         for step in steps:
             logger.log_step(step, loss=1.0 / step, metrics={f"at_{step % 3}": step})
@@ -72,7 +72,7 @@ def test_a_run_whose_disk_is_gone_goes_on_from_its_copies(make, tmp_path, caplog
     train(logger, range(6, 9))  # after the last copy: lost with the disk
     logger.flush()
     run_id = state["run_id"]
-    kept = logger.run_dir.rename(tmp_path / "gone")
+    lost = logger.run_dir.rename(tmp_path / "lost")
     with caplog.at_level(logging.WARNING):
         other = make(writers=[JSONL(), CSV(), TensorBoard()])
     assert "was restored from its copy" in caplog.text
@@ -81,21 +81,21 @@ def test_a_run_whose_disk_is_gone_goes_on_from_its_copies(make, tmp_path, caplog
     train(other, range(6, 9))
     other.close()
     for file in ("metrics.jsonl", "metrics.csv"):
-        assert (other.run_dir / file).read_bytes() == (kept / file).read_bytes()
+        assert (other.run_dir / file).read_bytes() == (lost / file).read_bytes()
     assert len(list((other.run_dir / "tensorboard").iterdir())) == 2
 
 
-def test_what_was_cut_back_is_copied_from_the_cut_on(make, tmp_path):
+def test_a_file_that_was_cut_is_copied_from_the_cut(make, tmp_path):
     logger = make()
     state = checkpointed(logger, [1, 2])
     checkpointed(logger, [3, 4, 5])
     logger.load_state(state)
     log(logger, [3, 9])
     logger.close()
-    whole = (logger.run_dir / "metrics.jsonl").read_bytes()
+    content = (logger.run_dir / "metrics.jsonl").read_bytes()
     shutil.rmtree(logger.run_dir)
     again = make()
-    assert (again.run_dir / "metrics.jsonl").read_bytes() == whole
+    assert (again.run_dir / "metrics.jsonl").read_bytes() == content
 
 
 def test_overwriting_sets_the_copies_aside_too(make, tmp_path):
@@ -108,7 +108,9 @@ def test_overwriting_sets_the_copies_aside_too(make, tmp_path):
     assert not old.items() & pieces(tmp_path).items()
 
 
-def test_a_copy_that_fails_is_told_once_and_costs_nothing_else(make, tmp_path, caplog):
+def test_a_failing_copy_is_warned_about_once_and_stops_nothing_else(
+    make, tmp_path, caplog
+):
     logger = make()
     blocked = tmp_path / "copies/project/run/metrics.jsonl"
     blocked.write_text("a file where a folder must be")
@@ -118,9 +120,29 @@ def test_a_copy_that_fails_is_told_once_and_costs_nothing_else(make, tmp_path, c
     assert caplog.text.count("failed for metrics.jsonl") == 1
     blocked.unlink()
     assert logger.close()
-    whole = (logger.run_dir / "metrics.jsonl").read_bytes()
-    assert b"".join(pieces(tmp_path).values()) == whole
+    content = (logger.run_dir / "metrics.jsonl").read_bytes()
+    assert b"".join(pieces(tmp_path).values()) == content
     assert '"event":"mirror"' in (logger.run_dir / "events.jsonl").read_text()
+
+
+def test_a_copy_that_fails_at_the_end_is_tried_once_more(make, tmp_path, monkeypatch):
+    attempts = []
+    update = Segments.update
+
+    def failing_first(segments, path, size):
+        if path.name == "metrics.jsonl":
+            attempts.append(size)
+            if len(attempts) == 1:
+                raise OSError("bucket not reachable")
+        update(segments, path, size)
+
+    monkeypatch.setattr(Segments, "update", failing_first)
+    logger = make()
+    log(logger, [1, 2])
+    assert logger.close()
+    content = (logger.run_dir / "metrics.jsonl").read_bytes()
+    assert attempts == [len(content)] * 2
+    assert b"".join(pieces(tmp_path).values()) == content
 
 
 def test_a_damaged_piece_is_named(make, tmp_path):
@@ -134,7 +156,7 @@ def test_a_damaged_piece_is_named(make, tmp_path):
         make()
 
 
-def test_a_mirror_that_cannot_be_one_is_refused(make, tmp_path):
+def test_a_mirror_at_an_address_or_in_the_run_is_refused(make, tmp_path):
     with pytest.raises(ValueError, match="mirror='gs://bucket'.*mount"):
         make(mirror="gs://bucket")
     with pytest.raises(ValueError, match="the run itself"):
@@ -142,7 +164,7 @@ def test_a_mirror_that_cannot_be_one_is_refused(make, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make(mirror=tmp_path / "file")
-    make().close()  # nothing that was refused holds the run
+    make().close()  # a refused mirror leaves no lock
 
 
 @settings(max_examples=100, deadline=None)
@@ -152,13 +174,13 @@ def test_a_mirror_that_cannot_be_one_is_refused(make, tmp_path):
         max_size=12,
     )
 )
-def test_pieces_give_the_file_back_whatever_happened_to_it(tmp_path_factory, changes):
+def test_pieces_restore_a_file_after_any_changes(tmp_path_factory, changes):
     folder = tmp_path_factory.mktemp("segments")
     file, copy = folder / "file", folder / "copy"
     segments, data = Segments(folder / "pieces"), b""
     for change, more in changes:
-        kept = {"append": len(data), "cut": len(data) // 2, "rewrite": 0}[change]
-        data = data[:kept] + more
+        size = {"append": len(data), "cut": len(data) // 2, "rewrite": 0}[change]
+        data = data[:size] + more
         file.write_bytes(data)
         segments.update(file, len(data))
         Segments(folder / "pieces").restore(copy)

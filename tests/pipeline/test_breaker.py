@@ -1,6 +1,6 @@
 """Pauses of a writer that keeps failing."""
 
-from support.loggers import Clock
+from support.clock import Clock
 
 from jaxmetrics.pipeline._breaker import Breaker
 

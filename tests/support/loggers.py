@@ -1,27 +1,18 @@
-"""Loggers of one run for tests, with a clock of the test, and what they wrote."""
+"""Loggers of one run, with a clock that the test sets, and what they wrote."""
 
 import json
 
 import pytest
+from support.clock import Clock
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import read_lines
 from jaxmetrics.writers import JSONL
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self, now=0.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

@@ -1,0 +1,214 @@
+"""Mistakes with metrics raise at trace time, with the culprit and the remedy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+import jaxmetrics as jm
+
+LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
+LABELS = np.array([0, 2], np.int32)
+
+
+def mesh():
+    return Mesh(np.array(jax.devices()), ("data",))
+
+
+def trace_update(metric, **outputs):
+    """Trace an update: errors must come before anything runs."""
+    return jax.eval_shape(lambda o: metric.update(**o), outputs)
+
+
+def test_a_missing_output_is_refused_with_the_outputs_and_how_to_rename():
+    message = (
+        r"Accuracy needs output 'labels'; got \['logits', 'y'\]. "
+        r"Rename with Accuracy\(...\).on\(labels=...\)."
+    )
+    with pytest.raises(TypeError, match=message):
+        trace_update(jm.Accuracy(), logits=LOGITS, y=LABELS)
+
+
+def test_a_missing_output_in_a_collection_names_the_metric():
+    metrics = jm.Collection(loss=jm.Mean("loss"), top=jm.TopKAccuracy(k=2))
+    with pytest.raises(TypeError, match="TopKAccuracy needs output 'labels'"):
+        trace_update(metrics, loss=1.0, logits=LOGITS)
+
+
+@pytest.mark.parametrize("name", ["msk", "masks", "mask_"])
+def test_a_misspelt_optional_output_is_refused(name):
+    outputs = {"values": np.ones(3, np.float32), name: np.ones(3, bool)}
+    with pytest.raises(TypeError, match=f"{name!r} is read by no metric.*'mask'"):
+        trace_update(jm.Mean(), **outputs)
+
+
+def test_an_extra_output_that_resembles_no_other_is_ignored():
+    metric = jm.Mean().update(values=np.ones(3), learning_rate=0.1, task="code")
+    assert metric.compute() == 1
+
+
+def test_weights_that_no_metric_uses_are_refused():
+    with pytest.raises(
+        TypeError, match="'weights' is used by no metric.*weighted=True"
+    ):
+        trace_update(jm.Mean(), values=np.ones(3), weights=np.ones(3))
+
+
+def test_a_weighted_metric_requires_weights():
+    with pytest.raises(TypeError, match="Mean needs output 'weights'"):
+        trace_update(jm.Mean(weighted=True), values=np.ones(3))
+
+
+def test_weights_apply_to_the_weighted_metrics_of_a_collection():
+    metrics = jm.Collection(a=jm.Mean(weighted=True), b=jm.Mean())
+    values = metrics.update(values=[1.0, 3.0], weights=[3.0, 1.0]).compute()
+    assert values == {"a": 1.5, "b": 2.0}
+
+
+def test_a_float_mask_is_refused():
+    with pytest.raises(TypeError, match=r"Mean\(\).*mask is float32.*bool"):
+        trace_update(jm.Mean(), values=np.ones(3), mask=np.ones(3, np.float32))
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"mask has shape \(2,\), the values \(3,\)"):
+        trace_update(jm.Mean(), values=np.ones(3, np.float32), mask=np.ones(2, bool))
+
+
+def test_a_mask_does_not_apply_to_a_scalar_output():
+    metric = jm.Mean("loss").update(loss=2.0, mask=np.array([True, False]))
+    assert metric.plain() == {"total": 2.0, "count": 1}
+
+
+def test_float_labels_are_refused():
+    with pytest.raises(TypeError, match=r"Accuracy\(\).*labels are integer.*float32"):
+        trace_update(jm.Accuracy(), logits=LOGITS, labels=LABELS.astype(np.float32))
+
+
+def test_labels_of_another_shape_are_refused():
+    with pytest.raises(
+        ValueError, match=r"labels have shape \(2, 1\) and logits \(2, 3"
+    ):
+        trace_update(jm.Accuracy(), logits=LOGITS, labels=LABELS[:, None])
+
+
+def test_logits_of_another_number_of_classes_are_refused():
+    with pytest.raises(ValueError, match="last axis is not the 4 classes"):
+        trace_update(jm.ConfusionMatrix(4), logits=LOGITS, labels=LABELS)
+
+
+@pytest.mark.parametrize("value", ["three", None, object(), np.array(["a"]), 1j])
+def test_an_output_that_is_not_numeric_is_refused(value):
+    with pytest.raises(TypeError, match="Output 'values'|needs output 'values'"):
+        jm.Mean().update(values=value)
+
+
+def test_an_integer_beyond_32_bits_is_refused():
+    with pytest.raises(ValueError, match="'values' has integers beyond 32 bits"):
+        jm.Sum().update(values=2**40)
+
+
+def test_different_configurations_do_not_merge():
+    with pytest.raises(
+        TypeError, match=r"TopKAccuracy\(k=2\) with TopKAccuracy\(k=3\)"
+    ):
+        jm.TopKAccuracy(k=2).merge(jm.TopKAccuracy(k=3))
+
+
+def test_different_classes_do_not_merge():
+    with pytest.raises(TypeError, match=r"Cannot merge Mean\(\) with Sum\(\)"):
+        jm.Mean().merge(jm.Sum())
+
+
+def test_different_collections_do_not_merge():
+    with pytest.raises(TypeError, match="Cannot merge Collection.*with Collection"):
+        jm.Collection(a=jm.Mean()).merge(jm.Collection(b=jm.Mean()))
+
+
+def test_a_metric_does_not_merge_with_a_number():
+    with pytest.raises(TypeError, match=r"Cannot merge Mean\(\) with 3"):
+        jm.Mean().merge(3)
+
+
+def test_a_batch_that_is_not_divisible_by_the_shards_is_refused():
+    metric = jm.Mean().deferred(mesh())
+    message = r"'values' of shape \(12,\) is not divided by the 8 shards.*Pad the batch"
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda m: m.update(values=jnp.ones(12)), metric)
+
+
+def test_an_axis_that_is_not_in_the_mesh_is_refused():
+    with pytest.raises(ValueError, match=r"axis 'dta' is not in the mesh.*\('data',\)"):
+        jm.Mean().deferred(mesh(), "dta")
+
+
+def test_a_partition_of_an_output_that_no_metric_reads_is_refused():
+    with pytest.raises(TypeError, match="no metric reads output 'los'"):
+        jm.Mean("loss").deferred(mesh(), "data", los=P("data"))
+
+
+def test_reduce_outside_a_mapped_function_is_refused():
+    with pytest.raises(ValueError, match="axis 'data' is not bound here.*shard_map"):
+        jax.jit(lambda m: m.reduce("data"))(jm.Mean())
+
+
+def test_deferred_metrics_refuse_pmap():
+    metric = jm.Mean().deferred(mesh())
+    with pytest.raises(ValueError, match="pmap"):
+        jax.pmap(lambda x: metric.update(values=x), axis_name="batch")(np.ones((8, 4)))
+
+
+def test_different_deferred_states_do_not_merge():
+    one, other = jm.Mean().deferred(mesh()), jm.Sum().deferred(mesh())
+    with pytest.raises(TypeError, match="Cannot merge Deferred"):
+        one.merge(other)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: jm.TopKAccuracy(k=0), "k is at least 1, got 0"),
+        (lambda: jm.TopKAccuracy(k=True), "k is declared int, got True"),
+        (lambda: jm.TopKAccuracy(k=np.int64(3)), "k is a int64.*Convert with int"),
+        (lambda: jm.Mean("loss", weighted=1), "weighted is True or False, got 1"),
+        (lambda: jm.Accuracy(task="binray"), "task is one of"),
+        (lambda: jm.Accuracy(average="macro"), "needs the number of classes"),
+        (lambda: jm.Accuracy(average="weighted"), "average is one of"),
+        (lambda: jm.Accuracy(task="binary", threshold=1.5), "between 0 and 1"),
+        (lambda: jm.ConfusionMatrix(), "needs the number of classes"),
+        (lambda: jm.CrossEntropy(label_smoothing=1.0), r"\[0, 1\)"),
+        (lambda: jm.Variance(ddof=1, weighted=True), "ddof=0"),
+        (lambda: jm.Accuracy(ignore_index=[1]), "is a list.*tuple"),
+        (lambda: jm.Accuracy().on(logit="x"), r"observes \['labels', 'logits'"),
+        (lambda: jm.Mean().replace(sum=1), "has no leaf 'sum'"),
+        (lambda: jm.Mean().replace(count=-1), "never negative"),
+        (lambda: jm.Mean().replace(count=0.5), "takes integers"),
+        (lambda: jm.ConfusionMatrix(3).replace(counts=[1, 2]), "declared \\(3, 3\\)"),
+        (lambda: jm.Collection(loss=3), "loss is a int, not a metric"),
+        (lambda: jm.Collection(a=jm.Mean())["b"], "No metric 'b' here.*'a'"),
+    ],
+)
+def test_invalid_configuration_is_refused_at_construction(make, message):
+    with pytest.raises((TypeError, ValueError, KeyError), match=message):
+        make()
+
+
+def test_labels_out_of_range_and_nonfinite_logits_are_counted_as_invalid():
+    logits = np.array([[2, 1, 0], [0, np.nan, 1], [0, 1, 2], [3, 1, 0]], np.float32)
+    labels = np.array([0, 1, -1, 7], np.int32)
+    for metric in (
+        jm.Accuracy(),
+        jm.Accuracy(average="macro", classes=3),
+        jm.TopKAccuracy(k=3),
+        jm.ConfusionMatrix(3),
+        jm.CrossEntropy(),
+        jm.TokenAccuracy(),
+    ):
+        updated = metric.update(logits=logits, labels=labels)
+        assert updated.plain()["invalid"] == 3, metric
+        assert np.isfinite(np.sum(updated.compute())), metric
+    assert jm.evaluate(jm.Accuracy(), logits=logits, labels=labels) == 1
+    matrix = jm.evaluate(jm.ConfusionMatrix(3), logits=logits, labels=labels)
+    assert matrix.sum() == matrix[0, 0] == 1
