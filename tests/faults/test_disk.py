@@ -1,8 +1,7 @@
-"""A full disk under one writer: the others lose nothing, and it goes on when there is
-room again.
+"""A full disk of one writer: the others lose nothing, and it recovers.
 
-The disk is a small one in memory, which takes the right to mount it; and, as that is
-not allowed everywhere, one whose writes are refused.
+The disk is a small one in memory, where mounting is allowed, and one whose writes are
+refused.
 """
 
 import csv
@@ -13,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.faults import FullDisk, apart, events_shown
+from support.faults import FullDisk, run_in_process, tensorboard_steps
 from support.sinks import far_deadline, filled_row
 
 from jaxmetrics.pipeline._sink import Sinks
@@ -24,8 +23,8 @@ MOUNTING = ("unshare", "--map-root-user", "--mount")
 KINDS = {"metrics.jsonl": JSONL, "metrics.csv": CSV, "tensorboard": TensorBoard}
 
 
-def on(folder, kind, **options):
-    """A writer whose files are below a folder of its own."""
+def writer_in(folder, kind, **options):
+    """Return a writer whose files are in another folder than the run directory."""
 
     class Elsewhere(kind):
         def open(self, run_dir, resume_step):
@@ -36,7 +35,7 @@ def on(folder, kind, **options):
 
 
 class Ballast:
-    """What fills a real disk to its end."""
+    """Fills a real disk completely."""
 
     def __init__(self, folder):
         self._file = folder / "ballast"
@@ -55,7 +54,7 @@ class Ballast:
 
 
 class Refusal(FullDisk):
-    """What fills a disk that is not real."""
+    """Simulates a full disk by refusing writes."""
 
     def fill(self):
         self.room = 20
@@ -65,22 +64,22 @@ class Refusal(FullDisk):
 
 
 def steps_of(run):
-    """The steps in the files of a run."""
-    found = {}
+    """Return the steps in each file of a run."""
+    steps = {}
     if (run / "metrics.jsonl").exists():
         rows = read_lines(run / "metrics.jsonl")[0]
-        found["metrics.jsonl"] = [found["step"] for found in rows[1:]]
+        steps["metrics.jsonl"] = [row["step"] for row in rows[1:]]
     if (run / "metrics.csv").exists():
         with (run / "metrics.csv").open(newline="") as file:
             rows = list(csv.reader(file))
-        found["metrics.csv"] = [int(cells[0]) for cells in rows[1:]]
+        steps["metrics.csv"] = [int(cells[0]) for cells in rows[1:]]
     if (run / "tensorboard").exists():
-        found["tensorboard"] = events_shown(run / "tensorboard", "train/loss")
-    return found
+        steps["tensorboard"] = tensorboard_steps(run / "tensorboard", "train/loss")
+    return steps
 
 
 def small_disk(folder, real):
-    """A small disk at a folder, and what fills it."""
+    """Return a folder on a small disk, and an object that fills the disk."""
     small = Path(folder, "small")
     small.mkdir()
     if not real:
@@ -91,19 +90,24 @@ def small_disk(folder, real):
 
 
 def fill_the_disk_of(name, folder, real):
-    """Log 100 rows before, in and after the time in which one writer's disk is full.
+    """Log 100 rows before, twice during, and after the disk of one writer is full.
 
-    Returns the rows' fates by writer, the steps in its file, and the warnings.
+    Returns:
+      The counters by writer, the steps in each file, the messages logged, and the
+      results of the flushes.
     """
     run = Path(folder, "run")
     run.mkdir()
     small, disk = small_disk(folder, real)
-    said = []
+    messages = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())
+    handler.emit = lambda record: messages.append(record.getMessage())
     logging.getLogger("jaxmetrics").addHandler(handler)
     now = [0.0]
-    writers = [on(small, kind) if of == name else kind() for of, kind in KINDS.items()]
+    writers = [
+        writer_in(small, kind) if file == name else kind()
+        for file, kind in KINDS.items()
+    ]
     sinks = Sinks(writers, run, None, clock=lambda: now[0])
     steps = iter(range(10**6))
 
@@ -113,17 +117,17 @@ def fill_the_disk_of(name, folder, real):
         sinks.offer([filled_row(next(steps), **many) for _ in range(100)])
         return sinks.flush(far_deadline())
 
-    held = [log()]
+    flushed = [log()]
     disk.fill()
-    held.append(log())
+    flushed.append(log())
     now[0] = 30.0
-    held.append(log())
+    flushed.append(log())
     disk.free()
     now[0] = 90.0
-    held.append(log())
+    flushed.append(log())
     counters = sinks.counters()
     assert sinks.close(far_deadline())
-    return [counters, steps_of(run) | steps_of(small), said, held]
+    return [counters, steps_of(run) | steps_of(small), messages, flushed]
 
 
 def may_mount(folder):
@@ -135,17 +139,15 @@ def may_mount(folder):
 
 @pytest.fixture(params=["refused", "real"])
 def real(request, tmp_path):
-    """Whether the disk is a real one."""
+    """Return whether the disk is a real one."""
     if request.param == "real" and not may_mount(tmp_path):
         pytest.skip("mounting is not allowed here; the other disk stands for it")
     return request.param == "real"
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_full_disk_costs_one_writer_its_rows_until_there_is_room(
-    tmp_path, name, real
-):
-    counters, steps, said, held = apart(
+def test_a_full_disk_loses_rows_of_one_writer_until_there_is_room(tmp_path, name, real):
+    counters, steps, messages, flushed = run_in_process(
         fill_the_disk_of, name, tmp_path, real, under=MOUNTING if real else ()
     )
     for other in KINDS.keys() - {name}:
@@ -159,8 +161,8 @@ def test_a_full_disk_costs_one_writer_its_rows_until_there_is_room(
     assert steps[name] == sorted({*steps[name]})
     assert steps[name][:100] == list(range(100))
     assert steps[name][-100:] == list(range(300, 400))
-    assert held == [True, False, False, True]
-    assert [line.split(" (")[0].rstrip(".") for line in said] == [
+    assert flushed == [True, False, False, True]
+    assert [line.split(" (")[0].rstrip(".") for line in messages] == [
         f"Writer {name} failed to write a row; failures are counted",
         f"Writer {name} is paused after repeated failures; rows are skipped",
         f"Writer {name} works again",
@@ -168,7 +170,7 @@ def test_a_full_disk_costs_one_writer_its_rows_until_there_is_room(
 
 
 def write_carelessly(folder, real):
-    """Whether a writer that looks at no result leaves half a line, as a control."""
+    """Return the size that a writer that ignores errors leaves, as a control."""
     small, disk = small_disk(folder, real)
     fd = os.open(small / "file", os.O_WRONLY | os.O_CREAT)
     os.write(fd, b"x" * 4000 + b"\n")
@@ -178,17 +180,19 @@ def write_carelessly(folder, real):
     return Path(small, "file").stat().st_size
 
 
-def test_a_careless_writer_leaves_half_a_line_on_that_disk(tmp_path, real):
-    size = apart(write_carelessly, tmp_path, real, under=MOUNTING if real else ())
+def test_a_careless_writer_leaves_half_a_line_on_the_same_disk(tmp_path, real):
+    size = run_in_process(
+        write_carelessly, tmp_path, real, under=MOUNTING if real else ()
+    )
     assert 4001 < size < 8002
 
 
 def log_to_wandb(folder):
-    """Log to W&B, whose disk is full from the beginning, and to a file."""
+    """Log to W&B, on a disk that is full from the beginning, and to a file."""
     run = Path(folder, "run")
     run.mkdir()
     small, disk = small_disk(folder, True)
-    wandb = on(small, WandB, mode="offline", finish_timeout=5.0)
+    wandb = writer_in(small, WandB, mode="offline", finish_timeout=5.0)
     sinks = Sinks([wandb, JSONL()], run, None)
     disk.fill()
     for first in range(0, 1000, 100):
@@ -198,11 +202,11 @@ def log_to_wandb(folder):
     return [sinks.counters(), steps_of(run), closed]
 
 
-def test_a_full_disk_of_wandb_costs_no_other_writer_anything(tmp_path):
+def test_a_full_disk_of_wandb_loses_no_row_of_another_writer(tmp_path):
     if not may_mount(tmp_path):
         pytest.skip("mounting is not allowed here")
-    counters, steps, closed = apart(log_to_wandb, tmp_path, under=MOUNTING)
-    # Its own package says nothing of it, so that its rows count as written.
+    counters, steps, closed = run_in_process(log_to_wandb, tmp_path, under=MOUNTING)
+    # wandb does not report the error, so its rows count as written.
     assert counters["wandb"].get("offline_file_bytes", 0) < 20_000
     assert not closed
     assert counters["metrics.jsonl"]["written"] == 1000

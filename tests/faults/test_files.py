@@ -1,4 +1,8 @@
-"""Files on failing disks, and under two writers; `make soak` has more of them."""
+"""Files on failing disks and under two writers; `make soak` repeats it more often.
+
+A sweep runs some file operations again and again; each time another call of the
+file system fails. What was acknowledged has to be in the file, and nothing half.
+"""
 
 import csv
 import errno
@@ -12,7 +16,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from support.faults import FailingDisk, apart, ended, forked, killed
+from support.faults import (
+    FailingDisk,
+    exit_status,
+    fork_process,
+    kill_after,
+    run_in_process,
+)
 from support.figures import figure, seed
 
 from jaxmetrics import TrainingLogger
@@ -28,11 +38,9 @@ from jaxmetrics.record import (
 from jaxmetrics.writers import CSV, JSONL
 from jaxmetrics.writers._event_file import EventFile
 
-# Failing calls
 
-
-def attempt(call):
-    """Whether a call comes through; a file system's errors are expected."""
+def succeeds(call):
+    """Return whether a call succeeds; errors of the file system are expected."""
     try:
         call()
     except OSError:
@@ -40,8 +48,8 @@ def attempt(call):
     return True
 
 
-def until_it_holds(call):
-    """The result of a call that is tried again after errors of the file system."""
+def retried(call):
+    """Return the result of a call, repeated after errors of the file system."""
     while True:
         try:
             return call()
@@ -54,77 +62,81 @@ def row(step, split="train", size=1):
 
 
 def lines(path, source):
-    """Repair, append, go back in and append to a file of lines; what it must hold."""
-    kept = [row(0)]
-    path.write_text(f"{kept[0]}\n{row(1)[:9]}")
-    file = until_it_holds(lambda: AppendFile(path))
+    """Repair, append to, cut and append to a file of lines.
+
+    Like the other operations, it returns a check that returns the contents of the file
+    and what they have to be.
+    """
+    expected = [row(0)]
+    path.write_text(f"{expected[0]}\n{row(1)[:9]}")
+    file = retried(lambda: AppendFile(path))
     for step in range(1, 7):
         for line in (row(step, size=source.choice((1, 5000))), row(step - 1, "val")):
-            if attempt(lambda line=line: file.write_line(line)):
-                kept.append(line)
-        attempt(file.flush)
-    until_it_holds(lambda: file.cut_after_step(3, "3"))
-    kept = [line for line in kept if int(line[8]) <= 3]
-    if attempt(lambda: file.write_line(row(7))):
-        kept.append(row(7))
-    attempt(file.close)
-    return lambda: ([*map(dumps, until_repaired(path))], kept)
+            if succeeds(lambda line=line: file.write_line(line)):
+                expected.append(line)
+        succeeds(file.flush)
+    retried(lambda: file.cut_after_step(3, "3"))
+    expected = [line for line in expected if int(line[8]) <= 3]
+    if succeeds(lambda: file.write_line(row(7))):
+        expected.append(row(7))
+    succeeds(file.close)
+    return lambda: ([*map(dumps, rows_after_repair(path))], expected)
 
 
-def until_repaired(path):
+def rows_after_repair(path):
     AppendFile(path).close()
     return read_lines(path)[0]
 
 
 def table(path, source):
-    """A table whose columns change, which replaces the file."""
+    """Write a table whose columns change, which replaces the file."""
     writer = CSV(path.name)
-    until_it_holds(lambda: writer.open(path.parent, None))
-    kept = []
+    retried(lambda: writer.open(path.parent, None))
+    expected = []
     for step in range(8):
         names = ["loss", f"{'n' * source.choice((1, 5000))}{step // 3}"]
         record = Record(step, "train", dict.fromkeys(names, step / 3), 0.0)
-        if attempt(lambda record=record: writer.write(record)):
-            kept.append([str(step), *map(repr, record.values.values())])
+        if succeeds(lambda record=record: writer.write(record)):
+            expected.append([str(step), *map(repr, record.values.values())])
         if step % 4 == 2:
-            attempt(writer.flush)
-    until_it_holds(lambda: writer.load_state({"step": 6}))
-    until_it_holds(writer.flush)
-    attempt(writer.close)
-    kept = [line for line in kept if int(line[0]) <= 6]
+            succeeds(writer.flush)
+    retried(lambda: writer.load_state({"step": 6}))
+    retried(writer.flush)
+    succeeds(writer.close)
+    expected = [line for line in expected if int(line[0]) <= 6]
 
-    def found():
+    def check():
         AppendFile(path).close()
         with path.open(newline="") as file:
-            header, *found = csv.reader(file)
-        assert {len(cells) for cells in found} <= {len(header)}
-        return [[c[0], *filter(None, c[3:])] for c in found], kept
+            header, *rows = csv.reader(file)
+        assert {len(cells) for cells in rows} <= {len(header)}
+        return [[row[0], *filter(None, row[3:])] for row in rows], expected
 
-    return found
+    return check
 
 
 def events(path, source):
-    """A file of events, to which an earlier position is restored."""
-    made = until_it_holds(lambda: EventFile(path.parent, 1.0, zlib.crc32))
-    kept = []
+    """Write a file of events and restore an earlier position."""
+    file = retried(lambda: EventFile(path.parent, 1.0, zlib.crc32))
+    expected = []
     for number in range(8):
         event = bytes([number]) * source.choice((1, 5000))
-        if attempt(lambda event=event: made.write(event)):
-            kept.append(event)
+        if succeeds(lambda event=event: file.write(event)):
+            expected.append(event)
         if number == 3:
-            position, until = made.position, len(kept)
-        attempt(made.flush)
-    until_it_holds(lambda: made.rewind(made.path.name, position, "3"))
-    del kept[until:]
-    if attempt(lambda: made.write(b"last")):
-        kept.append(b"last")
-    until_it_holds(made.flush)
-    made.close()
-    return lambda: (list(framed(made.path.read_bytes())), kept)
+            position, count = file.position, len(expected)
+        succeeds(file.flush)
+    retried(lambda: file.rewind(file.path.name, position, "3"))
+    del expected[count:]
+    if succeeds(lambda: file.write(b"last")):
+        expected.append(b"last")
+    retried(file.flush)
+    file.close()
+    return lambda: (list(events_of(file.path.read_bytes())), expected)
 
 
-def framed(data):
-    """The events of a file, which is whole."""
+def events_of(data):
+    """Yield the events of a file, which has to be complete."""
     while data:
         (length,) = struct.unpack_from("<Q", data)
         assert len(data) >= length + 16, "half an event"
@@ -132,53 +144,61 @@ def framed(data):
         data = data[length + 16 :]
 
 
-def description(path, source):
-    """A file that is replaced."""
-    kept = []
+def replaced_file(path, source):
+    """Replace a file several times."""
+    expected = []
     for number in range(5):
         data = bytes([number]) * source.choice((1, 5000))
-        if attempt(lambda data=data: atomic_write(path, data)):
-            kept = [data]
+        if succeeds(lambda data=data: atomic_write(path, data)):
+            expected = [data]
         elif path.exists() and path.read_bytes() == data:
-            kept = [data]  # its name may not be on the disk yet
+            expected = [data]  # renamed, but the folder could not be synced
 
-    return lambda: ([file.read_bytes() for file in path.parent.iterdir()], kept)
+    return lambda: ([file.read_bytes() for file in path.parent.iterdir()], expected)
 
 
 def careless(path, source):
-    """A control, which looks at no result and undoes nothing."""
-    kept = []
-    fd = until_it_holds(lambda: os.open(path, os.O_WRONLY | os.O_CREAT))
+    """Append lines without checking results or undoing anything, as a control."""
+    expected = []
+    fd = retried(lambda: os.open(path, os.O_WRONLY | os.O_CREAT))
     for step in range(8):
         line = row(step, size=source.choice((1, 5000)))
-        if attempt(lambda line=line: os.write(fd, f"{line}\n".encode())):
-            kept.append(line)
+        if succeeds(lambda line=line: os.write(fd, f"{line}\n".encode())):
+            expected.append(line)
     os.close(fd)
-    return lambda: ([*map(dumps, read_lines(path, "skip")[0])], kept)
+    return lambda: ([*map(dumps, read_lines(path, "skip")[0])], expected)
 
 
 def sweep(work, folder, number, files):
-    """Fail each call of some work with each error, until so many files were made.
+    """Let each call of an operation fail in turn, until a number of files was written.
 
-    Returns the files in which something is wrong, and how many sweeps were ended.
+    Args:
+      work: One of the operations above.
+      folder: Folder of the files.
+      number: Seed of the random choices.
+      files: Number of files.
+
+    Returns:
+      The parameters of each failure after which a file had wrong contents, and the
+      number of complete sweeps.
     """
     source = random.Random(number)
-    made, wrong = 0, []
+    written_files, wrong = 0, []
     for sweeps in itertools.count():
         for calls, short in itertools.product((1, 2, 3, 6), (False, True)):
             for first in itertools.count(1):
-                if made == files:
+                if written_files == files:
                     return wrong, sweeps
-                made += 1
-                path = Path(folder, f"{made}", "file")
+                written_files += 1
+                path = Path(folder, f"{written_files}", "file")
                 path.parent.mkdir()
                 error = source.choice((errno.ENOSPC, errno.EIO))
                 written = source.choice((1, 3000)) if short else 0
                 with pytest.MonkeyPatch.context() as patch:
                     disk = FailingDisk(patch, first, calls, error, written)
                     check = work(path, source)
-                found, kept = check()
-                if found != kept:
+                contents, expected = check()
+                if contents != expected:
                     wrong.append((first, calls, error, written))
                 shutil.rmtree(path.parent)
                 if disk.calls < first:
@@ -187,9 +207,9 @@ def sweep(work, folder, number, files):
 
 @pytest.mark.filterwarnings("ignore:.*was cut off by a kill")
 @pytest.mark.parametrize(
-    ("work", "files"), [(lines, 700), (table, 600), (events, 400), (description, 300)]
+    ("work", "files"), [(lines, 700), (table, 600), (events, 400), (replaced_file, 300)]
 )
-def test_whichever_call_fails_what_was_written_is_there_and_nothing_half(
+def test_whichever_call_fails_acknowledged_data_is_complete_and_nothing_is_half_written(
     tmp_path, work, files
 ):
     wrong, sweeps = sweep(work, tmp_path, seed(), figure(files, 10 * files))
@@ -198,16 +218,13 @@ def test_whichever_call_fails_what_was_written_is_there_and_nothing_half(
     assert sweeps >= 1
 
 
-def test_the_same_failures_leave_halves_of_a_careless_writer(tmp_path):
+def test_the_same_failures_damage_the_file_of_a_careless_writer(tmp_path):
     wrong, _ = sweep(careless, tmp_path, seed(), 100)
     assert wrong
 
 
-# Two writers
-
-
-def hold(folder, kind):
-    """Open what has one writer."""
+def open_exclusive(folder, kind):
+    """Open something that admits one writer."""
     if kind == "lines":
         return AppendFile(Path(folder, "events.jsonl"))
     if kind == "logger":
@@ -218,7 +235,7 @@ def hold(folder, kind):
 
 
 def open_while_held(folder, rounds, locks=True):
-    """How often a second process was refused while a first one had a file."""
+    """Return how often a second process was refused while a first had the file open."""
     refused = 0
     if not locks:
         _io.lock = lambda fd, path: None
@@ -226,66 +243,68 @@ def open_while_held(folder, rounds, locks=True):
         kind = ("lines", "jsonl", "csv", "logger")[number % 4]
 
         def work(acknowledge, kind=kind):
-            held = hold(folder, kind)
+            first = open_exclusive(folder, kind)
             acknowledge(0)
             signal.pause()
-            held.close()
+            first.close()
 
         def second(kind=kind):
             nonlocal refused
             try:
-                hold(folder, kind).close()
+                open_exclusive(folder, kind).close()
             except WriterLockedError:
                 refused += 1
 
-        killed(work, 1, second)
-        hold(folder, kind).close()  # as the killed one holds nothing
+        kill_after(work, 1, second)
+        open_exclusive(folder, kind).close()  # a killed process holds no lock
     return refused
 
 
 def open_at_once(folder, rounds):
-    """How many of three processes had a table, which they replace, in each round."""
-    had = []
+    """Return how many of three processes could open a table, for each round."""
+    opened = []
     for number in range(rounds):
-        (ready, go), (told, tell), (end, ending) = (os.pipe() for _ in range(3))
+        (ready, go), (results, result), (end, ending) = (os.pipe() for _ in range(3))
 
-        def work(number=number, closed=(go, ending), ready=ready, tell=tell, end=end):
-            for fd in closed:
+        def work(
+            number=number, unused=(go, ending), ready=ready, result=result, end=end
+        ):
+            for fd in unused:
                 os.close(fd)
             os.read(ready, 1)
-            said = b"9"
+            outcome = b"9"
             try:
-                writer = hold(folder, "csv")
+                writer = open_exclusive(folder, "csv")
                 for step in range(3):
                     values = {f"k{number}-{step}": 1.0}
                     writer.write(Record(step, "train", values, 0.0))
                     writer.flush()
-                said = b"1"
+                outcome = b"1"
             except WriterLockedError:
-                said = b"0"
+                outcome = b"0"
             finally:
-                os.write(tell, said)
+                os.write(result, outcome)
             os.read(end, 1)
 
-        children = [forked(work) for _ in range(3)]
+        children = [fork_process(work) for _ in range(3)]
         os.close(go)
-        had.append(sum(int(os.read(told, 1)) for _ in children))
+        opened.append(sum(int(os.read(results, 1)) for _ in children))
         os.close(ending)
-        assert [ended(child, 60) for child in children] == [0, 0, 0]
-        for fd in (ready, told, tell, end):
+        assert [exit_status(child, 60) for child in children] == [0, 0, 0]
+        for fd in (ready, results, result, end):
             os.close(fd)
-    return had
+    return opened
 
 
 def test_a_second_process_is_refused(tmp_path):
     rounds = figure(20, 200)
-    assert apart(open_while_held, tmp_path, rounds) == rounds
+    assert run_in_process(open_while_held, tmp_path, rounds) == rounds
 
 
-def test_of_processes_that_open_at_once_one_has_the_file(tmp_path):
+def test_one_of_several_processes_that_open_at_once_gets_the_file(tmp_path):
     rounds = figure(20, 200)
-    assert apart(open_at_once, tmp_path, rounds) == [1] * rounds
+    assert run_in_process(open_at_once, tmp_path, rounds) == [1] * rounds
 
 
-def test_without_locks_it_would_not_be(tmp_path):
-    assert apart(open_while_held, tmp_path, 3, False) == 0
+def test_without_locks_a_second_process_is_not_refused(tmp_path):
+    assert run_in_process(open_while_held, tmp_path, 3, False) == 0

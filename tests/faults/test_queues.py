@@ -1,6 +1,6 @@
 """Queues and threads under forks, signals, failures and hung writers.
 
-`make soak` has more of them.
+`make soak` runs more of each.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.faults import apart, ended, events_shown, forked
+from support.faults import exit_status, fork_process, run_in_process, tensorboard_steps
 from support.figures import figure
 from support.sinks import Failing, far_deadline, filled_row
 
@@ -26,14 +26,13 @@ from jaxmetrics.pipeline._sink import Sink
 from jaxmetrics.record import read_lines, scan_lines
 from jaxmetrics.writers import CSV, JSONL, Console, Memory, TensorBoard
 
-# Forks
-
 
 def fork_while_logging(folder, forks):
-    """Fork a process one of whose threads logs; each child logs and closes too.
+    """Fork repeatedly while a thread logs; each child logs and closes too.
 
-    Returns how many children hung for two seconds, how many failed, whether each file
-    has the parent's steps, each once, and whether it has anything of a child.
+    Returns:
+      Numbers of children that hung for two seconds or failed; whether each file has
+      every step of the parent once; whether any file has something of a child.
     """
     writers = [JSONL(), CSV(), TensorBoard()]
     logger = TrainingLogger("p", "run", root=folder, writers=writers)
@@ -60,27 +59,29 @@ def fork_while_logging(folder, forks):
 
     producer = threading.Thread(target=produce)
     producer.start()
-    statuses = [ended(forked(lambda n=n: child(n % 2)), 2) for n in range(forks)]
+    statuses = [
+        exit_status(fork_process(lambda n=n: child(n % 2)), 2) for n in range(forks)
+    ]
     stop.set()
     producer.join()
     assert logger.close()
     steps = list(range(1, logged + 1))
     rows = read_lines(logger.run_dir / "metrics.jsonl")[0][1:]
     table = (logger.run_dir / "metrics.csv").read_text().splitlines()[1:]
-    shown = events_shown(logger.run_dir / "tensorboard", "train/loss")
+    shown = tensorboard_steps(logger.run_dir / "tensorboard", "train/loss")
     files = [file.read_bytes() for file in logger.run_dir.rglob("*") if file.is_file()]
     return {
         "hung": statuses.count(None),
         "failed": sum(map(bool, statuses)),
-        "jsonl": [found["step"] for found in rows] == steps,
+        "jsonl": [row["step"] for row in rows] == steps,
         "csv": [int(line.split(",")[0]) for line in table] == steps,
         "tensorboard": shown == steps,
         "leaked": any(b"leaked" in data for data in files),
     }
 
 
-def fork_careless(folder):
-    """Controls: a queue whose thread the child lacks, a buffer that it has too."""
+def fork_plain_queue(folder):
+    """Fork with a plain queue, whose thread the child lacks, and a shared buffer."""
     rows = queue.Queue()
 
     def work():
@@ -97,12 +98,15 @@ def fork_careless(folder):
     path = Path(folder, "rows")
     with path.open("w") as file:
         file.write("row\n")
-        assert ended(forked(file.close), 60) == 0
-    return {"hung": ended(forked(log), 0.5) is None, "rows": path.read_text()}
+        assert exit_status(fork_process(file.close), 60) == 0
+    return {
+        "hung": exit_status(fork_process(log), 0.5) is None,
+        "rows": path.read_text(),
+    }
 
 
-def test_forks_neither_hang_nor_write_nor_take_rows_away(tmp_path):
-    assert apart(fork_while_logging, tmp_path, figure(200, 2000)) == {
+def test_forks_neither_hang_nor_write_nor_take_rows(tmp_path):
+    assert run_in_process(fork_while_logging, tmp_path, figure(200, 2000)) == {
         "hung": 0,
         "failed": 0,
         "jsonl": True,
@@ -112,16 +116,13 @@ def test_forks_neither_hang_nor_write_nor_take_rows_away(tmp_path):
     }
 
 
-def test_forks_of_a_careless_writer_hang_and_write_twice(tmp_path):
-    told = apart(fork_careless, tmp_path)
-    assert told == {"hung": True, "rows": "row\nrow\n"}
-
-
-# Signals
+def test_forks_of_a_plain_queue_and_buffer_hang_and_write_twice(tmp_path):
+    result = run_in_process(fork_plain_queue, tmp_path)
+    assert result == {"hung": True, "rows": "row\nrow\n"}
 
 
 class Interrupted(deque):
-    """Rows that are interrupted by a signal while they are added."""
+    """A deque of rows that raises a signal while a row is added."""
 
     def append(self, row):
         super().append(row)
@@ -130,7 +131,15 @@ class Interrupted(deque):
 
 
 def log_from_handlers(signals, plain=False):
-    """The rows there are when a handler logs and flushes within each row of a loop."""
+    """Log and flush from a signal handler within each row of a loop.
+
+    Args:
+      signals: Number of rows of the loop, and of signals.
+      plain: Whether the queue has a plain lock, as a control.
+
+    Returns:
+      Numbers of handled signals and of written rows.
+    """
     if plain:
         _queue.threading = SimpleNamespace(
             RLock=threading.Lock, Condition=threading.Condition
@@ -152,30 +161,27 @@ def log_from_handlers(signals, plain=False):
     return [handled, len(sink.writer.records)]
 
 
-def log_from_handlers_of_a_plain_lock():
-    return ended(forked(lambda: log_from_handlers(1, plain=True)), 1.0)
+def log_from_handlers_with_a_plain_lock():
+    return exit_status(fork_process(lambda: log_from_handlers(1, plain=True)), 1.0)
 
 
-def test_a_handler_logs_amid_the_row_that_it_interrupts():
+def test_a_signal_handler_can_log_within_the_row_it_interrupts():
     signals = figure(400, 4000)
-    assert apart(log_from_handlers, signals) == [signals, 2 * signals]
+    assert run_in_process(log_from_handlers, signals) == [signals, 2 * signals]
 
 
-def test_with_a_plain_lock_the_handler_would_wait_for_ever():
-    assert apart(log_from_handlers_of_a_plain_lock) is None
-
-
-# Counters
+def test_with_a_plain_lock_the_handler_hangs():
+    assert run_in_process(log_from_handlers_with_a_plain_lock) is None
 
 
 def produce(sink, rows):
-    """Offer rows from four threads, of which a tenth fail, and wait for them."""
+    """Offer rows from four threads, a tenth of which fail, and wait for them."""
 
     def offer(number):
         for step in range(rows // 4):
             sink.offer(filled_row(step, f"p{number}"))
             if step % 10 == 0:
-                sink.flush(far_deadline())  # or nearly all would be dropped
+                sink.flush(far_deadline())  # without it nearly all would be dropped
 
     threads = [threading.Thread(target=offer, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -185,15 +191,15 @@ def produce(sink, rows):
     sink.flush(far_deadline())
 
 
-def failing(when_full, patience=60.0):
-    """A sink whose clock leaps, so that its pauses are short."""
+def failing_sink(when_full, put_timeout=60.0):
+    """Create a sink whose clock leaps, so that its pauses are short."""
     writer = Failing(lambda step: step % 10 == 0)
     writer.when_full = when_full
     now = iter(range(0, 10**9, 10))
-    return Sink(writer, capacity=8, put_timeout=patience, clock=lambda: next(now))
+    return Sink(writer, capacity=8, put_timeout=put_timeout, clock=lambda: next(now))
 
 
-def conserved(sink, rows):
+def counters_add_up(sink, rows):
     counts = sink.counters
     assert counts.pop("offered") == rows
     return sum(counts.values()) == rows and counts["written"] == len(
@@ -208,46 +214,43 @@ def in_order(sink):
 
 
 @pytest.mark.parametrize(
-    ("when_full", "patience", "dropped"),
+    ("when_full", "put_timeout", "dropped"),
     [("block", 60.0, False), ("block", 0.0, True), ("drop_oldest", 0.0, True)],
 )
-def test_counters_conserve_and_the_order_of_each_producer_stays(
-    when_full, patience, dropped
+def test_counters_add_up_and_each_producer_keeps_its_order(
+    when_full, put_timeout, dropped
 ):
     rows = figure(2000, 100_000)
-    sink = failing(when_full, patience)
+    sink = failing_sink(when_full, put_timeout)
     produce(sink, rows)
-    assert conserved(sink, rows) and in_order(sink)
+    assert counters_add_up(sink, rows) and in_order(sink)
     assert sink.counters["failed"] > 0 and sink.counters["written"] > 0
     assert (sink.counters["dropped"] > 0) == dropped
     sink.close(far_deadline())
 
 
-def test_a_drop_that_is_not_counted_is_seen(monkeypatch):
+def test_a_drop_that_is_not_counted_shows_in_the_counters(monkeypatch):
     put = RowQueue.put
     monkeypatch.setattr(RowQueue, "put", lambda queue, row: 0 * put(queue, row))
-    sink = failing("drop_oldest")
+    sink = failing_sink("drop_oldest")
     produce(sink, 2000)
-    assert not conserved(sink, 2000)
+    assert not counters_add_up(sink, 2000)
     sink.close(far_deadline())
 
 
-def test_a_queue_out_of_order_is_seen():
+def test_a_queue_out_of_order_shows_in_the_records():
     class Stack(deque):
         popleft = deque.pop
 
-    sink = failing("block")
+    sink = failing_sink("block")
     sink._queue._rows = Stack()
     produce(sink, 2000)
-    assert conserved(sink, 2000) and not in_order(sink)
+    assert counters_add_up(sink, 2000) and not in_order(sink)
     sink.close(far_deadline())
 
 
-# Writers that hang
-
-
 class Hung(Memory):
-    """A writer that does not come back from one of its calls until it is let go."""
+    """A writer of which one method hangs until its gate opens."""
 
     def __init__(self, call):
         super().__init__()
@@ -256,26 +259,26 @@ class Hung(Memory):
 
 
 @pytest.fixture
-def hung():
-    """Makes writers that hang until the end of the test."""
-    made = []
+def make_hung():
+    """Create writers that hang until the end of the test."""
+    writers = []
 
     def make(call):
-        made.append(Hung(call))
-        return made[-1]
+        writers.append(Hung(call))
+        return writers[-1]
 
     yield make
-    for writer in made:
+    for writer in writers:
         writer.gate.set()
 
 
-def test_a_hung_writer_costs_closing_its_time_limit_and_others_nothing(
-    tmp_path, hung, monkeypatch
+def test_a_hung_writer_delays_closing_up_to_its_timeout_and_no_other_writer(
+    tmp_path, make_hung, monkeypatch
 ):
     monkeypatch.setattr(os, "fsync", lambda fd: None)
     for number in range(figure(10, 100)):
         call = ("write", "flush", "close")[number % 3]
-        writers = [JSONL(), hung(call), memory := Memory()]
+        writers = [JSONL(), make_hung(call), memory := Memory()]
         logger = TrainingLogger("p", f"{number}", root=tmp_path, writers=writers)
         for step in range(20):
             logger.log_step(step, loss=1.0)
@@ -286,19 +289,19 @@ def test_a_hung_writer_costs_closing_its_time_limit_and_others_nothing(
         assert len(read_lines(logger.run_dir / "metrics.jsonl")[0]) == 21
 
 
-def test_a_hung_writer_that_is_called_directly_costs_more(tmp_path, hung):
-    writers = [hung("close"), Memory()]
+def test_a_hung_writer_that_is_called_directly_hangs_its_caller(tmp_path, make_hung):
+    writers = [make_hung("close"), Memory()]
     closing = threading.Thread(target=lambda: [w.close() for w in writers], daemon=True)
     closing.start()
     closing.join(0.1 + 0.5)
     assert closing.is_alive()
 
 
-# Weeks
-
-
 def log_for_long(folder, rows, leaking=False):
-    """Log many rows; by how much memory, descriptors and threads grew in most of it."""
+    """Log many rows; return the growth of megabytes, descriptors and threads.
+
+    The first fifth of the rows is not counted.
+    """
     writers = [JSONL(), CSV(), TensorBoard(), Console(every=1000)]
     kept = [Memory()] if leaking else []
     logger = TrainingLogger("p", "run", root=folder, writers=writers + kept)
@@ -323,12 +326,14 @@ def log_for_long(folder, rows, leaking=False):
     return grown
 
 
-def test_a_long_run_takes_no_more_memory_descriptors_or_threads(tmp_path):
-    megabytes, *others = apart(log_for_long, tmp_path, figure(20_000, 1_440_000))
+def test_a_long_run_needs_no_more_memory_descriptors_or_threads(tmp_path):
+    megabytes, *others = run_in_process(
+        log_for_long, tmp_path, figure(20_000, 1_440_000)
+    )
     print(megabytes)
     assert megabytes < 5.0
     assert others == [0, 0]
 
 
-def test_a_run_that_keeps_its_rows_takes_more_memory(tmp_path):
-    assert apart(log_for_long, tmp_path, 20_000, True)[0] > 5.0
+def test_a_run_that_keeps_its_rows_needs_more_memory(tmp_path):
+    assert run_in_process(log_for_long, tmp_path, 20_000, True)[0] > 5.0

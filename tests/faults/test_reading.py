@@ -1,4 +1,4 @@
-"""Readers under damaged and hostile input; `make soak` has more of it."""
+"""Readers under damaged and hostile input; `make soak` tries more of it."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import wandb_file
-from support.faults import apart
+from support.faults import run_in_process
 from support.figures import figure, seed
 
 from jaxmetrics import MetricsEntry, MetricsLog, TrainingLogger
@@ -25,7 +25,7 @@ ROWS = [
     {"kind": "header", "schema": 1, "run_id": "r1"},
     {"step": 1, "split": "train", "time": 1.5, "tokens": 8, "train/loss": 2.5},
     {"step": 1, "split": "val", "time": 1.5, "samples": 2, "val/loss": "NaN"},
-    {"kind": "text", "step": 2, "split": "val", "time": 2.0, "val/said": "hello"},
+    {"kind": "text", "step": 2, "split": "val", "time": 2.0, "val/text": "hello"},
     {"step": 3, "split": "train", "time": 3.0, "train/loss": 2**62},
 ]
 ENTRIES = [MetricsEntry(n, 10.0 * n, 1.0, 0.5, 64.0, {"lr": 0.1}) for n in range(4)]
@@ -38,7 +38,7 @@ TABLE = b"step,split,time,train/loss,'=x\n1,train,1.0,2.5,\n2,val,2.0,nan,'=1+1\
 
 
 def hostile_value(source):
-    """The JSON of something that is seldom where it is put."""
+    """Return the JSON of a value that is unusual in most places."""
     depth = source.choice((2, 40, 100, *range(900, 1000), 20_000))
     digits = source.choice((18, 19, 20, 308, 309, 400, 4300, 4301))
     return source.choice(
@@ -53,7 +53,7 @@ def hostile_value(source):
 
 
 def hostile_row(source, row):
-    """A row with some of its fields gone, changed, new or there twice."""
+    """Return a row with some fields missing, changed, new or duplicated."""
     fields = [(json.dumps(name), json.dumps(value)) for name, value in row.items()]
     for _ in range(source.randint(1, 3)):
         at = source.randrange(len(fields) + 1)
@@ -67,7 +67,7 @@ def hostile_row(source, row):
 
 
 def damaged(source, data):
-    """Bytes of which up to three are replaced, removed, doubled or inserted."""
+    """Return the data after up to three replacements, removals or insertions."""
     data = bytearray(data)
     for _ in range(source.randint(1, 3)):
         at = source.randrange(len(data))
@@ -86,23 +86,27 @@ def damaged(source, data):
 
 
 def hostile_lines(source, rows):
-    """A file of lines of which some are wrong."""
-    made = [json.dumps(row).encode() for row in rows]
+    """Return a file of lines of which some are damaged."""
+    lines = [json.dumps(row).encode() for row in rows]
     for _ in range(source.randint(1, 3)):
-        at = source.randrange(len(made))
+        at = source.randrange(len(lines))
         match source.randrange(4):
             case 0:
-                made[at] = source.randbytes(source.randint(0, 200))
+                lines[at] = source.randbytes(source.randint(0, 200))
             case 1:
-                made[at] = hostile_value(source).encode()
+                lines[at] = hostile_value(source).encode()
             case _:
-                made[at] = hostile_row(source, source.choice(rows)).encode()
-    data = b"\n".join(made) + source.choice((b"", b"\n"))
+                lines[at] = hostile_row(source, source.choice(rows)).encode()
+    data = b"\n".join(lines) + source.choice((b"", b"\n"))
     return damaged(source, data) if source.random() < 0.5 else data
 
 
 def fuzz(number, times, read):
-    """Call `read(source)`; how often it returned, or raised nothing but ValueError."""
+    """Call `read(source)` with many seeds; the only error allowed is ValueError.
+
+    Returns:
+      The number of calls that returned; neither none nor all of them.
+    """
     returned = 0
     for n in range(times):
         try:
@@ -126,14 +130,14 @@ def _damage_is_expected(monkeypatch):
         yield
 
 
-def test_lines_are_rows_or_named_and_a_torn_tail_is_moved(tmp_path):
+def test_lines_are_rows_or_named_as_damage_and_a_torn_tail_is_moved(tmp_path):
     path = tmp_path / "metrics.jsonl"
 
     def read(source):
         path.write_bytes(data := hostile_lines(source, ROWS))
         rows, bad = read_lines(path, errors="skip")
-        whole = data.split(b"\n")[:-1]
-        assert len(rows) + len(bad) == sum(line.strip() != b"" for line in whole)
+        complete = data.split(b"\n")[:-1]
+        assert len(rows) + len(bad) == sum(line.strip() != b"" for line in complete)
         assert all(type(row) is dict for row in rows)
         with AppendFile(path) as file:
             assert file.position == data.rfind(b"\n") + 1
@@ -147,7 +151,7 @@ def test_lines_are_rows_or_named_and_a_torn_tail_is_moved(tmp_path):
     fuzz(seed(), figure(6000, 300_000), read)
 
 
-def test_the_same_input_breaks_a_reader_that_trusts_it(tmp_path):
+def test_the_same_input_breaks_a_reader_without_checks(tmp_path):
     path = tmp_path / "metrics.jsonl"
 
     def read(source):
@@ -159,8 +163,8 @@ def test_the_same_input_breaks_a_reader_that_trusts_it(tmp_path):
         fuzz(seed(), 1000, read)
 
 
-def read_with_little_memory(path, trusting):
-    """How many rows there are around a line of 512 MiB, or the error."""
+def read_with_little_memory(path, unlimited):
+    """Return the number of rows around a line of 512 MiB, or the name of the error."""
     with open(path, "wb") as file:
         file.write(b"{}\n")
         file.seek(2**29)
@@ -170,25 +174,28 @@ def read_with_little_memory(path, trusting):
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, -1))
     try:
         with open(path, "rb") as file:
-            rows = list(file) if trusting else read_lines(path, errors="skip")[0]
+            rows = list(file) if unlimited else read_lines(path, errors="skip")[0]
     except MemoryError:
         return "MemoryError"
     return len(rows)
 
 
-def test_a_gigantic_line_needs_no_memory_unless_a_reader_has_no_limit(tmp_path):
-    assert apart(read_with_little_memory, tmp_path / "file", False) == 2
-    assert apart(read_with_little_memory, tmp_path / "file", True) == "MemoryError"
+def test_a_huge_line_needs_little_memory_unless_the_reader_has_no_limit(tmp_path):
+    assert run_in_process(read_with_little_memory, tmp_path / "file", False) == 2
+    assert (
+        run_in_process(read_with_little_memory, tmp_path / "file", True)
+        == "MemoryError"
+    )
 
 
-def test_a_run_is_read_or_its_damage_named(tmp_path):
+def test_a_run_is_read_or_its_damage_is_named(tmp_path):
     files = {"metrics.jsonl": ROWS, "events.jsonl": EVENTS, "run.json": [RUN]}
 
     def read(source):
         for name, rows in files.items():
-            wrong = source.random() < 0.5
+            is_hostile = source.random() < 0.5
             data = "\n".join(map(json.dumps, rows)).encode() + b"\n"
-            data = hostile_lines(source, rows) if wrong else data
+            data = hostile_lines(source, rows) if is_hostile else data
             (tmp_path / name).write_bytes(data)
         run = Run.load(tmp_path, errors="skip")
         repr(run), run.name, run.config, run.summary()
@@ -203,7 +210,7 @@ def test_a_run_is_read_or_its_damage_named(tmp_path):
     fuzz(seed(), figure(3000, 150_000), read)
 
 
-def test_a_metrics_log_is_read_or_its_damage_named(tmp_path):
+def test_a_metrics_log_is_read_or_its_damage_is_named(tmp_path):
     path = tmp_path / "steps.jsonl"
     rows = [entry.line() for entry in ENTRIES]
 
@@ -224,8 +231,9 @@ def test_a_table_is_read_or_refused(tmp_path):
     lines = TABLE.splitlines(keepends=True)
 
     def read(source):
-        made = [source.choice((line, damaged(source, line))) for line in lines]
-        path.write_bytes(before := source.choice((b"".join(made), made[0])))
+        written = [source.choice((line, damaged(source, line))) for line in lines]
+        before = source.choice((b"".join(written), written[0]))
+        path.write_bytes(before)
         writer = CSV()
         try:
             writer.open(tmp_path, source.choice((None, 1)))
@@ -241,19 +249,19 @@ def test_a_table_is_read_or_refused(tmp_path):
 
 
 def wandb_bytes(source, bodies):
-    """An offline file of W&B, with the right checksums."""
+    """Return an offline file of W&B with correct checksums."""
     data = wandb_file.MAGIC
     for body in bodies:
-        cut = sorted(source.choices(range(len(body) + 1), k=source.randint(0, 2)))
-        parts = [body[a:b] for a, b in zip([0, *cut], [*cut, len(body)])]
+        cuts = sorted(source.choices(range(len(body) + 1), k=source.randint(0, 2)))
+        parts = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)])]
         kinds = [1] if len(parts) == 1 else [2, *[3] * (len(parts) - 2), 4]
         for kind, part in zip(kinds, parts):
-            check = zlib.crc32(bytes([kind]) + part)
-            data += struct.pack("<IHB", check, len(part), kind) + part
+            checksum = zlib.crc32(bytes([kind]) + part)
+            data += struct.pack("<IHB", checksum, len(part), kind) + part
     return data
 
 
-def test_a_file_of_wandb_is_read_or_its_damage_named(tmp_path):
+def test_a_wandb_file_is_read_or_its_damage_is_named(tmp_path):
     from wandb.proto.wandb_internal_pb2 import Record as Message
 
     path = tmp_path / "run.wandb"
@@ -282,9 +290,9 @@ def test_a_run_is_continued_or_refused(tmp_path):
         for file in run_dir.iterdir():
             file.unlink()
         for name, rows in files.items():
-            wrong = source.random() < 0.5
+            is_hostile = source.random() < 0.5
             data = "\n".join(map(json.dumps, rows)).encode() + b"\n"
-            data = hostile_lines(source, rows) if wrong else data
+            data = hostile_lines(source, rows) if is_hostile else data
             (run_dir / name).write_bytes(data)
         step = source.choice((None, 1))
         with TrainingLogger(
@@ -301,7 +309,7 @@ PLAIN = (None, True, -1, 0, 7, 2**70, 10**400, 1.5, math.nan, "x", "3", [], [1],
 
 
 def hostile_state(source, state):
-    """A state of which up to two parts are gone, new, or something else."""
+    """Return a state of which up to two parts are missing, new, or of another type."""
     state = copy.deepcopy(state)
     for _ in range(source.randint(1, 2)):
         at = state

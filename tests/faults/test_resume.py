@@ -1,7 +1,8 @@
-"""A run that is preempted records what one does that never was, to the byte.
+"""A preempted run records the same bytes as an uninterrupted one.
 
-Real JAX, orbax and writers: only the clock is the test's, half a second a step. Every
-kill is SIGKILL, amid a line of the record, amid a step, or from outside at any moment.
+JAX, orbax and writers are real; only the clock is the test's, half a second per step.
+Every kill is SIGKILL: within a line of the record, within a step, or from outside at
+any moment.
 """
 
 import json
@@ -11,13 +12,13 @@ import socket
 
 import pytest
 from support.figures import figure
-from support.preempted import MANY, Said
+from support.preempted import STAGE_FACTOR, Stage
 from support.zygote import Zygote
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 STEPS = 72
 RUNS = figure(ci=5, soak=20)
-KILLS = 5  # of each run, and one more for some
+KILLS = 5  # per run, and one more in every other run
 SAVE_KILLS = figure(ci=20, soak=200)
 POD_KILLS = figure(ci=3, soak=40)
 KILLED = [-signal.SIGKILL]
@@ -27,7 +28,7 @@ def devices(count, cache):
     return {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}",
-        # The first run compiles for all.
+        # The first run compiles for all of them.
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -43,13 +44,13 @@ def zygote(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(zygote, tmp_path_factory):
-    """The records of runs that are never killed, by whether metrics are deferred."""
-    found = {}
+    """Records of uninterrupted runs, by whether their metrics are deferred."""
+    records = {}
     for deferred in (True, False):
         root = tmp_path_factory.mktemp("undisturbed")
         zygote.finish(root=str(root), steps=STEPS, deferred=deferred)
-        found[deferred] = record(root)
-    return found
+        records[deferred] = record(root)
+    return records
 
 
 @pytest.fixture
@@ -60,24 +61,24 @@ def rng():
 
 
 def record(root):
-    """All that a run has written, without the name that it gave itself."""
+    """Return everything that a run has written, without its `run_id`."""
     run = root / "p" / "run"
     files = sorted(run.glob("metrics*.jsonl"))
-    return {file.name: without_name(file) for file in files} | {
+    return {file.name: without_run_id(file) for file in files} | {
         "csv": (run / "metrics.csv").read_bytes(),
-        "tensorboard": shown(run / "tensorboard"),
+        "tensorboard": tensorboard_scalars(run / "tensorboard"),
     }
 
 
-def without_name(file):
+def without_run_id(file):
     header, rest = file.read_bytes().split(b"\n", 1)
     header = json.loads(header)
     assert header.pop("run_id")
     return json.dumps(header).encode() + b"\n" + rest
 
 
-def shown(folder):
-    """TensorBoard's own view: every scalar, step by step."""
+def tensorboard_scalars(folder):
+    """Read all scalars with TensorBoard's own reader."""
     reader = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     return {
         tag: [(event.step, event.value) for event in reader.Scalars(tag)]
@@ -90,13 +91,14 @@ def attempts(root):
     return run["attempts"]
 
 
-def said(ended, what):
-    """The steps of acknowledgements of one kind."""
-    return [a % MANY for a in ended.acknowledged if a // MANY == what]
+def acknowledged_steps(result, stage):
+    """Return the steps of which a stage was acknowledged."""
+    pairs = [divmod(number, STAGE_FACTOR) for number in result.acknowledged]
+    return [step for reached, step in pairs if reached == stage]
 
 
-def kill(rng):
-    """Somewhere in the next 12 steps: where the process meets it, or from outside."""
+def random_kill(rng):
+    """Choose a kill in the next 12 steps, by the process itself or from outside."""
     limit = dict(last=12, at="logged")
     how = rng.choice(["byte", "phase", "time"])
     if how == "byte":
@@ -109,36 +111,39 @@ def kill(rng):
 
 
 def preempted(zygote, rng, root, kills, **options):
-    """Run to the end, killed so often on the way, the first time after a save."""
-    how = dict(last=rng.randint(9, 12), at="logged")  # the second save awaits it
+    """Run to the end with a number of kills on the way, the first one after a save."""
+    how = dict(last=rng.randint(9, 12), at="logged")  # the second save waits for it
     for number in range(kills):
-        ended = zygote.run(root=str(root), **how, **options)
-        assert ended.status == KILLED, zygote.log.read_text()[-3000:]
-        assert (said(ended, Said.RESTORED)[0] > 0) == (number > 0)
-        how = kill(rng)
+        result = zygote.run(root=str(root), **how, **options)
+        assert result.status == KILLED, zygote.log.read_text()[-3000:]
+        assert (acknowledged_steps(result, Stage.RESTORED)[0] > 0) == (number > 0)
+        how = random_kill(rng)
     zygote.finish(root=str(root), **options)
     assert len(attempts(root)) == kills + 1
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_a_preempted_run_is_recorded_as_one_that_never_was(
+def test_a_preempted_run_is_recorded_as_an_uninterrupted_one(
     zygote, undisturbed, tmp_path, rng, number
 ):
     deferred = number % 2 == 0
     kills = KILLS + number % 2
     preempted(zygote, rng, tmp_path, kills, steps=STEPS, deferred=deferred)
-    found = record(tmp_path)
-    assert found == undisturbed[deferred]
-    assert len(found["tensorboard"]["train/loss"]) == STEPS
+    preempted_record = record(tmp_path)
+    assert preempted_record == undisturbed[deferred]
+    assert len(preempted_record["tensorboard"]["train/loss"]) == STEPS
 
 
-def test_kills_cut_lines_off_and_come_after_what_is_logged_again(zygote, tmp_path):
-    """The faults of the tests above do happen."""
+def test_kills_tear_lines_and_come_after_rows_that_are_logged_again(zygote, tmp_path):
+    """A control: the faults of the tests above do happen."""
     for byte in (700, 701):
-        ended = zygote.run(root=str(tmp_path), steps=STEPS, byte=byte)
-        assert ended.status == KILLED
-    ended = zygote.run(root=str(tmp_path), steps=STEPS, last=10, at="logged")
-    assert said(ended, Said.LOGGED)[-1] > said(ended, Said.SAVING)[-1]
+        result = zygote.run(root=str(tmp_path), steps=STEPS, byte=byte)
+        assert result.status == KILLED
+    result = zygote.run(root=str(tmp_path), steps=STEPS, last=10, at="logged")
+    assert (
+        acknowledged_steps(result, Stage.LOGGED)[-1]
+        > acknowledged_steps(result, Stage.SAVING)[-1]
+    )
     zygote.run(root=str(tmp_path), steps=STEPS, last=1, at="logged")
     run = tmp_path / "p" / "run"
     assert (run / "metrics.jsonl.torn").stat().st_size > 0
@@ -146,61 +151,56 @@ def test_kills_cut_lines_off_and_come_after_what_is_logged_again(zygote, tmp_pat
 
 
 @pytest.mark.parametrize("without", ["cut", "windows", "time", "key", "position"])
-def test_what_is_not_restored_shows_in_the_record(
+def test_a_part_that_is_not_restored_changes_the_record(
     zygote, undisturbed, tmp_path, without
 ):
     options = dict(root=str(tmp_path), steps=STEPS)
     assert zygote.run(last=15, at="logged", **options).status == KILLED
     zygote.finish(without=without, **options)
-    found = record(tmp_path)
-    assert found["metrics.jsonl"] != undisturbed[True]["metrics.jsonl"]
-    assert found["csv"] != undisturbed[True]["csv"]
-    twice = len(found["metrics.jsonl"].split(b"\n")) - len(
-        undisturbed[True]["metrics.jsonl"].split(b"\n")
-    )
-    assert (twice > 0) == (without == "cut")
+    faulty, right = record(tmp_path), undisturbed[True]
+    assert faulty["metrics.jsonl"] != right["metrics.jsonl"]
+    assert faulty["csv"] != right["csv"]
+    lines = [run["metrics.jsonl"].count(b"\n") for run in (faulty, right)]
+    assert (lines[0] > lines[1]) == (without == "cut")
 
 
-# Kills amid a save
-
-
-def kill_saving(rng):
-    """In the next save: before one of its calls of the system, or at some moment."""
+def random_kill_in_save(rng):
+    """Choose a kill in the next save: before a system call, or at any moment."""
     limit = dict(last=3, at="logged")
     if rng.random() < 0.5:
         return limit | dict(event=rng.randint(1, 60))
-    after = rng.randint(3, 5)  # about when it has returned
+    after = rng.randint(3, 5)  # at about the time it returns
     return limit | dict(sent=signal.SIGKILL, after=after, delay=rng.uniform(0, 0.06))
 
 
-def test_what_was_saved_is_restored_whole_after_kills_amid_saves(zygote, tmp_path, rng):
+def test_a_saved_checkpoint_is_restored_completely_after_kills_in_saves(
+    zygote, tmp_path, rng
+):
     options = dict(steps=2 * SAVE_KILLS + 2, save_every=2)
     zygote.finish(root=str(tmp_path / "undisturbed"), **options)
     root = tmp_path / "killed"
     saved = saving = hit = unfinished = 0
     for last in range(SAVE_KILLS + 1):
-        how = {} if last == SAVE_KILLS else kill_saving(rng)
-        ended = zygote.run(root=str(root), **how, **options)
-        # A checkpoint whose parts are of different steps would have ended it so.
-        assert ended.status == (KILLED if how else [0]), zygote.log.read_text()[-3000:]
-        (restored,) = said(ended, Said.RESTORED)
+        how = {} if last == SAVE_KILLS else random_kill_in_save(rng)
+        result = zygote.run(root=str(root), **how, **options)
+        # A checkpoint with parts of different steps would have ended the run.
+        assert result.status == (KILLED if how else [0]), zygote.log.read_text()[-3000:]
+        (restored,) = acknowledged_steps(result, Stage.RESTORED)
         assert restored >= saved, "a finished checkpoint was lost"
         unfinished += restored < saving
-        hit += len(said(ended, Said.KILLED_SAVING))
-        saved = max([saved, restored, *said(ended, Said.SAVED)])
-        saving = max([0, *said(ended, Said.SAVING)])
+        hit += len(acknowledged_steps(result, Stage.KILLED_SAVING))
+        saved = max([saved, restored, *acknowledged_steps(result, Stage.SAVED)])
+        saving = max([0, *acknowledged_steps(result, Stage.SAVING)])
     assert record(root) == record(tmp_path / "undisturbed")
-    # The control: that save() has returned says nothing, and the kills were in it.
+    # The control: a checkpoint is not complete once save() has returned, and some
+    # kills were within it.
     assert unfinished > 0
     assert hit > 0
 
 
-# Several processes
-
-
 @pytest.fixture(scope="module")
 def pod(tmp_path_factory):
-    """Runs of two processes, with two devices each."""
+    """Run two processes with two devices each."""
     folder = tmp_path_factory.mktemp("pod")
     zygote = Zygote("preempted.py", folder / "log.txt", **devices(2, folder / "cache"))
 
@@ -218,24 +218,24 @@ def pod(tmp_path_factory):
     zygote.close()
 
 
-def test_no_process_loses_its_part_after_kills_amid_saves(pod, tmp_path, rng):
+def test_no_process_loses_its_part_after_kills_in_saves(pod, tmp_path, rng):
     kills = runs = 0
     while kills < POD_KILLS:
         root, runs, saved, status = tmp_path / str(runs), runs + 1, 0, []
         for left in (3, 2, 1, 0):
             how = dict(sent=signal.SIGKILL, after=rng.randint(5, 8)) if left else {}
-            ended = pod(root, **how, delay=rng.uniform(0, 0.1))
-            kills += ended.status == 2 * KILLED
-            (restored,) = said(ended, Said.RESTORED)
+            result = pod(root, **how, delay=rng.uniform(0, 0.1))
+            kills += result.status == 2 * KILLED
+            (restored,) = acknowledged_steps(result, Stage.RESTORED)
             assert restored >= saved, "a finished checkpoint was lost"
-            saved = max([saved, restored, *said(ended, Said.SAVED)])
-            status = ended.status
+            saved = max([saved, restored, *acknowledged_steps(result, Stage.SAVED)])
+            status = result.status
         assert status == [0, 0], pod.log.read_text()[-3000:]
         assert record(root) == pod.undisturbed
     assert "metrics.p1.jsonl" in pod.undisturbed
 
 
-def test_what_a_process_loses_shows_in_the_record(pod, tmp_path):
+def test_a_part_that_a_process_loses_changes_the_record(pod, tmp_path):
     assert pod(tmp_path, last=9, at="logged").status == 2 * KILLED
     assert pod(tmp_path, without="host").status == [0, 0], pod.log.read_text()[-3000:]
     assert record(tmp_path)["metrics.jsonl"] != pod.undisturbed["metrics.jsonl"]

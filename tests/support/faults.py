@@ -15,11 +15,11 @@ from support.figures import figure
 
 
 class FullDisk:
-    """Writes that stop after some bytes, until there is room again.
+    """A disk that takes a limited number of bytes, until there is room again.
 
     Args:
-      monkeypatch: Where `os.write` is replaced.
-      below: The folder whose files are on this disk; None is everywhere.
+      monkeypatch: Replaces `os.write`.
+      below: Folder whose files are on this disk; None stands for all files.
     """
 
     def __init__(self, monkeypatch, below=None):
@@ -29,31 +29,31 @@ class FullDisk:
         monkeypatch.setattr(os, "write", self.write)
 
     def write(self, fd, data):
-        if self.room is None or not self._has(fd):
+        if self.room is None or not self._holds(fd):
             return self._write(fd, data)
-        taken, self.room = min(self.room, len(data)), max(self.room - len(data), 0)
-        if not taken:
+        accepted, self.room = min(self.room, len(data)), max(self.room - len(data), 0)
+        if not accepted:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self._write(fd, bytes(data)[:taken])
+        return self._write(fd, bytes(data)[:accepted])
 
-    def _has(self, fd):
+    def _holds(self, fd):
         if self._below is None:
             return True
         return os.readlink(f"/proc/self/fd/{fd}").startswith(self._below)
 
 
 class FailingDisk:
-    """A disk whose every call can be the one that fails; the rest is the real one.
+    """A disk of which chosen calls fail; all others go to the real one.
 
-    Nothing is synced, which only a loss of power would show.
+    Nothing is synced: only a loss of power would show the difference.
 
     Args:
-      monkeypatch: Where the functions of `os` are replaced.
-      first: The number of the first call that fails, from 1; None is none.
-      calls: How many fail, in a row.
-      error: With which `errno`; None is the death of the process.
-      written: The bytes that the first one takes when it is a write, which is then
-        short and no error.
+      monkeypatch: Replaces the functions of `os`.
+      first: Number of the first call that fails, from 1; None lets none fail.
+      calls: Number of consecutive calls that fail.
+      error: Their `errno`; None kills the process.
+      written: If the first of them is a write, the number of bytes that it writes; it
+        is then short, without an error.
     """
 
     NAMES = ("open", "write", "ftruncate", "fsync", "replace")
@@ -96,8 +96,8 @@ class FailingDisk:
             raise OSError(self._error, os.strerror(self._error))
 
 
-def forked(work):
-    """The number of a new process that does some work, and then ends with 0."""
+def fork_process(work):
+    """Fork a process that calls `work` and exits with 0; return its number."""
     if child := os.fork():
         return child
     status = 1
@@ -110,18 +110,17 @@ def forked(work):
         os._exit(status)
 
 
-def killed(work, acknowledgements, moment, none=None):
-    """The last number that a process acknowledged before it was killed.
+def kill_after(work, acknowledgements, moment, none=None):
+    """Fork a process, kill it, and return the last number that it acknowledged.
 
-    The process is a fork that runs `work(acknowledge)`; it is killed at some moment
-    after so many acknowledgements, unless it kills itself before.
+    The process runs `work(acknowledge)`. It is killed some time after a number of
+    acknowledgements, unless it kills itself before.
 
     Args:
-      work: Does not end.
-      acknowledgements: How many to wait for.
-      moment: Rounds of a loop, which take the time until the kill; or what is called
-        until then.
-      none: What is returned when it acknowledged nothing.
+      work: Function that does not return.
+      acknowledgements: Number of acknowledgements to wait for.
+      moment: Iterations of an empty loop before the kill, or a function to call.
+      none: Result if nothing was acknowledged.
     """
     reading, writing = os.pipe()
     write = os.write
@@ -130,7 +129,7 @@ def killed(work, acknowledgements, moment, none=None):
         os.close(reading)
         work(lambda number: write(writing, struct.pack("<q", number)))
 
-    child = forked(acknowledging)
+    child = fork_process(acknowledging)
     os.close(writing)
     with open(reading, "rb") as pipe:
         acknowledged = pipe.read(8 * acknowledgements)
@@ -147,8 +146,8 @@ def killed(work, acknowledgements, moment, none=None):
     return struct.unpack_from("<q", acknowledged, len(acknowledged) // 8 * 8 - 8)[0]
 
 
-def ended(child, seconds):
-    """The exit status of a child that ends in time; None, and it is killed, if not."""
+def exit_status(child, seconds):
+    """Return the exit status of a child; None if it does not end in time (killed)."""
     fd = os.pidfd_open(child)
     try:
         poll = select.poll()
@@ -162,24 +161,24 @@ def ended(child, seconds):
     return os.waitstatus_to_exitcode(status) if in_time else None
 
 
-def apart(function, *arguments, under=()):
-    """What a function of a test file returns in a process of its own, without jax.
+def run_in_process(function, *arguments, under=()):
+    """Call a function of a test file in a separate process, which has not loaded jax.
 
-    Forks of it are cheap, and have no threads that they did not start.
+    Forks of that process are cheap and have only the threads that they start.
 
     Args:
-      function: At the top level of its file.
-      arguments: Plain values, and paths, which become text.
-      under: A command that runs another one.
+      function: Function at the top level of its file; it returns JSON values.
+      arguments: JSON values, and paths, which become text.
+      under: Command that runs another command.
     """
     file = Path(function.__code__.co_filename)
     script = (
         "import json, sys\n"
         f"sys.path.insert(0, {str(file.parent)!r})\n"
         f"from {file.stem} import {function.__name__}\n"
-        f"told = {function.__name__}(*json.loads(sys.argv[1]))\n"
+        f"result = {function.__name__}(*json.loads(sys.argv[1]))\n"
         "assert 'jax' not in sys.modules\n"
-        "print(json.dumps(told))\n"
+        "print(json.dumps(result))\n"
     )
     done = subprocess.run(
         [*under, sys.executable, "-c", script, json.dumps(arguments, default=str)],
@@ -192,10 +191,10 @@ def apart(function, *arguments, under=()):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def events_shown(folder, tag="loss"):
-    """The steps that TensorBoard has of a tag."""
+def tensorboard_steps(folder, tag="loss"):
+    """Return the steps that TensorBoard shows for a tag."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     reader = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    known = tag in reader.Tags()["scalars"]
-    return [event.step for event in reader.Scalars(tag)] if known else []
+    is_known = tag in reader.Tags()["scalars"]
+    return [event.step for event in reader.Scalars(tag)] if is_known else []

@@ -1,6 +1,6 @@
-"""A training that goes on from its last checkpoint, and is killed as it is told to be.
+"""A training that continues from its last checkpoint and is killed at chosen moments.
 
-What it acknowledges is a step, and what was done with it: see `Said`.
+It acknowledges numbers that stand for a step and what was done at it: see `Stage`.
 """
 
 import os
@@ -22,30 +22,30 @@ from jaxmetrics import checkpoint
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
-ROWS = 8  # in a batch
+BATCH_SIZE = 8
 DATA = np.random.default_rng(7).normal(size=(1024, 3)).astype(np.float32)
-MANY = 10**6
+STAGE_FACTOR = 10**6
 
 
-class Said(IntEnum):
-    """What an acknowledgement is about: this times `MANY`, and the step."""
+class Stage(IntEnum):
+    """What was done at a step; acknowledged as `stage * STAGE_FACTOR + step`."""
 
     LOGGED = 0
     RESTORED = 1
     SAVING = 2
-    SAVED = 3  # all of it, on the disk
+    SAVED = 3  # completely, on disk
     KILLED_SAVING = 4
 
 
 class Training:
-    """The loop; its clock goes on by half a second a step.
+    """A training loop; its clock advances by half a second per step.
 
     Args:
-      root: The folder of the run, its checkpoints beside it.
-      steps: After so many it is done.
-      save_every: Steps between checkpoints, which are written while it goes on.
-      deferred: Whether the metrics are.
-      without: What it forgets to restore, as no loop should.
+      root: Folder of the run and of its checkpoints.
+      steps: Number of steps.
+      save_every: Steps between checkpoints, which are written in the background.
+      deferred: Whether the metrics are deferred.
+      without: Part of the state that a faulty loop does not restore.
     """
 
     def __init__(self, root, steps, save_every=4, deferred=True, without=""):
@@ -57,14 +57,14 @@ class Training:
         options = ocp.CheckpointManagerOptions(max_to_keep=2)
         self.manager = ocp.CheckpointManager(folder, options=options)
         self.mesh = Mesh(np.array(jax.devices()), ("data",))
-        everywhere = NamedSharding(self.mesh, P())
+        replicated = NamedSharding(self.mesh, P())
         start = {
             "w": jnp.zeros(3),
             "key": jax.random.PRNGKey(0),
             "position": jnp.int32(0),
             "ballast": jnp.zeros(2**16),
         }
-        self.state = jax.device_put(start, everywhere)
+        self.state = jax.device_put(start, replicated)
         metrics = jm.Collection(
             loss=jm.Mean("loss"),
             spread=jm.Std("loss"),
@@ -94,8 +94,8 @@ class Training:
         if self.without == "time":
             self.logger.load_state = lambda state: load(dict(state) | {"time": 0.0})
         template = self.metrics
-        back = checkpoint.restore(self.manager, step, self.logger, metrics=template)
-        self.metrics = back["metrics"]
+        restored = checkpoint.restore(self.manager, step, self.logger, metrics=template)
+        self.metrics = restored["metrics"]
         item = ocp.args.StandardRestore(self.state)
         state = self.manager.restore(step, args=ocp.args.Composite(state=item))["state"]
         self.check(state, self.metrics)
@@ -112,21 +112,21 @@ class Training:
         self.state = state
 
     def check(self, state, metrics):
-        """All parts of a checkpoint are those of its step."""
-        assert int(state["position"]) == self.step * ROWS
+        """Check that all parts of a checkpoint are of the same step."""
+        assert int(state["position"]) == self.step * BATCH_SIZE
         assert set(np.asarray(state["ballast"])) == {self.step}
-        whole = metrics.reduce() if self.deferred else metrics
-        assert whole["loss"].plain()["count"] == self.step * ROWS
+        total = metrics.reduce() if self.deferred else metrics
+        assert total["loss"].plain()["count"] == self.step * BATCH_SIZE
 
     def batch(self):
         position = int(self.state["position"])
-        rows = DATA[np.arange(position, position + ROWS) % len(DATA)]
-        shared = NamedSharding(self.mesh, P("data"))
-        return jax.make_array_from_callback(rows.shape, shared, lambda i: rows[i])
+        rows = DATA[np.arange(position, position + BATCH_SIZE) % len(DATA)]
+        sharding = NamedSharding(self.mesh, P("data"))
+        return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
 
     def train(self):
         while True:
-            # After the save of this step: who goes on from there does it again.
+            # After the save of this step, so that a restored run repeats it.
             if self.step and self.step % 5 == 0:
                 self.logger.log_step(self.step, split="val", w=self.state["w"].sum())
             if self.step == self.steps:
@@ -136,7 +136,7 @@ class Training:
             self.state, self.metrics, loss = update(self.state, self.metrics, batch)
             yield "updated"
             self.log(loss)
-            acknowledge(Said.LOGGED * MANY + self.step)
+            acknowledge(Stage.LOGGED * STAGE_FACTOR + self.step)
             yield "logged"
             if self.step % self.save_every == 0:
                 self.save()
@@ -154,13 +154,13 @@ class Training:
     def save(self):
         self.manager.wait_until_finished()
         if self.manager.latest_step() is not None:
-            acknowledge(Said.SAVED * MANY + self.manager.latest_step())
+            acknowledge(Stage.SAVED * STAGE_FACTOR + self.manager.latest_step())
         self.before_save()
         item = checkpoint.args(self.logger, metrics=self.metrics)
         state = ocp.args.StandardSave(self.state)
         args = ocp.args.Composite(jaxmetrics=item, state=state)
         self.manager.save(self.step, args=args)
-        acknowledge(Said.SAVING * MANY + self.step)
+        acknowledge(Stage.SAVING * STAGE_FACTOR + self.step)
 
     def close(self):
         self.logger.close()
@@ -170,19 +170,19 @@ class Training:
 @jax.jit
 def update(state, metrics, batch):
     key, noise = jax.random.split(state["key"])
-    error = batch @ state["w"] - 1 + 0.1 * jax.random.normal(noise, (ROWS,))
+    error = batch @ state["w"] - 1 + 0.1 * jax.random.normal(noise, (BATCH_SIZE,))
     loss = error**2
     state = {
-        "w": state["w"] - 0.05 * error @ batch / ROWS,
+        "w": state["w"] - 0.05 * error @ batch / BATCH_SIZE,
         "key": key,
-        "position": state["position"] + ROWS,
+        "position": state["position"] + BATCH_SIZE,
         "ballast": state["ballast"] + 1,
     }
     return state, metrics.update(loss=loss), loss.mean()
 
 
 def forget_on_the_last(leaf):
-    """A leaf without what the last process had of it."""
+    """Clear the last process's part of a leaf."""
     parts = [shard.data for shard in leaf.addressable_shards]
     if jax.process_index() == jax.process_count() - 1:
         parts = [jnp.zeros_like(part) for part in parts]
@@ -195,7 +195,7 @@ def die():
 
 
 def die_at_byte(file, size):
-    """Be killed when a file has so many bytes, be it amid a line."""
+    """Kill this process once a file has `size` bytes, possibly within a line."""
     write = os.write
 
     def writing(fd, data):
@@ -210,13 +210,13 @@ def die_at_byte(file, size):
 
 
 def die_at_event(training, event):
-    """Be killed in a save, before its nth call of the file system, on any thread."""
+    """Kill this process in a save, before its nth file system call on any thread."""
     events, saving = count(1), []
 
     def hook(name, _):
         if saving and name.startswith(("open", "os.", "shutil.")):
             if next(events) == event:
-                acknowledge(Said.KILLED_SAVING * MANY + training.step)
+                acknowledge(Stage.KILLED_SAVING * STAGE_FACTOR + training.step)
                 die()
 
     training.before_save = lambda: saving.append(training.step)
@@ -227,7 +227,7 @@ def main(root, last=None, at=None, byte=None, event=None, port=None, **options):
     if port is not None:
         jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
     training = Training(root, **options)
-    acknowledge(Said.RESTORED * MANY + training.restored)
+    acknowledge(Stage.RESTORED * STAGE_FACTOR + training.restored)
     if byte is not None:
         file = training.logger.run_dir / "metrics.jsonl"
         die_at_byte(file, file.stat().st_size + byte)
@@ -241,5 +241,5 @@ def main(root, last=None, at=None, byte=None, event=None, port=None, **options):
 
 
 if __name__ == "__main__":
-    given, rank, acknowledge = serve()
-    main(**given)
+    arguments, rank, acknowledge = serve()
+    main(**arguments)
