@@ -51,3 +51,18 @@ def test_a_sharded_histogram_equals_that_of_the_whole_array_and_gathers_nothing(
 def test_a_number_of_bins_out_of_range_is_refused(bins):
     with pytest.raises(ValueError, match=f"bins={bins}; expected 1 to 4096"):
         histogram(jnp.ones(3), bins)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, np.inf]])
+def test_without_finite_values_the_edges_are_those_of_numpy_from_0_to_1(values):
+    result = histogram(np.float32(values), 4)
+    assert result.edges.tolist() == np.histogram([], 4)[1].tolist()
+    assert result.counts.tolist() == [0] * 4 and result.nonfinite == len(values)
+    assert (result.low, result.high) == (np.inf, -np.inf)
+
+
+def test_a_range_beyond_the_largest_float32_is_counted():
+    values = np.float32([-3e38, -3e38, 1.0, 3e38])
+    result = histogram(values, 2)
+    assert result.counts.tolist() == [2, 2] and np.isfinite(result.edges).all()
+    np.testing.assert_allclose(result.edges, [-3e38, 0, 3e38], atol=1e31)

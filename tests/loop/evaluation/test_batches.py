@@ -114,12 +114,12 @@ def test_rounds_grow_to_eight_batches(monkeypatch):
     assert lengths == [1, 2, 4, 8, 8, 2]
 
 
-def test_the_size_grows_with_the_largest_batch_of_any_process(monkeypatch):
+def test_the_size_grows_with_the_largest_batch_of_any_process_and_stays(monkeypatch):
     first, second = Pod(monkeypatch, 2).run(
-        [[batch(1), batch(2)], [batch(3), batch(4, 5, 6)]]
+        [[batch(1)] * 4, [batch(3), batch(4, 5, 6), batch(7), batch(8)]]
     )
-    assert [len(b["x"]) for b, _ in first] == [1, 3]
-    assert [len(b["x"]) for b, _ in second] == [1, 3]
+    assert [len(b["x"]) for b, _ in first] == [1, 3, 3, 3]
+    assert [len(b["x"]) for b, _ in second] == [1, 3, 3, 3]
 
 
 def failing():

@@ -7,6 +7,11 @@ import pytest
 from support.batches import assert_same, batch_of, collection, update, values_of
 
 import jaxmetrics as jm
+from jaxmetrics.loop.evaluation._padding import (
+    deserialize_row,
+    layout_of,
+    serialize_row,
+)
 
 
 def test_padding_repeats_the_last_row_and_is_masked():
@@ -72,3 +77,26 @@ def test_batches_other_than_arrays_of_rows_are_refused(batch, error, words):
 def test_a_multiple_is_a_positive_int(multiple):
     with pytest.raises(ValueError, match=f"multiple={multiple!r}"):
         jm.pad_batch(batch_of(3), multiple)
+
+
+def test_a_row_is_rebuilt_from_its_layout_and_bytes():
+    batch = {
+        "b": {"x": np.array([[1, 2], [3, 4]], np.int16)},
+        "a": jnp.array([0.5, 0.25]),
+        "scalar": np.array([[[True]], [[False]]]),
+    }
+    layout = layout_of("f()", batch)
+    assert layout[0] == [["a"], "float32", []]
+    assert layout[1] == [["b", "x"], "int16", [2]]
+    row = deserialize_row(serialize_row(batch), layout)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a, b[:1], strict=True),
+        row,
+        jax.tree.map(np.asarray, batch),
+    )
+
+
+@pytest.mark.parametrize("other", [None, [np.ones(2)]])
+def test_only_dicts_of_arrays_have_a_layout(other):
+    with pytest.raises(TypeError, match=r"at \['x'\].*Use dicts, and leave out None"):
+        layout_of("f()", {"x": other})
