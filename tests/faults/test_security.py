@@ -1,6 +1,6 @@
-"""What hostile or careless input may not do; each test is named by the attack.
+"""Hostile and careless input: secrets, names, formulas, pickles, pipes, limits.
 
-Markup in names and values concerns reports, and is tested with them.
+Markup in names and values is tested with the reports.
 """
 
 import ast
@@ -28,32 +28,31 @@ PACKAGE = Path(jaxmetrics.__file__).parent
 
 @pytest.fixture
 def make(tmp_path):
-    """Make loggers of one run, closed at the end."""
-    made = []
+    """Return a function that opens loggers of one run, closed at the end."""
+    opened = []
 
     def make(*writers, **options):
         options = {"root": tmp_path / "runs", "run_name": "run"} | options
-        made.append(TrainingLogger("p", writers=writers or [JSONL()], **options))
-        return made[-1]
+        opened.append(TrainingLogger("p", writers=writers or [JSONL()], **options))
+        return opened[-1]
 
     yield make
-    for logger in made:
+    for logger in opened:
         logger.close()
 
 
 def rows(logger):
-    found, _ = read_lines(logger.run_dir / "metrics.jsonl")
-    return found[1:]
+    lines, _ = read_lines(logger.run_dir / "metrics.jsonl")
+    return lines[1:]
 
 
-def closing(logger):
-    """The event that the logger's close leaves."""
+def close_event(logger):
+    """Return the event that the close of the logger writes."""
     return read_lines(logger.run_dir / "events.jsonl")[0][-1]
 
 
-# Secrets, through all writers at once: the bytes of every file are searched for them
-
-NAMED = {
+# Secrets that pass through all writers; the bytes of all files are searched for them.
+SECRETS_BY_NAME = {
     "api_key": "hush-api-key",
     "WANDB_API_KEY": "hush-wandb",
     "hf_token": "hush-hf",
@@ -67,7 +66,7 @@ NAMED = {
     "dsn": "hush-dsn",
     "connection_string": "hush-connection",
 }
-FORMED = [
+SECRETS_BY_FORM = [
     "hf_" + "hushA0" * 5,
     "ghp_" + "hushB0" * 6,
     "sk-" + "hushC0" * 8,
@@ -77,7 +76,7 @@ FORMED = [
     "postgres://me:hushG0@host/db",
     "Bearer hushH0hushH0",
 ]
-AROUND = {"TOKEN_OF_A_SERVICE": "hush-environment"}
+ENVIRONMENT = {"TOKEN_OF_A_SERVICE": "hush-environment"}
 ARGUMENT = "--password=hush-argument"
 KEPT = {"max_tokens": 4096, "tokenizer": "seen", "num_key_value_heads": 8, "monkey": 1}
 
@@ -120,72 +119,77 @@ with make("control", {"api_key": "seen-by-all"}) as logger:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The root of a run with secrets, and what it printed but for its own line."""
+    """Root of a run with secrets, and its output without the line it prints itself."""
     root = tmp_path_factory.mktemp("trained")
     script = root / "train.py"
     script.write_text(TRAIN)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    given = [str(root / "runs"), *map(json.dumps, (NAMED, FORMED, KEPT)), ARGUMENT]
-    done = subprocess.run(
-        [sys.executable, str(script), *given],
+    arguments = [
+        str(root / "runs"),
+        *map(json.dumps, (SECRETS_BY_NAME, SECRETS_BY_FORM, KEPT)),
+        ARGUMENT,
+    ]
+    finished = subprocess.run(
+        [sys.executable, str(script), *arguments],
         capture_output=True,
         text=True,
         cwd=root,
-        env=clean | AROUND | {"HOME": str(root), "PYTHONWARNINGS": "error"},
+        env=clean | ENVIRONMENT | {"HOME": str(root), "PYTHONWARNINGS": "error"},
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
+    assert finished.returncode == 0, finished.stderr
     script.unlink()
-    return root, done.stdout.replace("hush-output\n", "") + done.stderr
+    return root, finished.stdout.replace("hush-output\n", "") + finished.stderr
 
 
-def holding(root, text):
-    """The kinds of files that hold a text."""
+def kinds_of_files_with(root, text):
+    """Return the kinds of the files that contain a text."""
     files = [path for path in root.rglob("*") if path.is_file()]
-    found = [path for path in files if text.encode() in path.read_bytes()]
-    return {path.suffix if "tfevents" not in path.name else "events" for path in found}
+    matching = [path for path in files if text.encode() in path.read_bytes()]
+    return {
+        path.suffix if "tfevents" not in path.name else "events" for path in matching
+    }
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_a_secret_by_its_name_in_a_configuration_text_or_event(trained, name):
-    root, said = trained
-    assert not holding(root, NAMED[name])
-    assert NAMED[name] not in said
+@pytest.mark.parametrize("name", SECRETS_BY_NAME)
+def test_a_secret_is_hidden_by_its_name_in_configuration_texts_and_events(
+    trained, name
+):
+    root, output = trained
+    assert not kinds_of_files_with(root, SECRETS_BY_NAME[name])
+    assert SECRETS_BY_NAME[name] not in output
 
 
-@pytest.mark.parametrize("number", range(len(FORMED)))
-def test_a_secret_by_its_form_in_a_configuration_text_table_tag_or_event(
+@pytest.mark.parametrize("number", range(len(SECRETS_BY_FORM)))
+def test_a_secret_is_hidden_by_its_form_in_configuration_media_tags_and_events(
     trained, number
 ):
-    root, said = trained
-    secret = next(s for s in ("hush", "HUSH") if s in FORMED[number])
+    root, output = trained
+    secret = next(s for s in ("hush", "HUSH") if s in SECRETS_BY_FORM[number])
     secret += "ABCDEFGH"[number] + "0"
-    assert secret in FORMED[number]
-    assert not holding(root, secret)
-    assert secret not in said
+    assert secret in SECRETS_BY_FORM[number]
+    assert not kinds_of_files_with(root, secret)
+    assert secret not in output
 
 
-def test_what_only_looks_like_a_secret_is_kept(trained):
+def test_values_that_only_look_like_secrets_are_kept(trained):
     run = json.loads((trained[0] / "runs" / "p" / "run" / "run.json").read_text())
     assert KEPT.items() <= run["hparams"].items()
     assert run["hparams"]["login"] == {"user": "seen", "password": "<redacted>"}
     assert run["tags"] == ["seen", "<redacted>"]
 
 
-def test_a_capture_of_output_arguments_environment_and_code(trained):
-    root, said = trained
-    for text in (*AROUND.values(), "hush-argument", "hush-output", "hush-source"):
-        assert not holding(root, text), text
-    assert not holding(root, "hush")  # whatever it is of
-    assert "hush" not in said and "seen" in said
+def test_output_arguments_environment_and_code_are_not_captured(trained):
+    root, output = trained
+    for text in (*ENVIRONMENT.values(), "hush-argument", "hush-output", "hush-source"):
+        assert not kinds_of_files_with(root, text), text
+    assert not kinds_of_files_with(root, "hush")  # the prefix of all secrets
+    assert "hush" not in output and "seen" in output
 
 
 def test_without_redaction_the_same_search_finds_a_secret(trained):
-    kinds = holding(trained[0] / "runs" / "p" / "control", "seen-by-all")
+    kinds = kinds_of_files_with(trained[0] / "runs" / "p" / "control", "seen-by-all")
     assert {".json", "events", ".wandb"} <= kinds
-
-
-# Names
 
 
 @pytest.mark.parametrize("what", ["run_name", "project"])
@@ -193,17 +197,14 @@ def test_without_redaction_the_same_search_finds_a_secret(trained):
     "name",
     ["../../x", "/etc/x", "..", ".hidden", "", "a\0b", "a\nb", "x" * 300, "a/b", "é"],
 )
-def test_a_name_that_leaves_its_folder(tmp_path, what, name):
+def test_a_name_that_leaves_its_folder_is_refused(tmp_path, what, name):
     names = {"project": "p", "run_name": "run"} | {what: name}
     with pytest.raises(ValueError, match=what):
         TrainingLogger(**names, root=tmp_path / "runs", writers=[JSONL()])
     assert not list(tmp_path.iterdir())
 
 
-# Files that are shown by other programs
-
-
-def test_a_formula_in_a_table_for_spreadsheets(make):
+def test_formulas_are_escaped_in_csv_files(make):
     attacks = ["=1+1", "+1", "-1", "@SUM(A1)"]
     renamed = {"train/loss": '=cmd|" /C calc"!A0'}
     with make(CSV(rename=renamed)) as logger:
@@ -221,7 +222,7 @@ def test_a_formula_in_a_table_for_spreadsheets(make):
 @pytest.mark.parametrize(
     "text", ["\x1b]0;owned\x07", "\x1b[2J", "a\rb", "\u202eevil", "\x9b31m", "a\nb"]
 )
-def test_an_escape_sequence_for_terminals(make, text, caplog):
+def test_escape_sequences_do_not_reach_terminals_or_logs(make, text, caplog):
     shown = io.StringIO()
     console = Console(file=shown, rename={"train/loss": text})
     logger = make(console, JSONL(), print_every=1)
@@ -238,10 +239,7 @@ def test_an_escape_sequence_for_terminals(make, text, caplog):
     assert caplog.text.replace("\n", "").isprintable()
 
 
-# What is read is data
-
-
-def test_a_pickle_in_place_of_a_file(make, tmp_path):
+def test_a_pickle_in_place_of_a_file_is_not_loaded(make, tmp_path):
     class Attack:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "owned"),)
@@ -260,14 +258,14 @@ def test_a_pickle_in_place_of_a_file(make, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_no_code_of_ours_unpickles_or_loads_yaml_objects():
+def test_no_code_of_the_package_unpickles_or_loads_yaml_objects():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name.split(".")[0] for alias in node.names]
-                of = getattr(node, "module", None) or ""
+                module = getattr(node, "module", None) or ""
                 bad = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
-                assert not bad & {*names, of.split(".")[0]}, path
+                assert not bad & {*names, module.split(".")[0]}, path
             elif isinstance(node, ast.Attribute) and node.attr in (
                 "load",
                 "load_all",
@@ -277,7 +275,7 @@ def test_no_code_of_ours_unpickles_or_loads_yaml_objects():
                 assert ast.unparse(node.value) not in ("yaml", "np", "numpy"), path
 
 
-def test_a_bomb_of_yaml_aliases_in_a_configuration(make):
+def test_nested_yaml_aliases_in_a_configuration_are_cut(make):
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
     )
@@ -298,7 +296,7 @@ def test_a_bomb_of_yaml_aliases_in_a_configuration(make):
         (b'{"step":1,"split":"train","time":NaN}', "bare NaN"),
     ],
 )
-def test_a_bomb_for_the_reader(make, bomb, reason):
+def test_a_line_that_exhausts_a_parser_is_damage(make, bomb, reason):
     with make() as logger:
         for step in (1, 2):
             logger.log_step(step, loss=0.5)
@@ -308,20 +306,17 @@ def test_a_bomb_for_the_reader(make, bomb, reason):
     with pytest.raises(CorruptLineError, match=f"line 3: .*{reason}"):
         Run.load(logger.run_dir)
     assert Run.load(logger.run_dir, errors="skip")["train/loss"][0].tolist() == [1, 2]
-    with make() as logger:  # a run goes on after what it has
+    with make() as logger:  # a damaged line does not stop a run from continuing
         logger.log_step(3, loss=0.5)
     (logger.run_dir / "run.json").write_bytes(bomb)
     with pytest.raises(ValueError, match=r"run\.json is not the description of a run"):
         make()
 
 
-# Files that are no files
-
-
 @pytest.mark.parametrize(
     "name", ["metrics.jsonl", "metrics.csv", "events.jsonl", "run.json"]
 )
-def test_a_symbolic_link_in_place_of_a_file(make, tmp_path, name):
+def test_a_symbolic_link_in_place_of_a_file_is_refused(make, tmp_path, name):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     folder = tmp_path / "runs" / "p" / "run"
@@ -333,13 +328,13 @@ def test_a_symbolic_link_in_place_of_a_file(make, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["run.json", "wandb.json"])
-def test_a_symbolic_link_in_place_of_a_file_that_is_replaced(tmp_path, name):
+def test_a_symbolic_link_in_place_of_a_replaced_file_is_not_followed(tmp_path, name):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / name).symlink_to(victim)
-    atomic_write(tmp_path / name, b"ours")
+    atomic_write(tmp_path / name, b"new")
     assert victim.read_text() == "precious"
-    assert (tmp_path / name).read_text() == "ours"
+    assert (tmp_path / name).read_text() == "new"
 
 
 PIPES = """
@@ -371,17 +366,14 @@ for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.
 """
 
 
-def test_a_pipe_in_place_of_a_file(tmp_path):
-    done = run_python(PIPES, tmp_path)  # which ends a process that hangs
-    assert done.returncode == 0, done.stderr
+def test_a_pipe_in_place_of_a_file_is_refused_without_hanging(tmp_path):
+    finished = run_python(PIPES, tmp_path)  # it ends a process that hangs
+    assert finished.returncode == 0, finished.stderr
 
 
-# Limits
-
-
-def counted(logger, limit):
-    """How many values the run says it cut as of a limit."""
-    cuts = closing(logger)["cuts"]
+def number_of_cuts(logger, limit):
+    """Return how many values the close event counts as cut because of a limit."""
+    cuts = close_event(logger)["cuts"]
     return sum(number for name, number in cuts.items() if limit in name)
 
 
@@ -393,7 +385,7 @@ def counted(logger, limit):
         ({"a": 1.0, "huge": 10**5000, "b": 2.0}, 2, "1024 bits"),
     ],
 )
-def test_a_row_that_is_too_large(make, caplog, values, kept, limit):
+def test_a_row_beyond_its_limits_is_cut_and_counted(make, caplog, values, kept, limit):
     logger = make(JSONL(), CSV(), TensorBoard())
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in (1, 2):
@@ -404,14 +396,14 @@ def test_a_row_that_is_too_large(make, caplog, values, kept, limit):
     assert one[0] == two[0] == pytest.approx(kept, rel=0.02)
     assert three[1]["train/loss"] == 0.5
     assert list(one[1])[3] == "train/" + next(iter(values))
-    assert counted(logger, limit) == 2 * (len(values) - one[0])
+    assert number_of_cuts(logger, limit) == 2 * (len(values) - one[0])
     assert caplog.text.count("the first value to be cut") == 1
     assert limit in caplog.text
-    for counts in closing(logger)["writers"].values():
+    for counts in close_event(logger)["writers"].values():
         assert counts["written"] == counts["offered"] == 3
 
 
-def test_a_text_that_is_too_long(make, caplog):
+def test_a_text_beyond_its_limit_is_cut_and_counted(make, caplog):
     memory = Memory()
     logger = make(memory, JSONL())
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
@@ -421,11 +413,11 @@ def test_a_text_that_is_too_long(make, caplog):
         logger.close()
     note, short = memory.records[0].values.values()
     assert len(note) == 2**16 and note.endswith("characters>") and short == "y"
-    assert counted(logger, "65536 characters") == 4
+    assert number_of_cuts(logger, "65536 characters") == 4
     assert caplog.text.count("the first value to be cut") == 1
 
 
-def test_a_key_that_is_too_long(make):
+def test_a_key_beyond_its_limit_is_refused(make):
     logger = make()
     with pytest.raises(ValueError, match="of 300 characters"):
         logger.log_step(1, {"k" * 300: 1.0, "loss": 0.5})
@@ -433,7 +425,7 @@ def test_a_key_that_is_too_long(make):
     assert list(rows(logger)[0])[3:] == ["train/loss"]
 
 
-def test_a_configuration_that_is_too_deep_or_too_large(make):
+def test_a_configuration_beyond_its_limits_is_cut_with_one_warning(make):
     deep = inner = {}
     for _ in range(40):
         inner["in"] = inner = {}
@@ -447,19 +439,16 @@ def test_a_configuration_that_is_too_deep_or_too_large(make):
     assert hparams["lr"] == 0.5 and len(hparams["large"]) < 10_001
 
 
-# Objects with a mind of their own
-
-
-def test_an_object_whose_conversion_does_something(make):
-    touched = []
+def test_conversions_of_unknown_objects_are_not_called(make):
+    called = []
 
     class Lazy:
-        def touch(self, *_):
-            touched.append(1)
+        def refuse(self, *_):
+            called.append(1)
             raise RuntimeError("owned")
 
-        __repr__ = __str__ = __format__ = __iter__ = __len__ = __bool__ = touch
-        __float__ = __int__ = __eq__ = __hash__ = touch
+        __repr__ = __str__ = __format__ = __iter__ = __len__ = __bool__ = refuse
+        __float__ = __int__ = __eq__ = __hash__ = refuse
 
     lazy = Lazy()
     cycle = {"lr": 0.5, "lazy": lazy, "list": [lazy]}
@@ -475,16 +464,13 @@ def test_an_object_whose_conversion_does_something(make):
         with pytest.raises(TypeError):
             call()
     assert logger.close()
-    assert not touched
+    assert not called
     run = json.loads((logger.run_dir / "run.json").read_text())
     shown = "<type Lazy>"
     expected = {"lr": 0.5, "lazy": shown, "list": [shown], "self": "<cycle>"}
     assert run["hparams"] == expected
     table = rows(logger)[0]["train/t"]
     assert table == {"columns": ["a", shown], "rows": [[shown, 1]]}
-
-
-# Modes
 
 
 OPEN = """
@@ -500,23 +486,23 @@ for name in ("run", None):
 """
 
 
-def test_a_folder_that_everybody_may_write_to(tmp_path):
-    done = run_python(OPEN, tmp_path)
-    assert done.returncode == 0, done.stderr
-    made = list(tmp_path.rglob("*"))
-    assert {path.name for path in made} >= {"a", "tensorboard", "run.json"}
-    for path in made:
+def test_files_are_not_writable_by_others(tmp_path):
+    finished = run_python(OPEN, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    created = list(tmp_path.rglob("*"))
+    assert {path.name for path in created} >= {"a", "tensorboard", "run.json"}
+    for path in created:
         assert not path.stat().st_mode & 0o022, path
 
 
-def test_a_temporary_name_that_can_be_foreseen(tmp_path, monkeypatch):
+def test_temporary_names_cannot_be_predicted(tmp_path, monkeypatch):
     names, replace = [], os.replace
 
-    def noted(source, target):
+    def recorded_replace(source, target):
         names.append(Path(source).name)
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", noted)
+    monkeypatch.setattr(os, "replace", recorded_replace)
     for _ in range(2):
         atomic_write(tmp_path / "run.json", b"{}")
     assert len(set(names)) == 2

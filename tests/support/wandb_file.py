@@ -1,4 +1,4 @@
-"""Reads the file of an offline W&B run: LevelDB's log format around protobufs."""
+"""Read the file of an offline W&B run: protobufs in the log format of LevelDB."""
 
 import json
 import struct
@@ -12,29 +12,29 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def records(path):
-    """The records of a file, up to where a kill cut it off.
+    """Yield the records of a file, up to the point where a kill cut it off.
 
     Raises:
-      ValueError: It is damaged before that.
+      ValueError: The file is damaged before that point.
     """
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
     data = Path(path).read_bytes()
     if not data.startswith(MAGIC):
-        raise ValueError("no file of W&B")
+        raise ValueError("not a file of W&B")
     position, parts = 7, []
     while True:
         if (left := _BLOCK - position % _BLOCK) < _HEADER.size:
             position += left
         if position + _HEADER.size > len(data):
             return
-        check, length, kind = _HEADER.unpack_from(data, position)
+        checksum, length, kind = _HEADER.unpack_from(data, position)
         position += _HEADER.size
         body = data[position : position + length]
         if len(body) < length or not kind:
             return
-        if zlib.crc32(bytes([kind]) + body) != check:
+        if zlib.crc32(bytes([kind]) + body) != checksum:
             raise ValueError(f"damaged at byte {position}")
         position += length
         if kind in (_FULL, _FIRST):
@@ -48,14 +48,14 @@ def records(path):
 
 
 def rows(path):
-    """What was logged, as dicts in their order."""
+    """Yield the logged rows as dicts, in order."""
     for record in records(path):
         if record.WhichOneof("record_type") == "history":
             yield items(record.history.item)
 
 
 def items(protos):
-    """A dict from a list of items."""
+    """Return a list of items as a dict."""
     return {
         "/".join(item.nested_key) or item.key: json.loads(item.value_json)
         for item in protos
