@@ -31,7 +31,10 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.core import Compose as Compose
     from jaxmetrics.core import Masked as Masked
     from jaxmetrics.core import Metric as Metric
+    from jaxmetrics.core import MetricProtocol as MetricProtocol
+    from jaxmetrics.core import Reads as Reads
     from jaxmetrics.core import Windowed as Windowed
+    from jaxmetrics.core import Wrapper as Wrapper
     from jaxmetrics.core import both as both
     from jaxmetrics.core import buffer_leaf as buffer_leaf
     from jaxmetrics.core import count_at as count_at
@@ -66,7 +69,9 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.loop.periodic import Profile as Profile
     from jaxmetrics.loop.periodic import ReportProgress as ReportProgress
     from jaxmetrics.loop.training_telemetry import TelemetryConfig as TelemetryConfig
-    from jaxmetrics.loop.training_telemetry import TrainingTelemetry as TrainingTelemetry
+    from jaxmetrics.loop.training_telemetry import (
+        TrainingTelemetry as TrainingTelemetry,
+    )
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
     from jaxmetrics.metrics.sketches import *  # noqa: F403

@@ -30,14 +30,15 @@ class MetricHandler:
 
     Attributes:
       metric: The empty metric.
-      description: Class and configuration of the metric.
+      description: Class and configuration of the metric, for messages.
+      configuration: Class and full configuration of the metric, as JSON.
       weighted: Whether it takes weights.
     """
 
     def __init__(self, name: str, metric: Any) -> None:
         import jax
 
-        from jaxmetrics.core import Metric
+        from jaxmetrics.core import Metric, configuration_of
 
         metric = metric() if isinstance(metric, type) else metric
         if not isinstance(metric, Metric):
@@ -45,9 +46,9 @@ class MetricHandler:
                 f"register_handler({name!r}) got a {type(metric).__name__}; expected a "
                 "metric, such as jm.Std(). Write a Metric with observe and compute."
             )
-        required, optional = metric._names()
-        outputs, mask = sorted(required - {"weights"}), metric._source_of_mask()
-        if len(outputs) != 1 or mask not in optional:
+        reads = metric.reads()
+        outputs, mask = sorted(reads.required - {"weights"}), reads.mask
+        if len(outputs) != 1 or mask not in reads.optional:
             raise ValueError(
                 f"register_handler({name!r}) got {metric}, which needs {outputs}; "
                 "expected a metric of one output that takes a mask. Register one that "
@@ -56,7 +57,8 @@ class MetricHandler:
         self.name = name
         self.metric: Metric = jax.tree.map(np.asarray, metric.empty())
         self.description = repr(self.metric)
-        self.weighted = "weights" in required
+        self.configuration = configuration_of(self.metric)
+        self.weighted = "weights" in reads.required
         self._output, self._mask = outputs[0], mask
         self._checked_dtypes: set[np.dtype] = set()
         one_by_one = _depends_on_updates(metric)
@@ -74,10 +76,10 @@ class MetricHandler:
         """
         import jax
 
-        from jaxmetrics.core import at_the_door
+        from jaxmetrics.core import as_32bit
 
         try:
-            values = at_the_door(self._output, values)
+            values = as_32bit(self._output, values)
             if values.dtype not in self._checked_dtypes:
                 example = np.zeros(_MIN_PADDED_SIZE, values.dtype)
                 weights = np.zeros(_MIN_PADDED_SIZE) if self.weighted else None
@@ -191,6 +193,7 @@ class MetricTotal(Total):
         metric = self._flush()
         return {
             "metric": self._handler.description,
+            "configuration": self._handler.configuration,
             "layout": saved_form(metric).layout,
             "leaves": state_dict(metric),
         }
@@ -201,15 +204,17 @@ class MetricTotal(Total):
         Raises:
           ValueError: It has another class or configuration.
         """
-        from jaxmetrics.core import from_saved
+        from jaxmetrics.core import configuration_differences, from_saved
 
         handler = self._handler
-        if state["metric"] != handler.description:
+        saved = state.get("configuration")
+        differences = configuration_differences(saved, handler.configuration)
+        if differences:
             raise ValueError(
                 f"MetricsAggregator got a state of {handler.name!r} saved by "
                 f"{state['metric']}; expected {handler.description}, which is "
-                "registered here. Register the same metric on every process and after "
-                "a restart."
+                f"registered here: {'; '.join(differences)}. Register the same metric "
+                "on every process and after a restart."
             )
         self._metric, _ = from_saved(handler.metric, state["layout"], state["leaves"])
 
@@ -250,14 +255,14 @@ def _padded(
 
 def _depends_on_updates(metric: Any) -> bool:
     """Return whether a metric distinguishes one update of two values from two."""
-    from jaxmetrics.core import BestOf, Collection, Windowed
+    import jax
 
-    if isinstance(metric, Collection):
-        return any(_depends_on_updates(part) for _, part in metric.items())
-    children = (getattr(metric, name) for name in metric._children)
-    return isinstance(metric, BestOf | Windowed) or any(
-        map(_depends_on_updates, children)
-    )
+    from jaxmetrics.core import BestOf, Windowed
+
+    def depends(node: Any) -> bool:
+        return isinstance(node, BestOf | Windowed)
+
+    return any(map(depends, jax.tree.leaves(metric, is_leaf=depends)))
 
 
 def _on_host() -> AbstractContextManager[Any]:

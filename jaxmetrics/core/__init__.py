@@ -1,10 +1,23 @@
-"""The core: metrics as values, the arithmetic of their leaves, their reduction."""
+"""Metrics as immutable values: leaves, merging, reduction over devices, wrappers."""
 
 from jax import Array
 
-from jaxmetrics.core._arithmetic import Pair, limbs_to_float, pair_add, settled, two_sum
+from jaxmetrics.core._arithmetic import (
+    Pair,
+    clear_low_bit,
+    limbs_to_float,
+    pair_add,
+    two_sum,
+)
 from jaxmetrics.core._arrays import is_deleted, is_on_device, is_ready
+from jaxmetrics.core._best_of import BestOf
 from jaxmetrics.core._collection import Collection
+from jaxmetrics.core._compose import Compose
+from jaxmetrics.core._configuration import (
+    configuration_differences,
+    configuration_of,
+    same_configuration,
+)
 from jaxmetrics.core._counting import (
     both,
     count_at,
@@ -19,11 +32,11 @@ from jaxmetrics.core._counting import (
     top_class,
     total,
 )
-from jaxmetrics.core._declaration import child
+from jaxmetrics.core._declaration import child, scores_field
 from jaxmetrics.core._decoding import divide, namespace, on_plain_values
 from jaxmetrics.core._deferred import Deferred
-from jaxmetrics.core._evaluate import Snapshot, evaluate, snapshot
-from jaxmetrics.core._inputs import at_the_door
+from jaxmetrics.core._evaluate import evaluate, snapshot
+from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._jax import (
     CoordinationService,
     Equation,
@@ -41,6 +54,7 @@ from jaxmetrics.core._jax import (
 )
 from jaxmetrics.core._leaves import (
     Leaf,
+    LeafLayout,
     buffer_leaf,
     count_leaf,
     declare,
@@ -53,10 +67,11 @@ from jaxmetrics.core._leaves import (
 from jaxmetrics.core._likelihood import negative_log_likelihood
 from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
-from jaxmetrics.core._saved import Saved, from_saved, saved_form, state_dict
+from jaxmetrics.core._protocol import MetricProtocol, Reads
+from jaxmetrics.core._saved import from_saved, saved_form, state_dict
 from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._windowed import Windowed
-from jaxmetrics.core._wrappers import BestOf, ByGroup, Compose, Masked
+from jaxmetrics.core._wrapper import ByGroup, Masked, Wrapper
 
 __all__ = [
     "Array",
@@ -69,20 +84,25 @@ __all__ = [
     "Equation",
     "JaxUse",
     "Leaf",
+    "LeafLayout",
     "Masked",
     "Metric",
+    "MetricProtocol",
     "Pair",
+    "Reads",
     "RuntimeEvent",
-    "Saved",
-    "Snapshot",
     "Statistic",
     "Windowed",
-    "at_the_door",
+    "Wrapper",
     "arguments_read",
+    "as_32bit",
     "backends_are_initialized",
     "both",
     "buffer_leaf",
     "child",
+    "clear_low_bit",
+    "configuration_differences",
+    "configuration_of",
     "count_at",
     "count_elements",
     "count_leaf",
@@ -114,8 +134,9 @@ __all__ = [
     "pair_add",
     "require_known_programs",
     "require_labels",
+    "same_configuration",
     "saved_form",
-    "settled",
+    "scores_field",
     "snapshot",
     "state_dict",
     "sum_leaf",

@@ -28,20 +28,20 @@ def floats(x: jax.Array) -> jax.Array:
 
 
 def two_sum(a: jax.Array, b: jax.Array) -> Pair:
-    """`a + b` and its rounding error, exactly."""
+    """Return `a + b` and its rounding error, exactly."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
 def renormalise(hi: jax.Array, lo: jax.Array) -> Pair:
-    """The same sum with |lo| at most half an ulp of hi; needs |hi| >= |lo|."""
+    """Return the same sum with |lo| at most half an ulp of hi; needs |hi| >= |lo|."""
     s = hi + lo
     return s, jnp.where(jnp.isfinite(s), lo - (s - hi), jnp.float32(0))
 
 
 def pair_add(a: Pair, b: Pair) -> Pair:
-    """Sum of two pairs, relative error about 2^-48; infinities and NaN pass."""
+    """Add two pairs, with a relative error of about 2^-48; infinities and NaN pass."""
     s, e = two_sum(a[0], b[0])
     t, f = two_sum(a[1], b[1])
     s, e = renormalise(s, jnp.where(jnp.isfinite(s), e + t, jnp.float32(0)))
@@ -49,26 +49,26 @@ def pair_add(a: Pair, b: Pair) -> Pair:
 
 
 def limbs_add(a: Limbs, b: Limbs) -> Limbs:
-    """Sum of two 64-bit counters."""
+    """Add two 64-bit counters."""
     lo = a[0] + b[0]
     return lo, a[1] + b[1] + (lo < a[0]).astype(jnp.uint32)
 
 
 def limbs_to_float(n: Limbs) -> jax.Array:
-    """The counter's nearest float32, to within an ulp."""
+    """Return the counter as float32, to within an ulp."""
     high = n[1].astype(jnp.float32) * jnp.float32(2.0**32)
     return high + n[0].astype(jnp.float32)
 
 
 def limbs_to_digits(n: Limbs) -> jax.Array:
-    """Four 16-bit digits: their sums over 65,536 devices fit in uint32."""
+    """Return four 16-bit digits; their sums over 65,536 devices fit in uint32."""
     lo, hi = n
     low = jnp.uint32(0xFFFF)
     return jnp.stack([lo & low, lo >> 16, hi & low, hi >> 16])
 
 
 def digits_to_limbs(digits: jax.Array) -> Limbs:
-    """The counter whose summed 16-bit digits these are."""
+    """Return the counter from sums of 16-bit digits."""
     a, b, c, d = digits
     zero = jnp.zeros_like(a)
     n = limbs_add((a, zero), (b << 16, b >> 16))
@@ -77,9 +77,10 @@ def digits_to_limbs(digits: jax.Array) -> Limbs:
 
 
 def order_key(x: jax.Array) -> jax.Array:
-    """A uint32 that orders as the float32 does, with NaN above everything.
+    """Return a uint32 that orders as the float32 does, with NaN above everything.
 
-    Collectives and sharded reductions of floats may lose a NaN; of integers not.
+    Collectives and sharded reductions of floats may lose a NaN, those of integers
+    have none.
     """
     b = bits(x)
     key = jnp.where(b >> 31 == 1, ~b, b | jnp.uint32(_SIGN))
@@ -87,18 +88,18 @@ def order_key(x: jax.Array) -> jax.Array:
 
 
 def from_order_key(key: jax.Array) -> jax.Array:
-    """The float32 of an order key."""
+    """Return the float32 of an order key."""
     return floats(jnp.where(key >> 31 == 1, key ^ jnp.uint32(_SIGN), ~key))
 
 
 def exponent_above(magnitude: jax.Array) -> jax.Array:
-    """The least int32 e with `magnitude < 2**e`, within what float32 can scale."""
+    """Return the least int32 e with `magnitude < 2**e`, clipped to [-125, 128]."""
     e = (bits(magnitude) >> 23).astype(jnp.int32) - 126
     return jnp.clip(e, -125, 128)
 
 
 def scale(x: jax.Array, e: jax.Array) -> jax.Array:
-    """`x * 2**e`, exactly, for e in [-252, 252]."""
+    """Return `x * 2**e`, exactly, for e in [-252, 252]."""
     half = e // 2
     return x * _power_of_two(half) * _power_of_two(e - half)
 
@@ -107,11 +108,12 @@ def _power_of_two(e: jax.Array) -> jax.Array:
     return floats((e + 127).astype(jnp.uint32) << 23)
 
 
-def settled(x: jax.Array) -> jax.Array:
-    """`x` within an ulp, as a number that is rounded wherever it is used.
+def clear_low_bit(x: jax.Array) -> jax.Array:
+    """Return `x` with the last mantissa bit cleared: the same rounded value everywhere.
 
-    A compiler may make a quotient a product, and that and a later difference one
-    operation without a rounding between: deviations would be from another centre than
-    the one returned. It does so across a barrier, not across the clearing of a bit.
+    A compiler may turn `total / n` into a product, and fuse it with a later
+    `values - mean` into one operation without rounding in between: the deviations
+    would then be from another centre than the mean that is returned. It does so across
+    an optimization barrier, but not across bit operations.
     """
     return floats(bits(x) & np.uint32(0xFFFFFFFE))

@@ -1,7 +1,8 @@
-"""The leaf kind that keeps rows."""
+"""Leaf kind that keeps rows."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -20,21 +21,27 @@ from jaxmetrics.core._arithmetic import (
 from jaxmetrics.core._kinds import Axes, Count, Rounds, State
 
 
+@dataclasses.dataclass(frozen=True)
 class Buffer:
-    """At most `capacity` rows, and how many were seen: a multiset, exact or refused.
+    """A multiset of at most `capacity` rows, and the number of rows seen.
 
-    The first two parts are the limbs of the number seen, the others the rows' bits.
+    The first two parts are the limbs of that number, the others the bits of the rows.
+
+    Args:
+      capacity: Number of rows in all, for which every shard has room.
     """
+
+    capacity: int
 
     dtype, fill = np.uint32, 0
 
-    def __init__(self, capacity: int) -> None:
-        """Room for `capacity` rows in all, on every shard."""
-        self.capacity = capacity
-        self.parts = capacity + 2
+    @property
+    def parts(self) -> int:
+        """Number of parts of the state."""
+        return self.capacity + 2
 
     def encode(self, value: Any) -> State:
-        """Parts of (rows, mask) with leading batch axes; masked rows are left out."""
+        """Return the parts of (rows, mask), without the rows that are masked."""
         rows, mask = value
         rows = jnp.asarray(rows).astype(jnp.float32)
         mask = jnp.asarray(mask)
@@ -49,46 +56,51 @@ class Buffer:
         return jnp.concatenate([jnp.broadcast_to(limbs, (2, *rows.shape[1:])), kept])
 
     def merge(self, a: State, b: State) -> State:
-        """The rows of both; those beyond the capacity are counted, not kept."""
-        mine = self._kept(a).astype(jnp.int32)
-        index = _counting_up(self.capacity, a)
-        other = jnp.take_along_axis(
-            b[2:], jnp.clip(index - mine, 0, self.capacity - 1), axis=0
+        """Return the rows of both; those beyond the capacity are counted, not kept."""
+        kept = self._kept(a).astype(jnp.int32)
+        index = _row_indices(self.capacity, a)
+        appended = jnp.take_along_axis(
+            b[2:], jnp.clip(index - kept, 0, self.capacity - 1), axis=0
         )
-        rows = jnp.where(index < mine, a[2:], other)
+        rows = jnp.where(index < kept, a[2:], appended)
         seen = jnp.stack(limbs_add((a[0], a[1]), (b[0], b[1])))
         return jnp.concatenate([seen, rows])
 
     def decode(self, state: State, host: bool) -> Any:
-        """Rows [n, ...] on the host; under jit [capacity, ...], nan where none is.
+        """Return rows [n, ...] on the host, [capacity, ...] padded with nan in jit.
 
         Raises:
-          ValueError: on the host, if more rows were seen than there is room for.
+          ValueError: More rows were seen than fit; on the host only.
         """
         seen = Count().decode(state[:2], True) if host else limbs_to_float(state[:2])
         if not host:
-            index, rows = _counting_up(self.capacity, state), floats(state[2:])
+            index, rows = _row_indices(self.capacity, state), floats(state[2:])
             valid = (index < seen) & (seen <= self.capacity)
             return jnp.where(valid, rows, jnp.float32(jnp.nan))
-        most = int(np.max(seen))
-        if most > self.capacity:
+        length = int(np.max(seen))
+        if length > self.capacity:
             raise ValueError(
-                f"a buffer of capacity {self.capacity} saw {most} rows: some are lost. "
-                "Use a larger capacity, or a sketch."
+                f"a buffer of capacity {self.capacity} saw {length} rows: some are "
+                "lost. Use a larger capacity, or a sketch."
             )
-        rows = np.ascontiguousarray(state[2:]).view(np.float32)[:most]
-        valid = _counting_up(most, state) < seen
+        rows = np.ascontiguousarray(state[2:]).view(np.float32)[:length]
+        valid = _row_indices(length, state) < seen
         return np.where(valid, rows.astype(np.float64), np.nan)
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
-        """Every shard learns how many rows the others hold, then puts its own after."""
-        shards, me = lax.axis_size(axes), lax.axis_index(axes)
+        """Concatenate the rows of all shards.
+
+        In round one every shard learns how many rows each of the others keeps, in
+        round two it writes its own at the place after those of earlier shards; the
+        sum of arrays that are zero elsewhere is the concatenation.
+        """
+        shards, shard = lax.axis_size(axes), lax.axis_index(axes)
         kept = self._kept(state)
-        slots = jnp.zeros((shards, *kept.shape), jnp.uint32).at[me].set(kept)
+        slots = jnp.zeros((shards, *kept.shape), jnp.uint32).at[shard].set(kept)
         (counts,) = yield [("max", slots)]
         before = jnp.cumsum(counts, axis=0, dtype=jnp.uint32) - counts
-        first = before[me].astype(jnp.int32)
-        index = _counting_up(self.capacity, state) - first
+        first = before[shard].astype(jnp.int32)
+        index = _row_indices(self.capacity, state) - first
         inside = (index >= 0) & (index < kept.astype(jnp.int32))
         rows = jnp.take_along_axis(
             state[2:], jnp.clip(index, 0, self.capacity - 1), axis=0
@@ -102,6 +114,6 @@ class Buffer:
         return jnp.where(state[1] > 0, full, jnp.minimum(state[0], full))
 
 
-def _counting_up(length: int, state: Any) -> Any:
+def _row_indices(length: int, state: Any) -> Any:
     xp = np if isinstance(state, np.ndarray) else jnp
     return xp.arange(length, dtype=np.int32).reshape(-1, *[1] * (state.ndim - 1))

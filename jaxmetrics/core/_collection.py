@@ -8,10 +8,13 @@ from typing import Any, Self
 import jax
 from jax.tree_util import DictKey
 
-from jaxmetrics.core import _inputs, _reduction
+from jaxmetrics.core import _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
+from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
+from jaxmetrics.core._protocol import Reads
+from jaxmetrics.core._wrapper import Wrapper
 from jaxmetrics.record import flatten
 
 
@@ -30,146 +33,163 @@ class Collection(Placed):
       {'loss': 0.5, 'accuracy': 0.5}
     """
 
+    # The plan says how each named metric is put together from the stored nodes: its
+    # name, its treedef, and the indices of the nodes that hold its leaves in order.
+    _keys: tuple[str, ...]
+    _plan: tuple[tuple[str, Any, tuple[int, ...]], ...]
+    _nodes: tuple[Metric, ...]
+    _cached_reads: Reads | None = None
+
     def __init__(self, /, **metrics: Metric | type[Metric]) -> None:
         """Name the metrics; a class stands for its default configuration."""
-        nodes: dict[Any, int] = {}
+        index: dict[Any, int] = {}
         keys: list[str] = []
         stored: list[Metric] = []
         plan = []
         for name, metric in metrics.items():
             metric = metric() if isinstance(metric, type) else metric
-            _refuse_stranger(name, metric)
+            _refuse_no_metric(name, metric)
             places = []
             for path, node in _stored_nodes(metric, name):
                 treedef = jax.tree.structure(node)
-                if treedef not in nodes:
-                    nodes[treedef] = len(stored)
+                if treedef not in index:
+                    index[treedef] = len(stored)
                     stored.append(node)
                     keys.append(path)
-                places.append(nodes[treedef])
+                places.append(index[treedef])
             plan.append((name, jax.tree.structure(metric), tuple(places)))
         self._keys, self._plan, self._nodes = tuple(keys), tuple(plan), tuple(stored)
 
     def __getitem__(self, name: str) -> Metric:
-        """One metric with its state."""
+        """Return one metric with its state."""
         for known, treedef, places in self._plan:
             if known == name:
                 leaves = [x for i in places for x in jax.tree.leaves(self._nodes[i])]
                 return jax.tree.unflatten(treedef, leaves)
-        raise KeyError(f"No metric {name!r} here; there are {list(self)}.")
+        raise KeyError(
+            f"Collection has no metric {name!r}; it has {list(self)}. Name one of "
+            "these."
+        )
 
     def __iter__(self) -> Iterator[str]:
-        """The names, in the order given."""
+        """Iterate over the names, in the order of construction."""
         return iter([name for name, *_ in self._plan])
 
     def __len__(self) -> int:
-        """How many metrics there are."""
+        """Return the number of metrics."""
         return len(self._plan)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a metric has this name."""
+        """Return whether a metric has this name."""
         return name in list(self)
 
     def items(self) -> Iterator[tuple[str, Metric]]:
-        """Pairs of name and metric."""
+        """Iterate over pairs of name and metric."""
         return ((name, self[name]) for name in self)
 
     def empty(self, axis: str | tuple[str, ...] | None = None) -> Self:
-        """The identity of `merge`, placed as this state is; see `Metric.empty`."""
+        """Return the identity of `merge`, placed as this state is.
+
+        See `Metric.empty`.
+        """
         return self._map(lambda node: node.empty(axis))
 
     def from_model_output(self, **outputs: Any) -> Self:
-        """The state of one batch; see `Metric.from_model_output`."""
-        _inputs.refuse_misspelt(*self._names(), outputs)
-        return self._contribution(outputs)
+        """Return the state of one batch; see `Metric.from_model_output`."""
+        refuse_misspelt(self.reads(), outputs)
+        return self.contribution(outputs)
 
     def update(self, **outputs: Any) -> Self:
-        """The state with one batch more."""
-        _inputs.refuse_misspelt(*self._names(), outputs)
-        return self._updated(outputs)
+        """Return the state with one batch more."""
+        refuse_misspelt(self.reads(), outputs)
+        return self.updated(outputs)
 
     def merge(self, other: Self) -> Self:
-        """The state of both samples.
+        """Return the state of both samples.
 
         Raises:
-          TypeError: if the other holds other metrics, names or configurations.
+          TypeError: The other holds other metrics, names or configurations.
         """
-        if jax.tree.structure(self) != jax.tree.structure(other):
-            mine, its = describe(self, state=False), describe(other, state=False)
-            raise TypeError(
-                f"Cannot merge {mine} with {its}: only states of one collection add "
-                "up. Make both from the same collection."
-            )
-        return self._with([a.merge(b) for a, b in zip(self._nodes, other._nodes)])
+        return self._merged(other, lambda a, b: a.merge(b))
 
     def reduce(self, axis: str | tuple[str, ...] | None = None) -> Self:
-        """The total over a mesh axis, in at most three collectives."""
-        return self._with(_reduction.reduce(list(self._nodes), axis))
+        """Return the total over a mesh axis, in at most three collectives."""
+        return self._with_nodes(_reduction.reduce(list(self._nodes), axis))
 
     def compute(self) -> dict[str, Any]:
-        """The values by name, flat: `"confusion/recall"` where a metric has several."""
-        here = self._with(fetch(list(self._nodes))) if on_host(self) else self
+        """Return the values by name.
+
+        The values of a metric with several get flat names: `"confusion/recall"`.
+        """
+        state = self._with_nodes(fetch(list(self._nodes))) if on_host(self) else self
         values: dict[str, Any] = {}
-        for name, metric in here.items():
+        for name, metric in state.items():
             values.update(flat(name, metric.compute()))
         return values
 
     def plain(self) -> dict[str, Any]:
-        """Every stored leaf as `compute` sees it: `"accuracy/total"`."""
-        found: dict[str, Any] = {}
+        """Return every stored leaf as `compute` sees it: `"accuracy/total"`."""
+        leaves: dict[str, Any] = {}
         for key, node in zip(self._keys, self._nodes):
-            found |= {f"{key}/{name}": value for name, value in node.plain().items()}
-        return found
+            leaves |= {f"{key}/{name}": value for name, value in node.plain().items()}
+        return leaves
 
     def __repr__(self) -> str:
-        """The metrics by name, with what they counted."""
+        """Show the metrics by name, with what they counted."""
         return self._described(state=True)
+
+    # The protocol of metrics within metrics; see _protocol.py.
+
+    def reads(self) -> Reads:
+        """Return the names of the outputs that the metrics read."""
+        if self._cached_reads is None:
+            reads = Reads()
+            for node in self._nodes:
+                reads = reads | node.reads()
+            self._cached_reads = reads
+        return self._cached_reads
+
+    def contribution(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the state of one batch, without a check of the outputs' names."""
+        return self._map(lambda node: node.contribution(outputs))
+
+    def updated(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the state with one more batch, without a check of the names."""
+        return self._map(lambda node: node.updated(outputs))
+
+    def identity(self) -> Self:
+        """Return the empty state with host arrays: the identity of `merge`."""
+        return self._map(lambda node: node.identity())
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """Return the metrics reading other outputs; unknown arguments are ignored."""
+        return type(self)(**{n: metric.renamed(names) for n, metric in self.items()})
+
+    def merge_shards(self, other: Self) -> Self:
+        """Return the state of two shards of the same batches; see `Windowed`."""
+        return self._merged(other, lambda a, b: a.merge_shards(b))
 
     def _described(self, state: bool) -> str:
         shown = [f"{name}={describe(metric, state)}" for name, metric in self.items()]
         return f"Collection({', '.join(shown)})"
 
-    def _names(self) -> tuple[set[str], set[str]]:
-        required, optional = set(), set()
-        for node in self._nodes:
-            more = node._names()
-            required, optional = required | more[0], optional | more[1]
-        return required, optional - required
-
-    def _contribution(self, outputs: Mapping[str, Any]) -> Self:
-        return self._map(lambda node: node._contribution(outputs))
-
-    def _given(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        required, optional = self._names()
-        return {n: x for n, x in outputs.items() if n in required | optional}
-
-    def _all_arguments(self) -> dict[str, bool]:
-        known: dict[str, bool] = {}
-        for node in self._nodes:
-            known |= node._all_arguments()
-        return known
-
-    def _renamed(self, names: Mapping[str, str]) -> Self:
-        renamed = {}
-        for name, metric in self.items():
-            its = {n: x for n, x in names.items() if n in metric._all_arguments()}
-            renamed[name] = metric._renamed(its)
-        return type(self)(**renamed)
-
-    def _source_of_mask(self) -> str:
-        return self._nodes[0]._source_of_mask()
-
-    def _identity(self) -> Self:
-        return self._map(lambda node: node._identity())
-
-    def _updated(self, outputs: Mapping[str, Any]) -> Self:
-        return self._map(lambda node: node._updated(outputs))
+    def _merged(self, other: Self, join: Callable[[Metric, Metric], Metric]) -> Self:
+        if jax.tree.structure(self) != jax.tree.structure(other):
+            ours, theirs = describe(self, state=False), describe(other, state=False)
+            raise TypeError(
+                f"Cannot merge {ours} with {theirs}: only states of one collection add "
+                "up. Make both from the same collection."
+            )
+        pairs = zip(self._nodes, other._nodes)
+        return self._with_nodes([join(a, b) for a, b in pairs])
 
     def _map(self, function: Callable[[Metric], Metric]) -> Self:
-        return self._with([function(node) for node in self._nodes])
+        return self._with_nodes([function(node) for node in self._nodes])
 
-    def _with(self, nodes: list[Any]) -> Self:
-        return _rebuilt((self._keys, self._plan), nodes)
+    def _with_nodes(self, nodes: list[Any]) -> Self:
+        new = _rebuilt((self._keys, self._plan), nodes)
+        new._cached_reads = self._cached_reads
+        return new
 
 
 def flat(name: str, value: Any) -> dict[str, Any]:
@@ -179,10 +199,14 @@ def flat(name: str, value: Any) -> dict[str, Any]:
 
 
 def _stored_nodes(metric: Metric, path: str) -> list[tuple[str, Metric]]:
-    """A metric that only computes from children is stored as these."""
+    """Return the metrics to store, by path.
+
+    A metric that only computes from children is stored as these, so that another
+    metric with equal children shares them.
+    """
     if isinstance(metric, Collection):
         return [(f"{path}.{k}", node) for k, node in zip(metric._keys, metric._nodes)]
-    if metric._leaves or type(metric)._contribution is not Metric._contribution:
+    if not _only_computes(metric):
         return [(path, metric)]
     nodes = []
     for name in metric._children:
@@ -190,7 +214,20 @@ def _stored_nodes(metric: Metric, path: str) -> list[tuple[str, Metric]]:
     return nodes
 
 
-def _refuse_stranger(name: str, metric: Any) -> None:
+def _only_computes(metric: Metric) -> bool:
+    """Return whether the state is that of the children, and changed by them alone."""
+    cls = type(metric)
+    if metric._leaves or cls._stacks_children:
+        return False
+    base, hooks = Metric, ["reads", "contribution", "updated", "merge"]
+    if isinstance(metric, Wrapper):
+        if metric._reads:
+            return False
+        base, hooks = Wrapper, [*hooks, "transform"]
+    return all(getattr(cls, name) is getattr(base, name) for name in hooks)
+
+
+def _refuse_no_metric(name: str, metric: Any) -> None:
     if not isinstance(metric, Metric):
         raise TypeError(
             f"Collection: {name} is a {type(metric).__name__}, not a metric. Pass an "

@@ -1,7 +1,7 @@
-"""Contributions of a batch: counts that are exact, and NaN that stays visible.
+"""Counting helpers for `observe`: counts that are exact, NaN that stays visible.
 
 Each helper reduces all axes of its values but the last `keep`. A mask (bool) or
-weights (float) have the values' leading axes, and hold for the axes after these; a
+weights (float) have the values' leading axes and are broadcast over the others; a
 value of rank 0 takes neither. Masked entries never reach the arithmetic, so NaN in
 padding does not leak.
 """
@@ -16,26 +16,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core._arithmetic import (
+    clear_low_bit,
     from_order_key,
     order_key,
-    settled,
     two_sum,
 )
 
 _NEGATIVE_INFINITY = np.float32(-np.inf)
-_KEY_OF_NOTHING = np.uint32(0x007FFFFF)  # the order key of -inf
+_KEY_OF_NEGATIVE_INFINITY = np.uint32(0x007FFFFF)
 
 
 def count_where(
     condition: Any, mask: Any = None, weights: Any = None, keep: int = 0
 ) -> jax.Array:
-    """How many entries are true, exact below 2^32 a call; with weights, their sum.
+    """Count the true entries, exact below 2^32 a call; with weights, sum those.
 
     Args:
-      condition: bool array `[..., *kept]`.
-      mask: bool, leading axes of `condition`; False leaves entries out.
-      weights: float, likewise; the result is then a float32 sum of weights.
-      keep: how many trailing axes stay.
+      condition: Bool array `[..., *kept]`.
+      mask: Bool, leading axes of `condition`; False leaves entries out.
+      weights: Float, leading axes of `condition`; the result is then float32.
+      keep: Number of trailing axes that are not reduced.
     """
     condition = jnp.asarray(condition)
     if condition.dtype != bool:
@@ -48,7 +48,7 @@ def count_where(
 
 
 def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
-    """How many entries an array has, masked ones left out; with weights their sum."""
+    """Count the entries of an array that are not masked; with weights, sum those."""
     if mask is None and weights is None:
         return math.prod(np.shape(like))
     ones = jnp.ones(np.shape(like), bool)
@@ -58,14 +58,14 @@ def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
 def count_at(
     index: Any, shape: tuple[int, ...], mask: Any = None, weights: Any = None
 ) -> jax.Array:
-    """How often each cell of `shape` is named by `index`; others are not counted.
+    """Count how often `index` names each cell of an array: a histogram of indices.
 
     Args:
-      index: integers `[...]` for a shape of one axis, else a tuple of one such array
-        for each axis. Negative and too large ones fall out.
-      shape: the shape of the result.
-      mask: bool, leading axes of the index arrays.
-      weights: float, likewise; the result is then float32.
+      index: Integers `[...]` for a shape of one axis, else a tuple of one such array
+        for each axis. Indices out of range are ignored.
+      shape: Shape of the result.
+      mask: Bool, leading axes of the index arrays.
+      weights: Float, leading axes of the index arrays; the result is then float32.
     """
     index = index if isinstance(index, tuple) else (index,)
     index = tuple(jnp.asarray(i).astype(jnp.int32) for i in index)
@@ -80,13 +80,13 @@ def count_at(
         one = jnp.uint32(1)
         counts = jnp.zeros(cells, jnp.uint32).at[flat].add(one, mode="drop")
     else:
-        share = jnp.where(valid, _weights_for(index[0], weights), 0).ravel()
-        counts = jnp.zeros(cells, jnp.float32).at[flat].add(share, mode="drop")
+        added = jnp.where(valid, _weights_for(index[0], weights), 0).ravel()
+        counts = jnp.zeros(cells, jnp.float32).at[flat].add(added, mode="drop")
     return counts.reshape(shape)
 
 
 def total(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
-    """The float32 sum of the values, times their weights where given."""
+    """Sum the values, times the weights if there are any, in float32."""
     values = _floats(values)
     if weights is not None:
         values = values * _weights_for(values, weights)
@@ -94,20 +94,22 @@ def total(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> 
 
 
 def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
-    """The largest value, -inf of none; NaN if any is, however the batch is sharded."""
+    """Return the largest value, -inf without values; NaN if one is, in any sharding."""
     values = _floats(values)
     values = jnp.where(_mask_for(values, mask), values, _NEGATIVE_INFINITY)
     axes = _reduced(values, keep)
-    return from_order_key(order_key(values).max(axis=axes, initial=_KEY_OF_NOTHING))
+    return from_order_key(
+        order_key(values).max(axis=axes, initial=_KEY_OF_NEGATIVE_INFINITY)
+    )
 
 
 def minimum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
-    """The smallest value, inf of none; NaN if any is, however the batch is sharded."""
+    """Return the smallest value, inf without values; NaN if one is, in any sharding."""
     return -maximum(-_floats(values), mask, keep)
 
 
 def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
-    """Count (or sum of weights), mean as a pair, and sum of squared deviations."""
+    """Return count (or sum of weights), mean as a pair, sum of squared deviations."""
     values = _floats(values)
     valid = _mask_for(values, mask)
     if weights is None:
@@ -121,7 +123,7 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     def mean_of(x: jax.Array) -> jax.Array:
         return _sum(jnp.where(valid, x * share, jnp.float32(0)), keep) / size
 
-    centre = settled(mean_of(values))
+    centre = clear_low_bit(mean_of(values))
     deviation = values - centre
     rest = mean_of(deviation)
     deviation = deviation - rest
@@ -130,7 +132,11 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
 
 
 def both(mask: Any, other: Any) -> Any:
-    """Where both masks are true; None is true everywhere, fewer axes hold for more."""
+    """Return where both masks are true.
+
+    None stands for true everywhere. A mask with fewer axes is broadcast over the
+    trailing axes of the other.
+    """
     if mask is None or other is None:
         return other if mask is None else mask
     mask, other = jnp.asarray(mask), jnp.asarray(other)
@@ -139,19 +145,24 @@ def both(mask: Any, other: Any) -> Any:
 
 
 def not_ignored(labels: Any, ignore_index: int | tuple[int, ...] | None) -> Any:
-    """Where labels are not the mark of padding; None where no mark is configured."""
+    """Return where labels do not mark padding; None if no such label is configured.
+
+    Args:
+      labels: Integers of any shape.
+      ignore_index: Label, or tuple of labels, that mark padding.
+    """
     if ignore_index is None:
         return None
-    marks = ignore_index if isinstance(ignore_index, tuple) else (ignore_index,)
+    ignored = ignore_index if isinstance(ignore_index, tuple) else (ignore_index,)
     labels = jnp.asarray(labels)
     kept = jnp.ones(labels.shape, bool)
-    for mark in marks:
-        kept = kept & (labels != mark)
+    for label in ignored:
+        kept = kept & (labels != label)
     return kept
 
 
 def top_class(logits: Any) -> jax.Array:
-    """The class of the largest logit, int32 `[...]`; ties go to the lower index.
+    """Return the class of the largest logit, int32 `[...]`; ties go to the lower index.
 
     Two reductions instead of an argmax, which XLA does not vectorise on CPU.
     """
@@ -163,17 +174,17 @@ def top_class(logits: Any) -> jax.Array:
 
 
 def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
-    """How many classes come before the label, and where that is known.
+    """Count the classes that score higher than the label.
 
     No sort and no gather over the batch. Ties go to the lower class index.
 
     Args:
-      logits: `[..., classes]`, or any scores; higher is better.
-      labels: integers `[...]`.
+      logits: Scores `[..., classes]`; higher is better.
+      labels: Integers `[...]`.
 
     Returns:
       rank: int32 `[...]`, 0 for the best class.
-      valid: bool `[...]`, False where the label is out of range or a logit is not
+      valid: Bool `[...]`, False where the label is out of range or a logit is not
         finite.
     """
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
@@ -181,15 +192,15 @@ def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
     classes = logits.shape[-1]
     inside = (labels >= 0) & (labels < classes)
     label = jnp.where(inside, labels, 0).astype(jnp.int32)[..., None]
-    mine = jnp.take_along_axis(logits, label, axis=-1)
+    own = jnp.take_along_axis(logits, label, axis=-1)
     earlier = jnp.arange(classes, dtype=jnp.int32) < label
-    before = (logits > mine) | ((logits == mine) & earlier)
+    before = (logits > own) | ((logits == own) & earlier)
     valid = inside & jnp.isfinite(logits).all(axis=-1)
     return before.sum(axis=-1, dtype=jnp.int32), valid
 
 
 def require_labels(logits: Any, labels: Any) -> None:
-    """Refuse labels that are no integers or whose shape is not that of the logits."""
+    """Refuse labels that are no integers, or of another shape than the logits."""
     if labels.dtype.kind not in "iu":
         raise TypeError(
             f"labels are integer class numbers, got {labels.dtype}. Convert with "

@@ -1,4 +1,4 @@
-"""What makes a class a metric: its fields, and the rules it is held to."""
+"""Declaration of a metric class: its fields, its pytree, and the rules it must keep."""
 
 from __future__ import annotations
 
@@ -23,77 +23,124 @@ class Bound:
         self.__doc__ = function.__doc__
 
     def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
-        """The method of the instance, or of a default one."""
+        """Return the method of the instance, or of a default one."""
         bound = owner() if instance is None else instance
         return functools.partial(self._function, bound)
 
 
 def child(make: Callable[[Any], Any], *, init: NotInInit = False) -> Any:
-    """A field that holds a metric made from the configuration: `make(self)`."""
+    """Declare a field that holds a metric made from the configuration.
+
+    Args:
+      make: Function of the configured metric that returns the metric inside.
+    """
     return dataclasses.field(
         default=UNSET, kw_only=True, repr=False, metadata={"child": make}
     )
 
 
+def scores_field(*choices: str) -> Any:
+    """Declare the configuration field `scores`: the output that holds the scores.
+
+    `observe` takes the scores as its argument `logits`, whatever they are. They are
+    read from the output that `scores` names, unless `.on(logits=...)` names another.
+
+    Args:
+      *choices: Outputs that the metric can read, the default first, such as "logits",
+        "probs". Any other value is refused when a metric is constructed.
+    """
+    return dataclasses.field(default=choices[0], metadata={"scores": choices})
+
+
+def check_scores(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse scores of a kind that the metric cannot read."""
+    if value not in choices:
+        raise ValueError(
+            f"{owner}: {name} is one of {choices}, got {value!r}. Configure one of "
+            "these, and pass the scores as the output of that name."
+        )
+
+
 def register(cls: type) -> None:
     """Make a metric class a pytree, keyed by its names.
 
-    The fast way calls the class with its fields; a class with an `__init__` of its own
-    is rebuilt without it.
+    The fast way calls the class with its fields. A class with an `__init__` of its own,
+    or one that stacks the metrics inside at construction, is rebuilt without it.
     """
     data, meta = [*cls._leaves, *cls._children], list(cls._configuration)
-    if "__init__" in cls.__dict__ and not _generated(cls):
-        _register_slowly(cls, data, meta)
+    own_init = "__init__" in cls.__dict__ and not _has_generated_init(cls)
+    if own_init or cls._stacks_children:
+        _register_without_init(cls, data, meta)
     else:
         jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
 
 
 def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
-    """Whether a field holds a metric: by its declaration, or its annotation."""
+    """Return whether a field holds a metric, by its declaration or annotation.
+
+    An inherited field is what it is in the base: the module of a subclass need not
+    know the name in its annotation.
+    """
     if "child" in field.metadata:
         return True
+    if field.name not in cls.__dict__.get("__annotations__", {}):
+        bases = cls.__mro__[1:]
+        return any(field.name in getattr(b, "_children", {}) for b in bases)
     return getattr(evaluated(field.type, cls.__module__), "holds_state", False)
 
 
-def refuse_no_metric(who: str, name: str, held: Any) -> None:
+def refuse_no_metric(owner: str, name: str, value: Any) -> None:
     """Refuse a number, a name or a class where a metric belongs."""
-    if isinstance(held, str | int | float | type | None):
+    if isinstance(value, str | int | float | type | None):
         raise TypeError(
-            f"{who}: {name} is {held!r}, not a metric. Pass an instance such as "
+            f"{owner}: {name} is {value!r}, not a metric. Pass an instance such as "
             "jm.Accuracy()."
         )
 
 
 def refuse_unsound(cls: type, base: type) -> None:
-    """Refuse a class whose states would not add up.
+    """Refuse a class whose states would be wrong, with a TypeError.
 
     Args:
-      cls: the class being defined.
+      cls: The class being defined.
       base: `Metric`, whose own methods count as not defined.
     """
     name = cls.__name__
-    free = [n for n, d in cls._leaves.items() if d.name == "free"]
+    for field in dataclasses.fields(cls):
+        if callable(getattr(base, field.name, None)):
+            raise TypeError(
+                f"{name}: field {field.name!r} hides the method of the same name, "
+                "which every metric needs. Give the field another name."
+            )
+    free = [n for n, declared in cls._leaves.items() if declared.name == "free"]
     if free and cls.merge is base.merge:
         raise TypeError(
             f"{name}: leaf {free[0]!r} does not combine by itself. Define "
             "merge(self, other), or declare it with another leaf."
         )
-    if cls._leaves and "mask" not in cls._arguments and not cls._scalars:
-        if cls.observe is not base.observe:
-            raise TypeError(
-                f"{name}.observe takes no 'mask', so padding would be counted. Add "
-                "mask=None and pass it to the counting helpers, or declare "
-                f"class {name}(Metric, scalars=True)."
-            )
+    if cls.observe is base.observe:
+        return
+    if not cls._leaves:
+        raise TypeError(
+            f"{name} defines observe but no leaf, so observe would never be called. "
+            "Declare a leaf for what it counts, such as jm.count_leaf(); to change "
+            "what a metric inside sees, derive from jm.Wrapper and define transform()."
+        )
+    if "mask" not in cls._arguments and not cls._scalars:
+        raise TypeError(
+            f"{name}.observe takes no 'mask', so padding would be counted. Add "
+            "mask=None and pass it to the counting helpers, or declare "
+            f"class {name}(Metric, scalars=True)."
+        )
 
 
-def _generated(cls: type) -> bool:
-    """Whether a dataclass made the `__init__`: it takes all fields by name."""
-    taken = inspect.signature(cls.__init__).parameters
-    return all(field.name in taken for field in dataclasses.fields(cls))
+def _has_generated_init(cls: type) -> bool:
+    """Return whether a dataclass made the `__init__`, which then takes all fields."""
+    parameters = inspect.signature(cls.__init__).parameters
+    return all(field.name in parameters for field in dataclasses.fields(cls))
 
 
-def _register_slowly(cls: type, data: list[str], meta: list[str]) -> None:
+def _register_without_init(cls: type, data: list[str], meta: list[str]) -> None:
     keys = [jax.tree_util.GetAttrKey(name) for name in data]
 
     def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""The exit from the device: what `compute` sees of a state, and how it is shown."""
+"""Decode leaf states to the plain values passed to `compute`; repr of metrics."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def on_states(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Leave a wrapper's `compute` its children's states, not their plain values."""
+    """Mark a `compute` that is called with states, not on plain values."""
     setattr(compute, "on_states", True)  # noqa: B010
     return compute
 
 
 def decode_leaves(metric: Any) -> dict[str, Any]:
-    """Each leaf by name as `compute` sees it; those of children by `child/leaf`."""
+    """Return each leaf by name as `compute` sees it, of children as `child/leaf`."""
     host = on_host(metric)
     return _plain(fetch(metric) if host else metric, host, "")
 
 
 def fetch(tree: Any) -> Any:
-    """A tree of arrays on the host: all copies start before the first is awaited."""
+    """Return a tree of host arrays; all copies start before the first is awaited."""
     leaves, treedef = jax.tree.flatten(tree)
     for x in leaves:
         if isinstance(x, jax.Array):
@@ -52,18 +52,18 @@ def fetch(tree: Any) -> Any:
 
 
 def on_host(tree: Any) -> bool:
-    """Whether no array of the tree is being traced."""
+    """Return whether no array of the tree is being traced."""
     return not any(is_tracer(x) for x in jax.tree.leaves(tree))
 
 
 def namespace(metric: Any) -> Any:
-    """numpy outside jit, jax.numpy inside: `xp = jm.namespace(self)` in `compute`."""
+    """Return numpy outside jit, jax.numpy inside: `xp = jm.namespace(self)`."""
     host = vars(metric).get("_host")
     return np if (on_host(metric) if host is None else host) else jnp
 
 
 def divide(a: Any, b: Any) -> Any:
-    """`a / b`, nan where b is zero: float64 on the host, float32 under jit.
+    """Return `a / b`, nan where b is zero: float64 on the host, float32 under jit.
 
     Example:
       >>> import jaxmetrics as jm
@@ -79,9 +79,15 @@ def divide(a: Any, b: Any) -> Any:
 
 
 def describe(metric: Any, state: bool = True) -> str:
-    """A metric as its constructor call, then its leaves as numbers or shapes."""
+    """Return a metric as its constructor call, then its leaves as numbers or shapes.
+
+    Args:
+      metric: A metric or a collection.
+      state: False leaves out the leaves.
+    """
     if not hasattr(metric, "_leaves"):
-        return metric._described(state) if _holds(metric) else repr(metric)
+        collection = getattr(metric, "holds_state", False)
+        return metric._described(state) if collection else repr(metric)
     fields = type(metric).__dataclass_fields__
     shown = []
     for name in metric._configuration:
@@ -91,22 +97,19 @@ def describe(metric: Any, state: bool = True) -> str:
             text = getattr(value, "__qualname__", repr(value))
             shown.append(text if name == "output" else f"{name}={text}")
     for name, make in metric._children.items():
-        held = getattr(metric, name)
-        if make is None or jax.tree.structure(held) != jax.tree.structure(make(metric)):
-            shown.append(f"{name}={describe(held, state)}")
-        elif state and not _untouched(held):
-            shown.append(f"{name}={describe(held)}")
-    if state and not _untouched(metric):
-        for name, declared in metric._leaves.items():
-            value = getattr(metric, name)
-            shown.append(f"{name}={_shown(metric, declared, value)}")
+        child = getattr(metric, name)
+        default = make and jax.tree.structure(make(metric))
+        if not default or jax.tree.structure(child) != default:
+            shown.append(f"{name}={describe(child, state)}")
+        elif state and not _is_fresh(child):
+            shown.append(f"{name}={describe(child)}")
+    if state and not _is_fresh(metric):
+        for name, layout in metric._layout.leaves.items():
+            text = _shown(layout, metric._leaves[name].name, getattr(metric, name))
+            shown.append(f"{name}={text}")
     renamed = ", ".join(f"{name}={output!r}" for name, output in metric.renames)
     call = f"{type(metric).__name__}({', '.join(shown)})"
     return f"{call}.on({renamed})" if renamed else call
-
-
-def _holds(collection: Any) -> bool:
-    return getattr(collection, "holds_state", False)
 
 
 def _view(metric: Any) -> Any:
@@ -118,8 +121,8 @@ def _view(metric: Any) -> Any:
 def _decoded(metric: Any, host: bool) -> Any:
     new = object.__new__(type(metric))
     new.__dict__.update(vars(metric))
-    for name, declared in metric._leaves.items():
-        new.__dict__[name] = declared.decode(metric, getattr(metric, name), host)
+    for name, layout in metric._layout.leaves.items():
+        new.__dict__[name] = layout.decode(getattr(metric, name), host)
     for name in metric._children:
         child = getattr(metric, name)
         wrapper = getattr(type(child).compute, "on_states", False)
@@ -131,34 +134,34 @@ def _decoded(metric: Any, host: bool) -> Any:
 def _plain(metric: Any, host: bool, prefix: str) -> dict[str, Any]:
     if not hasattr(metric, "_leaves"):
         return {f"{prefix}{name}": value for name, value in metric.plain().items()}
-    found = {
-        f"{prefix}{name}": declared.decode(metric, getattr(metric, name), host)
-        for name, declared in metric._leaves.items()
+    values = {
+        f"{prefix}{name}": layout.decode(getattr(metric, name), host)
+        for name, layout in metric._layout.leaves.items()
     }
     for name in metric._children:
-        found |= _plain(getattr(metric, name), host, f"{prefix}{name}/")
-    return found
+        values |= _plain(getattr(metric, name), host, f"{prefix}{name}/")
+    return values
 
 
-def _untouched(metric: Any) -> bool:
+def _is_fresh(metric: Any) -> bool:
+    """Return whether the leaves are those of construction, which are read-only."""
     leaves = jax.tree.leaves(metric)
     return all(isinstance(x, np.ndarray) and not x.flags.writeable for x in leaves)
 
 
-def _shown(metric: Any, declared: Any, value: Any) -> str:
+def _shown(layout: Any, kind: str, value: Any) -> str:
     if is_tracer(value):
         return "traced"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{n}: {_outline(x)}" for n, x in value.items()) + "}"
-    kind, shape = declared.kind(metric), declared.shape(metric)
     if is_deleted(value):
         return "donated"
-    here = getattr(value, "is_fully_addressable", isinstance(value, np.ndarray))
-    whole = np.shape(value) == ((kind.parts,) if kind.parts else ()) + shape
-    if not (here and whole and shape == ()) or declared.name == "buffer":
-        return f"{np.dtype(kind.dtype)}{list(np.shape(value))}"
-    plain = declared.decode(metric, np.asarray(value), True)
-    return repr(plain) if declared.name == "moments" else f"{plain}"
+    local = getattr(value, "is_fully_addressable", isinstance(value, np.ndarray))
+    scalar = layout.shape == () and np.shape(value) == layout.stored_shape
+    if not (local and scalar) or kind == "buffer":
+        return f"{np.dtype(layout.kind.dtype)}{list(np.shape(value))}"
+    plain = layout.decode(np.asarray(value), True)
+    return repr(plain) if kind == "moments" else f"{plain}"
 
 
 def _outline(x: Any) -> str:

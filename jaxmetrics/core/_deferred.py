@@ -1,4 +1,4 @@
-"""`Deferred`: a shard of the state a device, and no collective until `reduce`."""
+"""`Deferred`: one shard of the state per device, no collective until `reduce`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxmetrics.core import _inputs, _reduction
+from jaxmetrics.core import _reduction
+from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._decoding import on_host
+from jaxmetrics.core._inputs import as_32bit, refuse_misspelt
 from jaxmetrics.core._jax import abstract_mesh, is_tracer, manual_axes
 from jaxmetrics.core._mesh import (
     as_axes,
@@ -26,6 +28,7 @@ from jaxmetrics.core._mesh import (
     vary,
     varying,
 )
+from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import is_metric
 
 
@@ -36,15 +39,22 @@ from jaxmetrics.core._reduction import is_metric
 )
 @dataclasses.dataclass(frozen=True, eq=False)
 class Deferred:
-    """Metrics whose leaves carry a leading shard axis; made by `metrics.deferred`.
+    """Metrics whose leaves have a leading shard axis; made by `metrics.deferred`.
 
     `update` works under jit with global arrays, inside scan, with donation, and
     inside shard_map over the same axes. It adds no collective along the deferred
     axes. Outputs that vary over none of these (a loss that is averaged already, a
     learning rate) are counted once. Every process calls `reduce` and `compute`.
+
+    Attributes:
+      state: The metric or collection, its leaves with the shard axis.
+      mesh: Mesh of the step.
+      axes: Mesh axes over which the shard axis is sharded.
+      rows: Mesh axes of the outputs' leading axis.
+      specs: Partition of outputs that are sharded otherwise, by name.
     """
 
-    state: Any
+    state: Metric | Collection
     mesh: Mesh
     axes: tuple[str, ...]
     rows: tuple[str, ...]
@@ -52,15 +62,19 @@ class Deferred:
 
     @classmethod
     def start(
-        cls, metrics: Any, mesh: Mesh, rows: tuple[str, ...], specs: Mapping[str, P]
+        cls,
+        metrics: Metric | Collection,
+        mesh: Mesh,
+        rows: tuple[str, ...],
+        specs: Mapping[str, P],
     ) -> Self:
-        """The empty state of `metrics`, one shard a device along the deferred axes.
+        """Return the empty state of `metrics`, one shard per device of the axes.
 
         Args:
-          metrics: a metric or a collection.
-          mesh: the mesh of the step.
-          rows: the mesh axes of the outputs' leading axis.
-          specs: the partition of outputs that are sharded otherwise.
+          metrics: A metric or a collection.
+          mesh: Mesh of the step.
+          rows: Mesh axes of the outputs' leading axis.
+          specs: Partition of outputs that are sharded otherwise.
         """
         named = [_spec_axes(spec) for spec in specs.values()]
         axes = tuple(dict.fromkeys([*rows, *(a for axes in named for a in axes)]))
@@ -71,36 +85,32 @@ class Deferred:
                 f"{mesh.axis_names}. Name axes of this mesh."
             )
         _refuse_undeferrable(metrics)
-        known = set().union(*metrics._names())
-        strange = [name for name in specs if name not in known]
-        if strange:
+        read = metrics.reads().names
+        unread = [name for name in specs if name not in read]
+        if unread:
             raise TypeError(
-                f"deferred: no metric reads output {strange[0]!r}; they read "
-                f"{sorted(known)}. Name one of these."
+                f"deferred: no metric reads output {unread[0]!r}; they read "
+                f"{sorted(read)}. Name one of these."
             )
         new = cls(metrics, mesh, axes, rows, tuple(sorted(specs.items())))
-        return new._stacked(metrics._identity())
+        return new._stacked(metrics.identity())
 
     @property
     def shards(self) -> int:
-        """How many shards the state has."""
+        """Number of shards."""
         return math.prod(self.mesh.shape[axis] for axis in self.axes)
 
     def update(self, **outputs: Any) -> Self:
-        """The state with one batch more, each device counting its own rows.
+        """Return the state with one batch more; each device counts its own rows.
 
         Raises:
-          TypeError: if an output is missing, misspelt or of a wrong type.
-          ValueError: if the shards do not divide an output's rows.
+          TypeError: An output is missing, misspelt or of a wrong type.
+          ValueError: The shards do not divide an output's rows.
         """
-        required, optional = self.state._names()
-        _inputs.refuse_misspelt(required, optional, outputs)
-        read = required | optional
-        outputs = {
-            name: _inputs.at_the_door(name, x)
-            for name, x in outputs.items()
-            if name in read and x is not None
-        }
+        reads = self.state.reads()
+        refuse_misspelt(reads, outputs)
+        selected = reads.select(outputs)
+        outputs = {name: as_32bit(name, x) for name, x in selected.items()}
         if on_host((self, outputs)):
             return _updated(self, outputs)
         return self._with_batch(outputs)
@@ -124,7 +134,7 @@ class Deferred:
         return dataclasses.replace(self, state=updated(self.state, outputs))
 
     def merge(self, other: Self) -> Self:
-        """The state of both samples, shard by shard."""
+        """Return the state of both samples, shard by shard."""
         if jax.tree.structure(self) != jax.tree.structure(other):
             raise TypeError(
                 f"Cannot merge {self!r} with {other!r}: only states deferred alike add "
@@ -134,8 +144,8 @@ class Deferred:
         return dataclasses.replace(self, state=merged)
 
     def empty(self) -> Self:
-        """The identity, sharded as this state is; works inside jit."""
-        identity = self.state._identity()
+        """Return the identity, sharded as this state is; works inside jit."""
+        identity = self.state.identity()
         if set(self.axes) <= set(manual_axes()):
             shard = jax.tree.map(lambda x: jnp.asarray(x)[None], identity)
             return dataclasses.replace(self, state=vary(shard, self.axes))
@@ -153,37 +163,42 @@ class Deferred:
         return dataclasses.replace(self, state=fresh())
 
     def reduce(self) -> Any:
-        """The metrics of all shards, replicated: at most three collectives."""
+        """Return the total of all shards, replicated: at most three collectives."""
         return _reduced(self)
 
     def compute(self) -> Any:
-        """The computed values of all shards; every process calls it."""
+        """Return the computed values of all shards; every process calls it."""
         return self.reduce().compute()
 
     def __getitem__(self, name: str) -> Deferred:
-        """One metric of a deferred collection, deferred."""
+        """Return one metric of a deferred collection, deferred."""
         return dataclasses.replace(self, state=self.state[name])
 
     def __repr__(self) -> str:
-        """The metrics, how many shards and along which axes."""
+        """Show the metrics, the number of shards and their axes."""
         return f"Deferred({self.state!r}, shards={self.shards}, axes={self.axes})"
 
     def _updated(self, stacked: Any, outputs: Mapping[str, Any]) -> Any:
+        """Update the shard of this device, inside shard_map.
+
+        Along an axis over which no output of a metric varies, every device has the
+        same outputs; only the first one counts them.
+        """
         state = jax.tree.map(self._own_shard, stacked)
         tracked = [axis for axis in self.axes if tracks_variance(axis)]
 
-        def one(old: Any) -> Any:
-            new = old._updated(outputs)
-            seen = varying(old._given(outputs))
-            apart = [axis for axis in tracked if axis not in seen]
-            if not apart:
+        def updated(old: Any) -> Any:
+            new = old.updated(outputs)
+            varied = varying(old.reads().select(outputs))
+            replicated = [axis for axis in tracked if axis not in varied]
+            if not replicated:
                 return new
             first = functools.reduce(
-                jnp.logical_and, [lax.axis_index(axis) == 0 for axis in apart]
+                jnp.logical_and, [lax.axis_index(axis) == 0 for axis in replicated]
             )
             return jax.tree.map(lambda n, o: jnp.where(first, n, o), new, old)
 
-        new = jax.tree.map(one, state, is_leaf=is_metric)
+        new = jax.tree.map(updated, state, is_leaf=is_metric)
         return jax.tree.map(lambda x: x[None], new)
 
     def _own_shard(self, x: jax.Array) -> jax.Array:
@@ -198,9 +213,9 @@ class Deferred:
     def _spec(self, name: str, x: Any) -> P:
         spec = dict(self.specs).get(name)
         if spec is None:
-            given = explicit_spec(x)
-            if given is not None:
-                spec = P(*(self._mine(part) for part in given))
+            explicit = explicit_spec(x)
+            if explicit is not None:
+                spec = P(*(self._deferred_axes(part) for part in explicit))
             else:
                 spec = P(self.rows) if np.ndim(x) else P()
         for length, part in zip(np.shape(x), spec):
@@ -213,22 +228,22 @@ class Deferred:
                 )
         return spec
 
-    def _mine(self, part: Any) -> Any:
+    def _deferred_axes(self, part: Any) -> Any:
         axes = tuple(a for a in as_axes(part or ()) if a in self.axes)
         return axes or None
 
     def _refuse_other_mesh(self, manual: list[str]) -> None:
-        here = abstract_mesh()
-        if manual or (not here.empty and here.axis_names != self.mesh.axis_names):
+        mesh = abstract_mesh()
+        if manual or (not mesh.empty and mesh.axis_names != self.mesh.axis_names):
             raise ValueError(
                 f"deferred: the state is sharded over {self.axes} of a mesh with "
-                f"{self.mesh.axis_names}, but this code runs over {here.axis_names} "
+                f"{self.mesh.axis_names}, but this code runs over {mesh.axis_names} "
                 f"with {manual_axes()} manual. Call update under jit, or inside a "
                 "shard_map over all deferred axes; pmap is not supported."
             )
 
     def _mesh(self) -> Mesh | None:
-        """None where the context has a mesh: shard_map then takes that one."""
+        """Return None if the context has a mesh: shard_map then takes that one."""
         return self.mesh if abstract_mesh().empty else None
 
     def _stacked(self, identity: Any) -> Self:
@@ -242,7 +257,7 @@ class Deferred:
 
 @jax.jit
 def _updated(deferred: Deferred, outputs: Mapping[str, Any]) -> Deferred:
-    """One launch for an update outside jit."""
+    """Update outside jit in one launch."""
     return deferred._with_batch(outputs)
 
 

@@ -1,4 +1,4 @@
-"""Whole states: computed in one call, or fetched in one launch and one transfer."""
+"""Values of whole states: computed in one call, or copied to the host in one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ Metrics = Metric | Collection | Deferred
 
 
 def evaluate(metric: Any, **outputs: Any) -> Any:
-    """The value of a metric, or of a collection, on one batch.
+    """Return the value of a metric, or of a collection, on one batch.
+
+    Args:
+      metric: A metric, a collection, or a metric class.
+      **outputs: The batch by the names that the metric reads.
 
     Example:
       >>> import jaxmetrics as jm
@@ -33,36 +37,47 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A total on its way to the host: `compute` may run in any thread."""
+    """A reduced state that is being copied to the host.
+
+    `compute` waits for the copy and may run in any thread.
+
+    Attributes:
+      words: The leaves as one vector of 32-bit words, on device.
+      structure: Treedef of the metrics.
+      leaves: Leaves of the state, of which only shapes and dtypes are used.
+      stacked: The leaves have a leading shard axis, which the words do not have.
+      name: Name of a single metric; empty for a collection.
+    """
 
     words: Any
     structure: Any
-    leaves: Sequence[Any]  # of which only the shapes and dtypes are read
+    leaves: Sequence[Any]
     stacked: bool
     name: str
 
     def metrics(self) -> Any:
-        """The reduced metrics with NumPy leaves; one transfer."""
+        """Return the reduced metrics with NumPy leaves; one transfer."""
         words = np.asarray(self.words)
-        leaves, at = [], 0
+        leaves, offset = [], 0
         for leaf in self.leaves:
             shape = leaf.shape[1:] if self.stacked else leaf.shape
             size = int(np.prod(shape))
-            leaves.append(words[at : at + size].view(leaf.dtype).reshape(shape))
-            at += size
+            part = words[offset : offset + size]
+            leaves.append(part.view(leaf.dtype).reshape(shape))
+            offset += size
         return jax.tree.unflatten(self.structure, leaves)
 
     def compute(self) -> dict[str, Any]:
-        """The values by name; a lone metric's name is its output or its class."""
+        """Return the values by name, a metric's by its output or class."""
         value = self.metrics().compute()
         return value if self.name == "" else flat(self.name, value)
 
 
 def snapshot(metrics: Metrics) -> Snapshot:
-    """Reduce and copy a state in one launch, without waiting for the device.
+    """Reduce a state and start to copy it in one launch, without waiting.
 
-    The state may be donated right after. Of deferred and global metrics every process
-    calls it.
+    The state may be donated right after. If the metrics are deferred or global, every
+    process has to call it.
     """
     stacked = isinstance(metrics, Deferred)
     state = metrics.state if isinstance(metrics, Deferred) else metrics
@@ -73,7 +88,7 @@ def snapshot(metrics: Metrics) -> Snapshot:
 
 @jax.jit
 def _words(metrics: Metrics) -> jax.Array:
-    """All leaves as one vector of 32-bit words: one buffer to copy."""
+    """Return all leaves as one vector of 32-bit words: one buffer to copy."""
     total = metrics.reduce() if isinstance(metrics, Deferred) else metrics
     words = [
         jnp.asarray(x)

@@ -1,17 +1,17 @@
-"""What a metric reads of the model outputs, and what is wrong with what came."""
+"""Model outputs as metrics read them: names, types, and errors that explain both."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core._mesh import varying
+from jaxmetrics.core._protocol import Reads
 
 Outputs = Mapping[str, Any]
 
@@ -19,76 +19,73 @@ _INT32 = np.iinfo(np.int32)
 
 
 def arguments_of(observe: Callable[..., Any]) -> dict[str, bool]:
-    """The keyword-only arguments of `observe`, true where one is required."""
+    """Return the keyword-only arguments of `observe`, True if required."""
     parameters = inspect.signature(observe).parameters.values()
     return {
         p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY
     }
 
 
-def missing(who: str, argument: str, source: str, outputs: Outputs) -> TypeError:
-    """The error of a required output that did not come."""
+def missing(owner: str, argument: str, output: str, outputs: Outputs) -> TypeError:
+    """Return the error for a required output that was not passed."""
     return TypeError(
-        f"{who} needs output {source!r}; got {sorted(outputs)}. "
-        f"Rename with {who}(...).on({argument}=...)."
+        f"{owner} needs output {output!r}; got {sorted(outputs)}. "
+        f"Rename with {owner}(...).on({argument}=...)."
     )
 
 
-def refuse_misspelt(required: set[str], optional: set[str], outputs: Outputs) -> None:
-    """Refuse an output that nearly spells an optional one, or unused `weights`.
-
-    Args:
-      required: names of outputs that some metric needs.
-      optional: names of outputs that some metric takes when given.
-      outputs: what came.
-    """
-    extra = [name for name in outputs if name not in required | optional]
+def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
+    """Refuse an output that nearly spells an optional one, and unused `weights`."""
+    names = reads.names
+    extra = [name for name in outputs if name not in names]
+    if not extra:
+        return
     if "weights" in extra:
         raise TypeError(
             "Output 'weights' is used by no metric here. Configure those that should "
             "weight with weighted=True, or leave 'weights' out."
         )
-    for name in sorted(optional - outputs.keys()):
+    for name in sorted(reads.optional - outputs.keys()):
         close = difflib.get_close_matches(name, extra, 1, cutoff=0.8)
         if close:
             raise TypeError(
-                f"Output {close[0]!r} is read by no metric, and {name!r} did not come. "
-                f"Spell it {name!r}, rename with .on({name}={close[0]!r}), or leave it "
-                "out."
+                f"Output {close[0]!r} is read by no metric, and {name!r} was not "
+                f"passed. Spell it {name!r}, rename with .on({name}={close[0]!r}), or "
+                "leave it out."
             )
 
 
-def at_the_door(name: str, tree: Any) -> Any:
-    """One output (an array or a tree of them) in 32-bit types.
+def as_32bit(name: str, output: Any) -> Any:
+    """Return an output, an array or a tree of arrays, in 32-bit types.
+
+    Floats become float32. Integers and booleans keep their type, except 64-bit
+    integers on the host, which become int32.
 
     Raises:
-      TypeError: if a leaf is no array or number.
-      ValueError: if a host integer does not fit in int32.
+      TypeError: A leaf is no array or number, or not real.
+      ValueError: A host integer does not fit in int32.
     """
-    if isinstance(tree, list | tuple):
-        if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(tree)):
-            tree = np.asarray(tree)
-    return jax.tree.map(lambda x: _narrow(name, x), tree, is_leaf=lambda x: x is None)
+    if isinstance(output, np.ndarray | jax.Array):
+        return _narrow(name, output)
+    if isinstance(output, list | tuple):
+        if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(output)):
+            output = np.asarray(output)
+    return jax.tree.map(lambda x: _narrow(name, x), output, is_leaf=lambda x: x is None)
 
 
-def rank_zero_only(who: str, given: Outputs) -> None:
-    """Refuse arrays for a metric that is declared to observe scalars."""
-    for name, tree in given.items():
+def refuse_arrays(owner: str, outputs: Outputs) -> None:
+    """Refuse arrays for a metric that is declared with `scalars=True`."""
+    for name, tree in outputs.items():
         for x in jax.tree.leaves(tree):
             if jnp.ndim(x):
                 raise ValueError(
-                    f"{who} observes scalars; output {name!r} has shape {jnp.shape(x)}."
-                    " Reduce it first, or give the class a `mask`."
+                    f"{owner} observes scalars; output {name!r} has shape "
+                    f"{jnp.shape(x)}. Reduce it first, or give the class a `mask`."
                 )
 
 
-def axes_of(given: Iterable[Any]) -> frozenset[str]:
-    """The manual axes over which any of the values varies."""
-    return varying(list(given))
-
-
 def _narrow(name: str, x: Any) -> Any:
-    if isinstance(x, (bool, int, float, np.generic)):
+    if isinstance(x, bool | int | float | np.generic):
         x = np.asarray(x)
     if isinstance(x, np.ndarray):
         return _narrow_host(name, x)

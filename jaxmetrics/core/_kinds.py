@@ -1,13 +1,19 @@
 """Leaf kinds: how one leaf of a metric is stored, merged, read and reduced.
 
-A state is one 32-bit array. A kind with `parts` sees it with the axis of its parts
-first and whatever batch axes the state has after it; one without sees it as it is.
-`reduce` is a generator that asks for collectives in two rounds, first maxima, then
-sums: the caller packs what all leaves ask for into one collective each.
+A state is one 32-bit array. A kind with `parts` gets it with the axis of the parts
+first, then any batch axes; a kind without parts gets it as it is. Kinds are immutable
+and compare by value: leaves of equal kinds are reduced as one array.
+
+`reduce` is a generator. It yields requests for collectives and is sent their results,
+in two rounds: maxima first, then sums, which may depend on the maxima. The caller runs
+the generators of all leaves in step and packs the requests of a round into one
+collective for each operation and type (see `_reduction`). A kind with nothing to ask
+in a round yields an empty list.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
@@ -29,20 +35,21 @@ from jaxmetrics.core._arithmetic import (
 )
 
 State = Any  # one array, or a tuple of its parts
-Ask = tuple[str, jax.Array]  # ("max" or "sum", what)
-Rounds = Generator[list[Ask], list[jax.Array], State]
+Request = tuple[str, jax.Array]  # ("max" or "sum", array)
+Rounds = Generator[list[Request], list[jax.Array], State]
 Axes = tuple[str, ...]
 
-_DIGITS = 4  # of 15 bits each: what lies below 2^-59 of the largest is dropped
+_SUM_DIGITS = 4  # of 15 bits each: less than 2^-59 of the largest summand is dropped
 
 
+@dataclasses.dataclass(frozen=True)
 class Count:
     """A 64-bit counter in two uint32 limbs: exact to 2^62, never negative."""
 
     parts, dtype, fill = 2, np.uint32, 0
 
     def encode(self, value: Any) -> State:
-        """State of a bool, an integer or an integer array."""
+        """Return the state of a bool, an integer or an integer array."""
         if isinstance(value, (int, np.integer, np.ndarray, np.bool_)):
             plain = np.asarray(value)
             if plain.dtype.kind not in "biu":
@@ -61,11 +68,11 @@ class Count:
         return low, jnp.zeros_like(low)
 
     def merge(self, a: State, b: State) -> State:
-        """The sum."""
+        """Return the sum."""
         return limbs_add(a, b)
 
     def decode(self, state: State, host: bool) -> Any:
-        """An int or int64 array on the host, float32 under jit."""
+        """Return an int or int64 array on the host, float32 under jit."""
         if not host:
             return limbs_to_float(state)
         lo, hi = (part.astype(np.int64) for part in state)
@@ -73,51 +80,62 @@ class Count:
         return int(value) if value.ndim == 0 else value
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
-        """Sum of 16-bit digits."""
+        """Sum the 16-bit digits: 65,536 of them fit in a uint32."""
         yield []
         (digits,) = yield [("sum", limbs_to_digits(state))]
         return digits_to_limbs(digits)
 
 
+@dataclasses.dataclass(frozen=True)
 class Sum:
     """A float32 pair, renormalised at every merge."""
 
     parts, dtype, fill = 2, np.float32, 0
 
     def encode(self, value: Any) -> State:
-        """State of a number, an array, or a pair (hi, lo) of them."""
+        """Return the state of a number, an array, or a pair (hi, lo) of them."""
         if isinstance(value, tuple):
             return tuple(jnp.asarray(part, jnp.float32) for part in value)
         if isinstance(value, (int, float, np.number, np.ndarray)):
             plain = np.asarray(value, np.float64)
             with np.errstate(over="ignore"):
                 hi = plain.astype(np.float32)
-            rest = np.where(
-                np.isfinite(hi), plain - np.where(np.isfinite(hi), hi, 0), 0
-            )
-            return hi, rest.astype(np.float32)
+            finite = np.isfinite(hi)
+            lo = np.where(finite, plain - np.where(finite, hi, 0), 0)
+            return hi, lo.astype(np.float32)
         hi = jnp.asarray(value).astype(jnp.float32)
         return hi, jnp.zeros_like(hi)
 
     def merge(self, a: State, b: State) -> State:
-        """The compensated sum."""
-        return pair_add(*guarded(a, b))
+        """Return the compensated sum."""
+        return pair_add(*hidden_from_folding(a, b))
 
     def decode(self, state: State, host: bool) -> Any:
-        """A float64 on the host, float32 under jit."""
+        """Return a float64 on the host, float32 under jit."""
         hi, lo = state
         if not host:
             return hi + lo
         return (hi.astype(np.float64) + lo.astype(np.float64))[()]
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
-        """Sum of fixed-point digits: the same bits under any order of devices."""
+        """Sum fixed-point digits: the same bits under any order of devices.
+
+        Float addition depends on the order of the devices, integer addition does not.
+        So all devices agree on an exponent e, the least with |hi| < 2**e everywhere
+        (round one), write hi and lo as multiples of 2**(e-14), 2**(e-29), 2**(e-44)
+        and 2**(e-59), and sum those integers (round two). With e = 3 the pair
+        (5.0, 1e-8) becomes the digits 10240, 1, -10777, ...: 5 is 10240 * 2**-11,
+        1e-8 is about 2**-26 - 10777 * 2**-41. Digits of hi and lo together stay within
+        2**15 in magnitude, so that 65,535 of them do not overflow an int32.
+
+        Infinities and NaN have no digits: they are summed as floats and added last.
+        """
         hi, lo = state
         finite = jnp.isfinite(hi)
         zero = jnp.float32(0)
         magnitude = jnp.where(finite, jnp.abs(hi), zero)
-        (top,) = yield [("max", order_key(magnitude))]
-        e = exponent_above(from_order_key(top))
+        (largest,) = yield [("max", order_key(magnitude))]
+        e = exponent_above(from_order_key(largest))
         digits = _to_digits(jnp.where(finite, hi, zero), e)
         digits = digits + _to_digits(jnp.where(finite, lo, zero), e)
         words = lax.bitcast_convert_type(digits, jnp.uint32)
@@ -127,72 +145,79 @@ class Sum:
         return hi, jnp.where(jnp.isfinite(hi), lo, zero)
 
 
+@dataclasses.dataclass(frozen=True)
 class Max:
     """The largest value; NaN is larger than everything and survives any sharding."""
 
     parts, dtype, fill, sign = 0, np.float32, -np.inf, 1
 
     def encode(self, value: Any) -> State:
-        """The value as float32."""
+        """Return the value as float32."""
         return _as_float32(value)
 
     def merge(self, a: State, b: State) -> State:
-        """The larger."""
+        """Return the larger value."""
         return jnp.maximum(a, b)
 
     def decode(self, state: State, host: bool) -> Any:
-        """A float64 on the host, float32 under jit."""
+        """Return a float64 on the host, float32 under jit."""
         return state.astype(np.float64)[()] if host else state
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
-        """Maximum of order keys."""
+        """Take the maximum of order keys, which are integers and keep NaN."""
         (key,) = yield [("max", order_key(self.sign * state))]
         yield []
         return self.sign * from_order_key(key)
 
 
+@dataclasses.dataclass(frozen=True)
 class Min(Max):
     """The smallest value; NaN wins."""
 
     fill, sign = np.inf, -1
 
     def merge(self, a: State, b: State) -> State:
-        """The smaller."""
+        """Return the smaller value."""
         return jnp.minimum(a, b)
 
 
+@dataclasses.dataclass(frozen=True)
 class Free:
-    """A leaf that its metric's own `merge` combines; reduced by gather and fold."""
+    """A leaf that the metric's own `merge` combines; reduced by gather and fold.
+
+    Args:
+      dtype: Type of the leaf.
+      fill: Value of the empty state.
+    """
+
+    dtype: np.dtype[Any]
+    fill: float
 
     parts = 0
 
-    def __init__(self, dtype: Any, fill: float) -> None:
-        """A leaf of `dtype` whose empty state is full of `fill`."""
-        self.dtype, self.fill = np.dtype(dtype), fill
-
     def encode(self, value: Any) -> State:
-        """The value in the declared dtype."""
+        """Return the value in the declared dtype."""
         if isinstance(value, (int, float, np.number, np.ndarray)):
             return np.asarray(value, self.dtype)
         return jnp.asarray(value).astype(self.dtype)
 
     def merge(self, a: State, b: State) -> State:
-        """The first; the metric's `merge` replaces it."""
+        """Return the first; the metric's `merge` replaces it."""
         return a
 
     def decode(self, state: State, host: bool) -> Any:
-        """Float64 or int64 on the host, as declared under jit."""
+        """Return float64 or int64 on the host, the declared dtype under jit."""
         if not host:
             return state
         wide = {"f": np.float64, "i": np.int64, "u": np.int64}[self.dtype.kind]
         return state.astype(wide)[()]
 
 
-def guarded(a: State, b: State) -> tuple[State, State]:
-    """Both operands, hidden from constant folding.
+def hidden_from_folding(a: State, b: State) -> tuple[State, State]:
+    """Return both operands behind a barrier that hides constants.
 
-    A compiler that knows one operand drops a step of the exact sum. The guard is on
-    the operands: on the result it would split the fusion.
+    A compiler that knows one operand as a constant drops a step of the exact sum. The
+    barrier is on the operands: on the result it would split the fusion.
     """
     return lax.optimization_barrier((a, b))
 
@@ -204,9 +229,10 @@ def _as_float32(value: Any) -> Any:
 
 
 def _to_digits(x: jax.Array, e: jax.Array) -> jax.Array:
+    """Return signed digits d with x = sum of d[k] * 2**(e - 14 - 15 k), as int32."""
     x = scale(x, -e) * jnp.float32(2.0**14)
     digits = []
-    for _ in range(_DIGITS):
+    for _ in range(_SUM_DIGITS):
         digit = jnp.round(x)
         digits.append(digit.astype(jnp.int32))
         x = (x - digit) * jnp.float32(2.0**15)
@@ -214,9 +240,10 @@ def _to_digits(x: jax.Array, e: jax.Array) -> jax.Array:
 
 
 def _from_digits(digits: jax.Array, e: jax.Array) -> State:
+    """Return the pair of summed digits, smallest first; each in two exact floats."""
     zero = jnp.zeros_like(digits[0], jnp.float32)
     total = (zero, zero)
-    for k in range(_DIGITS - 1, -1, -1):
+    for k in range(_SUM_DIGITS - 1, -1, -1):
         for piece in (digits[k] & 0xFFFF, (digits[k] >> 16) << 16):
             value = piece.astype(jnp.float32) * jnp.float32(2.0 ** (-14 - 15 * k))
             total = pair_add(total, (value, zero))

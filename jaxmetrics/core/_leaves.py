@@ -1,6 +1,6 @@
 """Declarations of leaves: `correct: Array = count_leaf()` in a Metric's class body.
 
-Their `init` is only for type checkers, which learn from its type that a leaf is no
+Their `init` is for type checkers only, which learn from its type that a leaf is no
 argument of the constructor.
 """
 
@@ -22,7 +22,7 @@ Kind = Count | Sum | Max | Min | Moments | Buffer | Free
 
 
 class _Unset:
-    """What a state field holds until construction fills in its empty state."""
+    """Value of a state field until construction fills in the empty state."""
 
     def __repr__(self) -> str:
         return "unset"
@@ -34,34 +34,37 @@ UNSET = _Unset()
 def count_leaf(
     dims: str = "", weighted: str | None = None, *, init: NotInInit = False
 ) -> Any:
-    """A counter, exact to 2^62, over up to 65,536 devices.
+    """Declare a counter, exact to 2^62, over up to 65,536 devices.
 
     Args:
-      dims: configuration fields (or numbers) that are its shape: `"classes classes"`.
-      weighted: a bool configuration field; where it is true the leaf is a sum leaf.
+      dims: Configuration fields (or numbers) that are its shape: `"classes classes"`.
+      weighted: Bool configuration field; if it is true the leaf is a sum leaf.
     """
     return _declare(dims, "count", weighted)
 
 
 def sum_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
-    """A float sum, relative error at most merges x 2^-48 of the sum of magnitudes."""
+    """Declare a float sum.
+
+    Its relative error is at most merges x 2^-48 of the sum of magnitudes.
+    """
     return _declare(dims, "sum")
 
 
 def max_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
-    """The largest float32; NaN survives any sharding."""
+    """Declare a largest value in float32; NaN survives any sharding."""
     return _declare(dims, "max")
 
 
 def min_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
-    """The smallest float32; NaN survives any sharding."""
+    """Declare a smallest value in float32; NaN survives any sharding."""
     return _declare(dims, "min")
 
 
 def moments_leaf(
     dims: str = "", weighted: str | None = None, *, init: NotInInit = False
 ) -> Any:
-    """Count, mean and variance; `compute` sees `.n`, `.mean`, `.variance`.
+    """Declare a count, mean and variance; `compute` sees `.n`, `.mean`, `.variance`.
 
     The variance is right within 1e-6 at a mean of 1e6 standard deviations.
     """
@@ -69,10 +72,10 @@ def moments_leaf(
 
 
 def buffer_leaf(capacity: str | int, dims: str = "", *, init: NotInInit = False) -> Any:
-    """Rows, kept up to `capacity` in all: exact, or an error in `compute`.
+    """Declare a buffer of rows: up to `capacity` in all, or `compute` raises.
 
     `observe` returns (rows, mask). On the host `compute` sees float64
-    `[rows, *dims]`, under jit float32 `[capacity, *dims]` with nan where no row is.
+    `[rows, *dims]`, under jit float32 `[capacity, *dims]` padded with nan.
     """
     return _declare(dims, "buffer", capacity=str(capacity))
 
@@ -84,21 +87,35 @@ def leaf(
     *,
     init: NotInInit = False,
 ) -> Any:
-    """A leaf that the class's own `merge` combines; costs devices x its bytes.
+    """Declare a leaf that the class's own `merge` combines.
+
+    Reducing it over devices gathers it: devices x its bytes.
 
     Args:
-      dims: configuration fields (or numbers) that are its shape.
-      dtype: a 32-bit type.
-      fill: the value of the empty state.
+      dims: Configuration fields (or numbers) that are its shape.
+      dtype: A 32-bit type.
+      fill: Value of the empty state.
     """
     if np.dtype(dtype).itemsize != 4:
-        raise TypeError(f"a leaf is of a 32-bit type, got {np.dtype(dtype)}")
+        raise TypeError(
+            f"leaf() got dtype {np.dtype(dtype)}; a leaf has a 32-bit type. Use "
+            "float32, int32 or uint32."
+        )
     return _declare(dims, "free", dtype=np.dtype(dtype), fill=fill)
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """One declaration; its kind and shape follow from the metric's configuration."""
+    """Declaration of a leaf; a metric's configuration decides its kind and shape.
+
+    Args:
+      dims: Configuration fields or numbers.
+      name: "count", "sum", "max", "min", "moments", "buffer" or "free".
+      weighted: Configuration field that makes a count a sum of weights.
+      capacity: Configuration field or number, for a buffer.
+      dtype: Type of a free leaf.
+      fill: Value of the empty state of a free leaf.
+    """
 
     dims: tuple[str, ...]
     name: str
@@ -107,9 +124,14 @@ class Leaf:
     dtype: Any = None
     fill: float = 0
 
-    def kind(self, metric: Any) -> Kind:
-        """The kind in this configuration."""
-        weighted = self.weighted is not None and getattr(metric, self.weighted)
+    def layout(self, metric: Any) -> LeafLayout:
+        """Return the kind and shape in the configuration of a metric."""
+        kind = self._kind(metric)
+        shape: tuple[int, ...] = sum((_sizes(dim, metric) for dim in self.dims), ())
+        return LeafLayout(kind, shape, self.dims)
+
+    def _kind(self, metric: Any) -> Kind:
+        weighted = self.weighted is not None and bool(getattr(metric, self.weighted))
         match self.name:
             case "count":
                 return Sum() if weighted else Count()
@@ -120,70 +142,83 @@ class Leaf:
             case "min":
                 return Min()
             case "moments":
-                return Moments(bool(weighted))
+                return Moments(weighted)
             case "buffer":
                 return Buffer(*_sizes(self.capacity, metric))
             case _:
                 return Free(self.dtype, self.fill)
 
-    def shape(self, metric: Any) -> tuple[int, ...]:
-        """The declared shape, without parts."""
-        return sum((_sizes(dim, metric) for dim in self.dims), ())
 
-    def empty(self, metric: Any) -> np.ndarray:
-        """The identity, read-only, without touching a device."""
-        kind, shape = self.kind(metric), self.shape(metric)
-        parts = (kind.parts,) if kind.parts else ()
-        state = np.full((*parts, *shape), kind.fill, kind.dtype)
+class LeafLayout:
+    """A leaf of one configuration: how its state is stored, merged and read.
+
+    A kind with several parts (a count has two limbs) works on states whose first axis
+    is that of the parts. In the metric that axis lies before the leaf's own: at axis
+    -1 - len(shape), after any batch axes. A count of shape [3] over 8 shards is
+    uint32 [8, 2, 3]; `front` makes it [2, 8, 3] and `back` undoes that.
+
+    Args:
+      kind: Arithmetic of the leaf.
+      shape: Shape without the axis of the parts.
+      dims: The declared dims, for errors.
+    """
+
+    def __init__(
+        self, kind: Any, shape: tuple[int, ...], dims: tuple[str, ...]
+    ) -> None:
+        """Derive the full shape and the axis of the parts."""
+        self.kind = kind
+        self.shape = shape
+        self.stored_shape = (kind.parts, *shape) if kind.parts else shape
+        self._dims = dims
+        self._axis = -1 - len(shape) if kind.parts else None
+
+    def empty(self) -> Any:
+        """Return the identity as a read-only host array; no device is touched."""
+        state = np.full(self.stored_shape, self.kind.fill, self.kind.dtype)
         state.flags.writeable = False
         return state
 
-    def encode(self, metric: Any, value: Any) -> Any:
-        """The state of a contribution or of a plain value.
+    def encode(self, value: Any) -> Any:
+        """Return the state of a contribution or of a plain value.
 
         Raises:
-          TypeError, ValueError: if the value is not of the declared kind and shape.
+          TypeError: The value is not of the declared kind.
+          ValueError: The value is not of the declared shape.
         """
-        kind, shape = self.kind(metric), self.shape(metric)
-        parts = kind.encode(value)
+        parts = self.kind.encode(value)
         state = _stack(parts) if isinstance(parts, tuple) else parts
-        declared = ((kind.parts,) if kind.parts else ()) + shape
-        if np.shape(state) != declared:
-            given = np.shape(state)[1:] if kind.parts else np.shape(state)
-            names = f" ({' '.join(self.dims)})" if self.dims else ""
-            raise ValueError(f"has shape {given} but is declared {shape}{names}")
+        if np.shape(state) != self.stored_shape:
+            shape = np.shape(state)[1:] if self.kind.parts else np.shape(state)
+            names = f" ({' '.join(self._dims)})" if self._dims else ""
+            raise ValueError(f"has shape {shape} but is declared {self.shape}{names}")
         return state
 
-    def merge(self, metric: Any, a: Any, b: Any) -> Any:
-        """The state of both samples; leading axes are batch axes."""
-        kind = self.kind(metric)
-        merged = kind.merge(self.front(metric, a), self.front(metric, b))
-        return self.back(metric, merged)
+    def merge(self, a: Any, b: Any) -> Any:
+        """Return the state of both samples; leading axes are batch axes."""
+        return self.back(self.kind.merge(self.front(a), self.front(b)))
 
-    def decode(self, metric: Any, state: Any, host: bool) -> Any:
-        """What `compute` sees."""
-        return self.kind(metric).decode(self.front(metric, state), host)
+    def decode(self, state: Any, host: bool) -> Any:
+        """Return the value that `compute` sees."""
+        return self.kind.decode(self.front(state), host)
 
-    def front(self, metric: Any, state: Any) -> Any:
-        """The state with the axis of its parts first."""
-        axis = self._axis(metric)
+    def front(self, state: Any) -> Any:
+        """Move the axis of the parts to the front."""
+        if self._axis is None:
+            return state
         xp = np if isinstance(state, np.ndarray) else jnp
-        return state if axis is None else xp.moveaxis(state, axis, 0)
+        return xp.moveaxis(state, self._axis, 0)
 
-    def back(self, metric: Any, state: Any) -> Any:
-        """The state with its parts where they lie; undoes `front`."""
+    def back(self, state: Any) -> Any:
+        """Move the axis of the parts back; undoes `front`."""
         state = _stack(state) if isinstance(state, tuple) else state
-        axis = self._axis(metric)
-        return state if axis is None else jnp.moveaxis(state, 0, axis)
-
-    def _axis(self, metric: Any) -> int | None:
-        return -1 - len(self.shape(metric)) if self.kind(metric).parts else None
+        return state if self._axis is None else jnp.moveaxis(state, 0, self._axis)
 
 
-def declare(declared: Leaf, *, init: NotInInit = False) -> Any:
-    """The field of a leaf."""
+def declare(declaration: Leaf, *, init: NotInInit = False) -> Any:
+    """Return the dataclass field of a leaf."""
     return dataclasses.field(
-        default=UNSET, kw_only=True, repr=False, metadata={"leaf": declared}
+        default=UNSET, kw_only=True, repr=False, metadata={"leaf": declaration}
     )
 
 
@@ -197,5 +232,7 @@ def _sizes(dim: str, metric: Any) -> tuple[int, ...]:
 
 
 def _stack(parts: tuple[Any, ...]) -> Any:
-    traced = any(isinstance(part, jax.Array) for part in parts)
-    return jnp.stack(parts) if traced else np.stack(parts)
+    for part in parts:
+        if isinstance(part, jax.Array):
+            return jnp.stack(parts)
+    return np.stack(parts)

@@ -22,7 +22,7 @@ from jaxmetrics.core._jax import (
 
 
 def as_axes(axis: str | Iterable[str]) -> tuple[str, ...]:
-    """One axis name, or several, as a tuple."""
+    """Return one axis name, or several, as a tuple."""
     return (axis,) if isinstance(axis, str) else tuple(axis)
 
 
@@ -33,12 +33,15 @@ def varying(tree: Any) -> frozenset[str]:
 
 
 def tracks_variance(axis: str) -> bool:
-    """Whether `check_vma` is on: then the index along an axis varies, else nothing."""
+    """Return whether `check_vma` is on.
+
+    If it is, the index along an axis is marked as varying; otherwise nothing is.
+    """
     return axis in varying(lax.axis_index(axis))
 
 
 def vary(tree: Any, axes: Iterable[str]) -> Any:
-    """The same values, marked as varying over `axes` where they do not yet."""
+    """Return the values marked as varying over `axes`."""
     manual = [axis for axis in axes if axis in manual_axes()]
 
     def mark(x: Any) -> Any:
@@ -48,22 +51,22 @@ def vary(tree: Any, axes: Iterable[str]) -> Any:
     return jax.tree.map(mark, tree) if manual else tree
 
 
-def without_explicit_axes(run: Callable[[Any], Any], given: Any) -> Any:
-    """`run(given)` with the Explicit axes of the values' mesh turned to Auto.
+def without_explicit_axes(function: Callable[[Any], Any], values: Any) -> Any:
+    """Return `function(values)`, with Explicit axes of the values' mesh as Auto.
 
-    Under Explicit axes each reduction of a sharded value would have to name its
-    output's sharding; a contribution is replicated, which says it once.
+    Under Explicit axes each reduction of a sharded value would have to name the
+    sharding of its output. Here the output is replicated as a whole.
     """
-    mesh = _mesh_of(given)
+    mesh = _mesh_of(values)
     if mesh is None or AxisType.Explicit not in mesh.axis_types:
-        return run(given)
+        return function(values)
     types = zip(mesh.axis_names, mesh.axis_types)
     explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
-    return with_auto_axes(run, mesh, explicit, given)
+    return with_auto_axes(function, mesh, explicit, values)
 
 
 def explicit_spec(x: Any) -> P | None:
-    """The partition of a value on a mesh with Explicit axes, else None."""
+    """Return the partition of a value on a mesh with Explicit axes, else None."""
     sharding = array_sharding(x)
     if AxisType.Explicit not in sharding.mesh.axis_types:
         return None
@@ -71,7 +74,7 @@ def explicit_spec(x: Any) -> P | None:
 
 
 def put(x: Any, sharding: Sharding) -> jax.Array:
-    """A host array on devices; every process holds the same, none communicates."""
+    """Place a host array, the same on every process, without communication."""
     x = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 

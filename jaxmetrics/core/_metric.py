@@ -1,28 +1,40 @@
-"""`Metric`: the state of one measurement, a value with its own empty and merge."""
+"""`Metric`: the state of one measurement as an immutable value."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Self, dataclass_transform
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import jax
 import numpy as np
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.core import _inputs, _reduction
+from jaxmetrics.core import _reduction
 from jaxmetrics.core._configuration import checked
 from jaxmetrics.core._declaration import (
     Bound,
+    check_scores,
     child,
     is_child,
     refuse_no_metric,
     refuse_unsound,
     register,
+    scores_field,
 )
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
+from jaxmetrics.core._inputs import (
+    arguments_of,
+    as_32bit,
+    missing,
+    refuse_arrays,
+    refuse_misspelt,
+)
 from jaxmetrics.core._leaves import (
     UNSET,
+    Leaf,
+    LeafLayout,
     buffer_leaf,
     count_leaf,
     leaf,
@@ -31,9 +43,9 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
-from jaxmetrics.core._mesh import vary, without_explicit_axes
+from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
-from jaxmetrics.core._reading import Reading
+from jaxmetrics.core._protocol import Reads
 
 _FIELDS = (
     buffer_leaf,
@@ -43,26 +55,48 @@ _FIELDS = (
     min_leaf,
     moments_leaf,
     sum_leaf,
+    scores_field,
     child,
     dataclasses.field,
 )
 
 
+class _Layout(NamedTuple):
+    """What a configuration implies; see `Metric._layout`."""
+
+    leaves: dict[str, LeafLayout]
+    sources: dict[str, tuple[str, bool]]  # argument: (output, required)
+    reads: Reads  # of this metric's own `observe`
+
+
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=_FIELDS)
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Metric(Placed, Reading):
+class Metric(Placed):
     """Base class: declare configuration and leaves, write `observe` and `compute`.
 
     An instance is its own empty metric, and an immutable pytree whose paths are the
     names of its leaves. Configuration is part of the tree's structure. A field that
     is annotated with a metric class is a child: part of the tree, merged by its own
-    merge. A class whose outputs are scalars, which take no mask, says so:
-    `class LossScale(jm.Metric, scalars=True)`.
+    merge. A metric around another one, which changes what that one reads, derives
+    from `jm.Wrapper`.
+
+    An argument of `observe` is read from the output of the same name, or of the name
+    given by `.on(...)`. Two are special: `mask` (bool) has to be taken, and `weights`
+    (float) are required by a metric configured with `weighted=True` and not read by
+    others.
+
+    Class arguments:
+      scalars: The outputs are scalars, which take no mask:
+        `class LossScale(jm.Metric, scalars=True)`.
+      sources: Configuration fields that name outputs, by argument of `observe`:
+        `sources={"values": "output"}` reads `values` from the output that the field
+        `output` names.
+      not_deferred: Reason for which the metric has no deferred form, for its error.
 
     Example:
       >>> import jaxmetrics as jm
       >>> class Positives(jm.Metric):
-      ...     "How many values are above a threshold."
+      ...     "Number of values above a threshold."
       ...     threshold: float = 0.0
       ...     count: jm.Array = jm.count_leaf()
       ...     def observe(self, *, values, mask=None):
@@ -75,14 +109,23 @@ class Metric(Placed, Reading):
 
     renames: tuple[tuple[str, str], ...] = dataclasses.field(default=(), kw_only=True)
 
-    _leaves = {}
-    _children = {}
-    _configuration = {"renames": "tuple"}
-    _arguments = {}
-    _scalars = False
-    _not_deferred = ""
+    _leaves: ClassVar[dict[str, Leaf]] = {}
+    _children: ClassVar[dict[str, Callable[[Any], Any] | None]] = {}
+    _configuration: ClassVar[dict[str, Any]] = {"renames": "tuple"}
+    _arguments: ClassVar[dict[str, bool]] = {}
+    _scalars: ClassVar[bool] = False
+    _sources: ClassVar[Mapping[str, str]] = {}
+    _scores: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _not_deferred: ClassVar[str] = ""
+    _stacks_children: ClassVar[bool] = False  # along an axis of its own
 
-    def __init_subclass__(cls, scalars: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        scalars: bool = False,
+        sources: Mapping[str, str] | None = None,
+        not_deferred: str = "",
+        **kwargs: Any,
+    ) -> None:
         """Make the class a pytree and derive everything that its leaves imply."""
         super().__init_subclass__(**kwargs)
         compute = cls.__dict__.get("compute")
@@ -101,8 +144,13 @@ class Metric(Placed, Reading):
             for f in fields
             if f.name not in cls._leaves and f.name not in cls._children
         }
-        cls._arguments = _inputs.arguments_of(cls.observe)
+        cls._scores = {
+            f.name: f.metadata["scores"] for f in fields if "scores" in f.metadata
+        }
+        cls._arguments = arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
+        cls._sources = sources or cls._sources
+        cls._not_deferred = not_deferred or cls._not_deferred
         refuse_unsound(cls, Metric)
         register(cls)
 
@@ -111,160 +159,265 @@ class Metric(Placed, Reading):
         state = [getattr(self, name) for name in (*self._leaves, *self._children)]
         if state and not any(value is UNSET for value in state) and self._leaves:
             return  # JAX rebuilds the metric from its leaves
-        who = type(self).__name__
+        owner = type(self).__name__
         for name, annotation in self._configuration.items():
-            value = checked(who, name, annotation, getattr(self, name))
+            value = checked(owner, name, annotation, getattr(self, name))
             object.__setattr__(self, name, value)
+        for name, choices in self._scores.items():
+            check_scores(owner, name, getattr(self, name), choices)
         for name in self._children:
-            refuse_no_metric(who, name, getattr(self, name))
+            refuse_no_metric(owner, name, getattr(self, name))
         self.validate()
         for name, make in self._children.items():
             if getattr(self, name) is UNSET:
+                assert make is not None, f"{owner}.{name} has no default"
                 object.__setattr__(self, name, make(self))
-        for name, declared in self._leaves.items():
+        for name in self._leaves:
             if getattr(self, name) is UNSET:
-                object.__setattr__(self, name, declared.empty(self))
+                object.__setattr__(self, name, self._layout.leaves[name].empty())
 
     def validate(self) -> None:
         """Override to refuse a bad configuration, with a ValueError."""
 
     def observe(self, *args: Any, **outputs: Any) -> Mapping[str, Any]:
-        """One batch's contribution to each leaf; each metric defines it."""
+        """Return one batch's contribution to each leaf; each metric defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no observe")
 
     def compute(self) -> Any:
-        """The measured value; each metric defines it."""
+        """Return the measured value; each metric defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no compute")
 
     @Bound
     def empty(self, axis: str | tuple[str, ...] | None = None) -> Self:
-        """The identity of `merge`, placed as this state is.
+        """Return the identity of `merge`, placed as this state is.
 
         Args:
-          axis: inside shard_map, the axes over which it is to vary, so that it can be
-            the carry of a scan.
+          axis: Axes over which it varies inside shard_map, so that it can be the carry
+            of a scan.
         """
-        return self._placed_like(self._identity(), axis)
+        return self._placed_like(self.identity(), axis)
 
     @Bound
     def from_model_output(self, **outputs: Any) -> Self:
-        """The state of one batch.
+        """Return the state of one batch.
 
         Raises:
-          TypeError: if an output is missing, misspelt or of a wrong type.
-          ValueError: if shapes do not fit.
+          TypeError: An output is missing, misspelt or of a wrong type.
+          ValueError: Shapes do not fit.
         """
-        _inputs.refuse_misspelt(*self._names(), outputs)
-        return self._contribution(outputs)
+        refuse_misspelt(self.reads(), outputs)
+        return self.contribution(outputs)
 
     def update(self, **outputs: Any) -> Self:
-        """The state with one batch more: `merge(from_model_output(**outputs))`."""
-        _inputs.refuse_misspelt(*self._names(), outputs)
-        return self._updated(outputs)
+        """Return the state with one batch more.
+
+        It is `merge(from_model_output(**outputs))`.
+        """
+        refuse_misspelt(self.reads(), outputs)
+        return self.updated(outputs)
 
     def merge(self, other: Self) -> Self:
-        """The state of both samples; associative and commutative.
+        """Return the state of both samples; associative and commutative.
 
         Raises:
-          TypeError: if the other is of another class or configuration.
+          TypeError: The other is of another class or configuration.
         """
-        self._refuse_other(other)
-        leaves = {
-            name: declared.merge(self, getattr(self, name), getattr(other, name))
-            for name, declared in self._leaves.items()
-        }
-        children = {
-            name: getattr(self, name).merge(getattr(other, name))
-            for name in self._children
-        }
-        return self._with(**leaves, **children)
+        return self._merged(other, lambda a, b: a.merge(b))
 
     @Bound
     def reduce(self, axis: str | tuple[str, ...] | None = None) -> Self:
-        """The total over a mesh axis, or over the leading axis of a stacked state.
+        """Return the total over a mesh axis, or over the leading axis of the state.
 
         Args:
-          axis: axis names bound by shard_map, pmap or vmap. None folds the leading
+          axis: Axis names bound by shard_map, pmap or vmap. None folds the leading
             axis. Reduce a batch's contribution, then merge it into the total.
         """
         return _reduction.reduce(self, axis)
 
     def replace(self, **leaves: Any) -> Self:
-        """A copy with some leaves set to plain values, such as `total=2**40`."""
+        """Return a copy with some leaves set to plain values, such as `total=2**40`."""
         unknown = leaves.keys() - self._leaves.keys()
         if unknown:
             raise KeyError(
                 f"{type(self).__name__} has no leaf {sorted(unknown)[0]!r}; "
                 f"it has {sorted(self._leaves)}."
             )
-        return self._with(
+        return self.with_fields(
             **{name: self._encoded(name, value) for name, value in leaves.items()}
         )
 
     @Bound
     def on(self, **names: str) -> Self:
-        """The metric reading other outputs: `.on(logits="aux_logits")`."""
-        known = self._all_arguments()
-        unknown = names.keys() - known
+        """Return the metric reading other outputs: `.on(logits="aux_logits")`."""
+        arguments = self.reads().arguments
+        unknown = names.keys() - set(arguments)
         if unknown:
             raise TypeError(
-                f"{type(self).__name__} observes {sorted(known)}, not "
+                f"{type(self).__name__} observes {sorted(arguments)}, not "
                 f"{sorted(unknown)[0]!r}. Name one of those in .on(...)."
             )
-        return self._renamed(names)
+        return self.renamed(names)
 
     @Bound
     def from_output(self, name: str | None = None, **names: str) -> Self:
-        """`on`, as clu spells it: the name alone is of the first required output."""
-        needed = self._own_arguments() or self._all_arguments()
-        first = next(n for n in needed if n not in ("mask", "weights"))
+        """Return the metric reading other outputs, as clu spells `on`.
+
+        Args:
+          name: Output to read as the first argument that is no mask or weights.
+          **names: Outputs by argument.
+        """
+        arguments = self.reads().arguments
+        first = next(n for n in arguments if n not in ("mask", "weights"))
         return self.on(**({first: name} if name else {}), **names)
 
     def plain(self) -> dict[str, Any]:
-        """Each leaf by name, as `compute` sees it: integers, float64 arrays."""
+        """Return each leaf by name, as `compute` sees it: integers, float64 arrays."""
         return decode_leaves(self)
 
     @Bound
     def compute_value(self) -> Any:
-        """The computed value as a `clu.values.Scalar`."""
+        """Return the computed value as a `clu.values.Scalar`."""
         with optional("Metric.compute_value()", "clu"):
             from clu import values
 
         return values.Scalar(self.compute())
 
     def __repr__(self) -> str:
-        """The configuration, and the leaves as numbers once something was seen."""
+        """Show the configuration, and the leaves as numbers once data was seen."""
         return describe(self)
 
-    # What collections, wrappers and the deferred form build on.
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle and copy the fields, without what is derived from them."""
+        return {name: x for name, x in vars(self).items() if name != "_layout"}
 
-    def _contribution(self, outputs: Mapping[str, Any]) -> Self:
-        children = {
-            name: getattr(self, name)._contribution(outputs) for name in self._children
+    # The protocol of metrics within metrics; see _protocol.py.
+
+    def reads(self) -> Reads:
+        """Return the names of the outputs that the metric and its children read."""
+        reads = self._layout.reads
+        for name in self._children:
+            reads = reads | getattr(self, name).reads()
+        return reads
+
+    def contribution(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the state of one batch, without a check of the outputs' names."""
+        fields = self._contributions(outputs) if self._leaves else {}
+        for name in self._children:
+            fields[name] = getattr(self, name).contribution(outputs)
+        return self.with_fields(**fields)
+
+    def updated(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the state with one more batch, without a check of the names."""
+        return self.merge(self.contribution(outputs))
+
+    def identity(self) -> Self:
+        """Return the empty state with host arrays: the identity of `merge`."""
+        fields = {name: leaf.empty() for name, leaf in self._layout.leaves.items()}
+        for name in self._children:
+            fields[name] = getattr(self, name).identity()
+        return self.with_fields(**fields)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """Return the metric reading other outputs; unknown arguments are ignored."""
+        fields = self._renamed_fields(names)
+        for name in self._children:
+            fields[name] = getattr(self, name).renamed(names)
+        return self.with_fields(**fields)
+
+    def merge_shards(self, other: Self) -> Self:
+        """Return the state of two shards of the same batches; by default `merge`."""
+        if type(self).merge is not Metric.merge:
+            return self.merge(other)
+        return self._merged(other, lambda a, b: a.merge_shards(b))
+
+    def observe_arguments(self) -> Mapping[str, bool]:
+        """Return the arguments of `observe`, True if required.
+
+        They are those of its signature. A class whose `observe` takes `**outputs`
+        overrides this to name them.
+        """
+        return self._arguments
+
+    def with_fields(self, **fields: Any) -> Self:
+        """Return a copy with other fields, unchecked: raw states, children, names.
+
+        For `merge` and the protocol of a class; `replace` checks and encodes values.
+        """
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(fields)
+        if not self._configuration.keys().isdisjoint(fields):
+            new.__dict__.pop("_layout", None)
+        return new
+
+    @functools.cached_property
+    def _layout(self) -> _Layout:
+        """Leaf kinds, shapes and sources of arguments, derived once.
+
+        They follow from the configuration alone, so copies with another state keep
+        them (`with_fields`).
+        """
+        arguments = dict(self.observe_arguments())
+        if "weights" in self._arguments:
+            arguments.pop("weights", None)
+            if getattr(self, "weighted", True):
+                arguments["weights"] = True
+        sources = {a: (self._output_of(a), must) for a, must in arguments.items()}
+        required = frozenset(output for output, must in sources.values() if must)
+        optional = frozenset(output for output, must in sources.values() if not must)
+        reads = Reads(
+            required,
+            optional - required,
+            self._output_of("mask") if "mask" in self._arguments else None,
+            tuple(self.observe_arguments()),
+        )
+        leaves = {name: leaf.layout(self) for name, leaf in self._leaves.items()}
+        return _Layout(leaves, sources, reads)
+
+    def _output_of(self, argument: str) -> str:
+        """Return the output from which an argument of `observe` is read."""
+        for name, output in self.renames:
+            if name == argument:
+                return output
+        if argument in self._sources:
+            return getattr(self, self._sources[argument])
+        if argument == "logits" and self._scores:
+            return getattr(self, *self._scores)
+        return argument
+
+    def _renamed_fields(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Return the configuration fields that change when outputs are renamed."""
+        arguments = self.observe_arguments()
+        own = {name: output for name, output in names.items() if name in arguments}
+        fields: dict[str, Any] = {
+            field: own.pop(argument)
+            for argument, field in self._sources.items()
+            if argument in own
         }
-        if not self._leaves:
-            return self._with(**children)
-        who = type(self).__name__
-        given = {}
-        for argument, needed in self._own_arguments().items():
-            source = self._source(argument)
-            if outputs.get(source) is not None:
-                given[argument] = _inputs.at_the_door(source, outputs[source])
-            elif needed:
-                raise _inputs.missing(who, argument, source, outputs)
-        if self._scalars:
-            _inputs.rank_zero_only(who, given)
-        parts = without_explicit_axes(lambda g: self._observed(g), given)
-        parts = vary(parts, _inputs.axes_of(given.values()))
-        return self._with(**parts, **children)
+        renames = {**dict(self.renames), **own}
+        return fields | {"renames": tuple(sorted(renames.items()))}
 
-    def _observed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _contributions(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the contribution of one batch to each leaf of this metric's own."""
+        owner = type(self).__name__
+        arguments = {}
+        for argument, (output, required) in self._layout.sources.items():
+            if outputs.get(output) is not None:
+                arguments[argument] = as_32bit(output, outputs[output])
+            elif required:
+                raise missing(owner, argument, output, outputs)
+        if self._scalars:
+            refuse_arrays(owner, arguments)
+        parts = without_explicit_axes(self._observed, arguments)
+        return vary(parts, varying(arguments))
+
+    def _observed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            parts = self.observe(**given)
+            parts = self.observe(**arguments)
         except (TypeError, ValueError) as error:
             if type(error) not in (TypeError, ValueError):
                 raise  # jax's own errors carry more than their text
-            shapes = {n: jax.tree.map(np.shape, x) for n, x in given.items()}
+            shapes = {n: jax.tree.map(np.shape, x) for n, x in arguments.items()}
             raise type(error)(
                 f"{describe(self, state=False)} on {shapes}: {error}"
             ) from error
@@ -275,28 +428,31 @@ class Metric(Placed, Reading):
             )
         return {name: self._encoded(name, parts[name]) for name in self._leaves}
 
-    def _updated(self, outputs: Mapping[str, Any]) -> Self:
-        return self.merge(self._contribution(outputs))
-
-    def _identity(self) -> Self:
-        leaves = {n: declared.empty(self) for n, declared in self._leaves.items()}
-        children = {n: getattr(self, n)._identity() for n in self._children}
-        return self._with(**leaves, **children)
-
     def _encoded(self, name: str, value: Any) -> Any:
         try:
-            return self._leaves[name].encode(self, value)
+            return self._layout.leaves[name].encode(value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(self).__name__}.{name}: {error}") from error
 
+    def _merged(self, other: Self, join: Callable[[Any, Any], Any]) -> Self:
+        """Merge leaf by leaf, and children with `join`."""
+        self._refuse_other(other)
+        fields = {
+            name: leaf.merge(getattr(self, name), getattr(other, name))
+            for name, leaf in self._layout.leaves.items()
+        }
+        for name in self._children:
+            fields[name] = join(getattr(self, name), getattr(other, name))
+        return self.with_fields(**fields)
+
     def _refuse_other(self, other: Any) -> None:
         if jax.tree.structure(self) != jax.tree.structure(other):
-            mine, its = describe(self, state=False), describe(other, state=False)
+            ours, theirs = describe(self, state=False), describe(other, state=False)
             raise TypeError(
-                f"Cannot merge {mine} with {its}: only states of one class and "
+                f"Cannot merge {ours} with {theirs}: only states of one class and "
                 "configuration add up. Make both from the same metric."
             )
 
     def _reduce_merge(self, other: Self) -> Self:
-        """The merge of two shards; clu, which has the name, tells it from `merge`."""
-        return self.merge(other)
+        """Merge two shards, under the name that clu's containers call."""
+        return self.merge_shards(other)

@@ -1,7 +1,8 @@
-"""The leaf kind of count, mean and variance."""
+"""Leaf kind of count, mean and variance."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -20,36 +21,48 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     two_sum,
 )
-from jaxmetrics.core._kinds import Axes, Count, Rounds, State, Sum, guarded
+from jaxmetrics.core._kinds import (
+    Axes,
+    Count,
+    Rounds,
+    State,
+    Sum,
+    hidden_from_folding,
+)
 
 
 class MomentsValue(NamedTuple):
-    """What `compute` sees of a moments leaf: count, mean, biased variance."""
+    """Value of a moments leaf in `compute`: count, mean, biased variance."""
 
     n: Any
     mean: Any
     variance: Any
 
 
+@dataclasses.dataclass(frozen=True)
 class Moments:
-    """Count, mean pair and M2 pair, merged as Chan, Golub and LeVeque (1979)."""
+    """Count, mean pair and M2 pair, merged as Chan, Golub and LeVeque (1979).
+
+    M2 is the sum of squared deviations from the mean.
+
+    Args:
+      weighted: The count is a sum of weights, kept as a pair.
+    """
+
+    weighted: bool = False
 
     parts, dtype, fill = 6, np.uint32, 0
 
-    def __init__(self, weighted: bool = False) -> None:
-        """With `weighted`, the count is a sum of weights, kept as a pair."""
-        self.weighted = weighted
-
     def encode(self, value: Any) -> State:
-        """State of (n, mean, M2); the mean may be a pair."""
+        """Return the state of (n, mean, M2); the mean may be a pair."""
         n, mean, m2 = value
         number = Sum().encode(n) if self.weighted else Count().encode(n)
         mean = mean if isinstance(mean, tuple) else Sum().encode(mean)
         return self._pack(number, mean, Sum().encode(m2))
 
     def merge(self, a: State, b: State) -> State:
-        """The moments of both samples together; exactly one where other is empty."""
-        (na, ma, sa), (nb, mb, sb) = map(self._unpack, guarded(a, b))
+        """Return the moments of both samples, exact if one of them is empty."""
+        (na, ma, sa), (nb, mb, sb) = map(self._unpack, hidden_from_folding(a, b))
         n = pair_add(na, nb) if self.weighted else limbs_add(na, nb)
         wa, wb, w = self._number(na), self._number(nb), self._number(n)
         share = jnp.where(w > 0, wb / jnp.where(w > 0, w, 1), jnp.float32(0))
@@ -68,41 +81,48 @@ class Moments:
         return self._pack(n, mean, m2)
 
     def decode(self, state: State, host: bool) -> MomentsValue:
-        """A MomentsValue of float64 and int on the host, of float32 under jit."""
+        """Return a MomentsValue of float64 and int on the host, float32 under jit."""
         if not host:
             n, mean, m2 = self._unpack(state)
             w = self._number(n)
-            nothing = jnp.float32(jnp.nan)
-            variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nothing)
-            return MomentsValue(
-                w, jnp.where(w > 0, mean[0] + mean[1], nothing), variance
-            )
+            nan = jnp.float32(jnp.nan)
+            variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nan)
+            return MomentsValue(w, jnp.where(w > 0, mean[0] + mean[1], nan), variance)
         words = [np.asarray(part, order="C") for part in state]
         real = [word.view(np.float32) for word in words]
         number = Sum() if self.weighted else Count()
         n = number.decode(tuple(real[:2] if self.weighted else words[:2]), True)
         mean, m2 = (Sum().decode(tuple(real[i : i + 2]), True) for i in (2, 4))
-        some = np.asarray(n) > 0
+        counted = np.asarray(n) > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = np.where(some, m2 / np.asarray(n, np.float64), np.nan)[()]
-        return MomentsValue(n, np.where(some, mean, np.nan)[()], variance)
+            variance = np.where(counted, m2 / np.asarray(n, np.float64), np.nan)[()]
+        return MomentsValue(n, np.where(counted, mean, np.nan)[()], variance)
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
-        """Sums of deviations from one reference mean: no cancellation at an offset."""
+        """Sum deviations from one reference mean: no cancellation at an offset.
+
+        Shards cannot merge their means pairwise in one collective, and summing n * mean
+        and n * mean**2 would cancel where the mean is much larger than the spread. So
+        all shards take the same reference c, the largest of their means (round one),
+        and each adds its moments about c (round two): n, n * d and M2 + n * d**2, where
+        d = mean - c. Two shards of 10 values with means 1e6 + 1 and 1e6 + 3 take
+        c = 1e6 + 3 and sum 20, -20 and M2 + 40: the mean is c - 20 / 20 = 1e6 + 2, and
+        M2 about it is M2 + 40 - (-20) * (-20 / 20) = M2 + 20.
+        """
         n, mean, m2 = self._unpack(state)
         w = self._number(n)
         (key,) = yield [("max", order_key(jnp.where(w > 0, mean[0], -jnp.inf)))]
         centre = from_order_key(key)
         centre = jnp.where(jnp.isneginf(centre), jnp.float32(0), centre)
-        off = jnp.where(w > 0, (mean[0] - centre) + mean[1], jnp.float32(0))
-        spread = (m2[0] + m2[1]) + w * off * off
+        offset = jnp.where(w > 0, (mean[0] - centre) + mean[1], jnp.float32(0))
+        spread = (m2[0] + m2[1]) + w * offset * offset
         if self.weighted:
-            w, first, second = yield [("sum", w), ("sum", w * off), ("sum", spread)]
+            w, first, second = yield [("sum", w), ("sum", w * offset), ("sum", spread)]
             n = (w, jnp.zeros_like(w))
         else:
             digits, first, second = yield [
                 ("sum", limbs_to_digits(n)),
-                ("sum", w * off),
+                ("sum", w * offset),
                 ("sum", spread),
             ]
             n = digits_to_limbs(digits)

@@ -1,4 +1,4 @@
-"""Where a state lives: replicated on a mesh, or one shard a device."""
+"""Placement of states: replicated on a mesh, or one shard on each device."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Placed:
-    """What metrics and collections share: they are placed on devices alike."""
+    """Base of metrics and collections: their placement on devices."""
 
     holds_state = True
 
     def place(self, mesh: Mesh) -> Self:
-        """The same state, replicated on a mesh, so that no later step compiles again.
+        """Return the state replicated on a mesh, so that no later step compiles again.
 
         Args:
-          mesh: the mesh that the batches are sharded on; Auto or Explicit axes.
+          mesh: Mesh on which the batches are sharded; Auto or Explicit axes.
         """
         replicated = NamedSharding(mesh, P())
         return jax.tree.map(lambda x: put(x, replicated), self)
@@ -32,12 +32,14 @@ class Placed:
     def deferred(
         self, mesh: Mesh, axis: str | tuple[str, ...] = "data", **specs: P
     ) -> Deferred:
-        """The empty state in deferred form: a shard a device, no collective a step.
+        """Return the empty state in deferred form: one shard on each device.
+
+        Its update adds no collective; `reduce` and `compute` sum the shards.
 
         Args:
-          mesh: the mesh of the train step.
-          axis: every mesh axis over which the outputs' leading axis is sharded.
-          **specs: the partition of outputs that are sharded otherwise, by name:
+          mesh: Mesh of the train step.
+          axis: Every mesh axis over which the outputs' leading axis is sharded.
+          **specs: Partition of outputs that are sharded otherwise, by name:
             `loss=P("data", "seq")`. On Explicit meshes it is read from the value.
         """
         from jaxmetrics.core._deferred import Deferred

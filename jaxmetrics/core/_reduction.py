@@ -1,4 +1,24 @@
-"""Reduction over mesh axes: what all leaves ask for, in one collective of each kind."""
+"""Reduction over mesh axes: the requests of all leaves, packed into few collectives.
+
+Each leaf kind reduces itself by a generator that yields requests for collectives and
+is sent their results (see `_kinds`). A job is such a generator, or one made of several.
+`reduce` runs all of them in step, so that a tree of any size costs at most three
+collectives: one maximum of uint32 in round one, one sum of uint32 and one of float32 in
+round two. For a mean (a float sum and a count) over the axis "data":
+
+    tree          Mean(total, count)
+    parts         (Sum, total), (Count, count)          _plan: a flat list
+    groups        {Sum: [total]}, {Count: [count]}      _group_jobs: one array a kind
+    round one     Sum yields [("max", keys)], Count yields []
+                  -> pmax(keys)                         _packed: one collective
+    round two     Sum yields [("sum", digits), ("sum", special)],
+                  Count yields [("sum", digits)]
+                  -> psum(digits of both), psum(special)
+    result        [total, count]                        rebuild: back into the tree
+
+A metric with a free leaf, whose own `merge` combines it, is gathered as a whole in
+round two and folded. `rebuild` takes the totals in the order of the parts.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +31,10 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arithmetic import bits, floats
-from jaxmetrics.core._kinds import Ask
+from jaxmetrics.core._kinds import Request
 from jaxmetrics.core._mesh import as_axes, tracks_variance, vary, varying
 
-Job = Generator[list[Ask], list[jax.Array], Any]
+Job = Generator[list[Request], list[jax.Array], Any]
 Rebuild = Callable[[Iterator[Any]], Any]
 
 _ROUNDS = 2  # maxima, then sums that may depend on them
@@ -22,7 +42,7 @@ _COLLECTIVES = {"max": lax.pmax, "sum": lax.psum}
 
 
 class _Part(NamedTuple):
-    """A leaf's kind and state, its parts first; or a whole metric, without a kind."""
+    """A leaf with the axis of its parts first; or, without a kind, a whole metric."""
 
     kind: Any
     axes: tuple[str, ...]
@@ -30,12 +50,12 @@ class _Part(NamedTuple):
 
 
 def is_metric(x: Any) -> bool:
-    """Whether a node of a tree is a metric."""
+    """Return whether a node of a tree is a metric."""
     return getattr(type(x), "_leaves", None) is not None
 
 
 def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
-    """The total of every metric in a tree, over mesh axes or the leading axis.
+    """Return the total of every metric in a tree, over mesh axes or the leading axis.
 
     At most three collectives for any tree: max of uint32, sums of uint32 and of
     float32. With `check_vma` a metric is summed only over the axes that it varies
@@ -48,23 +68,28 @@ def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
     tracked = all([_bound(a) for a in axes])
     parts: list[_Part] = []
     rebuild = _plan(tree, axes, tracked, parts)
-    job = _grouped(parts)
-    asks = next(job)
+    job = _group_jobs(parts)
+    requests = next(job)
     for _ in range(_ROUNDS):
         try:
-            asks = job.send(_packed(asks, axes, tracked))
+            requests = job.send(_packed(requests, axes, tracked))
         except StopIteration as done:
             return rebuild(iter(done.value))
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
 def fold(tree: Any, over_time: bool = False) -> Any:
-    """Merge along the leading axis, in its order: that of shards, or of updates."""
+    """Merge along the leading axis.
+
+    Args:
+      tree: Metrics, stacked.
+      over_time: The axis holds consecutive states; by default it holds shards.
+    """
     first = jax.tree.map(lambda x: x[0], tree)
     rest = jax.tree.map(lambda x: x[1:], tree)
 
     def join(a: Any, b: Any) -> Any:
-        return a.merge(b) if over_time else a._reduce_merge(b)
+        return a.merge(b) if over_time else a.merge_shards(b)
 
     def step(total: Any, more: Any) -> tuple[Any, None]:
         return jax.tree.map(join, total, more, is_leaf=is_metric), None
@@ -85,7 +110,7 @@ def _bound(axis: str) -> bool:
 def _plan(
     tree: Any, axes: tuple[str, ...], tracked: bool, parts: list[_Part]
 ) -> Rebuild:
-    """Note the parts of a tree; what is returned makes the tree of their totals."""
+    """Append the parts of a tree; return a function that rebuilds it from totals."""
     metrics, treedef = jax.tree.flatten(tree, is_leaf=is_metric)
     plans = [_plan_metric(metric, axes, tracked, parts) for metric in metrics]
     return lambda totals: jax.tree.unflatten(treedef, [plan(totals) for plan in plans])
@@ -100,35 +125,50 @@ def _plan_metric(
         metric = vary(metric, axes)
     if not axes:
         return lambda totals: metric
-    if any(declared.name == "free" for declared in metric._leaves.values()):
+    if _is_gathered(metric):
         parts.append(_Part(None, axes, metric))
         return lambda totals: next(totals)
-    for name, declared in metric._leaves.items():
-        state = declared.front(metric, getattr(metric, name))
-        parts.append(_Part(declared.kind(metric), axes, jnp.asarray(state)))
+    layouts = metric._layout.leaves
+    for name, layout in layouts.items():
+        state = layout.front(getattr(metric, name))
+        parts.append(_Part(layout.kind, axes, jnp.asarray(state)))
     children = {
         name: _plan(getattr(metric, name), axes, tracked, parts)
         for name in metric._children
     }
 
     def rebuild(totals: Iterator[Any]) -> Any:
-        fields = {n: d.back(metric, next(totals)) for n, d in metric._leaves.items()}
+        fields = {name: leaf.back(next(totals)) for name, leaf in layouts.items()}
         fields |= {name: child(totals) for name, child in children.items()}
-        return metric._with(**fields)
+        return metric.with_fields(**fields)
 
     return rebuild
 
 
-def _grouped(parts: list[_Part]) -> Job:
-    """Leaves of one kind are reduced as one array: hundreds compile like a few."""
+def _is_gathered(metric: Any) -> bool:
+    """Return whether a metric is folded as a whole.
+
+    That is one with a free leaf, and one that stacks metrics with free leaves: only
+    its own merge knows how to merge a stack.
+    """
+    if any(declared.name == "free" for declared in metric._leaves.values()):
+        return True
+    if not metric._stacks_children:
+        return False
+    children = [getattr(metric, name) for name in metric._children]
+    return any(map(_is_gathered, jax.tree.leaves(children, is_leaf=is_metric)))
+
+
+def _group_jobs(parts: list[_Part]) -> Job:
+    """Reduce the leaves of one kind as one array: hundreds compile like a few."""
     groups: dict[Any, list[int]] = {}
     for i, (kind, axes, _) in enumerate(parts):
-        alike = (type(kind), *vars(kind).items(), axes) if kind else i
-        groups.setdefault(alike, []).append(i)
+        group = (kind, axes) if kind else i
+        groups.setdefault(group, []).append(i)
     jobs = [_group_job([parts[i] for i in members]) for members in groups.values()]
     totals: list[Any] = [None] * len(parts)
-    for members, found in zip(groups.values(), (yield from _together(jobs))):
-        for i, total in zip(members, found):
+    for members, results in zip(groups.values(), (yield from _in_step(jobs))):
+        for i, total in zip(members, results):
             totals[i] = total
     return totals
 
@@ -148,12 +188,15 @@ def _group_job(parts: list[_Part]) -> Job:
 
 
 def _gather_job(metric: Any, axes: tuple[str, ...]) -> Job:
-    """Each shard fills its slot of a sum, which jax knows to be the same everywhere."""
+    """Gather a metric by a sum in which each shard fills its own slot, and fold it.
+
+    jax knows that a sum is the same on all devices, of an all_gather it does not.
+    """
     yield []
-    shards, me = lax.axis_size(axes), lax.axis_index(axes)
+    shards, shard = lax.axis_size(axes), lax.axis_index(axes)
     leaves, treedef = jax.tree.flatten(metric)
     words = [bits(x) if x.dtype != jnp.uint32 else x for x in map(jnp.asarray, leaves)]
-    slots = [jnp.zeros((shards, *w.shape), jnp.uint32).at[me].set(w) for w in words]
+    slots = [jnp.zeros((shards, *w.shape), jnp.uint32).at[shard].set(w) for w in words]
     gathered = yield [("sum", slot) for slot in slots]
     stacked = [
         floats(g) if x.dtype == np.float32 else lax.bitcast_convert_type(g, x.dtype)
@@ -162,37 +205,38 @@ def _gather_job(metric: Any, axes: tuple[str, ...]) -> Job:
     return fold(jax.tree.unflatten(treedef, stacked))
 
 
-def _together(jobs: list[Job]) -> Job:
-    """Several jobs as one: their asks in one list, each given its own answers."""
-    answers: list[Any] = [None] * len(jobs)
+def _in_step(jobs: list[Job]) -> Job:
+    """Run several jobs as one: their requests in one list, the results handed out."""
+    results: list[Any] = [None] * len(jobs)
     for _ in range(_ROUNDS):
-        asks = [job.send(answer) for job, answer in zip(jobs, answers)]
-        flat = yield [ask for some in asks for ask in some]
-        given = iter(flat)
-        answers = [[next(given) for _ in some] for some in asks]
-    return [_result(job, answer) for job, answer in zip(jobs, answers)]
+        requests = [job.send(result) for job, result in zip(jobs, results)]
+        flat = iter((yield [request for of_job in requests for request in of_job]))
+        results = [[next(flat) for _ in of_job] for of_job in requests]
+    return [_result(job, result) for job, result in zip(jobs, results)]
 
 
-def _result(job: Job, answer: list[jax.Array]) -> Any:
+def _result(job: Job, results: list[jax.Array]) -> Any:
     try:
-        job.send(answer)
+        job.send(results)
     except StopIteration as done:
         return done.value
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
-def _packed(asks: list[Ask], axes: tuple[str, ...], tracked: bool) -> list[jax.Array]:
-    """Answer all asks with one collective for each operation, type and set of axes."""
+def _packed(
+    requests: list[Request], axes: tuple[str, ...], tracked: bool
+) -> list[jax.Array]:
+    """Run one collective for each operation, type and set of axes of the requests."""
     groups: dict[tuple[str, Any, tuple[str, ...]], list[int]] = {}
-    for i, (op, x) in enumerate(asks):
+    for i, (op, x) in enumerate(requests):
         over = tuple(a for a in axes if a in varying(x)) if tracked else axes
         groups.setdefault((op, x.dtype, over), []).append(i)
-    answers: list[Any] = [None] * len(asks)
+    results: list[Any] = [None] * len(requests)
     for (op, _, over), members in groups.items():
-        arrays = [asks[i][1] for i in members]
+        arrays = [requests[i][1] for i in members]
         flat = jnp.concatenate([x.ravel() for x in arrays])
         flat = _COLLECTIVES[op](flat, over) if over else flat
         ends = np.cumsum([x.size for x in arrays])
         for i, x, end in zip(members, arrays, ends):
-            answers[i] = flat[end - x.size : end].reshape(x.shape)
-    return answers
+            results[i] = flat[end - x.size : end].reshape(x.shape)
+    return results

@@ -1,4 +1,16 @@
-"""States by name: how they are saved, and how they come back in another layout."""
+"""States by name: their form in a checkpoint, and restoring it in another layout.
+
+A saved state is arrays by name (`"accuracy/correct"`) and a layout, plain JSON:
+
+    {"format": 2,
+     "shards": 8,                                 of a deferred state, else 0
+     "metrics": {"accuracy": {"class": "Accuracy", "configuration": {...}}},
+     "descriptions": {"accuracy": "Accuracy()"},  for error texts only
+     "leaves": {"accuracy/correct": ["accuracy", [2], "uint32"], ...}}
+
+Each leaf has the path of its metric, its shape without the shard axis, and its type.
+The configuration is complete (see `configuration_of`).
+"""
 
 from __future__ import annotations
 
@@ -9,65 +21,104 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmetrics.core._configuration import (
+    configuration_differences,
+    configuration_of,
+    same_configuration,
+)
 from jaxmetrics.core._decoding import describe, fetch
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._mesh import put
 from jaxmetrics.core._reduction import fold, is_metric
 
+_FORMAT = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """The arrays of a tree by name, and what they are, as plain JSON values."""
+    """Arrays of a tree by name, and their layout as plain JSON."""
 
     arrays: Mapping[str, Any]
     layout: Mapping[str, Any]
 
 
 def state_dict(metrics: Any) -> dict[str, np.ndarray]:
-    """The raw state by name (`"accuracy/correct"`), as NumPy, to save as you like."""
+    """Return the raw state as NumPy arrays by name, `"accuracy/correct"`."""
     names = _named(_state(metrics))
     return dict(zip(names, fetch(list(names.values()))))
 
 
 def saved_form(tree: Any) -> Saved:
-    """The arrays to save, with the shard axis of deferred states.
+    """Return the arrays to save, of deferred states with their shard axis.
 
-    Returns:
-      Arrays by name, and a layout: the number of shards, and for each leaf the metric
-      that owns it, its shape without the shard axis, and its type.
+    Args:
+      tree: Metrics, a collection, a deferred one, or any tree of arrays.
     """
     shards = tree.shards if isinstance(tree, Deferred) else 0
-    leaves = {}
+    metrics, descriptions, leaves = {}, {}, {}
     for path, node, named in _nodes(_state(tree)):
+        if is_metric(node):
+            metrics[path] = configuration_of(node)
+            descriptions[path] = describe(node, state=False)
         for name, x in named.items():
-            shape = np.shape(x)[1:] if shards else np.shape(x)
-            leaves[name] = [path, _owner(node), list(shape), _type(x)]
-    return Saved(_named(_state(tree)), {"shards": shards, "leaves": leaves})
+            leaves[name] = [path, *_outline(x, shards)]
+    layout = {
+        "format": _FORMAT,
+        "shards": shards,
+        "metrics": metrics,
+        "descriptions": descriptions,
+        "leaves": leaves,
+    }
+    return Saved(_named(_state(tree)), layout)
 
 
 def from_saved(
     template: Any, layout: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[Any, list[str]]:
-    """The saved state in the template's layout, and the names that it has no place for.
+    """Restore a saved state into the layout of a template.
+
+    The state goes metric by metric: one whose leaves were not saved starts empty, one
+    whose configuration, shape or type differs is an error, and one that the template
+    lacks is left out. Saved on as many shards as the template has, the arrays come
+    back as they are. Otherwise the saved shards are folded into one total; a template
+    with shards gets it in its first shard, and empty states in the others:
+
+        saved on 8 shards -> template with 4: [total, empty, empty, empty]
+        saved on 8 shards -> template without: total
+        saved without     -> template with 8: [saved, empty, ...]
+
+    Args:
+      template: Metrics of the wanted configuration, placed as the result is to be.
+      layout: Layout of `saved_form`.
+      arrays: Arrays of `saved_form`, on the host.
+
+    Returns:
+      The state, and the paths of saved metrics that the template lacks.
 
     Raises:
-      ValueError: if a metric's configuration, shape or type is another.
+      ValueError: The configuration, shape or type of a metric differs.
     """
+    if layout.get("format") != _FORMAT:
+        raise ValueError(
+            f"checkpoint: the metrics were saved in format {layout.get('format', 1)}; "
+            f"this version reads {_FORMAT}. Restore them with the version that saved "
+            "them, or leave them out and start with empty metrics."
+        )
     state = _state(template)
-    wanted = template.shards if isinstance(template, Deferred) else 0
+    shards = template.shards if isinstance(template, Deferred) else 0
     nodes, treedef = jax.tree.flatten(state, is_leaf=is_metric)
-    found = []
+    restored = []
     used: set[str] = set()
     for (path, node, named), _ in zip(_nodes(state), nodes, strict=True):
         used |= named.keys()
         if not named.keys() & arrays.keys():
-            found.append(_spread(_empty(node, wanted), None, wanted))
+            restored.append(_spread(_empty(node, shards), None, shards))
             continue
-        _refuse_changed(path, node, named, layout["leaves"], wanted)
+        _refuse_changed(path, node, named, layout, shards)
         leaves = [np.asarray(arrays[name]) for name in named]
         saved = jax.tree.unflatten(jax.tree.structure(node), leaves)
-        found.append(_relaid(saved, layout["shards"], node, wanted))
-    host = jax.tree.unflatten(treedef, found)
+        restored.append(_relaid(saved, layout["shards"], node, shards))
+    host = jax.tree.unflatten(treedef, restored)
     placed = jax.tree.map(_put_like, host, state)
     removed = sorted({layout["leaves"][n][0] for n in layout["leaves"].keys() - used})
     if isinstance(template, Deferred):
@@ -85,7 +136,7 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _nodes(tree: Any) -> list[tuple[str, Any, dict[str, Any]]]:
-    """Each metric (or bare array) of a tree: path, node, its leaves by full name."""
+    """Return each metric (or bare array) of a tree: path, node, leaves by full name."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_metric)
     nodes = []
     for path, node in paths:
@@ -99,44 +150,52 @@ def _text(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/") or "value"
 
 
-def _type(x: Any) -> str:
-    return str(x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype)
-
-
-def _owner(node: Any) -> str:
-    return describe(node, state=False) if is_metric(node) else ""
+def _outline(x: Any, shards: int) -> tuple[list[int], str]:
+    """Return the shape without the shard axis, and the type."""
+    dtype = x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
+    return list(np.shape(x)[1:] if shards else np.shape(x)), str(dtype)
 
 
 def _refuse_changed(
-    path: str, node: Any, named: Any, leaves: Mapping[str, Any], shards: int
+    path: str, node: Any, named: Any, layout: Mapping[str, Any], shards: int
 ) -> None:
+    """Refuse a metric that was saved with another configuration, shape or type."""
+    differences = []
+    saved = layout["metrics"].get(path)
+    current = configuration_of(node) if is_metric(node) else None
+    if not same_configuration(saved, current):
+        differences += configuration_differences(saved, current)
     for name, x in named.items():
-        if name not in leaves:
+        if name not in layout["leaves"]:
             raise ValueError(
                 f"checkpoint: {path} was saved without {name!r}: its class changed. "
                 "Give the metric another name, and it starts empty."
             )
-        _, owner, shape, dtype = leaves[name]
-        here = list(np.shape(x)[1:] if shards else np.shape(x))
-        mine = (_owner(node), here, _type(x))
-        if (owner, shape, dtype) != mine:
-            raise ValueError(
-                f"checkpoint: {name} was saved as {owner} {dtype}{shape}, and here it "
-                f"is {mine[0]} {mine[2]}{here}. Restore it with the same "
-                "configuration, or give the metric another name, and it starts empty."
-            )
+        _, old_shape, old_type = layout["leaves"][name]
+        shape, dtype = _outline(x, shards)
+        if (old_shape, old_type) != (shape, dtype):
+            old, new = f"{old_type}{old_shape}", f"{dtype}{shape}"
+            differences.append(f"{name} was {old}, is {new}")
+    if differences:
+        before = layout["descriptions"].get(path, "an array")
+        now = describe(node, state=False) if is_metric(node) else "an array"
+        raise ValueError(
+            f"checkpoint: {path} was saved as {before}, and the template has {now}: "
+            f"{'; '.join(differences)}. Restore it with the same configuration, or "
+            "give the metric another name, and it starts empty."
+        )
 
 
-def _relaid(saved: Any, shards: int, node: Any, wanted: int) -> Any:
-    if shards == wanted:
+def _relaid(saved: Any, saved_shards: int, node: Any, shards: int) -> Any:
+    if saved_shards == shards:
         return saved
-    if shards:
+    if saved_shards:
         saved = fetch(fold(saved))
-    return _spread(saved, _empty(node, wanted), wanted)
+    return _spread(saved, _empty(node, shards), shards)
 
 
 def _spread(total: Any, empty: Any, shards: int) -> Any:
-    """A total in the first of some shards, the others empty."""
+    """Return a stack with a total in its first shard, and empty states after it."""
     if not shards:
         return total
     rest = total if empty is None else empty
@@ -151,7 +210,7 @@ def _spread(total: Any, empty: Any, shards: int) -> Any:
 
 def _empty(node: Any, shards: int) -> Any:
     if is_metric(node):
-        return node._identity()
+        return node.identity()
     zero = jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), node)
     return jax.tree.map(lambda x: x[0], zero) if shards else zero
 

@@ -8,12 +8,13 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxmetrics.core._decoding import on_states
 from jaxmetrics.core._leaves import UNSET, max_leaf
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import fold
-from jaxmetrics.core._stacking import put_at, stacked, take
+from jaxmetrics.core._wrapper import stacked
 
 
 class Windowed(Metric):
@@ -24,8 +25,8 @@ class Windowed(Metric):
     same number of updates reduce update by update.
 
     Args:
-      metric: the metric.
-      window: how many updates it looks back; the state is that many times larger.
+      metric: The metric.
+      window: Number of updates; the state is that many times larger.
 
     Example:
       >>> import jaxmetrics as jm
@@ -38,8 +39,12 @@ class Windowed(Metric):
 
     metric: Metric
     window: int = 100
-    next_slot: Any = max_leaf()
-    filled: Any = max_leaf()
+    # Integers, kept as float32 maxima: shards saw the same updates, so that the maximum
+    # over shards is the value of each of them.
+    next_slot: Array = max_leaf()
+    filled: Array = max_leaf()
+
+    _stacks_children = True
 
     def __post_init__(self) -> None:
         """Make room for the updates."""
@@ -55,60 +60,59 @@ class Windowed(Metric):
 
     @on_states
     def compute(self) -> Any:
-        """The metric's value over the window."""
+        """Return the metric's value over the window."""
         total = _total
-        for _ in range(np.ndim(self.next_slot)):  # stacked windows
+        for _ in range(np.ndim(self.next_slot)):  # leading axes, as of shards
             total = jax.vmap(total)
         return total(self).compute()
 
     def merge(self, other: Any) -> Self:
-        """This one's updates, then the other's; the last `window` of them stay."""
+        """Append the other's updates; the last `window` of both stay."""
         self._refuse_other(other)
         slots = jnp.arange(self.window, dtype=jnp.int32)
-        mine, its = _index(self.next_slot), _index(other.next_slot)
+        next_slot, other_next = _index(self.next_slot), _index(other.next_slot)
         count = _index(other.filled)
-        age = (slots - mine) % self.window
-        source = (its - count + age) % self.window
+        age = (slots - next_slot) % self.window
+        source = (other_next - count + age) % self.window
         newer = age < count
-        theirs = take(other.metric, source)
+        appended = take(other.metric, source)
 
         def choose(ring: Any, new: Any) -> Any:
             wide = newer.reshape(-1, *[1] * (new.ndim - 1))
             return jnp.where(wide, new, ring)
 
-        return self._with(
-            metric=jax.tree.map(choose, self.metric, theirs),
-            next_slot=_slot((mine + count) % self.window),
+        return self.with_fields(
+            metric=jax.tree.map(choose, self.metric, appended),
+            next_slot=_slot((next_slot + count) % self.window),
             filled=_slot(jnp.minimum(_index(self.filled) + count, self.window)),
         )
 
-    def _reduce_merge(self, other: Any) -> Self:
-        """Shards of one window: update by update."""
-        return super().merge(other)
+    def merge_shards(self, other: Any) -> Self:
+        """Return the state of two shards of the same updates: update by update."""
+        return self._merged(other, jax.vmap(lambda a, b: a.merge_shards(b)))
 
-    def _contribution(self, outputs: Mapping[str, Any]) -> Self:
-        return self._identity()._updated(outputs)
+    def contribution(self, outputs: Mapping[str, Any]) -> Self:
+        """Return a window of one batch, without a check of the outputs' names."""
+        return self.identity().updated(outputs)
 
-    def _updated(self, outputs: Mapping[str, Any]) -> Self:
-        at = _index(self.next_slot)
-        batch = self.metric._contribution(outputs)
+    def updated(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the window with one more batch, without a check of the names."""
+        slot = _index(self.next_slot)
+        batch = self.metric.contribution(outputs)
         filled = jnp.minimum(_index(self.filled) + 1, self.window)
-        return self._with(
-            metric=put_at(self.metric, at, batch),
-            next_slot=_slot((at + 1) % self.window),
+        return self.with_fields(
+            metric=put_at(self.metric, slot, batch),
+            next_slot=_slot((slot + 1) % self.window),
             filled=_slot(filled),
         )
 
-    def _identity(self) -> Self:
-        return self._emptied(self.metric._identity())
+    def identity(self) -> Self:
+        """Return the empty window with host arrays: the identity of `merge`."""
+        return self._emptied(self.metric.identity())
 
     def _emptied(self, metric: Metric) -> Self:
         ring = stacked(metric, self.window)
-        return self._with(
-            metric=ring,
-            next_slot=self._encoded("next_slot", 0.0),
-            filled=self._encoded("filled", 0.0),
-        )
+        return self.with_fields(metric=ring).replace(next_slot=0.0, filled=0.0)
 
 
 @jax.jit
@@ -117,6 +121,16 @@ def _total(windowed: Windowed) -> Metric:
     oldest_first = (slots + _index(windowed.next_slot)) % windowed.window
     updates = take(windowed.metric, oldest_first)
     return fold(updates, over_time=True)
+
+
+def put_at(stack: Any, index: Any, state: Any) -> Any:
+    """Return the stack with one of its states replaced."""
+    return jax.tree.map(lambda s, x: jnp.asarray(s).at[index].set(x), stack, state)
+
+
+def take(stack: Any, order: Any) -> Any:
+    """Return the states of a stack in another order."""
+    return jax.tree.map(lambda s: jnp.take(jnp.asarray(s), order, axis=0), stack)
 
 
 def _index(slot: Any) -> Any:

@@ -1,8 +1,7 @@
-"""clu's and metrax's metrics as ours, and a logger as clu's writer.
+"""Use metrics of clu and metrax in collections, and a logger as a writer of clu.
 
-Metrics keep their arithmetic, and get our types, names and devices.
-
-Ours need nothing to be used in theirs: `clu.metrics.Collection.create(acc=Accuracy)`.
+The other direction needs no adapter: `clu.metrics.Collection.create(acc=Accuracy)`
+takes the metrics of jaxmetrics as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Leaf, Metric, at_the_door, declare, is_tracer, leaf
+from jaxmetrics.core import (
+    Leaf,
+    LeafLayout,
+    Metric,
+    as_32bit,
+    declare,
+    is_tracer,
+    leaf,
+)
 from jaxmetrics.interop import _foreign_state as foreign
 from jaxmetrics.interop._clu_class import (
     parameters,
@@ -34,26 +41,27 @@ def from_clu(
     constants: Mapping[str, Any] | None = None,
     **names: str,
 ) -> FromClu:
-    """A metric class of clu or metrax as one of our metrics.
+    """Return a metric that computes with a metric class of clu or metrax.
 
-    It computes what the class computes, within the same limits (they count in int32
-    or float32), and nan of nothing. Over devices it is gathered, and folded with the
-    class's merge.
+    Its arithmetic and limits are those of the class, which counts in int32 or float32;
+    an empty metric computes nan. States of several devices are gathered and folded
+    with the class's `merge`.
 
-    A compiled step needs a state of one type. It is that of `metric_class.empty()`;
-    where a batch makes another of it (metrax's `Average`, `AUCROC`, `PrecisionAtK`),
-    example outputs are needed, and the error says so.
+    A compiled step needs a state with fixed types: by default those of
+    `metric_class.empty()`. If a batch changes them (metrax's `Average`, `AUCROC`,
+    `PrecisionAtK`), pass example outputs with `like=`, as the error says.
 
     Args:
-      metric_class: the class, such as `clu.metrics.Average`.
-      like: example outputs, arrays or `jax.ShapeDtypeStruct`; it may hold others too.
-      constants: arguments that are no outputs, `dict(num_thresholds=400)`; a tuple
-        arrives as an array.
-      **names: the outputs that are read, by argument: `values="loss"`. A class without
+      metric_class: Class such as `clu.metrics.Average`.
+      like: Example outputs, arrays or `jax.ShapeDtypeStruct`; others are ignored.
+      constants: Arguments that are not outputs, such as `dict(num_thresholds=400)`; a
+        tuple is passed as an array.
+      **names: Name of the output for each argument: `values="loss"`. A class without
         a mask may read it as weights: `sample_weights="mask"`.
 
     Raises:
-      TypeError: if the class is none of clu's, or its states do not add up.
+      TypeError: The class is not a metric of clu, or its states cannot be merged.
+      ImportError: clu is not installed.
 
     Example:
       >>> import clu.metrics, jaxmetrics as jm
@@ -64,61 +72,76 @@ def from_clu(
     """
     refuse_unmergeable(metric_class)
     metric_class, names = without_from_output(metric_class, names)
-    known, more = parameters(metric_class)
-    reads = tuple(name for name in names if name not in known) if more else ()
+    known, any_output = parameters(metric_class)
+    reads = tuple(x for x in names if x not in known) if any_output else ()
     if not known and not reads:
         raise TypeError(
-            f"from_clu: {metric_class.__name__} takes any output, so which it reads is "
-            f"not known. Name them: from_clu({metric_class.__name__}, loss='loss')."
+            f"from_clu: {metric_class.__name__} accepts any output; expected the names "
+            f"of those it reads. Pass them: from_clu({metric_class.__name__}, "
+            f"loss='loss')."
         )
     form = foreign.form_of(metric_class.empty)
-    fixed = tuple(sorted((constants or {}).items()))
+    constant_items = tuple(sorted((constants or {}).items()))
     renames = {argument: name for argument, name in names.items() if argument != name}
-    return FromClu(metric_class, form, fixed, reads).on(**renames)._closed(like)
+    metric = FromClu(metric_class, form, constant_items, reads)
+    return metric.on(**renames)._closed(like)
 
 
 class _State(Leaf):
-    """The leaf that holds their state, a dict of arrays by name."""
+    """Leaf with the state of a foreign metric: arrays by name."""
 
-    def empty(self, metric: Any) -> Any:
-        """Zeros, which no merge ever looks at."""
-        return foreign.empty(metric.form)
+    def layout(self, metric: Any) -> LeafLayout:
+        """Return the layout for the form of the metric's state."""
+        return _StateLayout(super().layout(metric).kind, metric.form)
 
-    def encode(self, metric: Any, value: Any) -> Any:
-        """The arrays as they are."""
+
+class _StateLayout(LeafLayout):
+    """Arrays that are stored as they are."""
+
+    def __init__(self, kind: Any, form: foreign.Form) -> None:
+        """Keep the names and types of the arrays."""
+        super().__init__(kind, (), ())
+        self._form = form
+
+    def empty(self) -> Any:
+        """Return zeros; `merge` ignores states that have seen no batch."""
+        return foreign.empty(self._form)
+
+    def encode(self, value: Any) -> Any:
+        """Return the arrays unchanged."""
         return value
 
-    def decode(self, metric: Any, state: Any, host: bool) -> Any:
-        """The arrays as they are: the class's own `compute` reads them."""
+    def decode(self, state: Any, host: bool) -> Any:
+        """Return the arrays unchanged; `compute` of the class reads them."""
         return state
 
 
 class FromClu(Metric):
-    """A metric of clu or metrax; made by `from_clu`.
+    """Metric that computes with a class of clu or metrax; use `from_clu`.
 
     Args:
-      metric: the class.
-      form: the names and types of its state.
-      constants: arguments that are no outputs.
-      reads: outputs that reach it through `**kwargs`.
+      metric: Metric class.
+      form: Names and types of the arrays of its state.
+      constants: Arguments that are not outputs.
+      keyword_outputs: Outputs that the class accepts as `**kwargs`.
     """
 
     metric: type
     form: tuple[Any, ...] = dataclasses.field(repr=False)
     constants: tuple[Any, ...] = ()
-    reads: tuple[str, ...] = ()
+    keyword_outputs: tuple[str, ...] = ()
     state: Any = declare(_State((), "free"))
     seen: Any = leaf(dtype=np.uint32)
 
     @foreign.plain_types()
     def observe(self, *, mask: Any = None, **outputs: Any) -> dict[str, Any]:
-        """The class's state of one batch."""
+        """Return the state of the class for one batch."""
         if mask is not None and any(jnp.ndim(x) for x in jax.tree.leaves(outputs)):
             self._refuse_maskless()
             outputs["mask"] = mask
-        theirs = self._of_batch(outputs)
+        batch_state = self._batch_state(outputs)
         try:
-            state = foreign.pack(self.form, theirs)
+            state = foreign.pack(self.form, batch_state)
         except TypeError as error:
             raise TypeError(
                 f"{error} Give example outputs: like={_types(outputs)}."
@@ -126,117 +149,118 @@ class FromClu(Metric):
         return dict(state=state, seen=1)
 
     def merge(self, other: Any) -> Self:
-        """The class's merge, where both saw something."""
+        """Merge with the class's own merge; a state without batches is ignored."""
         return self._joined(other, lambda a, b: a.merge(b))
 
     @foreign.plain_types()
     def compute(self) -> Any:
-        """What the class computes; nan of nothing."""
+        """Return the value of the class; nan without batches."""
 
         def value(state: Any, seen: Any) -> Any:
             return jax.tree.map(
                 lambda x: jnp.where(seen > 0, x, jnp.nan),
-                self._theirs(state).compute(),
+                self._unpacked(state).compute(),
             )
 
-        found = _over_leading(value, self.seen)(self.state, self.seen)
-        return jax.tree.map(_as_float64, found)
+        values = _over_batch_axes(value, self.seen)(self.state, self.seen)
+        return jax.tree.map(_as_float64, values)
 
-    def _reduce_merge(self, other: Any) -> Self:
+    def merge_shards(self, other: Any) -> Self:
+        """Merge two shards with the class's own merge of shards."""
         return self._joined(other, lambda a, b: a._reduce_merge(b))
 
     @foreign.plain_types()
     def _joined(self, other: Any, join: Callable[[Any, Any], Any]) -> Self:
-        self._refuse_other(other)
+        merged = super().merge(other)  # refuses another class or configuration
 
-        def joined(mine: Any, here: Any, its: Any, there: Any) -> Any:
-            both = foreign.pack(self.form, join(self._theirs(mine), self._theirs(its)))
+        def joined(first: Any, seen: Any, second: Any, second_seen: Any) -> Any:
+            both = join(self._unpacked(first), self._unpacked(second))
             return jax.tree.map(
-                lambda a, b, ab: jnp.where(there == 0, a, jnp.where(here == 0, b, ab)),
-                mine,
-                its,
-                both,
+                lambda a, b, ab: jnp.where(
+                    second_seen == 0, a, jnp.where(seen == 0, b, ab)
+                ),
+                first,
+                second,
+                foreign.pack(self.form, both),
             )
 
-        state = _over_leading(joined, self.seen)(
+        state = _over_batch_axes(joined, self.seen)(
             self.state, self.seen, other.state, other.seen
         )
-        return self._with(state=state, seen=jnp.maximum(self.seen, other.seen))
+        return merged.with_fields(state=state, seen=jnp.maximum(self.seen, other.seen))
 
-    def _theirs(self, state: Any) -> Any:
+    def _unpacked(self, state: Any) -> Any:
         return foreign.unpack(self.form, self._treedef(), state)
 
     def _treedef(self) -> Any:
         return jax.tree.structure(jax.eval_shape(self.metric.empty))
 
-    def _of_batch(self, outputs: Mapping[str, Any]) -> Any:
-        fixed = {
+    def _batch_state(self, outputs: Mapping[str, Any]) -> Any:
+        constants = {
             name: jnp.asarray(value) if isinstance(value, tuple) else value
             for name, value in self.constants
         }
         arrays = jax.tree.map(jnp.asarray, dict(outputs))
-        return self.metric.from_model_output(**arrays, **fixed)
+        return self.metric.from_model_output(**arrays, **constants)
 
     def _closed(self, like: Mapping[str, Any] | None) -> Self:
-        """The metric with a state whose types no batch and no merge changes."""
+        """Return the metric with state types that no batch and no merge changes."""
         form = self.form
         if like is not None:
             form = foreign.form_of(
-                lambda given: self._of_batch(at_the_door("like", given)),
+                lambda outputs: self._batch_state(as_32bit("like", outputs)),
                 self._examples(like),
             )
         return type(self)(
             self.metric,
             foreign.closed(form, self._treedef()),
             self.constants,
-            self.reads,
+            self.keyword_outputs,
             renames=self.renames,
         )
 
     def _examples(self, like: Mapping[str, Any]) -> dict[str, Any]:
         examples = {}
-        for argument, needed in self._all_arguments().items():
-            source = self._source(argument)
+        for argument, required in self.observe_arguments().items():
+            source = self._output_name(argument)
             if source in like:
                 x = like[source]
                 abstract = isinstance(x, jax.ShapeDtypeStruct)
-                examples[argument] = x if abstract else at_the_door(source, x)
-            elif needed:
+                examples[argument] = x if abstract else as_32bit(source, x)
+            elif required:
                 raise TypeError(
-                    f"from_clu: like holds no output {source!r}; it has "
-                    f"{sorted(like)}. Add it, or name another: {argument}='...'."
+                    f"from_clu: like has no output {source!r}; got {sorted(like)}. Add "
+                    f"it, or read another: {argument}='...'."
                 )
         return examples
 
-    def _all_arguments(self) -> dict[str, bool]:
+    def observe_arguments(self) -> dict[str, bool]:
+        """Return the arguments of the class, and `mask` if none of them reads it."""
         known, _ = parameters(self.metric)
-        fixed = dict(self.constants)
-        arguments = {n: needed for n, needed in known.items() if n not in fixed}
-        arguments |= dict.fromkeys(self.reads, True)
-        mask = self._source("mask")
-        if any(self._source(name) == mask for name in arguments if name != "mask"):
+        constants = dict(self.constants)
+        arguments = {n: required for n, required in known.items() if n not in constants}
+        arguments |= dict.fromkeys(self.keyword_outputs, True)
+        mask = self._output_name("mask")
+        if any(self._output_name(name) == mask for name in arguments if name != "mask"):
             return arguments
         return {"mask": False} | arguments
 
-    _own_arguments = _all_arguments
-
-    def _renamed(self, names: Mapping[str, str]) -> Self:
-        renames = sorted({**dict(self.renames), **names}.items())
-        return self._with(renames=tuple(renames))
+    def _output_name(self, argument: str) -> str:
+        return dict(self.renames).get(argument, argument)
 
     def _refuse_maskless(self) -> None:
-        known, more = parameters(self.metric)
-        if "mask" not in known and not more:
+        known, any_output = parameters(self.metric)
+        if "mask" not in known and not any_output:
             name = self.metric.__name__
             raise TypeError(
-                f"{name} takes no mask, so padding would be counted. Let it read the "
-                f"mask as weights, from_clu({name}, sample_weights='mask'), or none, "
+                f"{name} takes no mask, so padding would be counted. Pass the mask as "
+                f"weights, from_clu({name}, sample_weights='mask'), or ignore it, "
                 f"from_clu({name}, mask='no_mask')."
             )
 
 
-def _over_leading(function: Callable[..., Any], seen: Any) -> Callable[..., Any]:
-    """The function on every state of a stack."""
+def _over_batch_axes(function: Callable[..., Any], seen: Any) -> Callable[..., Any]:
+    """Return the function mapped over the batch axes of a stack of states."""
     for _ in range(jnp.ndim(seen)):
         function = jax.vmap(function)
     return function
@@ -247,8 +271,8 @@ def _as_float64(x: Any) -> Any:
 
 
 def _types(outputs: Mapping[str, Any]) -> str:
-    shown = [
+    types = [
         f"{name}=jax.ShapeDtypeStruct({jnp.shape(x)}, '{jnp.result_type(x)}')"
         for name, x in outputs.items()
     ]
-    return f"dict({', '.join(shown)})"
+    return f"dict({', '.join(types)})"

@@ -91,10 +91,14 @@ def _describe(metrics: Any) -> dict[str, str]:
     from jaxmetrics.core import Collection, Deferred, saved_form
 
     state = metrics.state if isinstance(metrics, Deferred) else metrics
-    leaves: Any = saved_form(metrics).layout["leaves"]
+    layout: Any = saved_form(metrics).layout
+    descriptions, configurations = layout["descriptions"], layout["metrics"]
     description = {
-        f"leaf {name!r}": f"{owner} {dtype}{shape}"
-        for name, (_, owner, shape, dtype) in leaves.items()
+        f"leaf {name!r}": f"{descriptions.get(path)} {dtype}{shape}"
+        for name, (path, shape, dtype) in layout["leaves"].items()
+    }
+    description |= {
+        f"configuration of {n!r}": dumps(x) for n, x in configurations.items()
     }
     if isinstance(state, Collection):
         description["the names of metrics"] = str(list(state))

@@ -178,7 +178,7 @@ ACCURACY = (
     ),
     Case(
         "accuracy binary, from probs",
-        jm.Accuracy(task="binary", threshold=0.3, from_logits=False),
+        jm.Accuracy(task="binary", threshold=0.3, scores="probs"),
         with_probs(binary),
         lambda probs, labels: sk.accuracy_score(labels, probs >= 0.3),
         exact=True,
@@ -295,7 +295,7 @@ LIKELIHOOD = (
     ),
     Case(
         "cross entropy from probs",
-        jm.CrossEntropy(from_logits=False),
+        jm.CrossEntropy(scores="probs"),
         with_probs(multiclass),
         lambda probs, labels: -np.log(probs[np.arange(labels.size), labels]).mean(),
         reads={"logits": "probs"},
@@ -428,7 +428,7 @@ PRECISION = (
     ),
     Case(
         "f0.5 binary, from probs",
-        jm.FBeta(task="binary", beta=0.5, threshold=0.3, from_logits=False),
+        jm.FBeta(task="binary", beta=0.5, threshold=0.3, scores="probs"),
         with_probs(binary),
         lambda probs, labels: sk.fbeta_score(labels, probs >= 0.3, beta=0.5),
         exact=True,
@@ -446,7 +446,7 @@ RANKING = (
     ),
     Case(
         "auroc binary, from probs, weighted",
-        jm.AUROC(task="binary", bins=FEW_BINS, from_logits=False, weighted=True),
+        jm.AUROC(task="binary", bins=FEW_BINS, scores="probs", weighted=True),
         weighted(with_probs(binary)),
         lambda probs, labels, weights: sk.roc_auc_score(
             labels, _bin(scipy.special.logit(probs), FEW_BINS), sample_weight=weights
@@ -539,7 +539,7 @@ CALIBRATION = (
     ),
     Case(
         "calibration error binary, from probs",
-        jm.ExpectedCalibrationError(task="binary", from_logits=False),
+        jm.ExpectedCalibrationError(task="binary", scores="probs"),
         with_probs(binary),
         lambda probs, labels: _calibration("l1")(probs, labels),
         reads={"logits": "probs"},

@@ -187,7 +187,7 @@ def test_different_deferred_states_do_not_merge():
         (lambda: jm.Mean().replace(count=0.5), "takes integers"),
         (lambda: jm.ConfusionMatrix(3).replace(counts=[1, 2]), "declared \\(3, 3\\)"),
         (lambda: jm.Collection(loss=3), "loss is a int, not a metric"),
-        (lambda: jm.Collection(a=jm.Mean())["b"], "No metric 'b' here.*'a'"),
+        (lambda: jm.Collection(a=jm.Mean())["b"], "no metric 'b'.*'a'"),
     ],
 )
 def test_invalid_configuration_is_refused_at_construction(make, message):

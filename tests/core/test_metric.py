@@ -99,8 +99,8 @@ def test_on_renames_outputs_and_from_output_is_its_other_name():
     assert state.plain()["count"] == 1
     assert jm.Mean.from_output("loss").update(loss=3.0).compute() == 3.0
     assert jm.Std("a").on(values="b").update(b=[1.0, 3.0]).compute() == 1.0
-    renamed = jm.Perplexity().on(logits="x")
-    assert "x" in renamed._names()[0] and "logits" not in renamed._names()[0]
+    renamed = jm.Perplexity().on(logits="x").reads()
+    assert "x" in renamed.required and "logits" not in renamed.required
 
 
 def test_repr_is_the_call_then_what_was_counted():

@@ -184,7 +184,7 @@ def test_counts_are_exact_over_devices():
     limbs = np.array([[v & 0xFFFFFFFF, v >> 32] for v in values], np.uint32)
     import dataclasses
 
-    state = dataclasses.replace(state, state=state.state._with(count=limbs))
+    state = dataclasses.replace(state, state=state.state.with_fields(count=limbs))
     assert state.compute() == sum(values)
 
 

@@ -87,7 +87,8 @@ def test_by_group_respects_the_mask_and_counts_strange_numbers():
     given = dict(loss=LOSS[:, 0], domain=DOMAIN, mask=VALID)
     expected = {str(g): ((DOMAIN == g) & VALID).sum() for g in range(2)}
     close(everywhere(metric, given), expected)
-    assert metric.update(**given).plain()["strange"] == ((DOMAIN == 2) & VALID).sum()
+    outside = metric.update(**given).plain()["out_of_range"]
+    assert outside == ((DOMAIN == 2) & VALID).sum()
 
 
 def test_by_group_refuses_groups_that_are_no_integers():

@@ -25,7 +25,7 @@ def of_guesses(metric, guess, labels, **more):
 
 
 def binary(metric, scores, labels, **more):
-    name = "logits" if metric.from_logits else "probs"
+    name = metric.scores
     given = {name: np.float32(scores), "labels": np.int32(labels)}
     return jm.evaluate(metric, **given, **more)
 
@@ -221,7 +221,7 @@ def test_probabilities_and_logits_are_never_guessed_from_the_batch():
 
 
 def test_probabilities_of_zero_and_one_lie_at_the_ends():
-    metric = jm.AUROC(task="binary", from_logits=False)
+    metric = jm.AUROC(task="binary", scores="probs")
     probs = np.float32([0, 1e-30, 1e-6, 1 - 1e-6, 1])
     state = metric.update(probs=probs, labels=np.int32([0, 0, 0, 1, 1]))
     negative, positive = state.histogram.compute()
@@ -229,7 +229,7 @@ def test_probabilities_of_zero_and_one_lie_at_the_ends():
 
 
 def test_probabilities_outside_zero_and_one_are_invalid():
-    metric = jm.AUROC(task="binary", from_logits=False)
+    metric = jm.AUROC(task="binary", scores="probs")
     state = metric.update(probs=[-0.1, 1.5, 0.5], labels=[0, 1, 1])
     assert state.plain()["histogram/invalid"] == 2
 
@@ -328,7 +328,7 @@ def test_large_counts_are_multiplied_in_float64():
     counts[0, 100], counts[1, 200] = 2**40, 2**40
     metric = jm.AUROC(task="binary", bins=256)
     histogram = metric.histogram.replace(counts=counts)
-    assert metric._with(histogram=histogram).compute() == 1
+    assert metric.with_fields(histogram=histogram).compute() == 1
 
 
 def test_bounds_under_jit_are_those_of_the_host():
@@ -343,7 +343,7 @@ def test_bounds_under_jit_are_those_of_the_host():
 
 
 def test_confidence_of_one_is_in_the_last_bin():
-    ece = jm.ExpectedCalibrationError(10, task="binary", from_logits=False)
+    ece = jm.ExpectedCalibrationError(10, task="binary", scores="probs")
     state = ece.update(probs=[0.95, 1.0, 0.0], labels=[1, 0, 0])
     assert state.plain()["count"].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
     found = binary(ece, [0.95, 1.0], [1, 0])
@@ -355,13 +355,13 @@ def test_confidence_of_one_is_in_the_last_bin():
     [("l1", 0.3), ("l2", math.sqrt((0.25**2 * 2 + 0.4**2) / 3)), ("max", 0.4)],
 )
 def test_calibration_by_hand(norm, right):
-    ece = jm.ExpectedCalibrationError(5, norm=norm, task="binary", from_logits=False)
+    ece = jm.ExpectedCalibrationError(5, norm=norm, task="binary", scores="probs")
     found = binary(ece, [0.7, 0.8 - 1e-6, 0.4], [1, 1, 0])
     assert found == pytest.approx(right, abs=1e-6)
 
 
 def test_a_bin_holds_its_lower_edge():
-    ece = jm.ExpectedCalibrationError(4, task="binary", from_logits=False)
+    ece = jm.ExpectedCalibrationError(4, task="binary", scores="probs")
     state = ece.update(probs=[0.25, 0.5, 0.75], labels=[0, 0, 0])
     assert state.plain()["count"].tolist() == [0, 1, 1, 1]
 

@@ -85,7 +85,7 @@ def test_ties_go_to_the_lower_class():
 def test_a_score_at_the_threshold_is_positive():
     labels = np.int32([1, 0])
     probs = dict(probs=np.float32([0.5, 0.5]), labels=labels)
-    assert value(jm.Accuracy(task="binary", from_logits=False), **probs) == 0.5
+    assert value(jm.Accuracy(task="binary", scores="probs"), **probs) == 0.5
     logits = dict(logits=np.float32([0, 0]), labels=labels)
     matrix = value(jm.ConfusionMatrix(task="binary"), **logits)
     assert matrix.tolist() == [[0, 1], [0, 1]]
@@ -200,7 +200,7 @@ def test_cross_entropy_by_hand():
     logits, labels = np.zeros((2, 4), np.float32), np.int32([0, 3])
     assert value(jm.CrossEntropy(), logits=logits, labels=labels) == pytest.approx(LN4)
     probs = np.float32([[0.5, 0.5], [0.25, 0.75]])
-    metric, labels = jm.CrossEntropy(from_logits=False), np.int32([0, 0])
+    metric, labels = jm.CrossEntropy(scores="probs"), np.int32([0, 0])
     assert value(metric, probs=probs, labels=labels) == pytest.approx((LN2 + LN4) / 2)
 
 
@@ -220,15 +220,15 @@ def test_the_perplexity_of_nothing_is_nan():
 
 
 def test_an_impossible_label_has_infinite_loss():
-    metric = jm.Perplexity(from_logits=False)
+    metric = jm.Perplexity(scores="probs")
     given = dict(probs=np.float32([[0.0, 1.0]]), labels=np.int32([0]))
     assert value(metric, **given) == math.inf
-    assert value(jm.CrossEntropy(from_logits=False), **given) == math.inf
+    assert value(jm.CrossEntropy(scores="probs"), **given) == math.inf
 
 
 def test_logits_are_not_read_where_probabilities_are_meant():
     with pytest.raises(TypeError, match="needs output 'probs'"):
-        value(jm.Perplexity(from_logits=False), logits=LOGITS, labels=LABELS)
+        value(jm.Perplexity(scores="probs"), logits=LOGITS, labels=LABELS)
 
 
 @pytest.mark.parametrize("nats", [200.0, 1000.0])

@@ -17,6 +17,7 @@ from jaxmetrics.core import (
     label_rank,
     namespace,
     not_ignored,
+    scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
     above,
@@ -44,7 +45,7 @@ class Accuracy(Metric):
         where a class did not occur.
       classes: needed unless the average is micro.
       threshold: probability from which a binary or multilabel score is positive.
-      from_logits: False reads `probs` in place of `logits` (binary, multilabel).
+      scores: Output that holds the scores, "logits" or "probs" (binary, multilabel).
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
 
@@ -59,7 +60,7 @@ class Accuracy(Metric):
     average: str = "micro"
     classes: int | None = None
     threshold: float = 0.5
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     correct: Array = count_leaf("groups", weighted="weighted")
@@ -94,7 +95,7 @@ class Accuracy(Metric):
             correct = rank == 0
         else:
             valid = valid_binary(logits, labels)
-            positive = above(logits, self.threshold, self.from_logits)
+            positive = above(logits, self.threshold, self.scores)
             correct = positive == (labels == 1)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
@@ -119,9 +120,6 @@ class Accuracy(Metric):
         if self.task == "multilabel":
             return count_where(hit, scored, weights, keep=1)
         return count_at(labels, self.groups, both(hit, scored), weights)
-
-    def _source(self, argument: str) -> str:
-        return _scores_named(self.from_logits, super()._source(argument))
 
 
 class TopKAccuracy(Metric):
@@ -165,7 +163,3 @@ class TopKAccuracy(Metric):
     def compute(self) -> Any:
         """The fraction of hits."""
         return divide(self.correct, self.total)
-
-
-def _scores_named(from_logits: bool, source: str) -> str:
-    return "probs" if source == "logits" and not from_logits else source

@@ -19,10 +19,10 @@ from jaxmetrics.core import (
     label_rank,
     namespace,
     not_ignored,
+    scores_field,
     sum_leaf,
 )
 from jaxmetrics.metrics.classification._scores import (
-    scores_named,
     valid_binary,
 )
 
@@ -45,13 +45,13 @@ class ExpectedCalibrationError(Metric):
       task: "multiclass" scores the top class (`logits` `[..., classes]`, `labels`
         integers `[...]`; ties go to the lower index), "binary" the probability of
         label 1 (both `[...]`).
-      from_logits: False reads `probs` in place of `logits`.
+      scores: Output that holds the scores, "logits" or "probs".
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
 
     Example:
       >>> import jaxmetrics as jm
-      >>> ece = jm.ExpectedCalibrationError(10, task="binary", from_logits=False)
+      >>> ece = jm.ExpectedCalibrationError(10, task="binary", scores="probs")
       >>> round(float(jm.evaluate(ece, probs=[0.95, 1.0], labels=[1, 0])), 6)
       0.475
     """
@@ -59,7 +59,7 @@ class ExpectedCalibrationError(Metric):
     bins: int = 15
     norm: str = "l1"
     task: str = "multiclass"
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     count: Array = count_leaf("bins", weighted="weighted")
@@ -85,12 +85,12 @@ class ExpectedCalibrationError(Metric):
         if self.task == "multiclass":
             rank, valid = label_rank(logits, labels)
             hit, confidence = rank == 0, logits.max(axis=-1)
-            if self.from_logits:
+            if self.scores == "logits":
                 confidence = jnp.exp(confidence - jax.nn.logsumexp(logits, axis=-1))
         else:
             valid = valid_binary(logits, labels)
             hit = labels == 1
-            confidence = jax.nn.sigmoid(logits) if self.from_logits else logits
+            confidence = jax.nn.sigmoid(logits) if self.scores == "logits" else logits
         valid = valid & (confidence >= 0) & (confidence <= 1)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
@@ -122,6 +122,3 @@ class ExpectedCalibrationError(Metric):
             return xp.where(some.any(-1), largest, np.nan)[()]
         squares = xp.where(some, distance * each, 0).sum(-1)
         return xp.sqrt(divide(squares, count.sum(-1)))
-
-    def _source(self, argument: str) -> str:
-        return scores_named(self.from_logits, super()._source(argument))

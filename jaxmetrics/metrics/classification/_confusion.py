@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     divide,
     namespace,
     not_ignored,
+    scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
     check_task,
@@ -40,7 +41,7 @@ class ConfusionMatrix(Metric):
       normalize: "none" gives counts; "true" divides by rows, "pred" by columns, "all"
         by everything, nan where that is zero.
       threshold: probability from which a binary or multilabel score is positive.
-      from_logits: False reads `probs` in place of `logits` (binary, multilabel).
+      scores: Output that holds the scores, "logits" or "probs" (binary, multilabel).
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
     """
@@ -49,7 +50,7 @@ class ConfusionMatrix(Metric):
     task: str = "multiclass"
     normalize: str = "none"
     threshold: float = 0.5
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")
@@ -84,9 +85,7 @@ class ConfusionMatrix(Metric):
                 f"{self.classes} classes. Configure classes={jnp.shape(logits)[-1:]}."
             )
         labels = jnp.asarray(labels)
-        guess, valid = predicted(
-            logits, labels, self.task, self.threshold, self.from_logits
-        )
+        guess, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         index = (labels, guess)
         if self.task == "multilabel":
@@ -104,7 +103,3 @@ class ConfusionMatrix(Metric):
         axis = {"true": (-1,), "pred": (-2,), "all": (-2, -1)}[self.normalize]
         counts = namespace(self).asarray(self.counts)
         return divide(counts, counts.sum(axis, keepdims=True))
-
-    def _source(self, argument: str) -> str:
-        source = super()._source(argument)
-        return "probs" if source == "logits" and not self.from_logits else source

@@ -14,6 +14,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     not_ignored,
+    scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
     check_task,
@@ -21,7 +22,6 @@ from jaxmetrics.metrics.classification._scores import (
     per_class,
     predicted,
     require_classes,
-    scores_named,
 )
 
 
@@ -35,7 +35,7 @@ class ClassCounts(Metric):
     task: str = "multiclass"
     classes: int | None = None
     threshold: float = 0.5
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     hits: Array = count_leaf("groups", weighted="weighted")
@@ -62,9 +62,7 @@ class ClassCounts(Metric):
         if self.task != "binary":
             require_classes(logits, self.classes)
         labels = jnp.asarray(labels)
-        guess, valid = predicted(
-            logits, labels, self.task, self.threshold, self.from_logits
-        )
+        guess, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         if self.task == "multiclass":
@@ -89,6 +87,3 @@ class ClassCounts(Metric):
     def compute(self) -> dict[str, Any]:
         """The counts by name."""
         return {name: getattr(self, name) for name in self._leaves}
-
-    def _source(self, argument: str) -> str:
-        return scores_named(self.from_logits, super()._source(argument))

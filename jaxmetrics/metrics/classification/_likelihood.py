@@ -19,6 +19,7 @@ from jaxmetrics.core import (
     namespace,
     not_ignored,
     require_labels,
+    scores_field,
     sum_leaf,
     total,
 )
@@ -31,14 +32,14 @@ class CrossEntropy(Metric):
     with a score that is not finite are counted in `invalid` and never scored.
 
     Args:
-      from_logits: False reads `probs` (not normalised again) in place of `logits`,
+      scores: Output that holds the scores, "logits" or "probs" (not normalised again),
         both `[..., classes]`; `labels` are integers `[...]`.
       label_smoothing: share of the target spread evenly over all classes, in [0, 1).
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
     """
 
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -62,7 +63,7 @@ class CrossEntropy(Metric):
         require_labels(logits, labels)
         inside = (labels >= 0) & (labels < logits.shape[-1])
         valid = inside & jnp.isfinite(logits).all(axis=-1)
-        if self.from_logits:
+        if self.scores == "logits":
             normaliser, scores = jax.nn.logsumexp(logits, axis=-1), logits
         else:
             normaliser, scores = jnp.float32(0), jnp.log(logits)
@@ -83,10 +84,6 @@ class CrossEntropy(Metric):
         """The loss in nats a label."""
         return divide(self.total, self.count)
 
-    def _source(self, argument: str) -> str:
-        source = super()._source(argument)
-        return "probs" if source == "logits" and not self.from_logits else source
-
 
 class Perplexity(Metric):
     """Exponential of the mean cross entropy of all tokens, at least 1; lower is better.
@@ -95,17 +92,17 @@ class Perplexity(Metric):
     overflows: log `CrossEntropy` beside it.
 
     Args:
-      from_logits: False reads `probs` in place of `logits`, both `[..., classes]`.
+      scores: Output that holds the scores, "logits" or "probs", both `[..., classes]`.
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
     """
 
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     loss: CrossEntropy = child(
         lambda m: CrossEntropy(
-            from_logits=m.from_logits,
+            scores=m.scores,
             ignore_index=m.ignore_index,
             weighted=m.weighted,
         )

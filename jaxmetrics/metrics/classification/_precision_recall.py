@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.core import Metric, child, divide, namespace
+from jaxmetrics.core import Metric, child, divide, namespace, scores_field
 from jaxmetrics.metrics.classification._counts import ClassCounts
 from jaxmetrics.metrics.classification._scores import (
     check_average,
@@ -30,14 +30,14 @@ class ClassRatio(Metric):
     average: str = "macro"
     classes: int | None = None
     threshold: float = 0.5
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     absent: str = "drop"
     zero_division: float = 0.0
     counts: ClassCounts = child(
         lambda m: ClassCounts(
-            m.task, m.classes, m.threshold, m.from_logits, m.ignore_index, m.weighted
+            m.task, m.classes, m.threshold, m.scores, m.ignore_index, m.weighted
         )
     )
 
@@ -120,7 +120,7 @@ class Precision(ClassRatio):
         the ratio of summed counts; "none" gives `[classes]`.
       classes: needed unless the task is binary.
       threshold: probability from which a binary or multilabel score is positive.
-      from_logits: False reads `probs` in place of `logits`.
+      scores: Output that holds the scores, "logits" or "probs".
       ignore_index: label, or tuple of labels, that mark padding. An ignored class
         enters no average (nan in "none"), as one left out of scikit-learn's `labels`.
       weighted: weigh each label by `weights`, which are then needed.

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxmetrics.core import Metric, child, divide, namespace, on_plain_values
+from jaxmetrics.core import (
+    Metric,
+    child,
+    divide,
+    namespace,
+    on_plain_values,
+    scores_field,
+)
 from jaxmetrics.metrics.classification._score_histogram import ScoreHistogram
 from jaxmetrics.metrics.classification._scores import (
     check_average,
@@ -26,12 +33,12 @@ class RankingArea(Metric):
     average: str = "macro"
     classes: int | None = None
     bins: int = 4096
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     histogram: ScoreHistogram = child(
         lambda m: ScoreHistogram(
-            m.task, m.classes, m.bins, m.from_logits, m.ignore_index, m.weighted
+            m.task, m.classes, m.bins, m.scores, m.ignore_index, m.weighted
         )
     )
 
@@ -100,8 +107,8 @@ class AUROC(RankingArea):
         one ranking, "none" gives `[classes]`.
       classes: needed unless the task is binary.
       bins: equal bins between logits of -20 and 20, with one more at each end.
-      from_logits: False reads `probs` in place of `logits`, and bins their logits;
-        scores outside [0, 1] are then invalid.
+      scores: Output that holds the scores, "logits" or "probs"; probabilities
+        are binned by their logits and invalid outside [0, 1].
       ignore_index: label, or tuple of labels, that mark padding.
       weighted: weigh each label by `weights`, which are then needed.
 

@@ -17,6 +17,7 @@ from jaxmetrics.core import (
     count_where,
     label_rank,
     not_ignored,
+    scores_field,
     top_class,
 )
 from jaxmetrics.metrics.classification._scores import (
@@ -24,7 +25,6 @@ from jaxmetrics.metrics.classification._scores import (
     need_classes,
     per_class,
     require_classes,
-    scores_named,
     valid_binary,
 )
 
@@ -43,7 +43,7 @@ class ScoreHistogram(Metric):
     task: str = "multiclass"
     classes: int | None = None
     bins: int = 4096
-    from_logits: bool = True
+    scores: str = scores_field("logits", "probs")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")
@@ -72,12 +72,13 @@ class ScoreHistogram(Metric):
         if self.task == "multiclass":
             _, valid = label_rank(logits, labels)
             positive = labels[..., None] == number
-            odds = class_log_odds(logits) if self.from_logits else log_odds(logits)
+            is_logits = self.scores == "logits"
+            odds = class_log_odds(logits) if is_logits else log_odds(logits)
         else:
             valid = valid_binary(logits, labels)
             positive = labels == 1
-            odds = logits if self.from_logits else log_odds(logits)
-        if not self.from_logits:
+            odds = logits if self.scores == "logits" else log_odds(logits)
+        if self.scores == "probs":
             inside = (logits >= 0) & (logits <= 1)
             valid = valid & (inside.all(-1) if self.task == "multiclass" else inside)
         index = (positive.astype(jnp.int32), self._bin(odds))
@@ -96,9 +97,6 @@ class ScoreHistogram(Metric):
         """Index of the bin, monotone in the score however it is rounded."""
         place = jnp.floor((odds + _LIMIT) * np.float32(self.bins / (2 * _LIMIT)))
         return jnp.clip(place, -1, self.bins).astype(jnp.int32) + 1
-
-    def _source(self, argument: str) -> str:
-        return scores_named(self.from_logits, super()._source(argument))
 
 
 def log_odds(probs: Any) -> Any:

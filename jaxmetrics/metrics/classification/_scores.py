@@ -52,11 +52,6 @@ def entering(
     return ~np.isin(index, ignore_index)
 
 
-def scores_named(from_logits: bool, source: str) -> str:
-    """The output that scores are read from: `probs` where they are no logits."""
-    return "probs" if source == "logits" and not from_logits else source
-
-
 def require_classes(scores: Any, classes: int | None) -> None:
     """Refuse scores whose last axis is not the configured classes."""
     shape = jnp.shape(scores)
@@ -67,9 +62,9 @@ def require_classes(scores: Any, classes: int | None) -> None:
         )
 
 
-def above(scores: Any, threshold: float, from_logits: bool) -> Any:
+def above(scores: Any, threshold: float, kind: str) -> Any:
     """Where the probability is at least the threshold, compared without saturation."""
-    edge = math.log(threshold / (1 - threshold)) if from_logits else threshold
+    edge = math.log(threshold / (1 - threshold)) if kind == "logits" else threshold
     return jnp.asarray(scores) >= edge
 
 
@@ -95,11 +90,11 @@ def valid_binary(scores: Any, labels: Any) -> Any:
 
 
 def predicted(
-    scores: Any, labels: Any, task: str, threshold: float, from_logits: bool
+    scores: Any, labels: Any, task: str, threshold: float, kind: str
 ) -> tuple[Any, Any]:
     """The predicted class (int32) of each label, and where both are valid."""
     if task == "multiclass":
         _, valid = label_rank(scores, labels)
         return top_class(scores), valid
-    hit = above(scores, threshold, from_logits)
+    hit = above(scores, threshold, kind)
     return hit.astype(jnp.int32), valid_binary(scores, labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import Pair, count_where, settled, total, two_sum
+from jaxmetrics.core import Pair, clear_low_bit, count_where, total, two_sum
 
 
 def centred(
@@ -20,7 +20,7 @@ def centred(
     """
     n = count_where(valid, keep=keep)
     size = jnp.maximum(n.astype(jnp.float32), 1)
-    centre = settled(total(values, valid, keep=keep) / size)
+    centre = clear_low_bit(total(values, valid, keep=keep) / size)
     deviation = values - centre
     rest = total(deviation, valid, keep=keep) / size
     return n, two_sum(centre, rest), jnp.where(valid, deviation - rest, 0)

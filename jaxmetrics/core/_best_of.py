@@ -1,0 +1,77 @@
+"""The best value of a metric over single updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxmetrics.core._decoding import namespace, on_states
+from jaxmetrics.core._leaves import max_leaf
+from jaxmetrics.core._metric import Metric
+
+
+class BestOf(
+    Metric,
+    not_deferred="it compares whole batches, and a shard sees only its own rows",
+):
+    """The best value of a metric over single updates, each taken whole.
+
+    An update may be a batch, or a whole evaluation merged in as one state. The best
+    depends on how the data was split into updates: under shard_map reduce the update
+    and merge the total. The deferred form, which never sees a whole batch, is refused.
+
+    Args:
+      metric: The metric; its value is one number.
+      mode: "max" or "min".
+    """
+
+    metric: Metric
+    mode: str = "max"
+    best: Array = max_leaf()  # of merged updates; negated if mode is "min"
+
+    def validate(self) -> None:
+        """Refuse a mode that is neither."""
+        if self.mode not in ("max", "min"):
+            raise ValueError(f"BestOf: mode is 'max' or 'min', got {self.mode!r}.")
+
+    @on_states
+    def compute(self) -> Any:
+        """Return the best value; nan without data."""
+        xp = namespace(self)
+        wide = np.float64 if xp is np else np.float32
+        best, value = (xp.asarray(x, wide) for x in (self.best, self.metric.compute()))
+        best = xp.where(xp.isneginf(best), wide(np.nan), best)
+        return self._sign * xp.fmax(best, self._sign * value)
+
+    def merge(self, other: Any) -> Self:
+        """Return the better of both.
+
+        `metric` holds at most one update that is not in `best` yet: the state of a
+        contribution. Merging moves the values of both into `best`.
+        """
+        self._refuse_other(other)
+        best = jnp.maximum(self._best_with_pending(), other._best_with_pending())
+        return self.with_fields(metric=self.metric.identity(), best=best)
+
+    def contribution(self, outputs: Mapping[str, Any]) -> Self:
+        """Return the state of one batch, without a check of the outputs' names."""
+        metric = self.metric.contribution(outputs)
+        return self.identity().with_fields(metric=metric)
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.mode == "max" else -1
+
+    def _best_with_pending(self) -> Any:
+        value = jnp.asarray(jax.jit(_computed)(self.metric), jnp.float32)
+        value = jnp.where(jnp.isnan(value), -jnp.inf, self._sign * value)
+        return jnp.maximum(self.best, value)
+
+
+def _computed(metric: Metric) -> Any:
+    return metric.compute()
