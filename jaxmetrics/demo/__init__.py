@@ -1,7 +1,7 @@
-"""A small language model that is killed in training, resumes, and is read back.
+"""Train a small language model, kill and resume it, and read its record back.
 
-`python -m jaxmetrics.demo` trains on text that comes with Python. The file to read
-first is `_training.py`: the step and the loop, as a user of the package writes them.
+`python -m jaxmetrics.demo` trains on text that comes with Python. Read `_training.py`
+first: it has the loop as a user of the package writes it; `_trainer.py` has the step.
 """
 
 from jaxmetrics.demo._command import main

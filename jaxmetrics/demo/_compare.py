@@ -1,4 +1,4 @@
-"""What of a record must not depend on whether its run was interrupted."""
+"""Parts of a record that do not depend on interruptions of the run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from jaxmetrics.record import dumps, loads
 
-_CLOCKS = ("perf/", "mem/", "tpu/", "goodput/")
+_MEASURED = ("perf/", "mem/", "tpu/", "goodput/")
 
 
 def stripped_rows(path: str | Path) -> list[str]:
-    """The lines of a `metrics.jsonl` without the run's name and what clocks say.
+    """Return the lines of a `metrics.jsonl` without run id, times and measured speed.
 
-    A run that was killed and resumed on the same devices has the same as one that was
-    not, byte for byte.
+    A run that was killed and resumed on the same devices has the same lines, byte for
+    byte, as one that was not.
 
     Args:
-      path: The file.
+      path: Path of the file.
 
     Raises:
       ValueError: A line is not JSON.
@@ -31,6 +31,6 @@ def _stripped(line: bytes) -> str:
         {
             name: value
             for name, value in row.items()
-            if name not in ("run_id", "time") and not name.startswith(_CLOCKS)
+            if name not in ("run_id", "time") and not name.startswith(_MEASURED)
         }
     )

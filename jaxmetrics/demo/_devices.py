@@ -1,4 +1,4 @@
-"""The devices that the demo trains on."""
+"""Devices that the demo trains on."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 
 def data_mesh(batch: int) -> Mesh:
-    """A mesh with the axis `data` over as many devices as divide the batch.
+    """Return a mesh with the axis `data` over devices that divide the batch evenly.
 
-    They are the accelerators of this machine, or else 8 emulated ones on its CPU. Call
-    it before JAX has started.
+    The devices are the accelerators of this machine, or 8 emulated ones on its CPU.
+    Call it before JAX has started.
     """
     import jax
     import numpy as np
 
-    # Asked of the CPU backend alone: where there is an accelerator it changes nothing.
+    # An option of the CPU backend alone: it does not affect accelerators.
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", 8)
-    # A collective holds a thread for each device, and XLA has no more unless it is
-    # told: two programs in flight would wait for each other (docs/performance.md).
+    # A collective blocks one thread per device. With XLA's default number of threads
+    # two programs in flight could wait for each other (docs/performance.md).
     os.environ.setdefault("NPROC", "32")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     count = math.gcd(jax.local_device_count(), batch)
     return jax.sharding.Mesh(np.array(jax.local_devices()[:count]), ("data",))
 
 
-def keep_compiled(folder: Path) -> None:
-    """Keep compiled programs, so that a resumed run begins at once and with the same.
+def enable_compilation_cache(folder: Path) -> None:
+    """Cache compiled programs, so that a resumed run starts at once with the same ones.
 
     Args:
-      folder: Where to; a folder that the environment names goes before it.
+      folder: Folder of the cache, unless the environment names another.
     """
     import jax
 

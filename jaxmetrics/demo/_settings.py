@@ -1,4 +1,4 @@
-"""What a run of the demo is made of."""
+"""Settings of a run of the demo."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "demo"
-LEAST_STEPS = 10
+MIN_STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The choices of one run; equal ones give equal records.
+    """Settings of one run; equal settings give equal records.
 
     Attributes:
-      root: The folder of all projects.
-      run_name: The run's own folder.
-      steps: Optimizer updates, at least 10.
-      kill_at: The step at which the process kills itself; None never does.
-      seed: Of the parameters and the batches.
-      batch: Sequences a step, half of each dataset.
-      length: Bytes a sequence.
-      width: Of the model.
-      layers: Of the model.
-      learning_rate: The largest one.
-      held_out: Sequences of each dataset that are validated on.
+      root: Folder of all projects.
+      run_name: Name of the run's folder.
+      steps: Number of optimizer steps, at least 10.
+      kill_at: Step at which the process kills itself; None for never.
+      seed: Seed of the parameters and the batches.
+      batch: Sequences per step, half of them of each dataset.
+      length: Bytes per sequence.
+      width: Width of the model.
+      layers: Number of layers of the model.
+      learning_rate: Peak of the learning rate.
+      held_out: Sequences of each dataset for validation.
     """
 
     root: str
@@ -42,43 +42,43 @@ class Settings:
 
     @property
     def run_dir(self) -> Path:
-        """The directory of the run."""
+        """Directory of the run."""
         return Path(self.root) / PROJECT / self.run_name
 
     @property
     def save_every(self) -> int:
-        """Steps between checkpoints, and between validations: an odd number."""
+        """Number of steps between checkpoints and between validations; odd."""
         return self.steps // 5 | 1
 
     @property
     def log_every(self) -> int:
-        """Steps between records; most checkpoints lie between two of them."""
+        """Number of steps between records; most checkpoints lie between records."""
         return 5 if self.steps >= 40 else 3
 
     def saves_at(self, step: int) -> bool:
-        """Whether a checkpoint is saved at a step, and the model validated."""
+        """Return whether a step is followed by a checkpoint and a validation."""
         return step % self.save_every == 0 or step == self.steps
 
     def logs_at(self, step: int) -> bool:
-        """Whether a step is recorded."""
+        """Return whether a step is recorded."""
         return step % self.log_every == 0 or step == self.steps
 
     @property
     def tokens_per_step(self) -> int:
-        """Bytes that a step trains on."""
+        """Number of bytes in the batch of a step."""
         return self.batch * self.length
 
     @property
     def middle(self) -> int:
-        """A step past a checkpoint, with records that a restart has to cut."""
+        """Step after a checkpoint, with records that a restart must remove."""
         return 2 * self.save_every + min(self.save_every - 1, 30)
 
     def killed(self, step: int) -> Settings:
-        """The same run, killed at a step."""
+        """Return the same settings with a step at which the process is killed."""
         return dataclasses.replace(self, kill_at=step)
 
     def hparams(self) -> dict[str, Any]:
-        """What decides the numbers, for the record."""
-        places = ("root", "run_name", "kill_at")
+        """Return the settings that determine the recorded values."""
+        excluded = ("root", "run_name", "kill_at")
         fields = dataclasses.asdict(self)
-        return {name: value for name, value in fields.items() if name not in places}
+        return {name: value for name, value in fields.items() if name not in excluded}

@@ -1,4 +1,4 @@
-"""What a run of the demo recorded, read back from its directory without jax."""
+"""Read the record of a demo run back, without jax, and print it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.demo._places import ways
 from jaxmetrics.demo._settings import Settings
 from jaxmetrics.demo._text import DATASETS
+from jaxmetrics.demo._writers import viewing_commands
 from jaxmetrics.runs import Run, goodput
 
 LOSSES = {
@@ -19,27 +19,27 @@ LOSSES = {
     "validation": "val/loss",
     **{f"validation, {name}": f"val_{name}/loss" for name in DATASETS},
 }
-OTHERS = ("train/perplexity", "grad/norm", "grad/norm_max", "lr/lr")
+OTHER_KEYS = ("train/perplexity", "grad/norm", "grad/norm_max", "lr/lr")
 
 
 def missing(settings: Settings) -> list[str]:
-    """What should be in the run directory and is not; nothing, if all went well."""
+    """Return all that a complete run directory has and this one does not."""
     return list(_missing(settings))
 
 
 def show(settings: Settings, seconds: float) -> None:
-    """Print what was recorded, and where the files are.
+    """Print a summary of the record, and the files.
 
     Args:
-      settings: Of the run.
-      seconds: What the whole demo took.
+      settings: Settings of the run.
+      seconds: Duration of the whole demo.
     """
     from rich.console import Console
     from rich.table import Table
 
     run = Run.load(settings.run_dir, errors="skip")
     summary = run.summary()
-    losses = Table("loss in nats a byte", "first", "last", "best", "at step")
+    losses = Table("loss in nats per byte", "first", "last", "best", "at step")
     for label, key in LOSSES.items():
         if key in run:
             losses.add_row(label, *_row(run, key, summary[key]))
@@ -53,12 +53,12 @@ def show(settings: Settings, seconds: float) -> None:
     console.print("", losses, "", facts, "", style=None)
     console.print(f"files in {settings.run_dir}", markup=False, soft_wrap=True)
     console.print(files)
-    for name, way in ways(settings):
-        console.print(f"{name}: {way}", markup=False, soft_wrap=True)
+    for name, command in viewing_commands(settings):
+        console.print(f"{name}: {command}", markup=False, soft_wrap=True)
 
 
 def restored_steps(run: Run) -> list[int]:
-    """The checkpoints that the run was resumed from, one for each restart."""
+    """Return the steps of the checkpoints from which the run was resumed."""
     attempts: Any = run.header.get("attempts", [])
     steps = [attempt["restored_step"] for attempt in attempts]
     return [step for step in steps if step is not None]
@@ -68,30 +68,30 @@ def _missing(settings: Settings) -> Iterator[str]:
     try:
         run = Run.load(settings.run_dir)
     except (OSError, ValueError) as error:
-        yield f"a record that can be read ({error})"
+        yield f"a readable record ({error})"
         return
     last, starts = settings.steps, 1 if settings.kill_at is None else 2
     logged = {step for step in range(1, last + 1) if settings.logs_at(step)}
     validated = {step for step in range(last + 1) if settings.saves_at(step)}
-    wanted = {key: logged for key in (*LOSSES.values(), *OTHERS)}
-    wanted |= {key: validated for key in wanted if key.startswith("val")}
-    for key, steps in wanted.items():
-        found = set(run[key][0].tolist()) if key in run else set()
-        if found != steps:
-            yield f"{key} at steps {sorted(steps - found)}"
+    expected = {key: logged for key in (*LOSSES.values(), *OTHER_KEYS)}
+    expected |= {key: validated for key in expected if key.startswith("val")}
+    for key, steps in expected.items():
+        recorded = set(run[key][0].tolist()) if key in run else set()
+        if recorded != steps:
+            yield f"{key} at steps {sorted(steps - recorded)}"
             continue
         values = run[key][1]
         if not np.isfinite(values).all():
             yield f"finite values of {key}"
         if key in LOSSES.values() and not values[-1] < values[0]:
-            yield f"a fall of {key}: from {values[0]:.3f} to {values[-1]:.3f}"
+            yield f"a decrease of {key}: from {values[0]:.3f} to {values[-1]:.3f}"
     tokens = last * settings.tokens_per_step
     if "tokens" not in run or run["tokens"][1][-1] != tokens:
-        yield f"a count of {tokens} tokens"
+        yield f"a total of {tokens} tokens"
     if run.summary()["attempts"] != starts:
         yield f"{starts} attempts in run.json"
     if len(restored_steps(run)) != starts - 1:
-        yield "the step that was restored, in run.json"
+        yield "the restored step in run.json"
     if not (settings.run_dir / "checkpoints" / str(last)).is_dir():
         yield f"the checkpoint of step {last}"
 
@@ -109,21 +109,21 @@ def _facts(run: Run, summary: Any, seconds: float) -> Iterator[tuple[str, str]]:
     yield "steps", f"{summary['steps']}"
     if "tokens" in run:
         yield "tokens", f"{run['tokens'][1][-1]:,.0f}"
-    cut = "".join(f", the record cut to step {step}" for step in restored_steps(run))
-    yield "attempts", f"{summary['attempts']}{cut}"
+    resumed = "".join(f", resumed from step {step}" for step in restored_steps(run))
+    yield "attempts", f"{summary['attempts']}{resumed}"
     yield "records", f"{len(run)}"
     yield "keys", f"{len(run.keys())}: {', '.join(run.keys())}"
-    spent = goodput(run.path)
-    share = spent.pop("goodput")
-    most = ", ".join(f"{name} {taken:.1f} s" for name, taken in [*spent.items()][:5])
-    yield "goodput", f"{share:.0%} of the time: {most}"
-    yield "time", f"{summary['seconds']:.0f} s of training, {seconds:.0f} s in all"
+    durations = goodput(run.path)
+    ratio = durations.pop("goodput")
+    largest = ", ".join(f"{name} {x:.1f} s" for name, x in [*durations.items()][:5])
+    yield "goodput", f"{ratio:.0%} of the time: {largest}"
+    yield "time", f"{summary['seconds']:.0f} s of training, {seconds:.0f} s in total"
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file())
-            yield f"{path.name}/", sum(file.stat().st_size for file in inside)
+            files = (file for file in path.rglob("*") if file.is_file())
+            yield f"{path.name}/", sum(file.stat().st_size for file in files)
         else:
             yield path.name, path.stat().st_size

@@ -1,4 +1,4 @@
-"""Two datasets that every machine with Python has: its code and its prose."""
+"""Two datasets that come with Python: its source code and its prose."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _HELD_OUT_EVERY = 20
 
 
 class Text:
-    """Sequences of bytes from Python's standard library, from two datasets.
+    """Byte sequences from two datasets of Python's standard library.
 
-    `code` are its sources, `prose` its licence, its language reference and its
+    `code` has the sources, `prose` the licence, the language reference and the
     docstrings. One sequence in 20 is held out for validation.
 
     Args:
-      length: Bytes a sequence; it has one more, so that each byte has a next one.
-      folder: Where the library is; None is that of this Python.
+      length: Bytes per sequence. Each has one more, so that every byte has a next one.
+      folder: Folder of the library. Default: that of this Python.
 
     Raises:
-      RuntimeError: The library comes without its sources.
+      RuntimeError: The library has no sources.
     """
 
     def __init__(self, length: int, folder: Path | None = None) -> None:
@@ -49,20 +49,20 @@ class Text:
             self._held_out[name] = sequences[held_out]
 
     def batch(self, seed: int, step: int, size: int) -> dict[str, np.ndarray]:
-        """The batch of a step, the same whenever it is asked for.
+        """Return the batch of a step; it depends on seed and step alone.
 
         Args:
-          seed: Of the run.
-          step: Optimizer updates completed.
-          size: Sequences, a multiple of two.
+          seed: Seed of the run.
+          step: Number of completed optimizer steps.
+          size: Number of sequences, a multiple of two.
 
         Returns:
-          `tokens` int32 `[size, length + 1]`, and for each dataset a mask `[size]`
-          under its name.
+          `tokens` int32 `[size, length + 1]`, and a mask `[size]` for each dataset by
+          its name.
         """
         rng = np.random.default_rng([seed, step])
         half = size // len(DATASETS)
-        return _mixed(
+        return _interleaved(
             {
                 name: sequences[rng.integers(len(sequences), size=half)]
                 for name, sequences in self._train.items()
@@ -70,22 +70,25 @@ class Text:
         )
 
     def held_out(self, count: int, size: int) -> list[dict[str, np.ndarray]]:
-        """Batches for validation: `count` sequences of each dataset, evenly spread."""
-        chosen = {}
+        """Return batches of `count` held-out sequences of each dataset."""
+        selected = {}
         for name, sequences in self._held_out.items():
-            at = np.linspace(0, len(sequences) - 1, count).astype(int)
-            chosen[name] = sequences[at]
+            indices = np.linspace(0, len(sequences) - 1, count).astype(int)
+            selected[name] = sequences[indices]
         half = size // len(DATASETS)
-        starts = range(0, count, half)
-        return [_mixed({n: s[i : i + half] for n, s in chosen.items()}) for i in starts]
+        return [
+            _interleaved({name: x[i : i + half] for name, x in selected.items()})
+            for i in range(0, count, half)
+        ]
 
 
-def _mixed(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One batch of all datasets in turn, so that every device gets of each."""
+def _interleaved(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a batch with the datasets in turn, so that every device gets both."""
     tokens = np.stack([parts[name] for name in DATASETS], axis=1)
     tokens = tokens.reshape(-1, tokens.shape[-1]).astype(np.int32)
-    turn = np.arange(len(tokens)) % len(DATASETS)
-    return {"tokens": tokens} | {n: turn == i for i, n in enumerate(DATASETS)}
+    dataset = np.arange(len(tokens)) % len(DATASETS)
+    masks = {name: dataset == i for i, name in enumerate(DATASETS)}
+    return {"tokens": tokens} | masks
 
 
 def _sequences(pieces: Iterator[bytes], length: int) -> np.ndarray:
@@ -119,7 +122,7 @@ def _prose(folder: Path, sources: list[Path]) -> Iterator[bytes]:
 
 
 def _zen(tree: ast.Module) -> bytes:
-    """The Zen of Python, which its module keeps enciphered, and importing prints."""
+    """Return the Zen of Python, which its module enciphers and prints on import."""
     constants = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
     text = next(value for value in constants if isinstance(value, str))
     return codecs.decode(text, "rot13").encode()

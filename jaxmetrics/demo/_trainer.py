@@ -1,4 +1,4 @@
-"""The compiled steps: update, with its metrics inside, and validation."""
+"""Compiled steps of the demo: training with metrics inside, and validation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """Updates and validates the language model, data parallel.
+    """Train and validate the language model, data parallel.
 
-    Its methods are pure; the training state is a tree of the parameters, the
-    optimizer's state and the step.
+    The methods are pure. The training state is a tree of the parameters, the state of
+    the optimizer and the step.
 
     Args:
-      settings: Of the run.
-      mesh: Has an axis `data`.
+      settings: Settings of the run.
+      mesh: Mesh with an axis `data`.
     """
 
     def __init__(self, settings: Settings, mesh: Mesh) -> None:
@@ -35,8 +35,8 @@ class Trainer:
         from jax.sharding import PartitionSpec as P
 
         self._settings = settings
-        self._shared = NamedSharding(mesh, P("data"))
-        self._everywhere = NamedSharding(mesh, P())
+        self._rows_sharding = NamedSharding(mesh, P("data"))
+        self._replicated = NamedSharding(mesh, P())
         self._graph = nnx.graphdef(nnx.eval_shape(self._model))
         peak = settings.learning_rate
         self._schedule = optax.warmup_cosine_decay_schedule(
@@ -46,49 +46,49 @@ class Trainer:
             optax.clip_by_global_norm(1.0), optax.adamw(self._schedule)
         )
         on_gpu = mesh.devices.flat[0].platform == "gpu"
-        same_bits = {"xla_gpu_deterministic_ops": True} if on_gpu else None
-        self._started = jax.jit(self._start, out_shardings=self._everywhere)
-        self._updated = jax.jit(
-            self._update, donate_argnums=(0, 1), compiler_options=same_bits
+        deterministic = {"xla_gpu_deterministic_ops": True} if on_gpu else None
+        self._compiled_start = jax.jit(self._start, out_shardings=self._replicated)
+        self._compiled_update = jax.jit(
+            self._update, donate_argnums=(0, 1), compiler_options=deterministic
         )
-        self._validated = jax.jit(
-            self._validate, donate_argnums=1, compiler_options=same_bits
+        self._compiled_validate = jax.jit(
+            self._validate, donate_argnums=1, compiler_options=deterministic
         )
 
     def start(self) -> dict[str, Any]:
-        """The state before the first step."""
-        return self._started()
+        """Return the state before the first step."""
+        return self._compiled_start()
 
     def template(self) -> dict[str, Any]:
-        """Shapes and places of the state, to restore it into."""
+        """Return the shapes and shardings of the state, to restore into."""
         import jax
 
-        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._everywhere)
+        def replicated(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._replicated)
 
-        return jax.tree.map(placed, jax.eval_shape(self._start))
+        return jax.tree.map(replicated, jax.eval_shape(self._start))
 
     def put(self, batch: dict[str, Any]) -> dict[str, jax.Array]:
-        """A batch on the devices, each with its share of the rows."""
+        """Return the batch on the devices, with rows sharded over them."""
         import jax
 
-        return jax.device_put(batch, self._shared)
+        return jax.device_put(batch, self._rows_sharding)
 
     def update(
         self, state: Any, metrics: Deferred, batch: Any
     ) -> tuple[Any, Deferred, jax.Array]:
-        """One step: the next state, the metrics with this batch, the learning rate.
+        """Return the next state, the updated metrics and the learning rate.
 
         `state` and `metrics` are donated.
         """
-        return self._updated(state, metrics, batch)
+        return self._compiled_update(state, metrics, batch)
 
     def validate(self, state: Any, metrics: Deferred, batch: Any) -> Deferred:
-        """The metrics, which are donated, with this batch."""
-        return self._validated(state["params"], metrics, batch)
+        """Return the updated metrics; `metrics` are donated."""
+        return self._compiled_validate(state["params"], metrics, batch)
 
     def flops(self, metrics: Deferred, batch: Any) -> FlopCount:
-        """The operations of an update on all devices, by tracing it."""
+        """Count the operations of a step on all devices by tracing it."""
         import jax
 
         from jaxmetrics.telemetry import count_flops
@@ -114,7 +114,7 @@ class Trainer:
         return {"params": params, "optimizer": optimizer, "step": jnp.int32(0)}
 
     def _outputs(self, params: Any, batch: Any) -> dict[str, Any]:
-        """What metrics read: logits, labels, and the mask of each dataset."""
+        """Return the outputs that metrics read: logits, labels, a mask per dataset."""
         from flax import nnx
 
         tokens = batch["tokens"]

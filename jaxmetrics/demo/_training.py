@@ -1,4 +1,4 @@
-"""Training with deferred metrics, validation, checkpoints, and a sudden end."""
+"""Training loop with deferred metrics, validation and checkpoints, killed midway."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from jaxmetrics import checkpoint
 from jaxmetrics.core import Collection
-from jaxmetrics.demo._devices import data_mesh, keep_compiled
-from jaxmetrics.demo._places import writers
+from jaxmetrics.demo._devices import data_mesh, enable_compilation_cache
 from jaxmetrics.demo._settings import PROJECT, Settings
 from jaxmetrics.demo._text import DATASETS, Text
 from jaxmetrics.demo._trainer import Trainer
+from jaxmetrics.demo._writers import installed_writers
 from jaxmetrics.logger import TrainingLogger
 from jaxmetrics.loop.performance import PerformanceTracker
 from jaxmetrics.metrics import CrossEntropy, Max, Mean, Perplexity, TokenAccuracy
@@ -22,10 +22,10 @@ _PRINTED = ("train/loss", "train/accuracy", "val_*/loss", "lr/lr")
 
 
 def train(settings: Settings) -> None:
-    """Train to the last step: from the run's last checkpoint, or from the start."""
+    """Train to the last step, from the last checkpoint of the run if there is one."""
     import orbax.checkpoint as ocp
 
-    keep_compiled(settings.run_dir / "compiled")
+    enable_compilation_cache(settings.run_dir / "compiled")
     mesh = data_mesh(settings.batch)
     print(f"training on {mesh.size} x {mesh.devices.flat[0].device_kind}")
     console = Console(
@@ -36,26 +36,27 @@ def train(settings: Settings) -> None:
         run_name=settings.run_name,
         root=settings.root,
         hparams=settings.hparams(),
-        writers=[console, JSONL(), *writers()],
+        writers=[console, JSONL(), *installed_writers()],
     )
     text, trainer = Text(settings.length), Trainer(settings, mesh)
     metrics = training_metrics().deferred(mesh)
-    validation = Collection(**measurements("val")).deferred(mesh)
+    validation = Collection(**split_metrics("val")).deferred(mesh)
     held_out = text.held_out(settings.held_out, settings.batch)
     held_out = [trainer.put(batch) for batch in held_out]
     manager = ocp.CheckpointManager(settings.run_dir.absolute() / "checkpoints")
 
     def save(step: int, state: Any) -> None:
-        mine = checkpoint.args(logger, metrics=metrics)
+        recorded = checkpoint.args(logger, metrics=metrics)
         model = ocp.args.StandardSave(state)
-        manager.save(step, args=ocp.args.Composite(jaxmetrics=mine, state=model))
+        manager.save(step, args=ocp.args.Composite(jaxmetrics=recorded, state=model))
 
     with logger, manager:
         step = manager.latest_step()
         if step is None:
             step, state = 0, trainer.start()
             save(step, state)
-            manager.wait_until_finished()  # before anything is logged: all is resumable
+            # Before the first record: a run killed after it resumes from here.
+            manager.wait_until_finished()
         else:
             model = ocp.args.StandardRestore(trainer.template())
             state = manager.restore(step, args=ocp.args.Composite(state=model))["state"]
@@ -69,13 +70,13 @@ def train(settings: Settings) -> None:
         )
         logger.describe(mesh=mesh, **tracker.describe())
         while True:
-            # After the save of this step: a run resumed from there validates again.
+            # After the checkpoint of this step: a resumed run validates again.
             if settings.saves_at(step):
                 with tracker.evaluation():
-                    measured = validation.empty()
+                    evaluated = validation.empty()
                     for batch in held_out:
-                        measured = trainer.validate(state, measured, batch)
-                    logger.log_step(step, measured, split="val")
+                        evaluated = trainer.validate(state, evaluated, batch)
+                    logger.log_step(step, evaluated, split="val")
             if step == settings.steps:
                 break
             with tracker.data_wait():
@@ -92,12 +93,12 @@ def train(settings: Settings) -> None:
                 with tracker.checkpoint():
                     save(step, state)
             if step == settings.kill_at:
-                print(f"step {step}: this process kills itself, as a preemption would")
+                print(f"step {step}: the process kills itself, as a preemption would")
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def measurements(split: str) -> dict[str, CrossEntropy | TokenAccuracy | Perplexity]:
-    """What is measured on a split: over all tokens, and over those of each dataset."""
+def split_metrics(split: str) -> dict[str, CrossEntropy | TokenAccuracy | Perplexity]:
+    """Return the metrics of a split: over all tokens, and over each dataset."""
     metrics = {"loss": CrossEntropy(), "accuracy": TokenAccuracy()}
     by_dataset = {
         f"{split}_{dataset}/{name}": metric.on(mask=dataset)
@@ -108,6 +109,6 @@ def measurements(split: str) -> dict[str, CrossEntropy | TokenAccuracy | Perplex
 
 
 def training_metrics() -> Collection:
-    """What is measured in the step: the split, and the gradient's norm."""
+    """Return the metrics of the training step, with the norm of the gradient."""
     norm = {"grad/norm": Mean("grad_norm"), "grad/norm_max": Max("grad_norm")}
-    return Collection(**measurements("train"), **norm)
+    return Collection(**split_metrics("train"), **norm)
