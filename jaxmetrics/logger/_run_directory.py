@@ -21,7 +21,7 @@ from jaxmetrics.record import (
     AppendFile,
     Ledger,
     hparams_of,
-    iso,
+    iso_time,
     make_folder,
     read_run_json,
     redact,
@@ -123,7 +123,7 @@ def open_directory(
         make_folder(path)
     ledger = Ledger(path / EVENTS_JSONL, clock=clock)
     try:
-        now = iso(clock())
+        now = iso_time(clock())
         run = _read(path) or {
             "schema": 1,
             "run_id": secrets.token_hex(8),

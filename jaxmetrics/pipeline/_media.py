@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import REDACTED, Media, Record, hide, is_secret, redact
+from jaxmetrics.record import REDACTED, Media, Record, hide_secrets, is_secret, redact
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
@@ -77,13 +77,13 @@ class MediaRow(Row):
         if not isinstance(value, str):
             return redact(np.asarray(value) if hasattr(value, "__array__") else value)
         if len(value) <= _MAX_TEXT_CHARACTERS:
-            return hide(value)
+            return hide_secrets(value)
         limit = f"text of more than {_MAX_TEXT_CHARACTERS} characters"
         self.cuts.setdefault(limit, []).append(key)
         mark = f"<cut: {limit}>"
         # Secrets are hidden before the text is cut: of a secret at the cut, the first
         # half would no longer look like one.
-        hidden = hide(value[: 2 * _MAX_TEXT_CHARACTERS])
+        hidden = hide_secrets(value[: 2 * _MAX_TEXT_CHARACTERS])
         return hidden[: _MAX_TEXT_CHARACTERS - len(mark)] + mark
 
 

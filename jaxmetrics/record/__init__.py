@@ -27,7 +27,7 @@ from jaxmetrics.record._io import (
 )
 from jaxmetrics.record._json import dumps, loads, number
 from jaxmetrics.record._keys import PREFIXES, check_name, key
-from jaxmetrics.record._ledger import Ledger, iso
+from jaxmetrics.record._ledger import Ledger, iso_time
 from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media
 from jaxmetrics.record._nested import flatten
@@ -72,7 +72,7 @@ from jaxmetrics.record._run_json import (
     write_run_json,
 )
 from jaxmetrics.record._scalar import scalar
-from jaxmetrics.record._secrets import REDACTED, hide, is_secret
+from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
 from jaxmetrics.record._segments import Segments
 from jaxmetrics.record._step import check_step
 from jaxmetrics.record._text import escape, text_cell
@@ -126,10 +126,10 @@ __all__ = [
     "duration",
     "escape",
     "flatten",
-    "hide",
+    "hide_secrets",
     "hparams_of",
     "is_secret",
-    "iso",
+    "iso_time",
     "key",
     "loads",
     "make_folder",

@@ -65,7 +65,7 @@ class Ledger:
                 f"ledger.event({name!r}) got {sorted(reserved)}, which the ledger "
                 f"sets; expected other names. Rename these fields."
             )
-        line = {"time": iso(self._clock()), "attempt": self.attempt, "event": name}
+        line = {"time": iso_time(self._clock()), "attempt": self.attempt, "event": name}
         if seconds is not None:
             line["seconds"] = float(seconds)
         text = dumps({**line, **redact(fields)})
@@ -109,10 +109,10 @@ class Ledger:
         return True
 
 
-def iso(seconds: float) -> str:
+def iso_time(seconds: float) -> str:
     """Return seconds since the epoch as an ISO 8601 time in UTC.
 
-    >>> iso(0.0)
+    >>> iso_time(0.0)
     '1970-01-01T00:00:00.000+00:00'
     """
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

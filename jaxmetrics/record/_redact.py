@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record._secrets import REDACTED, hide, is_secret
+from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
 
 _MAX_DEPTH = 32
 _MAX_LEAVES = 10_000
@@ -137,9 +137,9 @@ class _Walk:
 
     def _text(self, text: str) -> str:
         if len(text) <= _MAX_TEXT_LENGTH:
-            return hide(text)
+            return hide_secrets(text)
         # Hide before the cut: half of a secret does not have the form of one.
-        start = hide(text[: 2 * _MAX_TEXT_LENGTH])[:_MAX_TEXT_LENGTH]
+        start = hide_secrets(text[: 2 * _MAX_TEXT_LENGTH])[:_MAX_TEXT_LENGTH]
         return start + self._cut(f"text of more than {_MAX_TEXT_LENGTH} characters")
 
     def _cut(self, what: str) -> str:

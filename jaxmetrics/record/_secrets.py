@@ -62,12 +62,12 @@ def is_secret(name: str, value: object) -> bool:
     return _TOKEN_NAME.search(joined) is not None
 
 
-def hide(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """Replace every part of `text` that has the form of a secret.
 
     A bare run of 40 hexadecimal digits is kept: a git commit looks the same.
 
-    >>> hide("clone https://me:pw@host/x with ghp_0123456789abcdef")
+    >>> hide_secrets("clone https://me:pw@host/x with ghp_0123456789abcdef")
     'clone https://<redacted>@host/x with <redacted>'
     """
     return _SECRET_TEXT.sub(lambda match: (match["lead"] or "") + REDACTED, text)

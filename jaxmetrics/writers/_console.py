@@ -64,8 +64,8 @@ class Console(Writer):
                 f"Console got total_steps={total_steps!r}, expected a positive "
                 f"integer. Leave it out when it is not known."
             )
-        options = {"every": every, "use_colors": use_colors, "compact": compact}
-        self._defaults = {name for name, value in options.items() if value is None}
+        arguments = {"every": every, "use_colors": use_colors, "compact": compact}
+        self._defaults = {name for name, value in arguments.items() if value is None}
         self.use_colors = use_colors is not False
         self.compact = compact is True
         self._progress = None if total_steps is None else Progress(total_steps)

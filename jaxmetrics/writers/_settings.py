@@ -6,15 +6,7 @@ from typing import Protocol
 
 
 class WriterSettings(Protocol):
-    """Settings of a logger that serve writers as defaults; `LogConfig` has them.
-
-    Attributes:
-      print_every: Train steps between lines on the console.
-      log_every: Train steps between rows sent to Weights & Biases.
-      use_colors: Whether a terminal gets colours.
-      compact_format: Whether the console prints the short form.
-      max_wandb_mb: Maximum of megabytes (10**6 bytes) sent to Weights & Biases.
-    """
+    """Settings of a logger that are defaults of its writers; `LogConfig` has them."""
 
     @property
     def print_every(self) -> int:

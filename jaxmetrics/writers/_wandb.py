@@ -91,7 +91,7 @@ class WandB(Writer):
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
         self._default_every = every is None
-        self._place = {"project": project, "entity": entity, "group": group}
+        self._destination = {"project": project, "entity": entity, "group": group}
         self._clock = clock
         self._rows = WandbRows()
         self._run: Any = None
@@ -191,7 +191,7 @@ class WandB(Writer):
             name=run_json.get("run_name", self._run_dir.name),
             tags=_valid_tags(run_json.get("tags", ())),
             config=hparams_of(run_json),
-            **{"project": run_json.get("project")} | _without_none(self._place),
+            **{"project": run_json.get("project")} | _without_none(self._destination),
         )
         self._offline_file = None
         if self._run is not None:

@@ -18,7 +18,7 @@ from jaxmetrics.record import (
     csv_cell,
     csv_line,
     dumps,
-    iso,
+    iso_time,
     read_epochs,
     text_cell,
 )
@@ -49,8 +49,8 @@ def update_header(run: dict[str, Any], now: float) -> dict[str, Any]:
     """Update the description of a run; `now` is in seconds since 1970."""
     loaded = {name: sys.modules.get(name) for name in _PACKAGES}
     versions = {n: str(m.__version__) for n, m in loaded.items() if m is not None}
-    run.setdefault("created", iso(now))
-    run["updated"] = iso(now)
+    run.setdefault("created", iso_time(now))
+    run["updated"] = iso_time(now)
     run["devices"] = device_summary()
     run["versions"] = versions
     return run

@@ -20,7 +20,7 @@ from jaxmetrics.record import (
     TELEMETRY_JSONL,
     AppendFile,
     dumps,
-    iso,
+    iso_time,
 )
 from jaxmetrics.telemetry import batch_statistics, drift
 
@@ -151,7 +151,7 @@ class TrainingTelemetry:
         if config.track_batch_stats and batch is not None:
             record["batch_stats"] = self._batch_statistics(batch)
         header = {"batch_idx": batch_idx, "epoch": epoch}
-        header |= {"timestamp": iso(self._clock())}
+        header |= {"timestamp": iso_time(self._clock())}
         if self._logger is not None:
             self._logger.log_step(step, _scalars(stats, record))
         self.flush()
