@@ -1,4 +1,4 @@
-"""Metrics of predicted classes."""
+"""Metrics of predicted classes: thresholded, ranked and probabilistic."""
 
 from jaxmetrics.metrics.classification._accuracy import Accuracy, TopKAccuracy
 from jaxmetrics.metrics.classification._calibration import ExpectedCalibrationError

@@ -20,8 +20,8 @@ from jaxmetrics.core import (
     scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
-    above,
     check_task,
+    is_positive,
     need_classes,
     valid_binary,
 )
@@ -30,24 +30,27 @@ _AVERAGES = ("micro", "macro", "none")
 
 
 class Accuracy(Metric):
-    """Fraction of labels that are predicted; micro average by default. In [0, 1].
+    """Fraction of labels that are predicted correctly.
 
-    Ties between classes go to the lower index. Labels out of range and rows with a
-    score that is not finite are counted in `invalid` and never scored.
+    In [0, 1], higher is better; nan without data. Ties between classes go to the lower
+    index. Labels out of range and rows with a score that is not finite are counted in
+    `invalid` and never scored.
 
     Args:
-      task: "multiclass" (`logits` `[..., classes]`, `labels` integers `[...]`),
-        "binary" (`logits` and `labels` `[...]`) or "multilabel" (both
+      task: "multiclass" (the default; `logits` `[..., classes]`, integer `labels`
+        `[...]`), "binary" (`logits` and `labels` `[...]`) or "multilabel" (both
         `[..., classes]`).
-      average: "micro" counts every label alike; "macro" is the mean over the classes
-        that occur of each one's accuracy (scikit-learn's `balanced_accuracy_score`;
-        in the multilabel task the mean over labels); "none" gives `[classes]`, nan
-        where a class did not occur.
-      classes: needed unless the average is micro.
-      threshold: probability from which a binary or multilabel score is positive.
-      scores: Output that holds the scores, "logits" or "probs" (binary, multilabel).
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      average: "micro" (the default) is over all labels; "macro" is the mean accuracy
+        of the classes that occur (scikit-learn's `balanced_accuracy_score`; in the
+        multilabel task the mean over labels); "none" gives `[classes]`, nan for a
+        class that does not occur.
+      classes: Number of classes, required unless the average is "micro".
+      threshold: Probability from which a binary or multilabel score is positive.
+        Default 0.5.
+      scores: Output that holds the scores, "logits" (the default) or "probs" (binary,
+        multilabel).
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -69,18 +72,18 @@ class Accuracy(Metric):
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """The shape of the counts: one a class unless the average is micro."""
+        """Shape of the counts: one per class unless the average is "micro"."""
         if self.average == "micro":
             return ()
         return (2,) if self.task == "binary" else (self.classes or 0,)
 
     def validate(self) -> None:
-        """Refuse unknown tasks and averages, and missing numbers of classes."""
+        """Refuse unknown tasks and averages, and a missing number of classes."""
         check_task("Accuracy", self.task, self.classes, self.threshold)
         if self.average not in _AVERAGES:
             raise ValueError(
-                f"Accuracy: average is one of {_AVERAGES}, got {self.average!r} "
-                "(weighted by support it would be micro)."
+                f"Accuracy: average is {self.average!r}, but must be one of "
+                f"{_AVERAGES}. The mean weighted by support is 'micro'."
             )
         if self.average != "micro" and self.task != "binary":
             need_classes("Accuracy", f"average={self.average!r}", self.classes)
@@ -88,51 +91,59 @@ class Accuracy(Metric):
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Correct, all and invalid labels of the batch."""
+        """Return the batch's correct, scored and invalid labels."""
         labels = jnp.asarray(labels)
         if self.task == "multiclass":
             rank, valid = label_rank(logits, labels)
             correct = rank == 0
         else:
             valid = valid_binary(logits, labels)
-            positive = above(logits, self.threshold, self.scores)
+            positive = is_positive(logits, self.threshold, self.scores)
             correct = positive == (labels == 1)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            correct=self._counted(correct, labels, scored, weights),
-            total=self._counted(jnp.ones_like(correct), labels, scored, weights),
+            correct=self._count(correct, labels, scored, weights),
+            total=self._count(jnp.ones_like(correct), labels, scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """The accuracy, or `[classes]` of them."""
-        each = divide(self.correct, self.total)
+        """Return the accuracy, or `[classes]` of them."""
+        accuracy = divide(self.correct, self.total)
         if self.average != "macro":
-            return each
+            return accuracy
         xp = namespace(self)
-        seen = xp.asarray(self.total) > 0
-        return divide(xp.where(seen, each, 0).sum(-1), seen.sum(-1))
+        occurs = xp.asarray(self.total) > 0
+        return divide(xp.where(occurs, accuracy, 0).sum(-1), occurs.sum(-1))
 
-    def _counted(self, hit: Any, labels: Any, scored: Any, weights: Any) -> Any:
+    def _count(self, condition: Any, labels: Any, scored: Any, weights: Any) -> Any:
         if self.average == "micro":
-            return count_where(hit, scored, weights)
+            return count_where(condition, scored, weights)
         if self.task == "multilabel":
-            return count_where(hit, scored, weights, keep=1)
-        return count_at(labels, self.groups, both(hit, scored), weights)
+            return count_where(condition, scored, weights, keep=1)
+        return count_at(labels, self.groups, both(condition, scored), weights)
 
 
 class TopKAccuracy(Metric):
-    """Fraction of labels among the `k` largest logits. In [0, 1], higher is better.
+    """Fraction of labels among the `k` largest logits.
 
-    Ties go to the lower class index. Labels out of range and rows with a logit that
-    is not finite are counted in `invalid` and never scored.
+    In [0, 1], higher is better; nan without data. Ties go to the lower class index.
+    Labels out of range and rows with a logit that is not finite are counted in
+    `invalid` and never scored. Reads `logits` `[..., classes]` and integer `labels`
+    `[...]`.
 
     Args:
-      k: how many classes may come first; reads `logits` `[..., classes]` and integer
-        `labels` `[...]`.
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      k: Number of largest logits that count as a hit. Default 1.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits = [[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]
+      >>> metric = jm.TopKAccuracy(k=2)
+      >>> float(jm.evaluate(metric, logits=logits, labels=[1, 2]))
+      0.5
     """
 
     k: int = 1
@@ -145,12 +156,15 @@ class TopKAccuracy(Metric):
     def validate(self) -> None:
         """Refuse k below 1."""
         if self.k < 1:
-            raise ValueError(f"TopKAccuracy: k is at least 1, got {self.k}.")
+            raise ValueError(
+                f"TopKAccuracy: k is {self.k}, but must be at least 1. Use k=1 for the "
+                "largest logit."
+            )
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Hits, all and invalid labels of the batch."""
+        """Return the batch's hits, scored labels and invalid labels."""
         rank, valid = label_rank(logits, labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
@@ -161,5 +175,5 @@ class TopKAccuracy(Metric):
         )
 
     def compute(self) -> Any:
-        """The fraction of hits."""
+        """Return the accuracy."""
         return divide(self.correct, self.total)

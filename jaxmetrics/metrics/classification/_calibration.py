@@ -23,6 +23,8 @@ from jaxmetrics.core import (
     sum_leaf,
 )
 from jaxmetrics.metrics.classification._scores import (
+    check_bins,
+    check_choice,
     valid_binary,
 )
 
@@ -31,23 +33,24 @@ _TASKS = ("binary", "multiclass")
 
 
 class ExpectedCalibrationError(Metric):
-    """Distance between confidence and accuracy over bins of confidence; in [0, 1].
+    """Expected difference between confidence and accuracy, over bins of confidence.
 
-    Lower is better (Naeini et al. 2015, Guo et al. 2017). Each bin's mean confidence
-    and accuracy are exact. Bins are equally wide and hold their lower edge; the last
-    holds 1.0 too. Labels out of range and rows with a score that is not finite (or
-    `probs` outside [0, 1]) are counted in `invalid` and never scored.
+    In [0, 1], lower is better; nan without data (Naeini et al. 2015, Guo et al. 2017).
+    Each bin's mean confidence and accuracy are exact. Bins are equally wide and contain
+    their lower edge; the last bin also contains 1.0. Labels out of range and rows with
+    a score that is not finite (or `probs` outside [0, 1]) are counted in `invalid` and
+    never scored.
 
     Args:
-      bins: number of bins over [0, 1].
-      norm: "l1" is the mean distance (ECE), "l2" the root of the mean squared one,
-        "max" the largest (MCE), over the bins that are not empty.
-      task: "multiclass" scores the top class (`logits` `[..., classes]`, `labels`
-        integers `[...]`; ties go to the lower index), "binary" the probability of
-        label 1 (both `[...]`).
-      scores: Output that holds the scores, "logits" or "probs".
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      bins: Number of bins over [0, 1]. Default 15.
+      norm: "l1" (the default) is the mean difference (ECE), "l2" the root of the mean
+        squared difference, "max" the largest one (MCE); each over non-empty bins.
+      task: "multiclass" (the default) scores the top class (`logits`
+        `[..., classes]`, integer `labels` `[...]`; ties go to the lower index),
+        "binary" the probability of label 1 (both `[...]`).
+      scores: Output that holds the scores, "logits" (the default) or "probs".
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -69,18 +72,15 @@ class ExpectedCalibrationError(Metric):
 
     def validate(self) -> None:
         """Refuse unknown norms and tasks, and bins below 1."""
-        who = "ExpectedCalibrationError"
-        if self.bins < 1:
-            raise ValueError(f"{who}: bins is at least 1, got {self.bins}.")
-        if self.norm not in _NORMS:
-            raise ValueError(f"{who}: norm is one of {_NORMS}, got {self.norm!r}.")
-        if self.task not in _TASKS:
-            raise ValueError(f"{who}: task is one of {_TASKS}, got {self.task!r}.")
+        name = "ExpectedCalibrationError"
+        check_bins(name, self.bins)
+        check_choice(name, "norm", self.norm, _NORMS)
+        check_choice(name, "task", self.task, _TASKS)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Count, hits and summed confidence of each bin, and invalid labels."""
+        """Return the batch's count, hits and confidence by bin, and invalid labels."""
         logits, labels = jnp.asarray(logits), jnp.asarray(labels)
         if self.task == "multiclass":
             rank, valid = label_rank(logits, labels)
@@ -94,31 +94,31 @@ class ExpectedCalibrationError(Metric):
         valid = valid & (confidence >= 0) & (confidence <= 1)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
-        at = jnp.clip(jnp.floor(confidence * self.bins), 0, self.bins - 1)
-        at, shape = at.astype(jnp.int32), (self.bins,)
-        count = count_at(at, shape, scored, weights)
+        index = jnp.clip(jnp.floor(confidence * self.bins), 0, self.bins - 1)
+        index, shape = index.astype(jnp.int32), (self.bins,)
+        count = count_at(index, shape, scored, weights)
         if weights is not None:
             weights = jnp.asarray(weights)
-            more = confidence.ndim - weights.ndim
-            confidence = confidence * weights.reshape(weights.shape + (1,) * more)
+            missing_axes = (1,) * (confidence.ndim - weights.ndim)
+            confidence = confidence * weights.reshape(weights.shape + missing_axes)
         return dict(
             count=count,
-            hits=count_at(at, shape, both(hit, scored), weights),
-            confidence=count_at(at, shape, scored, weights=confidence),
+            hits=count_at(index, shape, both(hit, scored), weights),
+            confidence=count_at(index, shape, scored, weights=confidence),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """The error."""
+        """Return the error."""
         xp = namespace(self)
         count = xp.asarray(self.count)
-        distance = xp.abs(xp.asarray(self.hits) - self.confidence)
+        total_gap = xp.abs(xp.asarray(self.hits) - self.confidence)
         if self.norm == "l1":
-            return divide(distance.sum(-1), count.sum(-1))
-        each = divide(distance, count)
-        some = count > 0
+            return divide(total_gap.sum(-1), count.sum(-1))
+        mean_gap = divide(total_gap, count)
+        has_data = count > 0
         if self.norm == "max":
-            largest = xp.where(some, each, -1).max(-1)
-            return xp.where(some.any(-1), largest, np.nan)[()]
-        squares = xp.where(some, distance * each, 0).sum(-1)
+            largest = xp.where(has_data, mean_gap, -1).max(-1)
+            return xp.where(has_data.any(-1), largest, np.nan)[()]
+        squares = xp.where(has_data, total_gap * mean_gap, 0).sum(-1)
         return xp.sqrt(divide(squares, count.sum(-1)))

@@ -19,31 +19,43 @@ from jaxmetrics.core import (
     scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
+    check_choice,
     check_task,
     need_classes,
     predicted,
+    require_classes,
 )
 
-_NORMALISATIONS = ("none", "true", "pred", "all")
+_NORMALIZATIONS = ("none", "true", "pred", "all")
 
 
 class ConfusionMatrix(Metric):
-    """Counts of (label, prediction) pairs: row the label, column the prediction.
+    """Counts of (label, prediction) pairs; rows are labels, columns predictions.
 
     As scikit-learn's `confusion_matrix` (and `multilabel_confusion_matrix`). Ties go
     to the lower class index. Labels out of range and rows with a score that is not
     finite are counted in `invalid` and never scored.
 
     Args:
-      classes: number of classes; `logits` `[..., classes]`, `labels` `[...]`.
-      task: "multiclass" gives `[classes, classes]`, "binary" `[2, 2]`, "multilabel"
-        `[classes, 2, 2]`.
-      normalize: "none" gives counts; "true" divides by rows, "pred" by columns, "all"
-        by everything, nan where that is zero.
-      threshold: probability from which a binary or multilabel score is positive.
-      scores: Output that holds the scores, "logits" or "probs" (binary, multilabel).
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      classes: Number of classes, required unless the task is "binary"; `logits`
+        `[..., classes]`, integer `labels` `[...]`.
+      task: "multiclass" (the default) gives `[classes, classes]`, "binary" `[2, 2]`,
+        "multilabel" `[classes, 2, 2]`.
+      normalize: "none" (the default) gives counts; "true" divides each row by its sum,
+        "pred" each column, "all" by the sum of the matrix; nan where that is zero.
+      threshold: Probability from which a binary or multilabel score is positive.
+        Default 0.5.
+      scores: Output that holds the scores, "logits" (the default) or "probs" (binary,
+        multilabel).
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> matrix = jm.ConfusionMatrix(classes=2)
+      >>> logits = [[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]]
+      >>> jm.evaluate(matrix, logits=logits, labels=[0, 1, 1]).tolist()
+      [[1, 0], [1, 1]]
     """
 
     classes: int | None = None
@@ -58,46 +70,39 @@ class ConfusionMatrix(Metric):
 
     @property
     def cells(self) -> tuple[int, ...]:
-        """The shape of the matrix."""
+        """Shape of the matrix."""
         classes = self.classes or 0
         if self.task == "multiclass":
             return (classes, classes)
         return (2, 2) if self.task == "binary" else (classes, 2, 2)
 
     def validate(self) -> None:
-        """Refuse unknown tasks and normalisations, and a missing number of classes."""
+        """Refuse unknown settings, and a missing number of classes."""
         check_task("ConfusionMatrix", self.task, self.classes, self.threshold)
-        if self.normalize not in _NORMALISATIONS:
-            raise ValueError(
-                f"ConfusionMatrix: normalize is one of {_NORMALISATIONS}, got "
-                f"{self.normalize!r}."
-            )
+        check_choice("ConfusionMatrix", "normalize", self.normalize, _NORMALIZATIONS)
         if self.task != "binary":
             need_classes("ConfusionMatrix", f"task={self.task!r}", self.classes)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """The batch's pairs."""
-        if self.task == "multiclass" and jnp.shape(logits)[-1:] != (self.classes,):
-            raise ValueError(
-                f"logits have shape {jnp.shape(logits)}, their last axis is not the "
-                f"{self.classes} classes. Configure classes={jnp.shape(logits)[-1:]}."
-            )
+        """Return the batch's counts of pairs, and invalid labels."""
+        if self.task == "multiclass":
+            require_classes("ConfusionMatrix", logits, self.classes)
         labels = jnp.asarray(labels)
-        guess, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
+        preds, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        index = (labels, guess)
+        index = (labels, preds)
         if self.task == "multilabel":
-            label = jnp.arange(labels.shape[-1], dtype=jnp.int32)
-            index = (jnp.broadcast_to(label, labels.shape), *index)
+            column = jnp.arange(labels.shape[-1], dtype=jnp.int32)
+            index = (jnp.broadcast_to(column, labels.shape), *index)
         return dict(
             counts=count_at(index, self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """The matrix: integers, or shares in [0, 1]."""
+        """Return the matrix: counts, or fractions in [0, 1]."""
         if self.normalize == "none":
             return self.counts
         axis = {"true": (-1,), "pred": (-2,), "all": (-2, -1)}[self.normalize]

@@ -1,4 +1,4 @@
-"""Hits, predictions and labels of each class: what precision and recall share."""
+"""Hits, predictions and labels by class, shared by precision, recall and F-scores."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from jaxmetrics.metrics.classification._scores import (
 
 
 class ClassCounts(Metric):
-    """How often each class was predicted, was the label, and was both.
+    """Number of predictions, labels and hits of each class.
 
-    The state that `Precision`, `Recall`, `F1` and `FBeta` of one configuration share;
-    see these for the arguments. The binary task counts the positive class.
+    The state that `Precision`, `Recall`, `F1` and `FBeta` of equal configuration share;
+    see there for the arguments. The binary task counts the positive class.
     """
 
     task: str = "multiclass"
@@ -46,7 +46,7 @@ class ClassCounts(Metric):
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """The shape of the counts."""
+        """Shape of the counts."""
         return per_class(self.task, self.classes)
 
     def validate(self) -> None:
@@ -58,32 +58,32 @@ class ClassCounts(Metric):
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """The batch's counts of each class, of all and of invalid labels."""
+        """Return the batch's counts by class, of all labels and of invalid ones."""
         if self.task != "binary":
-            require_classes(logits, self.classes)
+            require_classes("ClassCounts", logits, self.classes)
         labels = jnp.asarray(labels)
-        guess, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
+        preds, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         if self.task == "multiclass":
-            right = both(guess == labels, scored)
-            hits = count_at(labels, self.groups, right, weights)
-            said = count_at(guess, self.groups, scored, weights)
+            correct = both(preds == labels, scored)
+            hits = count_at(labels, self.groups, correct, weights)
+            predictions = count_at(preds, self.groups, scored, weights)
             support = count_at(labels, self.groups, scored, weights)
         else:
             keep = len(self.groups)
-            positive, yes = labels == 1, guess == 1
-            hits = count_where(positive & yes, scored, weights, keep)
-            said = count_where(yes, scored, weights, keep)
+            positive, predicted_positive = labels == 1, preds == 1
+            hits = count_where(positive & predicted_positive, scored, weights, keep)
+            predictions = count_where(predicted_positive, scored, weights, keep)
             support = count_where(positive, scored, weights, keep)
         return dict(
             hits=hits,
-            predicted=said,
+            predicted=predictions,
             support=support,
             total=count_where(jnp.ones_like(valid), scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> dict[str, Any]:
-        """The counts by name."""
+        """Return the counts by name."""
         return {name: getattr(self, name) for name in self._leaves}

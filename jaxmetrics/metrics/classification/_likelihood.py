@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,8 +16,8 @@ from jaxmetrics.core import (
     count_where,
     divide,
     namespace,
+    negative_log_likelihood,
     not_ignored,
-    require_labels,
     scores_field,
     sum_leaf,
     total,
@@ -28,15 +27,24 @@ from jaxmetrics.core import (
 class CrossEntropy(Metric):
     """Mean negative log-likelihood of the labels, in nats; lower is better.
 
-    `-log softmax(logits)[label]`, computed in float32. Labels out of range and rows
-    with a score that is not finite are counted in `invalid` and never scored.
+    `-log softmax(logits)[label]`, computed in float32; nan without data. Labels out of
+    range and rows with a score that is not finite are counted in `invalid` and never
+    scored.
 
     Args:
-      scores: Output that holds the scores, "logits" or "probs" (not normalised again),
-        both `[..., classes]`; `labels` are integers `[...]`.
-      label_smoothing: share of the target spread evenly over all classes, in [0, 1).
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again; both `[..., classes]`, with integer `labels` `[...]`.
+      label_smoothing: Share of the target that is spread evenly over all classes, in
+        [0, 1). Default 0.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits = [[0.0, 0.0], [0.0, 0.0]]
+      >>> loss = jm.evaluate(jm.CrossEntropy(), logits=logits, labels=[0, 1])
+      >>> round(float(loss), 4)
+      0.6931
     """
 
     scores: str = scores_field("logits", "probs")
@@ -51,50 +59,52 @@ class CrossEntropy(Metric):
         """Refuse smoothing outside [0, 1)."""
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
-                f"CrossEntropy: label_smoothing is in [0, 1), got "
-                f"{self.label_smoothing}."
+                f"CrossEntropy: label_smoothing is {self.label_smoothing}, but must be "
+                "in [0, 1). Pass 0.1 to spread a tenth of the target."
             )
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """Summed loss, scored and invalid labels of the batch."""
-        logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-        require_labels(logits, labels)
-        inside = (labels >= 0) & (labels < logits.shape[-1])
-        valid = inside & jnp.isfinite(logits).all(axis=-1)
-        if self.scores == "logits":
-            normaliser, scores = jax.nn.logsumexp(logits, axis=-1), logits
-        else:
-            normaliser, scores = jnp.float32(0), jnp.log(logits)
-        label = jnp.where(inside, labels, 0).astype(jnp.int32)[..., None]
-        mine = jnp.take_along_axis(scores, label, axis=-1)[..., 0]
-        if self.label_smoothing:
-            even = scores.mean(axis=-1)
-            mine = mine + self.label_smoothing * (even - mine)
+        """Return the batch's summed loss, scored labels and invalid labels."""
+        nats, valid = negative_log_likelihood(
+            logits,
+            labels,
+            probs=self.scores == "probs",
+            label_smoothing=self.label_smoothing,
+        )
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            total=total(normaliser - mine, scored, weights),
+            total=total(nats, scored, weights),
             count=count_where(jnp.ones_like(valid), scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """The loss in nats a label."""
+        """Return the loss in nats per label."""
         return divide(self.total, self.count)
 
 
 class Perplexity(Metric):
-    """Exponential of the mean cross entropy of all tokens, at least 1; lower is better.
+    """Exponential of the mean cross entropy of all labels; lower is better.
 
-    Weighted by tokens, not by batches (Jelinek et al. 1977); inf where the exponential
-    overflows: log `CrossEntropy` beside it.
+    At least 1, and nan without data (Jelinek et al. 1977). The mean is over labels
+    (tokens), not over batches. inf where the exponential overflows: log `CrossEntropy`
+    as well.
 
     Args:
-      scores: Output that holds the scores, "logits" or "probs", both `[..., classes]`.
-      ignore_index: label, or tuple of labels, that mark padding.
-      weighted: weigh each label by `weights`, which are then needed.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again; both `[..., classes]`, with integer `labels` `[...]`.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each label by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits = [[0.0, 0.0], [0.0, 0.0]]
+      >>> value = jm.evaluate(jm.Perplexity(), logits=logits, labels=[0, 1])
+      >>> round(float(value), 4)
+      2.0
     """
 
     scores: str = scores_field("logits", "probs")
@@ -109,6 +119,6 @@ class Perplexity(Metric):
     )
 
     def compute(self) -> Any:
-        """The perplexity."""
+        """Return the perplexity."""
         with np.errstate(over="ignore"):
             return namespace(self).exp(self.loss.compute())

@@ -10,9 +10,9 @@ import numpy as np
 from jaxmetrics.core import Metric, child, divide, namespace, scores_field
 from jaxmetrics.metrics.classification._counts import ClassCounts
 from jaxmetrics.metrics.classification._scores import (
-    check_average,
+    averaged_classes,
+    check_choice,
     check_task,
-    entering,
     need_classes,
 )
 
@@ -21,9 +21,9 @@ _ABSENT = ("drop", "zero", "nan")
 
 
 class ClassRatio(Metric):
-    """Base of `Precision`, `Recall`, `F1` and `FBeta`: a ratio of each class's counts.
+    """Base of `Precision`, `Recall`, `F1` and `FBeta`: a ratio of counts by class.
 
-    A class says which ratio in `_terms`.
+    A subclass returns numerator and denominator of its ratio from `_terms`.
     """
 
     task: str = "multiclass"
@@ -43,92 +43,100 @@ class ClassRatio(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        who = type(self).__name__
-        check_task(who, self.task, self.classes, self.threshold)
-        check_average(who, self.average, _AVERAGES)
+        name = type(self).__name__
+        check_task(name, self.task, self.classes, self.threshold)
+        check_choice(name, "average", self.average, _AVERAGES)
         if self.task != "binary":
-            need_classes(who, f"task={self.task!r}", self.classes)
-        if self.absent not in _ABSENT:
-            raise ValueError(f"{who}: absent is one of {_ABSENT}, got {self.absent!r}.")
+            need_classes(name, f"task={self.task!r}", self.classes)
+        check_choice(name, "absent", self.absent, _ABSENT)
         if self.task != "multiclass" and self.absent != "drop":
             raise ValueError(
-                f"{who}: absent={self.absent!r} is about classes of the multiclass "
-                f"task; with task={self.task!r} every label counts. Set zero_division."
+                f"{name}: absent={self.absent!r} applies to the multiclass task only; "
+                f"with task={self.task!r} every label counts. Set zero_division."
             )
         if self.zero_division != self.zero_division:
-            # As text: a nan differs from itself, and so would the configurations.
+            # A string, because nan is not equal to itself: two metrics of the same
+            # configuration must have equal tree structures.
             object.__setattr__(self, "zero_division", "nan")
         if self.zero_division not in (0, 1, "nan"):
             raise ValueError(
-                f"{who}: zero_division is 0, 1 or nan, got {self.zero_division!r}."
+                f"{name}: zero_division is {self.zero_division!r}, but must be 0, 1 or "
+                "nan. nan leaves undefined classes out of the mean."
             )
 
     def compute(self) -> Any:
-        """The ratio, or `[classes]` of them; nan of nothing."""
+        """Return the ratio, or `[classes]` of them; nan without data."""
         xp, counts = namespace(self), self.counts
         terms = [xp.asarray(x) for x in (counts.hits, counts.predicted, counts.support)]
-        value = self._each(*terms) if self.task == "binary" else self._average(*terms)
-        some = xp.asarray(counts.total) > 0
-        if value.ndim > some.ndim:
-            some = some[..., None]
-        return xp.where(some, value, np.nan)[()]
+        combine = self._ratio if self.task == "binary" else self._average
+        value = combine(*terms)
+        has_data = xp.asarray(counts.total) > 0
+        if value.ndim > has_data.ndim:
+            has_data = has_data[..., None]
+        return xp.where(has_data, value, np.nan)[()]
 
     def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        """The ratio's numerator and denominator."""
+        """Return numerator and denominator of the ratio."""
         raise NotImplementedError(f"{type(self).__name__} defines no ratio")
 
-    def _each(self, hits: Any, predicted: Any, support: Any) -> Any:
-        above, below = self._terms(hits, predicted, support)
+    def _ratio(self, hits: Any, predicted: Any, support: Any) -> Any:
+        numerator, denominator = self._terms(hits, predicted, support)
+        ratio = divide(numerator, denominator)
         undefined = float(self.zero_division)
-        return namespace(self).where(below == 0, undefined, divide(above, below))
+        return namespace(self).where(denominator == 0, undefined, ratio)
 
     def _average(self, hits: Any, predicted: Any, support: Any) -> Any:
         xp = namespace(self)
-        enters = entering(self.task, self.classes, self.ignore_index)
+        averaged = averaged_classes(self.task, self.classes, self.ignore_index)
         if self.average == "micro":
             terms = (hits, predicted, support)
-            return self._each(*(xp.where(enters, x, 0).sum(-1) for x in terms))
-        each = self._each(hits, predicted, support)
+            return self._ratio(*(xp.where(averaged, x, 0).sum(-1) for x in terms))
+        ratio = self._ratio(hits, predicted, support)
         if self.average == "weighted":
-            share = xp.where(enters & ~xp.isnan(each), support, 0)
-            mean = divide(xp.where(share > 0, share * each, 0).sum(-1), share.sum(-1))
-            undefined = float(self.zero_division)
-            return xp.where(share.sum(-1) > 0, mean, undefined)
+            weight = xp.where(averaged & ~xp.isnan(ratio), support, 0)
+            weighted_sum = xp.where(weight > 0, weight * ratio, 0).sum(-1)
+            mean = divide(weighted_sum, weight.sum(-1))
+            # Without a positive label in the multilabel task no class has a weight.
+            return xp.where(weight.sum(-1) > 0, mean, float(self.zero_division))
         occurs = predicted + support > 0
-        defined = ~xp.isnan(each)
+        defined = ~xp.isnan(ratio)
         if self.task == "multiclass":
-            each = xp.where(occurs, each, 0.0 if self.absent == "zero" else np.nan)
+            ratio = xp.where(occurs, ratio, 0.0 if self.absent == "zero" else np.nan)
             defined = xp.where(occurs, defined, self.absent != "drop")
         if self.average == "none":
-            return xp.where(enters, each, np.nan)
-        defined = enters & defined
-        return divide(xp.where(defined, each, 0).sum(-1), defined.sum(-1))
+            return xp.where(averaged, ratio, np.nan)
+        defined = averaged & defined
+        return divide(xp.where(defined, ratio, 0).sum(-1), defined.sum(-1))
 
 
 class Precision(ClassRatio):
-    """Share of a class's predictions that are right; macro average by default.
+    """Fraction of the predictions of a class that are correct; macro by default.
 
-    `hits / predicted`, in [0, 1], higher is better, as scikit-learn's
-    `precision_score`. Ties go to the lower class index. Labels out of range and rows
-    with a score that is not finite are counted in `counts.invalid`, never scored.
+    `hits / predictions`, in [0, 1], higher is better, nan without data, as
+    scikit-learn's `precision_score`. Ties go to the lower class index. Labels out of
+    range and rows with a score that is not finite are counted in `counts.invalid` and
+    never scored.
 
     Args:
-      task: "multiclass" (`logits` `[..., classes]`, `labels` integers `[...]`),
-        "binary" (`logits` and `labels` `[...]`; of the positive class, whatever the
-        average) or "multilabel" (both `[..., classes]`).
-      average: "macro" is the mean over classes, "weighted" that by labels, "micro"
-        the ratio of summed counts; "none" gives `[classes]`.
-      classes: needed unless the task is binary.
-      threshold: probability from which a binary or multilabel score is positive.
-      scores: Output that holds the scores, "logits" or "probs".
-      ignore_index: label, or tuple of labels, that mark padding. An ignored class
-        enters no average (nan in "none"), as one left out of scikit-learn's `labels`.
-      weighted: weigh each label by `weights`, which are then needed.
-      absent: of a multiclass class that is neither label nor prediction: "drop"
-        leaves it out of the macro mean (scikit-learn without `labels`; nan in
-        "none"), "zero" counts it as 0, "nan" makes the mean nan.
-      zero_division: value of 0 / 0, where a class that is scored was never predicted:
-        0, 1, or nan, which leaves it out of the mean.
+      task: "multiclass" (the default; `logits` `[..., classes]`, integer `labels`
+        `[...]`), "binary" (`logits` and `labels` `[...]`; scores the positive class
+        for any average) or "multilabel" (both `[..., classes]`).
+      average: "macro" (the default) is the mean over classes, "weighted" the mean
+        weighted by labels, "micro" the ratio of the summed counts; "none" gives
+        `[classes]`.
+      classes: Number of classes, required unless the task is "binary".
+      threshold: Probability from which a binary or multilabel score is positive.
+        Default 0.5.
+      scores: Output that holds the scores, "logits" (the default) or "probs".
+      ignore_index: Label, or tuple of labels, that mark padding. An ignored class
+        enters no average (nan in "none"), like a class left out of scikit-learn's
+        `labels`. Default none.
+      weighted: Require `weights` and weight each label by them.
+      absent: Treatment of a multiclass class without labels and predictions: "drop"
+        (the default) leaves it out of the macro mean (scikit-learn without `labels`;
+        nan in "none"), "zero" counts it as 0, "nan" makes the mean nan.
+      zero_division: Value of 0 / 0, for a class with labels that was never predicted:
+        0 (the default), 1, or nan, which leaves the class out of the mean.
 
     Example:
       >>> import jaxmetrics as jm
@@ -143,11 +151,17 @@ class Precision(ClassRatio):
 
 
 class Recall(ClassRatio):
-    """Share of a class's labels that are predicted; macro average by default.
+    """Fraction of the labels of a class that are predicted; macro by default.
 
-    `hits / labels`, in [0, 1], higher is better, as scikit-learn's `recall_score`.
-    The arguments are those of `Precision`; zero_division is of a class that is scored
-    but was never the label.
+    `hits / labels`, in [0, 1], higher is better, nan without data, as scikit-learn's
+    `recall_score`. The arguments are those of `Precision`; `zero_division` applies to
+    a class with predictions that was never the label.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits, labels = [[2.0, 1.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1]
+      >>> float(jm.evaluate(jm.Recall(classes=2), logits=logits, labels=labels))
+      0.75
     """
 
     def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
@@ -155,11 +169,19 @@ class Recall(ClassRatio):
 
 
 class F1(ClassRatio):
-    """Harmonic mean of a class's precision and recall; macro average by default.
+    """Harmonic mean of precision and recall of a class; macro by default.
 
-    `2 hits / (predicted + labels)`, in [0, 1], higher is better, as scikit-learn's
-    `f1_score`: the macro mean is of the classes' F1. The arguments are those of
-    `Precision`; zero_division is of a class without labels and predictions.
+    `2 hits / (predictions + labels)`, in [0, 1], higher is better, nan without data,
+    as scikit-learn's `f1_score`: the macro average is the mean of the F1 of each
+    class. The arguments are those of `Precision`; `zero_division` applies to a class
+    without labels and predictions.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits, labels = [[2.0, 1.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1]
+      >>> value = jm.evaluate(jm.F1(classes=2), logits=logits, labels=labels)
+      >>> round(float(value), 4)
+      0.6667
     """
 
     def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
@@ -167,26 +189,35 @@ class F1(ClassRatio):
 
 
 class FBeta(ClassRatio):
-    """Mean of precision and recall, recall `beta` times as important; macro by default.
+    """Weighted harmonic mean of precision and recall of a class; macro by default.
 
-    `(1 + beta^2) hits / (predicted + beta^2 labels)`, in [0, 1], higher is better, as
-    scikit-learn's `fbeta_score`.
+    `(1 + beta^2) hits / (predictions + beta^2 labels)`, in [0, 1], higher is better,
+    nan without data, as scikit-learn's `fbeta_score`. The other arguments are those of
+    `Precision`; `zero_division` applies to a class without labels and predictions.
 
     Args:
-      beta: above 0; 1 is F1, 2 favours recall, 0.5 precision.
+      beta: Weight of recall relative to precision, above 0: 1 (the default) is F1, 2
+        favours recall, 0.5 precision.
 
-    The other arguments are those of `Precision`; zero_division is of a class without
-    labels and predictions.
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits, labels = [[2.0, 1.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1]
+      >>> metric = jm.FBeta(classes=2, beta=2.0, average="none")
+      >>> jm.evaluate(metric, logits=logits, labels=labels).round(4).tolist()
+      [0.8333, 0.5556]
     """
 
     beta: float = 1.0
 
     def validate(self) -> None:
-        """Refuse a beta that is not above 0."""
+        """Refuse a beta that is not positive and finite."""
         super().validate()
         if not 0 < self.beta < math.inf:
-            raise ValueError(f"FBeta: beta is above 0 and finite, got {self.beta}.")
+            raise ValueError(
+                f"FBeta: beta is {self.beta}, but must be positive and finite. Use 1 "
+                "for F1."
+            )
 
     def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        share = self.beta * self.beta
-        return (1 + share) * hits, predicted + share * support
+        square = self.beta * self.beta
+        return (1 + square) * hits, predicted + square * support

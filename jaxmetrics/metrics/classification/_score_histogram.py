@@ -1,4 +1,4 @@
-"""Positive and negative labels by score: what the ranking curves share."""
+"""Positive and negative labels in bins of the score, shared by the ranking curves."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from jaxmetrics.metrics.classification._scores import (
     valid_binary,
 )
 
-_LIMIT = 20.0  # logits; a probability within 2e-9 of 0 or 1
+_MAX_LOGIT = 20.0  # a probability within 2e-9 of 1
 
 
 class ScoreHistogram(Metric):
-    """Counts of negative and positive labels in bins of the score's logit.
+    """Counts of negative and positive labels in bins of the score's log odds.
 
-    The state that `AUROC` and `AveragePrecision` of one configuration share; see these
-    for the arguments. `bins` equal bins lie between logits of -20 and 20, with one
-    more at each end; a score of probability p is binned by log(p / (1 - p)), computed
-    from its logits, so that bins keep apart what float32 probabilities do not.
+    The state that `AUROC` and `AveragePrecision` of equal configuration share; see
+    there for the arguments. `bins` equal bins lie between log odds of -20 and 20, with
+    one more at each end. Log odds are computed from the logits directly: they differ
+    where probabilities are rounded to 1 in float32.
     """
 
     task: str = "multiclass"
@@ -51,11 +51,11 @@ class ScoreHistogram(Metric):
 
     @property
     def cells(self) -> tuple[int, ...]:
-        """The shape of the counts: `[classes, 2, bins + 2]`, negatives first."""
+        """Shape of the counts: `[classes, 2, bins + 2]`, negatives first."""
         return (*per_class(self.task, self.classes), 2, self.bins + 2)
 
     def validate(self) -> None:
-        """Refuse unknown tasks, bins below 1 and a missing number of classes."""
+        """Refuse unknown tasks and a missing number of classes."""
         check_task("ScoreHistogram", self.task, self.classes, 0.5)
         if self.task != "binary":
             need_classes("ScoreHistogram", f"task={self.task!r}", self.classes)
@@ -63,59 +63,62 @@ class ScoreHistogram(Metric):
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
-        """The batch's labels by class, kind and bin, and invalid ones."""
+        """Return the batch's labels by class, sign and bin, and invalid labels."""
         logits, labels = jnp.asarray(logits), jnp.asarray(labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        number = jnp.arange(self.classes or 0, dtype=jnp.int32)
+        class_index = jnp.arange(self.classes or 0, dtype=jnp.int32)
         if self.task != "binary":
-            require_classes(logits, self.classes)
+            require_classes("ScoreHistogram", logits, self.classes)
+        is_logits = self.scores == "logits"
         if self.task == "multiclass":
             _, valid = label_rank(logits, labels)
-            positive = labels[..., None] == number
-            is_logits = self.scores == "logits"
+            positive = labels[..., None] == class_index
             odds = class_log_odds(logits) if is_logits else log_odds(logits)
         else:
             valid = valid_binary(logits, labels)
             positive = labels == 1
-            odds = logits if self.scores == "logits" else log_odds(logits)
-        if self.scores == "probs":
-            inside = (logits >= 0) & (logits <= 1)
-            valid = valid & (inside.all(-1) if self.task == "multiclass" else inside)
+            odds = logits if is_logits else log_odds(logits)
+        if not is_logits:
+            in_range = (logits >= 0) & (logits <= 1)
+            in_range = in_range.all(-1) if self.task == "multiclass" else in_range
+            valid = valid & in_range
         index = (positive.astype(jnp.int32), self._bin(odds))
         if self.task != "binary":
-            index = (jnp.broadcast_to(number, odds.shape), *index)
+            index = (jnp.broadcast_to(class_index, odds.shape), *index)
         return dict(
             counts=count_at(index, self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """The counts."""
+        """Return the counts."""
         return self.counts
 
     def _bin(self, odds: Any) -> Any:
-        """Index of the bin, monotone in the score however it is rounded."""
-        place = jnp.floor((odds + _LIMIT) * np.float32(self.bins / (2 * _LIMIT)))
-        return jnp.clip(place, -1, self.bins).astype(jnp.int32) + 1
+        """Return the index of the bin, monotonic in the score for any rounding."""
+        bins_per_logit = np.float32(self.bins / (2 * _MAX_LOGIT))
+        index = jnp.floor((odds + _MAX_LOGIT) * bins_per_logit)
+        return jnp.clip(index, -1, self.bins).astype(jnp.int32) + 1
 
 
 def log_odds(probs: Any) -> Any:
-    """`log(p / (1 - p))`, -inf at 0 and inf at 1."""
+    """Return `log(p / (1 - p))`, -inf at 0 and inf at 1."""
     return jnp.log(probs) - jnp.log1p(-probs)
 
 
 def class_log_odds(logits: Any) -> Any:
-    """Log odds of each class under a softmax, one against the rest.
+    """Return the log odds of each class against the rest under a softmax.
 
-    The top class is compared with the rest by a log-sum-exp of its own: one minus its
-    probability would be zero where the model is sure.
+    They are `logit - logsumexp(other logits)`. For the top class the other logits are
+    summed separately: one minus its probability is zero in float32 for a confident
+    model. For the other classes the sum is that of all classes minus their own term.
     """
-    number = jnp.arange(logits.shape[-1], dtype=jnp.int32)
-    top = top_class(logits)[..., None] == number
+    class_index = jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    is_top = top_class(logits)[..., None] == class_index
     largest = logits.max(axis=-1, keepdims=True)
-    shares = jnp.exp(logits - largest)
-    others = shares.sum(axis=-1, keepdims=True) - shares
-    others = largest + jnp.log(jnp.where(top, 1, others))
-    rest = jnp.where(top, -jnp.inf, logits)
-    rest = jax.nn.logsumexp(rest, axis=-1, keepdims=True)
-    return logits - jnp.where(top, rest, others)
+    terms = jnp.exp(logits - largest)
+    others = terms.sum(axis=-1, keepdims=True) - terms
+    others = largest + jnp.log(jnp.where(is_top, 1, others))
+    without_top = jnp.where(is_top, -jnp.inf, logits)
+    without_top = jax.nn.logsumexp(without_top, axis=-1, keepdims=True)
+    return logits - jnp.where(is_top, without_top, others)

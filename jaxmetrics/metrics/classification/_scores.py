@@ -1,4 +1,4 @@
-"""How scores become predictions: tasks, thresholds, which labels are valid."""
+"""Checks of settings, and predictions from scores, shared by the family."""
 
 from __future__ import annotations
 
@@ -13,77 +13,101 @@ from jaxmetrics.core import label_rank, top_class
 TASKS = ("binary", "multiclass", "multilabel")
 
 
-def check_task(who: str, task: str, classes: int | None, threshold: float) -> None:
-    """Refuse an unknown task, missing classes or a threshold outside (0, 1)."""
-    if task not in TASKS:
-        raise ValueError(f"{who}: task is one of {TASKS}, got {task!r}.")
-    if classes is not None and classes < 1:
-        raise ValueError(f"{who}: classes is at least 1, got {classes}.")
-    if not 0 < threshold < 1:
+def check_choice(
+    metric: str, setting: str, value: object, choices: tuple[str, ...]
+) -> None:
+    """Refuse a value that is not one of the choices."""
+    if value not in choices:
         raise ValueError(
-            f"{who}: threshold is a probability between 0 and 1, got {threshold}."
+            f"{metric}: {setting} is {value!r}, but must be one of {choices}. Leave it "
+            "out for the default."
         )
 
 
-def need_classes(who: str, what: str, classes: int | None) -> None:
+def check_task(metric: str, task: str, classes: int | None, threshold: float) -> None:
+    """Refuse an unknown task, a number of classes below 1 or an invalid threshold."""
+    check_choice(metric, "task", task, TASKS)
+    if classes is not None and classes < 1:
+        raise ValueError(
+            f"{metric}: classes is {classes}, but must be at least 1. Set it to the "
+            "length of the last axis of the scores."
+        )
+    if not 0 < threshold < 1:
+        raise ValueError(
+            f"{metric}: threshold is {threshold}, but must be a probability between 0 "
+            "and 1. For a threshold t of logits pass 1 / (1 + exp(-t))."
+        )
+
+
+def check_bins(metric: str, bins: int) -> None:
+    """Refuse a number of bins below 1."""
+    if bins < 1:
+        raise ValueError(
+            f"{metric}: bins is {bins}, but must be at least 1. Leave it out for the "
+            "default."
+        )
+
+
+def need_classes(metric: str, setting: str, classes: int | None) -> None:
     """Refuse a configuration whose state has an axis of unknown length."""
     if classes is None:
-        raise ValueError(f"{who}: {what} needs the number of classes: classes=...")
-
-
-def check_average(who: str, average: str, known: tuple[str, ...]) -> None:
-    """Refuse an unknown average."""
-    if average not in known:
-        raise ValueError(f"{who}: average is one of {known}, got {average!r}.")
+        raise ValueError(
+            f"{metric}: {setting} needs the number of classes. Pass classes=..."
+        )
 
 
 def per_class(task: str, classes: int | None) -> tuple[int, ...]:
-    """The shape of counts of each class; the binary task counts the positive one."""
+    """Return the shape of counts by class; the binary task counts the positive one."""
     return () if task == "binary" else (classes or 0,)
 
 
-def entering(
+def averaged_classes(
     task: str, classes: int | None, ignore_index: int | tuple[int, ...] | None
 ) -> np.ndarray:
-    """Which classes enter an average, bool `[classes]`: those that are not ignored."""
+    """Return the classes that enter an average, bool `[classes]`: all not ignored."""
     index = np.arange(classes or 0)
     if task != "multiclass" or ignore_index is None:
         return np.ones_like(index, bool)
     return ~np.isin(index, ignore_index)
 
 
-def require_classes(scores: Any, classes: int | None) -> None:
+def require_classes(metric: str, scores: Any, classes: int | None) -> None:
     """Refuse scores whose last axis is not the configured classes."""
     shape = jnp.shape(scores)
     if shape[-1:] != (classes,):
         raise ValueError(
-            f"scores have shape {shape}, but their last axis is to be the {classes} "
-            f"classes. Configure classes={shape[-1] if shape else 1}."
+            f"{metric}: scores have shape {shape}, but their last axis must be the "
+            f"{classes} classes. Configure classes={shape[-1] if shape else 1}."
         )
 
 
-def above(scores: Any, threshold: float, kind: str) -> Any:
-    """Where the probability is at least the threshold, compared without saturation."""
+def is_positive(scores: Any, threshold: float, kind: str) -> Any:
+    """Return where the probability is at least the threshold.
+
+    Logits are compared with the logit of the threshold: their probabilities would be
+    rounded to 1 from a logit of 17 on.
+    """
     edge = math.log(threshold / (1 - threshold)) if kind == "logits" else threshold
     return jnp.asarray(scores) >= edge
 
 
 def valid_binary(scores: Any, labels: Any) -> Any:
-    """Where the label is 0 or 1 and the score finite.
+    """Return where the label is 0 or 1 and the score finite.
 
     Raises:
-      TypeError, ValueError: if labels are not integers of the scores' shape.
+      TypeError: The labels are neither integers nor bool.
+      ValueError: The labels do not have the shape of the scores.
     """
     scores, labels = jnp.asarray(scores), jnp.asarray(labels)
     if labels.dtype.kind not in "biu":
         raise TypeError(
-            f"labels are 0 or 1 as integers or bool, got {labels.dtype}. Convert with "
-            ".astype(int32)."
+            f"labels must be 0 or 1 as integers or bool, got {labels.dtype}. Convert "
+            "with .astype(int32)."
         )
     if scores.shape != labels.shape:
         raise ValueError(
             f"scores have shape {scores.shape} and labels {labels.shape}; in the "
-            "binary and multilabel tasks they are alike."
+            "binary and multilabel tasks the shapes must be equal. Reshape one of them."
         )
     labels = labels.astype(jnp.int32)
     return ((labels == 0) | (labels == 1)) & jnp.isfinite(scores)
@@ -92,9 +116,17 @@ def valid_binary(scores: Any, labels: Any) -> Any:
 def predicted(
     scores: Any, labels: Any, task: str, threshold: float, kind: str
 ) -> tuple[Any, Any]:
-    """The predicted class (int32) of each label, and where both are valid."""
+    """Return the predicted class (int32) of each label, and where both are valid.
+
+    Args:
+      scores: `[..., classes]` in the multiclass task, else the labels' shape.
+      labels: Integers.
+      task: One of `TASKS`.
+      threshold: Probability from which a binary or multilabel score is positive.
+      kind: Kind of the scores, "logits" or "probs".
+    """
     if task == "multiclass":
         _, valid = label_rank(scores, labels)
         return top_class(scores), valid
-    hit = above(scores, threshold, kind)
-    return hit.astype(jnp.int32), valid_binary(scores, labels)
+    positive = is_positive(scores, threshold, kind)
+    return positive.astype(jnp.int32), valid_binary(scores, labels)
