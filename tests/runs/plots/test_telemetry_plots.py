@@ -51,6 +51,48 @@ def test_pairs_of_quantiles_are_bands_and_others_are_lines(run):
     assert "Quantiles of train_web/reward" in shown and "p99" in shown
 
 
+@pytest.mark.parametrize("count", [1, 2, 6, 7])
+def test_at_most_six_distributions_are_drawn(tmp_path, count):
+    names = [f"m{n}__p{p}" for n in range(count) for p in ("05", "95")]
+    rows = rows_of(3, **{f"{name}": float for name in names})
+    figure = telemetry.quantile_bands(load_history(write_run(tmp_path, rows)))
+    drawn = [axes for axes in figure.axes if axes.get_title("left")]
+    assert len(drawn) == min(count, 6)
+    heading = figure.get_suptitle()
+    assert heading == ("6 of 7 distributions" if count == 7 else "")
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_at_most_eight_groups_are_drawn(tmp_path, count):
+    rows = rows_of(3, **{f"grad__norm__g{n}": float for n in range(count)})
+    figure = telemetry.group_norms(load_history(write_run(tmp_path, rows)))
+    (axes,) = figure.axes
+    suffix = " (the largest 8 of 9)" if count == 9 else ""
+    assert axes.get_title("left") == f"Gradient norms by group{suffix}"
+    assert len(axes.lines) == 8
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(30.0, "linear"), (31.0, "log")])
+def test_a_wide_range_is_drawn_on_a_logarithmic_axis(tmp_path, largest, scale):
+    rows = rows_of(2, update__ratio=lambda s: {1: 1.0, 2: largest}[s])
+    figure = telemetry.update_ratios(load_history(write_run(tmp_path, rows)))
+    assert figure.axes[0].get_yscale() == scale
+
+
+def test_ratios_without_a_finite_value_are_drawn_as_such(tmp_path):
+    rows = rows_of(2, update__ratio=lambda s: math.nan)
+    figure = telemetry.update_ratios(load_history(write_run(tmp_path, rows)))
+    assert "none of the values is finite" in texts(figure)
+
+
+@pytest.mark.parametrize("count", [14, 15])
+def test_at_most_fourteen_categories_have_a_bar(count):
+    spent = {f"part {n}": 1.0 + n for n in range(count)}
+    shown = texts(telemetry.goodput_breakdown(spent))
+    assert ("part 0" in shown) == (count == 14)
+    assert ("1 others" in shown) == (count == 15)
+
+
 def test_losses_of_datasets_have_a_chart_for_each_split(run):
     shown = texts(telemetry.dataset_losses(load_history(run)))
     assert {"Loss by dataset, train", "Loss by dataset, val", "web", "code"} <= {*shown}
