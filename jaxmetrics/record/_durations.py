@@ -10,7 +10,7 @@ def rate(per_second: float, compact: bool = False) -> str:
 
     Args:
       per_second: Steps per second, positive.
-      compact: Whether to leave out the spaces and the word "steps".
+      compact: If true, leave out the spaces and the word "steps". Default False.
 
     >>> rate(3.21), rate(0.05), rate(1234.0), rate(0.05, compact=True)
     ('3.2 steps/s', '20.0 s/step', '1,234 steps/s', '20.0s/step')
@@ -27,7 +27,7 @@ def duration(seconds: float, fraction: bool = False) -> str:
 
     Args:
       seconds: Duration, non-negative.
-      fraction: Whether durations below a minute keep 3 significant digits.
+      fraction: If true, durations below a minute have 3 significant digits.
 
     >>> duration(9.7), duration(3720), duration(200_000)
     ('10s', '1h02m', '2d07h')

@@ -55,7 +55,7 @@ def replace_file(path: Path, pieces: Iterable[bytes], locked: bool = False) -> i
     Args:
       path: The file to replace.
       pieces: New contents in pieces.
-      locked: Whether the new file is locked before it is renamed. Default False.
+      locked: If true, lock the new file before it is renamed. Default False.
 
     Returns:
       A descriptor of the new file for reading and appending.
@@ -125,7 +125,7 @@ def make_folder(path: Path, new: bool = False) -> None:
 
     Args:
       path: The folder.
-      new: Whether an existing folder is an error. Default False.
+      new: If true, an existing folder is an error. Default False.
 
     Raises:
       FileExistsError: `new` is true and the folder exists.

@@ -76,7 +76,7 @@ class Ledger:
 
         Args:
           step: Number of completed optimizer updates.
-          at_once: Whether to record it even if the last one is more recent.
+          at_once: If true, record it however recent the last one is. Default False.
         """
         now = self._clock()
         # A clock that was set back counts as an interval that has passed.

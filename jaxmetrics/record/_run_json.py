@@ -34,7 +34,7 @@ class RunJsonError(CorruptLineError):
     Attributes:
       path: The file.
       line: 1, as the whole file is one line.
-      reason: What is wrong with it.
+      reason: Description of the damage.
     """
 
     def __init__(

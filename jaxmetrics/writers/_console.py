@@ -38,8 +38,8 @@ class Console(Writer):
     rate. Both use training seconds, which continue over restarts.
 
     Args:
-      use_colors: Whether a terminal gets colours. Default: the setting of the logger.
-      compact: Whether to print the short form,
+      use_colors: If true, a terminal gets colours. Default: the setting of the logger.
+      compact: If true, print the short form,
         `[12.3m] step=1000 | loss=1.500 | tok/s=364k`. Default: the `compact_format` of
         the logger.
       total_steps: Step at which the run ends, if known. Default None.

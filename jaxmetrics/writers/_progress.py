@@ -28,7 +28,7 @@ class Progress:
         Args:
           step: Number of completed optimizer updates.
           time: Training seconds.
-          compact: Whether to use the short form. Default False.
+          compact: If true, use the short form. Default False.
 
         >>> progress = Progress(4000)
         >>> progress.advance(1000, 60.0), progress.advance(1096, 90.0)

@@ -18,11 +18,11 @@ class WriterSettings(Protocol):
 
     @property
     def use_colors(self) -> bool:
-        """Whether a terminal gets colours."""
+        """Colours on a terminal."""
 
     @property
     def compact_format(self) -> bool:
-        """Whether the console prints the short form."""
+        """Short form of the lines on the console."""
 
     @property
     def max_wandb_mb(self) -> float:

@@ -36,7 +36,7 @@ class ByteBudget:
         Args:
           size: Estimated bytes of the row.
           split: Split of the row.
-          alarm: Whether the row is an alarm, which is not thinned. Default False.
+          alarm: If true, the row is an alarm, which is not thinned. Default False.
 
         Returns:
           None if the row was charged, `"thin"` for every second row of a split, or

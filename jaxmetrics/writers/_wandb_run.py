@@ -38,7 +38,7 @@ def begin(
     If there is no connection in time, the run is an offline one, with a warning.
 
     Args:
-      mode: Whether to connect.
+      mode: Connect to the server, or write to local files only.
       run_id: Id of the run, the same in all attempts.
       attempt: Number of this attempt of the run, from 1.
       init_timeout: Seconds to wait for a connection.

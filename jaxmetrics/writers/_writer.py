@@ -39,7 +39,7 @@ class Writer(ABC):
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "drop_oldest"
-    """Whether the queue in front of the writer waits or drops records when full."""
+    """Policy of the queue in front of the writer when it is full: wait, or drop."""
 
     shows: ClassVar[frozenset[str]] = frozenset()
     """Kinds of `Media` that the writer takes in addition to scalars."""
