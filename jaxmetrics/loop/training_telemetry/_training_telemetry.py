@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class TrainingTelemetry:
     """Collect statistics of a training every `config.collect_every_n` updates.
 
-    Inside the compiled step `telemetry.collect` measures with the same period; after
-    the step `on_batch_end` does the rest. Lines are written to `telemetry.jsonl`, and
-    with a logger the scalars are logged too. Arrays are fetched in another thread.
+    Inside the compiled step `telemetry.collect` measures gradients and learning rates
+    with the same period; after the step `on_batch_end` adds the change of the weights,
+    predictions and batch statistics. Lines are written to `telemetry.jsonl`, and with a
+    logger the scalars are logged too. Arrays are fetched in another thread.
 
         stats = jm.telemetry.collect(step, grads=grads, opt_state=opt_state, every=200)
         ...
@@ -63,7 +64,7 @@ class TrainingTelemetry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the file."""
-        self.config = config or TelemetryConfig()
+        self.config: TelemetryConfig = config or TelemetryConfig()
         self._logger, self._groups, self._clock = logger, groups, clock
         self._file: AppendFile | None = None
         self._holdout: tuple[Any, np.ndarray, Callable[..., Any]] | None = None
