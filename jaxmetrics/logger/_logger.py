@@ -89,7 +89,7 @@ class TrainingLogger:
         """Open the run directory and the writers; what cannot be written raises."""
         names = {"project": project, "run_name": run_name}
         fields |= {name: value for name, value in names.items() if value is not None}
-        self.config = merged(config, fields)
+        self.config: LogConfig = merged(config, fields)
         if overwrite and resume_step is not None:
             raise ValueError(
                 f"TrainingLogger got overwrite=True and resume_step={resume_step}; the "

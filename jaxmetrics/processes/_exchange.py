@@ -53,7 +53,7 @@ class MissingHostError(TimeoutError):
     def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
         """Store the message, which names the processes, and their indices."""
         super().__init__(message)
-        self.missing = tuple(missing)
+        self.missing: tuple[int, ...] = tuple(missing)
 
 
 def exchange(

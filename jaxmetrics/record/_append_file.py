@@ -33,7 +33,7 @@ class AppendFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open and lock the file, and move a torn last line away."""
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._pid = os.getpid()
         self._partial = False
         self._renamed = False

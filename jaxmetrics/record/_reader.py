@@ -32,7 +32,7 @@ class CorruptLineError(ValueError):
 
     def __init__(self, path: str | os.PathLike[str], line: int, reason: str) -> None:
         """Name the line and say what to do."""
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.line = line
         self.reason = reason
         super().__init__(

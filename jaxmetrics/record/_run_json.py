@@ -42,7 +42,7 @@ class RunJsonError(CorruptLineError):
     ) -> None:
         """Name the file and say what to do."""
         super().__init__(path, line, reason)
-        self.args = (
+        self.args: tuple[Any, ...] = (
             f"{self.path} is not the description of a run ({reason}); expected the "
             f"JSON object that TrainingLogger writes. Repair it or move it away, "
             f"read with errors='skip', or start the run again with overwrite=True.",

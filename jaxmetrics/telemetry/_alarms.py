@@ -87,8 +87,8 @@ class Alarms:
         """Start without any alarm raised."""
         if not isinstance(spikes, Mapping):
             spikes = {key: SpikeDetector() for key in spikes}
-        self.spikes = dict(spikes)
-        self.limits = dict(limits or {})
+        self.spikes: dict[str, SpikeDetector] = dict(spikes)
+        self.limits: dict[str, Limits] = dict(limits or {})
         for key, (low, high) in self.limits.items():
             if low is not None and high is not None and low > high:
                 raise ValueError(

@@ -66,8 +66,8 @@ class Console(Writer):
             )
         arguments = {"every": every, "use_colors": use_colors, "compact": compact}
         self._defaults = {name for name, value in arguments.items() if value is None}
-        self.use_colors = use_colors is not False
-        self.compact = compact is True
+        self.use_colors: bool = use_colors is not False
+        self.compact: bool = compact is True
         self._progress = None if total_steps is None else Progress(total_steps)
         self._stream = file
         self._file: TextIO | None = file
@@ -76,7 +76,7 @@ class Console(Writer):
     def configure(self, settings: WriterSettings) -> None:
         """Use `print_every`, `use_colors` and `compact_format` as defaults."""
         if "every" in self._defaults:
-            self.every = settings.print_every
+            self.every: int = settings.print_every
         if "use_colors" in self._defaults:
             self.use_colors = settings.use_colors
         if "compact" in self._defaults:

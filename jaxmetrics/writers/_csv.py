@@ -43,7 +43,7 @@ class CSV(Writer):
 
     def __init__(self, file: str = METRICS_CSV, **options: Any) -> None:
         super().__init__(**options)
-        self.file = check_name(file, "file")
+        self.file: str = check_name(file, "file")
         self._lines: AppendFile | None = None
         self._columns: dict[str, None] = {}
         self._columns_in_file = 0  # later columns wait until the file is replaced

@@ -33,7 +33,7 @@ class JSONL(Writer):
 
     def __init__(self, file: str = METRICS_JSONL, **options: Any) -> None:
         super().__init__(**options)
-        self.file = check_name(file, "file")
+        self.file: str = check_name(file, "file")
         self._lines: AppendFile | None = None
 
     @property

@@ -48,7 +48,7 @@ class TensorBoard(Writer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.folder = check_name(folder, "folder")
+        self.folder: str = check_name(folder, "folder")
         self._clock = clock
         self._file: EventFile | None = None
         self._hparams: dict[str, Any] = {}

@@ -102,7 +102,7 @@ class WandB(Writer):
     def configure(self, settings: WriterSettings) -> None:
         """Use `log_every` and `max_wandb_mb` as defaults."""
         if self._default_every:
-            self.every = settings.log_every
+            self.every: int = settings.log_every
         if self.max_wandb_mb is None:
             self.max_wandb_mb = settings.max_wandb_mb
 

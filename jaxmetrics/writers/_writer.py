@@ -56,9 +56,9 @@ class Writer(ABC):
                 f"{type(self).__name__} got every={every!r}, expected a positive "
                 f"integer. Leave it out to write every record."
             )
-        self.every = every
-        self.keys = (keys,) if isinstance(keys, str) else keys
-        self.rename = dict(rename or {})
+        self.every: int = every
+        self.keys: tuple[str, ...] | None = (keys,) if isinstance(keys, str) else keys
+        self.rename: dict[str, str] = dict(rename or {})
 
     @property
     def name(self) -> str:

@@ -57,7 +57,7 @@ class EpochTracker:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Read existing files."""
-        self.output_dir = Path(output_dir)
+        self.output_dir: Path = Path(output_dir)
         self._clock = clock
         recorded = read_or_create(self.output_dir)
         self._run, self._config = recorded.run, recorded.config

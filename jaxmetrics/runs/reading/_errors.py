@@ -21,7 +21,7 @@ class ExistingFileError(FileExistsError):
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
         """Store the parts, and build the message."""
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.problem = problem
         super().__init__(
             f"{problem} Move it away, choose another path, or pass overwrite=True to "
@@ -68,7 +68,7 @@ class UnknownDirectionError(ValueError):
     def __init__(self, key: str) -> None:
         """Store the parts, and build the message."""
         self.key = key
-        self.problem = (
+        self.problem: str = (
             f"compare() got a target for {key!r}, whose name does not say whether "
             f"higher or lower values are better."
         )
