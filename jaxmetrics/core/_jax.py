@@ -23,6 +23,9 @@ import jax
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
+with contextlib.suppress(ImportError):  # is_tracer raises if it is gone
+    import jax.core
+
 
 def is_tracer(x: object) -> bool:
     """Return whether a value is being traced, by jit or grad for example."""

@@ -7,14 +7,11 @@ programs wait for each other for ever.
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any
 
 from jaxmetrics.record import dumps, loads
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Agreement:
@@ -70,49 +67,73 @@ def require_same_metrics(caller: str, metrics: Any) -> None:
     """
     from jaxmetrics.processes._exchange import exchange
 
-    description = _ADDRESS.sub("", dumps(_describe(metrics))).encode()
-    digests = exchange("metrics", hashlib.sha256(description).digest())
-    others = [i for i, digest in digests.items() if digest != digests[0]]
+    description, texts = _describe(metrics)
+    digest = hashlib.sha256(dumps(description).encode()).digest()
+    digests = exchange("metrics", digest)
+    others = [i for i, received in digests.items() if received != digests[0]]
     if others:
-        descriptions = exchange("metrics", description)
-        first: Any = loads(descriptions[0])
-        other: Any = loads(descriptions[others[0]])
+        payload = dumps([description, texts]).encode()
+        payloads = exchange("metrics", payload)
+        process = others[0]
+        difference = _first_difference(
+            loads(payloads[0]), loads(payloads[process]), process
+        )
         raise ValueError(
-            f"{caller} got other metrics on process {others[0]} than on process 0: "
-            f"{_first_difference(other, first)}. Make them of the same collection, "
-            f"placed alike, on every process."
+            f"{caller} got metrics on process {process} that differ from process 0: "
+            f"{difference}. Make them of the same collection, placed alike, on every "
+            f"process."
         )
 
 
-def _describe(metrics: Any) -> dict[str, str]:
-    """Return all that processes must share to compile the same program."""
+def _describe(metrics: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return all that processes must share to compile the same program.
+
+    Returns:
+      The description as plain JSON, and texts for error messages, which are not
+      compared: they can contain addresses of functions.
+    """
     import jax
 
     from jaxmetrics.core import Collection, Deferred, saved_form
 
     state = metrics.state if isinstance(metrics, Deferred) else metrics
     layout: Any = saved_form(metrics).layout
-    descriptions, configurations = layout["descriptions"], layout["metrics"]
-    description = {
-        f"leaf {name!r}": f"{descriptions.get(path)} {dtype}{shape}"
-        for name, (path, shape, dtype) in layout["leaves"].items()
+    description: dict[str, Any] = {
+        f"metric {path!r}": configuration
+        for path, configuration in layout["metrics"].items()
     }
     description |= {
-        f"configuration of {n!r}": dumps(x) for n, x in configurations.items()
+        f"leaf {name!r}": f"{dtype}{shape}"
+        for name, (_, shape, dtype) in layout["leaves"].items()
     }
     if isinstance(state, Collection):
-        description["the names of metrics"] = str(list(state))
+        description["the names of metrics"] = list(state)
     shardings = {str(_sharding(x)) for x in jax.tree.leaves(metrics)}
-    return description | {"the placement": str(sorted(shardings))}
+    description["the placement"] = sorted(shardings)
+    texts = {f"metric {path!r}": text for path, text in layout["descriptions"].items()}
+    return description, texts
 
 
 def _sharding(x: Any) -> Any:
     return getattr(x, "sharding", None)
 
 
-def _first_difference(other: Mapping[str, str], first: Mapping[str, str]) -> str:
-    for name in [*first, *other]:
-        value, other_value = first.get(name, "absent"), other.get(name, "absent")
-        if value != other_value:
-            return f"{name} is {other_value} there, and {value} on process 0"
+def _first_difference(first: Any, other: Any, process: int) -> str:
+    """Return the first difference of a process from process 0, as text."""
+    (description, texts), (other_description, other_texts) = first, other
+    for name in [*description, *other_description]:
+        value, other_value = description.get(name), other_description.get(name)
+        if value == other_value:
+            continue
+        text, other_text = texts.get(name), other_texts.get(name)
+        if text == other_text:  # neither has a text, or both have the same
+            text, other_text = _json(value), _json(other_value)
+        return (
+            f"{name} is {other_text or 'absent'} on process {process}, and "
+            f"{text or 'absent'} on process 0"
+        )
     return "their descriptions are equal"
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else dumps(value)

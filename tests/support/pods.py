@@ -42,6 +42,7 @@ def finish(processes, directory):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
 
 
 def results(pods, name):
