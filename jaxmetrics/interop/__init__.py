@@ -1,4 +1,4 @@
-"""Bridges to other frameworks, each loaded on first use: nnx, linen, clu."""
+"""Adapters for other frameworks, each imported on first use: nnx, linen, clu."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric class of clu: what it takes, and whether its states add up."""
+"""Arguments of a metric class of clu, and the check that its states can be merged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from jaxmetrics._lazy import optional
 
 
 def parameters(metric_class: type) -> tuple[dict[str, bool], bool]:
-    """What `from_model_output` takes, true where required, and whether any more."""
+    """Return the arguments of `from_model_output`, and whether it takes any other.
+
+    Returns:
+      Whether each argument is required, by name; True if there is a `**kwargs`.
+    """
     parameters = inspect.signature(metric_class.from_model_output).parameters.values()
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = {p.name: p.default is p.empty for p in parameters if p.kind in named}
@@ -18,19 +22,20 @@ def parameters(metric_class: type) -> tuple[dict[str, bool], bool]:
 def without_from_output(
     metric_class: type, names: dict[str, str]
 ) -> tuple[type, dict[str, str]]:
-    """The class and the output that `Average.from_output("loss")` was made of.
+    """Return the base and the output name of `Average.from_output("loss")`.
 
-    It makes a new class at every call, which would compile again and does not pickle.
+    `from_output` returns a new class at every call, which would be compiled again and
+    cannot be pickled.
     """
     if not metric_class.__qualname__.endswith("from_output.<locals>.FromOutput"):
         return metric_class, names
-    made = inspect.getclosurevars(metric_class.from_model_output.__func__)
+    closure = inspect.getclosurevars(metric_class.from_model_output.__func__)
     (base,) = metric_class.__bases__
-    return base, {next(iter(parameters(base)[0])): made.nonlocals["name"]} | names
+    return base, {next(iter(parameters(base)[0])): closure.nonlocals["name"]} | names
 
 
 def refuse_unmergeable(metric_class: type) -> None:
-    """Refuse a class whose states do not add up."""
+    """Refuse a class whose states cannot be merged."""
     with optional("from_clu()", "clu"):
         import clu.metrics
 
@@ -39,16 +44,16 @@ def refuse_unmergeable(metric_class: type) -> None:
         isinstance(metric_class, type) and issubclass(metric_class, clu.metrics.Metric)
     ):
         raise TypeError(
-            f"from_clu: {name} is no class of clu's metrics. Pass a class such as "
-            "clu.metrics.Average."
+            f"from_clu: got {name}; expected a class of clu's metrics. Pass one such "
+            "as clu.metrics.Average."
         )
     if issubclass(metric_class, clu.metrics.CollectingMetric):
         raise TypeError(
-            f"from_clu: {name} keeps every batch on the host, so its state grows. Keep "
-            "rows with a metric that declares a buffer_leaf."
+            f"from_clu: {name} collects every batch on the host, so its state grows; "
+            "expected a state of fixed size. Collect rows with a buffer_leaf."
         )
     if metric_class.merge is clu.metrics.Metric.merge:
         raise TypeError(
-            f"from_clu: {name} defines no merge, so its batches do not add up. Take "
-            "another class, or one of ours."
+            f"from_clu: {name} defines no merge, so its batches cannot be combined. "
+            "Use another class, or a metric of jaxmetrics."
         )

@@ -1,4 +1,4 @@
-"""A logger behind clu's interface of writers."""
+"""Adapter that makes a logger a writer of clu."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LOG = logging.getLogger("jaxmetrics")
 
 
 def metric_writer(logger: TrainingLogger, split: str = "train") -> MetricWriter:
-    """A logger as a `clu.metric_writers.MetricWriter`.
+    """Return a writer with the interface of `clu.metric_writers.MetricWriter`.
 
-    clu's `periodic_actions`, `AsyncWriter`, `MultiWriter` and `write_values` take it.
-    What is written goes to the logger, with its queue, its redaction and its rules:
-    steps of scalars come in order, and names are keys of `split`.
+    clu's `periodic_actions`, `AsyncWriter`, `MultiWriter` and `write_values` accept it.
+    Values go to the logger, with its queue, redaction and rules for steps; names become
+    keys of `split`.
 
     Args:
-      logger: The logger, which stays the caller's to close.
-      split: That of all values; make one writer for each.
+      logger: Logger, which the caller closes.
+      split: Split of all values; create one writer per split.
 
     Example:
       >>> import tempfile, jaxmetrics as jm
@@ -38,10 +38,10 @@ def metric_writer(logger: TrainingLogger, split: str = "train") -> MetricWriter:
 
 
 class MetricWriter:
-    """What `metric_writer` returns: the methods of clu's interface, by their names.
+    """Writer with clu's interface; use `metric_writer`.
 
     Attributes:
-      unsupported: How often each method was called that has nowhere to write to.
+      unsupported: Number of calls of each method whose values are not recorded.
     """
 
     def __init__(self, logger: TrainingLogger, split: str) -> None:
@@ -50,29 +50,29 @@ class MetricWriter:
         self._split = split
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
-        """Log scalars, of which those of one step become one row.
+        """Log scalars; those of one step form one row.
 
         Raises:
-          TypeError: A value is not one number.
-          ValueError: As in `TrainingLogger.log_step`.
+          TypeError: A value is not a single number.
+          ValueError: As `TrainingLogger.log_step`.
         """
         values = {name: _scalar(value) for name, value in scalars.items()}
         self._logger.log_step(step, values, split=self._split)
 
     def write_images(self, step: int, images: Mapping[str, Any]) -> None:
-        """Log images, `[height, width, channels]`, or several as `[n, ...]`.
+        """Log images `[height, width, channels]`, or several as `[n, ...]`.
 
-        Of several each has its number after the name, `name/0`.
+        Several images have their index after the name: `name/0`.
         """
-        each: dict[str, Any] = {}
+        single: dict[str, Any] = {}
         for name, image in images.items():
             if np.ndim(image) != 4:
-                each[name] = image
+                single[name] = image
             elif len(image) == 1:
-                each[name] = image[0]
+                single[name] = image[0]
             else:
-                each |= {f"{name}/{n}": image[n] for n in range(len(image))}
-        self._logger.log_images(step, each, split=self._split)
+                single |= {f"{name}/{n}": image[n] for n in range(len(image))}
+        self._logger.log_images(step, single, split=self._split)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Log texts."""
@@ -84,7 +84,7 @@ class MetricWriter:
         arrays: Mapping[str, Any],
         num_buckets: Mapping[str, int] | None = None,
     ) -> None:
-        """Log histograms, where `enable_histograms` is set; they have 64 buckets."""
+        """Log histograms of 64 bins, if `enable_histograms` is set."""
         del num_buckets
         self._logger.log_histograms(step, arrays, split=self._split)
 
@@ -98,18 +98,18 @@ class MetricWriter:
         values: Mapping[str, Any],
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Count a call: these are messages of TensorFlow's plugins."""
-        self._leave_out("write_summaries", values)
+        """Count the call; messages of TensorFlow plugins are not recorded."""
+        self._count_unsupported("write_summaries", values)
 
     def write_videos(self, step: int, videos: Mapping[str, Any]) -> None:
-        """Count a call: no writer shows videos."""
-        self._leave_out("write_videos", videos)
+        """Count the call; videos are not recorded."""
+        self._count_unsupported("write_videos", videos)
 
     def write_audios(
         self, step: int, audios: Mapping[str, Any], *, sample_rate: int
     ) -> None:
-        """Count a call: no writer plays audio."""
-        self._leave_out("write_audios", audios)
+        """Count the call; audio is not recorded."""
+        self._count_unsupported("write_audios", audios)
 
     def write_pointcloud(
         self,
@@ -119,28 +119,28 @@ class MetricWriter:
         point_colors: Mapping[str, Any] | None = None,
         configs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Count a call: no writer shows point clouds."""
-        self._leave_out("write_pointcloud", point_clouds)
+        """Count the call; point clouds are not recorded."""
+        self._count_unsupported("write_pointcloud", point_clouds)
 
     def flush(self) -> None:
-        """Wait until what was written is on the disk; see `TrainingLogger.flush`."""
+        """Wait until all values are on disk; see `TrainingLogger.flush`."""
         self._logger.flush()
 
     def close(self) -> None:
-        """Flush; other writers may share the logger, whose owner closes it."""
+        """Flush the logger, which stays open for its other users."""
         self._logger.flush()
 
-    def _leave_out(self, method: str, values: Mapping[str, Any]) -> None:
+    def _count_unsupported(self, method: str, values: Mapping[str, Any]) -> None:
         self.unsupported[method] += 1
         if self.unsupported[method] == 1:
             _LOG.warning(
-                "%s() has nowhere to write %s, which is left out and counted.",
+                "%s() cannot record %s; the values are left out and counted.",
                 method,
                 sorted(values),
             )
 
 
 def _scalar(value: Any) -> Any:
-    """A number as the logger takes it: clu's may be arrays of one element."""
+    """Return a scalar of an array with one element, as clu may pass it."""
     shape = getattr(value, "shape", ())
     return value.reshape(()) if shape and set(shape) == {1} else value

@@ -1,7 +1,7 @@
-"""The state of a foreign metric as arrays by name, of types that a merge keeps.
+"""State of a metric of another library as arrays by name, with fixed types.
 
-A form lists the leaves of its tree: `(name, shape, dtype)` for an array, `(name,
-value)` for a plain Python number, which is configuration and stays out of the state.
+A form lists the leaves of the state's tree: `(name, shape, dtype)` for an array, and
+`(name, value)` for a Python number, which is configuration and not part of the state.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from jax import lax
 
 Form = tuple[tuple[Any, ...], ...]
 
-_ROUNDS = 4  # of promotion: bool, integer, float
+_MAX_PROMOTIONS = 4  # bool, integer, float, and one to see no change
 
 
 @contextlib.contextmanager
 def plain_types() -> Iterator[None]:
-    """Their code as it was written for: 32-bit types and the usual promotion."""
+    """Run code of another library with 32-bit types and standard promotion."""
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         yield
 
 
 @plain_types()
-def form_of(make: Callable[..., Any], *args: Any) -> Form:
-    """The form of the state that `make` returns, traced and not run."""
+def form_of(function: Callable[..., Any], *args: Any) -> Form:
+    """Return the form of the state that a function returns, traced and not run."""
     plain: list[Any] = []
 
     def arrays(*args: Any) -> list[Any]:
-        named = _named(make(*args))
+        named = _named(function(*args))
         plain.extend((n, None if _is_array(x) else x) for n, x in named)
         return [x for _, x in named if _is_array(x)]
 
@@ -50,10 +50,10 @@ def form_of(make: Callable[..., Any], *args: Any) -> Form:
 
 
 def closed(form: Form, treedef: Any) -> Form:
-    """The form that states of this form have after any number of merges.
+    """Return the form that states of a form have after any number of merges.
 
     Raises:
-      TypeError: if merging changes shapes: such a state has no type to compile for.
+      TypeError: Merging changes shapes, so the state has no fixed type.
     """
 
     def merge(form: Form) -> Any:
@@ -61,7 +61,7 @@ def closed(form: Form, treedef: Any) -> Form:
         return unpack(form, treedef, zeros).merge(unpack(form, treedef, zeros))
 
     merged = form
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_PROMOTIONS):
         merged = form_of(functools.partial(merge, form))
         if merged == form:
             return form
@@ -69,31 +69,31 @@ def closed(form: Form, treedef: Any) -> Form:
             break
         form = tuple(_either(a, b) for a, b in zip(form, merged))
     raise TypeError(
-        f"merging two states of {shown(form)} gives {shown(merged)}: one that grows "
-        "cannot live in a compiled step. Keep rows with a buffer_leaf."
+        f"merging two states of {form_text(form)} gives {form_text(merged)}; expected "
+        "the same shapes, as a compiled step needs. Collect rows with a buffer_leaf."
     )
 
 
 def empty(form: Form) -> dict[str, np.ndarray]:
-    """Zeros by name, read-only, without touching a device."""
+    """Return read-only NumPy zeros by name."""
     zeros = {e[0]: np.zeros(e[1], _stored(e[2])) for e in form if len(e) == 3}
     for zero in zeros.values():
         zero.flags.writeable = False
     return zeros
 
 
-def pack(form: Form, theirs: Any) -> dict[str, Any]:
-    """Arrays by name, in 32-bit types.
+def pack(form: Form, state: Any) -> dict[str, Any]:
+    """Return the arrays of a state by name, in 32-bit types.
 
     Raises:
-      TypeError: if the state is not of this form.
+      TypeError: The state does not have the form.
     """
-    named = _named(theirs)
+    named = _named(state)
     fits = [name for name, _ in named] == [e[0] for e in form]
     if not (fits and all(_fits(e, x) for e, (_, x) in zip(form, named))):
         raise TypeError(
-            f"a state of {shown(form_of(lambda: theirs))} does not fit one of "
-            f"{shown(form)}, and a compiled step needs one type."
+            f"got a state of {form_text(form_of(lambda: state))}; expected "
+            f"{form_text(form)}, because a compiled step needs fixed types."
         )
     return {
         e[0]: lax.convert_element_type(x, _stored(e[2]))
@@ -103,34 +103,34 @@ def pack(form: Form, theirs: Any) -> dict[str, Any]:
 
 
 def unpack(form: Form, treedef: Any, arrays: Mapping[str, Any]) -> Any:
-    """Their state, with their types."""
+    """Return the state with its original types."""
     leaves = [
         jnp.asarray(arrays[e[0]]).astype(e[2]) if len(e) == 3 else e[1] for e in form
     ]
     return jax.tree.unflatten(treedef, leaves)
 
 
-def shown(form: Form) -> str:
-    """A form in words: `total float32[], count int32[]`."""
+def form_text(form: Form) -> str:
+    """Return a form as text: `total float32[], count int32[]`."""
     return ", ".join(
         f"{e[0]} {e[2]}{list(e[1])}" if len(e) == 3 else f"{e[0]}={e[1]}" for e in form
     )
 
 
-def _named(theirs: Any) -> list[tuple[str, Any]]:
-    paths, _ = jax.tree_util.tree_flatten_with_path(theirs)
+def _named(state: Any) -> list[tuple[str, Any]]:
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
     return [
         (jax.tree_util.keystr(path, simple=True, separator="/"), x) for path, x in paths
     ]
 
 
 def _shape(entry: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The name and the shape; a plain number counts as an array without axes."""
+    """Return name and shape; a Python number counts as a scalar array."""
     return (entry[0], entry[1] if len(entry) == 3 else ())
 
 
 def _either(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The merged entry; a plain number that merging changes is state after all."""
+    """Return the merged entry; a Python number that merging changes is an array."""
     if len(b) == 2 and a != b:
         return (b[0], (), str(jnp.result_type(b[1])))
     return b
@@ -149,14 +149,14 @@ def _is_array(x: Any) -> bool:
 
 
 def _stored(dtype: str) -> np.dtype:
-    """The 32-bit type that holds every value of a type."""
+    """Return the 32-bit type that holds every value of a type."""
     if jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize <= 4:
         return np.dtype(np.float32)
     kinds = {"i": np.int32, "u": np.uint32, "b": np.uint32}
     kind = jnp.dtype(dtype)
     if kind.kind not in kinds or kind.itemsize > 4:
         raise TypeError(
-            f"a state of {dtype} does not fit the 32-bit leaves of metrics. Make it "
-            "of float32 or int32."
+            f"got a state of {dtype}; expected at most 32 bits, as leaves of metrics "
+            "have. Use float32 or int32."
         )
     return np.dtype(kinds[kind.kind])

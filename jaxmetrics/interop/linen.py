@@ -1,4 +1,4 @@
-"""A flax linen train state that carries metrics, and their flax serialization."""
+"""Train state of flax linen with metrics, and serialization of metrics by flax."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TrainState", "serializable"]
 
 
 class TrainState(train_state.TrainState):
-    """flax's train state with metrics, which ride through the step with the rest.
+    """Train state of flax with a field for metrics.
 
     Example:
       >>> import jax, jax.numpy as jnp, optax, jaxmetrics as jm
@@ -42,30 +42,30 @@ class TrainState(train_state.TrainState):
 
     @classmethod
     def create(cls, *, metrics: Any, **fields: Any) -> Self:
-        """A new state; see `flax.training.train_state.TrainState.create`.
+        """Return a new state; see `flax.training.train_state.TrainState.create`.
 
         Args:
-          metrics: a metric, a collection or a deferred one.
-          **fields: apply_fn, params, tx and those of a subclass.
+          metrics: Metric, Collection, or the deferred form of one.
+          **fields: apply_fn, params, tx and the fields of a subclass.
         """
         serializable(type(metrics))
         return super().create(metrics=metrics, **fields)
 
     def update_metrics(self, **outputs: Any) -> Self:
-        """The state with one batch more in its metrics."""
+        """Return the state with metrics updated by one batch."""
         return self.replace(metrics=self.metrics.update(**outputs))
 
     def reset_metrics(self) -> Self:
-        """The state with empty metrics, placed as they are."""
+        """Return the state with empty metrics, on the same devices."""
         return self.replace(metrics=self.metrics.empty())
 
 
 def serializable(*classes: type) -> None:
-    """Teach `flax.serialization` (`to_bytes`, `from_bytes`) some metric classes.
+    """Register metric classes with `flax.serialization` (`to_bytes`, `from_bytes`).
 
-    Importing this module does so for collections and deferred metrics, `create` for
-    what a train state carries. States are saved by name, and come back on another
-    number of devices, or with metrics added or removed, as from our own checkpoints.
+    Importing this module registers collections and deferred metrics, and `create` the
+    class of the metrics in a train state. States are saved by name and can be restored
+    on another number of devices, or with metrics added or removed, as checkpoints can.
     """
     for cls in classes:
         serialization.register_serialization_state(

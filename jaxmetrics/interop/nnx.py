@@ -1,4 +1,4 @@
-"""A metric or a collection as an nnx module: its state lives in variables."""
+"""Metrics as an nnx module with their state in variables."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Metrics"]
 
 
 class Metrics(nnx.metrics.Metric):
-    """Metrics that are updated in place, as nnx users expect.
+    """Metrics that are updated in-place, as usual in nnx.
 
     Every leaf of the state is an `nnx.metrics.MetricState` under its name
-    (`state/accuracy/correct`): it splits, merges, filters, donates and is saved with
-    the rest of a model. No update changes a type, so nothing is traced twice.
+    (`state/accuracy/correct`), which is split, merged, filtered, donated and saved
+    with the rest of a model. Updates do not change types, so nothing is traced again.
 
-    Pass the module to the nnx transform that updates it. Plain `jax.jit` gives the
-    caller nothing back: split and merge there, or carry the immutable metrics.
+    Pass the module to the nnx transform that updates it. Plain `jax.jit` does not
+    return in-place updates: split and merge there, or pass immutable metrics.
 
     Args:
-      metrics: a metric, a collection or a deferred one. With a mesh give one that is
-        placed, `metrics.place(mesh)`, or deferred.
+      metrics: Metric, Collection, or the deferred form of one. With a mesh, pass
+        `metrics.place(mesh)` or `metrics.deferred(mesh)`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -46,65 +46,65 @@ class Metrics(nnx.metrics.Metric):
     """
 
     def __init__(self, metrics: Metric | Collection | Deferred) -> None:
-        """Make a variable of every array of the state."""
+        """Create a variable for every array of the state."""
         self.state = nnx.data(jax.tree.map(_variable, metrics))
 
     @property
     def metrics(self) -> Any:
-        """The state as an immutable value, to log, merge, reduce or save.
+        """State as an immutable value, to log, merge, reduce or save.
 
         Raises:
-          RuntimeError: if its arrays were donated, or never made.
+          RuntimeError: The arrays were donated, or the module is abstract.
         """
         value = jax.tree.map(lambda v: v.get_value(), self.state, is_leaf=_is_variable)
         for x in jax.tree.leaves(value):
             if isinstance(x, jax.ShapeDtypeStruct):
                 raise RuntimeError(
-                    "Metrics: the module has types but no arrays, as nnx.eval_shape "
-                    "leaves it. Restore a state with nnx.update(metrics, state)."
+                    "Metrics: the module has types but no arrays, as after "
+                    "nnx.eval_shape. Restore a state with nnx.update(metrics, state)."
                 )
             if is_deleted(x):
                 raise RuntimeError(
-                    "Metrics: the arrays were donated to a step whose result is not "
-                    "back in the module. Put it there with nnx.update(metrics, state), "
+                    "Metrics: the arrays were donated to a step whose result was not "
+                    "stored in the module. Store it with nnx.update(metrics, state), "
                     "or donate through nnx.jit."
                 )
         return value
 
     def assign(self, metrics: Metric | Collection | Deferred) -> None:
-        """Take over an immutable state, such as one that was restored.
+        """Replace the state by an immutable one, such as a restored state.
 
         Raises:
-          TypeError: if it is of other metrics or configurations.
+          TypeError: It has other metrics or another configuration.
         """
-        mine = jax.tree.structure(self.state, is_leaf=_is_variable)
-        if jax.tree.structure(metrics) != mine:
+        expected = jax.tree.structure(self.state, is_leaf=_is_variable)
+        if jax.tree.structure(metrics) != expected:
             raise TypeError(
-                f"Metrics.assign: {metrics!r} is no state of {self.state!r}. Make both "
-                "from the same metrics."
+                f"Metrics.assign got {metrics!r}; expected a state of {self.state!r}. "
+                "Create both from the same metrics."
             )
-        with _explained("assign"):
+        with _with_advice("assign"):
             self._set(metrics)
 
     def update(self, **outputs: Any) -> None:
-        """Count one batch more, in place.
+        """Add one batch, in-place.
 
         Raises:
-          RuntimeError: if the module belongs to another trace.
-          TypeError: if an output is missing, misspelt or of a wrong type.
-          ValueError: if shapes do not fit.
+          RuntimeError: The module belongs to another trace.
+          TypeError: An output is missing, misspelt or has a wrong type.
+          ValueError: Shapes do not fit.
         """
-        with _explained("update"):
+        with _with_advice("update"):
             self._set(self.metrics.update(**outputs))
 
     def reset(self) -> None:
-        """Start empty again, in place; the placement stays."""
-        with _explained("reset"):
+        """Empty the metrics in-place, on the same devices."""
+        with _with_advice("reset"):
             self._set(self.metrics.empty())
 
     def compute(self) -> Any:
-        """The values; of global and deferred metrics every process calls it."""
-        with _explained("compute"):
+        """Return the values; every process calls it for global and deferred metrics."""
+        with _with_advice("compute"):
             return self.metrics.compute()
 
     def _set(self, metrics: Any) -> None:
@@ -122,18 +122,18 @@ def _is_variable(x: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(method: str) -> Iterator[None]:
+def _with_advice(method: str) -> Iterator[None]:
     try:
         yield
     except TraceContextError as error:
         raise RuntimeError(
-            f"Metrics.{method}: the module was made outside of the jit, grad, scan or "
-            "vmap that runs here, and is not among its arguments. Pass it as an "
-            "argument of the nnx transform, or return the outputs and update outside."
+            f"Metrics.{method}: the module was created outside the current jit, grad, "
+            "scan or vmap, and is not among its arguments. Pass it as an argument of "
+            "the nnx transform, or return the outputs and update outside."
         ) from error
     except jax.errors.UnexpectedTracerError as error:
         raise RuntimeError(
-            f"Metrics.{method}: the module, or an output, was made inside a jit, grad, "
-            "scan or vmap that has ended. Make the module outside and pass it in, and "
-            "return outputs from there."
+            f"Metrics.{method}: the module, or an output, was created inside a jit, "
+            "grad, scan or vmap that has ended. Create the module outside and pass it "
+            "in, and return the outputs."
         ) from error

@@ -1,4 +1,4 @@
-"""A logger where clu expects a writer of its own."""
+"""A logger is used as a metric writer of clu."""
 
 import inspect
 import json
@@ -42,12 +42,12 @@ def logger(tmp_path, memory):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_has_the_names_of_the_interface(logger, method):
-    found = inspect.signature(getattr(metric_writer(logger), method))
-    assert list(found.parameters) == METHODS[method]
+def test_every_method_has_the_arguments_of_clu(logger, method):
+    signature = inspect.signature(getattr(metric_writer(logger), method))
+    assert list(signature.parameters) == METHODS[method]
 
 
-def test_scalars_of_one_step_are_one_row_whatever_holds_them(logger, memory):
+def test_scalars_of_one_step_are_one_row(logger, memory):
     writer = metric_writer(logger, split="eval")
     writer.write_scalars(1, {"loss": jnp.float32(0.5), "a/b": np.ones((1, 1))})
     writer.write_scalars(step=1, scalars={"n": 3, "one": jnp.ones(1)})
@@ -57,15 +57,15 @@ def test_scalars_of_one_step_are_one_row_whatever_holds_them(logger, memory):
     assert dict(record.values) == values and record.split == "eval"
 
 
-def test_a_scalar_that_is_none_and_a_step_that_is_past_are_errors(logger):
+def test_arrays_and_past_steps_are_errors(logger):
     writer = metric_writer(logger)
     with pytest.raises(TypeError, match="'loss'"):
         writer.write_scalars(2, {"loss": np.ones(2)})
-    with pytest.raises(ValueError, match="reached step 2"):
+    with pytest.raises(ValueError, match="step 2 is recorded already"):
         writer.write_scalars(1, {"loss": 1.0})
 
 
-def test_texts_histograms_and_several_images_arrive(logger, memory):
+def test_texts_histograms_and_images_are_logged(logger, memory):
     writer = metric_writer(logger)
     writer.write_texts(1, {"note": "key hf_" + "x" * 30})
     writer.write_histograms(1, {"w": jnp.arange(4.0)}, num_buckets={"w": 3})
@@ -80,15 +80,15 @@ def test_texts_histograms_and_several_images_arrive(logger, memory):
     assert shapes == dict.fromkeys(names, (3, 4, 1))
 
 
-def test_hyperparameters_are_those_of_the_run(logger, memory):
+def test_hyperparameters_are_added_to_the_run(logger, memory):
     metric_writer(logger).write_hparams({"lr": 0.1, "api_key": "hush", "dims": [1, 2]})
     assert logger.flush()
     (record,) = memory.records
-    told = {"lr": 0.1, "api_key": "<redacted>", "dims": [1, 2]}
-    assert record.values == Run.load(logger.run_dir).config == told
+    expected = {"lr": 0.1, "api_key": "<redacted>", "dims": [1, 2]}
+    assert record.values == Run.load(logger.run_dir).config == expected
 
 
-def test_what_no_writer_shows_is_counted_and_said_once(logger, memory, caplog):
+def test_unsupported_values_are_counted_with_one_warning(logger, memory, caplog):
     writer = metric_writer(logger)
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in range(3):
@@ -106,7 +106,7 @@ def test_what_no_writer_shows_is_counted_and_said_once(logger, memory, caplog):
     assert logger.flush() and memory.records == []
 
 
-def test_closing_a_writer_leaves_the_logger_open_for_others(logger, memory):
+def test_closing_a_writer_leaves_the_logger_open(logger, memory):
     train, val = metric_writer(logger), metric_writer(logger, split="val")
     train.write_scalars(1, {"loss": 1.0})
     train.close()
@@ -126,7 +126,7 @@ class Anything(types.ModuleType):
     def __call__(self, *args, **options):
         return self
 
-# clu imports both, for a writer that is not used here.
+# clu imports both for a writer that is not used here.
 for name in ("tensorflow", "tensorboard.plugins.hparams"):
     sys.modules[name] = Anything(name)
 
@@ -138,16 +138,16 @@ from jaxmetrics.writers import JSONL, TensorBoard
 
 with TrainingLogger("p", "run", root=sys.argv[1], writers=[JSONL(), TensorBoard()],
                     enable_histograms=True) as logger:
-    ours = metric_writer(logger)
-    every = metric_writers.MultiWriter([metric_writers.AsyncWriter(ours)])
-    every.write_hparams({"lr": 0.1})
+    adapter = metric_writer(logger)
+    writer = metric_writers.MultiWriter([metric_writers.AsyncWriter(adapter)])
+    writer.write_hparams({"lr": 0.1})
     report = periodic_actions.ReportProgress(
-        num_train_steps=4, writer=every, every_steps=2, every_secs=None)
+        num_train_steps=4, writer=writer, every_steps=2, every_secs=None)
     for step in range(1, 5):
         report(step, float(step))
-        every.write_scalars(step, {"loss": 1 / step})
+        writer.write_scalars(step, {"loss": 1 / step})
     one = np.ones((2, 2, 1), np.float32)
-    metric_writers.write_values(every, 4, {
+    metric_writers.write_values(writer, 4, {
         "scalar": values.Scalar(np.float32(2)),
         "array": np.ones(1),
         "image": values.Image(one),
@@ -156,21 +156,21 @@ with TrainingLogger("p", "run", root=sys.argv[1], writers=[JSONL(), TensorBoard(
         "audio": values.Audio(np.ones((1, 5, 1)), 10),
         "summary": values.Summary(one, None),
     })
-    every.write_videos(4, {"video": one[None, None]})
-    with metric_writers.ensure_flushes(every):
-        every.write_texts(4, {"last": "word"})
-    every.close()
-    last = metric_writers.AsyncMultiWriter([ours])
+    writer.write_videos(4, {"video": one[None, None]})
+    with metric_writers.ensure_flushes(writer):
+        writer.write_texts(4, {"last": "word"})
+    writer.close()
+    last = metric_writers.AsyncMultiWriter([adapter])
     last.write_scalars(5, {"loss": 0.2})
     last.close()
-    print(json.dumps([str(logger.run_dir), ours.unsupported]))
+    print(json.dumps([str(logger.run_dir), adapter.unsupported]))
 """
 
 
-def test_clus_own_actions_and_writers_take_it(tmp_path):
-    done = run_python(PROGRAM, tmp_path)
-    assert done.returncode == 0, done.stderr
-    folder, unsupported = json.loads(done.stdout.splitlines()[-1])
+def test_periodic_actions_and_writers_of_clu_accept_it(tmp_path):
+    process = run_python(PROGRAM, tmp_path)
+    assert process.returncode == 0, process.stderr
+    folder, unsupported = json.loads(process.stdout.splitlines()[-1])
     counted = ["write_audios", "write_summaries", "write_videos"]
     assert unsupported == dict.fromkeys(counted, 1)
     run = Run.load(folder)
@@ -182,9 +182,9 @@ def test_clus_own_actions_and_writers_take_it(tmp_path):
     assert run["train/uptime"][0].tolist() == [2, 4]
     assert run.config == {"lr": 0.1}
     assert run["train/scalar"][1].tolist() == [2] and "train/array" in run
-    shown = EventAccumulator(f"{folder}/tensorboard").Reload()
-    assert shown.Images("train/image")[0].step == 4
-    assert shown.Histograms("train/histogram")[0].histogram_value.num == 5
+    events = EventAccumulator(f"{folder}/tensorboard").Reload()
+    assert events.Images("train/image")[0].step == 4
+    assert events.Histograms("train/histogram")[0].histogram_value.num == 5
     for name, text in (("text", b"hello"), ("last", b"word")):
-        (event,) = shown.Tensors(f"train/{name}/text_summary")
+        (event,) = events.Tensors(f"train/{name}/text_summary")
         assert event.tensor_proto.string_val == [text]

@@ -1,4 +1,4 @@
-"""Metrics in equinox loops."""
+"""Metrics in training loops of equinox."""
 
 import equinox as eqx
 import jax
@@ -31,7 +31,7 @@ class Classifier(eqx.Module):
 
 
 class Training(eqx.Module):
-    """All state of a run; metrics are a field like others."""
+    """State of a run; metrics are a field like any other."""
 
     model: Classifier
     opt_state: optax.OptState
@@ -45,13 +45,13 @@ def collection():
 
 
 @pytest.mark.parametrize("donate", ["none", "all"])
-def test_a_collection_rides_through_filter_jit_traced_once(donate):
+def test_a_collection_in_filter_jit_is_traced_once(donate):
     optimizer = optax.sgd(0.1)
     model = Classifier(jax.random.key(0))
     state = Training(
         model, optimizer.init(eqx.filter(model, eqx.is_array)), collection()
     )
-    traces, seen = [], []
+    traces, batch_losses = [], []
 
     def loss_of(model, x, labels):
         with telemetry.taps() as tapped:
@@ -70,10 +70,10 @@ def test_a_collection_rides_through_filter_jit_traced_once(donate):
 
     for x, labels in zip(X, LABELS):
         state, losses = step(state, jnp.asarray(x), jnp.asarray(labels))
-        seen.append(np.asarray(losses))
+        batch_losses.append(np.asarray(losses))
     values = state.metrics.compute()
     assert len(traces) == 1
-    assert values["loss"] == pytest.approx(np.mean(seen), rel=1e-6)
+    assert values["loss"] == pytest.approx(np.mean(batch_losses), rel=1e-6)
     assert state.metrics["accuracy"].plain()["total"] == LABELS.size
     assert 0 < values["hidden"] <= 1
 
@@ -84,5 +84,5 @@ def test_equinox_saves_and_loads_the_leaves(tmp_path):
     )
     eqx.tree_serialise_leaves(tmp_path / "metrics.eqx", state)
     template = jax.tree.map(jnp.asarray, collection())
-    back = eqx.tree_deserialise_leaves(tmp_path / "metrics.eqx", template)
-    assert back.compute() == state.compute()
+    restored = eqx.tree_deserialise_leaves(tmp_path / "metrics.eqx", template)
+    assert restored.compute() == state.compute()

@@ -1,4 +1,4 @@
-"""A linen train state with metrics, and flax's serialization of them."""
+"""Train states of linen carry metrics, and flax serializes them."""
 
 import flax.linen as nn
 import jax
@@ -46,7 +46,7 @@ def step(state, x, labels):
 
 
 def train(state):
-    """The last state, and how often a donated step was traced."""
+    """Return the last state and the number of traces of a step with donation."""
     traces = []
 
     def counted(*args):
@@ -59,7 +59,7 @@ def train(state):
     return state, len(traces)
 
 
-def test_the_metrics_ride_through_a_donated_step_traced_once():
+def test_metrics_in_a_train_state_are_donated_and_traced_once():
     state, traces = train(start(collection()))
     assert traces == 1 and state.step == len(X)
     assert state.metrics["accuracy"].plain()["total"] == LABELS.size
@@ -67,7 +67,7 @@ def test_the_metrics_ride_through_a_donated_step_traced_once():
     assert np.isnan(state.reset_metrics().metrics.compute()["loss"])
 
 
-def test_deferred_metrics_ride_too():
+def test_a_train_state_carries_deferred_metrics():
     mesh = Mesh(np.array(jax.devices()), ("data",))
     state = start(collection().deferred(mesh))
     rows = NamedSharding(mesh, P("data"))
@@ -75,9 +75,9 @@ def test_deferred_metrics_ride_too():
     for x, labels in zip(X, LABELS):
         state = donated(state, *jax.device_put((x, labels), rows))
     single, _ = train(start(collection()))
-    values, wanted = state.metrics.compute(), single.metrics.compute()
-    assert values["accuracy"] == wanted["accuracy"]
-    assert values["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+    values, expected = state.metrics.compute(), single.metrics.compute()
+    assert values["accuracy"] == expected["accuracy"]
+    assert values["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     reset = state.reset_metrics().metrics
     assert (
         reset.state["loss"].total.sharding == state.metrics.state["loss"].total.sharding
@@ -88,15 +88,15 @@ class WithStatistics(TrainState):
     batch_stats: jax.Array
 
 
-def test_a_state_of_ones_own_inherits_it():
+def test_a_subclass_of_the_train_state_carries_metrics():
     state, traces = train(start(jm.Mean("loss"), WithStatistics, batch_stats=X[0]))
     assert traces == 1
-    again = serialization.from_bytes(
+    restored = serialization.from_bytes(
         start(jm.Mean("loss"), WithStatistics, batch_stats=X[1]),
         serialization.to_bytes(state),
     )
-    assert again.metrics.compute() == state.metrics.compute()
-    np.testing.assert_array_equal(again.batch_stats, X[0])
+    assert restored.metrics.compute() == state.metrics.compute()
+    np.testing.assert_array_equal(restored.batch_stats, X[0])
 
 
 def test_orbax_saves_and_restores_the_whole_state(tmp_path):
@@ -107,17 +107,17 @@ def test_orbax_saves_and_restores_the_whole_state(tmp_path):
         checkpointer.save(tmp_path / "saved", state)
         checkpointer.wait_until_finished()
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-        back = checkpointer.restore(tmp_path / "saved", target)
-    assert back.metrics.compute() == state.metrics.compute()
-    assert back.step == state.step
+        restored = checkpointer.restore(tmp_path / "saved", target)
+    assert restored.metrics.compute() == state.metrics.compute()
+    assert restored.step == state.step
 
 
 @pytest.mark.parametrize("make", [collection, lambda: jm.Mean("loss")])
-def test_flax_bytes_bring_the_metrics_back(make):
+def test_flax_bytes_restore_the_metrics(make):
     state, _ = train(start(make()))
-    back = serialization.from_bytes(start(make()), serialization.to_bytes(state))
-    assert back.metrics.compute() == state.metrics.compute()
-    assert step(back, X[0], LABELS[0]).metrics.compute()
+    restored = serialization.from_bytes(start(make()), serialization.to_bytes(state))
+    assert restored.metrics.compute() == state.metrics.compute()
+    assert step(restored, X[0], LABELS[0]).metrics.compute()
 
 
 def test_flax_bytes_of_deferred_metrics_fold_onto_other_devices():
@@ -130,25 +130,25 @@ def test_flax_bytes_of_deferred_metrics_fold_onto_other_devices():
         metrics.empty(),
         collection().deferred(Mesh(devices[:2], ("data",))),
     ):
-        back = serialization.from_bytes(template, saved)
-        assert back.shards == template.shards
-        assert back.compute()["accuracy"] == metrics.compute()["accuracy"]
+        restored = serialization.from_bytes(template, saved)
+        assert restored.shards == template.shards
+        assert restored.compute()["accuracy"] == metrics.compute()["accuracy"]
 
 
-def test_flax_bytes_of_another_configuration_are_refused():
+def test_flax_bytes_of_another_configuration_are_an_error():
     serializable(jm.TopKAccuracy)
     saved = serialization.to_bytes(jm.TopKAccuracy(k=2))
     with pytest.raises(ValueError, match="k=2"):
         serialization.from_bytes(jm.TopKAccuracy(k=1), saved)
 
 
-def test_a_metric_that_was_added_starts_empty():
+def test_a_metric_added_since_starts_empty():
     saved = serialization.to_bytes(jm.Collection(loss=jm.Mean("loss")))
-    back = serialization.from_bytes(collection(), saved)
-    assert back["accuracy"].plain()["total"] == 0
+    restored = serialization.from_bytes(collection(), saved)
+    assert restored["accuracy"].plain()["total"] == 0
 
 
-def test_the_state_is_a_tree_with_names():
+def test_the_paths_of_the_state_are_names_of_leaves():
     state = start(collection())
     paths = jax.tree_util.tree_flatten_with_path(state.metrics)[0]
     assert "loss/total" in {

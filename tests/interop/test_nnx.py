@@ -1,4 +1,4 @@
-"""Metrics as an nnx module: in place, in jit, split, saved, donated."""
+"""Metrics as an nnx module: in-place updates, jit, split, saving, donation."""
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +32,8 @@ def loss_of(model, x, labels):
     return losses.mean(), (losses, logits)
 
 
-def train(metrics, names, donate=False):
-    """A loop over all batches; the losses are given under the metrics' own name."""
+def train(metrics, name, donate=False):
+    """Train on all batches; `name` is the output under which metrics read the loss."""
     model = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
     traces = []
@@ -44,7 +44,7 @@ def train(metrics, names, donate=False):
             model, x, labels
         )
         optimizer.update(model, grads)
-        metrics.update(**{names: losses}, logits=logits, labels=labels)
+        metrics.update(**{name: losses}, logits=logits, labels=labels)
 
     step = nnx.jit(step, donate_argnames=("metrics",) if donate else ())
     for x, labels in zip(X, LABELS):
@@ -53,25 +53,25 @@ def train(metrics, names, donate=False):
 
 
 @pytest.mark.parametrize("donate", [False, True])
-def test_a_loop_agrees_with_nnx_multimetric_and_traces_once(donate):
-    theirs, _ = train(
+def test_a_loop_gives_the_values_of_a_multimetric_and_traces_once(donate):
+    expected, _ = train(
         nnx.MultiMetric(loss=nnx.metrics.Average(), accuracy=nnx.metrics.Accuracy()),
         "values",
     )
-    ours, traces = train(Metrics(collection()), "loss", donate)
+    values, traces = train(Metrics(collection()), "loss", donate)
     assert traces == 1
-    assert ours["loss"] == pytest.approx(float(theirs["loss"]), rel=1e-6)
-    assert ours["accuracy"] == pytest.approx(float(theirs["accuracy"]), rel=1e-6)
+    assert values["loss"] == pytest.approx(float(expected["loss"]), rel=1e-6)
+    assert values["accuracy"] == pytest.approx(float(expected["accuracy"]), rel=1e-6)
 
 
-def test_one_metric_is_a_member_of_a_multimetric():
-    both = nnx.MultiMetric(ours=Metrics(jm.Accuracy()), theirs=nnx.metrics.Accuracy())
+def test_a_metric_can_be_a_member_of_a_multimetric():
+    both = nnx.MultiMetric(own=Metrics(jm.Accuracy()), flax=nnx.metrics.Accuracy())
     logits, labels = jnp.asarray(X[0][:, :3]), jnp.asarray(LABELS[0])
     both.update(logits=logits, labels=labels, mask=LABELS[0] < 2)
     values = both.compute()
-    assert values["ours"] == pytest.approx(float(values["theirs"]), rel=1e-6)
+    assert values["own"] == pytest.approx(float(values["flax"]), rel=1e-6)
     both.reset()
-    assert np.isnan(both.compute()["ours"])
+    assert np.isnan(both.compute()["own"])
 
 
 def test_every_leaf_is_a_variable_under_its_name():
@@ -87,7 +87,7 @@ def test_every_leaf_is_a_variable_under_its_name():
     assert "accuracy=Accuracy(" in repr(metrics)
 
 
-def test_a_reset_neither_traces_again_nor_moves_the_state():
+def test_a_reset_does_not_retrace_or_move_the_state():
     mesh = mesh_of()
     metrics = Metrics(collection().place(mesh))
     traces = []
@@ -109,7 +109,7 @@ def test_a_reset_neither_traces_again_nor_moves_the_state():
     assert len(traces) == 1
 
 
-def test_a_reset_inside_the_step():
+def test_a_reset_in_the_step_empties_the_metrics():
     metrics = Metrics(collection())
 
     @nnx.jit
@@ -144,15 +144,15 @@ def test_a_deferred_state_has_no_collective_and_traces_once(kind):
         state = step(state, *batch)
     assert len(traces) == 1
     nnx.update(metrics, state)
-    wanted = jm.evaluate(
+    expected = jm.evaluate(
         collection(),
         loss=X[..., 0].ravel(),
         logits=X[..., :3].reshape(-1, 3),
         labels=LABELS.ravel(),
     )
     values = metrics.compute()
-    assert values["accuracy"] == wanted["accuracy"]
-    assert values["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
+    assert values["accuracy"] == expected["accuracy"]
+    assert values["loss"] == pytest.approx(expected["loss"], rel=1e-6)
     metrics.reset()
     assert np.isnan(metrics.compute()["loss"])
 
@@ -172,7 +172,7 @@ def test_orbax_saves_and_restores_the_state_of_the_module(tmp_path):
     assert fresh.compute()["loss"] == 3.0
 
 
-def test_the_value_is_immutable_and_can_be_taken_over():
+def test_the_value_is_immutable_and_can_be_assigned():
     metrics = Metrics(collection())
     before = metrics.metrics
     metrics.update(loss=2.0, logits=X[0][:, :3], labels=LABELS[0])
@@ -180,11 +180,11 @@ def test_the_value_is_immutable_and_can_be_taken_over():
     other = Metrics(collection())
     other.assign(metrics.metrics)
     assert other.compute() == metrics.compute()
-    with pytest.raises(TypeError, match="is no state of"):
+    with pytest.raises(TypeError, match="expected a state of"):
         other.assign(jm.Accuracy())
 
 
-def test_it_rides_through_grad_scan_and_vmap_as_an_argument():
+def test_a_module_is_updated_in_grad_and_scan_as_an_argument():
     metrics = Metrics(jm.Mean("loss"))
 
     def loss(w, metrics):
@@ -219,7 +219,7 @@ def within(transform):
         lambda function: lax.scan(lambda c, _: (function(c), None), 1.0, length=2),
     ],
 )
-def test_an_update_of_a_module_that_is_no_argument_says_so(run):
+def test_updating_a_module_that_is_not_an_argument_is_an_error(run):
     metrics = Metrics(jm.Mean("loss"))
 
     def function(x):
@@ -233,24 +233,24 @@ def test_an_update_of_a_module_that_is_no_argument_says_so(run):
     assert np.isnan(metrics.compute())
 
 
-def test_a_module_that_was_made_in_a_trace_says_so_outside():
-    made = []
+def test_a_module_created_in_a_trace_is_an_error_outside():
+    created = []
 
     @jax.jit
     def step(x):
         metrics = Metrics(jm.Mean("loss"))
         metrics.update(loss=x)
-        made.append(metrics)
+        created.append(metrics)
         return x
 
     step(1.0)
     with pytest.raises(RuntimeError, match="Metrics.compute: .* has ended"):
-        made[0].compute()
+        created[0].compute()
     with pytest.raises(RuntimeError, match="Metrics.update: .* has ended"):
-        made[0].update(loss=1.0)
+        created[0].update(loss=1.0)
 
 
-def test_a_donated_state_says_so_until_the_result_is_back():
+def test_a_donated_state_is_an_error_until_the_result_is_stored():
     metrics = Metrics(jm.Mean("loss"))
     graph, state = nnx.split(metrics)
 
@@ -267,7 +267,7 @@ def test_a_donated_state_says_so_until_the_result_is_back():
     assert metrics.compute() == 2.0
 
 
-def test_an_abstract_module_says_so():
+def test_an_abstract_module_is_an_error():
     abstract = nnx.eval_shape(lambda: Metrics(jm.Mean("loss")))
     with pytest.raises(RuntimeError, match="types but no arrays"):
         abstract.compute()
