@@ -169,7 +169,9 @@ class LeafLayout:
         """Derive the full shape and the axis of the parts."""
         self.kind = kind
         self.shape = shape
-        self.stored_shape: tuple[int, ...] = (kind.parts, *shape) if kind.parts else shape
+        self.stored_shape: tuple[int, ...] = (
+            (kind.parts, *shape) if kind.parts else shape
+        )
         self._dims = dims
         self._axis = -1 - len(shape) if kind.parts else None
 
