@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Run:
         self,
         path: Path,
         table: Table,
-        header: dict[str, object],
+        header: dict[str, Any],
         events: list[dict[str, object]],
         bad: list[tuple[str, int, str]],
     ) -> None:
