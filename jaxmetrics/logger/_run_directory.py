@@ -140,7 +140,7 @@ def open_directory(
         attempts = run.pop("attempts", [])
         attempt = {"attempt": len(attempts) + 1, "time": now}
         attempts.append(attempt | {"restored_step": resume_step})
-        last, elapsed = _record_end(path / METRICS_JSONL, resume_step)
+        last, elapsed = record_end(path / METRICS_JSONL, resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
         write_run_json(path, run | {"attempts": attempts})
@@ -240,7 +240,7 @@ def set_aside(path: Path) -> None:
     )
 
 
-def _record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
+def record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
     """Return last step by split, and training seconds, of the rows up to `step`."""
     last: dict[str, int] = {}
     elapsed = 0.0

@@ -138,7 +138,7 @@ def test_kills_tear_lines_and_come_after_rows_that_are_logged_again(zygote, tmp_
     """A control: the faults of the tests above do happen."""
     for byte in (700, 701):
         result = zygote.run(root=str(tmp_path), steps=STEPS, byte=byte)
-        assert result.status == KILLED
+        assert result.status == KILLED, zygote.log.read_text()[-3000:]
     result = zygote.run(root=str(tmp_path), steps=STEPS, last=10, at="logged")
     assert (
         acknowledged_steps(result, Stage.LOGGED)[-1]

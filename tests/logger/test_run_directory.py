@@ -178,8 +178,8 @@ def test_seconds_and_steps_of_a_record_are_the_largest_of_rows_up_to_a_step(tmp_
     rows = [
         {"kind": "header", "schema": 1},
         {"step": 1, "split": "train", "time": 5.0},
-        {"step": 2, "split": "val", "time": 3.0},  # the clock was set back
         {"kind": "text", "step": 4, "split": "train", "time": 6.0},
+        {"step": 2, "split": "val", "time": 3.0},  # the clock was set back
         {"step": 3, "split": "train", "time": 1e300},
         {"step": 2, "split": "train", "time": "high"},
         {"step": 9, "split": "train", "time": 7.0},
