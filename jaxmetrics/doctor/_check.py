@@ -12,13 +12,13 @@ class Check(NamedTuple):
     Attributes:
       name: Subject of the check.
       passed: Whether it passed.
-      found: Observation, such as a version or the wrong value.
+      detail: Observation, such as a version or the wrong value.
       advice: Action to take; empty if it passed.
     """
 
     name: str
     passed: bool
-    found: str
+    detail: str
     advice: str
 
     def line(self) -> str:
@@ -29,8 +29,8 @@ class Check(NamedTuple):
         """
         verdict = "ok" if self.passed else "FAIL"
         advice = f" {self.advice}" if self.advice else ""
-        end = "." if advice and not self.found.endswith(".") else ""
-        return f"{verdict:<4}  {self.name:<8}  {self.found}{end}{advice}"
+        end = "." if advice and not self.detail.endswith(".") else ""
+        return f"{verdict:<4}  {self.name:<8}  {self.detail}{end}{advice}"
 
 
 def run_check(name: str, run: Callable[[], str], advice: str) -> Check:
@@ -49,10 +49,10 @@ def run_check(name: str, run: Callable[[], str], advice: str) -> Check:
         return Check(name, False, _first_line(error), advice)
 
 
-def ensure(condition: bool, found: str) -> None:
+def ensure(condition: bool, detail: str) -> None:
     """Fail the check with an observation if the condition is false."""
     if not condition:
-        raise _WrongValue(found)
+        raise _WrongValue(detail)
 
 
 class _WrongValue(Exception):

@@ -49,15 +49,15 @@ def test_inexact_arithmetic_of_a_compiler_fails_the_checks_of_sums():
     assert report["passed"] is False
     assert {"two-sum", "sums", "writers"} <= set(failed)
     assert set(failed) <= {"two-sum", "sums", "writers", "reduce"}
-    assert "lost their error under jit" in failed["two-sum"]["found"]
+    assert "lost their error under jit" in failed["two-sum"]["detail"]
     assert "XLA_FLAGS" in failed["two-sum"]["advice"]
-    assert "NotADirectoryError" in failed["writers"]["found"]
+    assert "NotADirectoryError" in failed["writers"]["detail"]
 
 
 def test_sums_that_lose_their_rounding_error_are_counted():
     check = run_check("x", lambda: two_sum_is_exact(lambda a, b: (a + b, 0 * a)), "Go.")
     assert not check.passed
-    assert check.found.endswith("of 4,096 sums lost their error under jit")
+    assert check.detail.endswith("of 4,096 sums lost their error under jit")
 
 
 def test_a_check_that_raises_fails_with_the_first_line_of_its_error():
@@ -79,7 +79,7 @@ def test_a_use_that_this_version_of_jax_breaks_fails_its_check(monkeypatch):
     failed = [check for check in undocumented_jax() if not check.passed]
     (check,) = failed
     assert check.name == "jax"
-    assert f"jax {jax.__version__} has no jax.extend.core.get_opaque" in check.found
+    assert f"jax {jax.__version__} has no jax.extend.core.get_opaque" in check.detail
     assert check.advice == "Do not rely on this until then: telemetry.taps."
 
 
