@@ -110,7 +110,7 @@ class TrainingLogger:
         )
         self._clock = clock
         self._elapsed = Elapsed(clock, self._run.elapsed)
-        self._progress_noted = math.inf
+        self._progress_noted = -math.inf
         self._agreement = Agreement()
         self._fetched = FetchedValues()
         self._rows = OpenRows(self._fetched.add)
@@ -500,13 +500,13 @@ class TrainingLogger:
         return MediaRow(kind, step, split, self._elapsed(), self._fetched.add)
 
     def _note_progress(self, step: int, at_once: bool = False) -> None:
-        """Put the step into the ledger; unless `at_once`, not within 10 s of the last.
+        """Put the step into the ledger, at most every 10 seconds unless `at_once`.
 
-        From these events one sees how far an attempt came that was killed.
+        These events tell how far a killed attempt has come.
         """
         now = self._clock()
-        since = self._progress_noted
-        if at_once or not since <= now < since + _PROGRESS_SECONDS:
+        # A clock that was set back counts as an interval that has passed.
+        if at_once or not 0 <= now - self._progress_noted < _PROGRESS_SECONDS:
             self._progress_noted = now
             self.ledger.event("step", step=step)
 

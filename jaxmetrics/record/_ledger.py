@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
@@ -16,7 +15,6 @@ from jaxmetrics.record._json import dumps
 from jaxmetrics.record._redact import redact
 
 _LOG = logging.getLogger("jaxmetrics")
-_STEP_INTERVAL = 10.0  # seconds between two step events
 _OWN_FIELDS = {"time", "attempt", "event", "seconds"}
 
 
@@ -47,7 +45,6 @@ class Ledger:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._warned = False
-        self._last_step_event = -math.inf
 
     def event(self, name: str, seconds: float | None = None, **fields: object) -> None:
         """Append an event.
@@ -70,20 +67,6 @@ class Ledger:
             line["seconds"] = float(seconds)
         text = dumps({**line, **redact(fields)})
         self._attempt_io(lambda file: file.write_line(text))
-
-    def progress(self, step: int, at_once: bool = False) -> None:
-        """Record that the training has reached a step, at most every 10 seconds.
-
-        Args:
-          step: Number of completed optimizer updates.
-          at_once: If true, record it however recent the last one is. Default False.
-        """
-        now = self._clock()
-        # A clock that was set back counts as an interval that has passed.
-        recent = 0 <= now - self._last_step_event < _STEP_INTERVAL
-        if at_once or not recent:
-            self._last_step_event = now
-            self.event("step", step=step)
 
     def flush(self) -> bool:
         """Sync the events to disk; return whether that succeeded."""

@@ -173,6 +173,18 @@ def test_training_seconds_never_go_back(make_logger, clock):
     assert [row["time"] for row in rows(logger)] == [1.0, 3.0, 3.0]
 
 
+def test_steps_are_in_the_ledger_at_most_every_ten_seconds(make_logger, clock):
+    logger = make_logger()
+    for step, seconds in enumerate((100.0, 105.0, 109.9, 110.0, 119.0, 50.0, 51.0)):
+        clock.now = seconds
+        logger.log_step(step, loss=1.0)
+        logger.log_step(step, split="val", loss=1.0)
+    logger.state()
+    # Step 5 comes after the clock was set back, step 6 with the state.
+    steps_noted = [e["step"] for e in events(logger) if e["event"] == "step"]
+    assert steps_noted == [0, 3, 5, 6]
+
+
 def test_the_ledger_records_events(make_logger, clock):
     logger = make_logger()
     clock.now = 1.5

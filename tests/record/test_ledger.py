@@ -46,22 +46,9 @@ def test_a_field_that_the_ledger_sets_is_refused(path, name):
     ledger.close()
 
 
-def test_steps_are_recorded_at_most_every_ten_seconds(path):
-    now = [100.0]
-    ledger = Ledger(path, clock=lambda: now[0])
-    for step, seconds in enumerate((100.0, 105.0, 109.9, 110.0, 119.0, 50.0, 51.0)):
-        now[0] = seconds
-        ledger.progress(step)
-    ledger.progress(7, at_once=True)
-    ledger.close()
-    # A clock that is set back (step 5) starts a new interval.
-    assert [event["step"] for event in events(path)] == [0, 3, 5, 7]
-
-
 def test_without_a_file_events_are_ignored():
     ledger = Ledger(None)
     ledger.event("compile")
-    ledger.progress(1)
     assert ledger.flush()
     ledger.close()
 

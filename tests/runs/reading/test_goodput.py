@@ -48,7 +48,7 @@ class Training:
             self.step += 1
             self.clock.now += 10
             if self.step % every == 0:
-                self.ledger.progress(self.step)
+                self.ledger.event("step", step=self.step)
 
     def end(self):
         self.ledger.event("close", step=self.step)
