@@ -52,7 +52,7 @@ def is_secret(name: str, value: object) -> bool:
     if value is None or isinstance(value, bool):
         return False
     words = _WORDS.findall(name)
-    while len(words) > 1 and words[-1].isdigit():
+    while words and words[-1].isdigit():
         words.pop()
     joined = "_".join(words).lower()
     if _SECRET_NAME.search(joined):
