@@ -21,7 +21,6 @@ from jaxmetrics.core._declaration import (
     refuse_no_metric,
     refuse_unsound,
     register,
-    scores_field,
 )
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
 from jaxmetrics.core._inputs import (
@@ -55,10 +54,9 @@ _FIELDS = (
     min_leaf,
     moments_leaf,
     sum_leaf,
-    scores_field,
     child,
     dataclasses.field,
-)
+)  # not scores_field, whose value type checkers then take as the default
 
 
 class _Layout(NamedTuple):
@@ -434,7 +432,7 @@ class Metric(Placed):
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(self).__name__}.{name}: {error}") from error
 
-    def _merged(self, other: Self, join: Callable[[Any, Any], Any]) -> Self:
+    def _merged(self, other: Any, join: Callable[[Any, Any], Any]) -> Self:
         """Merge leaf by leaf, and children with `join`."""
         self._refuse_other(other)
         fields = {

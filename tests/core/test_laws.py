@@ -84,8 +84,8 @@ def observed(outputs):
     """The state of each part of each metric's outputs, parts by their own shapes."""
     return {
         case.name: {
-            part: case.metric.from_model_output(**given)
-            for part, given in outputs[case.name].items()
+            part: case.metric.from_model_output(**batch)
+            for part, batch in outputs[case.name].items()
         }
         for case in CASES
     }
@@ -127,23 +127,23 @@ def outputs():
 @pytest.fixture(scope="session")
 def stacked(outputs):
     """The final states, one for each variant along the leading axis."""
-    given = {name: stack(variants_of(mine)) for name, mine in outputs.items()}
-    return host(streamed(given, np.stack([masks_of(v) for v in VARIANTS])))
+    variants = {name: stack(variants_of(x)) for name, x in outputs.items()}
+    return host(streamed(variants, np.stack([masks_of(v) for v in VARIANTS])))
 
 
 @pytest.fixture(scope="session")
 def states(outputs, stacked):
     """State by metric and variant, part or merge."""
     parts = {
-        name: {part: take(mine, rows) for part, rows in PARTS.items()}
-        | {"bfloat16": rounded(mine)}
-        for name, mine in outputs.items()
+        name: {part: take(batch, rows) for part, rows in PARTS.items()}
+        | {"bfloat16": rounded(batch)}
+        for name, batch in outputs.items()
     }
     states = host(observed(parts))
     for case in CASES:
-        mine = states[case.name]
-        mine |= {v: member(stacked[case.name], i) for i, v in enumerate(VARIANTS)}
-        mine["empty"] = case.metric
+        variants = states[case.name]
+        variants |= {v: member(stacked[case.name], i) for i, v in enumerate(VARIANTS)}
+        variants["empty"] = case.metric
     for merges in (MERGES, MORE_MERGES):
         operands = list(merges.values())
         operands += operands[:1] * (
@@ -151,14 +151,14 @@ def states(outputs, stacked):
         )  # one shape: one program
         left, right = (
             {
-                name: stack([mine[pair[i]] for pair in operands])
-                for name, mine in states.items()
+                name: stack([variants[pair[i]] for pair in operands])
+                for name, variants in states.items()
             }
             for i in (0, 1)
         )
         results = host(merged(left, right))
-        for name, mine in states.items():
-            mine |= {key: member(results[name], i) for i, key in enumerate(merges)}
+        for name, variants in states.items():
+            variants |= {key: member(results[name], i) for i, key in enumerate(merges)}
     return states
 
 
@@ -227,17 +227,17 @@ def test_nothing_computes_as_declared(case, states):
 
 @without("identity in bits")
 def test_empty_is_the_identity_bit_by_bit(case, states):
-    mine = states[case.name]
-    assert bits(mine["empty, whole"]) == bits(mine["whole"])
-    assert bits(mine["whole, empty"]) == bits(mine["whole"])
-    assert bits(mine["empty, empty"]) == bits(case.metric)
+    variants = states[case.name]
+    assert bits(variants["empty, whole"]) == bits(variants["whole"])
+    assert bits(variants["whole, empty"]) == bits(variants["whole"])
+    assert bits(variants["empty, empty"]) == bits(case.metric)
 
 
 @without("identity in bits")
 def test_empty_is_the_identity_of_a_state_that_saw_nonsense(case, states):
-    mine = states[case.name]
-    assert bits(mine["empty, broken"]) == bits(mine["broken"])
-    assert bits(mine["broken, empty"]) == bits(mine["broken"])
+    variants = states[case.name]
+    assert bits(variants["empty, broken"]) == bits(variants["broken"])
+    assert bits(variants["broken, empty"]) == bits(variants["broken"])
 
 
 @without("empty batch")
@@ -256,8 +256,8 @@ def test_every_state_has_the_types_of_the_empty_one(case, states):
 
 @every_case
 def test_merge_is_associative(case, states):
-    mine = states[case.name]
-    assert_same(case, mine["(ab)c"], mine["a(bc)"])
+    variants = states[case.name]
+    assert_same(case, variants["(ab)c"], variants["a(bc)"])
 
 
 @without("commutativity")
@@ -267,8 +267,8 @@ def test_merge_is_commutative(case, states):
 
 @without("split")
 def test_merged_batches_are_the_whole(case, states):
-    mine = states[case.name]
-    assert_same(case, mine["first, rest, none"], mine["whole"])
+    variants = states[case.name]
+    assert_same(case, variants["first, rest, none"], variants["whole"])
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -290,17 +290,17 @@ def test_a_mask_removes_rows(case, states, outputs):
 
 @every_case
 def test_nonsense_in_masked_rows_changes_no_bit(case, states):
-    mine = states[case.name]
-    assert bits(mine["masked"]) == bits(mine["spoiled"])
+    variants = states[case.name]
+    assert bits(variants["masked"]) == bits(variants["spoiled"])
 
 
 @every_case
 def test_eager_is_jitted_and_changes_no_input(case, states):
-    given = draw(case)
-    state = case.metric.update(**given)
+    outputs = draw(case)
+    state = case.metric.update(**outputs)
     assert_same(case, state, states[case.name]["whole"])
     for name, x in draw(case).items():
-        np.testing.assert_array_equal(given[name], x)
+        np.testing.assert_array_equal(outputs[name], x)
 
 
 @pytest.fixture(scope="session")
@@ -312,8 +312,8 @@ def stacked_values(stacked):
 def test_an_ensemble_computes_each_member(case, stacked, states):
     value = stacked[case.name].compute()
     for i, variant in enumerate(VARIANTS):
-        alone = states[case.name][variant].compute()
-        np.testing.assert_array_equal(value[i], alone)
+        value_of_one = states[case.name][variant].compute()
+        np.testing.assert_array_equal(value[i], value_of_one)
 
 
 @every_case
@@ -333,10 +333,10 @@ def test_many_steps_are_one_trace_and_one_compilation(outputs):
     train = jax.jit(step, donate_argnums=0)
     mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
     states = {case.name: case.metric.place(mesh).empty() for case in CASES}
-    given = jax.device_put(outputs)
+    on_device = jax.device_put(outputs)
     with Compilations() as compilations:
         for _ in range(3):
-            states = train(states, given)
+            states = train(states, on_device)
     assert (len(traces), compilations.count) == (1, 1)
 
 
@@ -361,11 +361,11 @@ def test_a_state_is_saved_by_the_names_of_its_leaves(case, states):
 @pytest.fixture(scope="session")
 def restored(states, tmp_path_factory):
     """All states after an orbax round trip into templates of empty metrics."""
-    mine = {name: jax.device_put(state["whole"]) for name, state in states.items()}
+    saved = {name: jax.device_put(state["whole"]) for name, state in states.items()}
     empty = {case.name: jax.device_put(case.metric) for case in CASES}
     template = jax.tree.map(ocp.utils.to_shape_dtype_struct, empty)
     with ocp.CheckpointManager(tmp_path_factory.mktemp("orbax")) as manager:
-        manager.save(1, args=ocp.args.StandardSave(mine))
+        manager.save(1, args=ocp.args.StandardSave(saved))
         manager.wait_until_finished()
         return host(manager.restore(1, args=ocp.args.StandardRestore(template)))
 
@@ -382,11 +382,11 @@ def test_a_checkpoint_keeps_every_bit(case, restored, states):
     batch=arrays(np.int32, (len(VARIANTS), ROWS), elements=st.integers(0, BATCHES - 1))
 )
 def test_counts_keep_every_bit_under_any_split(batch, outputs, states):
-    given = {name: stack([mine] * len(VARIANTS)) for name, mine in outputs.items()}
+    repeated = {name: stack([x] * len(VARIANTS)) for name, x in outputs.items()}
     masks = batch[:, None, :] == np.arange(BATCHES)[:, None]
-    found = host(streamed(given, masks))
+    results = host(streamed(repeated, masks))
     for case in CASES:
         if case.exact and "permutation" not in case.without:
             whole = bits(states[case.name]["whole"])
             for i in range(len(VARIANTS)):
-                assert bits(member(found[case.name], i)) == whole, case.name
+                assert bits(member(results[case.name], i)) == whole, case.name

@@ -40,7 +40,7 @@ KEEP[-5:] = False  # more than the last device's rows
 
 
 class Form(NamedTuple):
-    """How a step is compiled and where its state lies."""
+    """Compilation of a step and placement of its state."""
 
     axes: tuple[str, ...] = ("data",)
     rows: tuple[str, ...] = ("data",)
@@ -88,7 +88,7 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 
 def held(form, *laws):
-    """The cases that a form takes and for which some laws hold."""
+    """Return the cases that a form takes and for which the given laws hold."""
     laws = (*laws, "deferred") if form.deferred else laws
     return [case for case in CASES if not case.without.keys() & set(laws)]
 
@@ -111,7 +111,7 @@ every_deferred_case = pytest.mark.parametrize(
 
 
 class Program(NamedTuple):
-    """A form's step, its empty state and its batches, not yet run."""
+    """Return the step of a form, its empty state and its batches."""
 
     step: Callable[..., Any]
     empty: Any
@@ -132,7 +132,7 @@ class Run(NamedTuple):
 
 
 def collection(chosen):
-    """The metrics of cases, each reading outputs that carry its name."""
+    """Return the metrics of cases, each with its own outputs."""
     metrics = {}
     for case in chosen:
         argument = {output: argument for argument, output in case.reads.items()}
@@ -146,8 +146,8 @@ def outputs_of(chosen, padded):
     """The outputs of cases and the mask, if padded, `[steps, rows, ...]`."""
     outputs = {"mask": KEEP} if padded else {}
     for case in chosen:
-        given = spoiled(draw(case), KEEP) if padded else draw(case)
-        outputs |= {f"{case.name}: {name}": x for name, x in given.items()}
+        batch = spoiled(draw(case), KEEP) if padded else draw(case)
+        outputs |= {f"{case.name}: {name}": x for name, x in batch.items()}
     return {x: v.reshape(STEPS, -1, *v.shape[1:]) for x, v in outputs.items()}
 
 
@@ -223,13 +223,13 @@ def merged(state, other):
 
 
 def guilty(form):
-    """The metrics whose program alone has a collective."""
-    found = []
+    """Return the metrics whose own program has a collective."""
+    names = []
     for case in held(form):
         step, state, batches, _ = program(form, [case])
         text = step.lower(state, batches[0]).compile().as_text()
-        found += [case.name] * bool(collectives(text))
-    return found
+        names += [case.name] * bool(collectives(text))
+    return names
 
 
 @every_case_and_form("split")
@@ -251,8 +251,8 @@ def test_many_steps_are_one_trace_and_one_compilation(form):
 
 @pytest.mark.parametrize("form", DEFERRED)
 def test_a_deferred_step_has_no_collective(form):
-    if found := collectives(run(form).optimized):
-        pytest.fail(f"{sorted(set(found))} in the update of {guilty(FORMS[form])}")
+    if operations := collectives(run(form).optimized):
+        pytest.fail(f"{sorted(set(operations))} in the update of {guilty(FORMS[form])}")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -282,7 +282,7 @@ def test_shards_fold_along_the_leading_axis(case, folded):
 
 @pytest.fixture(scope="session")
 def merge_of_batches():
-    """Each batch in a deferred state of its own, merged, then reduced."""
+    """Count each batch in its own deferred state, merge both, then reduce."""
     step, batches, state, *_ = run("deferred")
     first, second = (step(state.empty(), outputs) for outputs in batches)
     return host(reduction(merged(first, second)))

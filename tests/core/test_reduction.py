@@ -1,10 +1,8 @@
 """Reduction over devices: what is counted once, and in how many collectives."""
 
-import functools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
@@ -12,7 +10,6 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxmetrics as jm
-from jaxmetrics.core._arithmetic import pair_add, two_sum
 from jaxmetrics.core._deferred import _reduced
 
 ROWS = np.random.default_rng(0).normal(5, 1, 64).astype(np.float32)
@@ -212,33 +209,3 @@ def test_nan_survives_any_sharding_of_extremes(position, metric, form):
         state = metric.place(mesh) if form == "jit" else metric.deferred(mesh)
         result = jax.jit(lambda m, x: m.update(values=x))(state, rows)
     assert np.isnan(result.compute())
-
-
-def test_two_sum_is_exact_with_a_constant_on_either_side():
-    values = np.random.default_rng(4).normal(size=10_000).astype(np.float32)
-    big = np.float32(1e8)
-    zero = np.float32(0)
-
-    def exact(hi, lo):
-        return np.asarray(hi, np.float64) + np.asarray(lo, np.float64)
-
-    wanted = values.astype(np.float64) + float(big)
-    metric = jm.Sum().replace(total=float(big))
-
-    def with_constant_state(x):
-        return metric.update(values=x).total
-
-    def with_constant_value(state):
-        return state.update(values=big).total
-
-    hi, lo = jax.jit(jax.vmap(with_constant_state))(values).T
-    np.testing.assert_array_equal(exact(hi, lo), wanted)
-    states = jax.vmap(lambda x: jm.Sum().update(values=x))(values)
-    hi, lo = jax.jit(jax.vmap(with_constant_value))(states).T
-    np.testing.assert_array_equal(exact(hi, lo), wanted)
-    hi, lo = jax.jit(two_sum)(values, np.full_like(values, big))
-    np.testing.assert_array_equal(exact(hi, lo), wanted)
-    hi, lo = jax.jit(functools.partial(pair_add, (jnp.float32(0), zero)))(
-        (values, zero)
-    )
-    np.testing.assert_array_equal(exact(hi, lo), values)

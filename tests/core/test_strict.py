@@ -10,11 +10,11 @@ from support.laws import draw, expected
 
 
 def traced(case):
-    """One step and its value, compiled as a user with strict settings would."""
+    """Trace and run a step with 64-bit types and strict promotion on."""
     outputs = draw(case)
 
-    def step(metric, given):
-        metric = metric.update(**given).merge(metric)
+    def step(metric, outputs):
+        metric = metric.update(**outputs).merge(metric)
         return metric, metric.compute()
 
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):

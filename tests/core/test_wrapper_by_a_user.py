@@ -181,13 +181,6 @@ def test_it_is_saved_and_restored_on_other_devices(metric, expected, devices):
     assert removed == []
 
 
-def test_a_wrapper_that_only_presents_shares_the_state_of_its_metric():
-    collection = jm.Collection(mean=jm.Mean("loss"), double=Doubled(jm.Mean("loss")))
-    assert list(jm.state_dict(collection)) == ["mean/total", "mean/count"]
-    values = collection.update(loss=[1.0, 2.0]).compute()
-    assert values == {"mean": 1.5, "double": 3.0}
-
-
 def test_names_for_the_entries_of_a_value_become_flat_names():
     recall = jm.Recall(classes=2, average="none")
     metrics = jm.Collection(recall=Classwise(recall, names=("cat", "dog")))
@@ -208,34 +201,6 @@ def test_the_outputs_of_a_wrapper_are_renamed_with_on():
 def test_a_missing_output_of_a_wrapper_is_named():
     with pytest.raises(TypeError, match=r"OnHard needs output 'difficulty'; got \['lo"):
         OnHard(jm.Mean("loss")).update(loss=1.0)
-
-
-def test_masking_a_metric_that_takes_no_mask_is_an_error():
-    class Scale(jm.Metric, scalars=True):
-        total: jm.Array = jm.sum_leaf()
-
-        def observe(self, *, scale):
-            return dict(total=jm.total(scale))
-
-    with pytest.raises(TypeError, match="Masked masks entries, but Scale takes no"):
-        jm.Masked(Scale()).update(scale=1.0, valid=True)
-
-
-def test_an_observe_without_a_leaf_is_refused_when_the_class_is_defined():
-    with pytest.raises(TypeError, match="defines observe but no leaf.*jm.Wrapper"):
-
-        class Hard(jm.Metric):
-            metric: jm.Metric
-
-            def observe(self, *, loss, mask=None):
-                return dict()
-
-
-def test_a_field_that_hides_a_method_is_refused_when_the_class_is_defined():
-    with pytest.raises(TypeError, match="field 'merge' hides the method"):
-
-        class Merging(jm.Metric):
-            merge: str = "sum"
 
 
 def test_copies_without_a_default_are_refused_when_the_class_is_defined():
@@ -261,26 +226,3 @@ def test_a_collection_can_be_wrapped():
     metrics = jm.Collection(mean=jm.Mean("loss"), most=jm.Max("loss"))
     hard = OnHard(metrics).update(loss=[1.0, 3.0, 5.0], difficulty=[-1.0, 1.0, 1.0])
     assert hard.compute() == {"mean": 4.0, "most": 5.0}
-
-
-def test_last_values_by_copy_are_reduced_over_devices():
-    metric = jm.ByGroup(jm.Last("x"), by="domain", groups=2)
-    x, domain = np.arange(16, dtype=np.float32), np.arange(16) % 2
-    state = metric.deferred(mesh_of()).update(x=x, domain=domain)
-    assert state.compute() == {"0": 14.0, "1": 15.0}
-
-
-@pytest.mark.parametrize("wrap", [jm.Masked, jm.ByGroup])
-def test_a_wrapped_window_is_restored_on_fewer_devices(wrap):
-    metric = wrap(jm.Windowed(jm.Sum("x"), window=3))
-    reads = metric.reads()
-    extra = {"valid": np.ones(16, bool), "domain": np.zeros(16, np.int32)}
-    extra = {name: x for name, x in extra.items() if name in reads.required}
-    state = metric.deferred(mesh_of())
-    for i in range(4):
-        state = state.update(x=np.full(16, i, np.float32), **extra)
-    saved = saved_form(state)
-    arrays = {name: np.asarray(x) for name, x in saved.arrays.items()}
-    restored, _ = from_saved(metric, saved.layout, arrays)
-    assert restored.compute() == state.compute()
-    assert 16.0 * (1 + 2 + 3) in jax.tree.leaves(restored.compute())

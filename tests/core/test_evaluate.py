@@ -1,0 +1,57 @@
+"""Snapshots of states on their way to the host."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import jaxmetrics as jm
+from jaxmetrics.core import snapshot
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(16, 12, 8)).astype(np.float32)
+LABELS = RNG.integers(0, 8, (16, 12)).astype(np.int32)
+LOSS = RNG.normal(2, 1, (16, 12)).astype(np.float32)
+
+
+def mesh_of(shape, names, explicit=False):
+    kind = AxisType.Explicit if explicit else AxisType.Auto
+    devices = np.array(jax.devices()).reshape(shape)
+    return Mesh(devices, names, axis_types=(kind,) * len(names))
+
+
+def metrics():
+    return jm.Collection(
+        accuracy=jm.TokenAccuracy(), loss=jm.Mean("loss"), n=jm.Count()
+    )
+
+
+def outputs(mesh, spec):
+    sharding = NamedSharding(mesh, spec)
+    values = dict(logits=LOGITS, labels=LABELS, loss=LOSS, values=LOSS)
+    return {name: jax.device_put(x, sharding) for name, x in values.items()}
+
+
+def expected():
+    outputs = dict(logits=LOGITS, labels=LABELS, loss=LOSS, values=LOSS)
+    return metrics().update(**outputs).compute()
+
+
+def test_snapshot_survives_donation_of_the_state():
+    mesh = mesh_of((8,), ("data",))
+    for state in (metrics().deferred(mesh), metrics().place(mesh), metrics()):
+        step = jax.jit(lambda m, b: m.update(**b), donate_argnums=0)
+        batch = outputs(mesh, P("data"))
+        state = step(state, batch)
+        taken = snapshot(state)
+        step(state, batch)
+        values = taken.compute()
+        assert values["accuracy"] == expected()["accuracy"]
+        assert values["n"] == LOSS.size
+
+
+def test_a_snapshot_of_a_single_metric_is_named_by_its_output_or_class():
+    assert list(snapshot(jm.Mean("loss")).compute()) == ["loss"]
+    assert list(snapshot(jm.TokenAccuracy()).compute()) == ["token_accuracy"]
+    assert jnp.isnan(snapshot(jm.R2()).compute()["r2"])

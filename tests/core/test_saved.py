@@ -1,0 +1,86 @@
+"""States by name, restored in another layout; configuration is compared."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.forms import mesh_of
+
+import jaxmetrics as jm
+from jaxmetrics.core import from_saved, saved_form
+from jaxmetrics.record import dumps, loads
+
+
+def above(default):
+    """Return a class as one version of a package has it, with this default."""
+
+    class Above(jm.Metric):
+        threshold: float = default
+        count: jm.Array = jm.count_leaf()
+
+        def observe(self, *, values, mask=None):
+            values = jnp.asarray(values)
+            return dict(count=jm.count_where(values > self.threshold, mask))
+
+        def compute(self):
+            return self.count
+
+    return Above
+
+
+def restored(state, template):
+    """Save a state as JSON and host arrays, and restore it."""
+    saved = saved_form(state)
+    arrays = {name: np.asarray(x) for name, x in saved.arrays.items()}
+    return from_saved(template, loads(dumps(saved.layout)), arrays)
+
+
+def test_a_changed_default_is_refused_and_named():
+    state = jm.Collection(a=above(0.5)()).update(values=[0.6, 0.95])
+    with pytest.raises(ValueError, match="a was saved.*threshold was 0.5, is 0.9"):
+        restored(state, jm.Collection(a=above(0.9)()))
+    same, _ = restored(state, jm.Collection(a=above(0.9)(threshold=0.5)))
+    assert same.compute() == {"a": 2}
+
+
+def test_a_changed_default_of_a_metric_inside_is_refused():
+    state = jm.Windowed(above(0.5)(), window=2).update(values=[0.6])
+    with pytest.raises(ValueError, match="metric.threshold was 0.5, is 0.9"):
+        restored(state, jm.Windowed(above(0.9)(), window=2))
+
+
+def test_another_shape_or_type_is_refused():
+    with pytest.raises(ValueError, match=r"w was float32\[2\], is float32\[3\]"):
+        restored({"w": np.zeros(2, np.float32)}, {"w": np.zeros(3, np.float32)})
+
+
+def test_a_metric_in_the_place_of_an_array_is_refused():
+    with pytest.raises(ValueError, match="saved as an array, and the template has"):
+        restored({"m": {"count": np.zeros(2, np.uint32)}}, {"m": jm.Count()})
+
+
+def test_an_earlier_format_is_refused():
+    with pytest.raises(ValueError, match="saved in format 1; this version reads 2"):
+        from_saved(jm.Count(), {"shards": 0, "leaves": {}}, {})
+
+
+def test_an_added_metric_starts_empty_and_a_removed_one_is_named():
+    state = jm.Collection(a=jm.Count("x")).update(x=[1.0])
+    back, removed = restored(state, jm.Collection(b=jm.Count("y")))
+    assert back.compute() == {"b": 0} and removed == ["a"]
+
+
+@pytest.mark.parametrize("wrap", [jm.Masked, jm.ByGroup])
+def test_a_wrapped_window_is_restored_on_fewer_devices(wrap):
+    metric = wrap(jm.Windowed(jm.Sum("x"), window=3))
+    reads = metric.reads()
+    extra = {"valid": np.ones(16, bool), "domain": np.zeros(16, np.int32)}
+    extra = {name: x for name, x in extra.items() if name in reads.required}
+    state = metric.deferred(mesh_of())
+    for i in range(4):
+        state = state.update(x=np.full(16, i, np.float32), **extra)
+    saved = saved_form(state)
+    arrays = {name: np.asarray(x) for name, x in saved.arrays.items()}
+    restored, _ = from_saved(metric, saved.layout, arrays)
+    assert restored.compute() == state.compute()
+    assert 16.0 * (1 + 2 + 3) in jax.tree.leaves(restored.compute())
