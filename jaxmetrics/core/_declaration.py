@@ -6,23 +6,26 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import jax
 
 from jaxmetrics.core._configuration import evaluated
 from jaxmetrics.core._leaves import UNSET, NotInInit
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-class Bound:
+
+class Bound(Generic[_P, _R]):
     """A method that, called on the class, binds the default configuration."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, _P], _R]) -> None:
         """Wrap a method whose first argument is an instance."""
         self._function = function
         self.__doc__ = function.__doc__
 
-    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+    def __get__(self, instance: Any, owner: type) -> Callable[_P, _R]:
         """Return the method of the instance, or of a default one."""
         bound = owner() if instance is None else instance
         return functools.partial(self._function, bound)
@@ -39,17 +42,20 @@ def child(make: Callable[[Any], Any], *, init: NotInInit = False) -> Any:
     )
 
 
-def scores_field(*choices: str) -> Any:
+def scores_field(*choices: str, default: str | None = None) -> Any:
     """Declare the configuration field `scores`: the output that holds the scores.
 
     `observe` takes the scores as its argument `logits`, whatever they are. They are
     read from the output that `scores` names, unless `.on(logits=...)` names another.
 
     Args:
-      *choices: Outputs that the metric can read, the default first, such as "logits",
-        "probs". Any other value is refused when a metric is constructed.
+      *choices: Outputs that the metric can read, such as "logits", "probs". Any other
+        value is refused when a metric is constructed.
+      default: One of them, by default the first; type checkers need it spelled out.
     """
-    return dataclasses.field(default=choices[0], metadata={"scores": choices})
+    return dataclasses.field(
+        default=default or choices[0], metadata={"scores": choices}
+    )
 
 
 def check_scores(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -172,6 +172,11 @@ class Deferred:
 
     def __getitem__(self, name: str) -> Deferred:
         """Return one metric of a deferred collection, deferred."""
+        if not isinstance(self.state, Collection):
+            raise TypeError(
+                f"Deferred[{name!r}] holds the single metric {self.state!r}; names are "
+                "those of a collection. Use it without [...]."
+            )
         return dataclasses.replace(self, state=self.state[name])
 
     def __repr__(self) -> str:

@@ -44,7 +44,8 @@ class Placed:
         """
         from jaxmetrics.core._deferred import Deferred
 
-        return Deferred.start(self, mesh, as_axes(axis), specs)
+        metrics: Any = self  # a metric or a collection
+        return Deferred.start(metrics, mesh, as_axes(axis), specs)
 
     def _placed_like(self, identity: Self, axis: Any) -> Self:
         if axis is not None:

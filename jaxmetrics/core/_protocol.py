@@ -105,10 +105,6 @@ class MetricProtocol(Protocol):
         """
         ...
 
-    def reduce(self, axis: str | tuple[str, ...] | None = None) -> Self:
-        """Return the total over mesh axes, or over the leading axis of the state."""
-        ...
-
     def compute(self) -> Any:
         """Return the measured value."""
         ...

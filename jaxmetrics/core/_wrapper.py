@@ -60,7 +60,9 @@ class Wrapper(Metric):
 
     _reads: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, reads: str | tuple[str, ...] = (), **kwargs: Any):
+    def __init_subclass__(
+        cls, reads: str | tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
         """Note the configuration fields that name outputs.
 
         Args:
@@ -236,7 +238,7 @@ class Wrapper(Metric):
         renamed = {field: names.get(name, name) for field, name in outputs.items()}
         return super()._renamed_fields(own) | renamed
 
-    def _merged(self, other: Self, join: Callable[[Any, Any], Any]) -> Self:
+    def _merged(self, other: Any, join: Callable[[Any, Any], Any]) -> Self:
         return super()._merged(other, jax.vmap(join) if self._stacks_children else join)
 
 

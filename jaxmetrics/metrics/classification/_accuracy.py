@@ -63,7 +63,7 @@ class Accuracy(Metric):
     average: str = "micro"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     correct: Array = count_leaf("groups", weighted="weighted")

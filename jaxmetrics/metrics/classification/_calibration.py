@@ -62,7 +62,7 @@ class ExpectedCalibrationError(Metric):
     bins: int = 15
     norm: str = "l1"
     task: str = "multiclass"
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     count: Array = count_leaf("bins", weighted="weighted")

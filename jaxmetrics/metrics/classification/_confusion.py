@@ -62,7 +62,7 @@ class ConfusionMatrix(Metric):
     task: str = "multiclass"
     normalize: str = "none"
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")

@@ -35,7 +35,7 @@ class ClassCounts(Metric):
     task: str = "multiclass"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     hits: Array = count_leaf("groups", weighted="weighted")

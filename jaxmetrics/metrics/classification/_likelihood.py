@@ -47,7 +47,7 @@ class CrossEntropy(Metric):
       0.6931
     """
 
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -107,7 +107,7 @@ class Perplexity(Metric):
       2.0
     """
 
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     loss: CrossEntropy = child(

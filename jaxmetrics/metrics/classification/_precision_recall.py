@@ -30,7 +30,7 @@ class ClassRatio(Metric):
     average: str = "macro"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     absent: str = "drop"

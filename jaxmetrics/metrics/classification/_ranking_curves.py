@@ -41,7 +41,7 @@ class RankingArea(Metric):
     average: str = "macro"
     classes: int | None = None
     bins: int = 4096
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     histogram: ScoreHistogram = child(

@@ -43,7 +43,7 @@ class ScoreHistogram(Metric):
     task: str = "multiclass"
     classes: int | None = None
     bins: int = 4096
-    scores: str = scores_field("logits", "probs")
+    scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")
