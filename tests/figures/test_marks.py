@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE, is_drawable
@@ -48,3 +49,29 @@ def test_a_single_point_of_a_band_is_a_stroke():
         [[0.0, 1.0], [0.0, 2.0]],
         [[2.0, 1.0], [2.0, 2.0]],
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "marker", "width"),
+    [(60, "o", 1.8), (61, "None", 1.8), (400, "None", 1.8), (401, "None", 1.1)],
+)
+def test_long_lines_are_thin_and_have_no_markers(count, marker, width):
+    axes = figures.new_figure().subplots()
+    x = np.arange(float(count))
+    line = figures.draw_line(axes, x, x, PALETTE.blue)
+    assert (str(line.get_marker() or None), line.get_linewidth()) == (marker, width)
+
+
+def test_a_line_of_400_points_is_not_averaged():
+    axes = figures.new_figure().subplots()
+    x = np.arange(400.0)
+    figures.draw_noisy_line(axes, x, x, PALETTE.blue)
+    assert len(axes.lines) == 1
+
+
+def test_a_band_below_zero_is_cut_on_a_logarithmic_axis():
+    axes = figures.new_figure().subplots()
+    axes.set_yscale("log")
+    low, high = np.array([-1.0, 1.0]), np.array([2.0, 4.0])
+    band = figures.draw_band(axes, np.arange(2.0), low, high, PALETTE.blue)
+    assert band.get_paths()[0].vertices[:, 1].min() == 0.02

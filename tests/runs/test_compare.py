@@ -219,3 +219,11 @@ def test_an_error_of_an_unknown_direction_names_the_key_as_data(tmp_path):
 def test_the_number_of_aligned_points_can_be_limited(two):
     x, _ = compare(two).aligned("train/loss", max_points=4)
     np.testing.assert_array_equal(x, [1, 4, 7, 10])
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, " and 1 more")])
+def test_notes_list_eight_keys(tmp_path, count, more):
+    rows = [{"step": 1, "split": "train", **{f"k{n}": 1.0 for n in range(count)}}]
+    folders = [named_run(tmp_path, "a", rows), named_run(tmp_path, "b", [])]
+    keys = ", ".join(f"k{n}" for n in range(8))
+    assert f"Only a has {keys}{more}." in compare(folders).notes

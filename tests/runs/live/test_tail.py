@@ -179,3 +179,15 @@ def test_a_view_as_plain_values(make):
             "nonfinite": 1,
         }
     }
+
+
+@pytest.mark.parametrize(("damaged", "line"), [(3, False), (4, True)])
+def test_damaged_lines_beyond_the_listed_ones_are_counted(make, damaged, line):
+    lines = tail_lines(view_of(make([*ROWS, *["[1]"] * damaged])), now=1.0)
+    assert (f"{damaged} lines were skipped" in lines) == line
+
+
+def test_a_view_that_is_too_narrow_has_no_sparklines(make):
+    view = view_of(make())
+    one_bar, none = (tail_lines(view, now=1.0, width=width)[3] for width in (36, 35))
+    assert one_bar.endswith("4  ▄") and none.endswith("4")

@@ -1,0 +1,94 @@
+import json
+import math
+import sys
+
+import pytest
+from support.runs import write_run
+
+from jaxmetrics.runs import Run, export
+from jaxmetrics.runs.reading import export_chunks
+
+ROWS = [
+    {"step": 1, "split": "val", "time": 0.5, "val/loss": 4.0},
+    {"step": 2, "split": "train", "time": 1.0, "tokens": 10, "train/loss": "NaN"},
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.load(write_run(tmp_path / "run", ROWS))
+
+
+def test_csv_has_an_empty_cell_where_a_record_has_no_value(run, tmp_path):
+    assert export(run, tmp_path / "a.csv", "csv").read_text() == (
+        "step,split,time,tokens,val/loss,train/loss\n"
+        "1,val,0.5,,4.0,\n"
+        "2,train,1.0,10,,nan\n"
+    )
+
+
+def test_json_has_no_member_where_a_record_has_no_value(run, tmp_path):
+    rows = json.loads(export(run, tmp_path / "a.json", "json").read_text())
+    assert rows == ROWS
+
+
+def test_parquet_has_a_null_where_a_record_has_no_value(run, tmp_path):
+    from pyarrow import parquet
+
+    table = parquet.read_table(export(run, tmp_path / "a.parquet", "parquet"))
+    columns = table.to_pydict()
+    assert columns["split"] == ["val", "train"]
+    assert columns["tokens"] == [None, 10] and columns["val/loss"] == [4.0, None]
+    assert columns["train/loss"][0] is None and math.isnan(columns["train/loss"][1])
+
+
+def test_counts_that_are_not_integers_are_kept(tmp_path):
+    rows = [{"step": 1, "split": "train", "tokens": 1.5, "samples": 2}]
+    run = Run.load(write_run(tmp_path / "run", rows))
+    text = b"".join(export_chunks(run, "csv")).decode()
+    assert text == "step,split,tokens,samples\n1,train,1.5,2\n"
+
+
+@pytest.mark.parametrize("count", [4095, 4096, 4097, 8193])
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_every_record_is_in_one_chunk(tmp_path, count, format):
+    rows = [{"step": n, "split": "train", "x": n} for n in range(count)]
+    run = Run.load(write_run(tmp_path / "run", rows))
+    text = b"".join(export_chunks(run, format)).decode()
+    if format == "json":
+        steps = [row["step"] for row in json.loads(text) if row["x"] == row["step"]]
+    else:
+        steps = [int(line.split(",")[0]) for line in text.splitlines()[1:]]
+    assert steps == list(range(count))
+
+
+def test_a_run_without_records_is_exported_as_an_empty_table(tmp_path):
+    run = Run.load(write_run(tmp_path / "run", []))
+    assert b"".join(export_chunks(run, "csv")) == b"step,split\n"
+    assert b"".join(export_chunks(run, "json")) == b"[]\n"
+
+
+def test_names_cannot_be_formulas_in_a_spreadsheet(tmp_path):
+    rows = [{"step": 1, "split": "=1+1", "=cmd()": 1.0}]
+    run = Run.load(write_run(tmp_path / "run", rows))
+    text = b"".join(export_chunks(run, "csv")).decode()
+    assert text == "step,split,'=cmd()\n1,'=1+1,1.0\n"
+
+
+def test_an_existing_file_is_replaced_only_with_overwrite(run, tmp_path):
+    path = tmp_path / "new" / "a.csv"
+    export(run.path, path, "csv")
+    with pytest.raises(FileExistsError, match="exists. Move it away, .*overwrite=True"):
+        export(run, path, "csv")
+    assert export(run, path, "csv", overwrite=True) == path
+
+
+def test_an_unknown_format_is_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="format='xml'; expected one of"):
+        export(run, tmp_path / "a.xml", "xml")
+
+
+def test_parquet_without_pyarrow_names_the_extra(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="pip install"):
+        export(run, tmp_path / "a.parquet", "parquet")
