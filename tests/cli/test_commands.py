@@ -263,3 +263,31 @@ class TestTail:
         os.close(child_end)
         assert (child.returncode, message) == (130, b"")
         assert "train/loss" in shown.decode()
+
+
+class TestDoctor:
+    @pytest.fixture
+    def checks(self, monkeypatch):
+        """Replace the checks by one that passes and, on request, one that fails."""
+        from jaxmetrics import doctor
+
+        results = [doctor.Check("sums", True, "exact", "")]
+        monkeypatch.setattr(doctor, "checks", lambda root: iter(results))
+        return results
+
+    def test_passed_checks_are_0(self, checks, call):
+        status, out, _ = call("doctor")
+        assert (status, out.splitlines()[-1]) == (0, "all 1 checks passed")
+        assert "sums" in out.splitlines()[0]
+
+    def test_failed_checks_are_1(self, checks, call):
+        checks.append(checks[0]._replace(name="clock", passed=False))
+        status, out, _ = call("doctor")
+        assert (status, out.splitlines()[-1]) == (1, "1 of 2 checks failed")
+
+    def test_json_has_only_the_results(self, checks, call):
+        checks.append(checks[0]._replace(name="clock", passed=False))
+        status, out, _ = call("doctor", "--json")
+        data = json.loads(out)
+        assert status == 1 and data["passed"] is False
+        assert [check["name"] for check in data["checks"]] == ["sums", "clock"]

@@ -60,3 +60,8 @@ def test_a_page_of_another_program_is_replaced_only_with_overwrite(tmp_path):
     assert path.read_text() == "mine"
     save_page(page, path, overwrite=True)
     assert save_page(page, path) == path
+
+
+def test_the_folder_of_a_page_is_created(tmp_path):
+    path = tmp_path / "new" / "folder" / "page.html"
+    assert save_page(Page("Training run", "a"), path).is_file()

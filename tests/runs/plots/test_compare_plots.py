@@ -33,14 +33,14 @@ def test_the_mean_over_seeds_has_a_line_and_a_band(tmp_path):
 
 
 def test_plots_are_written_for_metrics_and_replace_only_own_plots(two, tmp_path):
-    comparison = compare(two)
-    paths = comparison.generate_plots(tmp_path / "plots")
+    comparison, folder = compare(two), tmp_path / "new" / "plots"
+    paths = comparison.generate_plots(folder)
     assert [path.name for path in paths] == ["compare_train_loss.png"]
-    assert comparison.generate_plots(tmp_path / "plots") == paths
+    assert comparison.generate_plots(folder) == paths
     paths[0].write_text("mine")
     with pytest.raises(FileExistsError, match="not a plot written by jaxmetrics"):
-        comparison.generate_plots(tmp_path / "plots")
-    assert comparison.generate_plots(tmp_path / "plots", overwrite=True) == paths
+        comparison.generate_plots(folder)
+    assert comparison.generate_plots(folder, overwrite=True) == paths
 
 
 def test_a_plot_without_a_finite_value_says_so(tmp_path):

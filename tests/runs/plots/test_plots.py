@@ -188,8 +188,8 @@ def test_values_that_cannot_be_drawn_are_explained():
 
 
 def test_existing_files_of_other_programs_are_not_replaced(tmp_path):
-    folder, save_dir = write_epochs(tmp_path / "e", epoch(0, 1.0)), tmp_path / "p"
-    save_dir.mkdir()
+    folder, save_dir = write_epochs(tmp_path / "e", epoch(0, 1.0)), tmp_path / "p/q"
+    save_dir.mkdir(parents=True)
     save_figure(plots.loss_linear(history_of()), save_dir / "loss_linear.png", LOW_DPI)
     before = (save_dir / "loss_linear.png").read_bytes()
     (save_dir / "loss_log.png").write_bytes(b"mine")

@@ -32,3 +32,15 @@ def test_a_run_without_a_configuration_is_a_group_of_its_own():
     groups = seed_groups(["x", "y", "z"], configs, "seed")
     assert list(groups.values()) == [["x"], ["y", "z"]]
     assert next(iter(groups)) == "x"
+
+
+def test_names_of_groups_have_at_most_sixty_characters():
+    for length, name in ((58, "a=" + "x" * 58), (59, "a=" + "x" * 57 + "…")):
+        configs = [{"a": "x" * length}, {"a": "x" * length}, {"a": "y"}]
+        assert name in seed_groups(["p", "q", "r"], configs, "seed")
+
+
+def test_a_value_that_a_group_does_not_have_is_a_dash():
+    configs = [{"a": "1"}, {"a": "1"}, {"b": "2"}]
+    groups = seed_groups(["p", "q", "r"], configs, "seed")
+    assert groups == {"a=1, b=–": ["p", "q"], "a=–, b=2": ["r"]}

@@ -76,7 +76,7 @@ def test_names_cannot_be_formulas_in_a_spreadsheet(tmp_path):
 
 
 def test_an_existing_file_is_replaced_only_with_overwrite(run, tmp_path):
-    path = tmp_path / "new" / "a.csv"
+    path = tmp_path / "new" / "folder" / "a.csv"
     export(run.path, path, "csv")
     with pytest.raises(FileExistsError, match="exists. Move it away, .*overwrite=True"):
         export(run, path, "csv")
