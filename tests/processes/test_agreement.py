@@ -56,20 +56,20 @@ def test_equal_metrics_take_one_exchange(other_process):
     ("other", "message"),
     [
         (
-            collection(5),
+            lambda: collection(5),
             r"metric 'matrix' is ConfusionMatrix\(classes=5\) on process 1, and "
             r"ConfusionMatrix\(classes=4\) on process 0",
         ),
-        (jm.Mean("loss"), "metric 'loss' is absent on process 1, and Mean"),
+        (lambda: jm.Mean("loss"), "metric 'loss' is absent on process 1, and Mean"),
         (
-            collection().place(mesh_of(jax.devices())),
+            lambda: collection().place(mesh_of(jax.devices())),
             "the placement is .* on process 1",
         ),
     ],
     ids=["configuration", "absent", "placement"],
 )
 def test_a_difference_is_an_error_that_names_it(other_process, other, message):
-    other_process(other)
+    other_process(other())
     with pytest.raises(ValueError, match=f"differ from process 0: {message}"):
         require_same_metrics("log_step()", collection())
 

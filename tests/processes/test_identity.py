@@ -43,7 +43,7 @@ def test_a_single_process_runs_the_function_itself():
 
 @pytest.fixture
 def second(monkeypatch):
-    """Return a function that lets this process be the second, which received a message."""
+    """Return a function that sets the message of process 0; this is process 1."""
 
     def receive(message):
         payloads = {0: dumps(message).encode(), 1: b""}
