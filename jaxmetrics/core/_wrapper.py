@@ -100,11 +100,11 @@ class Wrapper(Metric):
         return 1
 
     def transform(self, outputs: Mapping[str, Any], copy: Any) -> Mapping[str, Any]:
-        """Return the outputs that a copy of the metric sees; by default all of them.
+        """Return the outputs that a copy of the metric sees; by default unchanged.
 
         Args:
-          outputs: Outputs by name, arrays of 32-bit types. Renamed outputs have the
-            name under which they were passed.
+          outputs: Outputs that are read (see `reads`), arrays of 32-bit types, by the
+            names under which they were passed.
           copy: Index of the copy, an int32 scalar that may be traced.
         """
         return outputs
@@ -152,7 +152,10 @@ class Wrapper(Metric):
         return self.present([one_of(values, copy) for copy in copies])
 
     def reads(self) -> Reads:
-        """Return the names of the outputs that the metric and `transform` read."""
+        """Return the names of the outputs that the metric and `transform` read.
+
+        Override it if `transform` makes an output that the metric reads.
+        """
         own = self._layout.reads
         arguments = filter(self._is_own_argument, own.arguments)
         reads = Reads(own.required, own.optional, arguments=tuple(arguments))
