@@ -188,9 +188,9 @@ def test_one_process_restores_a_checkpoint_of_two(pods, tmp_path, devices):
     assert last["step"] == 4
 
 
-def test_a_restore_with_another_schema_is_an_error_on_all(pods):
+def test_restoring_into_another_configuration_is_an_error_on_all(pods):
     error = one_result(pods, "4x2", "restored")["other"]
-    assert error.startswith("ValueError: checkpoint: matrix/counts was saved as Conf")
+    assert error.startswith("ValueError: checkpoint: matrix was saved as Confusion")
 
 
 @pytest.mark.parametrize("form", ["deferred", "placed"])
