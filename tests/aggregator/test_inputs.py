@@ -112,3 +112,20 @@ def test_an_unweighted_observation_among_weighted_ones_counts_one():
         ]
     )
     assert results(aggregator) == {"x": (3 * 1.0 + 1 * 5.0) / 4}
+
+
+@pytest.mark.parametrize(
+    ("observations", "arrays"),
+    [("d", {}), ([], {"x": [1]})],
+    ids=["a dataset alone", "a list and arrays"],
+)
+def test_arrays_need_a_type(observations, arrays):
+    with pytest.raises(TypeError, match="without a type"):
+        jm.MetricsAggregator().update(observations, **arrays)
+
+
+def test_names_of_the_largest_length_are_taken():
+    aggregator = jm.MetricsAggregator()
+    aggregator.update("d" * 50, SUM, **{"m" * 50: [1]})
+    with pytest.raises(ValueError, match="of 101 characters"):
+        aggregator.update("d" * 50, SUM, **{"m" * 51: [1]})

@@ -70,3 +70,8 @@ def test_stacks_that_do_not_fit_are_refused():
         first_nonfinite({"layers": jnp.ones(3)}, "blocks")
     with pytest.raises(ValueError, match="'b' of shape .*expected 3 layers"):
         first_nonfinite({"a": jnp.ones(3), "b": jnp.ones(4)}, "*")
+
+
+def test_a_scalar_has_no_layers():
+    with pytest.raises(ValueError, match="matches 'a' of shape"):
+        first_nonfinite({"a": jnp.float32(1)}, "a")
