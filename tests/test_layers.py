@@ -29,7 +29,7 @@ LAYERS = {
     "doctor": 7,
     "demo": 7,
 }
-"""The layer of each package and module under the roof (DESIGN, section 3)."""
+"""Layer of each package and top-level module."""
 
 MAY_IMPORT = {
     "record": set(),
@@ -82,13 +82,13 @@ def modules():
     return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")
 
 
-def place(path):
-    """A file's path below the package, as text."""
+def relative_path(path):
+    """Return the path of a file below the package, as text."""
     return path.relative_to(PACKAGE).as_posix()
 
 
-def home(path):
-    """The package or module under the roof that a file belongs to."""
+def top_level(path):
+    """Return the top-level package or module that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -111,7 +111,7 @@ def imports(path):
             for alias in node.names:
                 yield alias.name, [], id(node) in inside
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{place(path)}: write imports absolute"
+            assert node.level == 0, f"{relative_path(path)}: write imports absolute"
             names = [alias.name for alias in node.names]
             if node.module == "jaxmetrics":
                 for name in names:
@@ -121,29 +121,37 @@ def imports(path):
 
 
 def every_file(function):
-    return pytest.mark.parametrize("path", modules(), ids=place)(function)
+    return pytest.mark.parametrize("path", modules(), ids=relative_path)(function)
 
 
 @every_file
 def test_imports_point_down(path):
-    me = home(path)
+    package = top_level(path)
     for module, _, _ in imports(path):
         top, *rest = module.split(".")
         if top != "jaxmetrics" or module == LAZY:
             continue
-        assert me != "__init__", "the root imports nothing before it is asked"
-        assert rest, f"{place(path)}: import a module of jaxmetrics, not the package"
+        assert package != "__init__", "the root imports nothing before it is asked"
+        assert rest, (
+            f"{relative_path(path)}: import a module of jaxmetrics, not the package"
+        )
         other = rest[0]
-        if other == me or me in {"cli", "demo", "doctor"} and other == "__version__":
+        if (
+            other == package
+            or package in {"cli", "demo", "doctor"}
+            and other == "__version__"
+        ):
             continue
-        assert LAYERS[other] in MAY_IMPORT[me] and LAYERS[other] <= LAYERS[me], (
-            f"{place(path)} (layer {LAYERS[me]}) imports {module} "
-            f"(layer {LAYERS[other]}); it may import {sorted(MAY_IMPORT[me])}"
+        assert (
+            LAYERS[other] in MAY_IMPORT[package] and LAYERS[other] <= LAYERS[package]
+        ), (
+            f"{relative_path(path)} (layer {LAYERS[package]}) imports {module} "
+            f"(layer {LAYERS[other]}); it may import {sorted(MAY_IMPORT[package])}"
         )
 
 
 @pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=lambda p: place(p)
+    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=relative_path
 )
 def test_imports_point_down_within_runs(path):
     part = path.relative_to(PACKAGE / "runs").parts[0].removesuffix(".py")
@@ -153,26 +161,26 @@ def test_imports_point_down_within_runs(path):
         if module.startswith("jaxmetrics.runs"):
             _, _, other, *_ = [*module.split("."), "__init__"]
             assert other == part or INSIDE_RUNS[other] < INSIDE_RUNS[part], (
-                f"{place(path)} imports {module}, which is not below it"
+                f"{relative_path(path)} imports {module}, which is not below it"
             )
 
 
 @every_file
 def test_third_parties_are_imported_where_they_are_used(path):
-    allowed = AT_TOP.get(home(path), {"numpy", "jax"})
-    allowed = allowed | FRAMEWORKS.get(place(path), set())
+    allowed = AT_TOP.get(top_level(path), {"numpy", "jax"})
+    allowed = allowed | FRAMEWORKS.get(relative_path(path), set())
     for module, _, inside in imports(path):
         top = module.split(".")[0]
         if top in sys.stdlib_module_names or top == "jaxmetrics" or inside:
             continue
         assert top in allowed, (
-            f"{place(path)} imports {top} at its top; import it in the function that "
-            f"needs it, with an error that names the extra"
+            f"{relative_path(path)} imports {top} at its top; import it where it is used, "
+            f"in a function, with an error that names the extra"
         )
 
 
 @pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=lambda p: place(p)
+    "path", sorted((PACKAGE / "runs").rglob("*.py")), ids=relative_path
 )
 def test_reading_code_never_imports_jax(path):
     used = {module.split(".")[0] for module, _, _ in imports(path)}
@@ -190,7 +198,7 @@ def test_no_package_imports_private_names_of_another(path):
             continue
         private = [n for n in (last, *names) if n.startswith("_") and n[1] != "_"]
         assert not private, (
-            f"{place(path)} imports {private} of {module}; make it public there"
+            f"{relative_path(path)} imports {private} of {module}; make it public there"
         )
 
 

@@ -1,7 +1,7 @@
-"""The laws that every metric keeps, on one device; a row of cases.py buys them.
+"""Laws of every metric on one device, tested with each row of `tests/cases/`.
 
-What has to be compiled is compiled for all metrics in one program, so that a failure
-names its metric and a hundred rows more cost a minute.
+One program holds all metrics that have to be compiled for a law, so that a hundred
+more rows take about a minute. A failure names its metric.
 """
 
 import pickle

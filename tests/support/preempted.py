@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from support.zygote import serve
 
 import jaxmetrics as jm
+import jaxmetrics.core  # noqa: F401, before the forks, which then need not import it
 from jaxmetrics import checkpoint
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.writers import CSV, JSONL, TensorBoard

@@ -15,7 +15,7 @@ def run_python(script, *arguments, cwd=None, env=None):
         text=True,
         cwd=cwd,
         env=env,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
