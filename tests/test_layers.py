@@ -174,8 +174,8 @@ def test_third_parties_are_imported_where_they_are_used(path):
         if top in sys.stdlib_module_names or top == "jaxmetrics" or inside:
             continue
         assert top in allowed, (
-            f"{relative_path(path)} imports {top} at its top; import it where it is used, "
-            f"in a function, with an error that names the extra"
+            f"{relative_path(path)} imports {top} at its top; import it "
+            f"in the function that needs it, with an error that names the extra"
         )
 
 
