@@ -73,7 +73,7 @@ package: $(INSTALLED)
 	  .venv-package/bin/python -m pip install --quiet --dry-run \
 	    "$$(ls dist/*.whl)[$$extra]" || exit 1; \
 	done
-	$(BIN)/python tests/support/installed_types.py .venv-package
+	PYTHONPATH=tests $(BIN)/python tests/support/installed_types.py .venv-package
 	.venv-package/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
 	.venv-package/bin/python -P tests/support/readme.py
 	rm -rf .venv-package

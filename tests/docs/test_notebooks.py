@@ -1,5 +1,6 @@
 """The notebooks run, and their stored outputs are complete, small and impersonal."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -14,15 +15,19 @@ PRIVATE = re.compile(
 
 
 def output_kinds(notebook):
-    """Return the streams and kinds of data of each cell's outputs, by cell id."""
-    return {
-        cell.id: [
-            (out.output_type, out.get("name"), sorted(out.get("data", {})))
-            for out in cell.outputs
-        ]
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    }
+    """Return the streams and kinds of data of each cell's outputs, by cell id.
+
+    A kernel may send the text of one stream in several pieces, which count as one.
+    """
+    kinds = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            outputs = [
+                (out.output_type, out.get("name"), sorted(out.get("data", {})))
+                for out in cell.outputs
+            ]
+            kinds[cell.id] = [kind for kind, _ in itertools.groupby(outputs)]
+    return kinds
 
 
 def output_texts(notebook):

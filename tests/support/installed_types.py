@@ -1,6 +1,6 @@
 """Type-check the documented calls against an installed jaxmetrics.
 
-`python tests/support/installed_types.py ENVIRONMENT`: jaxmetrics is the one that is
+`PYTHONPATH=tests python tests/support/installed_types.py ENVIRONMENT`: jaxmetrics is the one that is
 installed in this virtual environment, from its wheel. Other packages that the
 documentation imports are those of the interpreter that runs this file. Checked are:
 
@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from readme import README, examples
+from support.readme import README, examples
 
 MIN_COMPLETENESS = 99.0
 """Percentage of public symbols with a known type; what is missing is listed."""
