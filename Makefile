@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m jaxmetrics.demo $(DEMO)
 
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 # The same tests on the newest Python of this machine, and the newest jax it can install.
 $(NEW)/.installed: pyproject.toml tests/support/newest_python.py
@@ -31,7 +31,7 @@ $(NEW)/.installed: pyproject.toml tests/support/newest_python.py
 
 test-new: $(NEW)/.installed
 	$(NEW)/bin/python -c "import jax, sys; print('Python', sys.version, 'jax', jax.__version__)"
-	$(NEW)/bin/python -m pytest -n 2 --dist loadfile
+	$(NEW)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 # The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
 soak: $(INSTALLED)

@@ -1,8 +1,10 @@
 """Type-check the documented calls against an installed jaxmetrics.
 
-`PYTHONPATH=tests python tests/support/installed_types.py ENVIRONMENT`: jaxmetrics is the one that is
-installed in this virtual environment, from its wheel. Other packages that the
-documentation imports are those of the interpreter that runs this file. Checked are:
+    PYTHONPATH=tests python tests/support/installed_types.py ENVIRONMENT
+
+jaxmetrics is the one that is installed in this virtual environment, from its wheel.
+Other packages that the documentation imports are those of the interpreter that runs
+this file. Checked are:
 
 - every public name and every name of its modules, `jm.writers.JSONL` among them;
 - the examples of the README and of docs/;
