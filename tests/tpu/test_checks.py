@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import CASES, Case, values
+from cases import CASES, Case, statistics, values
 from tpu import checks
 from tpu.metrics import compile_cases, complaint, lower_wide
 from tpu.programs import compiled, mesh_of, program_of, replicated
@@ -107,7 +107,7 @@ def test_a_fault_of_several_metrics_together_is_theirs():
 
 @pytest.mark.parametrize("topology", ["v5e", "v5e, two slices"])
 def test_collectives_for_each_metric_apart_are_more_than_three(topology):
-    program = compile_cases("update", mesh_of(topology), CASES[:8])
+    program = compile_cases("update", mesh_of(topology), statistics.CASES[:8])
     assert checks.more_than_three_all_reduces(program)
     assert checks.host_calls(program) == []
 
