@@ -1,6 +1,7 @@
 """A writer from outside the package, written with public names only."""
 
 import ast
+import contextlib
 import json
 import sqlite3
 import threading
@@ -101,7 +102,8 @@ def train(root, steps, *, state=None, writer=None, **options):
 
 def stored(logger, table="scalars", column="value"):
     """Return the steps and values of a table."""
-    with sqlite3.connect(logger.run_dir / "metrics.sqlite") as connection:
+    file = logger.run_dir / "metrics.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
         query = f"select step, {column} from {table} order by rowid"
         return connection.execute(query).fetchall()
 
