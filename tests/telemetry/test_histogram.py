@@ -33,6 +33,15 @@ def test_a_histogram_equals_that_of_numpy(values, bins):
     np.testing.assert_array_equal(result.edges, edges)
 
 
+@pytest.mark.parametrize("value", [3.0, -0.25, 0.0])
+def test_equal_values_get_a_range_around_them(value):
+    values = np.full(5, value, np.float32)
+    counts, edges = np.histogram(values, 4)
+    result = histogram(values, 4)
+    np.testing.assert_array_equal(result.counts, counts)
+    np.testing.assert_array_equal(result.edges, edges)
+
+
 def test_a_sharded_histogram_equals_that_of_the_whole_array_and_gathers_nothing():
     values = np.random.default_rng(0).normal(size=(16, 32)).astype(np.float32)
     values[3, 5:8] = [np.nan, np.inf, -np.inf]

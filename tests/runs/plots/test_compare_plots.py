@@ -7,6 +7,7 @@ from support.runs import loss_rows, named_run, seed_runs, two_runs
 
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.runs import compare
+from jaxmetrics.runs.plots import _compare_plots as plots
 
 
 @pytest.fixture
@@ -48,3 +49,11 @@ def test_a_plot_without_a_finite_value_says_so(tmp_path):
     folders = [named_run(tmp_path, name, rows) for name in "ab"]
     (axes,) = compare(folders).plot("train/loss").axes
     assert "none of the values is finite" in [t.get_text() for t in axes.texts]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"),
+    [(119.0, "s"), (120.0, "min"), (7199.0, "min"), (7200.0, "h"), (0.5, "s")],
+)
+def test_training_time_has_the_largest_unit_of_which_it_has_two(seconds, unit):
+    assert plots._x_unit("time", seconds)[1] == f"training time ({unit})"

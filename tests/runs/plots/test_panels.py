@@ -166,3 +166,10 @@ def test_the_change_between_epochs_is_at_the_later_one():
 def test_a_change_that_is_unknown_is_explained(losses, message):
     axes = draw(panels.loss_derivative, history_of(train__loss=losses))
     assert messages(axes) == [message]
+
+
+def test_bars_are_as_wide_as_the_smallest_gap_allows():
+    axes = new_figure().subplots()
+    x, y = np.array([0.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0])
+    panels._bars(axes, x, y, PALETTE.blue)
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([1.6] * 3)
