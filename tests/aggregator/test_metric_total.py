@@ -99,3 +99,15 @@ def test_by_group_on_devices_gives_the_same_values():
         logged = aggregator.get_metrics_for_logging()
         for name in names:
             assert logged[f"train_{name}/loss"] == on_device[name], (agg_type, name)
+
+
+def test_without_a_cpu_backend_the_first_device_computes(monkeypatch):
+    local_devices = jax.local_devices
+
+    def without_cpu(backend=None):
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return local_devices()
+
+    monkeypatch.setattr(jax, "local_devices", without_cpu)
+    assert registered(jm.Max("loss"), [1, 5], [2.5])["x"] == 5.0

@@ -358,3 +358,15 @@ def test_a_restored_logger_hides_later_events(tmp_path):
     folder = logger.run_dir / "tensorboard"
     assert scalars(folder) == [(step, step) for step in range(1, 12)]
     assert not any(b"hush" in path.read_bytes() for path in folder.iterdir())
+
+
+def test_an_interrupted_open_closes_the_file(tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    writer = TensorBoard()
+    monkeypatch.setattr(writer, "_start_session", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.open(tmp_path, None)
+    with pytest.raises(ValueError, match="is closed"):
+        writer._file.write(b"event")
