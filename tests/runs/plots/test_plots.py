@@ -138,6 +138,7 @@ def test_the_dashboard_has_eight_charts_and_a_summary():
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles[:3] == ["Loss", "Learning rate", "Gradient norm"]
     assert titles[-1] == "Summary"
+    assert not any(spine.get_visible() for spine in figure.axes[-1].spines.values())
     assert {"0.25 at epoch 8", "8m00s", "24.4 GiB"} <= set(texts(figure))
 
 
