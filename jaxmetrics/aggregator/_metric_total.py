@@ -155,7 +155,7 @@ class MetricTotal(Total):
 
     @property
     def weighted(self) -> bool:
-        """Whether the metric takes weights."""
+        """True if the metric takes weights."""
         return self._handler.weighted
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:

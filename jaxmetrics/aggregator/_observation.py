@@ -8,7 +8,7 @@ from typing import Any
 
 
 class AggregationType(enum.StrEnum):
-    """How the values of one metric of one dataset are aggregated.
+    """Aggregation of the values of one metric of one dataset.
 
     A member equals its value as a string, so `"mean"` is accepted too. Any other
     string names a metric registered with `MetricsAggregator.register_handler`.

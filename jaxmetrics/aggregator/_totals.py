@@ -25,7 +25,7 @@ class Total(abc.ABC):
 
     @property
     def weighted(self) -> bool:
-        """Whether `add` uses weights."""
+        """True if `add` uses weights."""
         return False
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:
@@ -115,7 +115,7 @@ class MeanTotal(Total):
 
     @property
     def weighted(self) -> bool:
-        """Whether `add` uses weights: it does."""
+        """True: `add` uses weights."""
         return True
 
     def __init__(self) -> None:

@@ -308,7 +308,7 @@ class Equation:
 
     @property
     def recomputed(self) -> bool:
-        """Whether the backward pass of `jax.checkpoint` computes it again."""
+        """True if the backward pass of `jax.checkpoint` recomputes it."""
         stack = _attribute(self._equation, "source_info.name_stack", "JaxprEqn")
         return "rematted_computation" in str(stack)
 

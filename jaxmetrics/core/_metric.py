@@ -60,7 +60,7 @@ _FIELDS = (
 
 
 class _Layout(NamedTuple):
-    """What a configuration implies; see `Metric._layout`."""
+    """Values derived from a configuration; see `Metric._layout`."""
 
     leaves: dict[str, LeafLayout]
     sources: dict[str, tuple[str, bool]]  # argument: (output, required)

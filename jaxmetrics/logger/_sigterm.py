@@ -33,7 +33,7 @@ class Sigterm:
     def __init__(self, enabled: bool = True) -> None:
         """Check that the handler can be installed."""
         self.noted = False
-        """Whether SIGTERM has arrived and was not answered yet."""
+        """True if SIGTERM has arrived and is not handled yet."""
         self._enabled = enabled
         self._closed = False
         self._pid = os.getpid()

@@ -72,7 +72,7 @@ class Row:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the row has no values."""
+        """True if the row has no values."""
         return not self.values and self._record is None
 
     def is_for(self, writer: Writer) -> bool:

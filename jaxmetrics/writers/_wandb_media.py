@@ -12,7 +12,7 @@ from jaxmetrics.record import Media, binned
 from jaxmetrics.writers._png import encode_png
 
 _MAX_TEXT_LENGTH = 2**16
-_FILE_ENTRY_BYTES = 220  # in a row, for a file beside it
+_FILE_ENTRY_BYTES = 220  # in a row, for each attached file
 _ARTIFACT_BYTES = 450  # in addition for a table, which is stored as an artifact too
 
 
@@ -21,7 +21,7 @@ class Upload(NamedTuple):
 
     Attributes:
       value: A number or an object of wandb.
-      size: Estimated bytes in the row and in files beside it.
+      size: Estimated bytes of the row and its attached files.
     """
 
     value: Any

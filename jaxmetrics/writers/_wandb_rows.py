@@ -153,7 +153,7 @@ class WandbRows:
 
 
 def _size(row: Mapping[str, Any]) -> int:
-    """Estimate the bytes of a row and of the files beside it."""
+    """Estimate the bytes of a row and its attached files."""
     uploads = {key: v.size for key, v in row.items() if isinstance(v, Upload)}
     text = json.dumps({**row, **dict.fromkeys(uploads)})
     return len(text) + _ADDED_BYTES + sum(uploads.values())
