@@ -3,9 +3,9 @@
 import enum
 import math
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.metrics import Positives
 
 import jaxmetrics as jm
 from jaxmetrics.core import (
@@ -14,25 +14,6 @@ from jaxmetrics.core import (
     same_configuration,
 )
 from jaxmetrics.record import dumps, loads
-
-
-class Positives(jm.Metric):
-    """How many values are above a threshold, and the largest."""
-
-    threshold: float = 0.0
-    count: jm.Array = jm.count_leaf()
-    largest: jm.Array = jm.max_leaf()
-
-    def observe(self, *, values, mask=None):
-        values = jnp.asarray(values)
-        return dict(
-            count=jm.count_where(values > self.threshold, mask),
-            largest=jm.maximum(values, mask),
-        )
-
-    def compute(self):
-        xp = jm.namespace(self)
-        return {"count": self.count, "root": xp.sqrt(self.largest)}
 
 
 def test_an_integer_threshold_is_the_same_configuration_as_the_float():

@@ -3,27 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from support.metrics import Positives
 
 import jaxmetrics as jm
-
-
-class Positives(jm.Metric):
-    """How many values are above a threshold, and the largest."""
-
-    threshold: float = 0.0
-    count: jm.Array = jm.count_leaf()
-    largest: jm.Array = jm.max_leaf()
-
-    def observe(self, *, values, mask=None):
-        values = jnp.asarray(values)
-        return dict(
-            count=jm.count_where(values > self.threshold, mask),
-            largest=jm.maximum(values, mask),
-        )
-
-    def compute(self):
-        xp = jm.namespace(self)
-        return {"count": self.count, "root": xp.sqrt(self.largest)}
 
 
 def test_compute_sees_integers_and_float64_on_the_host_and_float32_in_jit():
