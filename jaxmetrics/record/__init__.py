@@ -26,7 +26,18 @@ from jaxmetrics.record._io import (
     write_all,
 )
 from jaxmetrics.record._json import dumps, loads, number
-from jaxmetrics.record._keys import PREFIXES, check_name, key
+from jaxmetrics.record._keys import (
+    ALIASES,
+    CONVERSIONS,
+    EVALUATION_SPLITS,
+    PREFIXES,
+    SHORT_NAMES,
+    SPELLINGS,
+    check_name,
+    key,
+    spellings,
+    split_of,
+)
 from jaxmetrics.record._ledger import Ledger, iso_time
 from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media
@@ -47,6 +58,7 @@ from jaxmetrics.record._record import (
     UnnumberedRecord,
 )
 from jaxmetrics.record._redact import redact
+from jaxmetrics.record._renames import check_rename, rename_keys, renamed
 from jaxmetrics.record._run_files import (
     EPOCHS_CSV,
     EPOCHS_JSON,
@@ -78,14 +90,17 @@ from jaxmetrics.record._step import check_step
 from jaxmetrics.record._text import escape, text_cell
 
 __all__ = [
+    "ALIASES",
     "AppendFile",
     "Bins",
     "Block",
+    "CONVERSIONS",
     "COUNT_FIELDS",
     "CorruptLineError",
     "EPOCHS_CSV",
     "EPOCHS_JSON",
     "EPOCH_FIELDS",
+    "EVALUATION_SPLITS",
     "EVENTS_JSONL",
     "Elapsed",
     "EpochMetrics",
@@ -106,6 +121,8 @@ __all__ = [
     "RUN_JSON",
     "Record",
     "RunJsonError",
+    "SHORT_NAMES",
+    "SPELLINGS",
     "SUMMARY_JSON",
     "Segments",
     "TELEMETRY_FOLDER",
@@ -117,6 +134,7 @@ __all__ = [
     "atomic_write",
     "binned",
     "check_name",
+    "check_rename",
     "check_step",
     "copy_range",
     "csv_cell",
@@ -146,9 +164,13 @@ __all__ = [
     "read_run_json",
     "read_whole",
     "redact",
+    "rename_keys",
+    "renamed",
     "scalar",
     "scan_blocks",
     "scan_lines",
+    "spellings",
+    "split_of",
     "sync_folder",
     "text_cell",
     "unpack",

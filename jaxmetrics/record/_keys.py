@@ -1,8 +1,16 @@
-"""Build the keys of values on disk; check the names of runs, projects and tags."""
+"""Build the keys of values on disk; check the names of runs, projects and tags.
+
+A quantity has one key and often several names: `lr` and `learning_rate` are `lr/lr`.
+The tables here are the only list of them: `ALIASES` serves what is logged, `SPELLINGS`
+what is read, and `SHORT_NAMES` what is printed.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+
+from jaxmetrics.record._record import RECORD_FIELDS
 
 PREFIXES = (
     "perf/",
@@ -18,55 +26,194 @@ PREFIXES = (
     "health/",
     "moe/",
 )
+"""First parts of the keys of measurements of the training itself."""
 
-_ALIASES = {
-    "mfu": "perf/mfu",
-    "recent_mfu": "perf/recent_mfu",
-    "step_seconds": "perf/step_seconds",
-    "tokens_per_second": "perf/tokens_per_second",
-    "tokens_per_sec": "perf/tokens_per_second",
-    "tok/s": "perf/tokens_per_second",
-    "lr": "lr/lr",
-    "grad_norm": "grad/norm",
+EVALUATION_SPLITS = ("val", "valid", "validation", "eval", "dev", "test")
+"""Splits that names such as `val/loss` choose in a call without `split=`."""
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "perf/mfu": ("mfu",),
+    "perf/recent_mfu": ("recent_mfu",),
+    "perf/hfu": ("hfu",),
+    "perf/mfu_palm": ("mfu_palm",),
+    "perf/effective_mfu": ("effective_mfu",),
+    "perf/goodput": ("goodput",),
+    "perf/tokens_per_second": ("tokens_per_sec", "tokens_per_second", "tok/s"),
+    "perf/tokens_per_second_per_device": (
+        "tokens_per_sec_per_device",
+        "tokens_per_second_per_device",
+    ),
+    "perf/padded_tokens_per_second": (
+        "padded_tokens_per_sec",
+        "padded_tokens_per_second",
+    ),
+    "perf/samples_per_second": (
+        "samples_per_sec",
+        "samples_per_second",
+        "throughput_samples_per_sec",
+    ),
+    "perf/batches_per_second": ("batches_per_sec", "batches_per_second"),
+    "perf/steps_per_second": ("steps_per_sec", "steps_per_second"),
+    "perf/step_seconds": (
+        "step_seconds",
+        "step_time_sec",
+        "step_time_seconds",
+        "seconds_per_step",
+    ),
+    "perf/step_p95_seconds": ("step_p95_seconds",),
+    "perf/step_max_seconds": ("step_max_seconds",),
+    "perf/data_wait_seconds": ("data_wait_seconds",),
+    "perf/data_wait_frac": ("data_wait_frac",),
+    "perf/epoch_seconds": ("epoch_seconds", "epoch_time_sec"),
+    "mem/gpu_allocated_mb": ("gpu_allocated_mb",),
+    "mem/gpu_reserved_mb": ("gpu_reserved_mb",),
+    "mem/gpu_peak_mb": ("gpu_peak_mb",),
+    "grad/norm": ("grad_norm", "gradient_norm"),
+    "param/norm": ("param_norm",),
+    "update/norm": ("update_norm",),
+    "ema/delta_norm": ("ema_delta_norm",),
+    "lr/lr": ("lr", "learning_rate"),
 }
+"""Names by the key that they become, that of the console first."""
+
+_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "train/loss": (
+        "loss",
+        "total_loss",
+        "train/total_loss",
+        "learning/loss",
+        "training_loss",
+    ),
+    "lr/lr": ("learning/current_learning_rate", "optim/learning_rate"),
+    "grad/norm": ("learning/grad_norm",),
+    "perf/mfu": ("throughput/mfu",),
+    "perf/step_seconds": ("perf/step_time_seconds",),
+    "perf/tokens_per_second": ("throughput/tokens_per_second",),
+    "perf/samples_per_second": ("throughput/examples_per_second",),
+}
+"""Keys that are recorded as they are, in the same unit, by the key they stand for."""
+
+ALIASES: Mapping[str, str] = {n: k for k, names in _NAMES.items() for n in names}
+"""Key of each name that has a key of its own in every split: `lr` is `lr/lr`."""
+
+SHORT_NAMES: Mapping[str, str] = {k: names[0] for k, names in _NAMES.items()}
+"""Name to print by key: `perf/tokens_per_second` is `tokens_per_sec`."""
+
+SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    k: (
+        *_NAMES.get(k, ()),
+        *(f"train/{name}" for name in _NAMES.get(k, ())),
+        *_ELSEWHERE.get(k, ()),
+    )
+    for k in _NAMES | _ELSEWHERE
+}
+"""Other keys under which a run may have a quantity in the same unit, by its key."""
+
+CONVERSIONS: Mapping[str, tuple[str, float]] = {
+    "mem/gpu_allocated_mb": ("mem/in_use_bytes", 2.0**20),
+    "mem/gpu_reserved_mb": ("mem/reserved_bytes", 2.0**20),
+    "mem/gpu_peak_mb": ("mem/peak_bytes", 2.0**20),
+}
+"""Keys of a quantity in another unit: the key of the quantity, and the factor to it."""
+
 _MAX_KEY_LENGTH = 256
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 
 
-def key(name: str, split: str = "train", dataset: str | None = None) -> str:
+def key(
+    name: str,
+    split: str | None = "train",
+    dataset: str | None = None,
+    *,
+    keep_slashes: bool = False,
+) -> str:
     """Return the key under which a value is recorded.
 
-    It is `{split}/{name}`, or `{split}_{dataset}/{name}`. A name that begins with one
-    of `PREFIXES`, `{split}/` or `{split}_<dataset>/` is already a key and is returned
-    unchanged. Measurements of the training itself have the same key in every split:
-    `mfu` is `perf/mfu`, `lr` is `lr/lr`, `grad_norm` is `grad/norm`; with a dataset
-    they are values of that dataset. In splits other than train, `val_loss` and `loss`
-    are the same name.
+    The first rule that applies:
+
+    1. With `split=None` the name is the key.
+    2. Measurements of the training itself have one key in all splits (`ALIASES`):
+       `mfu` is `perf/mfu`, `lr` and `learning_rate` are `lr/lr`, `grad_norm` is
+       `grad/norm`. With a dataset they are values of that dataset.
+    3. A name that begins with one of `PREFIXES`, with `{split}/` or with
+       `{split}_<dataset>/` is a key already.
+    4. With `keep_slashes` a name that contains a slash is a key.
+    5. Every other name becomes `{split}/{name}`, or `{split}_{dataset}/{name}`. A
+       leading `{split}_` is removed first: `val_loss` and `loss` are the same name
+       in split val.
+
+    A key is its own key: building it again with the same arguments changes nothing.
 
     Args:
       name: Name of the value.
-      split: `"train"`, `"val"` or another name without a slash. Default `"train"`.
+      split: `"train"`, `"val"` or another name without a slash; None keeps the name.
+        Default `"train"`.
       dataset: Name of the dataset, if the value belongs to one.
+      keep_slashes: Whether to keep a name that contains a slash. Default False.
 
     Raises:
       TypeError: An argument is not a string.
       ValueError: The name or the key is empty, longer than 256 characters, not
-        printable, or has an empty part between slashes.
+        printable, has an empty part between slashes, or is a field of every record,
+        such as `step`; or there is a dataset without a split.
 
     >>> key("loss"), key("val_loss", "val"), key("tokens_seen", "train", "alpaca")
     ('train/loss', 'val/loss', 'train_alpaca/tokens_seen')
     >>> key("mfu"), key("perf/mfu"), key("train_alpaca/tokens_seen")
     ('perf/mfu', 'perf/mfu', 'train_alpaca/tokens_seen')
+    >>> key("learning/loss", keep_slashes=True), key("eval_loss", split=None)
+    ('learning/loss', 'eval_loss')
     """
     _check_path(name, "name")
+    if dataset is not None:
+        _check_path(dataset, "dataset")
+    if split is None:
+        return _unchanged(name, dataset)
     _check_path(split, "split")
     if "/" in split:
         raise ValueError(
-            f"key() got split {split!r}; a split has no '/'. Put the rest in the name."
+            f"key() got split {_shown(split)}; a split has no '/'. Put the rest in the "
+            "name, or log a key of your own with split=None."
         )
-    if dataset is not None:
-        _check_path(dataset, "dataset")
-    return _check_path(_join(name, split, dataset), "key")
+    return _check_path(_join(name, split, dataset, keep_slashes), "key")
+
+
+def split_of(names: Iterable[str]) -> str | None:
+    """Return the split that all names begin with; None if there is no such split.
+
+    Only splits of an evaluation count, `EVALUATION_SPLITS`.
+
+    >>> split_of(["val/loss", "val/accuracy"]), split_of(["val/loss", "loss"])
+    ('val', None)
+    """
+    split = None
+    for name in names:
+        head, slash, _ = name.partition("/") if isinstance(name, str) else ("", "", "")
+        if not slash or head not in EVALUATION_SPLITS or split not in (None, head):
+            return None
+        split = head
+    return split
+
+
+def spellings(key: str) -> tuple[str, ...]:
+    """Return the keys under which a run may have a quantity, its own key first.
+
+    They are those of `SPELLINGS`, and for the key of a split the names that begin with
+    the split, as loops with names of their own log them. All are in the same unit.
+
+    >>> spellings("lr/lr")
+    ('lr/lr', 'lr', 'learning_rate', 'train/lr', 'train/learning_rate',
+     'learning/current_learning_rate', 'optim/learning_rate')
+    >>> spellings("val/loss")
+    ('val/loss', 'val_loss', 'train/val_loss', 'train/val/loss')
+    """
+    others: list[str] = []
+    split, slash, name = key.partition("/")
+    if slash and split + slash not in PREFIXES:
+        others = [f"{split}_{name}", f"train/{split}_{name}"]
+        if split != "train":
+            others.append(f"train/{key}")
+    return tuple(dict.fromkeys((key, *others, *SPELLINGS.get(key, ()))))
 
 
 def check_name(name: str, what: str) -> str:
@@ -92,17 +239,35 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
-def _join(name: str, split: str, dataset: str | None) -> str:
-    if dataset is None and name in _ALIASES:
-        return _ALIASES[name]
+def _join(name: str, split: str, dataset: str | None, keep_slashes: bool) -> str:
     head, slash, _ = name.partition("/")
-    if slash and (head + slash in PREFIXES or head == split):
+    # `tok/s` is an alias, but in a split of this name it is the key of a value `s`.
+    if slash and head == split:
+        return name
+    if dataset is None and name in ALIASES:
+        return ALIASES[name]
+    if slash and (keep_slashes or head + slash in PREFIXES):
         return name
     if slash and head.startswith(split + "_") and head != split + "_":
         return name
-    if split != "train" and name.startswith(split + "_"):
-        name = name.removeprefix(split + "_") or name
+    rest = name.removeprefix(split + "_")
+    if rest and not rest.startswith("/"):
+        name = rest
     return f"{split}/{name}" if dataset is None else f"{split}_{dataset}/{name}"
+
+
+def _unchanged(name: str, dataset: str | None) -> str:
+    if dataset is not None:
+        raise ValueError(
+            f"key() got dataset {_shown(dataset)} with split=None, which keeps names; "
+            "expected one of them. Put the dataset in the name."
+        )
+    if name in RECORD_FIELDS:
+        raise ValueError(
+            f"key() got the name {_shown(name)} with split=None, a field of every "
+            "record; expected another one. Rename the value."
+        )
+    return name
 
 
 def _check_path(text: str, what: str) -> str:
