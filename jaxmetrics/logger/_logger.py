@@ -29,7 +29,7 @@ from jaxmetrics.pipeline import (
     media_value,
 )
 from jaxmetrics.processes import Agreement
-from jaxmetrics.record import Elapsed, Ledger, check_step, key, redact
+from jaxmetrics.record import Elapsed, Ledger, check_step, key
 from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -286,26 +286,18 @@ class TrainingLogger:
         configuration of a run and shows later ones as a table.)
 
         Args:
-          hparams: A mapping, a dataclass or a namespace.
+          hparams: As for the constructor. A value that cannot be recorded is named in
+            one warning; the others are recorded.
 
         Raises:
-          TypeError: `hparams` has no names.
+          TypeError: `hparams` has no names; nothing is recorded.
         """
         if self._pid != os.getpid():
             return
-        plain = redact(hparams)
-        if not isinstance(plain, dict):
-            raise TypeError(
-                f"log_hparams() got a {type(hparams).__name__}, expected a mapping, a "
-                f"dataclass or a namespace. Name the value: {{'value': ...}}."
-            )
         with self._lock:
             self._require_open()
             self._check_process()
-            try:
-                self._run.add_hparams(plain)
-            except OSError as error:
-                _LOG.warning("run.json lacks %s (%s).", sorted(plain), error)
+            plain = self._run.add_hparams(hparams)
             row = self._media_row("hparams", max(self._rows.last.values(), default=0))
             for name, value in plain.items():
                 row.add(name, value)

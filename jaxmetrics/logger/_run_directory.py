@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
+import logging
 import platform
 import re
 import secrets
@@ -29,6 +30,7 @@ from jaxmetrics.record import (
     write_run_json,
 )
 
+_LOG = logging.getLogger("jaxmetrics")
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _MAX_STEP = 2**63 - 1
 _MAX_SECONDS = 2**63 - 1
@@ -71,11 +73,30 @@ class RunDirectory:
         if self.is_first:
             write_run_json(self.path, (_read(self.path) or {}) | fields)
 
-    def add_hparams(self, hparams: dict[str, Any]) -> None:
-        """Add to the configuration in `run.json`; existing names are replaced."""
+    def add_hparams(self, hparams: object) -> dict[str, Any]:
+        """Add to the configuration in `run.json`, and return what was added.
+
+        Existing names are replaced. A file that cannot be written is one warning.
+
+        Args:
+          hparams: A mapping, or an object with named values.
+
+        Raises:
+          TypeError: `hparams` has no names.
+        """
+        plain = redact(hparams)
+        if not isinstance(plain, dict):
+            raise TypeError(
+                f"log_hparams() got a {type(hparams).__name__}, expected a mapping, a "
+                f"dataclass or a namespace. Name the value: {{'value': ...}}."
+            )
         if self.is_first:
-            known = hparams_of(_read(self.path) or {})
-            self.describe(hparams=known | hparams)
+            try:
+                known = hparams_of(_read(self.path) or {})
+                self.describe(hparams=known | plain)
+            except OSError as error:
+                _LOG.warning("run.json lacks %s (%s).", sorted(plain), error)
+        return plain
 
     def note_restore(self, step: int) -> None:
         """Note in `run.json` and in the ledger that this attempt starts at a step."""
