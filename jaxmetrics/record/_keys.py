@@ -178,20 +178,28 @@ def key(
     return _check_path(_join(name, split, dataset, keep_slashes), "key")
 
 
-def split_of(names: Iterable[str]) -> str | None:
+def split_of(names: Iterable[str], *, underscores: bool = False) -> str | None:
     """Return the split that all names begin with; None if there is no such split.
 
     Only splits of an evaluation count, `EVALUATION_SPLITS`.
 
+    Args:
+      names: Names of the values of one call.
+      underscores: Whether `val_loss` names a split as `val/loss` does, which is so
+        where names are kept as they are. Default False.
+
     >>> split_of(["val/loss", "val/accuracy"]), split_of(["val/loss", "loss"])
     ('val', None)
+    >>> split_of(["eval_loss"]), split_of(["eval_loss"], underscores=True)
+    (None, 'eval')
     """
+    separators = "/_" if underscores else "/"
     split = None
     for name in names:
-        head, slash, _ = name.partition("/") if isinstance(name, str) else ("", "", "")
-        if not slash or head not in EVALUATION_SPLITS or split not in (None, head):
+        own = _leading_split(name, separators) if isinstance(name, str) else None
+        if own is None or split not in (None, own):
             return None
-        split = head
+        split = own
     return split
 
 
@@ -254,6 +262,14 @@ def _join(name: str, split: str, dataset: str | None, keep_slashes: bool) -> str
     if rest and not rest.startswith("/"):
         name = rest
     return f"{split}/{name}" if dataset is None else f"{split}_{dataset}/{name}"
+
+
+def _leading_split(name: str, separators: str) -> str | None:
+    for separator in separators:
+        head, found, rest = name.partition(separator)
+        if found and rest and head in EVALUATION_SPLITS:
+            return head
+    return None
 
 
 def _unchanged(name: str, dataset: str | None) -> str:

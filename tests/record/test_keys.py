@@ -179,6 +179,10 @@ def test_names_of_one_evaluation_choose_its_split(split):
     assert split_of([*names, "loss"]) is None
     assert split_of([*names, "other/loss"]) is None
     assert split_of([f"{split}_loss"]) is split_of([split]) is None
+    assert split_of([f"{split}_loss", *names], underscores=True) == split
+    assert split_of([f"{split}_loss", "loss"], underscores=True) is None
+    assert split_of([split], underscores=True) is None
+    assert split_of([f"{split}_"], underscores=True) is None
 
 
 def test_names_of_the_training_choose_no_split():
