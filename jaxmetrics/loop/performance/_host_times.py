@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxmetrics.processes import exchange
-from jaxmetrics.record import dumps, loads
+from jaxmetrics.record import dumps, loads, number
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,11 @@ class HostTimes:
 
 
 def exchange_times(
-    step_seconds: float | None, data_wait_seconds: float | None, timeout: float
+    step_seconds: float, data_wait_seconds: float, timeout: float
 ) -> HostTimes:
     """Exchange the times of this process with those of all others, which call it too.
+
+    A time is NaN if no step was timed.
 
     Raises:
       MissingHostError: A process did not call it within `timeout` seconds.
@@ -83,13 +85,7 @@ def exchange_times(
     payloads = exchange("performance", dumps(times).encode(), timeout)
     rows: list[Any] = [loads(payload) for _, payload in sorted(payloads.items())]
     names, steps, waits = zip(*(row["times"] for row in rows))
-    return HostTimes(
-        names, tuple(map(_nan_if_none, steps)), tuple(map(_nan_if_none, waits))
-    )
-
-
-def _nan_if_none(seconds: float | None) -> float:
-    return math.nan if seconds is None else float(seconds)
+    return HostTimes(names, tuple(map(number, steps)), tuple(map(number, waits)))
 
 
 def _argmax(seconds: tuple[float, ...]) -> int:

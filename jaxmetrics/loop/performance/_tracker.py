@@ -33,8 +33,9 @@ class PerformanceTracker:
     MFU (model FLOPs utilization) is the operations that the model needs, divided by the
     operations that the devices could execute in the time of the steps. Data waits and
     logging are included in that time; evaluation, checkpoints, profiling and the first
-    steps, in which programs are compiled, are not. A value is None while it is unknown
-    because there is no peak, no count of operations or no timed step.
+    steps, in which programs are compiled, are not. A value is NaN while it is unknown
+    because there is no peak, no count of operations or no timed step; `metrics()`
+    leaves it out.
 
     Args:
       flops_per_step: Operations of one update on all devices: a number, or the
@@ -157,12 +158,12 @@ class PerformanceTracker:
         return self.timed("profile")
 
     @property
-    def mfu(self) -> float | None:
+    def mfu(self) -> float:
         """Model FLOPs utilization of all timed steps, in [0, 1]."""
         return self._utilization("model")
 
     @property
-    def recent_mfu(self) -> float | None:
+    def recent_mfu(self) -> float:
         """MFU of the last 48 timed steps."""
         window = self._timer.window
         padded, steps = window.recent_total("padded_tokens"), window.recent_steps
@@ -170,17 +171,17 @@ class PerformanceTracker:
         return self._over_peak(flops, window.recent_total("device_seconds"))
 
     @property
-    def hfu(self) -> float | None:
+    def hfu(self) -> float:
         """Hardware FLOPs utilization, in [0, 1]: recomputation included."""
         return self._utilization("hardware")
 
     @property
-    def mfu_palm(self) -> float | None:
-        """MFU as in the PaLM paper, with full attention; None if not counted."""
+    def mfu_palm(self) -> float:
+        """MFU as in the PaLM paper, with full attention; NaN if not counted."""
         return self._utilization("palm")
 
     @property
-    def tokens_per_second(self) -> float | None:
+    def tokens_per_second(self) -> float:
         """Tokens per second of all processes, without padding if `tokens` is passed."""
         return self._rate("tokens", "seconds")
 
@@ -204,10 +205,10 @@ class PerformanceTracker:
         """Number of devices of all processes."""
         return self._world_size or jax.device_count()
 
-    def step_seconds(self, quantile: float = 0.5) -> float | None:
+    def step_seconds(self, quantile: float = 0.5) -> float:
         """Return a quantile of the last 48 step times; `quantile=1` is the longest."""
         recent = self._timer.window.recent("seconds")
-        return float(np.quantile(recent, quantile)) if recent.size else None
+        return float(np.quantile(recent, quantile)) if recent.size else math.nan
 
     def metrics(self) -> dict[str, float]:
         """Return values to log, by key: `logger.log_step(step, tracker.metrics())`.
@@ -232,15 +233,15 @@ class PerformanceTracker:
             "data_wait_frac": _ratio(data_wait, window.recent_total("seconds")),
         }
         if window.total("tokens") != window.total("padded_tokens"):
-            unpadded = self._rate("tokens", "padded_tokens") or 0.0
+            unpadded = _ratio(window.total("tokens"), window.total("padded_tokens"))
             values["padded_tokens_per_second"] = self._rate("padded_tokens", "seconds")
-            values["effective_mfu"] = self.mfu and self.mfu * unpadded
+            values["effective_mfu"] = self.mfu * unpadded
         for section in ("logging", *PAUSING_SECTIONS):
-            values[f"{section}_seconds"] = timer.spent[section] or None
-        if (self.mfu or 0.0) > 1:
+            values[f"{section}_seconds"] = timer.spent[section] or math.nan
+        if self.mfu > 1:
             self._warn("MFU is above 1: check the FLOPs per step and the peak.")
         timer.report_sections()
-        return {f"perf/{n}": value for n, value in values.items() if value is not None}
+        return {f"perf/{n}": x for n, x in values.items() if not math.isnan(x)}
 
     def hosts(self, timeout: float = EXCHANGE_TIMEOUT) -> HostTimes:
         """Return recent step and data-wait times of all processes; all call it.
@@ -272,14 +273,14 @@ class PerformanceTracker:
         """Restore a `state`; the warm-up starts again."""
         self._timer.load_state(state)
 
-    def _utilization(self, figure: str) -> float | None:
+    def _utilization(self, figure: str) -> float:
         window = self._timer.window
         flops = self._flops.total(figure, window.steps, window.total("padded_tokens"))
         return self._over_peak(flops, window.total("device_seconds"))
 
-    def _over_peak(self, flops: float | None, device_seconds: float) -> float | None:
+    def _over_peak(self, flops: float | None, device_seconds: float) -> float:
         peak = None if flops is None else self._peak()
-        return None if peak is None else _ratio(flops, device_seconds * peak)
+        return math.nan if peak is None else _ratio(flops, device_seconds * peak)
 
     def _peak(self) -> float | None:
         if self._user_peak is not None:
@@ -292,7 +293,7 @@ class PerformanceTracker:
             )
         return peak
 
-    def _rate(self, field: str, per: str) -> float | None:
+    def _rate(self, field: str, per: str) -> float:
         window = self._timer.window
         return _ratio(window.total(field) or None, window.total(per))
 
@@ -377,5 +378,6 @@ def _parameter_count(params: Any) -> int:
     return count
 
 
-def _ratio(part: float | None, whole: float) -> float | None:
-    return None if part is None or not whole else part / whole
+def _ratio(part: float | None, whole: float) -> float:
+    """Return a ratio; NaN if a part is unknown or the whole is 0."""
+    return math.nan if part is None or not whole else part / whole

@@ -13,11 +13,20 @@ from support.machine import PEAK, Machine, run, tracker
 import jaxmetrics as jm
 from jaxmetrics.telemetry import FlopCount, count_flops, transformer_flops
 
+FIGURES = ("mfu", "recent_mfu", "hfu", "mfu_palm", "tokens_per_second")
 
-def test_values_are_none_before_a_step_is_timed():
+
+def figures(performance):
+    """Return all figures that are properties, formatted as users print them."""
+    return [f"{getattr(performance, name):.1%}" for name in FIGURES]
+
+
+def test_values_are_nan_before_a_step_is_timed_and_are_not_logged():
     performance = tracker(Machine(), flops_per_step=1000)
-    assert performance.mfu is performance.recent_mfu is performance.hfu is None
-    assert performance.tokens_per_second is performance.step_seconds() is None
+    assert figures(performance) == ["nan%"] * 5
+    assert f"{performance.step_seconds():.3f} {performance.step_seconds(1.0)}" == (
+        "nan nan"
+    )
     assert performance.metrics() == {}
     performance.update(4)
     performance.update(4)
@@ -129,6 +138,7 @@ def test_an_unknown_device_has_no_mfu_and_one_warning(caplog):
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for _ in range(3):
             assert not {"perf/mfu", "perf/recent_mfu"} & performance.metrics().keys()
+    assert figures(performance)[:4] == ["nan%"] * 4
     assert [r.message for r in caplog.records] == [
         "The peak of 'cpu' is not known, so there is no MFU. Pass "
         "peak_flops_per_second= to PerformanceTracker."
