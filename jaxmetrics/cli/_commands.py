@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,7 +94,13 @@ def compare(args: Namespace) -> int:
 
 def export(args: Namespace) -> int:
     """Write the records in another format."""
-    from jaxmetrics.runs.reading import FORMATS, Format, export, export_chunks
+    from jaxmetrics.runs.reading import (
+        FORMATS,
+        Format,
+        export,
+        export_chunks,
+        export_left_out,
+    )
 
     name = args.format or Path(args.output or "").suffix.removeprefix(".")
     format: Format | None = next((known for known in FORMATS if known == name), None)
@@ -106,10 +113,14 @@ def export(args: Namespace) -> int:
     run = _load_run(args, args.run)
     if not len(run):
         raise ValueError(f"{run.path} has no records yet. Export it once it has.")
+    if left_out := export_left_out(run, format):
+        _warn(left_out, args.command)
     if args.output:
-        path = write_or_ask(
-            lambda force: export(run, args.output, format, overwrite=force), args.force
-        )
+        with _quiet():
+            path = write_or_ask(
+                lambda force: export(run, args.output, format, overwrite=force),
+                args.force,
+            )
         print(escape(str(path)))
     else:
         for chunk in export_chunks(run, format):
@@ -157,7 +168,8 @@ def _load_run(args: Namespace, name: str) -> Run:
     from jaxmetrics.runs import Run, find_run
 
     path = find_run(name, args.root)
-    run = Run.load(path, "skip" if args.skip_damaged else "raise")
+    with _quiet():
+        run = Run.load(path, "skip" if args.skip_damaged else "raise")
     _warn_of_left_out(run, args.command)
     return run
 
@@ -167,7 +179,8 @@ def _load_history(args: Namespace) -> History:
     from jaxmetrics.runs.reading import load_history
 
     path = find_run(args.run, args.root)
-    history = load_history(path, "skip" if args.skip_damaged else "raise")
+    with _quiet():
+        history = load_history(path, "skip" if args.skip_damaged else "raise")
     if history.run is not None:
         _warn_of_left_out(history.run, args.command)
     keys = [] if history.run is None else history.run.keys()
@@ -237,6 +250,17 @@ def _warn_of_left_out(run: Run, command: str) -> None:
         _warn(f"{len(run.bad):,} lines were skipped", command)
     for key, count in list(run.left_out.items())[:_MAX_WARNINGS]:
         _warn(f"{key}: {count:,} values are not numbers, and are left out", command)
+    for key, conflict in list(run.conflicts.items())[:_MAX_WARNINGS]:
+        _warn(
+            f"{key}: {conflict.steps:,} steps from {conflict.first:,} have different "
+            f"values; the later one counts",
+            command,
+        )
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """Ignore the warnings of a call, which a command prints in a form of its own."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
 def _warn(text: str, command: str) -> None:

@@ -7,6 +7,7 @@ cut off by a kill, or is being written, and is neither.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,17 +62,22 @@ class Line(NamedTuple):
     reason: str | None
 
 
-def scan_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
+def scan_lines(path: str | os.PathLike[str], containing: bytes = b"") -> Iterator[Line]:
     """Yield the complete lines of a file one by one, in bounded memory.
 
     Only a newline byte ends a line. Blank lines are skipped but counted, and a last
     line without its newline is skipped.
 
+    Args:
+      path: The file.
+      containing: Bytes that a line must contain to be parsed and yielded, which is
+        faster than to parse all lines. Default: all lines.
+
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
     with open(open_read(path), "rb", buffering=_CHUNK_BYTES) as file:
-        yield from _lines(file, 0, 0)
+        yield from _lines(file, 0, 0, containing)
 
 
 class Block(NamedTuple):
@@ -93,8 +99,8 @@ def scan_blocks(
 ) -> Iterator[Block | Line]:
     """Yield the complete lines of a file in blocks, which is faster than one by one.
 
-    A chunk of the file in which all lines are rows of scalars is one `Block`. Lines of
-    other chunks are yielded one by one, as `scan_lines` does.
+    Consecutive rows of scalars are one `Block`, at most those of one chunk of the file.
+    Other lines are yielded one by one, as `scan_lines` does.
 
     Args:
       path: The file.
@@ -118,7 +124,7 @@ def scan_blocks(
             if (rows := _flat_rows(data[:size])) is not None:
                 yield Block(number + 1, rows, end + size)
             else:
-                yield from _lines(io.BytesIO(data[:size]), number, end)
+                yield from _mixed_lines(data[:size], number, end)
             number += data.count(b"\n", 0, size)
             end += size
 
@@ -154,7 +160,32 @@ def read_lines(
     return rows, bad
 
 
-def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
+def _mixed_lines(data: bytes, number: int, end: int) -> Iterator[Block | Line]:
+    """Yield complete lines, those that look like rows of scalars in blocks.
+
+    Args:
+      data: The lines.
+      number: Number of lines before them.
+      end: Position after the lines before them.
+    """
+    for flat, group in itertools.groupby(io.BytesIO(data), _looks_flat):
+        lines = b"".join(group)
+        rows = _flat_rows(lines) if flat else None
+        if rows is not None:
+            yield Block(number + 1, rows, end + len(lines))
+        else:
+            yield from _lines(io.BytesIO(lines), number, end)
+        number += lines.count(b"\n")
+        end += len(lines)
+
+
+def _looks_flat(line: bytes) -> bool:
+    return line.startswith(b"{") and line.count(b"{") == 1 and b"[" not in line
+
+
+def _lines(
+    file: BinaryIO, number: int, end: int, containing: bytes = b""
+) -> Iterator[Line]:
     """Yield the remaining lines of a file, read so far up to line `number`, byte `end`.
 
     The rest of a line that is too long is read in chunks, to keep memory bounded.
@@ -172,7 +203,7 @@ def _lines(file: BinaryIO, number: int, end: int) -> Iterator[Line]:
                 if not line:
                     return
                 end += len(line)
-        elif line.isspace():
+        elif line.isspace() or containing not in line:
             continue
         row = None
         if reason is None:

@@ -12,10 +12,19 @@ from jaxmetrics.runs._compare import Comparison, compare
 from jaxmetrics.runs.live import Tail, tail_lines
 from jaxmetrics.runs.pages import generate_page, generate_report
 from jaxmetrics.runs.plots import generate_all_plots
-from jaxmetrics.runs.reading import Run, export, find_run, goodput
+from jaxmetrics.runs.reading import (
+    MediaEntry,
+    MediaTable,
+    Run,
+    export,
+    find_run,
+    goodput,
+)
 
 __all__ = [
     "Comparison",
+    "MediaEntry",
+    "MediaTable",
     "Run",
     "Tail",
     "compare",

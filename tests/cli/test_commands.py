@@ -124,6 +124,20 @@ class TestExport:
             "300,train,150.0,307200,,1.5,\n"
         )
 
+    def test_what_is_left_out_is_said_in_one_line_each(self, make, call):
+        rows = [HEADER, row(1, train__loss=1.0), row(1, train__loss=2.0)]
+        make(rows=[*rows, {**row(2), "val/confusion": [[1, 2], [3, 4]]}])
+        for more in ((), ("--output", "out.csv")):
+            arguments = ("export", "demo/one", "--format", "csv", *more)
+            status, _, message = call(*arguments, "--force")
+            assert status == 0
+            assert message.splitlines() == [
+                "jaxmetrics export: train/loss: 1 steps from 1 have different values; "
+                "the later one counts",
+                "jaxmetrics export: CSV has no arrays, so that the arrays of "
+                "val/confusion are left out. Export json to have all of them.",
+            ]
+
     def test_every_format_reads_back_with_the_same_numbers(self, make, call):
         folder = make()
         values = np.random.default_rng(0).normal(size=5000) * 1e-7

@@ -153,6 +153,25 @@ def test_blocks_have_the_rows_that_are_read_one_by_one(tmp_path_factory, lines):
     assert rows == [(line.number, line.row) for line in scan_lines(path)]
 
 
+def test_a_line_of_media_leaves_the_rows_around_it_in_blocks(path):
+    rows = [{"step": n} for n in range(100)]
+    rows[50]["files"] = ["a.png"]
+    path.write_text("".join(dumps(row) + "\n" for row in rows))
+    before, media, after = scan_blocks(path)
+    assert (before.rows, media.row, after.rows) == (rows[:50], rows[50], rows[51:])
+    assert (media.number, after.number) == (51, 52)
+    assert after.end == path.stat().st_size
+
+
+def test_only_lines_that_contain_the_given_bytes_are_parsed(path):
+    path.write_bytes(b'{"a":1}\n{"kind":"x"}\nnonsense\n{"kind":"y"}\n{"kind":1')
+    lines = list(scan_lines(path, containing=b'"kind"'))
+    assert [(n, row) for n, _, row, _ in lines] == [
+        (2, {"kind": "x"}),
+        (4, {"kind": "y"}),
+    ]
+
+
 def test_blocks_end_where_lines_end_whatever_their_length(path):
     rows = [{"step": n, "text": "x" * (n * 7919 % 300_000)} for n in range(40)]
     path.write_text("".join(dumps(row) + "\n" for row in rows))

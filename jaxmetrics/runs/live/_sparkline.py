@@ -24,6 +24,13 @@ class RunningMeans:
         self._sums = np.zeros(_CELLS)
         self._finite = np.zeros(_CELLS, np.int64)
 
+    def copy(self) -> RunningMeans:
+        """Return a copy, to which values can be added on their own."""
+        copy = RunningMeans()
+        copy._size, copy._count = self._size, self._count
+        copy._sums, copy._finite = self._sums.copy(), self._finite.copy()
+        return copy
+
     def add(self, values: np.ndarray) -> None:
         """Add the next values, float64 `[n]`."""
         while len(values):

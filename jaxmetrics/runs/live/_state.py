@@ -5,81 +5,146 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from jaxmetrics.record import RECORD_FIELDS, number
 from jaxmetrics.runs.live._sparkline import RunningMeans
-from jaxmetrics.runs.reading import as_record_row
+from jaxmetrics.runs.reading import as_array, as_float, as_record_row
 
 _MAX_KEYS = 1000
 _MAX_DAMAGED_LINES = 3
 _MAX_TEXT = 80
+_OPEN_STEPS = 64  # last steps of a key whose values may still be replaced
+_OPEN_RECORDS = 256  # last records that further lines may belong to
 
 
-@dataclass
 class Series:
-    """Values of one key so far.
+    """Values of one key so far, one for each step, in bounded memory.
 
-    Attributes:
-      last: Last value, a number or a text.
-      step: Step of the last value; None without a value.
-      min: Minimum of the finite values, nan if there are none.
-      min_step: Step of the minimum.
-      max: Maximum of the finite values, nan if there are none.
-      max_step: Step of the maximum.
-      count: Number of numbers; texts are not counted.
-      nonfinite: Number of numbers that are not finite.
-      means: Means of the numbers over windows.
+    Steps may come in any order, and a step may come again, whose later value counts.
+    The values of the last 64 steps are therefore kept, and only those of older steps
+    are added up. A value for one of these older steps is one more value.
     """
 
-    last: float | str = math.nan
-    step: int | None = None
-    min: float = math.nan
-    min_step: int | None = None
-    max: float = math.nan
-    max_step: int | None = None
-    count: int = 0
-    nonfinite: int = 0
-    means: RunningMeans = field(default_factory=RunningMeans)
+    def __init__(self) -> None:
+        """Begin without values."""
+        self._steps = np.zeros(0, np.int64)  # the last steps, ascending
+        self._values = np.zeros(0)
+        self._older = Statistics()
+        self._older_means = RunningMeans()
+        self._text: tuple[int, str] | None = None  # unless a number came later
 
     def add(self, steps: Sequence[int], values: Sequence[float]) -> None:
         """Add the next numbers, at least one.
 
         Args:
           steps: Step of each number.
-          values: The numbers.
+          values: The numbers, in the order in which they were logged.
         """
-        array = np.array(values, np.float64)
-        self.means.add(array)
-        if self.step is None or steps[-1] >= self.step:  # unless a text came later
-            self.last, self.step = float(array[-1]), steps[-1]
-        finite = np.isfinite(array)
-        self.count += len(array)
-        self.nonfinite += len(array) - int(finite.sum())
-        if finite.any():
-            low = int(np.argmin(np.where(finite, array, np.inf)))
-            high = int(np.argmax(np.where(finite, array, -np.inf)))
-            if not self.min <= array[low]:  # also True if `min` is nan
-                self.min, self.min_step = float(array[low]), steps[low]
-            if not self.max >= array[high]:
-                self.max, self.max_step = float(array[high]), steps[high]
+        if self._text is not None and max(steps) >= self._text[0]:
+            self._text = None
+        all_steps = np.concatenate([self._steps, np.array(steps, np.int64)])
+        all_values = np.concatenate([self._values, np.array(values, np.float64)])
+        if not np.all(all_steps[1:] > all_steps[:-1]):
+            order = np.argsort(all_steps, kind="stable")
+            all_steps, all_values = all_steps[order], all_values[order]
+            last = np.append(all_steps[1:] != all_steps[:-1], True)
+            all_steps, all_values = all_steps[last], all_values[last]
+        older = max(len(all_steps) - _OPEN_STEPS, 0)
+        if older:
+            self._older = self._older.with_values(all_steps[:older], all_values[:older])
+            self._older_means.add(all_values[:older])
+        self._steps, self._values = all_steps[older:], all_values[older:]
+
+    def add_text(self, step: int, text: str) -> None:
+        """Take a text as the last value, unless a later step has a number."""
+        if self.step is None or step >= self.step:
+            self._text = step, text
+
+    @property
+    def last(self) -> float | str:
+        """Value of the last step, a number or a text; nan without any."""
+        if self._text is not None:
+            return self._text[1]
+        return float(self._values[-1]) if len(self._values) else math.nan
+
+    @property
+    def step(self) -> int | None:
+        """Last step; None without a value."""
+        if self._text is not None:
+            return self._text[0]
+        return int(self._steps[-1]) if len(self._steps) else None
+
+    @property
+    def statistics(self) -> Statistics:
+        """Number of the numbers, and their extremes."""
+        return self._older.with_values(self._steps, self._values)
+
+    def means(self, cells: int) -> np.ndarray:
+        """Return the means of the numbers over at most `cells` windows."""
+        means = self._older_means.copy()
+        means.add(self._values)
+        return means.means(cells)
 
     def to_dict(self) -> dict[str, object]:
         """Return the last value and the statistics; None for unknown extremes."""
-        finite = self.count > self.nonfinite
+        statistics = self.statistics
+        finite = statistics.count > statistics.nonfinite
         return {
             "last": self.last,
             "last_step": self.step,
-            "min": self.min if finite else None,
-            "min_step": self.min_step,
-            "max": self.max if finite else None,
-            "max_step": self.max_step,
-            "count": self.count,
-            "nonfinite": self.nonfinite,
+            "min": statistics.min if finite else None,
+            "min_step": statistics.min_step,
+            "max": statistics.max if finite else None,
+            "max_step": statistics.max_step,
+            "count": statistics.count,
+            "nonfinite": statistics.nonfinite,
         }
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Number of values, and their extremes.
+
+    Attributes:
+      count: Number of values.
+      nonfinite: Number of values that are not finite.
+      min: Minimum of the finite values, nan if there are none.
+      min_step: Step of the minimum.
+      max: Maximum of the finite values, nan if there are none.
+      max_step: Step of the maximum.
+    """
+
+    count: int = 0
+    nonfinite: int = 0
+    min: float = math.nan
+    min_step: int | None = None
+    max: float = math.nan
+    max_step: int | None = None
+
+    def with_values(self, steps: np.ndarray, values: np.ndarray) -> Statistics:
+        """Return the statistics with further values.
+
+        Args:
+          steps: Step of each value, int64 `[n]`.
+          values: The values, float64 `[n]`.
+        """
+        finite = np.isfinite(values)
+        count = self.count + len(values)
+        nonfinite = self.nonfinite + len(values) - int(finite.sum())
+        result = replace(self, count=count, nonfinite=nonfinite)
+        if not finite.any():
+            return result
+        low = int(np.argmin(np.where(finite, values, np.inf)))
+        high = int(np.argmax(np.where(finite, values, -np.inf)))
+        if not self.min <= values[low]:  # also True if `min` is nan
+            result = replace(result, min=float(values[low]), min_step=int(steps[low]))
+        if not self.max >= values[high]:
+            result = replace(result, max=float(values[high]), max_step=int(steps[high]))
+        return result
 
 
 @dataclass
@@ -91,7 +156,7 @@ class Metrics:
       step: Last step; None without a record.
       seconds: Training time, nan if unknown.
       tokens: Tokens of the training, None if unknown.
-      records: Number of rows.
+      records: Number of records, one for each (step, split).
       series: Series by key, in the order first seen.
       more_keys: Keys that are not kept because there are too many.
       damaged: Number of lines that are not rows.
@@ -107,16 +172,12 @@ class Metrics:
     more_keys: set[str] = field(default_factory=set)
     damaged: int = 0
     damage: list[tuple[int, str]] = field(default_factory=list)
+    _recent: dict[tuple[int, object], None] = field(default_factory=dict, repr=False)
 
-    def add(self, first_line: int, rows: Iterable[dict[str, object]]) -> None:
-        """Add the next rows.
-
-        Args:
-          first_line: Line number of the first row.
-          rows: Rows of consecutive lines.
-        """
+    def add(self, rows: Iterable[tuple[int, dict[str, object]]]) -> None:
+        """Add the next rows, each with the number of its line."""
         numbers: dict[str, tuple[list[int], list[float]]] = {}
-        for line, row in enumerate(rows, first_line):
+        for line, row in rows:
             if "kind" in row:
                 continue
             try:
@@ -131,23 +192,30 @@ class Metrics:
             self._add_fields(step, row)
             for key, value in row.items():
                 if key not in RECORD_FIELDS and value is not None:
-                    self._add_value(numbers, key, step, number(value))
+                    self._add_value(numbers, key, step, value)
         for key, (steps, values) in numbers.items():
             self.series[key].add(steps, values)
 
     def skip(self, line: int, reason: str) -> None:
         """Count a line that is not a row."""
         self.damaged += 1
-        self.damage = [*self.damage, (line, reason)][-_MAX_DAMAGED_LINES:]
+        self.damage = sorted([*self.damage, (line, reason)])[-_MAX_DAMAGED_LINES:]
 
     def _add_fields(self, step: int, row: Mapping[str, object]) -> None:
-        self.records += 1
+        record = step, str(row.get("split", "train"))
+        if record in self._recent:
+            del self._recent[record]  # it is the most recent one again
+        else:
+            self.records += 1
+        self._recent[record] = None
+        if len(self._recent) > _OPEN_RECORDS:
+            del self._recent[next(iter(self._recent))]
         self.step = step if self.step is None else max(self.step, step)
         seconds, tokens = number(row.get("time")), row.get("tokens")
-        if isinstance(seconds, int | float):
+        if isinstance(seconds, int | float) and not self.seconds >= seconds:
             self.seconds = float(seconds)
         if isinstance(tokens, int):
-            self.tokens = tokens
+            self.tokens = max(tokens, self.tokens or tokens)
 
     def _add_value(
         self,
@@ -165,18 +233,15 @@ class Metrics:
                     self.more_keys.add(key)
                 return
             self.series[key] = Series()
-        try:
-            real = float(value) if isinstance(value, int | float) else None
-        except OverflowError:
-            real = math.inf
-        if real is not None:
+        if (real := as_float(value)) is not None:
             steps, values = numbers.setdefault(key, ([], []))
             steps.append(step)
             values.append(real)
-        else:
-            text = value if isinstance(value, str) else type(value).__name__
-            self.series[key].last = text[:_MAX_TEXT]
-            self.series[key].step = step
+            return
+        if (array := as_array(value)) is not None:
+            value = f"array {'×'.join(map(str, array.shape))}"
+        text = value if isinstance(value, str) else type(value).__name__
+        self.series[key].add_text(step, text[:_MAX_TEXT])
 
 
 @dataclass

@@ -13,6 +13,7 @@ from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
 from jaxmetrics.runs.live._state import Events, Metrics, Series
 
+_MAX_ROWS_AT_ONCE = 4096
 _MIN_KEY_WIDTH, _MAX_SPARKLINE, _MAX_TEXT = 12, 60, 24
 
 
@@ -85,13 +86,21 @@ class Tail:
         """
         if self._metrics_file.restarted():
             self._metrics = Metrics(self._keys)
-        for block in self._metrics_file.read():
-            if isinstance(block, Block):
-                self._metrics.add(block.number, block.rows)
-            elif block.row is None:
-                self._metrics.skip(block.number, str(block.reason))
-            else:
-                self._metrics.add(block.number, [block.row])
+        rows: list[tuple[int, dict[str, object]]] = []  # added together, for speed
+        try:
+            for block in self._metrics_file.read():
+                if isinstance(block, Block):
+                    rows.extend(enumerate(block.rows, block.number))
+                elif block.row is None:
+                    self._metrics.skip(block.number, str(block.reason))
+                else:
+                    rows.append((block.number, block.row))
+                if len(rows) >= _MAX_ROWS_AT_ONCE:
+                    self._metrics.add(rows)
+                    rows = []
+        finally:  # the lines are not read again after an error
+            if rows:
+                self._metrics.add(rows)
         if self._events_file is not None:
             self._read_events(self._events_file)
         try:
@@ -176,7 +185,7 @@ def _table(rows: Sequence[tuple[str, Series]], width: int) -> Iterator[str]:
     yield _row(("", *names), widths)
     for row, (_, series) in zip(cells, rows):
         line = _row((_cut(row[0], widths[0]), *row[1:]), widths)
-        yield f"{line}  {sparkline(series.means.means(bars)) if bars > 0 else ''}"
+        yield f"{line}  {sparkline(series.means(bars)) if bars > 0 else ''}"
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -189,9 +198,10 @@ def _values(series: Series) -> tuple[str, str, str]:
         last = _cut(repr(escape(series.last)), _MAX_TEXT)
     else:
         last = f"{series.last:.5g}"
-    if not series.count or series.count == series.nonfinite:
+    statistics = series.statistics
+    if statistics.count == statistics.nonfinite:
         return last, "", ""
-    return last, f"{series.min:.5g}", f"{series.max:.5g}"
+    return last, f"{statistics.min:.5g}", f"{statistics.max:.5g}"
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,13 @@ from jaxmetrics.runs.reading._errors import (
     RunNotFoundError,
     UnknownDirectionError,
 )
-from jaxmetrics.runs.reading._export import FORMATS, Format, export, export_chunks
+from jaxmetrics.runs.reading._export import (
+    FORMATS,
+    Format,
+    export,
+    export_chunks,
+    export_left_out,
+)
 from jaxmetrics.runs.reading._facts import summary_facts
 from jaxmetrics.runs.reading._find import find_run
 from jaxmetrics.runs.reading._format import format_number
@@ -35,6 +41,7 @@ from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
 from jaxmetrics.runs.reading._history import History, load_history
 from jaxmetrics.runs.reading._labels import axis_label, chart_title, is_telemetry
 from jaxmetrics.runs.reading._load import as_record_row
+from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -44,6 +51,7 @@ from jaxmetrics.runs.reading._results import (
     spreads,
 )
 from jaxmetrics.runs.reading._run import Run
+from jaxmetrics.runs.reading._table import as_array, as_float
 
 __all__ = [
     "AXES",
@@ -54,12 +62,16 @@ __all__ = [
     "FORMATS",
     "Format",
     "History",
+    "MediaEntry",
+    "MediaTable",
     "Reached",
     "Result",
     "Run",
     "RunNotFoundError",
     "Spread",
     "UnknownDirectionError",
+    "as_array",
+    "as_float",
     "as_record_row",
     "axis_label",
     "axis_positions",
@@ -68,6 +80,7 @@ __all__ = [
     "directions",
     "export",
     "export_chunks",
+    "export_left_out",
     "find_run",
     "flatten_config",
     "format_number",

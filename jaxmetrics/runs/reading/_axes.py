@@ -63,7 +63,7 @@ def series_on_axis(
       key: Key of the run.
       positions: Position of each record, one of the values of `axis_positions(run)`.
     """
-    records, values = run._table.columns[key]
+    records, values = run._table.values(key)
     x = positions[records]
     known = np.isfinite(x)
     x, values = x[known], values[known]
@@ -87,7 +87,7 @@ def series_on_axes(
       key: Key of the run.
       positions: Positions by axis, from `axis_positions(run)`.
     """
-    records, values = run._table.columns[key]
+    records, values = run._table.values(key)
     x = {axis: of_records[records] for axis, of_records in positions.items()}
     return {axis: at for axis, at in x.items() if np.isfinite(at).any()}, values
 

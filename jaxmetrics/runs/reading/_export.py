@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -35,7 +36,8 @@ def export(
 
     The columns are step, split, time, tokens, samples, and the keys in the order first
     logged. Where a record has no value, CSV has an empty cell, JSON (an array of
-    objects) no member, and Parquet a null; nan stays nan, in JSON as `"NaN"`.
+    objects) no member, and Parquet a null; nan stays nan, in JSON as `"NaN"`. Arrays
+    are lists in JSON and Parquet; CSV has none, and a warning names their keys.
 
     Args:
       source: Run, or path of a run.
@@ -58,7 +60,27 @@ def export(
         raise ExistingFileError(path, f"{path} exists.")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, chunks)
+    if left_out := export_left_out(run, format):
+        warnings.warn(f"{path}: {left_out}", stacklevel=2)
     return path
+
+
+def export_left_out(run: Run, format: Format) -> str:
+    """Return a sentence about values that a format cannot hold; empty without any."""
+    keys = list(run._table.arrays)
+    if format == "csv":
+        reason = "CSV has no arrays"
+    else:
+        reason = "a Parquet column has numbers, or arrays of one rank"
+        kept = keys if format == "json" else _typed_arrays(run._table)
+        keys = [key for key in keys if key not in kept]
+    if not keys:
+        return ""
+    more = f" and {len(keys) - 8:,} more" if len(keys) > 8 else ""
+    return (
+        f"{reason}, so that the arrays of {', '.join(keys[:8])}{more} are left out. "
+        f"Export json to have all of them."
+    )
 
 
 def export_chunks(run: Run, format: Format) -> Iterator[bytes]:
@@ -111,6 +133,11 @@ def _json(run: Run) -> Iterator[bytes]:
         for name in names:
             for index, value in zip(*_values(table, name, start, stop)):
                 rows[index][name] = _as_count(name, value)
+        for name, column in table.arrays.items():
+            low, high = np.searchsorted(column.records, (start, stop)).tolist()
+            for index in range(low, high):
+                values = column.values[index].tolist()
+                rows[int(column.records[index]) - start].setdefault(name, values)
         yield (separator + ",\n".join(map(dumps, rows))).encode()
         separator = ",\n"
     yield b"\n]\n" if len(run) else b"[]\n"
@@ -133,12 +160,20 @@ def _parquet(run: Run) -> Iterator[bytes]:
         "split": pyarrow.DictionaryArray.from_arrays(splits, names),
     }
     for name in _column_names(run):
-        records, values = table.columns[name]
+        records, values, _ = table.columns[name]
         missing = np.ones(len(run), bool)
         missing[records] = False
         columns[name] = pyarrow.array(table.dense(name), mask=missing)
         if name in _COUNTS and all(value.is_integer() for value in values.tolist()):
             columns[name] = columns[name].cast(pyarrow.int64())
+    for name in _typed_arrays(table):
+        column, lists = table.arrays[name], [None] * len(run)
+        for record, values in zip(column.records.tolist(), column.values):
+            lists[record] = values.tolist()
+        kind = pyarrow.float64()
+        for _ in range(column.values[0].ndim):
+            kind = pyarrow.list_(kind)
+        columns[name] = pyarrow.array(lists, kind)
     file = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.table(columns), file)
     return iter([file.getvalue().to_pybytes()])
@@ -146,6 +181,15 @@ def _parquet(run: Run) -> Iterator[bytes]:
 
 def _column_names(run: Run) -> list[str]:
     return [*(field for field in FIELDS if field in run), *run.keys()]
+
+
+def _typed_arrays(table: Table) -> list[str]:
+    """Return the keys whose arrays have one rank, and that have no numbers beside."""
+    return [
+        key
+        for key, column in table.arrays.items()
+        if key not in table.columns and len({a.ndim for a in column.values}) == 1
+    ]
 
 
 def _chunks(table: Table) -> Iterator[tuple[int, int]]:
@@ -157,7 +201,7 @@ def _values(
     table: Table, name: str, start: int, stop: int
 ) -> tuple[list[int], list[float]]:
     """Return the values of a column in a range of records, and their indices in it."""
-    records, values = table.columns[name]
+    records, values, _ = table.columns[name]
     low, high = np.searchsorted(records, (start, stop))
     return (records[low:high] - start).tolist(), values[low:high].tolist()
 

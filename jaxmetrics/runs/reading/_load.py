@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from jaxmetrics.record import (
     EVENTS_JSONL,
     METRICS_JSONL,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
     Block,
     CorruptLineError,
     MetricsEntry,
     RunJsonError,
+    number,
     read_run_json,
     scan_blocks,
+    scan_lines,
 )
+from jaxmetrics.runs.reading._media import MediaEntry, media_entries
 from jaxmetrics.runs.reading._table import Table, TableBuilder
+
+_NOT_MEDIA = frozenset({"header", "hparams"})
 
 
 class RunFiles:
@@ -37,6 +45,11 @@ class RunFiles:
         self._folder = folder
         self._skip = skip
 
+    @property
+    def has_metrics(self) -> bool:
+        """Whether there is a file of metrics."""
+        return (self._folder / self._name).is_file()
+
     def metrics(self) -> tuple[Table, dict[str, object]]:
         """Return the records, and the header line (empty if there is none)."""
         header: dict[str, object] = {}
@@ -44,7 +57,7 @@ class RunFiles:
         for block in self._blocks(self._name):
             if builder.add_all(block.rows):
                 continue
-            for number, row in enumerate(block.rows, block.number):
+            for line, row in enumerate(block.rows, block.number):
                 kind = row.get("kind")
                 if kind is None:
                     try:
@@ -52,10 +65,36 @@ class RunFiles:
                     except (TypeError, ValueError) as error:
                         problem = str(error)
                     if problem is not None:
-                        self._damage(self._name, number, problem)
+                        self._damage(self._name, line, problem)
                 elif kind == "header" and not header:
                     header = row
         return builder.table(), header
+
+    def media(self) -> list[MediaEntry]:
+        """Return the media in the order of steps; of a step and key the last one."""
+        if not self.has_metrics:
+            return []
+        entries: dict[tuple[int, str, str], MediaEntry] = {}
+        for line in scan_lines(self._folder / self._name, containing=b'"kind"'):
+            row = line.row
+            if row is None or row.get("kind", "header") in _NOT_MEDIA:
+                continue  # damage was reported when the records were read
+            try:
+                for entry in media_entries(row, self._folder):
+                    entries[entry.step, entry.kind, entry.key] = entry
+            except (TypeError, ValueError) as error:
+                self._damage(self._name, line.number, str(error))
+        return sorted(entries.values(), key=lambda entry: entry.step)
+
+    def telemetry(self) -> list[dict[str, Any]]:
+        """Return the lines of telemetry; of a step the last one, in order of steps."""
+        names = (f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}", TELEMETRY_JSONL)
+        name = next((n for n in names if (self._folder / n).is_file()), names[0])
+        rows = [_numbers(row) for block in self._blocks(name) for row in block.rows]
+        if not all(type(row.get("step")) is int for row in rows):
+            return rows  # of an earlier version
+        by_step = {row["step"]: row for row in rows}
+        return [by_step[step] for step in sorted(by_step)]
 
     def events(self) -> list[dict[str, object]]:
         """Return the rows of the events file."""
@@ -83,10 +122,10 @@ class RunFiles:
             else:
                 yield Block(block.number, [block.row], block.end)
 
-    def _damage(self, name: str, number: int, reason: str) -> None:
+    def _damage(self, name: str, line: int, reason: str) -> None:
         if not self._skip:
-            raise CorruptLineError(self._folder / name, number, reason)
-        self.bad.append((name, number, reason))
+            raise CorruptLineError(self._folder / name, line, reason)
+        self.bad.append((name, line, reason))
 
 
 def as_record_row(row: dict[str, object]) -> dict[str, object]:
@@ -103,4 +142,14 @@ def as_record_row(row: dict[str, object]) -> dict[str, object]:
         return row
     entry = MetricsEntry.from_row(row)
     fields = entry.line() | {"time": entry.wall_time_ms / 1000, "split": "train"}
+    fields.pop("extra")
     return fields | {k: v for k, v in entry.extra.items() if k not in fields}
+
+
+def _numbers(value: Any) -> Any:
+    """Return a tree with the texts that stand for numbers as numbers."""
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return number(value)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import math
+import functools
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from jaxmetrics.record import METRICS_JSONL, RUN_JSON, hparams_of
 from jaxmetrics.runs.reading._load import RunFiles
+from jaxmetrics.runs.reading._media import MediaEntry
 from jaxmetrics.runs.reading._summary import count_attempts, describe
-from jaxmetrics.runs.reading._table import FIELDS, Table
+from jaxmetrics.runs.reading._table import FIELDS, Conflict, Table
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +28,11 @@ class Run:
     `Run.load(path)` reads it. `run["train/loss"]` returns `(steps, values)`, and so do
     `run["time"]`, `run["tokens"]` and `run["samples"]`. As with a data frame,
     `len(run)` is the number of records, one for each (step, split), and iteration goes
-    over the keys.
+    over the keys of numbers. The keys of arrays, such as a confusion matrix, are those
+    of `run.arrays`.
+
+    All lines of one step and split are one record, in whatever order they were logged.
+    A key has one value per step: that of the later line.
 
     Attributes:
       path: Run directory, or file of metrics.
@@ -36,19 +42,15 @@ class Run:
     """
 
     def __init__(
-        self,
-        path: Path,
-        table: Table,
-        header: dict[str, Any],
-        events: list[dict[str, object]],
-        bad: list[tuple[str, int, str]],
+        self, path: Path, table: Table, header: dict[str, Any], files: RunFiles
     ) -> None:
         """Store the parts; `Run.load` reads them."""
         self.path = path
         self.header = header
-        self.events = events
-        self.bad = bad
+        self.events: list[dict[str, object]] = files.events() if path.is_dir() else []
+        self.bad = files.bad
         self._table = table
+        self._files = files
 
     @classmethod
     def load(
@@ -57,7 +59,8 @@ class Run:
         """Read a run directory, or one file of metrics.
 
         A last line without a newline was cut off by a kill, or is being written; it is
-        ignored.
+        ignored. If lines of one step have different values of a key, the later one
+        counts, and one warning names the keys.
 
         Args:
           path: Folder with `metrics.jsonl`, `run.json` and `events.jsonl`; a missing
@@ -78,8 +81,9 @@ class Run:
         folder = Path(path)
         if folder.is_file():
             files = RunFiles(folder.parent, errors == "skip", folder.name)
-            table, header = files.metrics()
-            return cls(folder, table, header, [], files.bad)
+            run = cls(folder, *files.metrics(), files)
+            run._warn_of_conflicts()
+            return run
         if not any((folder / name).is_file() for name in (METRICS_JSONL, RUN_JSON)):
             raise FileNotFoundError(
                 f"Run.load() found neither {METRICS_JSONL} nor {RUN_JSON} in "
@@ -87,8 +91,9 @@ class Run:
             )
         files = RunFiles(folder, skip=errors == "skip")
         table, header_line = files.metrics()
-        header, events = files.header() or header_line, files.events()
-        return cls(folder, table, header, events, files.bad)
+        run = cls(folder, table, files.header() or header_line, files)
+        run._warn_of_conflicts()
+        return run
 
     @property
     def name(self) -> str:
@@ -103,8 +108,41 @@ class Run:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Number of values by key that are in no column, since they are not numbers."""
+        """Number of values by key that are neither numbers nor arrays of numbers."""
         return dict(self._table.left_out)
+
+    @property
+    def conflicts(self) -> dict[str, Conflict]:
+        """Keys that have different values for one step; the later line counts."""
+        return dict(self._table.conflicts)
+
+    @property
+    def arrays(self) -> dict[str, tuple[np.ndarray, list[np.ndarray]]]:
+        """Arrays by key: their steps (int64, ascending), and a float64 array for each.
+
+        `run[key]` returns the same with the arrays stacked, if all have one shape.
+        """
+        table = self._table
+        return {key: table.array_column(key) for key in table.arrays}
+
+    @functools.cached_property
+    def media(self) -> Sequence[MediaEntry]:
+        """Texts, images, tables and other media in order of steps; read on first use.
+
+        Files that are missing are named in the entry.
+
+            images = [entry for entry in run.media if entry.key == "val/samples"]
+        """
+        return self._files.media()
+
+    @functools.cached_property
+    def telemetry(self) -> Sequence[Mapping[str, Any]]:
+        """Lines of `TrainingTelemetry`, in order of steps; read on first use.
+
+        Each is a mapping with `step`, `epoch`, `gradient_norm`, `weight_delta`,
+        `learning_rates`, `holdout_logits`, `batch_stats`, as far as it was recorded.
+        """
+        return self._files.telemetry()
 
     @property
     def steps(self) -> np.ndarray:
@@ -124,12 +162,9 @@ class Run:
         maximum and mean are over the finite values.
         """
         steps, table = self._table.steps, self._table
-        seconds = math.nan
-        if "time" in self:
-            seconds = float(np.max(table.column("time")[1]))
         out: dict[str, object] = {
             "steps": int(steps[-1]) if len(steps) else 0,
-            "seconds": seconds,
+            "seconds": table.seconds,
             "attempts": count_attempts(self.header, self.events, len(self)),
         }
         return out | {key: describe(*table.column(key)) for key in self.keys()}
@@ -137,7 +172,7 @@ class Run:
     def to_pandas(self) -> pandas.DataFrame:
         """Return the records as a data frame: step, split, time, tokens, samples, keys.
 
-        Missing values are NaN.
+        Missing values are NaN. Arrays are left out; see `arrays`.
 
         Raises:
           ImportError: pandas is not installed.
@@ -159,15 +194,29 @@ class Run:
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Return steps (int64, ascending) and values (float64) of one key.
 
+        Values are `[steps]`; for a key of `arrays`, `[steps, ...]`.
+
         Raises:
           KeyError: The run has no such key; the error names similar ones.
+          ValueError: The arrays of the key have different shapes.
         """
-        if key not in self:
+        if key in self:
+            return self._table.column(key)
+        if key not in self._table.arrays:
             raise KeyError(self._unknown_key(key))
-        return self._table.column(key)
+        steps, arrays = self._table.array_column(key)
+        shapes = {array.shape: step for array, step in zip(arrays[::-1], steps[::-1])}
+        if len(shapes) > 1:
+            listed = [f"{shape} at step {n}" for shape, n in reversed(shapes.items())]
+            raise ValueError(
+                f"run {self.name!r} has arrays of several shapes under {key!r}: "
+                f"{', '.join(listed[:3])}. Use run.arrays[{key!r}], which does not "
+                f"stack them."
+            )
+        return steps, np.stack(arrays)
 
     def __contains__(self, key: object) -> bool:
-        """Return whether the run has values under `key`."""
+        """Return whether the run has numbers under `key`."""
         return key in self._table.columns
 
     def __iter__(self) -> Iterator[str]:
@@ -182,8 +231,27 @@ class Run:
         """Return name and size."""
         return f"Run({self.name!r}, records={len(self)}, keys={len(self.keys())})"
 
+    def _warn_of_conflicts(self) -> None:
+        """Warn once if lines of a step disagree; called by `load`."""
+        conflicts = list(self.conflicts.items())
+        if not conflicts:
+            return
+        shown = [f"{key!r} at {c.steps:,} steps from {c.first}" for key, c in conflicts]
+        more = f" and {len(shown) - 3:,} more keys" if len(shown) > 3 else ""
+        warnings.warn(
+            f"Run {self.name!r} has different values for one step: "
+            f"{', '.join(shown[:3])}{more}. The later line counts; see Run.conflicts.",
+            stacklevel=3,
+        )
+
     def _unknown_key(self, key: object) -> str:
-        known = list(self._table.columns)
+        known = [*self._table.columns, *self._table.arrays]
+        if not known and not self._files.has_metrics:
+            return (
+                f"run {self.name!r} has no key {key!r}, since {self.path} has no "
+                f"{METRICS_JSONL}, the record from which runs are read. It is written "
+                f"unless it was left out of the writers."
+            )
         name = str(key).rpartition("/")[2]
         same_name = [other for other in known if other.rpartition("/")[2] == name]
         close = difflib.get_close_matches(str(key), known, n=5)

@@ -70,11 +70,11 @@ def test_the_text_of_a_run(make):
 def test_added_lines_are_read_and_lines_cut_by_a_resume_are_dropped(make):
     folder = make()
     tail = Tail(folder, ["train/*"])
-    assert tail.read().metrics.series["train/loss"].count == 3
+    assert tail.read().metrics.series["train/loss"].statistics.count == 3
     add(folder / "metrics.jsonl", row(400, train__loss=9.0))
     add(folder / "events.jsonl", {"event": "close", "attempt": 2})
     view = tail.read()
-    assert view.metrics.series["train/loss"].max == 9.0
+    assert view.metrics.series["train/loss"].statistics.max == 9.0
     assert view.metrics.step == 400 and view.events.closed
     assert list(view.metrics.series) == ["train/loss"]
     # A resumed run cuts its file back and writes beyond the position that was read.
@@ -85,7 +85,7 @@ def test_added_lines_are_read_and_lines_cut_by_a_resume_are_dropped(make):
     add(folder / "events.jsonl", {"event": "start", "attempt": 3})
     view = tail.read()
     assert view.metrics.step == 500 and view.metrics.records == 6
-    assert view.metrics.series["train/loss"].max == 2.5
+    assert view.metrics.series["train/loss"].statistics.max == 2.5
     assert (view.events.attempt, view.events.closed) == (3, False)
 
 
@@ -94,12 +94,12 @@ def test_only_added_lines_are_read(make, monkeypatch):
     tail = Tail(folder)
     tail.read()
     seen = []
-    monkeypatch.setattr(tail._metrics, "add", lambda n, rows: seen.append((n, rows)))
+    monkeypatch.setattr(tail._metrics, "add", seen.extend)
     tail.read()
     assert seen == []
     add(folder / "metrics.jsonl", row(400, train__loss=1.0))
     tail.read()
-    assert seen == [(7, [row(400, train__loss=1.0)])]
+    assert seen == [(7, row(400, train__loss=1.0))]
 
 
 def test_an_incomplete_last_line_is_read_once_it_is_complete(make):

@@ -42,6 +42,39 @@ def test_parquet_has_a_null_where_a_record_has_no_value(run, tmp_path):
     assert columns["train/loss"][0] is None and math.isnan(columns["train/loss"][1])
 
 
+@pytest.fixture
+def with_arrays(tmp_path):
+    rows = [
+        {"step": 1, "split": "val", "confusion": [[1, 2], [3, "NaN"]], "top": [1]},
+        {"step": 2, "split": "val", "confusion": [[5, 6], [7, 8]], "top": [[2]]},
+        {"step": 3, "split": "val", "loss": 1.0},
+    ]
+    return Run.load(write_run(tmp_path / "run", rows)), rows
+
+
+def test_arrays_are_lists_in_json(with_arrays, tmp_path):
+    run, rows = with_arrays
+    assert json.loads(export(run, tmp_path / "a.json", "json").read_text()) == rows
+
+
+def test_arrays_of_one_rank_are_lists_in_parquet(with_arrays, tmp_path):
+    from pyarrow import parquet
+
+    run, _ = with_arrays
+    with pytest.warns(UserWarning, match="arrays of top are left out. Export json"):
+        path = export(run, tmp_path / "a.parquet", "parquet")
+    columns = parquet.read_table(path).to_pydict()
+    assert columns["confusion"][1:] == [[[5.0, 6.0], [7.0, 8.0]], None]
+    assert math.isnan(columns["confusion"][0][1][1]) and "top" not in columns
+
+
+def test_arrays_are_left_out_of_csv_with_a_notice(with_arrays, tmp_path):
+    run, _ = with_arrays
+    with pytest.warns(UserWarning, match="CSV has no arrays.*confusion, top are left"):
+        path = export(run, tmp_path / "a.csv", "csv")
+    assert path.read_text() == "step,split,loss\n1,val,\n2,val,\n3,val,1.0\n"
+
+
 def test_counts_that_are_not_integers_are_kept(tmp_path):
     rows = [{"step": 1, "split": "train", "tokens": 1.5, "samples": 2}]
     run = Run.load(write_run(tmp_path / "run", rows))

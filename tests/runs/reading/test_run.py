@@ -95,7 +95,7 @@ def test_non_finite_values_and_large_integers_come_back_as_numbers(folder):
 def test_values_that_are_not_numbers_are_not_in_a_column(folder):
     lines = [
         HEADER,
-        {**row(1), "train/note": "text", "train/none": None, "train/list": [1]},
+        {**row(1), "train/note": "text", "train/none": None, "train/list": ["a"]},
         {"kind": "text", "step": 1, "split": "train", "train/sample": 3},
         {"kind": "header", "run_id": "another"},
     ]
@@ -125,24 +125,69 @@ def test_records_are_sorted_by_step(folder):
     run = Run.load(write(folder, [HEADER, *rows]))
     assert columns(run, "train/loss") == ([1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0])
     assert columns(run, "val/loss") == ([1], [10.0])
-    assert columns(run, "tokens")[0] == [1, 1, 2, 3, 4]
+    assert columns(run, "tokens")[0] == [1, 2, 3, 4]
     assert len(run) == 5
 
 
-def test_of_two_records_of_a_step_the_later_values_count(folder):
+def test_lines_of_a_step_and_split_are_one_record_and_the_later_value_counts(folder):
     rows = [row(1, a=1.0), row(2, a=2.0, b=20.0), row(3, a=3.0)]
-    rows += [row(2, a=-2.0), row(3, a=-3.0), row(2, "val", a=5.0)]
-    run = Run.load(write(folder, [HEADER, *rows]))
-    assert columns(run, "a") == ([1, 2, 2, 3], [1.0, -2.0, 5.0, -3.0])
+    rows += [row(2, a=-2.0), row(3, a=-3.0, c=math.nan), row(2, "val", a=5.0)]
+    rows += [row(3, c=math.nan), row(1, d=1.0)]
+    with pytest.warns(UserWarning) as warned:
+        run = Run.load(write(folder, [HEADER, *rows]))
+    assert columns(run, "a") == ([1, 2, 3], [1.0, 5.0, -3.0])
     assert columns(run, "b") == ([2], [20.0])
     assert len(run) == 4
+    assert run.to_pandas()["a"].tolist() == [1.0, -2.0, 5.0, -3.0]
+    assert run.conflicts == {"a": (2, 2)}
+    (message,) = [str(warning.message) for warning in warned]
+    assert "Run 'name' has different values for one step: 'a' at 2 steps" in message
+    assert warned[0].filename == __file__
 
 
-def test_two_consecutive_records_of_a_step_are_one_record(folder):
-    run = Run.load(write(folder, [HEADER, row(1, a=1.0), row(1, a=2.0, b=3.0)]))
-    assert columns(run, "a") == ([1], [2.0])
-    assert columns(run, "b") == ([1], [3.0])
-    assert len(run) == 1
+def test_equal_values_of_a_step_are_one_value_without_a_warning(folder):
+    rows = [row(1, a=1.0), row(1, b=math.nan), row(1, a=1.0, b=math.nan)]
+    run = Run.load(write(folder, [HEADER, *rows, row(1, "val", a=1.0)]))
+    assert run.summary()["a"]["count"] == 1 and run.conflicts == {}
+
+
+def test_the_time_of_a_step_is_that_of_its_first_line(folder):
+    late = row(1, "val", time=9.0, val__loss=1.0)  # evaluated while step 2 was running
+    rows = [row(1, time=1.0, train__loss=1.0), row(2, time=2.0), late]
+    run = Run.load(write(folder, [HEADER, *rows, row(1, time=8.0, extra=1.0)]))
+    assert columns(run, "time") == ([1, 2], [1.0, 2.0])
+    assert run.to_pandas()["time"].tolist() == [1.0, 9.0, 2.0]
+    assert run.summary()["seconds"] == 9.0
+
+
+def test_arrays_are_apart_from_numbers(folder):
+    matrix = [[3, 1], ["NaN", 2]]
+    rows = [{**row(2, train__loss=1.0), "val/confusion": matrix}]
+    rows += [{**row(1), "val/confusion": [[0, 0], [0, 0]]}, row(3, "val")]
+    run = Run.load(write(folder, [HEADER, *rows]))
+    assert run.keys() == ["train/loss"] and "val/confusion" not in run
+    steps, values = run["val/confusion"]
+    assert (steps.tolist(), values.shape, values.dtype) == ([1, 2], (2, 2, 2), float)
+    np.testing.assert_array_equal(values[1], [[3, 1], [math.nan, 2]])
+    assert list(run.arrays) == ["val/confusion"] and run.left_out == {}
+    with pytest.raises(KeyError, match="similar keys are .*val/confusion"):
+        run["confusion"]
+
+
+def test_arrays_of_different_shapes_are_not_stacked(folder):
+    rows = [{**row(n), "top": list(range(n))} for n in (2, 2, 3, 4, 5)]
+    run = Run.load(write(folder, [HEADER, *rows]))
+    with pytest.raises(ValueError, match=r"\(2,\) at step 2, \(3,\) at step 3.*arrays"):
+        run["top"]
+    steps, arrays = run.arrays["top"]
+    assert steps.tolist() == [len(array) for array in arrays] == [2, 3, 4, 5]
+
+
+def test_an_unknown_key_of_a_run_without_metrics_names_the_missing_file(folder):
+    folder.mkdir(parents=True)
+    atomic_write(folder / "run.json", dumps({"run_id": "r"}).encode())
+    with pytest.raises(KeyError, match=r"has no metrics\.jsonl, the record"):
+        Run.load(folder)["train/loss"]
 
 
 def test_a_caller_cannot_change_the_run_through_a_column(folder):
@@ -247,7 +292,7 @@ def test_a_run_without_records_is_empty(folder):
     assert summary["steps"] == summary["attempts"] == 0
     assert math.isnan(summary["seconds"])
     with pytest.raises(KeyError, match="it has \\[\\]"):
-        run["train/loss"]
+        Run.load(write(folder, [HEADER]))["train/loss"]
 
 
 def test_a_folder_without_a_run_is_an_error(folder, tmp_path):

@@ -1,11 +1,12 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmetrics.runs.reading import _table
-from jaxmetrics.runs.reading._table import TableBuilder
+from jaxmetrics.runs.reading._table import TableBuilder, as_array
 
 ROWS = st.lists(
     st.dictionaries(
@@ -34,14 +35,90 @@ def test_a_block_of_rows_gives_the_same_table_as_single_rows(rows, random):
         one_by_one.add(row)
         if not added:
             in_block.add(row)
-    actual, expected = in_block.table(), one_by_one.table()
-    assert actual.names == expected.names
+    table = one_by_one.table()
+    assert_same(in_block.table(), table)
+    assert_joined(table, rows)
+
+
+def assert_same(actual, expected):
+    assert (actual.names, actual.conflicts) == (expected.names, expected.conflicts)
     np.testing.assert_array_equal(actual.steps, expected.steps)
     np.testing.assert_array_equal(actual.splits, expected.splits)
     assert set(actual.columns) == set(expected.columns)
     for key in actual.columns:
-        for array, expected_array in zip(actual.columns[key], expected.columns[key]):
-            np.testing.assert_array_equal(array, expected_array)
+        np.testing.assert_equal(actual.columns[key], expected.columns[key])
+
+
+def assert_joined(table, rows):
+    """Compare a table with what a person reads in the rows, from first to last."""
+    records, columns, disagree = {}, {}, {}
+    for row in rows:
+        step, split = row["step"], row["split"]
+        record = records.setdefault((step, split), {})
+        for key, value in row.items():
+            if key in ("step", "split"):
+                continue
+            value = float(value)
+            column = columns.setdefault(key, {})
+            if key == "time":
+                record.setdefault(key, value)
+                column.setdefault(step, value)
+                continue
+            if step in column and not same(column[step], value):
+                disagree.setdefault(key, set()).add(step)
+            record[key] = column[step] = value
+    assert [(s, table.names[i]) for s, i in zip(table.steps, table.splits)] == sorted(
+        records, key=lambda record: (record[0], table.names.index(record[1]))
+    )
+    for key, column in columns.items():
+        steps, values = table.column(key)
+        assert steps.tolist() == sorted(column)
+        np.testing.assert_array_equal(values, [column[s] for s in sorted(column)])
+        dense = table.dense(key)
+        for index, record in enumerate(zip(table.steps, table.splits)):
+            step, split = record
+            expected = records[step, table.names[split]].get(key, math.nan)
+            assert same(dense[index], expected)
+    expected = {key: (len(steps), min(steps)) for key, steps in disagree.items()}
+    assert table.conflicts == expected
+
+
+def same(a, b):
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def test_arrays_are_joined_as_numbers_are():
+    lines = [
+        (2, "val", [[1, "NaN"]]),
+        (1, "train", [[5, 6]]),
+        (2, "train", [[1, "NaN"]]),
+        (1, "train", [[7, "Infinity"]]),
+    ]
+    builder = TableBuilder()
+    for step, split, value in lines:
+        assert builder.add({"step": step, "split": split, "x": value}) is None
+    table = builder.table()
+    steps, arrays = table.array_column("x")
+    assert steps.tolist() == [1, 2] and not table.columns
+    np.testing.assert_array_equal(arrays, [[[7, math.inf]], [[1, math.nan]]])
+    assert table.conflicts == {"x": (1, 1)}
+    assert len(table.arrays["x"].values) == 3  # one for each record
+
+
+@pytest.mark.parametrize(
+    "value", [["text"], [[1], [2, 3]], [1, None], [{}], {"a": 1}, [[[]], 1], [[1], 2]]
+)
+def test_lists_that_are_no_arrays_are_counted_as_left_out(value):
+    builder = TableBuilder()
+    builder.add({"step": 1, "x": value, "time": [1.0]})
+    table = builder.table()
+    assert table.left_out == {"x": 1, "time": 1} and not table.arrays
+
+
+def test_arrays_keep_large_integers_and_numbers_as_text():
+    value = [2**70, -(10**400), "9223372036854775808", True]
+    assert as_array(value).tolist() == [2.0**70, -math.inf, 2.0**63, 1.0]
+    assert as_array([]).shape == (0,)
 
 
 def test_a_block_with_a_text_is_refused_as_a_whole():
