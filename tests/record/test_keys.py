@@ -176,13 +176,17 @@ def test_keys_obey_their_laws(name, split, dataset, keep_slashes):
 def test_names_of_one_evaluation_choose_its_split(split):
     names = [f"{split}/loss", f"{split}/accuracy/top5"]
     assert split_of(names) == split_of(iter(names)) == split
-    assert split_of([*names, "loss"]) is None
+    assert split_of([*names, "loss"]) is split_of(["loss", *names]) is None
     assert split_of([*names, "other/loss"]) is None
     assert split_of([f"{split}_loss"]) is split_of([split]) is None
     assert split_of([f"{split}_loss", *names], underscores=True) == split
     assert split_of([f"{split}_loss", "loss"], underscores=True) is None
     assert split_of([split], underscores=True) is None
     assert split_of([f"{split}_"], underscores=True) is None
+
+
+def test_names_of_two_evaluations_choose_no_split():
+    assert split_of(["val/loss", "test/loss"]) is None
 
 
 def test_names_of_the_training_choose_no_split():
