@@ -131,7 +131,8 @@ def key(
 
     The first rule that applies:
 
-    1. With `split=None` the name is the key.
+    1. With `split=None` the name is the key. Only the fields of every record, such as
+       `step`, cannot be one: they become `train/step`.
     2. Measurements of the training itself have one key in all splits (`ALIASES`):
        `mfu` is `perf/mfu`, `lr` and `learning_rate` are `lr/lr`, `grad_norm` is
        `grad/norm`. With a dataset they are values of that dataset.
@@ -154,8 +155,8 @@ def key(
     Raises:
       TypeError: An argument is not a string.
       ValueError: The name or the key is empty, longer than 256 characters, not
-        printable, has an empty part between slashes, or is a field of every record,
-        such as `step`; or there is a dataset without a split.
+        printable, or has an empty part between slashes; or there is a dataset without
+        a split.
 
     >>> key("loss"), key("val_loss", "val"), key("tokens_seen", "train", "alpaca")
     ('train/loss', 'val/loss', 'train_alpaca/tokens_seen')
@@ -278,12 +279,7 @@ def _unchanged(name: str, dataset: str | None) -> str:
             f"key() got dataset {_shown(dataset)} with split=None, which keeps names; "
             "expected one of them. Put the dataset in the name."
         )
-    if name in RECORD_FIELDS:
-        raise ValueError(
-            f"key() got the name {_shown(name)} with split=None, a field of every "
-            "record; expected another one. Rename the value."
-        )
-    return name
+    return f"train/{name}" if name in RECORD_FIELDS else name
 
 
 def _check_path(text: str, what: str) -> str:

@@ -134,9 +134,8 @@ def test_without_a_split_a_name_is_its_key(name):
 
 
 @pytest.mark.parametrize("field", sorted(RECORD_FIELDS))
-def test_without_a_split_the_fields_of_records_are_refused(field):
-    with pytest.raises(ValueError, match=f"'{field}'.*a field of every record"):
-        key(field, split=None)
+def test_without_a_split_no_value_takes_the_name_of_a_field(field):
+    assert key(field, split=None) == f"train/{field}"
 
 
 def test_a_dataset_without_a_split_is_refused():
@@ -156,9 +155,8 @@ def test_keys_obey_their_laws(name, split, dataset, keep_slashes):
     try:
         full = key(name, split, dataset, keep_slashes=keep_slashes)
     except ValueError:
-        # Refused whatever the rules are: fields, empty parts, two contexts.
-        is_field = split is None and name in RECORD_FIELDS
-        assert is_field or "" in name.split("/") or (dataset and not split)
+        # Refused whatever the rules are: empty parts, a dataset of no split.
+        assert "" in name.split("/") or (dataset and not split)
         return
     assert key(full, split, dataset, keep_slashes=keep_slashes) == full
     assert full not in RECORD_FIELDS
