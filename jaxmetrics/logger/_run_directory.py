@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import itertools
 import logging
+import os
 import platform
 import re
 import secrets
@@ -20,10 +21,17 @@ from jaxmetrics.record import (
     EVENTS_JSONL,
     METRICS_JSONL,
     AppendFile,
+    ConfigChange,
     Ledger,
+    RunJsonError,
+    changes_text,
+    config_changes,
+    dumps,
     hparams_of,
     iso_time,
+    loads,
     make_folder,
+    plain_config,
     read_run_json,
     redact,
     scan_lines,
@@ -32,6 +40,7 @@ from jaxmetrics.record import (
 
 _LOG = logging.getLogger("jaxmetrics")
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
+_SCHEMA = 2
 _MAX_STEP = 2**63 - 1
 _MAX_SECONDS = 2**63 - 1
 _OWN_FIELDS = frozenset(
@@ -71,30 +80,35 @@ class RunDirectory:
     def describe(self, **fields: Any) -> None:
         """Replace fields of `run.json`, on the first process."""
         if self.is_first:
-            write_run_json(self.path, (_read(self.path) or {}) | fields)
+            write_run_json(self.path, self._read() | fields)
 
     def add_hparams(self, hparams: object) -> dict[str, Any]:
-        """Add to the configuration in `run.json`, and return what was added.
+        """Add to the configuration of this attempt in `run.json`, and return it plain.
 
-        Existing names are replaced. A file that cannot be written is one warning.
+        Existing names are replaced. There is one warning about values that cannot be
+        recorded, one about values that differ from those of earlier attempts, and one
+        if the file cannot be written.
 
         Args:
-          hparams: A mapping, or an object with named values.
+          hparams: A mapping, or an object with fields or attributes.
 
         Raises:
-          TypeError: `hparams` has no names.
+          TypeError: `hparams` has no values by name.
         """
-        plain = redact(hparams)
+        plain, problem = plain_config(hparams)
         if not isinstance(plain, dict):
             raise TypeError(
-                f"log_hparams() got a {type(hparams).__name__}, expected a mapping, a "
-                f"dataclass or a namespace. Name the value: {{'value': ...}}."
+                f"log_hparams() got a {type(hparams).__name__}, of which no values can "
+                f"be read by name; expected a mapping, a dataclass, a namespace or "
+                f"another object with attributes. Name the value: {{'value': ...}}."
             )
+        plain = _as_read(plain)
         if self.is_first:
+            if problem:
+                _LOG.warning(problem)
             try:
-                known = hparams_of(_read(self.path) or {})
-                self.describe(hparams=known | plain)
-            except OSError as error:
+                self._add_to_attempt(plain)
+            except (OSError, RunJsonError) as error:
                 _LOG.warning("run.json lacks %s (%s).", sorted(plain), error)
         return plain
 
@@ -105,6 +119,20 @@ class RunDirectory:
             run["attempts"][-1]["restored_step"] = step
             write_run_json(self.path, run)
             self.ledger.event("restore", step=step)
+
+    def _read(self) -> dict[str, Any]:
+        return _read(self.path) or {"schema": _SCHEMA, "run_id": self.run_id}
+
+    def _add_to_attempt(self, hparams: dict[str, Any]) -> None:
+        run = self._read()
+        known = set(config_changes(run))
+        attempts = run.setdefault("attempts", [])
+        if not attempts:
+            attempts.append({"attempt": self.attempt})
+        attempts[-1]["hparams"] = attempts[-1].get("hparams", {}) | hparams
+        write_run_json(self.path, run)
+        changes = [c for c in config_changes(run) if c not in known]
+        _warn_of_changes(self.path, [c for c in changes if c.attempt == len(attempts)])
 
 
 def open_directory(
@@ -146,25 +174,27 @@ def open_directory(
     try:
         now = iso_time(clock())
         run = _read(path) or {
-            "schema": 1,
+            "schema": _SCHEMA,
             "run_id": secrets.token_hex(8),
             "project": config.project,
             "run_name": path.name,
             "created": now,
-            "hparams": {},
         }
-        if hparams is not None:
-            run["hparams"] = redact(hparams)
+        run = _with_hparams_by_attempt(run) | {"schema": _SCHEMA}
         run["tags"] = redact(config.tags)
         run["versions"] = _versions()
         run["devices"] = device_summary()
         attempts = run.pop("attempts", [])
         attempt = {"attempt": len(attempts) + 1, "time": now}
-        attempts.append(attempt | {"restored_step": resume_step})
+        attempt |= {"restored_step": resume_step, "hparams": _initial(hparams)}
+        attempts.append(attempt)
         last, elapsed = record_end(path / METRICS_JSONL, resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
-        write_run_json(path, run | {"attempts": attempts})
+        run["attempts"] = attempts
+        write_run_json(path, run)
+        changes = config_changes(run)
+        _warn_of_changes(path, [c for c in changes if c.attempt == len(attempts)])
     except BaseException:
         ledger.close()
         raise
@@ -188,7 +218,7 @@ def join_directory(
         make_folder(path)
         if _read(path) is None:  # this host has its own disk
             names = {"project": config.project, "run_name": path.name}
-            write_run_json(path, {"schema": 1, "run_id": run.run_id} | names)
+            write_run_json(path, {"schema": _SCHEMA, "run_id": run.run_id} | names)
     return run
 
 
@@ -203,17 +233,14 @@ def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             f"describe() got {sorted(own)}, which the logger writes itself; expected "
             f"other names. Rename these, or call log_hparams() for the configuration."
         )
-    plain = dict(fields)
-    if hasattr(plain.get("mesh"), "axis_names"):
-        plain["mesh"] = {name: int(n) for name, n in plain["mesh"].shape.items()}
-    return {name: redact(value) for name, value in plain.items()}
+    return {name: redact(value) for name, value in fields.items()}
 
 
 def local_folder(folder: str | Path, argument: str = "root") -> Path:
     """Return a folder as a path; refuse addresses of remote storage.
 
     Args:
-      folder: The folder.
+      folder: The folder; `~` is the home directory.
       argument: Argument of `TrainingLogger`, for the error.
 
     Raises:
@@ -226,12 +253,56 @@ def local_folder(folder: str | Path, argument: str = "root") -> Path:
             f"bucket and pass its folder as mirror=, which gets copies at each "
             f"checkpoint."
         )
-    return Path(folder)
+    return Path(os.path.expanduser(folder))
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Read `run.json`; a run that can be continued has a `run_id` in it."""
     return read_run_json(path, required=("run_id",))
+
+
+def _initial(hparams: object) -> dict[str, Any]:
+    """Return the configuration that the constructor was given as a plain mapping."""
+    if hparams is None:
+        return {}
+    plain, problem = plain_config(hparams)
+    if not isinstance(plain, dict):
+        plain = {"hparams": plain}
+        problem = (
+            f"TrainingLogger got hparams= of type {type(hparams).__name__}, of which "
+            f"no values can be read by name; it is recorded as {{'hparams': ...}}. "
+            f"Pass a mapping. {problem}"
+        )
+    if problem:
+        _LOG.warning(problem.strip())
+    return _as_read(plain)
+
+
+def _as_read(plain: dict[str, Any]) -> Any:
+    """Return plain values as they will be read from `run.json`, such as "NaN"."""
+    return loads(dumps(plain))
+
+
+def _with_hparams_by_attempt(run: dict[str, Any]) -> dict[str, Any]:
+    """Move the configuration of schema 1 to the last attempt, which was given it."""
+    if "hparams" not in run:
+        return run
+    hparams = {"hparams": hparams_of(run)}
+    attempts = run.get("attempts") or [{"attempt": 1, "time": run.get("created")}]
+    moved = {**run, "attempts": [*attempts[:-1], attempts[-1] | hparams]}
+    del moved["hparams"]
+    return moved
+
+
+def _warn_of_changes(path: Path, changes: list[ConfigChange]) -> None:
+    if changes:
+        _LOG.warning(
+            "Attempt %d of %s has another configuration than those before: %s. "
+            "run.json keeps both.",
+            changes[0].attempt,
+            path,
+            changes_text(changes),
+        )
 
 
 def _new_directory(project: Path, now: float) -> Path:

@@ -9,6 +9,12 @@ The bottom layer: imports the standard library, NumPy and orjson only.
 
 from jaxmetrics.record._append_file import AppendFile
 from jaxmetrics.record._bins import Bins, binned
+from jaxmetrics.record._config_changes import (
+    ConfigChange,
+    changes_text,
+    config_changes,
+    flatten_config,
+)
 from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
 from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed
@@ -57,7 +63,7 @@ from jaxmetrics.record._record import (
     Record,
     UnnumberedRecord,
 )
-from jaxmetrics.record._redact import redact
+from jaxmetrics.record._redact import plain_config, redact
 from jaxmetrics.record._renames import check_rename, rename_keys, renamed
 from jaxmetrics.record._run_files import (
     EPOCHS_CSV,
@@ -96,6 +102,7 @@ __all__ = [
     "Block",
     "CONVERSIONS",
     "COUNT_FIELDS",
+    "ConfigChange",
     "CorruptLineError",
     "EPOCHS_CSV",
     "EPOCHS_JSON",
@@ -133,9 +140,11 @@ __all__ = [
     "WriterLockedError",
     "atomic_write",
     "binned",
+    "changes_text",
     "check_name",
     "check_rename",
     "check_step",
+    "config_changes",
     "copy_range",
     "csv_cell",
     "csv_cells",
@@ -144,6 +153,7 @@ __all__ = [
     "duration",
     "escape",
     "flatten",
+    "flatten_config",
     "hide_secrets",
     "hparams_of",
     "is_secret",
@@ -156,6 +166,7 @@ __all__ = [
     "open_new",
     "open_unused",
     "pack",
+    "plain_config",
     "process_metrics",
     "process_of_file",
     "rate",

@@ -2,183 +2,331 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import os
-import types
 import warnings
-from argparse import Namespace
-from collections.abc import Mapping
-from enum import Enum
-from pathlib import PurePath
-from typing import Any
+from collections import deque
+from collections.abc import Set
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from jaxmetrics.record._plain import (
+    NOT_A_LEAF,
+    LargeArray,
+    Parts,
+    Unreadable,
+    class_attributes,
+    parts_of,
+    plain_leaf,
+    qualified_name,
+)
 from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
 
-_MAX_DEPTH = 32
-_MAX_LEAVES = 10_000
+_MAX_DEPTH = 100
+_MAX_VALUES = 10_000
 _MAX_NAME_LENGTH = 256
 _MAX_TEXT_LENGTH = 2**16
+_MAX_KEY_DEPTH = 3
+_MAX_NAMED = 8
 
 
-def redact(config: object) -> Any:
-    """Return `config` as plain data without secrets.
+def redact(value: object) -> Any:
+    """Return `value` as plain data without secrets.
 
-    Mappings, dataclasses and namespaces become dicts with string names; sequences and
-    sets become lists; paths strings; NumPy scalars numbers; enum members their names;
-    classes and functions `"<class Name>"` and `"<function name>"`; any other object
-    `"<type Name>"`. No `repr` or `str` of an object is called, since it may be slow or
-    contain secrets.
+    - Mappings, named tuples, namespaces, and objects with declared fields (dataclasses,
+      attrs, pydantic) become dicts with string names. Sequences, sets and arrays of at
+      most 1,000 values become lists.
+    - NumPy scalars become numbers; integers beyond 64 bits, bytes, dates, ranges and
+      paths texts; enum members and dtypes their names; classes and functions their
+      qualified names. A partial function is a dict of its name and arguments.
+    - Larger arrays become `"float32[4096, 8]"`, any other object `"<type Name>"`. No
+      `repr` or `str` of an object is called, since it may be slow or contain secrets.
+
+    An object in a field that is annotated with another class, such as a base class or
+    a union, has the name of its class as the item `class`.
 
     Values under names like `api_key`, `hf_token` and `password` become `"<redacted>"`,
     and so do parts of strings that have the form of a key. `max_tokens` and `pad_token`
     are kept.
 
-    More than 10,000 values, 32 levels, 64 KiB of text in a value or 256 characters of
-    a name are cut, with a placeholder and one warning.
+    More than 10,000 values, 100 levels, 64 KiB of text in a value or 256 characters of
+    a name are cut, the deepest values first, with a placeholder and one warning.
 
     >>> redact({"lr": 3e-4, "hf_token": "x", "url": "https://me:pw@host"})
     {'lr': 0.0003, 'hf_token': '<redacted>', 'url': 'https://<redacted>@host'}
     """
-    walk = _Walk()
-    plain = walk.visit(config, 0)
-    if walk.cuts:
-        warnings.warn(
-            f"The configuration has {', '.join(sorted(walk.cuts))}, so it was cut. "
-            "Pass a smaller one to have all of it in the record.",
-            stacklevel=2,
-        )
+    walk = _Walk(objects=False)
+    plain = walk.convert(value)
+    if cut := walk.cut_sentence():
+        warnings.warn(cut, stacklevel=2)
     return plain
 
 
-class _Walk:
-    """One pass over a configuration.
+def plain_config(config: object) -> tuple[Any, str]:
+    """Return a configuration as plain data without secrets, and what it lacks.
+
+    In addition to what `redact` converts, any object becomes a dict of its public
+    attributes, among them those of its class, with the name of the class as the item
+    `class`. `config` itself has none, and may be a class.
+
+    Args:
+      config: A mapping, or an object with fields or attributes.
+
+    Returns:
+      The plain data, which is a dict if `config` has values by name, and one or two
+      sentences that name the values that are not recorded in full, or "".
+
+    >>> plain_config({"steps": range(3), "reduce": sum})
+    ({'steps': 'range(0, 3)', 'reduce': 'sum'}, '')
+    """
+    walk = _Walk(objects=True)
+    if isinstance(config, type):
+        config = class_attributes(config) or config
+    plain = walk.convert(config)
+    sentences = walk.loss_sentence(), walk.cut_sentence()
+    return plain, " ".join(sentence for sentence in sentences if sentence)
+
+
+class _Ancestors(NamedTuple):
+    """The containers around a value, from the innermost."""
+
+    value: object
+    outer: _Ancestors | None
+
+
+class _Task(NamedTuple):
+    """A value to convert.
 
     Attributes:
-      cuts: Descriptions of what was cut because of a limit.
+      container: Plain container that gets the result.
+      key: Name or index of the result in it.
+      value: The value.
+      path: Where the value is in the configuration, for messages.
+      depth: Number of containers around it.
+      ancestors: The containers around it.
+      annotation: Names of the classes that the value is declared to have.
     """
 
-    def __init__(self) -> None:
-        self.cuts: set[str] = set()
-        self._leaves = 0
-        self._ancestors: set[int] = set()
+    container: Any
+    key: Any
+    value: Any
+    path: str
+    depth: int = 0
+    ancestors: _Ancestors | None = None
+    annotation: frozenset[str] = frozenset()
 
-    def visit(self, value: object, depth: int) -> object:
-        children = _children(value)
-        if not children:
-            self._leaves += 1
-            return self._leaf(value) if children is None else type(children)()
-        if id(value) in self._ancestors:
-            return "<cycle>"
-        if depth >= _MAX_DEPTH:
-            return self._cut(f"more than {_MAX_DEPTH} levels")
-        self._ancestors.add(id(value))
+
+class _Walk:
+    """Conversion of one configuration.
+
+    It is breadth first: of a configuration that is too large, a deep value is cut
+    rather than one that comes later.
+
+    Args:
+      objects: Whether objects without declared fields have attributes.
+      key_depth: Number of names around this value, if it is part of a name.
+    """
+
+    def __init__(self, objects: bool, key_depth: int = 0) -> None:
+        self._objects = objects
+        self._key_depth = key_depth
+        self._tasks: deque[_Task] = deque()
+        self._values = 0
+        self._cuts: dict[str, str] = {}
+        self._losses: list[str] = []
+
+    def convert(self, value: object) -> Any:
+        """Return the plain form of a value; called once."""
+        result: list[Any] = [None]
+        self._tasks.append(_Task(result, 0, value, ""))
+        while self._tasks:
+            task = self._tasks.popleft()
+            task.container[task.key] = self._plain(task)
+        return result[0]
+
+    def cut_sentence(self) -> str:
+        """Return a sentence about what was cut, or ""."""
+        if not self._cuts:
+            return ""
+        cuts = (f"{c} (at {p})" if p else c for c, p in sorted(self._cuts.items()))
+        return (
+            f"The configuration has {', '.join(cuts)}, so it was cut. Pass a smaller "
+            f"one to have all of it in the record."
+        )
+
+    def loss_sentence(self) -> str:
+        """Return a sentence about values of which only a type is recorded, or ""."""
+        if not self._losses:
+            return ""
+        more = len(self._losses) - _MAX_NAMED
+        named = ", ".join(self._losses[:_MAX_NAMED])
+        return (
+            f"The configuration has values that cannot be recorded in full: {named}"
+            f"{f' and {more} more' if more > 0 else ''}. Convert them to numbers, "
+            f"texts, lists or mappings."
+        )
+
+    def _plain(self, task: _Task) -> Any:
+        value = task.value
         try:
-            if isinstance(children, list):
-                return self._sequence(children, depth + 1)
-            return self._mapping(children, depth + 1)
-        finally:
-            self._ancestors.discard(id(value))
+            leaf = plain_leaf(value)
+            if leaf is not NOT_A_LEAF:
+                is_text = isinstance(leaf, str)
+                return self._text(leaf, task.path) if is_text else leaf
+            if isinstance(value, Unreadable):
+                return self._lost(task, value.error, f"<unreadable: {value.error}>")
+            if hasattr(type(value), "get_secret_value"):  # of pydantic
+                return REDACTED
+            if _is_among(value, task.ancestors):
+                return "<cycle>"
+            parts = parts_of(value, self._objects)
+            if isinstance(parts, LargeArray):
+                return self._lost(task, parts.text, parts.text)
+            if parts is None:
+                return self._lost(task, f"a {qualified_name(type(value))}")
+            if task.depth >= _MAX_DEPTH:
+                return self._cut(f"more than {_MAX_DEPTH} levels", task.path)
+            items = self._items(value, parts)
+            if items and self._is_full():
+                self._cut_values(task)
+                return "<cut>"
+            if parts.named:
+                return self._mapping(task, parts, items)
+            return self._list(task, items)
+        except Exception as error:
+            # A configuration never stops a run.
+            return self._lost(task, type(error).__name__)
 
-    def _sequence(self, children: list[object], depth: int) -> list[object]:
-        out = []
-        for child in children:
-            if self._leaves >= _MAX_LEAVES:
-                out.append(self._cut(f"more than {_MAX_LEAVES} values"))
+    def _items(self, value: object, parts: Parts) -> list[Any]:
+        """Return the items that may be recorded, and one more if there are more."""
+        items = list(itertools.islice(parts.items, _MAX_VALUES - self._values + 1))
+        if isinstance(value, Set):
+            # The order of a set differs from process to process.
+            items.sort(key=self._sort_key)
+        return items
+
+    def _list(self, task: _Task, items: list[Any]) -> list[Any]:
+        out: list[Any] = []
+        for index, value in enumerate(items):
+            if self._is_full():
+                out.append(self._cut_values(task))
                 break
-            out.append(self.visit(child, depth))
+            out.append(None)
+            self._add(task, out, index, value, f"{task.path}[{index}]", task.annotation)
         return out
 
-    def _mapping(self, children: dict[object, object], depth: int) -> dict[str, object]:
-        out: dict[str, object] = {}
-        for name, child in children.items():
-            if self._leaves >= _MAX_LEAVES:
-                out["<cut>"] = self._cut(f"more than {_MAX_LEAVES} values")
+    def _mapping(
+        self, task: _Task, parts: Parts, items: list[tuple[object, Any]]
+    ) -> dict[str, Any] | str:
+        if parts.class_name and not items:
+            return _type_text(task.value)
+        out: dict[str, Any] = {}
+        if task.depth and _is_ambiguous(parts, task.annotation):
+            out["class"] = parts.class_name
+        for (_, value), name in zip(items, self._names([name for name, _ in items])):
+            if self._is_full():
+                out["<cut>"] = self._cut_values(task)
                 break
-            text = self._name(name)
-            while text in out:  # 1 and "1" are different names
+            out[name] = REDACTED
+            path = f"{task.path}.{name}" if task.path else name
+            inherited = frozenset() if parts.class_name else task.annotation
+            annotation = parts.annotations.get(name, inherited)
+            if is_secret(name, value):
+                self._values += 1
+            else:
+                self._add(task, out, name, value, path, annotation)
+        return out
+
+    def _add(
+        self,
+        parent: _Task,
+        container: Any,
+        key: Any,
+        value: object,
+        path: str,
+        annotation: frozenset[str],
+    ) -> None:
+        self._values += 1
+        ancestors = _Ancestors(parent.value, parent.ancestors)
+        depth = parent.depth + 1
+        self._tasks.append(
+            _Task(container, key, value, path, depth, ancestors, annotation)
+        )
+
+    def _is_full(self) -> bool:
+        return self._values >= _MAX_VALUES
+
+    def _names(self, names: list[object]) -> list[str]:
+        """Return different texts for names; a str keeps its own, whatever the order.
+
+        1 and "1" become "1 (int)" and "1".
+        """
+        texts = [self._name(name) for name in names]
+        used = {text for text, name in zip(texts, names) if isinstance(name, str)}
+        taken: set[str] = set()
+        for index, name in enumerate(names):
+            text = texts[index]
+            if not isinstance(name, str) and (text in used or text in taken):
+                text = f"{text} ({type(name).__name__})"
+            while text in taken or (text in used and not isinstance(name, str)):
                 text += "'"
-            out[text] = REDACTED if is_secret(text, child) else self.visit(child, depth)
-        return out
+            taken.add(text)
+            texts[index] = text
+        return texts
 
     def _name(self, name: object) -> str:
-        text = self._leaf(name)
-        text = text if isinstance(text, str) else str(text)
+        leaf = plain_leaf(name)
+        if leaf is NOT_A_LEAF:
+            leaf = _type_text(name)
+            if self._key_depth < _MAX_KEY_DEPTH:
+                inner = _Walk(self._objects, self._key_depth + 1)
+                plain = inner.convert(name)
+                self._cuts |= inner._cuts
+                is_tuple = isinstance(name, tuple) and isinstance(plain, list)
+                leaf = tuple(plain) if is_tuple else plain
+        text = hide_secrets(str(leaf))
         if len(text) > _MAX_NAME_LENGTH:
-            self._cut(f"a name of more than {_MAX_NAME_LENGTH} characters")
+            self._cut(f"a name of more than {_MAX_NAME_LENGTH} characters", "")
             text = text[:_MAX_NAME_LENGTH]
         return text
 
-    def _leaf(self, value: object) -> object:
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, Enum):
-            return str.__str__(value._name_)
-        if isinstance(value, PurePath):
-            value = os.fspath(value)
-        if isinstance(value, str):
-            return self._text(str.__str__(value))
-        if isinstance(value, np.generic | np.ndarray) and value.shape == ():
-            value = value.item()
-        # Conversions of the base classes, since a subclass may override them.
-        if isinstance(value, int):
-            return int.__index__(value)
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, np.dtype):
-            return value.name
-        if isinstance(value, type):
-            return f"<class {type.__dict__['__name__'].__get__(value)}>"
-        if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
-            return f"<function {value.__name__}>"
-        return f"<type {type(value).__name__}>"
+    def _sort_key(self, value: object) -> tuple[str, float, str]:
+        leaf = plain_leaf(value)
+        number = leaf if isinstance(leaf, int | float) else 0
+        return type(value).__name__, number, self._name(value)
 
-    def _text(self, text: str) -> str:
+    def _text(self, text: str, path: str) -> str:
         if len(text) <= _MAX_TEXT_LENGTH:
             return hide_secrets(text)
         # Hide before the cut: half of a secret does not have the form of one.
         start = hide_secrets(text[: 2 * _MAX_TEXT_LENGTH])[:_MAX_TEXT_LENGTH]
-        return start + self._cut(f"text of more than {_MAX_TEXT_LENGTH} characters")
+        limit = f"text of more than {_MAX_TEXT_LENGTH} characters"
+        return start + self._cut(limit, path)
 
-    def _cut(self, what: str) -> str:
-        self.cuts.add(what)
+    def _cut_values(self, task: _Task) -> str:
+        return self._cut(f"more than {_MAX_VALUES} values", task.path)
+
+    def _cut(self, what: str, path: str) -> str:
+        self._cuts.setdefault(what, path)
         return f"<cut: {what}>"
 
-
-def _children(value: Any) -> dict[object, object] | list[object] | None:
-    """Return the items of a container, or None for a leaf.
-
-    There is at most one item more than are kept, which shows that there are more.
-    """
-    if isinstance(value, str | bytes | np.generic | np.ndarray | type):
-        return None
-    limit = _MAX_LEAVES + 1
-    try:
-        if isinstance(value, list | tuple):
-            return list(itertools.islice(value, limit))
-        if isinstance(value, set | frozenset):
-            return sorted(itertools.islice(value, limit), key=_sort_key)
-        if isinstance(value, Namespace | types.SimpleNamespace):
-            value = vars(value)
-        if dataclasses.is_dataclass(value):
-            names = [field.name for field in dataclasses.fields(value)]
-            return {name: getattr(value, name) for name in names}
-        if isinstance(value, Mapping) or _has_mapping_methods(value):
-            return {name: value[name] for name in itertools.islice(value.keys(), limit)}
-    except Exception:
-        # A container that cannot be read is shown by its type, as other unknown
-        # objects are: a configuration never stops a run.
-        return None
-    return None
+    def _lost(self, task: _Task, reason: str, text: str | None = None) -> str:
+        self._losses.append(f"{task.path} ({reason})" if task.path else reason)
+        return text or _type_text(task.value)
 
 
-def _has_mapping_methods(value: object) -> bool:
-    # Some configuration classes are mappings without being registered as such.
-    return all(hasattr(type(value), name) for name in ("keys", "items", "__getitem__"))
+def _is_among(value: object, ancestors: _Ancestors | None) -> bool:
+    while ancestors is not None:
+        if ancestors.value is value:
+            return True
+        ancestors = ancestors.outer
+    return False
 
 
-def _sort_key(value: object) -> tuple[str, object]:
-    sortable = isinstance(value, str | int | float)
-    return type(value).__name__, value if sortable else id(value)
+def _is_ambiguous(parts: Parts, annotation: frozenset[str]) -> bool:
+    """Return whether an object of another class might have been in the same place."""
+    if not parts.class_name or (parts.has_fields and not annotation):
+        return False
+    return annotation != {parts.class_name}
+
+
+def _type_text(value: object) -> str:
+    return f"<type {qualified_name(type(value))}>"

@@ -8,8 +8,9 @@ agree on what it may hold:
   the fields below has another type is damaged: `RunJsonError`.
 - `run_id`, `project` and `run_name` are strings, `attempts` is a list of objects and
   `tags` is a list. Each may be absent. Other fields hold any JSON value.
-- `hparams` may be any value, since a user may log one. `hparams_of` returns a mapping
-  in every case.
+- Each attempt has the configuration that it was given, as `hparams`. Schema 1 has one
+  for all attempts, as a field of the run. It may be any value, since a user may log
+  one; `hparams_of` returns a mapping in every case.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import CorruptLineError
 from jaxmetrics.record._run_files import RUN_JSON
 
+_COMPACT_BYTES = 2**22
 _STRINGS = ("run_id", "project", "run_name")
 _LISTS = ("attempts", "tags")
 
@@ -78,6 +80,9 @@ def read_run_json(
 def write_run_json(run_dir: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
     """Replace `run.json` atomically.
 
+    Of a file beyond 4 MiB, as after hundreds of attempts, each attempt keeps only the
+    values of its configuration that differ from those of the attempts before it.
+
     Args:
       run_dir: The run directory, which exists.
       run: All fields, as plain values.
@@ -85,23 +90,60 @@ def write_run_json(run_dir: str | os.PathLike[str], run: Mapping[str, Any]) -> N
     Raises:
       OSError: The directory cannot be written; the file is as before.
     """
-    atomic_write(Path(run_dir) / RUN_JSON, f"{dumps(run)}\n".encode())
+    text = dumps(run)
+    if len(text) > _COMPACT_BYTES:
+        text = dumps(_without_repeats(run))
+    atomic_write(Path(run_dir) / RUN_JSON, f"{text}\n".encode())
 
 
 def hparams_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a description as a mapping.
+    """Return the configuration of a run: the union of those of its attempts.
 
-    A value that is not a mapping is returned under the name `hparams`.
+    Later values win. A configuration that is not a mapping is returned under the name
+    `hparams`.
 
+    >>> attempts = [{"hparams": {"lr": 0.1, "width": 8}}, {"hparams": {"lr": 0.2}}]
+    >>> hparams_of({"attempts": attempts})
+    {'lr': 0.2, 'width': 8}
     >>> hparams_of({"hparams": {"lr": 0.1}}), hparams_of({"hparams": [1]})
     ({'lr': 0.1}, {'hparams': [1]})
-    >>> hparams_of({})
-    {}
     """
-    hparams = run.get("hparams")
+    union: dict[str, Any] = {}
+    for hparams in hparams_by_attempt(run).values():
+        union |= hparams
+    return union | _named(run.get("hparams"))
+
+
+def hparams_by_attempt(run: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return the configuration that each attempt was given, by number of the attempt.
+
+    Attempts without one are left out.
+    """
+    attempts = run.get("attempts")
+    listed = attempts if isinstance(attempts, list) else []
+    return {
+        number: hparams
+        for number, attempt in enumerate(listed, 1)
+        if isinstance(attempt, dict) and (hparams := _named(attempt.get("hparams")))
+    }
+
+
+def _named(hparams: object) -> dict[str, Any]:
     if isinstance(hparams, dict):
         return hparams
     return {"hparams": hparams} if hparams else {}
+
+
+def _without_repeats(run: Mapping[str, Any]) -> dict[str, Any]:
+    attempts, union = [dict(attempt) for attempt in run.get("attempts", ())], {}
+    for number, hparams in hparams_by_attempt(run).items():
+        attempts[number - 1]["hparams"] = {
+            name: value
+            for name, value in hparams.items()
+            if name not in union or union[name] != value
+        }
+        union |= hparams
+    return {**run, "attempts": attempts}
 
 
 def _check_fields(run: Mapping[str, Any], required: Sequence[str]) -> None:

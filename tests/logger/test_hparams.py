@@ -1,11 +1,14 @@
 """The configuration of a run, in every file and writer that shows it."""
 
 import argparse
+import collections
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 from support import wandb_file
 from support.processes import run_python
@@ -20,13 +23,18 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.interop.clu import metric_writer
-from jaxmetrics.record import Media
+from jaxmetrics.record import Media, hparams_of
 from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 from jaxmetrics.writers._wandb_rows import WandbRows
 
 
 def in_run_json(run_dir):
-    return json.loads((run_dir / "run.json").read_text())["hparams"]
+    return hparams_of(json.loads((run_dir / "run.json").read_text()))
+
+
+def by_attempt(run_dir):
+    run = json.loads((run_dir / "run.json").read_text())
+    return [attempt["hparams"] for attempt in run["attempts"]]
 
 
 def in_tensorboard(run_dir):
@@ -183,6 +191,121 @@ def test_a_value_without_names_is_refused(make, hparams):
         logger.log_hparams(hparams)
 
 
+class Private:
+    def __init__(self):
+        self._lr = 0.1
+
+
+class Broken(collections.UserDict):
+    def keys(self):
+        raise RuntimeError("not ready")
+
+
+@pytest.mark.parametrize("hparams", [Private(), Broken(), Private])
+def test_an_unreadable_configuration_is_named_and_loses_nothing_else(
+    make, hparams, caplog
+):
+    memory = Memory()
+    with make(memory, hparams=hparams) as logger:
+        (warned,) = caplog.messages
+        assert type(hparams).__name__ in warned and "Pass a mapping" in warned
+        with pytest.raises(
+            TypeError, match=f"got a {type(hparams).__name__}, of which"
+        ):
+            logger.log_hparams(hparams)
+        logger.log_hparams({"lr": 0.1, "nested": hparams})
+        logger.log_step(1, loss=1.0)
+    config = in_run_json(logger.run_dir)
+    assert config.keys() == {"hparams", "lr", "nested"} and config["lr"] == 0.1
+    assert [record.values for record in memory.records][1] == {"train/loss": 1.0}
+
+
+def test_values_that_cannot_be_recorded_are_one_warning(make, caplog):
+    memory = Memory()
+    with make(memory, hparams={"lr": 0.1, "a": Private(), "b": Private()}) as logger:
+        assert len(caplog.messages) == 1
+        logger.log_hparams({"width": 3, "c": {"d": Private()}})
+    first, second = caplog.messages
+    assert f"a (a {__name__}.Private), b (a {__name__}.Private)" in first
+    assert f"c.d (a {__name__}.Private)" in second
+    assert memory.records[0].values["width"] == 3
+
+
+def test_writers_get_the_values_that_run_json_has(make):
+    memory = Memory()
+    with make(memory) as logger:
+        logger.log_hparams({"limit": math.inf, "seed": 2**70, 1: (2, 3)})
+    values = {"limit": "Infinity", "seed": str(2**70), "1": [2, 3]}
+    assert memory.records[0].values == in_run_json(logger.run_dir) == values
+
+
+def test_each_attempt_keeps_its_configuration_and_the_run_has_their_union(make, caplog):
+    with make(hparams={"lr": 0.1, "model": {"layers": 2}, "seed": 1}) as logger:
+        logger.log_hparams({"parameters": 5})
+    with make(hparams={"lr": 0.2, "model": {"layers": 2}, "clip": 1.0}) as logger:
+        pass
+    with make() as logger:
+        pass
+    with make(hparams={"lr": 0.2}) as logger:
+        logger.log_hparams({"parameters": 6})
+        logger.log_hparams({"parameters": 6, "lr": 0.2})
+    assert by_attempt(logger.run_dir) == [
+        {"lr": 0.1, "model": {"layers": 2}, "seed": 1, "parameters": 5},
+        {"lr": 0.2, "model": {"layers": 2}, "clip": 1.0},
+        {},
+        {"lr": 0.2, "parameters": 6},
+    ]
+    union = {"lr": 0.2, "model": {"layers": 2}, "seed": 1, "parameters": 6, "clip": 1.0}
+    assert Run.load(logger.run_dir).config == union
+    changes = [
+        f"Attempt 2 of {logger.run_dir} has another configuration than those before: "
+        "lr from 0.1 to 0.2, clip to 1.0 (not set before). run.json keeps both.",
+        f"Attempt 4 of {logger.run_dir} has another configuration than those before: "
+        "parameters from 5 to 6. run.json keeps both.",
+    ]
+    assert caplog.messages == changes
+
+
+@pytest.mark.parametrize(
+    "hparams", [{"lr": math.nan}, {"set": {"a", "b", "c"}, "type": jnp.bfloat16}]
+)
+def test_the_same_configuration_is_no_change(make, caplog, hparams):
+    for _ in range(2):
+        with make(hparams=hparams) as logger:
+            logger.log_hparams(hparams)
+    assert by_attempt(logger.run_dir)[0] == by_attempt(logger.run_dir)[1]
+    assert not caplog.messages
+
+
+def test_writers_of_a_later_attempt_get_the_union(make):
+    with make(hparams={"lr": 0.1, "width": 2}):
+        pass
+    with make(TensorBoard(), hparams={"lr": 0.2}) as logger:
+        logger.log_step(1, loss=1.0)
+    assert in_tensorboard(logger.run_dir) == {"tensorboard": {"lr": 0.2, "width": 2.0}}
+
+
+@pytest.mark.parametrize("attempts", [[], [{"attempt": 1}, {"attempt": 2}]])
+def test_a_configuration_of_schema_1_is_continued(make, tmp_path, attempts, caplog):
+    run_dir = tmp_path / "p" / "run"
+    run_dir.mkdir(parents=True)
+    old = {"lr": 0.1, "width": 2}
+    run = {"schema": 1, "run_id": "a", "hparams": old, "attempts": attempts}
+    (run_dir / "run.json").write_text(json.dumps(run))
+    assert Run.load(run_dir).config == old
+    with make(hparams={"lr": 0.2}) as logger:
+        pass
+    assert by_attempt_or_none(logger.run_dir)[-2:] == [old, {"lr": 0.2}]
+    assert Run.load(run_dir).config == {"lr": 0.2, "width": 2}
+    assert "lr from 0.1 to 0.2" in caplog.text
+
+
+def by_attempt_or_none(run_dir):
+    run = json.loads((run_dir / "run.json").read_text())
+    assert run["schema"] == 2 and "hparams" not in run
+    return [attempt.get("hparams") for attempt in run["attempts"]]
+
+
 def test_an_initial_configuration_without_names_is_kept(make):
     with make(TensorBoard(), hparams=[1, 2]) as logger:
         logger.log_hparams({"lr": 0.1})
@@ -249,6 +372,22 @@ def test_a_full_disk_under_run_json_stops_neither_writers_nor_training(
         monkeypatch.undo()
     assert "run.json lacks ['lr'] (disk full)" in caplog.text
     assert len(memory.records) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"{"])
+def test_a_lost_or_damaged_run_json_stops_no_training(make, content, caplog):
+    memory = Memory()
+    with make(memory) as logger:
+        file = logger.run_dir / "run.json"
+        file.unlink() if content is None else file.write_bytes(content)
+        logger.log_hparams({"lr": 0.1})
+    assert memory.records[0].values == {"lr": 0.1}
+    if content is None:  # written anew, so that the run can be continued
+        with make() as again:
+            assert again.run_dir == logger.run_dir
+        assert Run.load(logger.run_dir).config == {"lr": 0.1}
+    else:
+        assert "run.json lacks ['lr']" in caplog.text
 
 
 def test_a_closed_logger_refuses_a_configuration(make):

@@ -13,7 +13,7 @@ from support.processes import run_python
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import _row
-from jaxmetrics.record import AppendFile, read_lines, scalar
+from jaxmetrics.record import AppendFile, hparams_of, read_lines, scalar
 from jaxmetrics.writers import JSONL, Memory
 
 
@@ -39,7 +39,7 @@ def test_no_file_holds_a_secret(make_logger):
     logger = make_logger(hparams={"lr": 1, "wandb": {"api_key": "hush"}})
     logger.ledger.event("note", url="https://me:hush@host")
     logger.close()
-    assert run_json(logger)["hparams"] == {
+    assert hparams_of(run_json(logger)) == {
         "lr": 1,
         "wandb": {"api_key": "<redacted>"},
     }

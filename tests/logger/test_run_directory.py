@@ -21,14 +21,18 @@ def test_the_record_begins_with_a_header_that_names_the_run(make_logger):
 def test_run_json_describes_the_run_and_its_attempts(make_logger):
     logger = make_logger(hparams={"lr": 1e-3}, tags=["tpu"])
     run = run_json(logger)
-    assert run["schema"] == 1
+    assert run["schema"] == 2
     assert (run["project"], run["run_name"]) == ("project", "run")
     assert run["created"] == "1970-01-01T00:00:00.000+00:00"
-    assert run["hparams"] == {"lr": 1e-3}
     assert run["tags"] == ["tpu"]
     assert run["versions"]["jax"] == jax.__version__
     assert run["attempts"] == [
-        {"attempt": 1, "time": "1970-01-01T00:00:00.000+00:00", "restored_step": None}
+        {
+            "attempt": 1,
+            "time": "1970-01-01T00:00:00.000+00:00",
+            "restored_step": None,
+            "hparams": {"lr": 1e-3},
+        }
     ]
 
 
@@ -50,7 +54,7 @@ def test_described_fields_are_added_to_run_json(make_logger):
     described = run_json(logger)
     assert described["mesh"] == {"data": 4, "model": 2}
     assert described["flops"] == {"per_step": 1e12, "source": "traced"}
-    assert described["hparams"] == {"lr": 1}
+    assert described["attempts"][0]["hparams"] == {"lr": 1}
     with pytest.raises(ValueError, match="'run_id'.*log_hparams"):
         logger.describe(run_id="mine")
     assert run_json(logger) == described
@@ -121,8 +125,8 @@ def test_an_existing_run_is_continued_as_its_next_attempt(make_logger, clock):
     again = make_logger()
     run = run_json(again)
     assert run["run_id"] == run_id
-    assert run["hparams"] == {"lr": 1}
     assert [attempt["attempt"] for attempt in run["attempts"]] == [1, 2]
+    assert [attempt["hparams"] for attempt in run["attempts"]] == [{"lr": 1}, {}]
     with pytest.raises(ValueError, match="step 5"):
         again.log_step(5, loss=2.0)
     clock.now = 12.0

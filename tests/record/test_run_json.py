@@ -9,6 +9,7 @@ from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.record import (
     CorruptLineError,
     RunJsonError,
+    config_changes,
     hparams_of,
     read_run_json,
     write_run_json,
@@ -113,6 +114,38 @@ def test_a_replacement_that_fails_leaves_the_old_description(tmp_path):
 def test_a_configuration_is_always_a_mapping(hparams, mapping):
     assert hparams_of({"hparams": hparams}) == mapping
     assert hparams_of({}) == {}
+
+
+def test_the_configuration_is_the_union_over_the_attempts():
+    attempts = [
+        {"hparams": {"a": 1, "b": 1}},
+        {},
+        {"hparams": [2]},
+        {"hparams": {"a": 3}},
+    ]
+    run = {"attempts": attempts}
+    assert hparams_of(run) == {"a": 3, "b": 1, "hparams": [2]}
+    assert run == {"attempts": attempts} and attempts[0] == {
+        "hparams": {"a": 1, "b": 1}
+    }
+    assert hparams_of(run | {"hparams": {"c": 4}})["c"] == 4
+
+
+def test_attempts_of_a_large_file_keep_only_what_they_changed(tmp_path):
+    def attempt(number):
+        return {"attempt": number, "hparams": {"text": "x" * 50_000, "time": number}}
+
+    few = {"run_id": "a", "attempts": [attempt(number) for number in range(10)]}
+    write_run_json(tmp_path, few)
+    assert read_run_json(tmp_path) == few
+    many = {"run_id": "a", "attempts": [attempt(number) for number in range(500)]}
+    write_run_json(tmp_path, many)
+    run = read_run_json(tmp_path)
+    assert (tmp_path / "run.json").stat().st_size < 200_000
+    assert hparams_of(run) == hparams_of(many)
+    assert config_changes(run) == config_changes(many)
+    assert run["attempts"][7] == {"attempt": 7, "hparams": {"time": 7}}
+    assert len(many["attempts"][7]["hparams"]["text"]) == 50_000
 
 
 def test_the_error_is_one_of_damaged_lines_and_travels_between_processes(tmp_path):
