@@ -11,6 +11,7 @@ from jaxmetrics.record._append_file import AppendFile
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._config_changes import (
     ConfigChange,
+    changes_by_attempt,
     changes_text,
     config_changes,
     flatten_config,
@@ -140,6 +141,7 @@ __all__ = [
     "WriterLockedError",
     "atomic_write",
     "binned",
+    "changes_by_attempt",
     "changes_text",
     "check_name",
     "check_rename",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmetrics.record._json import dumps
 from jaxmetrics.record._nested import flatten
+from jaxmetrics.record._redact import plain_config
 from jaxmetrics.record._run_json import hparams_by_attempt
 
 _MAX_LISTED = 8
@@ -40,7 +42,8 @@ class ConfigChange(NamedTuple):
 def config_changes(run: Mapping[str, Any]) -> list[ConfigChange]:
     """Return what each attempt changed in the configuration of the attempts before it.
 
-    A name that an attempt lacks is not a change: the value before it remains.
+    A name that an attempt lacks is not a change: the value before it remains. Secrets
+    are redacted, also those in a file that was edited by hand.
 
     Args:
       run: Content of `run.json`.
@@ -51,6 +54,7 @@ def config_changes(run: Mapping[str, Any]) -> list[ConfigChange]:
     """
     changes, union = [], {}
     for attempt, hparams in hparams_by_attempt(run).items():
+        hparams, _ = plain_config(hparams)
         if union:
             before = flatten_config({n: v for n, v in union.items() if n in hparams})
             after = flatten_config(hparams)
@@ -61,6 +65,17 @@ def config_changes(run: Mapping[str, Any]) -> list[ConfigChange]:
             ]
         union = union | hparams
     return changes
+
+
+def changes_by_attempt(run: Mapping[str, Any]) -> dict[int, str]:
+    """Return a text of the changes of each attempt that changed the configuration.
+
+    >>> attempts = [{"hparams": {"lr": 0.1}}, {"hparams": {"lr": 0.2}}]
+    >>> changes_by_attempt({"attempts": attempts})
+    {2: 'lr from 0.1 to 0.2'}
+    """
+    by_attempt = itertools.groupby(config_changes(run), lambda change: change.attempt)
+    return {attempt: changes_text(list(group)) for attempt, group in by_attempt}
 
 
 def changes_text(changes: Sequence[ConfigChange]) -> str:

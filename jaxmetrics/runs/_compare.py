@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxmetrics.record import redact
+from jaxmetrics.record import changes_by_attempt, redact
 from jaxmetrics.runs.pages import compare_markdown, compare_page, save_page
 from jaxmetrics.runs.plots import overlay, save_overlays
 from jaxmetrics.runs.reading import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_LISTED_KEYS = 8
+_MAX_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Comparison(AlignedRuns):
       runs: Runs by name; runs of the same name are numbered.
       x: Axis on which they are aligned.
       keys: Keys that at least two runs have, metrics before telemetry.
-      notes: Sentences about data that cannot be compared.
+      notes: Sentences about data that cannot be compared, and about attempts that
+        changed the configuration of their run.
       difference: Configuration values that differ, by dotted name: one text for each
         run, None for a run without the value.
       groups: Names of the runs by group; runs of a group differ at most in their seed.
@@ -207,7 +209,7 @@ def _check(
 
 
 def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
-    """Return sentences about keys that cannot be compared.
+    """Return sentences about keys that cannot be compared, and about configurations.
 
     Args:
       runs: Runs by name.
@@ -225,6 +227,17 @@ def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
             notes.append(f"Only {name} has {_listed(unique)}.")
         if missing and run.keys():
             notes.append(f"{name} does not have {_listed(missing)}.")
+        notes += _config_notes(name, run)
+    return notes
+
+
+def _config_notes(name: str, run: Run) -> list[str]:
+    """Return a sentence for each of the last attempts that changed a configuration."""
+    changes = changes_by_attempt(run.header)
+    notes = [f"Attempt {n} of {name} changed {text}." for n, text in changes.items()]
+    if (more := len(notes) - _MAX_ATTEMPTS) > 0:
+        earlier = f"{more:,} earlier attempts of {name} changed the configuration too."
+        return [earlier, *notes[-_MAX_ATTEMPTS:]]
     return notes
 
 

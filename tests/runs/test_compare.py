@@ -134,6 +134,22 @@ def test_runs_without_a_configuration_are_not_grouped(tmp_path):
     assert compare(folders).groups == {"a": ["a"], "b": ["b"]}
 
 
+def test_the_attempts_that_changed_a_configuration_are_noted(tmp_path):
+    attempts = [{"hparams": {"lr": 0.1}}, {}, {"hparams": {"lr": 0.2, "clip": 1}}]
+    changed = named_run(tmp_path, "a", loss_rows(float), attempts=attempts)
+    many = [{"hparams": {"n": n, "api_key": f"secret {n}"}} for n in range(12)]
+    often = named_run(tmp_path, "b", loss_rows(float), attempts=many)
+    comparison = compare([changed, often])
+    assert comparison.notes[:3] == [
+        "Attempt 3 of a changed lr from 0.1 to 0.2, clip to 1 (not set before).",
+        "3 earlier attempts of b changed the configuration too.",
+        "Attempt 5 of b changed n from 3 to 4.",
+    ]
+    assert len(comparison.notes) == 10
+    assert comparison.difference["lr"] == ["0.2", None]
+    assert comparison.notes[0] in comparison.to_markdown().replace("\\", "")
+
+
 def test_runs_of_the_same_name_are_numbered(two):
     assert list(compare([two[0], two[0], Run.load(two[1])]).runs) == [
         "slow",

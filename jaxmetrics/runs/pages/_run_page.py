@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import REPORT_HTML, dumps, number, redact
+from jaxmetrics.record import (
+    REPORT_HTML,
+    changes_by_attempt,
+    dumps,
+    number,
+    redact,
+)
 from jaxmetrics.runs.pages._charts import run_charts
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save_page
 from jaxmetrics.runs.reading import (
@@ -61,7 +67,6 @@ def run_page(history: History) -> Page:
     """Return the page of a training."""
     run, keys = history.run, history.run.keys() if history.run is not None else []
     events = run.events if run is not None else []
-    header = redact(history.header)
     alarms = _alarms(events)
     facts = [*summary_facts(history)[1:], ("Alarms", f"{len(alarms.rows):,}")]
     notes = _notes(history, len(alarms.rows))
@@ -76,8 +81,8 @@ def run_page(history: History) -> Page:
         *_goodput(events),
         alarms,
         _configuration(history.config),
-        *_attempts(header),
-        *_environment(header),
+        *_attempts(history.header),
+        *_environment(history.header),
     ]
     return page
 
@@ -159,8 +164,13 @@ def _alarms(events: list[dict[str, object]]) -> Table:
 
 def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
     listed = header.get("attempts")
-    attempts = listed if isinstance(listed, list) else []
-    attempts = [attempt for attempt in attempts if isinstance(attempt, dict)]
+    changes, attempts = changes_by_attempt(header), []
+    for index, attempt in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(attempt, dict):
+            attempt = redact({n: v for n, v in attempt.items() if n != "hparams"})
+            if index + 1 in changes:
+                attempt["changed configuration"] = changes[index + 1]
+            attempts.append(attempt)
     if attempts:
         names = list(dict.fromkeys(name for attempt in attempts for name in attempt))
         rows = [[_cell(attempt.get(name)) for name in names] for attempt in attempts]
@@ -172,7 +182,7 @@ def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
 def _environment(header: Mapping[str, Any]) -> Iterator[Table]:
     elsewhere = ("hparams", "attempts")  # in tables of their own
     fields = {name: value for name, value in header.items() if name not in elsewhere}
-    rows = list(flatten_config(fields).items())
+    rows = list(flatten_config(redact(fields)).items())
     if rows:
         yield Table("Environment", ("name", "value"), rows[:_MAX_ROWS])
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Mapping, Sequence
 
-from jaxmetrics.record import dumps, flatten
+from jaxmetrics.record import flatten_config
 
-
-def flatten_config(config: Mapping[str, object]) -> dict[str, str]:
-    """Return one text for each dotted name; lists are written as JSON.
-
-    >>> flatten_config({"model": {"layers": 2, "heads": [4, 8]}, "name": "a"})
-    {'model.layers': '2', 'model.heads': '[4,8]', 'name': 'a'}
-    """
-    leaves = flatten(config, separator=".") if config else ()
-    return {n: v if isinstance(v, str) else dumps(v) for n, v in leaves}
+__all__ = ["config_difference", "flatten_config", "seed_groups", "unique_name"]
 
 
 def config_difference(

@@ -31,12 +31,16 @@ def run(tmp_path):
             "message": "train/loss is nan",
         },
     ]
+    first = {"lr": 0.1, "model": {"layers": 2}, "api_key": "hunter2"}
     header = {
         "run_name": "first",
-        "hparams": {"lr": 0.1, "model": {"layers": 2}, "api_key": "hunter2"},
         "versions": {"jax": "0.10.2"},
         "flops": {"per_step": 1e12},
-        "attempts": [{"attempt": 1, "time": time.format(0), "restored_step": None}],
+        "attempts": [
+            {"attempt": 1, "time": time.format(0), "hparams": first},
+            {"attempt": 2, "time": time.format(5), "hparams": {"lr": 0.3}},
+            {"attempt": 3, "hparams": {"api_key": "hunter2 2"}, "token": "hunter2 3"},
+        ],
     }
     return write_run(tmp_path / "first", rows, events, **header)
 
@@ -59,11 +63,13 @@ def test_the_page_has_all_data_of_a_run(run):
     ]
     assert table(page, "Alarms")["rows"][0][-1] == "train/loss is nan"
     assert table(page, "Configuration")["rows"] == [
-        ["lr", "0.1"],
+        ["lr", "0.3"],
         ["model.layers", "2"],
         ["api_key", "<redacted>"],
     ]
-    assert table(page, "Attempts")["rows"][0][0] == 1
+    attempts = table(page, "Attempts")
+    assert attempts["names"] == ["attempt", "time", "changed configuration", "token"]
+    assert [row[2] for row in attempts["rows"]] == [None, "lr from 0.1 to 0.3", None]
     assert ["versions.jax", "0.10.2"] in table(page, "Environment")["rows"]
     assert "hunter2" not in html
 
