@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
     atomic_write,
+    changes_by_attempt,
+    plain_config,
     redact,
 )
 from jaxmetrics.runs.pages._markdown import (
@@ -67,7 +70,8 @@ def generate_report(
 
     Args:
       source: `EpochTracker`, whose files are read; run directory or its path; or `Run`.
-      config: Hyperparameters. Default those of the source. Secrets are redacted.
+      config: Hyperparameters, of any kind that `TrainingLogger` takes. Default those
+        of the source. Secrets are redacted.
       save_dir: Folder of the report. Default the folder of the source.
       plot_paths: Plots to show. Default the plots of jaxmetrics in `save_dir`.
       card: Further fields of the model card, such as `{"license": "mit"}`.
@@ -87,13 +91,18 @@ def generate_report(
     if not overwrite:
         _refuse_edited(path)
     plots = _plots(folder, plot_paths)
-    hyperparameters = redact(history.config if config is None else config)
+    hyperparameters, problem = plain_config(
+        history.config if config is None else config
+    )
+    if problem:
+        warnings.warn(problem, stacklevel=2)
     facts = table(("Quantity", "Value"), summary_facts(history), right=2)
     parts = [
         front_matter(_card(history) | redact(dict(card or {}))),
         f"\n# Training report: {escape_markdown(history.name)}\n",
         f"\n## Summary\n\n{facts}",
         f"\n## Hyperparameters\n\n{json_block(hyperparameters)}",
+        *_changes(history),
         *_progress_table(history),
         *_key_table(history),
         *_plot_section(folder, plots),
@@ -141,6 +150,15 @@ def _plots(
                 f"the paths that generate_all_plots() returned."
             )
     return plots
+
+
+def _changes(history: History) -> Iterator[str]:
+    """Yield a list of the attempts that changed the configuration."""
+    changes = list(changes_by_attempt(history.header).items())
+    if changes:
+        yield "\n"
+    for number, text in changes[-_MAX_ROWS:]:
+        yield f"- Attempt {number} changed {escape_markdown(text)}.\n"
 
 
 def _progress_table(history: History) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 from support.markdown import HOSTILE_TEXTS, cell_counts, rendered
-from support.runs import epoch, write_epochs, write_run
+from support.runs import epoch, row, write_epochs, write_run
 
 from jaxmetrics import Run
 from jaxmetrics.runs import generate_report
@@ -196,3 +196,24 @@ def test_only_the_first_of_many_keys_are_listed(tmp_path):
     body, _ = body_of(generate_report(write_run(tmp_path, [row])))
     assert "The first 200 of 300." in body and "train/199 " in body
     assert "train/200 " not in body
+
+
+def test_changes_of_the_configuration_are_listed(tmp_path):
+    attempts = [{"hparams": {"lr": 0.1}}, {"hparams": {"lr": "<b>"}}]
+    folder = write_run(tmp_path, [row(1, train__loss=1.0)], attempts=attempts)
+    text = generate_report(folder).read_text()
+    assert "- Attempt 2 changed lr from 0.1 to " in text and "<b>" not in text
+
+
+class Settings:
+    width = 8
+
+    def __init__(self):
+        self.lr, self.lines = 0.1, iter("ab")
+
+
+def test_a_configuration_of_any_kind_is_reported(tmp_path):
+    folder = write_run(tmp_path, [row(1, train__loss=1.0)])
+    with pytest.warns(UserWarning, match="lines"):
+        text = generate_report(folder, Settings()).read_text()
+    assert '"width": 8' in text and '"lr": 0.1' in text
