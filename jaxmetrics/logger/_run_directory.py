@@ -180,7 +180,8 @@ def open_directory(
             "run_name": path.name,
             "created": now,
         }
-        run = _with_hparams_by_attempt(run) | {"schema": _SCHEMA}
+        run = _with_hparams_by_attempt(run)
+        run["schema"] = _SCHEMA
         run["tags"] = redact(config.tags)
         run["versions"] = _versions()
         run["devices"] = device_summary()
@@ -285,13 +286,11 @@ def _as_read(plain: dict[str, Any]) -> Any:
 
 def _with_hparams_by_attempt(run: dict[str, Any]) -> dict[str, Any]:
     """Move the configuration of schema 1 to the last attempt, which was given it."""
-    if "hparams" not in run:
-        return run
-    hparams = {"hparams": hparams_of(run)}
-    attempts = run.get("attempts") or [{"attempt": 1, "time": run.get("created")}]
-    moved = {**run, "attempts": [*attempts[:-1], attempts[-1] | hparams]}
-    del moved["hparams"]
-    return moved
+    run, hparams = dict(run), hparams_of(run)
+    if run.pop("hparams", None):
+        attempts = run.get("attempts") or [{"attempt": 1, "time": run.get("created")}]
+        run["attempts"] = [*attempts[:-1], attempts[-1] | {"hparams": hparams}]
+    return run
 
 
 def _warn_of_changes(path: Path, changes: list[ConfigChange]) -> None:

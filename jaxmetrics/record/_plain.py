@@ -36,7 +36,7 @@ _MAX_DECIMAL_BITS = 14_000  # Python converts at most 4,300 digits
 
 # The texts of these are short and complete. That of the base class is taken, since a
 # subclass may override it.
-_TEXT_TYPES = (
+_TEXT_TYPES: tuple[Any, ...] = (
     datetime.timedelta,
     decimal.Decimal,
     fractions.Fraction,

@@ -78,6 +78,17 @@ def test_a_bucket_is_refused_with_advice(make_logger, root):
         make_logger(root=root)
 
 
+def test_a_tilde_is_the_home_directory(make_logger, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    with make_logger(root="~/runs", mirror="~/copies") as logger:
+        logger.log_step(1, loss=1.0)
+    assert logger.run_dir == home / "runs" / "project" / "run"
+    assert (home / "copies" / "project" / "run").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 def test_a_directory_that_cannot_be_written_raises_at_once(tmp_path, make_logger):
     (tmp_path / "project").write_text("a file where a folder must be")
     with pytest.raises(OSError):
