@@ -11,8 +11,11 @@ from jaxmetrics.runs.reading import (
     axis_positions,
     chart_title,
     is_telemetry,
+    own_key,
     series_on_axes,
 )
+
+_EPOCH_LOSS = "loss_mean"
 
 
 def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
@@ -22,12 +25,11 @@ def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
       run: The run.
       keys: Keys to draw.
     """
-    keys_by_title: dict[str, list[str]] = {}
-    for key in keys:
-        keys_by_title.setdefault(chart_title(key), []).append(key)
+    keys_by_title = grouped_by_chart(keys)
     positions, charts = axis_positions(run), []
     for title in sorted(
-        keys_by_title, key=lambda title: is_telemetry(keys_by_title[title][0])
+        keys_by_title,
+        key=lambda title: is_telemetry(own_key(keys_by_title[title][0])[0]),
     ):
         members = keys_by_title[title]
         lines = [
@@ -37,3 +39,19 @@ def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
         name = members[0] if len(members) == 1 else title
         charts.append(Chart(name, axis_label(members[0]), lines))
     return charts
+
+
+def grouped_by_chart(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return names by the title of the chart in which they are drawn together.
+
+    Names of one quantity in several splits share a chart, whatever their spelling.
+
+    >>> grouped_by_chart(["loss_mean", "train/lr", "val_loss", "train/loss"])
+    {'loss': ['loss_mean', 'val_loss', 'train/loss'], 'lr/': ['train/lr']}
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        key, factor = own_key("train/loss" if name == _EPOCH_LOSS else name)
+        title = chart_title(key if factor == 1.0 else name)
+        groups.setdefault(title, []).append(name)
+    return groups

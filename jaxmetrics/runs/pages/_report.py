@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -36,9 +37,12 @@ from jaxmetrics.runs.plots import PLOT_NAMES, is_own_plot
 from jaxmetrics.runs.reading import (
     ExistingFileError,
     History,
+    Run,
     format_number,
     load_history,
+    own_key,
     summary_facts,
+    writes_files,
 )
 
 _MAX_ROWS, _MAX_KEYS = 200, 200
@@ -53,6 +57,17 @@ _FILES = (
 _SEAL = re.compile(rb"\n<!-- jaxmetrics ([0-9a-f]{64}) -->\n\Z")
 
 
+@overload
+def generate_report(
+    source: str | os.PathLike[str] | Run | History,
+    config: Mapping[str, object] | object | None = None,
+    save_dir: str | os.PathLike[str] | None = None,
+    plot_paths: Iterable[str | os.PathLike[str]] | None = None,
+    *,
+    card: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+) -> Path: ...
+@overload
 def generate_report(
     source: object,
     config: Mapping[str, object] | object | None = None,
@@ -61,12 +76,24 @@ def generate_report(
     *,
     card: Mapping[str, object] | None = None,
     overwrite: bool = False,
-) -> Path:
+) -> Path | list[Path]: ...
+def generate_report(
+    source: object,
+    config: Mapping[str, object] | object | None = None,
+    save_dir: str | os.PathLike[str] | None = None,
+    plot_paths: Iterable[str | os.PathLike[str]] | None = None,
+    *,
+    card: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+) -> Path | list[Path]:
     """Write `training_report.md`: summary, configuration, tables, plots, files.
 
     The report begins with the fields of a Hugging Face model card: copied as
     `README.md` next to a model, it is one. Recorded texts are escaped: they cannot add
     a tag, a link or a cell.
+
+    On processes of a run other than the one that writes the files, which an
+    `EpochTracker` knows, nothing is written.
 
     Args:
       source: `EpochTracker`, whose files are read; run directory or its path; or `Run`.
@@ -78,12 +105,14 @@ def generate_report(
       overwrite: Replace an existing file that is edited, or not a report.
 
     Returns:
-      Path of the report.
+      Path of the report; an empty list where nothing is written.
 
     Raises:
       FileNotFoundError: There is no run, or a plot is missing.
       FileExistsError: The report was edited since it was written.
     """
+    if not writes_files(source):
+        return []
     history = load_history(source)
     folder = Path(save_dir) if save_dir is not None else history.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,21 +195,34 @@ def _progress_table(history: History) -> Iterator[str]:
 
     Its columns are those of the epoch files, so that both can be compared.
     """
-    columns = history.columns()
-    series = [*columns.values(), *history.extra.values()]
+    columns = {**history.columns(), **history.extra}
+    loss, evaluated = history.evaluation_loss, np.zeros(0, np.int64)
+    if loss is not None and history.unit == "step":
+        columns[own_key(loss.key)[0]] = (loss.x, loss.y)
+        evaluated = _selection(loss.x, _MAX_ROWS // 2)
+    series = list(columns.values())
     all_x = np.unique(np.concatenate([[], *(x for x, _ in series)]))
     if history.unit == "step" and "loss_mean" in columns:  # one row for each loss
-        all_x = columns["loss_mean"][0]
+        all_x = np.union1d(columns["loss_mean"][0], evaluated)
     if not len(all_x):
         return
     yield f"\n## {history.unit.capitalize()}s\n\n"
     rows = all_x
     if len(all_x) > _MAX_ROWS:
-        selected = np.linspace(0, len(all_x) - 1, _MAX_ROWS).round().astype(int)
-        rows = all_x[selected]
-        yield f"{len(rows):,} of {len(all_x):,}, evenly selected.\n\n"
+        others = np.setdiff1d(all_x, evaluated)
+        rows = _selection(others, _MAX_ROWS - len(evaluated))
+        rows = np.union1d(rows, evaluated)
+        yield f"{len(rows):,} of {len(all_x):,}, evenly selected"
+        yield ", and those of evaluations.\n\n" if len(evaluated) else ".\n\n"
     cells = zip([f"{int(x)}" for x in rows], *(_cells(x, y, rows) for x, y in series))
-    yield table((history.unit, *columns, *history.extra), cells, right=0)
+    yield table((history.unit, *columns), cells, right=0)
+
+
+def _selection(x: np.ndarray, count: int) -> np.ndarray:
+    """Return at most `count` evenly selected values of an array."""
+    if len(x) <= count:
+        return x
+    return x[np.linspace(0, len(x) - 1, count).round().astype(int)]
 
 
 def _cells(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> list[str]:

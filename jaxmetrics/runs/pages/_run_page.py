@@ -17,7 +17,7 @@ from jaxmetrics.record import (
     number,
     redact,
 )
-from jaxmetrics.runs.pages._charts import run_charts
+from jaxmetrics.runs.pages._charts import grouped_by_chart, run_charts
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save_page
 from jaxmetrics.runs.reading import (
     History,
@@ -121,8 +121,13 @@ def _notes(history: History, alarms: int) -> list[str]:
         f"{key}: {values:,} values are not numbers, and are not drawn."
         for key, values in run.left_out.items()
     ]
+    conflicts = [
+        f"{key}: {steps:,} steps from {first:,} have different values; the later one "
+        f"is drawn."
+        for key, (steps, first) in run.conflicts.items()
+    ]
     damage = [f"{n}, line {i:,} was skipped: {reason}." for n, i, reason in run.bad]
-    for texts in (not_numbers, damage):
+    for texts in (not_numbers, conflicts, damage):
         notes += texts[:_MAX_NOTES]
         if len(texts) > _MAX_NOTES:
             notes.append(f"And {len(texts) - _MAX_NOTES:,} more like this.")
@@ -130,14 +135,20 @@ def _notes(history: History, alarms: int) -> list[str]:
 
 
 def _epoch_charts(history: History) -> list[Chart]:
-    """Return a chart for each column of the epochs."""
+    """Return the charts of the columns of the epochs: a metric of all splits in one."""
     times = dict(zip(*(column.tolist() for column in history.get("time"))))
+    series = {**history.columns(), **history.extra}
     charts = []
-    for name, (x, y) in {**history.columns(), **history.extra}.items():
-        positions = {"epoch": np.asarray(x, np.float64)}
-        if times:
-            positions["time"] = np.array([times.get(e, math.nan) for e in x.tolist()])
-        charts.append(Chart(name, axis_label(name), [Line(name, 0, positions, y)]))
+    for members in grouped_by_chart(series).values():
+        lines = []
+        for color, name in enumerate(members):
+            x, y = series[name]
+            positions = {"epoch": np.asarray(x, np.float64)}
+            if times:
+                at = [times.get(epoch, math.nan) for epoch in x.tolist()]
+                positions["time"] = np.array(at)
+            lines.append(Line(name, color, positions, y))
+        charts.append(Chart(members[0], axis_label(members[0]), lines))
     return charts
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE, windows
-from jaxmetrics.runs.reading import History
+from jaxmetrics.runs.reading import Evaluation, History, Series, own_key
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,36 +19,59 @@ _MAX_AREA_WINDOWS = 2000
 _MAX_LOSS_WINDOWS = 100
 _MAX_CHANGE_WINDOWS = 60
 _GIB, _MIB = 2**30, 2**20
+_MEMORY: Mapping[str, tuple[str, str, str]] = {
+    "in use": ("mem/in_use_bytes", PALETTE.blue, "-"),
+    "reserved": ("mem/reserved_bytes", PALETTE.orange, "-"),
+    "peak in use": ("mem/peak_bytes", PALETTE.red, "--"),
+}
+"""Key, color and dashes of each line of the memory, by name."""
+
+_COUNTED = ("samples", "tokens", "batches", "steps")
+
+Panel = Callable[["Axes", History], None]
+"""A function that draws a history on axes."""
 
 
 def loss(axes: Axes, history: History, log: bool = False) -> None:
-    """Draw the loss, its minimum-maximum band, and a star on the best value."""
+    """Draw the loss, its minimum-maximum band, and the loss of the evaluation.
+
+    A star is on the best value: that of the evaluation where there is one.
+    """
     x, y = history.get("train/loss")
+    evaluated = _drawable_evaluation(history, log)
     title = "Loss (log scale)" if log else "Loss"
-    if _nothing_to_draw(axes, y, title, "loss"):
+    if evaluated is None and _nothing_to_draw(axes, y, title, "loss"):
         return
     if log:
         y = np.where(figures.is_drawable(y, log=True), y, np.nan)
-        if _nothing_to_draw(axes, y, title, "loss", "no loss is positive"):
+        message = "no loss is positive"
+        if evaluated is None and _nothing_to_draw(axes, y, title, "loss", message):
             return
         axes.set_yscale("log")
-    handles = [figures.draw_line(axes, x, y, PALETTE.blue)]
-    names = ["mean" if history.unit == "epoch" else "loss"]
-    band = _band(axes, history, "train/loss_min", "train/loss_max", PALETTE.blue)
-    if band is not None:
-        handles, names = [*handles, band], [*names, "minimum to maximum"]
-    comparable = np.where(figures.is_drawable(y), y, np.inf)
-    best = int(np.argmin(comparable))
+    handles, names = [], []
+    name = "mean" if history.unit == "epoch" else "loss"
+    if figures.is_drawable(y).any():
+        handles = [figures.draw_line(axes, x, y, PALETTE.blue)]
+        names = [name if evaluated is None else f"training {name}"]
+        band = _band(axes, history, "train/loss_min", "train/loss_max", PALETTE.blue)
+        if band is not None:
+            handles, names = [*handles, band], [*names, "minimum to maximum"]
+    starred = Evaluation("", history.unit, x, y, "min")
+    if evaluated is not None:
+        handles.append(_draw_evaluation(axes, evaluated))
+        names.append(own_key(evaluated.key)[0])
+        starred = evaluated
+    best_x, best_y = _best_drawable(starred)
     (star,) = axes.plot(
-        x[best],
-        y[best],
+        best_x,
+        best_y,
         marker="*",
         markersize=16,
         color=PALETTE.yellow,
         linestyle="",
         zorder=5,
     )
-    names.append(f"best {y[best]:.4g} at {history.unit} {x[best]:,}")
+    names.append(f"best {best_y:.4g} at {history.unit} {best_x:,}")
     figures.style_axes(axes, title, history.unit, "loss")
     figures.add_legend(axes, [*handles, star], names)
 
@@ -78,6 +102,9 @@ def loss_distribution(axes: Axes, history: History) -> None:
     if figures.is_drawable(std).any():
         band = figures.draw_band(axes, x, mean - std, mean + std, PALETTE.blue)
         handles, names = [*handles, band], [*names, "± one standard deviation"]
+    if (evaluated := _drawable_evaluation(history)) is not None:
+        handles.append(_draw_evaluation(axes, evaluated))
+        names.append(own_key(evaluated.key)[0])
     figures.style_axes(axes, title, history.unit, "loss")
     figures.add_legend(axes, handles, names)
 
@@ -103,13 +130,8 @@ def grad_norm(axes: Axes, history: History) -> None:
 
 
 def throughput(axes: Axes, history: History) -> None:
-    """Draw samples per second as bars, or tokens per second without samples."""
-    for counted in ("samples", "tokens"):
-        x, y = history.get(f"perf/{counted}_per_second")
-        if len(y):
-            break
-    else:
-        counted = "samples"
+    """Draw samples per second as bars; without samples tokens, batches or steps."""
+    counted, (x, y) = _throughput(history)
     title = "Throughput"
     if _nothing_to_draw(axes, y, title, "throughput"):
         return
@@ -121,18 +143,13 @@ def throughput(axes: Axes, history: History) -> None:
 def device_memory(axes: Axes, history: History) -> None:
     """Draw the memory of the device: in use, reserved, and the peak."""
     title = "Device memory"
-    lines = {
-        "in use": ("mem/in_use_bytes", PALETTE.blue, "-"),
-        "reserved": ("mem/reserved_bytes", PALETTE.orange, "-"),
-        "peak in use": ("mem/peak_bytes", PALETTE.red, "--"),
-    }
-    all_y = np.concatenate([history.get(key)[1] for key, _, _ in lines.values()])
+    all_y = np.concatenate([history.get(key)[1] for key, _, _ in _MEMORY.values()])
     if _nothing_to_draw(axes, all_y, title, "device memory"):
         return
     largest = np.nanmax(np.where(figures.is_drawable(all_y), all_y, np.nan))
     divisor, unit = (_GIB, "GiB") if largest >= 10 * _GIB else (_MIB, "MiB")
     handles, names = [], []
-    for name, (key, color, dashes) in lines.items():
+    for name, (key, color, dashes) in _MEMORY.items():
         x, y = history.get(key)
         if figures.is_drawable(y).any():
             line = figures.draw_line(axes, x, y / divisor, color, linestyle=dashes)
@@ -158,7 +175,7 @@ def epoch_timing(axes: Axes, history: History) -> None:
         _bars(axes, x, y, PALETTE.green)
     else:
         figures.draw_line(axes, x, y, PALETTE.green)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     figures.style_axes(axes, title, history.unit, f"seconds / {history.unit}")
 
 
@@ -183,6 +200,54 @@ def loss_derivative(axes: Axes, history: History) -> None:
     figures.style_axes(axes, title + window, history.unit, f"Δ loss / {history.unit}")
     patches = [_patch(PALETTE.green), _patch(PALETTE.red)]
     figures.add_legend(axes, patches, ["improves", "worsens"])
+
+
+def recorded_panels(history: History) -> list[Panel]:
+    """Return the panels for which a history has values, finite or not."""
+    losses = len(history.get("train/loss")[1])
+    has_loss = losses > 0 or history.evaluation_loss is not None
+    panels: list[tuple[Panel, bool]] = [
+        (loss, has_loss),
+        (learning_rate, _has(history, "lr/lr")),
+        (grad_norm, _has(history, "grad/norm")),
+        (throughput, len(_throughput(history)[1][1]) > 0),
+        (device_memory, any(_has(history, key) for key, _, _ in _MEMORY.values())),
+        (ema_divergence, _has(history, "ema/delta_norm")),
+        (epoch_timing, _has(history, f"perf/{history.unit}_seconds")),
+        (loss_derivative, losses > 1),
+    ]
+    return [panel for panel, recorded in panels if recorded]
+
+
+def _has(history: History, key: str) -> bool:
+    return len(history.get(key)[1]) > 0
+
+
+def _throughput(history: History) -> tuple[str, Series]:
+    """Return what is counted per second, and the rates."""
+    rates = {n: history.get(f"perf/{n}_per_second") for n in _COUNTED}
+    counted = next((name for name in _COUNTED if len(rates[name][1])), _COUNTED[0])
+    return counted, rates[counted]
+
+
+def _drawable_evaluation(history: History, log: bool = False) -> Evaluation | None:
+    """Return the loss of the evaluation, None if no value of it can be drawn."""
+    loss = history.evaluation_loss
+    if loss is None or not figures.is_drawable(loss.y, log).any():
+        return None
+    y = np.where(figures.is_drawable(loss.y, log), loss.y, np.nan)
+    return loss._replace(y=y)
+
+
+def _draw_evaluation(axes: Axes, loss: Evaluation) -> Any:
+    return figures.draw_line(axes, loss.x, loss.y, PALETTE.orange, zorder=3)
+
+
+def _best_drawable(series: Evaluation) -> tuple[int, float]:
+    drawable = np.where(figures.is_drawable(series.y), series.y, np.nan)
+    best = series._replace(y=drawable).best()
+    assert best is not None, "drawn only with a drawable value"
+    return best
 
 
 def _losses_to_compare(history: History) -> tuple[np.ndarray, np.ndarray, str]:

@@ -13,7 +13,12 @@ from jaxmetrics.record import EVENTS_JSONL
 from jaxmetrics.runs.plots import _panels as panels
 from jaxmetrics.runs.plots import _telemetry_plots as telemetry
 from jaxmetrics.runs.plots._files import save_figure
-from jaxmetrics.runs.reading import History, load_history, summary_facts
+from jaxmetrics.runs.reading import (
+    History,
+    load_history,
+    summary_facts,
+    writes_files,
+)
 from jaxmetrics.runs.reading import goodput as goodput_of_ledger
 
 if TYPE_CHECKING:
@@ -35,6 +40,9 @@ def generate_all_plots(
     is data: `group_norms`, `update_ratios`, `quantile_bands`, `dataset_losses`,
     `goodput_breakdown`.
 
+    On processes of a run other than the one that writes the files, which an
+    `EpochTracker` knows, nothing is written.
+
     Args:
       source: `EpochTracker`, whose files are read; run directory or its path; or `Run`.
       save_dir: Folder of the plots. Default the folder of the source.
@@ -44,13 +52,15 @@ def generate_all_plots(
       overwrite: Replace existing files that are not plots of jaxmetrics.
 
     Returns:
-      Paths of the files.
+      Paths of the files; empty where nothing is written.
 
     Raises:
       FileNotFoundError: There is no run.
       FileExistsError: A file of that name is not a plot of jaxmetrics.
       ImportError: matplotlib is not installed.
     """
+    if not writes_files(source):
+        return []
     history = load_history(source)
     folder = Path(save_dir) if save_dir is not None else history.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,21 +126,15 @@ def loss_derivative(history: History) -> Figure:
 
 
 def training_dashboard(history: History) -> Figure:
-    """Draw eight of the charts and a summary as text, three by three."""
-    figure = figures.new_figure(20.0, 14.0)
-    charts = (
-        panels.loss,
-        panels.learning_rate,
-        panels.grad_norm,
-        panels.throughput,
-        panels.device_memory,
-        panels.ema_divergence,
-        panels.epoch_timing,
-        panels.loss_derivative,
-        _summary,
-    )
-    for axes, draw in zip(figure.subplots(3, 3).flat, charts):
-        draw(axes, history)
+    """Draw the charts that have data and a summary as text, in rows of three."""
+    charts = panels.recorded_panels(history)
+    rows = len(charts) // 3 + 1
+    figure = figures.new_figure(20.0, 14.0 if rows == 3 else 0.8 + 4.4 * rows)
+    grid = figure.add_gridspec(rows, 3)
+    for index, draw in enumerate(charts):
+        draw(figure.add_subplot(grid[divmod(index, 3)]), history)
+    columns = 3 - len(charts) % 3
+    _summary(figure.add_subplot(grid[-1, -columns:]), history, columns)
     figure.suptitle(
         figures.printable(f"Training of {history.name}"),
         color=PALETTE.text,
@@ -183,15 +187,20 @@ def _one_panel(draw: Callable[[Axes, History], None], history: History) -> Figur
     return figure
 
 
-def _summary(axes: Axes, history: History) -> None:
-    """Write the facts of a training on axes."""
+def _summary(axes: Axes, history: History, columns: int) -> None:
+    """Write the facts of a training on axes that are as wide as some columns."""
     figures.style_axes(axes, "Summary", "", "")
     figures.show_message(axes, "")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    for row, (name, fact) in enumerate(summary_facts(history)):
-        y = 0.94 - 0.115 * row
-        for x, text, color in ((0.0, name, PALETTE.muted), (0.3, fact, PALETTE.text)):
+    facts = summary_facts(history)
+    line = min(0.115, 0.96 / len(facts))
+    for row, (name, fact) in enumerate(facts):
+        y = 0.94 - line * row
+        for x, text, color in (
+            (0.0, name, PALETTE.muted),
+            (0.42 / columns, fact, PALETTE.text),
+        ):
             axes.text(
                 *(x, y, figures.printable(text, 44)),
                 transform=axes.transAxes,

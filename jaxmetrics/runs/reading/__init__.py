@@ -38,10 +38,21 @@ from jaxmetrics.runs.reading._facts import summary_facts
 from jaxmetrics.runs.reading._find import find_run
 from jaxmetrics.runs.reading._format import format_number
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
-from jaxmetrics.runs.reading._history import History, load_history
+from jaxmetrics.runs.reading._history import (
+    History,
+    load_history,
+    writes_files,
+)
 from jaxmetrics.runs.reading._labels import axis_label, chart_title, is_telemetry
 from jaxmetrics.runs.reading._load import as_record_row
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
+from jaxmetrics.runs.reading._quantities import (
+    Evaluation,
+    Series,
+    evaluation,
+    own_key,
+    quantity,
+)
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -58,6 +69,7 @@ __all__ = [
     "AXIS_LABELS",
     "AlignedRuns",
     "Better",
+    "Evaluation",
     "ExistingFileError",
     "FORMATS",
     "Format",
@@ -68,6 +80,7 @@ __all__ = [
     "Result",
     "Run",
     "RunNotFoundError",
+    "Series",
     "Spread",
     "UnknownDirectionError",
     "as_array",
@@ -78,6 +91,7 @@ __all__ = [
     "chart_title",
     "config_difference",
     "directions",
+    "evaluation",
     "export",
     "export_chunks",
     "export_left_out",
@@ -88,6 +102,8 @@ __all__ = [
     "goodput_of_events",
     "is_telemetry",
     "load_history",
+    "own_key",
+    "quantity",
     "reached",
     "result",
     "seed_groups",
@@ -96,4 +112,5 @@ __all__ = [
     "spreads",
     "summary_facts",
     "unique_name",
+    "writes_files",
 ]

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from jaxmetrics.record import duration
 from jaxmetrics.runs.reading._format import format_bytes
 from jaxmetrics.runs.reading._history import History
+from jaxmetrics.runs.reading._quantities import Evaluation, own_key
 
 _MEMORY = ("mem/peak_bytes", "mem/in_use_bytes")
 
 
 def summary_facts(history: History) -> list[tuple[str, str]]:
-    """Return names and texts of what is known of a training."""
+    """Return names and texts of what is known of a training.
+
+    The values of an evaluation, by which models are chosen, come first.
+    """
     unit, facts = history.unit, [("Run", history.name)]
-    best = best_loss(history)
-    if best is not None:
-        facts.append(("Best loss", f"{best[1]:.6g} at {unit} {best[0]:,}"))
-    x, loss = history.get("train/loss")
-    if len(loss):
-        facts.append(("Last loss", f"{loss[-1]:.6g} at {unit} {int(x[-1]):,}"))
+    name = "loss"
+    if (chosen_by := history.evaluation) is not None:
+        facts += _best_and_last(own_key(chosen_by.key)[0], chosen_by)
+        name = "training loss"
+    loss = Evaluation("train/loss", unit, *history.get("train/loss"), "min")
+    facts += _best_and_last(name, loss)
     count = _length(history)
     facts.append(("Epochs" if unit == "epoch" else "Steps", f"{count:,}"))
-    seconds = _finite_max(history.get("time")[1])
+    all_seconds = history.get("time")[1]
+    if unit == "step" and history.run is not None:
+        all_seconds = np.array([history.run.seconds])
+    seconds = _finite_max(all_seconds)
     if seconds is not None:
         facts.append(("Wall time", duration(seconds, fraction=True)))
     peak = _finite_max(np.concatenate([history.get(key)[1] for key in _MEMORY]))
@@ -38,14 +47,13 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
     return facts
 
 
-def best_loss(history: History) -> tuple[int, float] | None:
-    """Return x and value of the lowest loss; None if no loss is finite."""
-    x, y = history.get("train/loss")
-    comparable = np.where(np.isfinite(y), y, np.inf)
-    if not np.isfinite(comparable).any():
-        return None
-    index = int(np.argmin(comparable))
-    return int(x[index]), float(y[index])
+def _best_and_last(name: str, series: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield the best finite value and the last value, as far as there are any."""
+    if (best := series.best()) is not None:
+        yield f"Best {name}", f"{best[1]:.6g} at {series.unit} {best[0]:,}"
+    if len(series.y):
+        last = f"{series.y[-1]:.6g} at {series.unit} {int(series.x[-1]):,}"
+        yield f"Last {name}", last
 
 
 def _length(history: History) -> int:

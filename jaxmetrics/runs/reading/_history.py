@@ -24,10 +24,14 @@ from jaxmetrics.record import (
     Epochs,
     read_epochs,
 )
+from jaxmetrics.runs.reading._quantities import (
+    Evaluation,
+    Series,
+    evaluation,
+    evaluation_loss,
+    quantity,
+)
 from jaxmetrics.runs.reading._run import Run
-
-Series = tuple[np.ndarray, np.ndarray]
-"""x and y of a series, `[n]` each."""
 
 
 class Column(NamedTuple):
@@ -62,35 +66,17 @@ COLUMNS: Mapping[str, Column] = {
     "step_time_sec": Column("perf/step_seconds"),
     "cumulative_time_sec": Column("time"),
     "tokens_per_sec": Column("perf/tokens_per_second"),
+    "steps_per_sec": Column("perf/steps_per_second"),
 }
 """Columns of the report, in their order; among them all fields of an epoch."""
 
-_RUN_KEYS: Mapping[str, tuple[str, ...]] = {
-    "train/loss": ("train/loss", "loss"),
-    "train/loss_std": ("train/loss_std", "train/loss_stat_std"),
-    "train/loss_min": ("train/loss_min", "train/loss_stat_min"),
-    "train/loss_max": ("train/loss_max", "train/loss_stat_max"),
-    "train/loss_median": (
-        "train/loss_median",
-        "train/loss_p50",
-        "train/loss_stat_p50",
-    ),
-    "lr/lr": ("lr/lr", "lr"),
-    "grad/norm": ("grad/norm", "grad_norm"),
-    "perf/samples_per_second": (
-        "perf/samples_per_second",
-        "train/samples_per_second",
-        "throughput_samples_per_sec",
-    ),
-    "perf/tokens_per_second": ("perf/tokens_per_second",),
-    "mem/in_use_bytes": ("mem/in_use_bytes",),
-    "mem/reserved_bytes": ("mem/reserved_bytes",),
-    "mem/peak_bytes": ("mem/peak_bytes",),
-    "ema/delta_norm": ("ema/delta_norm",),
-    "perf/step_seconds": ("perf/step_seconds",),
-    "time": ("time",),
+_STATISTICS: Mapping[str, tuple[str, ...]] = {
+    "train/loss_std": ("train/loss_stat_std",),
+    "train/loss_min": ("train/loss_stat_min",),
+    "train/loss_max": ("train/loss_stat_max",),
+    "train/loss_median": ("train/loss_p50", "train/loss_stat_p50"),
 }
-"""Keys under which a run may have logged a quantity, by the project's key."""
+"""Keys of statistics of a run, as aggregators and quantiles name them."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +94,8 @@ class History:
       run: The run, if there is one.
       extra: x and y of further values of epochs, by the name under which they were
         logged.
+      evaluation: Series by which models are chosen, the loss of an evaluation if there
+        is one.
     """
 
     name: str
@@ -118,6 +106,13 @@ class History:
     series: Mapping[str, Series]
     run: Run | None = None
     extra: Mapping[str, Series] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+
+    @property
+    def evaluation_loss(self) -> Evaluation | None:
+        """The loss of an evaluation at the x of this history; None without one."""
+        columns = self.extra if self.unit == "epoch" else self.run
+        return evaluation_loss(columns, self.unit) if columns is not None else None
 
     def get(self, key: str) -> Series:
         """Return x and y of a key, empty if there are no values."""
@@ -133,6 +128,14 @@ class History:
             for name, (key, scale) in COLUMNS.items()
             if key in self.series
         }
+
+
+def writes_files(source: object) -> bool:
+    """Return whether this process writes the files of a source: True unless it says so.
+
+    An `EpochTracker` of a process other than the first one has no files to read.
+    """
+    return bool(getattr(source, "writes_files", True))
 
 
 def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> History:
@@ -194,7 +197,15 @@ def history_of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> H
             extra[name] = column
     run_name = run.name if run is not None else folder.resolve().name
     config = epochs.config or (run.config if run is not None else {})
-    return History(run_name, "epoch", folder, epochs.run, config, series, run, extra)
+    chosen_by = evaluation(extra, "epoch")
+    if chosen_by is None and run is not None:
+        chosen_by = evaluation(run, "step")
+    return History(
+        *(run_name, "epoch", folder, epochs.run, config, series),
+        run=run,
+        extra=extra,
+        evaluation=chosen_by,
+    )
 
 
 def history_of_run(run: Run) -> History:
@@ -204,8 +215,8 @@ def history_of_run(run: Run) -> History:
     the records.
     """
     series: dict[str, Series] = {}
-    for key, alternatives in _RUN_KEYS.items():
-        logged = _first(run, alternatives)
+    for key, _ in COLUMNS.values():
+        logged = quantity(run, key) or _first(run, _STATISTICS.get(key, ()))
         if logged is not None:
             series[key] = logged
     if "lr/lr" not in series:
@@ -220,7 +231,10 @@ def history_of_run(run: Run) -> History:
             series[key] = _rate(run[total], run["time"])
     folder = run.path if run.path.is_dir() else run.path.parent
     series = {key: logged for key, logged in series.items() if len(logged[0])}
-    return History(run.name, "step", folder, run.header, run.config, series, run)
+    return History(
+        *(run.name, "step", folder, run.header, run.config, series, run),
+        evaluation=evaluation(run, "step"),
+    )
 
 
 def _known(pairs: Iterable[tuple[int, float | None]]) -> Series | None:
@@ -236,14 +250,7 @@ def _first(run: Run, keys: Iterable[str]) -> Series | None:
     return next((run[key] for key in keys if key in run), None)
 
 
-def _last_per_step(steps: np.ndarray, values: np.ndarray) -> Series:
-    """Return the last value of each step: a step may have a record for each split."""
-    last = np.append(steps[1:] != steps[:-1], True) if len(steps) else steps > 0
-    return steps[last], values[last]
-
-
 def _step_seconds(steps: np.ndarray, seconds: np.ndarray) -> Series:
-    steps, seconds = _last_per_step(steps, seconds)
     spent, steps_between = np.diff(seconds), np.diff(steps)
     known = spent >= 0
     return steps[1:][known], spent[known] / steps_between[known]
@@ -251,10 +258,7 @@ def _step_seconds(steps: np.ndarray, seconds: np.ndarray) -> Series:
 
 def _rate(total: Series, time: Series) -> Series:
     """Return the increase of a total per second, between records."""
-    (total_steps, totals), (time_steps, seconds) = (
-        _last_per_step(*total),
-        _last_per_step(*time),
-    )
+    (total_steps, totals), (time_steps, seconds) = total, time
     steps, in_total, in_time = np.intersect1d(
         total_steps, time_steps, return_indices=True
     )

@@ -149,6 +149,11 @@ class Run:
         """Steps that have a record, ascending, each once: int64."""
         return np.unique(self._table.steps)
 
+    @property
+    def seconds(self) -> float:
+        """Training time over all attempts in seconds; nan if unknown."""
+        return self._table.seconds
+
     def keys(self) -> list[str]:
         """Return the keys of the metrics, in the order first logged."""
         return [key for key in self._table.columns if key not in FIELDS]
@@ -164,7 +169,7 @@ class Run:
         steps, table = self._table.steps, self._table
         out: dict[str, object] = {
             "steps": int(steps[-1]) if len(steps) else 0,
-            "seconds": table.seconds,
+            "seconds": self.seconds,
             "attempts": count_attempts(self.header, self.events, len(self)),
         }
         return out | {key: describe(*table.column(key)) for key in self.keys()}

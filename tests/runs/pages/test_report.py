@@ -185,6 +185,19 @@ def test_a_run_has_a_table_of_keys_and_a_selection_of_steps(tmp_path):
     assert "| other | 1 | 1 | 1 | 1 | 1,000 | 1 |" in lines
 
 
+def test_the_table_of_steps_has_every_evaluation(tmp_path):
+    rows = [{"step": s, "split": "train", "train/loss": 1.0} for s in range(1, 1001)]
+    rows += [{"step": s, "split": "val", "val/loss": s / 8} for s in range(7, 1001, 33)]
+    body, _ = body_of(generate_report(write_run(tmp_path, rows)))
+    assert "| Best val/loss | 0.875 at step 7 |" in body
+    assert "200 of 1,000, evenly selected, and those of evaluations." in body
+    lines = body.splitlines()
+    start = lines.index("| step | loss_mean | val/loss |")
+    cells = [line.strip("| ").split(" | ") for line in lines[start + 2 :][:200]]
+    evaluated = [int(cell[0]) for cell in cells if len(cell) == 3]
+    assert evaluated == list(range(7, 1001, 33))
+
+
 def test_an_empty_run_has_a_report(tmp_path):
     empty = write_run(tmp_path / "run", [])
     assert "| Steps | 0 |" in generate_report(empty).read_text()

@@ -51,7 +51,8 @@ def test_the_page_has_all_data_of_a_run(run):
     html = path.read_text()
     _, page = page_data(html)
     assert page["title"] == "first"
-    assert ["Best loss", "0.1 at step 10"] in page["facts"]
+    assert page["facts"][0] == ["Best val/loss", "0.5 at step 10"]
+    assert ["Best training loss", "0.1 at step 10"] in page["facts"]
     assert [c["title"] for c in page["charts"]] == ["loss", "grad/norm"]
     values = {r[0]: r for r in table(page, "Last and best values")["rows"]}
     assert values["train/loss"][1:5] == [0.1, 10, 0.1, 10]
@@ -157,6 +158,14 @@ def test_the_page_of_epochs_has_a_chart_for_each_column(tmp_path):
     memory = charts["gpu_peak_mb"]
     assert memory["label"] == "gpu peak (MiB)"
     assert columns[memory["lines"][0]["y"]] == [7.5, 7.5]
+
+
+def test_the_validation_of_epochs_is_in_the_chart_of_the_loss(tmp_path):
+    extra = {"val_loss": 2.0, "accuracy": 0.5, "val_accuracy": 0.25}
+    write_epochs(tmp_path, epoch(1, extra=extra))
+    _, page = page_data(generate_page(tmp_path).read_text())
+    lines = [[line["name"] for line in chart["lines"]] for chart in page["charts"]]
+    assert lines == [["loss_mean", "val_loss"], ["accuracy", "val_accuracy"]]
 
 
 def test_the_page_of_an_empty_run_says_so(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from support.runs import write_run
 
 from jaxmetrics.figures import PALETTE, new_figure
 from jaxmetrics.runs import Run
@@ -39,6 +40,44 @@ def test_the_loss_of_steps_has_no_band_and_its_name():
     axes = draw(panels.loss, history_of("step", train__loss=[3.0, 1.0, 2.0]))
     assert legend_of(axes) == ["loss", "best 1 at step 1"]
     assert axes.get_xlabel() == "step"
+
+
+def evaluated_run(tmp_path, *validation, key="val/loss", train=(3.0, 1.0, 2.0)):
+    rows = [{"step": n, "train/loss": loss} for n, loss in enumerate(train)]
+    rows += [{"step": n, "split": "val", key: y} for n, y in enumerate(validation)]
+    return load_history(write_run(tmp_path, rows))
+
+
+@pytest.mark.parametrize("panel", [panels.loss, panels.loss_log])
+@pytest.mark.parametrize(
+    "key, name",
+    [
+        ("val/loss", "val/loss"),
+        ("train/val_loss", "val/loss"),
+        ("eval/avg_loss", "eval/avg_loss"),
+    ],
+)
+def test_validation_is_beside_training_and_has_the_star(tmp_path, panel, key, name):
+    axes = draw(panel, evaluated_run(tmp_path, 5.0, 4.0, 4.5, key=key))
+    assert legend_of(axes) == ["training loss", name, "best 4 at step 1"]
+    drawn = [line.get_ydata().tolist() for line in axes.lines]
+    assert drawn == [[3.0, 1.0, 2.0], [5.0, 4.0, 4.5], [4.0]]
+
+
+def test_a_run_of_evaluations_alone_is_drawn(tmp_path):
+    axes = draw(panels.loss, evaluated_run(tmp_path, 5.0, 4.0, train=()))
+    assert legend_of(axes) == ["val/loss", "best 4 at step 1"]
+
+
+def test_without_a_drawable_validation_the_star_is_on_the_training(tmp_path):
+    history = evaluated_run(tmp_path, "NaN", -1.0)
+    assert legend_of(draw(panels.loss_log, history)) == ["loss", "best 1 at step 1"]
+    assert legend_of(draw(panels.loss, history))[1] == "val/loss"
+
+
+def test_the_distribution_has_the_validation(tmp_path):
+    axes = draw(panels.loss_distribution, evaluated_run(tmp_path, 5.0, 4.0))
+    assert legend_of(axes)[-1] == "val/loss"
 
 
 def test_the_band_is_drawn_where_both_edges_are_known():
@@ -103,6 +142,39 @@ def test_memory_has_a_unit_that_fits(size, label, value):
     assert axes.lines[0].get_ydata().tolist() == [value, value]
     assert axes.get_ylim()[0] == 0
     assert legend_of(axes) == ["in use"]
+
+
+@pytest.mark.parametrize("counted", ["batches", "steps"])
+def test_batches_or_steps_are_drawn_if_nothing_else_was_counted(counted):
+    history = history_of(**{f"perf__{counted}_per_second": [5.0, 6.0]})
+    axes = draw(panels.throughput, history)
+    assert axes.get_ylabel() == f"{counted} / second" and len(axes.patches) == 2
+
+
+@pytest.mark.parametrize(
+    "key, panel",
+    [
+        ("lr/lr", panels.learning_rate),
+        ("grad/norm", panels.grad_norm),
+        ("perf/tokens_per_second", panels.throughput),
+        ("perf/batches_per_second", panels.throughput),
+        ("mem/peak_bytes", panels.device_memory),
+        ("ema/delta_norm", panels.ema_divergence),
+        ("perf/step_seconds", panels.epoch_timing),
+    ],
+)
+def test_a_panel_is_recorded_if_one_of_its_keys_is(key, panel):
+    history = history_of("step", **{key: [math.nan]})
+    assert panels.recorded_panels(history) == [panel]
+
+
+def test_a_change_of_the_loss_needs_two_losses(tmp_path):
+    one, two = (history_of(train__loss=[1.0] * n) for n in (1, 2))
+    assert panels.recorded_panels(one) == [panels.loss]
+    assert panels.recorded_panels(two) == [panels.loss, panels.loss_derivative]
+    assert panels.recorded_panels(history_of()) == []
+    history = evaluated_run(tmp_path, 1.0, train=())
+    assert panels.recorded_panels(history) == [panels.loss]
 
 
 def test_memory_without_a_finite_value_is_left_out():

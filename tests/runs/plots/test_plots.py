@@ -142,6 +142,27 @@ def test_the_dashboard_has_eight_charts_and_a_summary():
     assert {"0.25 at epoch 8", "8m00s", "24.4 GiB"} <= set(texts(figure))
 
 
+@pytest.mark.parametrize(
+    ("fields", "titles"),
+    [
+        ({}, ["Loss", "Summary"]),
+        (
+            {"batches_per_sec": 9.0, "lr": 1.0},
+            ["Loss", "Learning rate", "Throughput", "Summary"],
+        ),
+    ],
+)
+def test_a_panel_without_data_is_left_out_of_the_dashboard(fields, titles):
+    figure = plots.training_dashboard(history_of(epoch(1, 1.0, **fields)))
+    assert [axes.get_title("left") for axes in figure.axes] == titles
+    assert not is_cut_off(figure)
+
+
+def test_a_dashboard_without_any_data_is_the_summary():
+    figure = plots.training_dashboard(history_of(EpochMetrics(0)))
+    assert [axes.get_title("left") for axes in figure.axes] == ["Summary"]
+
+
 @pytest.mark.parametrize("name", ELEVEN[:-1])
 def test_a_plot_without_data_says_so(name):
     figure = plots.PLOTS[name](history_of(EpochMetrics(0)))

@@ -3,7 +3,6 @@ import math
 from support.runs import epoch, rows_of, write_epochs, write_run
 
 from jaxmetrics.runs.reading import load_history, summary_facts
-from jaxmetrics.runs.reading._facts import best_loss
 
 
 def facts_of(folder):
@@ -41,5 +40,42 @@ def test_unknown_facts_are_absent(tmp_path):
 
 
 def test_without_a_finite_loss_there_is_no_best_one(tmp_path):
-    history = load_history(write_epochs(tmp_path, epoch(0, math.inf)))
-    assert best_loss(history) is None
+    facts = facts_of(write_epochs(tmp_path, epoch(0, math.inf)))
+    assert facts["Last loss"] == "inf at epoch 0" and "Best loss" not in facts
+
+
+def test_the_loss_of_an_evaluation_comes_first(tmp_path):
+    losses = {450: 0.36, 1000: 1.01, 500: math.nan}
+    rows = rows_of(1000, train__loss=lambda s: 3.0 / s)
+    rows += [{"step": n, "split": "val", "val/loss": y} for n, y in losses.items()]
+    assert list(facts_of(write_run(tmp_path, rows)).items())[1:5] == [
+        ("Best val/loss", "0.36 at step 450"),
+        ("Last val/loss", "1.01 at step 1,000"),
+        ("Best training loss", "0.003 at step 1,000"),
+        ("Last training loss", "0.003 at step 1,000"),
+    ]
+
+
+def test_a_metric_stands_for_the_loss_that_an_evaluation_does_not_have(tmp_path):
+    values = {"eval/seconds": 1.0, "eval/accuracy": 0.25, "eval/x": 1.0}
+    rows = [{"step": n, "split": "eval"} | values for n in (1, 2)]
+    rows[1]["eval/accuracy"] = 0.125
+    facts = facts_of(write_run(tmp_path, rows))
+    assert facts["Best eval/accuracy"] == "0.25 at step 1"
+    assert facts["Last eval/accuracy"] == "0.125 at step 2"
+
+
+def test_epochs_are_chosen_by_their_validation_or_that_of_the_run_beside(tmp_path):
+    extra = [{"val_loss": 2.0}, {"val_loss": 1.0}]
+    epochs = [epoch(n, 3.0, extra=values) for n, values in enumerate(extra)]
+    folder = write_epochs(tmp_path, *epochs)
+    assert facts_of(folder)["Best val/loss"] == "1 at epoch 1"
+    write_epochs(tmp_path, epoch(0), epoch(1))
+    write_run(tmp_path, [{"step": 40, "split": "val", "val/loss": 0.5}])
+    assert facts_of(folder)["Best val/loss"] == "0.5 at step 40"
+
+
+def test_the_wall_time_is_that_of_the_last_line(tmp_path):
+    rows = rows_of(4, train__loss=float, time=float)
+    late = {"step": 2, "split": "val", "time": 99.0, "val/loss": 1.0}
+    assert facts_of(write_run(tmp_path, [*rows, late]))["Wall time"] == "1m39s"
