@@ -61,13 +61,14 @@ NOT_A_LEAF: Final = _Mark()
 
 
 class Unreadable(NamedTuple):
-    """A part that raised an error when it was read.
+    """A part that has no value.
 
     Attributes:
-      error: Name of the type of the error, whose text may contain a secret.
+      reason: Name of the type of the error that reading it raised, whose text may
+        contain a secret; or another reason.
     """
 
-    error: str
+    reason: str
 
 
 class LargeArray(NamedTuple):
@@ -189,14 +190,16 @@ def parts_of(value: Any, objects: bool) -> Parts | LargeArray | None:
         return Parts(_partial_items(value), named=True)
     if isinstance(value, Namespace | types.SimpleNamespace):
         return Parts(vars(value).items(), named=True)
-    if names := _field_names(value):
+    if names := [*_field_names(cls), *_extra_names(value)]:
         return _object_parts(value, _read_fields(value, names), has_fields=True)
     if (axes := mesh_axes(value)) is not None:
         return Parts(axes.items(), named=True)
     if isinstance(value, Mapping) or _has(cls, "keys", "items", "__getitem__"):
         return Parts(_read_items(value), named=True)
-    if isinstance(value, Sequence | Set) or _has(cls, "__len__", "index", "count"):
+    if isinstance(value, list | tuple | Set):
         return Parts(value, named=False)
+    if isinstance(value, Sequence) or _has(cls, "__len__", "index", "count"):
+        return Parts(_read_sequence(value), named=False)
     attributes = _attributes(value) if objects else None
     if attributes is None:
         return None
@@ -219,7 +222,20 @@ def mesh_axes(value: Any) -> dict[str, int] | None:
     return {name: int(size) for name, size in shape.items()}
 
 
-def class_attributes(cls: type) -> dict[str, Any]:
+def class_values(cls: type) -> dict[str, Any]:
+    """Return the values that a class has without an instance, by name.
+
+    They are its public attributes but for methods; fields without a default are
+    `Unreadable`.
+    """
+    attributes, names = _class_attributes(cls), _field_names(cls)
+    if not names:
+        return attributes
+    missing = Unreadable("no value in the class")
+    return {name: attributes.get(name, missing) for name in names}
+
+
+def _class_attributes(cls: type) -> dict[str, Any]:
     """Return the public attributes of a class and its bases, without its methods.
 
     A class that is defined inside it is a mapping of its own attributes.
@@ -232,7 +248,7 @@ def class_attributes(cls: type) -> dict[str, Any]:
             if name.startswith("_") or _is_method(value, base):
                 continue
             if isinstance(value, type) and _is_defined_in(value, base):
-                value = class_attributes(value) or value
+                value = _class_attributes(value) or value
             attributes[name] = value
     return attributes
 
@@ -302,18 +318,24 @@ def _partial_items(value: functools.partial[Any]) -> Iterator[tuple[str, Any]]:
         yield "kwargs", value.keywords
 
 
-def _field_names(value: Any) -> list[str]:
-    """Return the names of declared fields; of a class without a declaration none."""
-    cls = type(value)
+def _field_names(cls: type) -> list[str]:
+    """Return the names of the fields that a class declares."""
     if dataclasses.is_dataclass(cls):
         return [field.name for field in dataclasses.fields(cls)]
-    if isinstance(value, tuple):
+    if issubclass(cls, tuple):
         return list(getattr(cls, "_fields", ()))
     if attrs := getattr(cls, "__attrs_attrs__", None):
         return [attribute.name for attribute in attrs]
     if fields := getattr(cls, "__pydantic_fields__", None):
-        return [*fields, *(value.__pydantic_extra__ or ())]
+        return list(fields)
     return list(getattr(cls, "__struct_fields__", ()))  # of msgspec
+
+
+def _extra_names(value: Any) -> Iterable[str]:
+    """Return the names of values that a pydantic object has beyond its fields."""
+    if not _has(type(value), "__pydantic_fields__"):
+        return ()
+    return getattr(value, "__pydantic_extra__", None) or ()
 
 
 def _read_fields(value: Any, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
@@ -332,6 +354,14 @@ def _read_items(value: Any) -> Iterator[tuple[Any, Any]]:
             yield name, value[name]
         except Exception as error:
             yield name, Unreadable(type(error).__name__)
+
+
+def _read_sequence(value: Any) -> Iterator[Any]:
+    for index in range(len(value)):
+        try:
+            yield value[index]
+        except Exception as error:
+            yield Unreadable(type(error).__name__)
 
 
 def _object_parts(
@@ -368,7 +398,7 @@ def _attributes(value: Any) -> dict[str, Any] | None:
         return None
     own = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     own |= stored or {}
-    attributes = class_attributes(cls)
+    attributes = _class_attributes(cls)
     attributes |= {name: v for name, v in own.items() if not name.startswith("_")}
     return None if own and not attributes else attributes
 

@@ -13,7 +13,7 @@ from jaxmetrics.record._plain import (
     LargeArray,
     Parts,
     Unreadable,
-    class_attributes,
+    class_values,
     parts_of,
     plain_leaf,
     qualified_name,
@@ -79,7 +79,7 @@ def plain_config(config: object) -> tuple[Any, str]:
     """
     walk = _Walk(objects=True)
     if isinstance(config, type):
-        config = class_attributes(config) or config
+        config = class_values(config) or config
     plain = walk.convert(config)
     sentences = walk.loss_sentence(), walk.cut_sentence()
     return plain, " ".join(sentence for sentence in sentences if sentence)
@@ -172,7 +172,7 @@ class _Walk:
                 is_text = isinstance(leaf, str)
                 return self._text(leaf, task.path) if is_text else leaf
             if isinstance(value, Unreadable):
-                return self._lost(task, value.error, f"<unreadable: {value.error}>")
+                return self._lost(task, value.reason, f"<unreadable: {value.reason}>")
             if hasattr(type(value), "get_secret_value"):  # of pydantic
                 return REDACTED
             if _is_among(value, task.ancestors):

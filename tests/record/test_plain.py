@@ -328,6 +328,26 @@ class Nested:
     activation = activation
 
 
+@pytest.mark.parametrize("cls", [Data, Attrs, Pydantic, Named])
+def test_a_class_in_place_of_its_instance_names_what_it_lacks(cls):
+    plain, problem = plain_config(cls)
+    missing = "<unreadable: no value in the class>"
+    has_defaults = cls is Data
+    assert plain["lr"] == (0.1 if has_defaults else missing)
+    assert bool(problem) is not has_defaults
+
+
+def test_a_class_without_a_default_names_the_field():
+    @dataclasses.dataclass
+    class Partial:
+        lr: float = 0.1
+        sizes: list[int] = dataclasses.field(default_factory=list)
+
+    plain, problem = plain_config(Partial)
+    assert plain == {"lr": 0.1, "sizes": "<unreadable: no value in the class>"}
+    assert "sizes (no value in the class)" in problem
+
+
 def test_classes_inside_a_class_are_mappings():
     plain, _ = plain_config(Nested())
     assert plain == {
@@ -404,7 +424,7 @@ def test_what_cannot_be_recorded_is_named_in_one_sentence_and_the_rest_is_kept()
             "model": {"private": Private(), "stateless": Stateless(), "loud": Loud()},
             "log": logging.getLogger("test"),
             "required": required,
-            "missing": omegaconf.OmegaConf.create({"a": "???", "b": 1}),
+            "missing": omegaconf.OmegaConf.create({"a": ["???", 2], "b": 1}),
             "broken": Broken(),
             "large": np.zeros((50, 50), np.int8),
             "deleted": deleted,
@@ -421,7 +441,7 @@ def test_what_cannot_be_recorded_is_named_in_one_sentence_and_the_rest_is_kept()
         },
         "log": "<type logging.Logger>",
         "required": {"lr": 0.1, "width": "<unreadable: RequiredValueError>"},
-        "missing": {"a": "<unreadable: MissingMandatoryValue>", "b": 1},
+        "missing": {"a": ["<unreadable: MissingMandatoryValue>", 2], "b": 1},
         "broken": f"<type {HERE}.Broken>",
         "large": "int8[50, 50]",
         "deleted": "float32[3]",
