@@ -22,7 +22,7 @@ from jaxmetrics.aggregator._observation import AggregationType, Observation
 from jaxmetrics.aggregator._totals import Total
 from jaxmetrics.aggregator._types import AggregationTypes, to_state
 from jaxmetrics.processes import EXCHANGE_TIMEOUT, exchange
-from jaxmetrics.record import key, pack, unpack
+from jaxmetrics.record import key, pack, states, unpack
 
 _SCHEMA = 1
 _TAG = "aggregator"
@@ -213,22 +213,42 @@ class MetricsAggregator:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`; earlier observations are dropped.
 
-        Every process loads the same state; it is counted once.
+        Every process loads the same state, also after a round trip through JSON or
+        orbax; it is counted once.
 
         Raises:
-          ValueError: The state has another schema, or types that are not registered.
+          ValueError: The state has another schema, types that are not registered, or
+            is not a state; nothing is changed.
         """
-        if state.get("schema") != _SCHEMA:
+        schema = state.get("schema") if isinstance(state, Mapping) else None
+        if schema != _SCHEMA:
             raise ValueError(
-                f"MetricsAggregator got a state of schema {state.get('schema')}; this "
-                f"version reads {_SCHEMA}. Load it with the version that saved it."
+                f"MetricsAggregator got a state of schema {schema}; this version reads "
+                f"{_SCHEMA}. Load it with the version that saved it."
             )
+        entry = states.fields_of(
+            dataset=states.text, name=states.text, type=states.text, state=dict
+        )
+        saved = states.read("MetricsAggregator", state, totals=states.list_of(entry))
         with self._lock:
-            restored = {
-                (entry["dataset"], entry["name"]): self._types.from_state(entry)
-                for entry in state["totals"]
-            }
+            restored = {}
+            for total in saved["totals"]:
+                name = total["dataset"], total["name"]
+                restored[name] = self._types.from_state(name, total)
             self._restored, self._observed = restored, {}
+
+    def state(self) -> dict[str, Any]:
+        """Return the `state_dict`, for `checkpoint.args`; every process calls it."""
+        return self.state_dict()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state`, as `load_state_dict`."""
+        self.load_state_dict(state)
+
+    def reset(self) -> None:
+        """Begin without totals; registered metrics stay. Every process calls it."""
+        with self._lock:
+            self._restored, self._observed = {}, {}
 
     def _read(self, batch: Batch, new: dict[Name, Total]) -> tuple[Total, Any, Any]:
         """Return the total that a batch belongs to, and its values and weights."""
@@ -256,10 +276,8 @@ class MetricsAggregator:
             with self._lock:
                 return self._types.combine(self._restored, self._observed)
         with self._lock:
-            states = [
-                [*name, to_state(total)] for name, total in self._observed.items()
-            ]
-        payloads = exchange(_TAG, zlib.compress(pack(states), 1), timeout)
+            own = [[*name, to_state(total)] for name, total in self._observed.items()]
+        payloads = exchange(_TAG, zlib.compress(pack(own), 1), timeout)
         processes = [
             {
                 (dataset, name): state

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxmetrics.record import states
+
 _DROPPED_BITS = 45  # of the 52 bits of a mantissa
 
 
@@ -64,11 +66,18 @@ class MagnitudeBins:
         negative, positive = self._negative.state(), self._positive.state()
         return {"zeros": self.zeros, "below": negative, "above": positive}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Replace the counts by those that `state` returned."""
-        self.zeros = state["zeros"]
-        self._negative.load_state(*state["below"])
-        self._positive.load_state(*state["above"])
+    def load_state(self, state: object) -> None:
+        """Replace the counts by those that `state` returned.
+
+        Raises:
+          TypeError: A field is of a wrong type.
+          ValueError: A field is missing or not valid.
+        """
+        row = states.list_of(states.integers)
+        saved = states.fields_of(zeros=states.count, below=row, above=row)(state)
+        self.zeros = saved["zeros"]
+        self._negative.load_state(*saved["below"])
+        self._positive.load_state(*saved["above"])
 
 
 class _BinRow:
@@ -107,15 +116,18 @@ class _BinRow:
         half = 1 << (_DROPPED_BITS - 1)
         return ((bins << _DROPPED_BITS) + half).view(np.float64)
 
-    def state(self) -> list[np.ndarray]:
+    def state(self) -> list[Any]:
         filled = np.flatnonzero(self.counts)
         counts = self.counts[filled]
         dtype = np.min_scalar_type(int(counts.max(initial=0)))
         # Distances between bins compress better than their numbers.
         gaps = np.diff(filled + self.first, prepend=0)
-        return [gaps.astype(np.int32), counts.astype(dtype)]
+        parts = gaps.astype(np.int32), counts.astype(dtype)
+        return [states.storable(part) for part in parts]
 
     def load_state(self, gaps: np.ndarray, counts: np.ndarray) -> None:
+        if gaps.shape != counts.shape:
+            raise ValueError(f"{gaps.size} bins have {counts.size} counts")
         self.first, self.counts = 0, np.zeros(0, np.int64)
         if gaps.size:
             bins = np.cumsum(gaps)

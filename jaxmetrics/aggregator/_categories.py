@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.aggregator._totals import Total
-from jaxmetrics.record import key
+from jaxmetrics.record import key, states
 
 DEFAULT_MAX_CATEGORIES = 1000
 """Maximum number of categories of one metric with a count of their own."""
@@ -71,7 +71,10 @@ class CategoryTotal(Total):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace the counts by those that `state` returned."""
-        self.counts, self.overflow = Counter(state["counts"]), state["overflow"]
+        saved = states.fields_of(
+            counts=states.mapping_of(states.count), overflow=states.count
+        )(state)
+        self.counts, self.overflow = Counter(saved["counts"]), saved["overflow"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the counts sorted by category, and the overflow if there is one."""

@@ -12,6 +12,7 @@ from jaxmetrics.aggregator._bins import MagnitudeBins
 from jaxmetrics.aggregator._exact_sum import ExactSum
 from jaxmetrics.aggregator._inputs import split_finite
 from jaxmetrics.aggregator._totals import Total, nonfinite_result
+from jaxmetrics.record import states
 
 _MAX_EXACT_VALUES = 1024
 _PERCENTS = (5, 50, 95, 99)
@@ -63,24 +64,33 @@ class DistributionTotal(Total):
     def state(self) -> dict[str, Any]:
         """Return few values as they are, many as bins and counts."""
         self._flush()
-        binned = self.values is None
+        few = None if self.values is None else states.storable(self.values)
         return {
             "sum": self.sum.parts(),
             "count": self.count,
             "nonfinite": self.nonfinite,
-            "squares": self.squares,
-            "range": [self.low, self.high],
-            **({"bins": self.bins.state()} if binned else {"values": self.values}),
+            "squares": states.strict(self.squares),
+            "range": [states.strict(self.low), states.strict(self.high)],
+            **({"bins": self.bins.state()} if few is None else {"values": few}),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace the distribution by one that `state` returned."""
-        self.sum = ExactSum(*state["sum"])
-        self.count, self.nonfinite = state["count"], state["nonfinite"]
-        self.squares, (self.low, self.high) = state["squares"], state["range"]
-        self.values, self.bins = state.get("values"), MagnitudeBins()
-        if self.values is None:
-            self.bins.load_state(state["bins"])
+        saved = states.fields_of(
+            sum=ExactSum.from_parts,
+            count=states.count,
+            nonfinite=states.count,
+            squares=states.real,
+            range=states.list_of(states.real),
+        )(state)
+        self.values, self.bins = None, MagnitudeBins()
+        if state.get("values") is None:
+            states.fields_of(bins=self.bins.load_state)(state)
+        else:
+            self.values = states.floats_of(saved["count"])(state["values"])
+        self.sum, self.count = saved["sum"], saved["count"]
+        self.nonfinite, self.squares = saved["nonfinite"], saved["squares"]
+        self.low, self.high = saved["range"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the statistics: nan without values."""

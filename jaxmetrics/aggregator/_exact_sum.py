@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from jaxmetrics.record import states
+
 
 class ExactSum:
     """Exact sum of integers, plus a compensated float64 sum of floats.
@@ -41,9 +43,20 @@ class ExactSum:
         high, low = _pair_add(high, low, other_high)
         self._parts = integer + other_integer, *_pair_add(high, low, other_low)
 
-    def parts(self) -> list[float]:
-        """Return the arguments that construct this sum: `ExactSum(*parts)`."""
-        return list(self._parts)
+    def parts(self) -> list[float | str]:
+        """Return the parts of the sum as strict JSON, for `from_parts`."""
+        return [states.strict(part) for part in self._parts]
+
+    @classmethod
+    def from_parts(cls, parts: object) -> ExactSum:
+        """Return the sum of what `parts` returned.
+
+        Raises:
+          TypeError: A part is not a number.
+          ValueError: There are not three parts.
+        """
+        integer, high, low = states.list_of(states.number)(parts)
+        return cls(states.integer(integer), float(high), float(low))
 
     @property
     def value(self) -> float:

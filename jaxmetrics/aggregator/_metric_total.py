@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmetrics.aggregator._inputs import as_weights
 from jaxmetrics.aggregator._totals import Total
-from jaxmetrics.record import flatten
+from jaxmetrics.record import flatten, states
 
 if TYPE_CHECKING:
     from jaxmetrics.core import Metric
@@ -216,7 +216,15 @@ class MetricTotal(Total):
                 f"registered here: {'; '.join(differences)}. Register the same metric "
                 "on every process and after a restart."
             )
-        self._metric, _ = from_saved(handler.metric, state["layout"], state["leaves"])
+        layout, leaves = state["layout"], state["leaves"]
+        # JSON keeps the numbers of an array, and not their type.
+        arrays = {
+            name: states.floats(x).astype(layout["leaves"][name][2])
+            if isinstance(x, list | tuple)
+            else np.asarray(x)
+            for name, x in leaves.items()
+        }
+        self._metric, _ = from_saved(handler.metric, layout, arrays)
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the value of the metric, `{name}/{part}` if it has parts."""

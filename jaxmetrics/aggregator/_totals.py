@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics.aggregator._exact_sum import ExactSum
 from jaxmetrics.aggregator._inputs import as_numbers, as_weights, split_finite
+from jaxmetrics.record import states
 
 
 class Total(abc.ABC):
@@ -65,7 +66,12 @@ class Total(abc.ABC):
 
     @abc.abstractmethod
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Replace the total by one that `state` returned."""
+        """Replace the total by one that `state` returned.
+
+        Raises:
+          TypeError: A field is of a wrong type.
+          ValueError: A field is missing or not valid.
+        """
 
     @abc.abstractmethod
     def results(self, name: str) -> dict[str, Any]:
@@ -98,8 +104,11 @@ class SumTotal(Total):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace sum and counts."""
-        self.sum = ExactSum(*state["sum"])
-        self.count, self.nonfinite = state["count"], state["nonfinite"]
+        saved = states.fields_of(
+            sum=ExactSum.from_parts, count=states.count, nonfinite=states.count
+        )(state)
+        self.sum, self.count = saved["sum"], saved["count"]
+        self.nonfinite = saved["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the sum, and the mean per observation: nan without observations."""
@@ -151,8 +160,13 @@ class MeanTotal(Total):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace sums and count."""
-        self.sum, self.weight = ExactSum(*state["sum"]), ExactSum(*state["weight"])
-        self.nonfinite = state["nonfinite"]
+        saved = states.fields_of(
+            sum=ExactSum.from_parts,
+            weight=ExactSum.from_parts,
+            nonfinite=states.count,
+        )(state)
+        self.sum, self.weight = saved["sum"], saved["weight"]
+        self.nonfinite = saved["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the mean: nan if the weights add up to 0."""
@@ -186,11 +200,14 @@ class MaxTotal(Total):
 
     def state(self) -> dict[str, Any]:
         """Return the extreme and the count."""
-        return {"best": self.best, "nonfinite": self.nonfinite}
+        best = None if self.best is None else states.strict(self.best)
+        return {"best": best, "nonfinite": self.nonfinite}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace the extreme and the count."""
-        self.best, self.nonfinite = state["best"], state["nonfinite"]
+        read = states.fields_of(best=_number_or_none, nonfinite=states.count)
+        saved = read({"best": None, **state})
+        self.best, self.nonfinite = saved["best"], saved["nonfinite"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the extreme: nan without values."""
@@ -206,6 +223,10 @@ class MinTotal(MaxTotal):
 
     better = staticmethod(min)
     of_array = staticmethod(np.min)
+
+
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else states.number(value)
 
 
 def nonfinite_result(name: str, nonfinite: int) -> dict[str, float]:

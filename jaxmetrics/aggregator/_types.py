@@ -17,6 +17,7 @@ from jaxmetrics.aggregator._totals import (
     SumTotal,
     Total,
 )
+from jaxmetrics.record import states
 
 _TOTALS: Mapping[Any, type[Total]] = {
     AggregationType.SUM: SumTotal,
@@ -65,10 +66,22 @@ class AggregationTypes:
         total.agg_type = str(agg_type)
         return total
 
-    def from_state(self, state: Mapping[str, Any]) -> Total:
-        """Return the total that `to_state` converted."""
-        total = self.empty(state["type"])
-        total.load_state(state["state"])
+    def from_state(self, name: Name, state: Mapping[str, Any]) -> Total:
+        """Return the total that `to_state` converted.
+
+        Raises:
+          ValueError: It is not such a state, or its type is not registered.
+        """
+        total = self.empty(states.text(state["type"]))
+        try:
+            total.load_state(state["state"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(total, MetricTotal) and isinstance(error, ValueError):
+                raise
+            raise ValueError(
+                f"MetricsAggregator got a state of {name_text(name)} that is not one "
+                f"of {total.agg_type}: {error}. Pass what state() returned, unchanged."
+            ) from error
         return total
 
     def join_processes(
@@ -83,9 +96,9 @@ class AggregationTypes:
           ValueError: The type of a metric differs between processes.
         """
         joined: dict[Name, Total] = {}
-        for process, states in enumerate(processes):
-            for name, state in states.items():
-                total = self.from_state(state)
+        for process, totals in enumerate(processes):
+            for name, state in totals.items():
+                total = self.from_state(name, state)
                 first = joined.setdefault(name, total)
                 _require_same_type(name, first, total, f"process {process}")
                 if first is not total:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxmetrics.record import (
     AppendFile,
@@ -14,6 +15,7 @@ from jaxmetrics.record import (
     MetricsEntry,
     dumps,
     scan_lines,
+    states,
 )
 
 __all__ = ["MetricsEntry", "MetricsLog", "MetricsSummary"]
@@ -109,6 +111,47 @@ class MetricsLog:
             file.write_line(dumps(entry.line()))
             self._position = file.position
             self._entries.append(entry)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint: number of entries, and size of the file.
+
+        The file is synced to disk before.
+
+        Raises:
+          OSError: The file cannot be synced.
+        """
+        with AppendFile(self.path) as file:
+            file.flush()
+        return {"entries": len(self), "position": self._position}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore a `state`, also after a round trip through JSON or orbax.
+
+        Entries recorded later are moved to `<file>.after-restore`.
+
+        Raises:
+          ValueError: It is not a state of a log, or not one of this file; nothing is
+            changed.
+          OSError: The file cannot be written.
+        """
+        saved = states.read(
+            "MetricsLog", state, entries=states.count, position=states.count
+        )
+        with AppendFile(self.path) as file:
+            file.cut(saved["position"], "restore")
+            self._position = file.position
+        del self._entries[saved["entries"] :]
+
+    def reset(self) -> None:
+        """Begin without entries; existing ones are moved to `<file>.after-restart`.
+
+        Raises:
+          OSError: The file cannot be written.
+        """
+        with AppendFile(self.path) as file:
+            file.cut(0, "restart")
+            self._position = file.position
+        self._entries.clear()
 
     def summary(self) -> MetricsSummary:
         """Return the summary of all entries."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import operator
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,6 +117,7 @@ class AppendFile:
         """
         fd = self._complete()
         check_name(label, "label")
+        position = operator.index(position)  # an array would be changed in place
         if position > self._position:
             warnings.warn(
                 f"{self.path} is {position - self._position} bytes too short to be cut "

@@ -62,15 +62,18 @@ class EpochMetrics:
         Raises:
           TypeError: The epoch number is missing, or a field is not a number.
         """
-        if type(row.get("epoch")) is not int:
+        if not isinstance(row, Mapping):
+            raise TypeError("an epoch that is not an object")
+        epoch = _plain(row.get("epoch"))
+        if type(epoch) is not int:
             raise TypeError("an epoch without a number")
         extra = row.get("extra", {})
-        if not isinstance(extra, dict):
+        if not isinstance(extra, Mapping):
             raise TypeError("an epoch whose extra values have no names")
         values = {name: _value(row.get(name)) for name in EPOCH_FIELDS[1:]}
         pairs = ((name, _value(value)) for name, value in extra.items())
         more = {name: value for name, value in pairs if value is not None}
-        return cls(row["epoch"], extra=more, **values)
+        return cls(epoch, extra=more, **values)
 
     def line(self) -> dict[str, object]:
         """Return the row to write, with the fields in their order."""
@@ -124,8 +127,13 @@ def read_epochs(folder: str | os.PathLike[str]) -> Epochs | None:
     return Epochs(run, config, [epochs[number] for number in sorted(epochs)])
 
 
+def _plain(value: Any) -> Any:
+    """Return the number of an array of rank 0, as orbax makes it."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
 def _value(value: object) -> float | None:
-    value = number(value)
+    value = number(_plain(value))
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

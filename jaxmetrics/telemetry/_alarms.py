@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
+from jaxmetrics.record import states
 from jaxmetrics.telemetry._compiles import CompileWatch
-from jaxmetrics.telemetry._spikes import SpikeDetector
+from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
 
 Limits = tuple[float | None, float | None]
 
@@ -130,11 +131,28 @@ class Alarms:
         return dict(spikes=spikes, outside=sorted(self._ongoing))
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`; detectors of keys that are not watched are ignored."""
-        for key, detector_state in state["spikes"].items():
-            if key in self.spikes:
-                self.spikes[key].load_state(detector_state)
-        self._ongoing = set(state["outside"])
+        """Restore a `state`, also after a round trip through JSON or orbax.
+
+        Detectors of keys that are not watched are ignored.
+
+        Raises:
+          ValueError: It is not a state of alarms; nothing is changed.
+        """
+        saved = states.read(
+            "Alarms",
+            state,
+            spikes=states.mapping_of(read_state),
+            outside=states.list_of(states.text),
+        )
+        for key in saved["spikes"].keys() & self.spikes.keys():
+            self.spikes[key].load_state(saved["spikes"][key])
+        self._ongoing = set(saved["outside"])
+
+    def reset(self) -> None:
+        """Begin without any alarm raised, as new alarms do."""
+        for detector in self.spikes.values():
+            detector.reset()
+        self._ongoing.clear()
 
     def _is_watched(self, key: str) -> bool:
         return (

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxmetrics.record import states
+
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _BFLOAT16_ROUNDING = 2.0**-8  # smaller relative changes may be rounding
 _LARGEST_FACTOR = 3.0
@@ -94,12 +96,24 @@ class SpikeDetector:
         )
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`; a shorter window keeps its latest values."""
+        """Restore a `state`, also after a round trip through JSON or orbax.
+
+        A shorter window keeps its latest values.
+
+        Raises:
+          ValueError: It is not a state of a detector.
+        """
+        saved = read_state(state)
         self._accepted.clear()
-        self._accepted.extend(float(x) for x in state["accepted"])
-        self._rejected = [float(x) for x in state["rejected"]]
-        self._largest = float(state["furthest"])
-        self._spiking = bool(state["spiking"])
+        self._accepted.extend(saved["accepted"])
+        self._rejected = saved["rejected"]
+        self._largest, self._spiking = saved["furthest"], saved["spiking"]
+
+    def reset(self) -> None:
+        """Begin without accepted values, as a new detector does."""
+        self._accepted.clear()
+        self._rejected = []
+        self._largest, self._spiking = 0.0, False
 
     def _accepts(self, value: float) -> bool:
         if len(self._accepted) < _MIN_WINDOW:
@@ -115,3 +129,19 @@ class SpikeDetector:
             return False
         self._largest = max(self._largest * self._decay, distance)
         return True
+
+
+def read_state(state: object) -> dict[str, Any]:
+    """Return the fields of a state of a detector.
+
+    Raises:
+      ValueError: It is not a state of a detector.
+    """
+    return states.read(
+        "SpikeDetector",
+        state,
+        accepted=states.list_of(states.real),
+        rejected=states.list_of(states.real),
+        furthest=states.real,
+        spiking=states.flag,
+    )

@@ -159,6 +159,32 @@ def test_a_file_changed_by_another_log_is_refused(path):
     assert first.is_empty() and len(MetricsLog.open(path)) == 1
 
 
+def test_later_entries_are_moved_away_by_a_restore(path):
+    log = MetricsLog.open(path)
+    log.record(entry(1))
+    state = log.state()
+    log.record(entry(2))
+    log.record(entry(3))
+    rest = path.read_text().splitlines(keepends=True)[1:]
+    log.load_state(state)
+    assert [e.step for e in log] == [e.step for e in MetricsLog.open(path)] == [1]
+    moved = path.with_name("steps.jsonl.after-restore")
+    assert moved.read_text().splitlines(keepends=True) == rest
+    log.record(entry(2))
+    log.reset()
+    assert log.is_empty() and MetricsLog.open(path).is_empty()
+    assert path.with_name("steps.jsonl.after-restart").read_text().count("\n") == 2
+
+
+def test_a_state_of_another_file_is_refused(path):
+    log = MetricsLog.open(path)
+    log.record(entry(1))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="byte 7 is not the end of a line"):
+        log.load_state({"entries": 0, "position": 7})
+    assert len(log) == 1 and path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [

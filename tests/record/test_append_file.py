@@ -3,6 +3,7 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 from support.faults import FailingDisk
 from support.processes import run_python, start_python
@@ -317,6 +318,16 @@ def test_a_cut_saves_the_rest_and_writing_continues(path):
         file.write_line("d")
     assert path.read_bytes() == b"a\nd\n"
     assert saved == path.with_name("metrics.jsonl.after-step-1")
+    assert saved.read_bytes() == b"b\nc\n"
+
+
+def test_a_position_that_orbax_restored_as_an_array_is_not_changed(path):
+    write(path, "a")
+    position = np.array(path.stat().st_size)
+    write(path, "b", "c")
+    with AppendFile(path) as file:
+        saved = file.cut(position, "restore")
+    assert (position, path.read_bytes()) == (2, b"a\n")
     assert saved.read_bytes() == b"b\nc\n"
 
 

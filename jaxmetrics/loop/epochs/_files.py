@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,11 @@ from jaxmetrics.record import (
     csv_line,
     dumps,
     iso_time,
+    open_unused,
     read_epochs,
+    sync_folder,
     text_cell,
+    write_all,
 )
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -74,6 +78,28 @@ def write_files(
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / EPOCHS_JSON, f"{dumps(document)}\n".encode())
     atomic_write(folder / EPOCHS_CSV, to_csv(epochs).encode())
+
+
+def keep_copies(folder: Path, label: str) -> None:
+    """Copy both files to `<file>.after-<label>`; a number is added if that exists."""
+    for name in (EPOCHS_JSON, EPOCHS_CSV):
+        try:
+            content = (folder / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        path, fd = open_unused(folder / f"{name}.after-{label}")
+        try:
+            write_all(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        sync_folder(path)
+
+
+def remove_files(folder: Path) -> None:
+    """Remove both files, last the JSON file, without which the CSV file is refused."""
+    for name in (EPOCHS_CSV, EPOCHS_JSON):
+        (folder / name).unlink(missing_ok=True)
 
 
 def to_csv(epochs: Sequence[EpochMetrics]) -> str:

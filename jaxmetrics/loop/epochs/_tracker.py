@@ -11,10 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.loop.epochs._files import read_or_create, update_header, write_files
+from jaxmetrics.loop.epochs._files import (
+    keep_copies,
+    read_or_create,
+    remove_files,
+    update_header,
+    write_files,
+)
 from jaxmetrics.loop.epochs._values import EpochValues
 from jaxmetrics.processes import process_index
-from jaxmetrics.record import EPOCH_FIELDS, Elapsed, EpochMetrics, redact
+from jaxmetrics.record import (
+    EPOCH_FIELDS,
+    Elapsed,
+    EpochMetrics,
+    dumps,
+    loads,
+    read_epochs,
+    redact,
+    states,
+)
 
 _NAMED_VALUES = ("loss", "lr", "grad_norm", "samples")
 
@@ -26,6 +41,10 @@ class EpochTracker:
     `training_metrics.csv` and `training_metrics.json` in `output_dir`, replaced at the
     end of each epoch. Existing files are continued: epochs before the one that is
     started are kept, with their time, and later ones are replaced.
+
+    `state` and `load_state`, or `checkpoint.args` and `restore`, continue within an
+    epoch: `start_epoch` of the epoch that was open keeps its batches. An epoch whose
+    last batch was the last before the checkpoint ends when the next one starts.
 
     Args:
       output_dir: Directory of the files; created if missing.
@@ -66,6 +85,7 @@ class EpochTracker:
             self._config = _as_dict(redact(config))
         self._elapsed: Elapsed | None = None
         self._epoch: int | None = None
+        self._is_restored = False  # the open epoch
         self._values = EpochValues()
         self._epoch_start = 0.0
 
@@ -74,14 +94,27 @@ class EpochTracker:
         """Completed epochs, in order."""
         return tuple(self._epochs)
 
+    @property
+    def writes_files(self) -> bool:
+        """Whether this process writes the files, as process 0 does."""
+        return process_index() == 0
+
     def start_epoch(self, epoch: int) -> None:
         """Start an epoch; drop recorded epochs from this one on, and an unfinished one.
+
+        The first call after `load_state` continues the epoch that was open then, or
+        ends it if it is an earlier one.
 
         Raises:
           RuntimeError: An earlier epoch has not ended.
           TypeError: The epoch is not an integer.
         """
         epoch = operator.index(epoch)
+        was_restored, self._is_restored = self._is_restored, False
+        if was_restored and self._epoch == epoch:
+            return
+        if was_restored and self._epoch is not None and self._epoch < epoch:
+            self.end_epoch()
         if self._epoch is not None and self._epoch < epoch:
             raise RuntimeError(
                 f"start_epoch({epoch}) while epoch {self._epoch} has not ended. Call "
@@ -161,11 +194,89 @@ class EpochTracker:
             cumulative_time_sec=now,
         )
         self._epochs.append(metrics)
-        self._epoch = None
+        self._epoch, self._is_restored = None, False
+        self._write()
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint: epochs, and the batches of an open one.
+
+        Waits for values on devices.
+
+        Raises:
+          RuntimeError: A value was donated.
+        """
+        state: dict[str, Any] = {"epochs": _lines(self._epochs)}
+        if self._elapsed is not None:
+            state["seconds"] = self._elapsed.exact()
+        if self._epoch is not None:
+            values = self._values.state()
+            state["open"] = {"epoch": self._epoch, "start": self._epoch_start} | values
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore a `state`, also after a round trip through JSON or orbax.
+
+        The files are taken back to it; if they hold other epochs, copies of them are
+        kept as `<file>.after-restore`.
+
+        Raises:
+          ValueError: It is not a state of a tracker; nothing is changed.
+          OSError: The files cannot be written.
+        """
+        owner = type(self).__name__
+        saved = states.read(owner, state, epochs=states.list_of(_read_epoch))
+        seconds = values = number = start = None
+        if state.get("seconds") is not None:
+            seconds = states.read(owner, state, seconds=states.real)["seconds"]
+        if state.get("open") is not None:
+            opened = states.fields_of(epoch=states.integer, start=states.real)
+            read = states.read(owner, state, open=opened)["open"]
+            number, start = read["epoch"], read["start"]
+            values = states.read(owner, state, open=EpochValues.from_state)["open"]
+        self._epochs = saved["epochs"]
+        self._elapsed = None if seconds is None else Elapsed(self._clock, seconds)
+        self._values = values or EpochValues()
+        self._epoch, self._epoch_start = number, start or 0.0
+        self._is_restored = number is not None
+        if process_index() == 0:
+            recorded = read_epochs(self.output_dir)
+            if _lines(recorded.epochs if recorded else []) != _lines(self._epochs):
+                keep_copies(self.output_dir, "restore")
+                self._write()
+
+    def reset(self) -> None:
+        """Begin without epochs; existing files are moved to `<file>.after-restart`.
+
+        Raises:
+          OSError: The files cannot be moved.
+        """
+        self._epochs, self._epoch, self._elapsed = [], None, None
+        self._values, self._is_restored = EpochValues(), False
+        if process_index() == 0:
+            keep_copies(self.output_dir, "restart")
+            remove_files(self.output_dir)
+
+    def _write(self) -> None:
         if process_index() == 0:
             run = update_header(self._run, self._clock())
             write_files(self.output_dir, run, self._config, self._epochs)
-        return metrics
+
+
+def _lines(epochs: Sequence[EpochMetrics]) -> Any:
+    """Return epochs as strict JSON that keeps the order of extra values.
+
+    Orbax sorts the names of a mapping.
+    """
+    lines = (epoch.line() | {"extra": [*epoch.extra.items()]} for epoch in epochs)
+    return loads(dumps(list(lines)))
+
+
+def _read_epoch(line: Any) -> EpochMetrics:
+    """Return an epoch of `_lines`."""
+    read = states.fields_of(extra=states.list_of(tuple))
+    extra = dict(read(line)["extra"])
+    return EpochMetrics.from_row({**line, "extra": extra})
 
 
 def _summarize(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.core import is_deleted, is_on_device, is_ready, is_tracer
-from jaxmetrics.record import scalar
+from jaxmetrics.record import scalar, states
 
 _FETCH_EVERY = 256
 
@@ -52,6 +52,32 @@ class EpochValues:
         """
         self._fetch(only_ready=False)
         return {name: np.array(column) for name, column in self._values.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return the values for a checkpoint; waits for the device."""
+        columns = self.columns()
+        return {"batches": self.batches, "names": list(columns), "columns": columns}
+
+    @classmethod
+    def from_state(cls, state: object) -> EpochValues:
+        """Return the values of a `state`.
+
+        Raises:
+          TypeError: It is not a mapping.
+          ValueError: It is not a state.
+        """
+        saved = states.fields_of(
+            batches=states.count,
+            names=states.list_of(states.text),
+            columns=states.mapping_of(states.floats),
+        )(state)
+        if saved["columns"].keys() != set(saved["names"]):
+            raise ValueError(f"it has values of {sorted(saved['columns'])}")
+        values = cls()
+        values.batches = saved["batches"]
+        for name in saved["names"]:
+            values._values[name] = array("d", saved["columns"][name].tolist())
+        return values
 
     def _fetch(self, only_ready: bool) -> None:
         batches = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics.core import is_deleted, is_ready
+from jaxmetrics.record import states
 
 _MAX_PENDING = 16
 
@@ -107,20 +108,36 @@ class LossTracker:
         return {"kept": values, "seen": dict(self._counts)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
+        """Restore a `state`, also after a round trip through JSON or orbax.
 
         Raises:
-          ValueError: It is the state of a tracker with another window.
+          ValueError: It is not a state, or that of a tracker with another window.
         """
-        sizes = {np.shape(values) for values in state["kept"].values()}
-        if sizes - {(self.window,)}:
+        saved = states.read(
+            "LossTracker",
+            state,
+            kept=states.mapping_of(states.floats),
+            seen=states.mapping_of(states.count),
+        )
+        values, counts = saved["kept"], saved["seen"]
+        shapes = {array.shape for array in values.values()}
+        if shapes - {(self.window,)}:
             raise ValueError(
-                f"LossTracker.load_state() got windows of {sorted(sizes)}; expected "
+                f"LossTracker.load_state() got windows of {sorted(shapes)}; expected "
                 f"{self.window} values. Create the tracker with the saved window."
             )
+        if values.keys() != counts.keys():
+            raise ValueError(
+                f"LossTracker.load_state() got values of {sorted(values)} and counts "
+                f"of {sorted(counts)}. Pass what state() returned, unchanged."
+            )
         self._pending.clear()
-        self._values = {n: np.array(v, np.float64) for n, v in state["kept"].items()}
-        self._counts = {name: int(count) for name, count in state["seen"].items()}
+        self._values, self._counts = values, counts
+
+    def reset(self) -> None:
+        """Begin without values, as a new tracker does."""
+        self._pending.clear()
+        self._values, self._counts = {}, {}
 
     def _fetch(self) -> None:
         for name, value in self._pending.popleft().items():

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxmetrics.core import is_deleted
-from jaxmetrics.record import Ledger
+from jaxmetrics.record import Ledger, states
 
 IN_STEP_SECTIONS: Sequence[str] = ("data_wait", "logging")
 """Sections that are a part of the step time."""
@@ -71,11 +71,23 @@ class StepWindow:
             "last": self._recent.copy(),
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`."""
-        self.steps = int(state["steps"])
-        self._totals = np.array(state["totals"], np.float64)
-        self._recent = np.array(state["last"], np.float32)
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> StepWindow:
+        """Return the window of a `state` of one of the default size.
+
+        Raises:
+          TypeError: It is not a mapping.
+          ValueError: It is not such a state.
+        """
+        window = cls()
+        saved = states.fields_of(
+            steps=states.count,
+            totals=states.floats_of(*window._totals.shape),
+            last=states.floats_of(*window._recent.shape),
+        )(state)
+        window.steps, window._totals = saved["steps"], saved["totals"]
+        window._recent = saved["last"].astype(np.float32)
+        return window
 
 
 class _Step(NamedTuple):
@@ -180,13 +192,32 @@ class StepTimer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`; the warm-up starts again."""
-        self.steps = int(state["steps"])
-        self._tokens = _number(state["tokens"])
-        self._padded = _number(state["padded_tokens"])
-        self.spent |= {name: float(spent) for name, spent in state["spent"].items()}
+        """Restore a `state`; the warm-up starts again.
+
+        Raises:
+          ValueError: It is not a state.
+        """
+        saved = states.read(
+            "PerformanceTracker",
+            state,
+            steps=states.count,
+            tokens=states.number,
+            padded_tokens=states.number,
+            spent=states.mapping_of(states.real),
+            window=StepWindow.from_state,
+        )
+        self.reset()
+        self.window, self.steps = saved["window"], saved["steps"]
+        self._tokens, self._padded = saved["tokens"], saved["padded_tokens"]
+        self.spent |= {n: x for n, x in saved["spent"].items() if n in self.spent}
         self._reported = {name: self.spent[name] for name in IN_STEP_SECTIONS}
-        self.window.load_state(state["window"])
+
+    def reset(self) -> None:
+        """Begin without steps, with a warm-up."""
+        self.window, self.steps = StepWindow(), 0
+        self._tokens = self._padded = 0
+        self.spent |= dict.fromkeys(self.spent, 0.0)
+        self._reported = dict.fromkeys(IN_STEP_SECTIONS, 0.0)
         self._pending.clear()
         self._warmup_left = self._warmup_steps
         self._step_start, self._data_wait = self._clock(), 0.0

@@ -270,8 +270,18 @@ class PerformanceTracker:
         return self._timer.state()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`; the warm-up starts again."""
+        """Restore a `state`, also after a round trip through JSON or orbax.
+
+        The warm-up starts again.
+
+        Raises:
+          ValueError: It is not a state of a tracker.
+        """
         self._timer.load_state(state)
+
+    def reset(self) -> None:
+        """Begin without steps, as a new tracker does."""
+        self._timer.reset()
 
     def _utilization(self, figure: str) -> float:
         window = self._timer.window

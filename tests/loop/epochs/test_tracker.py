@@ -113,6 +113,49 @@ def test_calls_in_the_wrong_order_are_refused(tmp_path, clock):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_restored_epoch_without_more_batches_ends_when_the_next_starts(
+    tmp_path, clock
+):
+    first = EpochTracker(tmp_path, clock=clock)
+    first.start_epoch(0)
+    for loss in (1.0, 3.0):  # saved after the last batch, before end_epoch()
+        first.log_batch(loss=loss)
+        clock.now += 1
+    second = EpochTracker(tmp_path, clock=clock)
+    second.load_state(first.state())
+    run_epoch(second, clock, 1)
+    assert [(e.epoch, e.loss_mean) for e in second.epochs] == [(0, 2.0), (1, 1.0)]
+    assert second.epochs[0].epoch_time_sec == 2.0
+
+
+def test_a_restored_epoch_is_begun_again_by_a_second_start(tmp_path, clock):
+    first = EpochTracker(tmp_path, clock=clock)
+    first.start_epoch(0)
+    first.log_batch(loss=9.0)
+    second = EpochTracker(tmp_path, clock=clock)
+    second.load_state(first.state())
+    second.start_epoch(0)
+    assert run_epoch(second, clock, 0, (1.0,)).loss_max == 1.0
+
+
+def test_a_restore_takes_the_files_back_and_keeps_copies(tmp_path, clock):
+    tracker = EpochTracker(tmp_path, clock=clock)
+    run_epoch(tracker, clock, 0)
+    state = tracker.state()
+    tracker.load_state(state)
+    assert len(list(tmp_path.iterdir())) == 2, "nothing was recorded since"
+    for label in ("restore", "restore-2"):
+        run_epoch(tracker, clock, 1)
+        content = (tmp_path / "training_metrics.json").read_bytes()
+        tracker.load_state(state)
+        assert [row["epoch"] for row in table(tmp_path)] == ["0"]
+        copy = tmp_path / f"training_metrics.json.after-{label}"
+        assert copy.read_bytes() == content
+    elsewhere = EpochTracker(tmp_path / "other", clock=clock)
+    elsewhere.load_state(state)
+    assert [row["epoch"] for row in table(tmp_path / "other")] == ["0"]
+
+
 def test_only_process_0_writes(tmp_path):
     script = """
     import os, sys
