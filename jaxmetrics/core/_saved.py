@@ -216,4 +216,7 @@ def _empty(node: Any, shards: int) -> Any:
 
 
 def _put_like(x: np.ndarray, like: Any) -> Any:
+    """Return an array where the leaf of the template lies, or a number of Python."""
+    if type(like) in (bool, int, float, complex):
+        return np.asarray(x).item()
     return put(x, like.sharding) if isinstance(like, jax.Array) else x
