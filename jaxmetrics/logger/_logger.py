@@ -10,26 +10,36 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jaxmetrics import processes
 from jaxmetrics.logger._log_config import LogConfig, merged
-from jaxmetrics.logger._open_run import open_run
-from jaxmetrics.logger._run_directory import plain_fields
+from jaxmetrics.logger._mirror import Mirror
+from jaxmetrics.logger._open_loggers import (
+    is_importing_main,
+    note_closed,
+    note_open,
+    take_over,
+)
+from jaxmetrics.logger._open_run import absent_run, open_run, warn_of_unused
+from jaxmetrics.logger._run_directory import local_folder, plain_fields
 from jaxmetrics.logger._runtime_events import RuntimeEvents
 from jaxmetrics.logger._sigterm import Sigterm
 from jaxmetrics.logger._state import checked_state
+from jaxmetrics.logger._steps import Steps
 from jaxmetrics.pipeline import (
+    CallReader,
     FetchedValues,
     MediaKind,
     MediaRow,
-    OpenRows,
-    RowFiller,
+    Row,
+    Sinks,
     best_fn,
     media_value,
 )
 from jaxmetrics.processes import Agreement
-from jaxmetrics.record import Elapsed, Ledger, check_step, key
+from jaxmetrics.record import Elapsed, Ledger, check_step, key, number
 from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -37,28 +47,43 @@ _PROGRESS_SECONDS = 10.0
 _REWIND_SECONDS = 30.0
 
 
+class _Default(str):
+    """The split of a call that does not pass one."""
+
+
+_TRAIN = _Default("train")
+
+
 class TrainingLogger:
     """Log a training run without waiting for devices or writers.
 
     Every process creates one and calls `log_step` at the same steps; the first process
-    writes. A run directory that exists is continued as its next attempt.
+    writes. Each call is one record: it is queued at once and written when its values
+    have been computed. A run directory that exists is continued as its next attempt.
+
+    `metrics.jsonl`, the complete record, and a console are always there; `writers` adds
+    to them.
 
     Args:
-      project: Folder of the run, below `root`.
+      project: Folder of the run, below `root`. None takes that of `config`.
       run_name: Folder of the run, below `project`. None takes the time,
         `YYYYMMDD_HHMMSS`.
-      root: Folder of all projects.
+      root: Folder of all projects. None writes nothing to disk: there is no run
+        directory, no ledger and no `metrics.jsonl`.
       hparams: Configuration of the training, written to `run.json` without secrets.
       config: Settings; fields passed directly take precedence.
-      writers: Writers that receive each record. None takes a console and
-        `metrics.jsonl`.
+      writers: Writers to add. A `Console` replaces the one that is there without it, a
+        `JSONL` for `metrics.jsonl` likewise.
+      console: Whether there is a console if `writers` has none.
       overwrite: Set an existing run directory aside and begin again.
       resume_step: Continue from this step; later rows are set aside.
       mirror: Folder, such as a mounted bucket, that gets copies of the run's files at
         each checkpoint and at the end, below `<project>/<run_name>`. The copies are
         pieces of the files that never change. A run directory that is missing is
         restored from them. None makes no copies.
-      clock: Seconds since the epoch.
+      clock: Seconds since the epoch, for timestamps.
+      monotonic: Seconds of any origin, for durations. If only `clock` is passed, it
+        serves both.
       install_sigterm: After SIGTERM the next `log_step` or `flush` closes the log and
         ends the process. If a SIGTERM handler was installed before, the log is only
         flushed.
@@ -75,19 +100,23 @@ class TrainingLogger:
         self,
         project: str | None = None,
         run_name: str | None = None,
-        root: str | Path = "runs",
+        root: str | Path | None = "runs",
+        *,
         hparams: object = None,
         config: LogConfig | None = None,
-        writers: Sequence[Writer] | None = None,
+        writers: Sequence[Writer] = (),
+        console: bool = True,
         overwrite: bool = False,
         resume_step: int | None = None,
         mirror: str | Path | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         install_sigterm: bool = False,
         **fields: Any,
     ) -> None:
         """Open the run directory and the writers; what cannot be written raises."""
         names = {"project": project, "run_name": run_name}
+        given = set(fields)
         fields |= {name: value for name, value in names.items() if value is not None}
         self.config: LogConfig = merged(config, fields)
         if overwrite and resume_step is not None:
@@ -98,38 +127,54 @@ class TrainingLogger:
         self._sigterm = Sigterm(install_sigterm)
         self._process_known = processes.identity_is_known()
         self._process = processes.process_index(), processes.process_count()
+        self._has_folder = root is not None
+        self._lock = threading.RLock()
+        self._pid: int | None = os.getpid()
+        self._closed: bool | None = None
+        self._yielded = False
+        self._agreement = Agreement()
+        self._fetched = FetchedValues()
+        self._calls = CallReader()
+        self._steps = Steps()
+        self._unqueued: list[Row] = []
+        self._attached: dict[str, Any] = {}
+        self._attached_step = -1
+        self._warned: set[str] = set()
+        self._progress_noted = -math.inf
+        self._clock = clock
+        if clock is not time.time and monotonic is time.monotonic:
+            monotonic = clock
+        if is_importing_main():
+            self._stay_inert()
+            return
+        if root is not None and self.config.run_name is not None:
+            take_over(local_folder(root) / self.config.project / self.config.run_name)
         self._run, self._sinks, self._mirror = open_run(
             root,
             self.config,
             writers,
+            console=console,
             hparams=hparams,
             overwrite=overwrite,
             resume_step=resume_step,
             mirror=mirror,
             clock=clock,
         )
-        self._clock = clock
-        self._elapsed = Elapsed(clock, self._run.elapsed)
-        self._progress_noted = -math.inf
-        self._agreement = Agreement()
-        self._fetched = FetchedValues()
-        self._rows = OpenRows(self._fetched.add)
-        self._rows.reset(self._run.last, (resume_step or 0) + 1)
-        self._filler = RowFiller()
-        self._warned: set[str] = set()
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._closed: bool | None = None
+        if self._process[0] == 0:
+            warn_of_unused(self.config, given, writers, console)
+        self._elapsed = Elapsed(monotonic, self._run.elapsed)
+        self._steps.reset(self._run.last, (resume_step or 0) + 1, guarded=True)
         self.ledger.event("start", restored_step=resume_step)
         self._runtime = RuntimeEvents(self.ledger)
         self._runtime.begin()
+        note_open(self)
         atexit.register(self._at_exit)
         self._sigterm.install()
 
     @property
-    def run_dir(self) -> Path:
-        """Directory of the run."""
-        return self._run.path
+    def run_dir(self) -> Path | None:
+        """Directory of the run; None if the logger writes nothing to disk."""
+        return self._run.path if self._has_folder else None
 
     @property
     def ledger(self) -> Ledger:
@@ -141,23 +186,33 @@ class TrainingLogger:
         step: int | None = None,
         metrics: Any = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **values: Any,
     ) -> None:
-        """Log scalars of one step; several calls for a step and split make one record.
+        """Log values of one step, as one record; it never waits for a device.
+
+        Several calls for a step and split are several records, which readers join; of
+        two values under one key they take the later one. Steps may come in any order.
 
         Args:
           step: Optimizer updates completed. None takes the next step.
           metrics: A Metric, a Collection, a deferred one, or a mapping of names to
-            scalars. For deferred and global metrics every process makes the call, at
-            the same steps; scalars may be logged by a single process.
-          split: `"train"`, `"val"`, or any other name.
-          values: Scalars by name; `tokens` and `samples` are counts since the start.
+            values, which may be nested: `{"a": {"b": x}}` is `{"a/b": x}`. For deferred
+            and global metrics every process makes the call, at the same steps; other
+            values may be logged by a single process.
+          split: `"train"`, `"val"`, or any other name without a slash. None keeps all
+            names as they are. In a call without it, a name that contains a slash is
+            kept, and if all names begin with `val/`, or with another split of an
+            evaluation, that is the split of the record.
+          values: Numbers, or arrays of one element, by name; None is an unknown value,
+            which is left out. `tokens` and `samples` are counts since the start.
 
         Raises:
-          TypeError: A value is not a number; the other values are logged.
-          ValueError: The split has a record at this step or a later one, a name was
-            logged twice, or another process logs other metrics.
+          TypeError: A value is not a number, or a name not a string; the other values
+            are logged.
+          ValueError: The step or the split cannot be recorded; the first train step of
+            this attempt is one that an earlier attempt has recorded; or another process
+            logs other metrics.
           RuntimeError: A value, of this call or an earlier one, was deleted before it
             was fetched; the error names it, and the other values are logged.
           MissingHostError: Another process does not log these metrics.
@@ -170,13 +225,60 @@ class TrainingLogger:
             if self._closed is not None or not self._process_known:
                 self._require_open()
                 self._check_process()
-            row, complete = self._rows.begin(step, split, self._elapsed.exact())
-            if split == "train":
+            call = self._calls.read(split, split is not _TRAIN, metrics, values)
+            row = Row(
+                self._steps.of_call(step, call.split),
+                call.split,
+                self._elapsed.exact(),
+                step is not None,
+                call.key_split,
+                self._fetched.add,
+            )
+            row.values = call.values
+            if call.split == "train":
                 self._note_progress(row.step)
-            self._sinks.offer(complete)
-            errors = self._filler.fill(row, metrics, values)
+                if self._attached and row.step != self._attached_step:
+                    self._attached_step = row.step
+                    row.defaults = self._attached_values()
+            self._queue(row)
+        errors = call.errors
         if refusal or errors or self._fetched.faults or self._sigterm.noted:
             self._raise_errors([refusal, *errors] if refusal else errors)
+
+    def attach(self, **objects: Any) -> None:
+        """Have objects contribute their values, and be saved with the logger.
+
+        An object with `metrics()`, such as a `PerformanceTracker`, contributes what it
+        returns to the first train record of each step; values of the call win over
+        them. Objects with `state()` and `load_state()` are saved by `checkpoint.args`
+        under their names, and put back by `checkpoint.restore`.
+
+        Args:
+          objects: Objects by name; None detaches one.
+
+        Raises:
+          TypeError: An object has neither `metrics` nor `state` and `load_state`.
+        """
+        for name, item in objects.items():
+            if item is not None and not (
+                hasattr(item, "metrics")
+                or (hasattr(item, "state") and hasattr(item, "load_state"))
+            ):
+                raise TypeError(
+                    f"attach() got {name}= of type {type(item).__name__}, expected an "
+                    f"object with metrics(), or with state() and load_state(). Pass "
+                    f"pytrees to checkpoint.args() instead."
+                )
+        with self._lock:
+            for name, item in objects.items():
+                self._attached.pop(name, None)
+                if item is not None:
+                    self._attached[name] = item
+
+    @property
+    def attached(self) -> Mapping[str, Any]:
+        """Objects attached, by name, in order."""
+        return MappingProxyType(self._attached)
 
     # Media reach every writer that shows their kind, whatever its `every`, and need no
     # order of steps.
@@ -298,11 +400,9 @@ class TrainingLogger:
             self._require_open()
             self._check_process()
             plain = self._run.add_hparams(hparams)
-            row = self._media_row("hparams", max(self._rows.last.values(), default=0))
-            for name, value in plain.items():
-                row.add(name, value)
-            if not row.is_empty:
-                self._sinks.offer([row])
+            row = self._media_row("hparams", max(self._steps.last.values(), default=0))
+            row.values = dict(plain)
+            self._queue(row)
         self._raise_errors([])
 
     def flush(self, timeout: float = 30.0) -> bool:
@@ -323,7 +423,7 @@ class TrainingLogger:
         with self._lock:
             if self._closed is not None:
                 return self._closed
-            self._sinks.offer(self._rows.finish())
+            self._sinks.offer(self._unqueued)
         flushed = self._sinks.flush(deadline)
         flushed = self.ledger.flush() and flushed
         self._raise_errors([])
@@ -348,13 +448,14 @@ class TrainingLogger:
             if self._closed is not None:
                 return self._closed
             self._runtime.end()
-            self._sinks.offer(self._rows.finish())
+            self._sinks.offer(self._unqueued)
             self._closed = self._sinks.close(deadline)
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
-            self.ledger.event("close", step=self._rows.last.get("train"), **counts)
+            self.ledger.event("close", step=self._steps.last.get("train"), **counts)
             self._closed = self.ledger.flush() and self._closed
             self._mirror.finish(deadline)
             self.ledger.close()
+            note_closed(self)
             atexit.unregister(self._at_exit)
         self._sigterm.release()
         self._raise_errors([])
@@ -371,9 +472,39 @@ class TrainingLogger:
         else:
             self._at_exit()
 
-    def latest(self) -> dict[str, float | int]:
-        """Return the last written value of each key; call `flush` before."""
-        return self._fetched.latest()
+    def latest(self, timeout: float | None = None) -> dict[str, float | int]:
+        """Return the last value of each key, of everything logged before the call.
+
+        It waits for values that are still on a device. On several processes each of
+        them makes the call, at the same step, and gets the values of the first one.
+
+        Args:
+          timeout: Maximum seconds to wait for the device. None waits as long as it
+            takes.
+
+        Raises:
+          TimeoutError: The device did not compute the values in time.
+        """
+        if self._pid != os.getpid():
+            return {}
+
+        def own() -> tuple[None, dict[str, Any]]:
+            if not self._sinks.fetch(timeout):
+                raise TimeoutError(
+                    f"latest() waited {timeout:g} seconds for values that were logged; "
+                    f"expected the device to compute them. Allow more time."
+                )
+            return None, self._fetched.latest()
+
+        _, values = processes.run_on_first(own, "latest")
+        return {key: _number(value) for key, value in values.items()}
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return the counts of each writer by its name.
+
+        offered = written + failed + dropped + skipped, once the queues are empty.
+        """
+        return {} if self._pid != os.getpid() else self._sinks.counters()
 
     def best_fn(self, name: str) -> Callable[[Mapping[str, float]], float]:
         """Return the `best_fn` of a CheckpointManager that compares one value.
@@ -404,20 +535,20 @@ class TrainingLogger:
         Raises:
           RuntimeError: As in `log_step`.
         """
-        if not self.flush():
+        if not self.flush() and self._pid is not None:
             _LOG.warning("state() of %s: not all rows could be flushed.", self.run_dir)
         with self._lock:
             self._require_open()
-            if "train" in self._rows.last:
-                self._note_progress(self._rows.last["train"], at_once=True)
+            if "train" in self._steps.last:
+                self._note_progress(self._steps.last["train"], at_once=True)
             self._mirror.begin()
             return {
                 "schema": 1,
                 "run_id": self._run.run_id,
                 "attempt": self._run.attempt,
                 "time": self._elapsed(),
-                "next_step": self._rows.next_step,
-                "last_steps": dict(self._rows.last),
+                "next_step": self._steps.next_step,
+                "last_steps": dict(self._steps.last),
                 "writers": self._sinks.state(),
                 "latest": self._fetched.latest(),
             }
@@ -425,8 +556,8 @@ class TrainingLogger:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go back to an earlier `state`: steps, training seconds and written files.
 
-        Rows logged later are set aside beside the files, and open rows are dropped.
-        From the state of another run only steps and seconds are taken.
+        Records logged later are set aside beside the files. From the state of another
+        run only steps and seconds are taken.
 
         Args:
           state: A result of `state()`, also after a round trip through JSON.
@@ -450,11 +581,40 @@ class TrainingLogger:
                     self.run_dir,
                     step,
                 )
-            self._rows.reset(state["last_steps"], state["next_step"])
+            self._sinks.offer(self._unqueued)
+            self._steps.reset(state["last_steps"], state["next_step"])
+            self._attached_step = -1
             self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
             self._fetched.restore(state["latest"])
             self._elapsed.reset(state["time"])
             self._run.note_restore(step)
+
+    def reset(self) -> None:
+        """Set aside everything that was recorded, and begin the run again.
+
+        For a run that was preempted before its first checkpoint;
+        `checkpoint.restore(manager, None, logger)` calls it.
+
+        Raises:
+          RuntimeError: A writer did not answer.
+        """
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            self._require_open()
+            had_records = bool(self._steps.last)
+            self._sinks.offer(self._unqueued)
+            self._steps.reset({})
+            self._attached_step = -1
+            if had_records:
+                self._sinks.rewind(-1, {}, timeout=_REWIND_SECONDS)
+            self._fetched.restore({})
+            self._elapsed.reset(0.0)
+
+    def yield_to_another(self) -> None:
+        """Close, because another logger of this process takes the run over."""
+        self._yielded = True
+        self._at_exit()
 
     def _log_media(
         self,
@@ -481,12 +641,39 @@ class TrainingLogger:
             for name, value in values.items():
                 try:
                     full = key(name, split)
-                    row.add(full, media_value(kind, name, value, _count, is_shown))
+                    media = media_value(kind, name, value, _count, is_shown)
+                    row.values[full] = media
                 except (TypeError, ValueError, RuntimeError) as error:
                     errors.append(error)
-            if is_shown and not row.is_empty:
-                self._sinks.offer([row])
+            if is_shown:
+                self._queue(row)
         self._raise_errors(errors)
+
+    def _queue(self, row: Row) -> None:
+        """Pass a row to the writers; rows that an interrupt left behind go first."""
+        if not row.values and not row.defaults:
+            return
+        self._unqueued.append(row)
+        self._sinks.offer(self._unqueued)
+
+    def _attached_values(self) -> dict[str, object]:
+        """Return the values of the attached objects by full key or field name."""
+        values: dict[str, object] = {}
+        for name, item in self._attached.items():
+            if not hasattr(item, "metrics"):
+                continue
+            try:
+                call = self._calls.read("train", True, dict(item.metrics()), {})
+            except Exception as error:
+                self._warn_once(
+                    f"The attached {name} contributes nothing: its metrics() raised "
+                    f"{type(error).__name__}: {error}."
+                )
+                continue
+            values |= call.values
+            for error in call.errors:
+                self._warn_once(f"A value of the attached {name} is left out: {error}")
+        return values
 
     def _media_row(self, kind: MediaKind, step: int, split: str = "train") -> MediaRow:
         return MediaRow(kind, step, split, self._elapsed(), self._fetched.add)
@@ -503,6 +690,11 @@ class TrainingLogger:
             self.ledger.event("step", step=step)
 
     def _require_open(self) -> None:
+        if self._yielded:
+            raise ValueError(
+                f"Another TrainingLogger of this process has taken over "
+                f"{self.run_dir}, and this one is closed. Log with the other one."
+            )
         if self._closed is not None:
             raise ValueError(
                 f"The logger of {self.run_dir} is closed. Close it last, or create a "
@@ -535,6 +727,20 @@ class TrainingLogger:
         if errors:
             raise type(errors[0])("\n".join(str(error) for error in errors))
 
+    def _stay_inert(self) -> None:
+        """Log nothing: this worker process imports the main module of another one."""
+        self._pid = None
+        self._has_folder = False
+        self._run = absent_run(self.config)
+        self._sinks = Sinks([], None, None)
+        self._mirror = Mirror(self._run, None, 0)
+        self._elapsed = Elapsed(time.monotonic)
+        _LOG.warning(
+            "TrainingLogger was created while a worker process imports the main "
+            "module, and logs nothing there. Create it below "
+            "`if __name__ == '__main__':`."
+        )
+
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
@@ -545,6 +751,11 @@ class TrainingLogger:
             self.close()
         except Exception as error:
             _LOG.warning("Closing the log of %s: %s", self.run_dir, error)
+
+
+def _number(value: Any) -> float | int:
+    real: Any = number(value)
+    return real
 
 
 def _count(array: Any) -> object:

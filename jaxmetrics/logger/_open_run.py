@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.logger._mirror import Mirror, restore_from_copy
@@ -17,15 +20,18 @@ from jaxmetrics.logger._run_directory import (
 )
 from jaxmetrics.pipeline import Sinks
 from jaxmetrics.processes import process_index, run_on_first
-from jaxmetrics.record import process_metrics
-from jaxmetrics.writers import JSONL, Console, Writer
+from jaxmetrics.record import METRICS_JSONL, Record, process_metrics
+from jaxmetrics.writers import JSONL, Console, WandB, Writer
+
+_LOG = logging.getLogger("jaxmetrics")
 
 
 def open_run(
-    root: str | Path,
+    root: str | Path | None,
     config: LogConfig,
-    writers: Sequence[Writer] | None,
+    writers: Sequence[Writer],
     *,
+    console: bool,
     hparams: object,
     overwrite: bool,
     resume_step: int | None,
@@ -37,9 +43,18 @@ def open_run(
     Every process calls it, with the arguments of `TrainingLogger`. The first process
     opens the run and sends its name and its last steps to the others.
     """
+    if root is None and mirror is not None:
+        raise ValueError(
+            f"TrainingLogger got root=None and mirror={str(mirror)!r}; without a run "
+            f"directory there is nothing to copy. Pass a root, or leave out mirror=."
+        )
     copies = None if mirror is None else local_folder(mirror, "mirror") / config.project
 
     def open_first() -> tuple[tuple[RunDirectory, Sinks, Mirror], dict[str, Any]]:
+        own = process_writers(0, config, writers, console, has_folder=root is not None)
+        if root is None:
+            run = absent_run(config)
+            return (run, Sinks(own, None, resume_step), Mirror(run, None, 0)), {}
         name = config.run_name
         if copies is not None and name is not None and not overwrite:
             run_dir = local_folder(root) / config.project / name
@@ -56,7 +71,7 @@ def open_run(
             if copies is not None and overwrite:
                 set_aside(copies / run.path.name)
             run_mirror = Mirror(run, copies, process=0)
-            sinks = Sinks(process_writers(0, config, writers), run.path, resume_step)
+            sinks = Sinks(own, run.path, resume_step)
         except BaseException:
             run.ledger.close()
             raise
@@ -65,18 +80,32 @@ def open_run(
     opened, shared = run_on_first(open_first)
     if opened is not None:
         return opened
-    run, process = join_directory(root, config, shared), process_index()
-    own_writers = process_writers(process, config, writers)
+    process = process_index()
+    if root is None:
+        run = absent_run(config)
+        return run, Sinks([], None, resume_step), Mirror(run, None, process)
+    run = join_directory(root, config, shared)
+    own_writers = process_writers(process, config, writers, console)
     if own_writers and copies is not None:
         restore_from_copy(run.path, copies / run.path.name, process)
     run_mirror = Mirror(run, copies if own_writers else None, process)
     return run, Sinks(own_writers, run.path, resume_step), run_mirror
 
 
+def absent_run(config: LogConfig) -> RunDirectory:
+    """Return the description of a run without a directory."""
+    name = Path(config.run_name or "run")
+    return RunDirectory(name, secrets.token_hex(8), 1, {}, 0.0, is_first=False)
+
+
 def process_writers(
-    process: int, config: LogConfig, writers: Sequence[Writer] | None = None
+    process: int,
+    config: LogConfig,
+    writers: Sequence[Writer] = (),
+    console: bool = True,
+    has_folder: bool = True,
 ) -> list[Writer]:
-    """Return the writers that a process runs.
+    """Return the writers that a process runs, that of `metrics.jsonl` first.
 
     The first process runs all of them, and takes the settings that they lack from the
     logger. The others run none, or without `master_only` one JSONL file each, such as
@@ -85,11 +114,114 @@ def process_writers(
     Args:
       process: Index of the process.
       config: Settings of the logger.
-      writers: Writers chosen by the user; None takes a console and JSONL.
+      writers: Writers that the user adds. A JSONL for `metrics.jsonl` and a Console
+        take the place of the built-in ones.
+      console: Whether there is a console without the user adding one.
+      has_folder: Whether the run has a directory.
+
+    Raises:
+      TypeError: An object is not a writer.
+      ValueError: The run has no directory, and a writer needs one.
     """
     if process != 0:
         return [] if config.master_only else [JSONL(process_metrics(process))]
-    chosen = [Console(), JSONL()] if writers is None else list(writers)
+    chosen = list(writers)
+    for writer in chosen:
+        if not isinstance(writer, Writer):
+            raise TypeError(
+                f"TrainingLogger got {writer!r} among its writers, expected objects of "
+                f"writers.Writer, such as writers.CSV(). Call the class."
+            )
+        if writer.needs_run_dir and not has_folder:
+            raise ValueError(
+                f"TrainingLogger got root=None and {type(writer).__name__}(), which "
+                f"writes to the run directory. Pass a root, leave the writer out, or "
+                f"set needs_run_dir = False in a writer of your own."
+            )
+    records = [writer for writer in chosen if _is_the_record(writer)]
+    if has_folder and not records:
+        chosen.insert(0, JSONL())
+    if console and not any(isinstance(writer, Console) for writer in chosen):
+        chosen.insert(int(has_folder and not records), Console())
     for writer in chosen:
         writer.configure(config)
-    return chosen
+    for writer in records[:1]:
+        _write_all(writer)
+    return chosen or [_Discard()]
+
+
+def warn_of_unused(
+    config: LogConfig, given: Collection[str], writers: Sequence[Writer], console: bool
+) -> None:
+    """Warn about settings of writers that the run does not have.
+
+    Args:
+      config: Settings of the logger.
+      given: Names of the fields that were passed directly.
+      writers: Writers that the user added.
+      console: Whether there is a console without the user adding one.
+    """
+    if any(type(writer).configure not in _CONFIGURED for writer in writers):
+        return  # a writer of the user's own may take any setting
+    unused = set(given) | {
+        field.name
+        for field in fields(LogConfig)
+        if getattr(config, field.name) != field.default
+    }
+    for kind, names in _SETTINGS.items():
+        is_there = any(isinstance(writer, kind) for writer in writers)
+        if is_there or (kind is Console and console):
+            unused -= set(names)
+    unused &= {name for names in _SETTINGS.values() for name in names}
+    if unused:
+        kinds = [k.__name__ for k, names in _SETTINGS.items() if unused & set(names)]
+        _LOG.warning(
+            "TrainingLogger got %s, which no writer of the run uses. Add %s to "
+            "writers=, or leave the setting out.",
+            ", ".join(sorted(unused)),
+            " and ".join(f"writers.{kind}()" for kind in kinds),
+        )
+
+
+class _Discard(Writer):
+    """Writes nothing; without another writer, it is for whom values are fetched."""
+
+    needs_run_dir: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return "none"
+
+    def open(self, run_dir: Path | None, resume_step: int | None) -> None:
+        pass
+
+    def write(self, record: Record) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+_SETTINGS: dict[type[Writer], tuple[str, ...]] = {
+    WandB: ("log_every", "max_wandb_mb"),
+    Console: ("print_every", "use_colors", "compact_format"),
+}
+_CONFIGURED = (Writer.configure, WandB.configure, Console.configure)
+
+
+def _is_the_record(writer: Writer) -> bool:
+    return isinstance(writer, JSONL) and writer.file == METRICS_JSONL
+
+
+def _write_all(writer: Writer) -> None:
+    """Have the writer of the complete record take everything."""
+    if writer.every > 1 or writer.keys is not None:
+        _LOG.warning(
+            "%s is the complete record of the run; every= and keys= of its writer are "
+            "ignored. Give JSONL(file=...) another name to write a selection.",
+            METRICS_JSONL,
+        )
+        writer.every, writer.keys = 1, None

@@ -22,9 +22,9 @@ class FetchedValues:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._latest: dict[str, tuple[int, float | int]] = {}
+        self._latest: dict[str, tuple[int, int, float | int]] = {}
         self.faults: list[str] = []
-        self._warned_arrays: set[str] = set()
+        self._warned_keys: set[str] = set()
         self._cuts: dict[str, int] = {}
 
     def add(self, row: Row, record: Record) -> None:
@@ -32,13 +32,17 @@ class FetchedValues:
         with self._lock:
             self.faults += row.faults
             for key in row.array_keys:
-                if key not in self._warned_arrays:
-                    self._warned_arrays.add(key)
-                    _LOG.warning(
-                        "%s is an array and is left out of the record. Log its "
-                        "elements as scalars to record them.",
-                        key,
-                    )
+                self._warn_once(
+                    key,
+                    "%s is an array that records do not hold, and is left out. Log "
+                    "its elements as scalars, or an array of rank 1 or 2.",
+                )
+            for key in row.replaced:
+                self._warn_once(
+                    key,
+                    "%s was logged beside metrics that compute another value of that "
+                    "name; the logged one is recorded. Log one of them.",
+                )
             for limit, keys in row.cuts.items():
                 if limit not in self._cuts:
                     _LOG.warning(
@@ -50,16 +54,17 @@ class FetchedValues:
                 self._cuts[limit] = self._cuts.get(limit, 0) + len(keys)
             if isinstance(record, Media):
                 return
-            # Writers fetch rows at their own pace, so that an earlier step may come
+            # Writers fetch rows at their own pace, so that an earlier one may come
             # after a later one.
+            place = record.step, row.number
             for key, value in record.values.items():
-                if record.step >= self._latest.get(key, (0, 0))[0]:
-                    self._latest[key] = (record.step, value)
+                if place >= self._latest.get(key, (0, 0))[:2]:
+                    self._latest[key] = *place, value
 
     def latest(self) -> dict[str, float | int]:
-        """Return the latest value of each key."""
+        """Return the value of the highest step of each key, of several the last one."""
         with self._lock:
-            return {key: value for key, (_, value) in self._latest.items()}
+            return {key: value for key, (*_, value) in self._latest.items()}
 
     def cuts(self) -> dict[str, int]:
         """Return the number of values that were cut or left out, by limit."""
@@ -79,8 +84,13 @@ class FetchedValues:
           latest: Values by key, as returned or as read back from JSON.
         """
         with self._lock:
-            self._latest = {key: (0, number(value)) for key, value in latest.items()}
+            self._latest = {k: (0, 0, number(value)) for k, value in latest.items()}
             self.faults.clear()
+
+    def _warn_once(self, key: str, message: str) -> None:
+        if key not in self._warned_keys:
+            self._warned_keys.add(key)
+            _LOG.warning(message, key)
 
 
 def best_fn(name: str) -> Callable[[Mapping[str, float]], float]:

@@ -12,7 +12,7 @@ from jaxmetrics.pipeline._row import Row
 from jaxmetrics.record import REDACTED, Media, Record, hide_secrets, is_secret, redact
 
 if TYPE_CHECKING:
-    from jaxmetrics.writers import Writer
+    pass
 
 MediaKind = Literal["text", "image", "histogram", "table", "hparams"]
 
@@ -40,11 +40,7 @@ class MediaRow(Row):
         on_record: Callable[[Row, Record], object],
     ) -> None:
         super().__init__(step, split, time, on_record=on_record)
-        self._kind: MediaKind = kind
-
-    def is_for(self, writer: Writer) -> bool:
-        """Return whether a writer shows this kind of media, whatever the step."""
-        return self._kind in writer.shows
+        self.kind: MediaKind = kind
 
     def _fetch(self) -> Record:
         values: dict[str, Any] = {}
@@ -53,12 +49,12 @@ class MediaRow(Row):
                 values[key] = self._plain(key, value)
             except Exception as error:
                 self.faults.append(self._not_fetched(f"the value of {key!r}", error))
-        return Media(self.step, self.split, values, self.time, kind=self._kind)
+        return Media(self.step, self.split, values, self.time, kind=self.kind)
 
     def _plain(self, key: str, value: Any) -> Any:
-        if self._kind == "text":
+        if self.kind == "text":
             return self._without_secrets(key, key, value)
-        if self._kind == "table":
+        if self.kind == "table":
             columns, rows = value
             return columns, [
                 [
@@ -67,7 +63,7 @@ class MediaRow(Row):
                 ]
                 for row in rows
             ]
-        if self._kind == "hparams" or isinstance(value, tuple):
+        if self.kind == "hparams" or isinstance(value, tuple):
             return value
         return value() if callable(value) else np.asarray(value)
 

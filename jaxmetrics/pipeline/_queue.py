@@ -111,10 +111,14 @@ class RowQueue:
                 self._changed.notify_all()
         return future
 
-    def take(self) -> Row | Job | None:
+    def take(self, idle: Callable[[], object] | None = None) -> Row | Job | None:
         """Wait for the next row or job; return None once the queue has ended.
 
         Taking one means that the previous one is done.
+
+        Args:
+          idle: Called every 10 to 160 ms while there is nothing to take, without the
+            lock.
         """
         with self._lock:
             self._is_stuck = False
@@ -123,6 +127,12 @@ class RowQueue:
             while not (self._rows or self._jobs or self._ended):
                 self._changed.wait(poll_seconds)
                 poll_seconds = min(2 * poll_seconds, _MAX_POLL_SECONDS)
+                if idle is not None and not (self._rows or self._jobs or self._ended):
+                    self._lock.release()
+                    try:
+                        idle()
+                    finally:
+                        self._lock.acquire()
             if self._jobs and self._jobs[0].after <= self._rows_taken:
                 return self._jobs.popleft()
             if not self._rows:

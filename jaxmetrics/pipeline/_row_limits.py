@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 MAX_VALUES = 10_000
+MAX_ARRAY_VALUES = 10_000
 MAX_BYTES = 2**20
 MAX_INTEGER_BITS = 1024  # the largest float has as many
 
@@ -40,6 +44,30 @@ def within_limits(
             limit = f"a row of more than {MAX_BYTES:,} bytes"
         else:
             kept[key] = value
+            continue
+        left_out.setdefault(limit, []).append(key)
+    return kept, left_out
+
+
+def arrays_within_limits(
+    arrays: Mapping[str, list[Any]],
+) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
+    """Split arrays, as lists, into those within the limits and the others, as above.
+
+    An array has up to 10,000 numbers; those of a row take up to 1 MiB together.
+    """
+    kept: dict[str, list[Any]] = {}
+    left_out: dict[str, list[str]] = {}
+    size = 0
+    for key, array in arrays.items():
+        count = np.size(array)
+        size += count * _NUMBER_BYTES
+        if count > MAX_ARRAY_VALUES:
+            limit = f"an array of more than {MAX_ARRAY_VALUES:,} numbers"
+        elif size > MAX_BYTES:
+            limit = f"arrays of more than {MAX_BYTES:,} bytes in a row"
+        else:
+            kept[key] = array
             continue
         left_out.setdefault(limit, []).append(key)
     return kept, left_out

@@ -12,12 +12,14 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.pipeline._breaker import Breaker
+from jaxmetrics.pipeline._cadence import Cadence
 from jaxmetrics.pipeline._queue import Job, RowQueue
 from jaxmetrics.pipeline._row import Row
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("jaxmetrics")
 _OUTCOMES = ("written", "failed", "dropped", "skipped")
+_MAX_LEFT_OUT = 1024
+_MAX_UNFETCHED = 4096
 
 
 class Sink:
@@ -35,6 +39,9 @@ class Sink:
     oldest rows, within `put_timeout` for one that blocks. A writer's errors are
     counted, and the first one is logged. After three in a row the writer pauses (see
     `Breaker`); a pause and its end are logged. In a forked child the sink is inert.
+
+    A writer with `every` above 1 gets the train rows that its `Cadence` takes, and at
+    the end those of the last step, if it has not got them.
 
     Once the queue is empty, offered = written + failed + dropped + skipped.
 
@@ -56,6 +63,8 @@ class Sink:
         self.writer = writer
         self._queue = RowQueue(capacity, writer.when_full, put_timeout)
         self._breaker = Breaker(clock)
+        self._cadence = Cadence(writer.every) if writer.every > 1 else None
+        self._left_out: list[Row] = []  # of the last train step, if it was not taken
         self._counts_lock = threading.RLock()
         self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
         self._repeated = 0  # rows that were offered again
@@ -81,7 +90,12 @@ class Sink:
 
     def offer(self, row: Row) -> None:
         """Queue a row if it is for the writer; a row offered again is written once."""
-        if self._pid is None or not row.is_for(self.writer):
+        if self._pid is None:
+            return
+        if row.kind is not None:
+            if row.kind not in self.writer.shows:
+                return
+        elif self._cadence is not None and not self._takes(row):
             return
         if dropped := self._queue.put(row):
             self._count_dropped(dropped)
@@ -96,15 +110,31 @@ class Sink:
         """
         return self._submit(self._flush)
 
+    def state(self) -> dict[str, Any]:
+        """Return the state of the writer and of its cadence; flush before."""
+        cadence = None if self._cadence is None else self._cadence.state()
+        return self.writer.state() | ({"cadence": cadence} if cadence else {})
+
     def begin_rewind(self, state: Mapping[str, Any]) -> Future[None]:
-        """Have the writer load `state` after the rows offered so far."""
-        return self._submit(lambda: self.writer.load_state(state))
+        """Have the writer load `state` after the rows offered so far.
+
+        Raises:
+          TypeError, ValueError: The state of the cadence is not one.
+        """
+        own = dict(state)
+        cadence = own.pop("cadence", {})
+        if self._cadence is not None:
+            self._cadence.load_state(cadence)
+            self._left_out = []
+        return self._submit(lambda: self.writer.load_state(own))
 
     def begin_close(self) -> Future[bool]:
         """Refuse further rows, and close the writer after those offered so far."""
         if self._is_in_child():
             return self._submit(self._close)
         if self._closing is None:
+            for row in self._left_out:
+                self._count_dropped(self._queue.put(row))
             self._queue.close()
             self._closing = self._submit(self._close)
         return self._closing
@@ -138,6 +168,14 @@ class Sink:
         """Flush and close the writer before the deadline, or leave it behind."""
         return self.finish_close(self.begin_close(), deadline)
 
+    def warn_if_idle(self) -> None:
+        """Warn about a writer that got rows and has not written any of them."""
+        counts = self.counters
+        if counts["offered"] and counts["offered"] == counts["skipped"]:
+            keys = self.writer.keys
+            reason = f"; no key matched keys={keys}" if keys is not None else ""
+            self._warn(f"wrote none of the {counts['offered']} rows it got{reason}")
+
     def disable(self) -> None:
         """Make this sink inert, as the copy in a forked child, which has no thread."""
         self._pid = None
@@ -152,8 +190,23 @@ class Sink:
         future.set_exception(RuntimeError("Logging stays with the parent process."))
         return future
 
+    def _takes(self, row: Row) -> bool:
+        assert self._cadence is not None
+        if row.split != "train":
+            return True
+        taken = self._cadence.takes(row.step)
+        left_out = self._left_out
+        last = left_out[0].step if left_out else self._cadence.last or 0
+        if taken and row.step >= last:
+            self._left_out = []
+        elif not taken and row.step == last and len(left_out) < _MAX_LEFT_OUT:
+            left_out.append(row)
+        elif not taken and row.step > last:
+            self._left_out = [row]
+        return taken
+
     def _run(self) -> None:
-        while (next_up := self._queue.take()) is not None:
+        while (next_up := self._queue.take(self._idle)) is not None:
             if isinstance(next_up, Job):
                 next_up.run()
             elif self in next_up.delivered_to:
@@ -183,6 +236,14 @@ class Sink:
         if self._breaker.succeeded():
             self._warn("works again")
         self._count("skipped" if written is False else "written")
+
+    def _idle(self) -> None:
+        if self._breaker.allows():
+            try:
+                self.writer.idle()
+            except Exception as error:
+                self._count("failed", 0, lost=True)
+                self._warn_once("failed to write a row; failures are counted", error)
 
     def _flush(self) -> bool:
         with self._counts_lock:
@@ -231,7 +292,7 @@ class Sinks:
 
     Args:
       writers: Writers to open; all are closed again if one of them fails to open.
-      run_dir: Directory of the run.
+      run_dir: Directory of the run; None if it has none.
       resume_step: Step from which the run continues, or None.
       clock: Monotonic seconds, as in `Sink`.
     """
@@ -239,7 +300,7 @@ class Sinks:
     def __init__(
         self,
         writers: Sequence[Writer],
-        run_dir: Path,
+        run_dir: Path | None,
         resume_step: int | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -253,6 +314,8 @@ class Sinks:
                 writer.close()
             raise
         self._sinks = _by_name([Sink(writer, clock=clock) for writer in opened])
+        self._rows_offered = 0
+        self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
 
     def __len__(self) -> int:
         """Return the number of writers."""
@@ -271,10 +334,34 @@ class Sinks:
         """
         while rows:
             row = rows[0]
+            if not row.number:
+                row.number = self._rows_offered = self._rows_offered + 1
+                unfetched = self._unfetched
+                while unfetched and unfetched[0].is_fetched:
+                    unfetched.popleft()
+                if self._sinks:
+                    unfetched.append(row)
             for sink in self._sinks.values():
                 sink.offer(row)
             if rows and rows[0] is row:  # a signal handler may have logged meanwhile
                 del rows[0]
+
+    def fetch(self, timeout: float | None = None) -> bool:
+        """Fetch the rows offered so far; return whether that was done in time.
+
+        Args:
+          timeout: Maximum seconds to wait for devices. None waits as long as it takes.
+        """
+        rows = list(self._unfetched)
+        if timeout is None or all(row.is_fetched for row in rows):
+            _fetch(rows)
+            return True
+        thread = threading.Thread(
+            target=_fetch, args=(rows,), name="jaxmetrics-fetch", daemon=True
+        )
+        thread.start()
+        thread.join(timeout)
+        return not thread.is_alive()
 
     def flush(self, deadline: float) -> bool:
         """Flush all writers; return whether all rows were written before the deadline.
@@ -285,9 +372,15 @@ class Sinks:
         return all([sink.finish_flush(future, deadline) for sink, future in begun])
 
     def close(self, deadline: float) -> bool:
-        """Close all writers, as `flush`; those that hang are left behind."""
+        """Close all writers, as `flush`; those that hang are left behind.
+
+        A writer whose keys selected nothing of what was logged is named in a warning.
+        """
         begun = [(sink, sink.begin_close()) for sink in self._sinks.values()]
-        return all([sink.finish_close(future, deadline) for sink, future in begun])
+        closed = all([sink.finish_close(future, deadline) for sink, future in begun])
+        for sink in self._sinks.values():
+            sink.warn_if_idle()
+        return closed
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return `Sink.counters` by name of the writer."""
@@ -295,7 +388,7 @@ class Sinks:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the states of the writers that have one; flush before."""
-        states = {name: sink.writer.state() for name, sink in self._sinks.items()}
+        states = {name: sink.state() for name, sink in self._sinks.items()}
         return {name: state for name, state in states.items() if state}
 
     def rewind(self, step: int, states: Mapping[str, Any], timeout: float) -> None:
@@ -306,10 +399,16 @@ class Sinks:
           ValueError: A state does not belong to its writer.
         """
         deadline = time.monotonic() + timeout
-        begun = [
-            (sink, sink.begin_rewind({"step": step} | states.get(name, {})))
-            for name, sink in self._sinks.items()
-        ]
+        begun = []
+        for name, sink in self._sinks.items():
+            try:
+                state = {"step": step} | states.get(name, {})
+                begun.append((sink, sink.begin_rewind(state)))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"load_state(): writer {sink.writer.name} got a state whose "
+                    f"'cadence' is damaged ({error}). Restore the state that was saved."
+                ) from error
         for sink, future in begun:
             if not sink.wait_for(future, deadline):
                 raise RuntimeError(
@@ -325,6 +424,11 @@ class Sinks:
                     f"kind of writer ({type(error).__name__}: {error}). Restore the "
                     f"state that it saved."
                 ) from error
+
+
+def _fetch(rows: Sequence[Row]) -> None:
+    for row in rows:
+        row.record()
 
 
 def _by_name(sinks: Sequence[Sink]) -> dict[str, Sink]:

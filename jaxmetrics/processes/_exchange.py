@@ -22,6 +22,7 @@ every process has sent payload 5, so every process has read the outcome of call 
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ EXCHANGE_TIMEOUT = 300.0
 """Seconds to wait for other processes, as long as JAX waits for them to start."""
 
 _GRACE = 5.0
+_QUIET_SECONDS = 5.0
+_LOG = logging.getLogger("jaxmetrics")
 
 Outcome = dict[int, bytes | None]
 """Payload of each process by its index; None for a process that is missing."""
@@ -118,14 +121,38 @@ def _collect(
     service: CoordinationService, call: str, count: int, timeout: float
 ) -> Outcome:
     """Return the payload of each process; process 0 does this."""
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     outcome: Outcome = {}
+    told = False
     for i in range(count):
-        remaining = deadline - time.monotonic()
-        outcome[i] = service.get(f"{call}/payloads/{i}", remaining)
-        if outcome[i] is None:
+        payload = None
+        if not told:
+            quiet = min(_QUIET_SECONDS, timeout) - (time.monotonic() - started)
+            payload = service.get(f"{call}/payloads/{i}", max(quiet, 0.0))
+            if payload is None:
+                told = True
+                _tell(service, call, count, timeout)
+        if payload is None:
+            remaining = timeout - (time.monotonic() - started)
+            payload = service.get(f"{call}/payloads/{i}", remaining)
+        if payload is None:
             return _received_so_far(service, call, count)
+        outcome[i] = payload
     return outcome
+
+
+def _tell(service: CoordinationService, call: str, count: int, timeout: float) -> None:
+    """Say for which processes this one waits."""
+    received = _received_so_far(service, call, count)
+    missing = [i for i, payload in received.items() if payload is None]
+    if missing:
+        _LOG.warning(
+            "Waiting for %s in %s for up to %g seconds. Every process makes the same "
+            "calls of jaxmetrics, such as creating the TrainingLogger.",
+            _describe(service, missing),
+            call.removeprefix("jaxmetrics/"),
+            timeout,
+        )
 
 
 def _wait_for_outcome(

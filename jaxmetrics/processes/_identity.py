@@ -6,13 +6,22 @@ has imported jax decides itself when its backend starts.
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jaxmetrics.record import dumps, loads
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("jaxmetrics")
+_QUIET_SECONDS = 5.0
+_WAITING = (
+    "jaxmetrics is waiting for the other processes of jax.distributed to start their "
+    "devices. Every process creates the TrainingLogger, not only the first one."
+)
 
 
 def identity_is_known() -> bool:
@@ -31,12 +40,31 @@ def identity_is_known() -> bool:
 
 def process_index() -> int:
     """Return the index of this process, 0 if not known."""
-    return sys.modules["jax"].process_index() if identity_is_known() else 0
+    return _start_backends().process_index() if identity_is_known() else 0
 
 
 def process_count() -> int:
     """Return the number of processes of the run, 1 if not known."""
     return sys.modules["jax"].process_count() if identity_is_known() else 1
+
+
+def _start_backends() -> Any:
+    """Return jax once its backends are started, and say if that waits.
+
+    With `jax.distributed` each process waits there for all others.
+    """
+    jax = sys.modules["jax"]
+    from jaxmetrics.core import backends_are_initialized
+
+    if not backends_are_initialized():
+        timer = threading.Timer(_QUIET_SECONDS, _LOG.warning, [_WAITING])
+        timer.daemon = True
+        timer.start()
+        try:
+            jax.process_index()
+        finally:
+            timer.cancel()
+    return jax
 
 
 def device_summary() -> dict[str, Any] | None:
@@ -53,6 +81,7 @@ def device_summary() -> dict[str, Any] | None:
 
 def run_on_first(
     function: Callable[[], tuple[T, dict[str, Any]]],
+    tag: str = "run",
 ) -> tuple[T | None, dict[str, Any]]:
     """Run a function on process 0 and send its plain values to all processes.
 
@@ -61,6 +90,7 @@ def run_on_first(
 
     Args:
       function: Returns a result, which stays on process 0, and plain values.
+      tag: Subject of the exchange, for errors and to keep it apart from others.
 
     Returns:
       The result, or None on other processes, and the plain values.
@@ -80,9 +110,9 @@ def run_on_first(
             message = {"values": values}
         except Exception as error:
             message, failure = {"error": f"{type(error).__name__}: {error}"}, error
-    received: Any = loads(exchange("run", dumps(message).encode())[0])
+    received: Any = loads(exchange(tag, dumps(message).encode())[0])
     if failure is not None:
         raise failure
     if "error" in received:
-        raise RuntimeError(f"Process 0 could not begin the run: {received['error']}")
+        raise RuntimeError(f"Process 0 failed in {tag!r}: {received['error']}")
     return result, received["values"]

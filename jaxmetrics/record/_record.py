@@ -1,9 +1,10 @@
-"""Records: the scalars logged for a step."""
+"""Records: the values logged for a step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 COUNT_FIELDS = ("tokens", "samples")
 """Names whose values are fields of a record, not keyed values."""
@@ -14,7 +15,7 @@ RECORD_FIELDS = frozenset({"kind", "step", "split", "time", *COUNT_FIELDS})
 
 @dataclass(frozen=True)
 class Record:
-    """Scalars logged for one step and split, as writers receive them.
+    """Values of one `log_step` call, as writers receive them.
 
     A value is a Python int or float; it may be NaN, infinite, or an integer of any
     size.
@@ -26,6 +27,8 @@ class Record:
       time: Training seconds, cumulative over attempts.
       tokens: Tokens seen, cumulative; None if not logged.
       samples: Samples seen, cumulative; None if not logged.
+      arrays: Values of rank 1 or 2 that a metric computed, such as one per class, by
+        full key, as lists of numbers or of rows; up to 10,000 numbers each.
 
     Raises:
       ValueError: A key has the name of a field.
@@ -37,10 +40,11 @@ class Record:
     time: float
     tokens: int | None = None
     samples: int | None = None
+    arrays: Mapping[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse keys that would overwrite a field of the row."""
-        reserved = RECORD_FIELDS & self.values.keys()
+        reserved = RECORD_FIELDS & (self.values.keys() | self.arrays.keys())
         if reserved:
             raise ValueError(
                 f"Record at step {self.step} has values named {sorted(reserved)}, "
@@ -48,7 +52,7 @@ class Record:
             )
 
     def line(self) -> dict[str, object]:
-        """Return the row to write: fields first, then the values in their order.
+        """Return the row to write: fields, values in their order, then arrays.
 
         >>> Record(100, "train", {"train/loss": 2.31}, 1763.21, tokens=819200).line()
         {'step': 100, 'split': 'train', 'time': 1763.21, 'tokens': 819200,
@@ -64,7 +68,21 @@ class Record:
         if self.samples is not None:
             row["samples"] = self.samples
         row.update(self.values)
+        row.update(self.arrays)
         return row
+
+    def joined(self, later: Record) -> Record:
+        """Return one record with the values of this one and of a later call.
+
+        The time is that of this record. A later value replaces an earlier one.
+        """
+        given = {"tokens": later.tokens, "samples": later.samples}
+        return replace(
+            self,
+            values={**self.values, **later.values},
+            arrays={**self.arrays, **later.arrays},
+            **{name: value for name, value in given.items() if value is not None},
+        )
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,20 @@ import numpy as np
 def scalar(value: object) -> float | int:
     """Return a Python int or float; a value on a device is waited for.
 
+    Args:
+      value: A number of Python or NumPy, or an array of one element of any shape.
+
     Raises:
       TypeError: The value is not a single real number.
     """
     if type(value) is float or type(value) is int:
         return value
     array = np.asarray(value)
-    if array.ndim == 0:
+    if array.size == 1 and not isinstance(value, list | tuple):
         dtype = array.dtype
         if dtype.kind in "iuf" and dtype.itemsize <= 8:
             return array.item()
+        array = array.reshape(())
         if dtype.kind == "b":
             return int(array)
         if dtype.kind == "f" or dtype.name.startswith(("bfloat", "float")):

@@ -16,7 +16,7 @@ def check_step(step: Any, call: str = "log_step") -> int:
 
     Raises:
       TypeError: The step is not an integer on the host.
-      ValueError: The step is negative.
+      ValueError: The step is negative, or has more than 64 bits.
     """
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)
@@ -30,5 +30,10 @@ def check_step(step: Any, call: str = "log_step") -> int:
         raise ValueError(
             f"{call}() got step {number}, expected the number of updates completed. "
             f"Count from 0, or leave it out of log_step() to take the next one."
+        )
+    if number >= 2**63:
+        raise ValueError(
+            f"{call}() got step {number}, expected less than 2**63, the largest that "
+            f"readers hold. Count optimizer updates."
         )
     return number

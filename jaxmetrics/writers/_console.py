@@ -5,32 +5,42 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO, TypeGuard
 
-from jaxmetrics.record import Record, UnnumberedRecord, escape
+from jaxmetrics.record import SHORT_NAMES, Record, UnnumberedRecord, escape
 from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._writer import Writer
 
-_SHORT_NAMES = {
-    "perf/mfu": "mfu",
-    "perf/recent_mfu": "recent_mfu",
-    "perf/hfu": "hfu",
-    "perf/step_seconds": "step_seconds",
-    "perf/tokens_per_second": "tokens_per_sec",
-    "lr/lr": "lr",
-    "grad/norm": "grad_norm",
-}
 _RATE_SUFFIXES = ("_per_second", "_per_sec")
 _FRACTIONS = {"mfu", "recent_mfu", "hfu", "goodput"}
 _LEARNING_RATES = {"lr", "learning_rate"}
+_TOTALS = ("tokens", "samples", "steps", "_seen")
 _SCALES = ("", "k", "M", "B", "T")
+_PERFORMANCE = ("perf/", "mem/", "tpu/", "goodput/")
+_MAX_PERFORMANCE = 4
+_FIRST_PERFORMANCE = (
+    "perf/mfu",
+    "perf/tokens_per_second",
+    "perf/samples_per_second",
+    "perf/steps_per_second",
+    "perf/step_seconds",
+)
+_PER_GROUP = ("grad/", "param/", "update/", "delta/", "ema/", "moe/", "lr/")
+_JOIN_SECONDS = 1.0
+_MAX_WAITING = 64
 
 
 class Console(Writer):
-    """Prints a line for each record.
+    """Prints a line for each step and split.
+
+    Records of one step and split that arrive within a second are one line. It has the
+    losses first, then the other values as given, the learning rate, the counts of
+    tokens and samples, and at most four performance figures; `keys` chooses other
+    values. On a terminal that is too narrow the last values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
@@ -43,10 +53,15 @@ class Console(Writer):
         `[12.3m] step=1000 | loss=1.500 | tok/s=364k`. Default: the `compact_format` of
         the logger.
       total_steps: Step at which the run ends, if known. Default None.
-      file: Stream to print to. Default: `sys.stdout` at the time of opening.
+      file: Stream to print to. Default: `sys.stdout` at the time of opening; nothing is
+        printed if it is None or closed.
       every: As in `Writer`. Default: the `print_every` of the logger.
+      clock: Returns monotonic seconds, for the lines that wait. Default
+        `time.monotonic`.
       options: Options of `Writer`.
     """
+
+    needs_run_dir: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -56,6 +71,7 @@ class Console(Writer):
         total_steps: int | None = None,
         file: TextIO | None = None,
         every: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
         **options: Any,
     ) -> None:
         super().__init__(every=1 if every is None else every, **options)
@@ -72,6 +88,8 @@ class Console(Writer):
         self._stream = file
         self._file: TextIO | None = file
         self._terminal: Any = None
+        self._clock = clock
+        self._waiting: dict[tuple[int, str], tuple[float, Record]] = {}
 
     def configure(self, settings: WriterSettings) -> None:
         """Use `print_every`, `use_colors` and `compact_format` as defaults."""
@@ -82,40 +100,76 @@ class Console(Writer):
         if "compact" in self._defaults:
             self.compact = settings.compact_format
 
-    def open(self, run_dir: Path, resume_step: int | None) -> None:
+    def open(self, run_dir: Path | None, resume_step: int | None) -> None:
         """Look up the stream, and whether it shows colours."""
         self._reset_progress()
+        self._waiting.clear()
         file = self._stream if self._stream is not None else sys.stdout
         self._file = file
-        if self.use_colors and file.isatty() and not os.environ.get("NO_COLOR"):
+        is_terminal = _is_open(file) and file.isatty()
+        if self.use_colors and is_terminal and not os.environ.get("NO_COLOR"):
             from rich.console import Console as Terminal
 
             self._terminal = Terminal(file=self._file, soft_wrap=True, highlight=False)
 
-    def write(self, record: Record) -> None:
-        """Print one line."""
-        parts = line_parts(record, self.compact, *self._advance(record))
-        if self._terminal is not None:
-            from rich.text import Text
+    def write(self, record: Record) -> bool | None:
+        """Print one line, a second later; return False if there is no stream."""
+        if not _is_open(self._file):
+            return False
+        if not record.values and record.tokens is None and record.samples is None:
+            return False
+        place = record.step, record.split
+        since, earlier = self._waiting.get(place, (self._clock(), None))
+        joined = record if earlier is None else earlier.joined(record)
+        self._waiting[place] = since, joined
+        self._print_waiting(until=self._clock() - _JOIN_SECONDS)
+        return None
 
-            self._terminal.print(Text.assemble(*parts))
-        elif self._file is not None:
-            line = "".join(text for text, _ in parts) + "\n"
-            self._file.write(_encodable(line, self._file))
-        self.flush()
+    def idle(self) -> None:
+        """Print the lines that have waited for a second."""
+        if self._waiting:
+            self._print_waiting(until=self._clock() - _JOIN_SECONDS)
 
     def flush(self) -> None:
-        """Flush the stream."""
-        if self._file is not None:
+        """Print the lines that wait, and flush the stream."""
+        self._print_waiting()
+        if _is_open(self._file):
             self._file.flush()
 
     def close(self) -> None:
-        """Release the stream, which stays open."""
+        """Print the lines that wait, and release the stream, which stays open."""
+        self.flush()
         self._file = self._terminal = None
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Forget the last record, so that no rate spans the restore."""
         self._reset_progress()
+
+    def _print_waiting(self, until: float = math.inf) -> None:
+        """Print the first lines: those that wait since `until`, and surplus ones."""
+        while self._waiting:
+            place, (since, record) = next(iter(self._waiting.items()))
+            if since > until and len(self._waiting) <= _MAX_WAITING:
+                break
+            del self._waiting[place]
+            self._print(record)
+
+    def _print(self, record: Record) -> None:
+        if not _is_open(self._file):
+            return
+        keys = None if self.keys is None else list(record.values)
+        parts = list(
+            line_parts(record, self.compact, *self._advance(record), keys=keys)
+        )
+        parts = _fitting(parts, _width(self._file))
+        if self._terminal is not None:
+            from rich.text import Text
+
+            self._terminal.print(Text.assemble(*parts))
+        else:
+            line = "".join(text for text, _ in parts) + "\n"
+            self._file.write(_encodable(line, self._file))
+        self._file.flush()
 
     def _reset_progress(self) -> None:
         if self._progress is not None:
@@ -135,10 +189,20 @@ def line_parts(
     compact: bool = False,
     total_steps: int | None = None,
     progress: Sequence[str] = (),
+    keys: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield the parts of the line of a record, each with its style.
 
-    >>> values = {"train/loss": 1.5, "lr/lr": 3e-4, "perf/mfu": 0.56}
+    A separator begins each part but the first two.
+
+    Args:
+      record: The record.
+      compact: If true, use the short form.
+      total_steps: Step at which the run ends, if known.
+      progress: Texts at the end of the line.
+      keys: Keys to show, in order. None chooses them (see `Console`).
+
+    >>> values = {"lr/lr": 3e-4, "perf/mfu": 0.56, "train/loss": 1.5}
     >>> record = Record(1000, "train", values, 738.0)
     >>> "".join(text for text, _ in line_parts(record, compact=True))
     '[12.3m] step=1000 | loss=1.500 | lr=3e-04 | mfu=0.56'
@@ -154,15 +218,48 @@ def line_parts(
         if total_steps is not None:
             yield f"/{total_steps}", "dim"
         separator = bar
-    for key, value in record.values.items():
+    counts = {"tokens": record.tokens, "samples": record.samples}
+    values: dict[str, float | int] = dict(record.values)
+    if keys is None:
+        losses, others, rates, performance = _chosen(values)
+        present = [name for name, count in counts.items() if count is not None]
+        keys = [*losses, *others, *rates, *present, *performance]
+    values |= {name: n for name, n in counts.items() if n is not None}
+    for key in keys:
+        value = values[key]
         if separator:
             yield separator, "dim"
         separator = bar
-        yield escape(short_name(key, record.split, compact)) + "=", "cyan"
+        split = "train" if key in counts else record.split
+        yield escape(short_name(key, split, compact)) + "=", "cyan"
         yield format_value(key, value, compact), _value_style(value)
     for text in progress:
         yield bar, "dim"
         yield text, "green"
+
+
+def _chosen(
+    values: Mapping[str, object],
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return the keys of losses, other values, the learning rate, performance."""
+    losses, others, rates, performance = [], [], [], []
+    for key in values:
+        name = key.rsplit("/", 1)[-1]
+        if key.startswith(_PERFORMANCE):
+            performance.append(key)
+        elif key.startswith("lr/"):
+            rates.append(key)
+        elif key.startswith(_PER_GROUP) and key.count("/") > 1:
+            continue
+        elif name == "loss" or name.endswith("_loss"):
+            losses.append(key)
+        else:
+            others.append(key)
+    first = [key for key in _FIRST_PERFORMANCE if key in values]
+    rest = [key for key in performance if key not in first]
+    shown = set([*first, *rest][:_MAX_PERFORMANCE])
+    rate = ["lr/lr"] if "lr/lr" in rates else rates[:1]
+    return losses, others, rate, [key for key in performance if key in shown]
 
 
 def short_name(key: str, split: str = "train", compact: bool = False) -> str:
@@ -171,7 +268,7 @@ def short_name(key: str, split: str = "train", compact: bool = False) -> str:
     >>> short_name("train/loss"), short_name("val/loss", "val")
     ('loss', 'val_loss')
     """
-    name = _SHORT_NAMES.get(key, key.removeprefix(f"{split}/"))
+    name = SHORT_NAMES.get(key, key.removeprefix(f"{split}/"))
     if compact and name == "tokens_per_sec":
         name = "tok/s"
     if split == "train" or name.startswith(f"{split}_"):
@@ -194,7 +291,8 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
     name = key.rsplit("/", 1)[-1]
     if not isinstance(value, int) and not math.isfinite(value):
         return str(float(value))
-    if isinstance(value, int) or name.endswith(_RATE_SUFFIXES):
+    is_total = name.endswith(_TOTALS) and float(value).is_integer()
+    if isinstance(value, int) or is_total or name.endswith(_RATE_SUFFIXES):
         return _abbreviated(value) if compact else f"{value:,.0f}"
     if name in _FRACTIONS:
         return f"{value:.2f}" if compact else f"{value:.1%}"
@@ -241,3 +339,27 @@ def _encodable(line: str, file: TextIO) -> str:
         plain = line.replace("\u2502", "|")
         return plain.encode(encoding, "backslashreplace").decode(encoding)
     return line
+
+
+def _is_open(file: TextIO | None) -> TypeGuard[TextIO]:
+    return file is not None and not getattr(file, "closed", False)
+
+
+def _width(file: TextIO) -> int | None:
+    """Return the columns of a terminal, or None for other streams."""
+    try:
+        return os.get_terminal_size(file.fileno()).columns if file.isatty() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _fitting(
+    parts: Sequence[tuple[str, str]], width: int | None
+) -> Sequence[tuple[str, str]]:
+    """Return the first parts of a line that fit, without the last separator."""
+    if width is None or sum(len(text) for text, _ in parts) < width:
+        return parts
+    texts = [text for text, _ in parts]
+    ends = [i for i, text in enumerate(texts) if text in (" | ", " \u2502 ")]
+    fits = [end for end in ends if sum(map(len, texts[:end])) < width]
+    return parts[: fits[-1]] if fits else parts[: ends[0]] if ends else parts

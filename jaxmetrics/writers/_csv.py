@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,18 @@ _CHUNK_BYTES = 2**20
 
 
 class CSV(Writer):
-    """Appends each record to a CSV file with a header.
+    """Appends records to a CSV file with a header.
 
-    A record with a new key waits in memory, with those after it, until they are a
-    quarter of the file or until `flush`. Then the file is replaced by one that has the
-    new columns; replacing it ever more rarely keeps the cost per record constant.
+    Consecutive records of one step and split are one row, which waits in memory until a
+    record of another step or split comes, or until `flush`. A row with a new key waits,
+    with those after it, until they are a quarter of the file or until `flush`. Then the
+    file is replaced by one that has the new columns; replacing it ever more rarely
+    keeps the cost per record constant.
 
-    Values that are not finite are `nan`, `inf` and `-inf`, missing values are empty,
-    and text that a spreadsheet would execute as a formula begins with an apostrophe. A
-    last line without its newline was cut off by a kill and is not a row.
+    Arrays are left out. Values that are not finite are `nan`, `inf` and `-inf`, missing
+    values are empty, and text that a spreadsheet would execute as a formula begins with
+    an apostrophe. A last line without its newline was cut off by a kill and is not a
+    row.
 
     Args:
       file: Name of the file. Default `metrics.csv`.
@@ -45,6 +49,7 @@ class CSV(Writer):
         super().__init__(**options)
         self.file: str = check_name(file, "file")
         self._lines: AppendFile | None = None
+        self._joining: tuple[tuple[int, str], dict[str, str]] | None = None
         self._columns: dict[str, None] = {}
         self._columns_in_file = 0  # later columns wait until the file is replaced
         self._rows = 0
@@ -52,8 +57,8 @@ class CSV(Writer):
 
     @property
     def name(self) -> str:
-        """Name of the file."""
-        return self.file
+        """`csv`, or the name of a file other than `metrics.csv`."""
+        return "csv" if self.file == METRICS_CSV else self.file
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Open the file and remove the rows after `resume_step`.
@@ -65,7 +70,7 @@ class CSV(Writer):
         path = run_dir / self.file
         self._lines = lines = AppendFile(path)
         try:
-            self._waiting = []
+            self._waiting, self._joining = [], None
             self._columns = dict.fromkeys(_header(path))
             self._columns_in_file = len(self._columns)
             self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
@@ -76,12 +81,33 @@ class CSV(Writer):
             lines.close()
             raise
 
-    def write(self, record: Record) -> None:
-        """Append one line: all of it, or nothing and an error."""
-        lines = self._open_file()
+    def write(self, record: Record) -> bool | None:
+        """Join a record with those before it, or append the row before it.
+
+        An error is that of the row before, which is appended by a later call; this
+        record is not taken.
+        """
+        self._open_file()
+        if record.arrays:
+            if not record.values:
+                return False
+            record = replace(record, arrays={})
+        place = record.step, record.split
         cells = {
             text_cell(name): csv_cell(value) for name, value in record.line().items()
         }
+        if self._joining is not None:
+            earlier_place, earlier = self._joining
+            if earlier_place == place:
+                cells = {**earlier, **cells, "time": earlier["time"]}
+            else:
+                self._append(earlier)
+        self._joining = place, cells
+        return None
+
+    def _append(self, cells: Mapping[str, str]) -> None:
+        """Append one row: all of it, or nothing and an error."""
+        lines = self._open_file()
         before = self._columns
         if not cells.keys() <= before.keys():
             self._columns = before | dict.fromkeys(cells)
@@ -104,6 +130,9 @@ class CSV(Writer):
 
     def flush(self) -> None:
         """Write all waiting rows, and sync the file to disk."""
+        if self._joining is not None:
+            self._append(self._joining[1])
+            self._joining = None
         self._rewrite()
         self._open_file().flush()
 

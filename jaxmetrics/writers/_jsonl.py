@@ -20,6 +20,9 @@ from jaxmetrics.writers._writer import Writer
 class JSONL(Writer):
     """Appends each record, text and table to a file of the run directory.
 
+    Every run has `metrics.jsonl`, its complete record, without this writer being given.
+    A further file may be filtered with `every` and `keys`.
+
     The file begins with a header line that names the run. If the queue of this writer
     is full, `log_step` waits up to 5 seconds before it drops a record.
 
@@ -38,7 +41,7 @@ class JSONL(Writer):
 
     @property
     def name(self) -> str:
-        """Name of the file."""
+        """Name of the file, such as `metrics.jsonl`."""
         return self.file
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
@@ -54,7 +57,7 @@ class JSONL(Writer):
                 self.load_state({"step": resume_step})
             if self._lines.position == 0:
                 run_id = (read_run_json(run_dir) or {}).get("run_id")
-                header = {"kind": "header", "schema": 1, "run_id": run_id}
+                header = {"kind": "header", "schema": 2, "run_id": run_id}
                 self._lines.write_line(dumps(header))
         except BaseException:
             self._lines.close()

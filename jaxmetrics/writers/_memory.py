@@ -21,12 +21,13 @@ class Memory(Writer):
     """
 
     shows: ClassVar[frozenset[str]] = MEDIA_KINDS
+    needs_run_dir: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.records: list[Record] = []
 
-    def open(self, run_dir: Path, resume_step: int | None) -> None:
+    def open(self, run_dir: Path | None, resume_step: int | None) -> None:
         """Remove the records after `resume_step`."""
         if resume_step is not None:
             self.load_state({"step": resume_step})

@@ -45,8 +45,14 @@ class Summaries:
         for summary in (start, end):
             yield self._event(now, 0, summary=summary)
 
-    def scalars(self, now: float, step: int, values: Mapping[str, Any]) -> bytes:
-        """Return one event with all scalars of a step, by tag."""
+    def scalars(
+        self,
+        now: float,
+        step: int,
+        values: Mapping[str, Any],
+        images: Mapping[str, np.ndarray],
+    ) -> bytes:
+        """Return one event with all scalars and images of a step, by tag."""
         value_message = self._protos.Summary.Value
         with np.errstate(over="ignore"):
             scalars = [
@@ -54,6 +60,8 @@ class Summaries:
                 for tag, value in values.items()
             ]
         summary = self._protos.Summary(value=scalars)
+        for tag, image in images.items():
+            summary.value.extend(self._image(tag, image))
         return self._event(now, step, summary=summary)
 
     def media(self, now: float, media: Media) -> bytes:

@@ -17,6 +17,7 @@ from jaxmetrics.record import (
     make_folder,
     read_run_json,
 )
+from jaxmetrics.writers._arrays import ArraysShown
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._summaries import Summaries, hparam_values
 from jaxmetrics.writers._writer import Writer
@@ -28,7 +29,8 @@ class TensorBoard(Writer):
     Tags are the unchanged keys; values are rounded to float32. Texts, images,
     histograms and tables are written too, and the configuration of the run as its
     hyperparameters. Histograms leave out values that are not finite and count them
-    under the key with `_nonfinite`.
+    under the key with `_nonfinite`. Arrays of rank 1 with at most 32 numbers are
+    written as scalars `<key>/<index>`, larger ones as a heatmap of every tenth record.
 
     Needs the extra `jaxmetrics[tensorboard]`.
 
@@ -54,6 +56,7 @@ class TensorBoard(Writer):
         self._hparams: dict[str, Any] = {}
         self._session_end: bytes | None = None
         self._last_step = 0
+        self._arrays = ArraysShown()
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Start a new file, which hides the events of others after `resume_step`.
@@ -98,8 +101,9 @@ class TensorBoard(Writer):
         else:
             fields = {"tokens": record.tokens, "samples": record.samples}
             counts = {name: v for name, v in fields.items() if v is not None}
-            values = {**counts, **record.values}
-            event = self._summaries.scalars(now, record.step, values)
+            values = {**counts, **record.values, **self._arrays.scalars(record)}
+            heatmaps = self._arrays.heatmaps(record)
+            event = self._summaries.scalars(now, record.step, values, heatmaps)
         file.write(event)
         self._last_step = max(self._last_step, record.step)
 
@@ -120,10 +124,11 @@ class TensorBoard(Writer):
             file.close()
 
     def state(self) -> dict[str, Any]:
-        """Return the name of the file, its size in bytes, and the last step in it."""
+        """Return the name and size of the file, its last step, and a count."""
         file = self._open_file()
         position = {"file": file.path.name, "position": file.position}
-        return position | {"last_step": self._last_step}
+        counts = {"last_step": self._last_step, "heatmaps": self._arrays.count}
+        return position | counts
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Hide later events, and move them to files that TensorBoard does not read."""
@@ -131,7 +136,8 @@ class TensorBoard(Writer):
         if "file" in state:
             file.rewind(state["file"], state["position"], str(step))
         # A checkpoint may be named by a lower step than the last one it contains.
-        self._last_step = max(step, state.get("last_step", 0))
+        self._last_step = max(step, state.get("last_step", step))
+        self._arrays.count = state.get("heatmaps", 0)
         now = self._clock()
         file.write(self._summaries.restart(now, self._last_step + 1))
         self._start_session(

@@ -28,7 +28,10 @@ from jaxmetrics.writers._writer import Writer
 
 
 class WandB(Writer):
-    """Sends each record to Weights & Biases as one row.
+    """Sends records to Weights & Biases as rows.
+
+    Consecutive records of one step and split are one row, which is sent when a record
+    of another step or split comes, after a second, or at `flush`.
 
     The x axis is `trainer/step`, so that a resumed run may go back to an earlier step;
     `trainer/attempt` is the attempt that wrote a row. The id of the run is kept in
@@ -95,6 +98,8 @@ class WandB(Writer):
         self._clock = clock
         self._rows = WandbRows()
         self._run: Any = None
+        self._joining: Record | None = None
+        self._joined_at = 0.0
         self._id = ""
         self._saved_state: dict[str, Any] = {}
         self._offline_file: Path | None = None
@@ -135,13 +140,39 @@ class WandB(Writer):
             raise RuntimeError("W&B has no run to log to. Open the writer again.")
         if isinstance(record, Media) and record.kind == "hparams":
             return self._add_hparams(dict(record.values))
+        if isinstance(record, Media):
+            return self._send(record)
+        joining, complete = self._joining, True
+        if joining is None:
+            self._joining, self._joined_at = record, self._clock()
+        elif (joining.step, joining.split) == (record.step, record.split):
+            self._joining = joining.joined(record)
+        else:
+            self._joining, self._joined_at = record, self._clock()
+            complete = self._send(joining)
+        self.idle()
+        return complete
+
+    def idle(self) -> None:
+        """Send the row that has waited for a second."""
+        if self._joining is not None and self._clock() - self._joined_at >= 1.0:
+            self._send_joining()
+
+    def _send_joining(self) -> None:
+        joining, self._joining = self._joining, None
+        if joining is not None:
+            self._send(joining)
+
+    def _send(self, record: Record) -> bool:
+        assert self._run is not None
         row, complete = self._rows.take(record)
         if row:
             self._run.log(row)
         return complete
 
     def flush(self) -> None:
-        """Save the id of the run and the bytes charged; wandb has the rows already."""
+        """Send the row that waits, and save the id of the run and the bytes charged."""
+        self._send_joining()
         if (state := self.state()) != self._saved_state:
             atomic_write(self._run_dir / WANDB_JSON, f"{dumps(state)}\n".encode())
             self._saved_state = state
@@ -150,6 +181,7 @@ class WandB(Writer):
         """Send the summary and finish the run; a second call does nothing."""
         if self._run is None:
             return
+        self._send_joining()
         run, self._run = self._run, None
         summary = self._rows.summary()
         try:

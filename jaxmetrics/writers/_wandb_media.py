@@ -50,14 +50,20 @@ def uploads(media: Media) -> Iterator[tuple[str, Upload]]:
             text = wandb.Html(page, inject=False)
             yield key, Upload(text, len(page.encode()) + _FILE_ENTRY_BYTES)
         elif media.kind == "image":
-            from PIL import Image
-
-            png = encode_png(value).png
-            image = wandb.Image(Image.open(io.BytesIO(png)))
-            yield key, Upload(image, len(png) + _FILE_ENTRY_BYTES)
+            yield key, image_upload(value)
         else:
             columns = list(value[0])
             rows: list[Any] = [list(row) for row in value[1]]
             table = wandb.Table(columns, rows, allow_mixed_types=True)
             size = len(json.dumps([columns, rows], default=str))
             yield key, Upload(table, size + _FILE_ENTRY_BYTES + _ARTIFACT_BYTES)
+
+
+def image_upload(image: Any) -> Upload:
+    """Return an image to log, from an array as `Media` has them."""
+    import wandb
+    from PIL import Image
+
+    png = encode_png(image).png
+    picture = wandb.Image(Image.open(io.BytesIO(png)))
+    return Upload(picture, len(png) + _FILE_ENTRY_BYTES)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxmetrics.record import Media, Record
+from jaxmetrics.writers._arrays import ArraysShown
 from jaxmetrics.writers._upload_limits import (
     SUMMARY_BYTES,
     ByteBudget,
     Keys,
     TokenBucket,
 )
-from jaxmetrics.writers._wandb_media import Upload, uploads
+from jaxmetrics.writers._wandb_media import Upload, image_upload, uploads
 
 STEP = "trainer/step"
 """Key of the step, the x axis of all values."""
@@ -55,6 +56,7 @@ class WandbRows:
         self._dropped: dict[str, int] = dict.fromkeys(("budget", "rate", "keys"), 0)
         self._warned: set[str] = set()
         self._unsent: dict[str, Any] = {}
+        self._arrays = ArraysShown()
 
     @property
     def counters(self) -> dict[str, int]:
@@ -70,7 +72,10 @@ class WandbRows:
           record whose keys are accepted.
         """
         media = dict(uploads(record)) if isinstance(record, Media) else {}
-        values = self._accepted(media or record.values)
+        shown = {**record.values, **self._arrays.scalars(record)}
+        for key, image in self._arrays.heatmaps(record).items():
+            shown[key] = image_upload(image)
+        values = self._accepted(media or shown)
         if not values:
             return {}, False
         if not self._bucket.take():
@@ -85,7 +90,11 @@ class WandbRows:
                     self._unsent.pop(key, None)
                 return row, True
         if not media:
-            self._unsent |= {key: v for key, v in values.items() if key not in row}
+            self._unsent |= {
+                key: value
+                for key, value in values.items()
+                if key not in row and not isinstance(value, Upload)
+            }
         return row, False
 
     def charge(self, hparams: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,8 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import Media, Record
+from jaxmetrics.record import Media, Record, check_rename, rename_keys
 from jaxmetrics.writers._settings import WriterSettings
+
+_LOG = logging.getLogger("jaxmetrics")
 
 
 class Writer(ABC):
@@ -32,10 +35,12 @@ class Writer(ABC):
     errors repeat, writes pause for a while.
 
     Args:
-      every: A train record is written if its step is a multiple of `every`. Records of
-        other splits, and media, are always written. Default 1.
+      every: Train records are thinned: written are the first one, each one whose step
+        crosses a multiple of `every`, and the last one when the logger closes. Records
+        of other splits, and media, are always written. Default 1.
       keys: Glob, or tuple of globs, of the keys to write. Default: all keys.
-      rename: New names by key, applied after `keys`.
+      rename: New names by key or by glob, applied after `keys`: a `*` in the new name
+        stands for what the `*` of the glob matched.
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "drop_oldest"
@@ -43,6 +48,9 @@ class Writer(ABC):
 
     shows: ClassVar[frozenset[str]] = frozenset()
     """Kinds of `Media` that the writer takes in addition to scalars."""
+
+    needs_run_dir: ClassVar[bool] = True
+    """Whether `open` needs a run directory. Without, it may get None."""
 
     def __init__(
         self,
@@ -58,16 +66,13 @@ class Writer(ABC):
             )
         self.every: int = every
         self.keys: tuple[str, ...] | None = (keys,) if isinstance(keys, str) else keys
-        self.rename: dict[str, str] = dict(rename or {})
+        self.rename: dict[str, str] = check_rename(rename or {}, type(self).__name__)
+        self._kept = False
 
     @property
     def name(self) -> str:
         """Name of the writer in counters, warnings and checkpoints."""
         return type(self).__name__.lower()
-
-    def accepts(self, step: int, split: str) -> bool:
-        """Return whether the writer takes records of this step and split."""
-        return split != "train" or step % self.every == 0
 
     def select(self, record: Record) -> Record | None:
         """Return a record with the keys that the writer takes, renamed.
@@ -82,19 +87,37 @@ class Writer(ABC):
         has_no_keys = isinstance(record, Media) and record.kind == "hparams"
         if has_no_keys or (self.keys is None and not self.rename):
             return record
-        values = {
-            self.rename.get(key, key): value
-            for key, value in record.values.items()
-            if self.keys is None or any(fnmatchcase(key, glob) for glob in self.keys)
+        selected = {
+            key: None for key in (*record.values, *record.arrays) if self._wants(key)
         }
-        return replace(record, values=values) if values else None
+        if not selected:
+            return None
+        renamed, kept = rename_keys(selected, self.rename)
+        if kept and not self._kept:
+            _LOG.warning(
+                "Writer %s keeps the name of %s, because rename= gives it a name that "
+                "another key has.",
+                self.name,
+                kept[0],
+            )
+        self._kept = self._kept or bool(kept)
+        names = dict(zip(selected, renamed))
+        return replace(
+            record,
+            values={names[k]: v for k, v in record.values.items() if k in names},
+            arrays={names[k]: v for k, v in record.arrays.items() if k in names},
+        )
+
+    def _wants(self, key: str) -> bool:
+        return self.keys is None or any(fnmatchcase(key, glob) for glob in self.keys)
 
     @abstractmethod
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Open the destination in `run_dir`.
 
         Args:
-          run_dir: Directory of the run, which exists and contains `run.json`.
+          run_dir: Directory of the run, which exists and contains `run.json`. For a
+            writer whose `needs_run_dir` is False it is None if the run has none.
           resume_step: Step after which earlier records are to be removed or moved
             away; None keeps all.
         """
@@ -104,11 +127,19 @@ class Writer(ABC):
         """Write one record, or raise an error and write nothing.
 
         Args:
-          record: The record. Values of a `Record` are Python ints and floats, and may
-            be NaN, infinite, or integers beyond 64 bits.
+          record: The record of one call. Values of a `Record` are Python ints and
+            floats, and may be NaN, infinite, or integers beyond 64 bits. Records may
+            come in any order of steps, and several for one step and split.
 
         Returns:
           False if the writer skipped the record (see `counters`).
+        """
+
+    def idle(self) -> None:  # noqa: B027
+        """Write what waits to be joined with later records, if it is time.
+
+        A writer that joins records overrides it. It is called several times a second
+        while no record comes, on the thread that calls `write`.
         """
 
     @abstractmethod

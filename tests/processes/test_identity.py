@@ -63,5 +63,5 @@ def test_other_processes_receive_the_plain_values(second):
 
 def test_an_error_on_process_0_is_raised_on_the_others(second):
     second({"error": "OSError: no space"})
-    with pytest.raises(RuntimeError, match="Process 0 could not begin the run: OSErr"):
+    with pytest.raises(RuntimeError, match="Process 0 failed in .run.: OSErr"):
         processes.run_on_first(None)

@@ -109,17 +109,19 @@ def test_metrics_of_all_processes_are_one_row_written_by_process_0(pods, name):
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_only_process_0_fetches_values(pods, name):
+def test_every_process_gets_the_latest_values_of_process_0(pods, name):
     first, *others = [result["logged"]["latest"] for result in results(pods, name)]
-    assert "train/loss" in first
-    assert not any(others)
+    assert first["train/own"] == 0
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_metrics_are_compared_once_per_structure_and_scalars_never(pods, name):
     for result in results(pods, name):
-        # The run, deferred metrics, metrics of plain jit, 2 for the mismatch, the run.
-        assert result["logged"]["tags"] == ["run", *["metrics"] * 4, "run"]
+        # The run, deferred metrics, metrics of plain jit, 2 for the mismatch, latest(),
+        # the run.
+        tags = ["run", *["metrics"] * 4, "latest", "run"]
+        assert result["logged"]["tags"] == tags
 
 
 @pytest.mark.parametrize("name", SEVERAL)
@@ -303,8 +305,7 @@ ONE_PROCESS_DIES = """
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
     metrics = jm.Collection(loss=jm.Mean("loss")).deferred(mesh)
-    writers = [jm.writers.JSONL()]
-    logger = jm.TrainingLogger("p", "run", root=root, writers=writers)
+    logger = jm.TrainingLogger("p", "run", root=root, console=False)
     processes.exchange("started", b"")
     if rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -332,3 +333,10 @@ def test_a_process_that_died_is_named_and_the_other_continues(tmp_path):
     written = [line.row for line in scan_lines(tmp_path / "p/run/metrics.jsonl")][1:]
     assert [row["step"] for row in written] == [1, 2]
     assert written[0]["train/logged"] == 1.0
+
+
+def test_only_the_first_process_draws_and_reports_epochs(pods):
+    first, *others = [result["drawn"] for result in results(pods, "2x4")]
+    assert first["plots"] == 11 and first["report"].endswith("training_report.md")
+    assert len(first["files"]) == 14
+    assert others == [{"plots": 0, "report": "[]", "files": []}]

@@ -1,0 +1,187 @@
+"""Read a `log_step` call: the split of its record, and its values by full key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
+
+
+class Call(NamedTuple):
+    """What a call asks to record.
+
+    Attributes:
+      split: Split of the record.
+      key_split: Split that names without a key of their own get; None keeps all names.
+      values: Numbers and device scalars by full key or field name. A function returns
+        those of a metric by plain name.
+      errors: Errors of the values that cannot be recorded.
+      repeated: Two names and the key that both stand for, where the values may differ;
+        the value of the second name is recorded.
+    """
+
+    split: str
+    key_split: str | None
+    values: dict[str, object]
+    errors: list[Exception]
+    repeated: list[tuple[str, str, str]]
+
+
+def check_call(
+    split: str | None, is_given: bool, infers: bool, given: Mapping[Any, Any]
+) -> Call:
+    """Check the names and values of a call one by one.
+
+    Args:
+      split: The split, or None to keep all names.
+      is_given: Whether the caller passed the split.
+      infers: Whether names that all begin with one split of an evaluation choose it.
+      given: Values by name, which may be nested.
+
+    Raises:
+      TypeError: The split is not a string.
+      ValueError: The split is not a name without slashes.
+    """
+    record_split = "train" if split is None else split
+    key("x", record_split)  # refuses what is not the name of a split
+    flat: dict[str, Any] = {}
+    errors: list[Exception] = []
+    for name, value in _flatten(given):
+        if isinstance(name, str):
+            flat[name] = value
+        else:
+            errors.append(_not_a_name(name))
+    if infers:
+        keyed = [name for name in flat if name not in COUNT_FIELDS]
+        own = split_of(keyed, underscores=split is None)
+        record_split = own or record_split
+    key_split = None if split is None else record_split
+    added: dict[str, object] = {}
+    origin: dict[str, str] = {}
+    repeated: list[tuple[str, str, str]] = []
+    for name, value in flat.items():
+        try:
+            if (checked := checked_scalar(name, value)) is None:
+                continue
+            full = full_key(name, key_split, keep_slashes=not is_given)
+        except (TypeError, ValueError, RuntimeError) as error:
+            errors.append(error)
+            continue
+        if full in added and _may_differ(added[full], checked):
+            repeated.append((origin[full], name, full))
+        added[full], origin[full] = checked, name
+    return Call(record_split, key_split, added, errors, repeated)
+
+
+def with_metrics(call: Call, metrics: Any) -> Call:
+    """Launch the reduction of a metric or collection; the row fetches its values."""
+    if not hasattr(metrics, "compute") or isinstance(metrics, type):
+        error: Exception = TypeError(
+            f"log_step() got metrics of type {type(metrics).__name__}, expected a "
+            f"Metric, a Collection or a mapping. Log scalars by name: loss=loss."
+        )
+        return call._replace(errors=[*call.errors, error])
+    from jaxmetrics.core import snapshot
+
+    try:
+        computed = {"(metrics)": snapshot(metrics).compute}
+    except Exception as cause:
+        error = RuntimeError(
+            f"log_step() could not reduce metrics={type(metrics).__name__} ({cause}). "
+            f"Log the metrics that the last step returned."
+        )
+        return call._replace(errors=[*call.errors, error])
+    return call._replace(values={**computed, **call.values})
+
+
+def full_key(name: str, split: str | None, *, keep_slashes: bool = False) -> str:
+    """Return the key or the field of a record that a name stands for.
+
+    Args:
+      name: Name of a value.
+      split: Split of the call; None keeps the name.
+      keep_slashes: If true, a name that contains a slash is kept.
+
+    Raises:
+      TypeError: The name is not a string.
+      ValueError: The name cannot be a key.
+    """
+    if name in COUNT_FIELDS:
+        return name
+    return key(name, split, keep_slashes=keep_slashes)
+
+
+def is_array(value: object) -> bool:
+    """Return whether a value is an array of JAX, without importing JAX."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
+def checked_scalar(name: str, value: Any) -> object:
+    """Return a Python number, a scalar on a device as it is, or None for None.
+
+    Args:
+      name: Name of the value in the call, for the error.
+      value: A number of Python or NumPy, an array of one element, or None, which means
+        that the value is unknown.
+
+    Raises:
+      TypeError: The value is not a number, or is traced.
+      RuntimeError: The array was deleted.
+    """
+    if value is None:
+        return None
+    try:
+        if not is_array(value):
+            return scalar(value)
+        from jaxmetrics.core import is_tracer  # JAX is loaded: this is its array
+
+        if is_tracer(value):
+            raise TypeError("a value within jit has no number yet")
+        if value.size != 1:
+            raise TypeError(f"an array of shape {value.shape} is not a number")
+    except (TypeError, ValueError) as error:
+        advice = (
+            "Log it with log_text()"
+            if isinstance(value, str)
+            else (
+                "Log scalars, after the compiled step; pass a metric or a Collection "
+                "as metrics="
+            )
+        )
+        raise TypeError(f"log_step() got {name!r}: {error}. {advice}.") from None
+    if value.is_deleted():
+        raise RuntimeError(
+            f"log_step() got {name!r}, whose array was deleted, as donated arrays are. "
+            f"Log a value that the step returns and that is not donated."
+        )
+    return value
+
+
+def _may_differ(first: Any, second: Any) -> bool:
+    """Return whether two values are known to differ, or are not known yet."""
+    if first is second:
+        return False
+    if is_array(first) or is_array(second):
+        return True
+    return first != second and (first == first or second == second)
+
+
+def _flatten(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[Any, Any]]:
+    """Yield the values of nested mappings with their names, joined by slashes."""
+    for name, value in values.items():
+        if not isinstance(name, str):
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
+
+
+def _not_a_name(name: object) -> TypeError:
+    return TypeError(
+        f"log_step() got the name {name!r} of type {type(name).__name__}, expected a "
+        f"str. Use str() of it."
+    )
