@@ -7,6 +7,8 @@ is made, and no function uses pyplot or its global state.
 - Figures and axes: `new_figure`, `style_axes`, `add_legend`, `show_message`.
 - Marks: `draw_line`, `draw_noisy_line`, `draw_band`; `is_drawable` says which values an
   axis can show.
+- Values: `charts_of` chooses the chart of a value, `draw_charts` draws several;
+  `Heatmap`, `Curves`, `Bars` and `HistogramBars` are the charts; `draw_heatmap`.
 - Text: `printable`, `tick_label`.
 - Data: `downsample`, `windows`.
 - Constants: `PALETTE`, `DPI`.
@@ -19,6 +21,16 @@ is made, and no function uses pyplot or its global state.
 >>> add_legend(axes, [line], ["train"])
 """
 
+from jaxmetrics.figures._charts import (
+    Bars,
+    Chart,
+    Curves,
+    Heatmap,
+    HistogramBars,
+    charts_of,
+    draw_charts,
+    draw_heatmap,
+)
 from jaxmetrics.figures._downsample import Windows, downsample, windows
 from jaxmetrics.figures._figure import (
     DPI,
@@ -38,13 +50,21 @@ from jaxmetrics.figures._marks import (
 from jaxmetrics.figures._palette import PALETTE, Palette
 
 __all__ = [
+    "Bars",
+    "Chart",
+    "Curves",
     "DPI",
+    "Heatmap",
+    "HistogramBars",
     "PALETTE",
     "Palette",
     "Windows",
     "add_legend",
+    "charts_of",
     "downsample",
     "draw_band",
+    "draw_charts",
+    "draw_heatmap",
     "draw_line",
     "draw_noisy_line",
     "is_drawable",

@@ -44,10 +44,19 @@ def new_figure(width: float = 10.0, height: float = 5.6) -> Figure:
     return figure
 
 
-def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+def style_axes(
+    axes: Axes, title: str, x_label: str, y_label: str, integer_x: bool = True
+) -> None:
     """Set colors, grid, title, axis labels and tick labels; any text is shown as is.
 
     Call it after drawing: the tick labels depend on the scale of the axes.
+
+    Args:
+      axes: The axes.
+      title: Title.
+      x_label: Label of the x axis.
+      y_label: Label of the y axis.
+      integer_x: Whether x counts something, such as steps, and has ticks at integers.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -63,10 +72,11 @@ def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_title(printable(title), fontsize=13, loc="left", pad=10, **text)
     axes.set_xlabel(printable(x_label), fontsize=11, **text)
     axes.set_ylabel(printable(y_label), fontsize=11, **text)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    low, high = axes.get_xlim()
-    if high - low < 1:  # a single epoch
-        axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
+    if integer_x:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        low, high = axes.get_xlim()
+        if high - low < 1:  # a single epoch
+            axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "linear":
             axis.set_major_formatter(_tick_formatter(axis))

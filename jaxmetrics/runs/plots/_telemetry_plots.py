@@ -12,6 +12,7 @@ import numpy as np
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import duration
+from jaxmetrics.runs.plots._holdout import holdout_predictions
 from jaxmetrics.runs.reading import History
 
 if TYPE_CHECKING:
@@ -129,7 +130,13 @@ def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
 
 PLOTS = {
     plot.__name__: plot
-    for plot in (group_norms, update_ratios, quantile_bands, dataset_losses)
+    for plot in (
+        group_norms,
+        update_ratios,
+        quantile_bands,
+        dataset_losses,
+        holdout_predictions,
+    )
 }
 """Plots that a run may have beyond the eleven, by the names of their files."""
 

@@ -32,7 +32,7 @@ def test_a_run_with_telemetry_has_further_plots(run):
 
 def test_a_run_without_telemetry_has_no_further_plots(tmp_path):
     history = load_history(write_run(tmp_path, rows_of(3, train__loss=float)))
-    assert [plot(history) for plot in telemetry.PLOTS.values()] == [None] * 4
+    assert [plot(history) for plot in telemetry.PLOTS.values()] == [None] * 5
 
 
 def test_the_largest_of_many_groups_are_drawn_and_names_may_be_any_text(run):
