@@ -307,6 +307,18 @@ def timed_hosts(rank):
     return {"steps": times.step_seconds, "names": times.names} | times.metrics()
 
 
+def drawn_epochs(folder):
+    """Return what a program that draws on all processes wrote, and what it got."""
+    tracker = jm.EpochTracker(folder)
+    tracker.start_epoch(1)
+    tracker.log_batch(loss=1.0)
+    tracker.end_epoch()
+    plots = jm.runs.generate_all_plots(tracker, dpi=20)
+    report = jm.runs.generate_report(tracker, plot_paths=plots)
+    files = sorted(path.name for path in folder.glob("*"))
+    return {"plots": len(plots), "report": str(report), "files": files}
+
+
 def listed(tree):
     return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
 
@@ -326,6 +338,7 @@ def main(rank, count, directory, saved=None):
     if count > 1:
         results["exchanged"] = exchanged(rank, count)
         results["timed"] = timed_hosts(rank)
+        results["drawn"] = drawn_epochs(directory / f"epochs-{rank}")
         in_own_files(rank, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]
