@@ -37,6 +37,7 @@ from jaxmetrics.pipeline import (
     Sinks,
     best_fn,
     media_value,
+    splits_of_call,
 )
 from jaxmetrics.processes import Agreement
 from jaxmetrics.record import Elapsed, Ledger, check_step, key, number
@@ -288,7 +289,7 @@ class TrainingLogger:
         step: int,
         texts: Mapping[str, str] | None = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: str,
     ) -> None:
         """Log texts without secrets, cut at 65,536 characters each.
@@ -309,15 +310,16 @@ class TrainingLogger:
         step: int,
         images: Mapping[str, Any] | None = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: Any,
     ) -> None:
         """Log images, which another thread fetches from their devices.
 
         Args:
           step: Optimizer updates completed.
-          images: Images by name, `[height, width]` or `[height, width, channels]` with
-            1, 3 or 4 channels; uint8, or floats in [0, 1].
+          images: Images by name, `[height, width]`, `[height, width, channels]` or a
+            batch `[images, height, width, channels]` of at most 64, with 1, 3 or 4
+            channels; uint8, or floats in [0, 1]. Or figures of matplotlib.
           split: As in `log_step`.
           more: More images by name.
 
@@ -327,12 +329,61 @@ class TrainingLogger:
         """
         self._log_media("image", "log_images", step, split, {**(images or {}), **more})
 
+    def log_figure(
+        self,
+        step: int,
+        figures: Mapping[str, Any] | None = None,
+        *,
+        split: str = "train",
+        **more: Any,
+    ) -> None:
+        """Log figures of matplotlib as images; they are drawn before it returns.
+
+        Args:
+          step: Optimizer updates completed.
+          figures: Figures by name.
+          split: As in `log_step`.
+          more: More figures by name.
+
+        Raises:
+          ValueError: A value is neither a figure nor an image; the others are logged.
+        """
+        self.log_images(step, figures, split=split, **more)
+
+    def log_audio(
+        self,
+        step: int,
+        sounds: Mapping[str, Any] | None = None,
+        *,
+        sample_rate: int,
+        split: str = "train",
+        **more: Any,
+    ) -> None:
+        """Log sounds.
+
+        Args:
+          step: Optimizer updates completed.
+          sounds: Samples by name, `[frames]` or `[frames, channels]`; int16, or floats
+            in [-1, 1].
+          sample_rate: Frames per second.
+          split: As in `log_step`.
+          more: More samples by name.
+
+        Raises:
+          ValueError: An array is not audio; the others are logged.
+        """
+        pairs = {
+            name: (samples, int(sample_rate))
+            for name, samples in {**(sounds or {}), **more}.items()
+        }
+        self._log_media("audio", "log_audio", step, split, pairs)
+
     def log_histograms(
         self,
         step: int,
         arrays: Mapping[str, Any] | None = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: Any,
     ) -> None:
         """Log histograms of arrays, if `enable_histograms` is set.
@@ -363,19 +414,20 @@ class TrainingLogger:
         step: int,
         tables: Mapping[str, Any] | None = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: Any,
     ) -> None:
         """Log tables of at most 10,000 rows; secrets are hidden.
 
         Args:
           step: Optimizer updates completed.
-          tables: Pairs (columns, rows) by name.
+          tables: Tables by name: pairs (columns, rows), dicts of columns of one
+            length, or data frames.
           split: As in `log_step`.
           more: More tables by name.
 
         Raises:
-          TypeError: A value is not such a pair; the others are logged.
+          TypeError: A value is not a table; the others are logged.
           ValueError: Rows differ in length from the columns, or there are too many.
         """
         self._log_media("table", "log_table", step, split, {**(tables or {}), **more})
@@ -621,7 +673,7 @@ class TrainingLogger:
         kind: MediaKind,
         call: str,
         step: int,
-        split: str,
+        split: str | None,
         values: Mapping[str, Any],
     ) -> None:
         if self._pid != os.getpid():
@@ -637,10 +689,13 @@ class TrainingLogger:
                     f"No writer of the run shows the values of {call}(); they are left "
                     f"out. Add writers.TensorBoard(), which shows all kinds."
                 )
-            row = self._media_row(kind, step, split)
+            is_given = split is not _TRAIN
+            infers = split is None or not is_given
+            own_split, key_split = splits_of_call(split, infers, values)
+            row = self._media_row(kind, step, own_split)
             for name, value in values.items():
                 try:
-                    full = key(name, split)
+                    full = key(name, key_split, keep_slashes=not is_given)
                     media = media_value(kind, name, value, _count, is_shown)
                     row.values[full] = media
                 except (TypeError, ValueError, RuntimeError) as error:

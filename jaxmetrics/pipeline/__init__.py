@@ -13,7 +13,7 @@
 The training thread does what is above the queue, and never waits for a device.
 """
 
-from jaxmetrics.pipeline._call import full_key
+from jaxmetrics.pipeline._call import full_key, splits_of_call
 from jaxmetrics.pipeline._fetched import FetchedValues, best_fn
 from jaxmetrics.pipeline._media import MediaKind, MediaRow, media_value
 from jaxmetrics.pipeline._row import CallReader, Row
@@ -29,4 +29,5 @@ __all__ = [
     "best_fn",
     "full_key",
     "media_value",
+    "splits_of_call",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
@@ -44,8 +44,6 @@ def check_call(
       TypeError: The split is not a string.
       ValueError: The split is not a name without slashes.
     """
-    record_split = "train" if split is None else split
-    key("x", record_split)  # refuses what is not the name of a split
     flat: dict[str, Any] = {}
     errors: list[Exception] = []
     for name, value in _flatten(given):
@@ -53,11 +51,8 @@ def check_call(
             flat[name] = value
         else:
             errors.append(_not_a_name(name))
-    if infers:
-        keyed = [name for name in flat if name not in COUNT_FIELDS]
-        own = split_of(keyed, underscores=split is None)
-        record_split = own or record_split
-    key_split = None if split is None else record_split
+    keyed = [name for name in flat if name not in COUNT_FIELDS]
+    record_split, key_split = splits_of_call(split, infers, keyed)
     added: dict[str, object] = {}
     origin: dict[str, str] = {}
     repeated: list[tuple[str, str, str]] = []
@@ -73,6 +68,27 @@ def check_call(
             repeated.append((origin[full], name, full))
         added[full], origin[full] = checked, name
     return Call(record_split, key_split, added, errors, repeated)
+
+
+def splits_of_call(
+    split: str | None, infers: bool, names: Iterable[str]
+) -> tuple[str, str | None]:
+    """Return the split of a record, and the split that its names get.
+
+    Args:
+      split: Split of the call, or None to keep all names, as the second result does.
+      infers: Whether names that all begin with one split of an evaluation choose it.
+      names: Names of the values.
+
+    Raises:
+      TypeError: The split is not a string.
+      ValueError: The split is not a name without slashes.
+    """
+    record_split = "train" if split is None else split
+    key("x", record_split)  # refuses what is not the name of a split
+    if infers:
+        record_split = split_of(names, underscores=split is None) or record_split
+    return record_split, None if split is None else record_split
 
 
 def with_metrics(call: Call, metrics: Any) -> Call:
@@ -142,6 +158,8 @@ def checked_scalar(name: str, value: Any) -> object:
             raise TypeError("a value within jit has no number yet")
         if value.size != 1:
             raise TypeError(f"an array of shape {value.shape} is not a number")
+        if not _is_real(value.dtype):
+            raise TypeError(f"an array of {value.dtype} is not a number")
     except (TypeError, ValueError) as error:
         advice = (
             "Log it with log_text()"
@@ -158,6 +176,11 @@ def checked_scalar(name: str, value: Any) -> object:
             f"Log a value that the step returns and that is not donated."
         )
     return value
+
+
+def _is_real(dtype: Any) -> bool:
+    name = dtype.name
+    return name == "bool" or name.startswith(("int", "uint", "float", "bfloat"))
 
 
 def _may_differ(first: Any, second: Any) -> bool:
