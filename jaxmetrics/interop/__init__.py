@@ -1,4 +1,8 @@
-"""Adapters for other frameworks, each imported on first use: nnx, linen, clu."""
+"""Adapters for other frameworks, each imported on first use.
+
+States and metrics: `nnx`, `linen`, `clu` (with metrax). Loggers that keep their users'
+names: `clu`, `metrax`, `levanter` and `monitoring`, the scalars of `jax.monitoring`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxmetrics.interop import clu as clu
+    from jaxmetrics.interop import levanter as levanter
     from jaxmetrics.interop import linen as linen
+    from jaxmetrics.interop import metrax as metrax
+    from jaxmetrics.interop import monitoring as monitoring
     from jaxmetrics.interop import nnx as nnx
 else:
     from jaxmetrics._lazy import attach

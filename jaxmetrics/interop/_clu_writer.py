@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("jaxmetrics")
 
 
-def metric_writer(logger: TrainingLogger, split: str = "train") -> MetricWriter:
+def metric_writer(logger: TrainingLogger, split: str | None = None) -> MetricWriter:
     """Return a writer with the interface of `clu.metric_writers.MetricWriter`.
 
     clu's `periodic_actions`, `AsyncWriter`, `MultiWriter` and `write_values` accept it.
-    Values go to the logger, with its queue, redaction and rules for steps; names become
-    keys of `split`.
+    Values go to the logger, with its queue and redaction. By default names stay as they
+    are, `train_loss`, `eval_loss` and `steps_per_sec`, as in clu's own writers; those
+    of an evaluation are records of that split. Reports and plots know these names too.
 
     Args:
       logger: Logger, which the caller closes.
-      split: Split of all values; create one writer per split.
+      split: Split of all values, whose names then become keys of it: `loss` is
+        `val/loss` in split `val`. Default None, which keeps the names.
 
     Example:
       >>> import tempfile, jaxmetrics as jm
       >>> with jm.TrainingLogger(root=tempfile.mkdtemp(), print_every=1) as logger:
       ...     writer = metric_writer(logger)
-      ...     writer.write_scalars(1, {"loss": 0.5})
+      ...     writer.write_scalars(1, {"train_loss": 0.5})
       ...     writer.write_scalars(1, {"steps_per_sec": 1234.5})
-      [   0.0m] step=1 │ loss=0.500 │ steps_per_sec=1,234
+      [   0.0m] step=1 │ train_loss=0.500 │ steps_per_sec=1,234
     """
     return MetricWriter(logger, split)
 
@@ -44,20 +46,19 @@ class MetricWriter:
       unsupported: Number of calls of each method whose values are not recorded.
     """
 
-    def __init__(self, logger: TrainingLogger, split: str) -> None:
+    def __init__(self, logger: TrainingLogger, split: str | None) -> None:
         self.unsupported: Counter[str] = Counter()
         self._logger = logger
         self._split = split
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
-        """Log scalars; those of one step form one row.
+        """Log scalars; several calls for a step, in any order of steps, are joined.
 
         Raises:
           TypeError: A value is not a single number.
           ValueError: As `TrainingLogger.log_step`.
         """
-        values = {name: _scalar(value) for name, value in scalars.items()}
-        self._logger.log_step(step, values, split=self._split)
+        self._logger.log_step(step, scalars, split=self._split)
 
     def write_images(self, step: int, images: Mapping[str, Any]) -> None:
         """Log images `[height, width, channels]`, or several as `[n, ...]`.
@@ -138,9 +139,3 @@ class MetricWriter:
                 method,
                 sorted(values),
             )
-
-
-def _scalar(value: Any) -> Any:
-    """Return a scalar of an array with one element, as clu may pass it."""
-    shape = getattr(value, "shape", ())
-    return value.reshape(()) if shape and set(shape) == {1} else value

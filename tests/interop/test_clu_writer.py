@@ -10,9 +10,8 @@ import pytest
 from support.processes import run_python
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxmetrics import Run, TrainingLogger
+from jaxmetrics import Run
 from jaxmetrics.interop.clu import metric_writer
-from jaxmetrics.writers import JSONL, Memory
 
 METHODS = {
     "write_scalars": ["step", "scalars"],
@@ -29,40 +28,45 @@ METHODS = {
 }
 
 
-@pytest.fixture
-def memory():
-    return Memory()
-
-
-@pytest.fixture
-def logger(tmp_path, memory):
-    options = {"enable_histograms": True, "clock": lambda: 0.0}
-    with TrainingLogger(root=tmp_path, writers=[memory, JSONL()], **options) as logger:
-        yield logger
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_the_arguments_of_clu(logger, method):
     signature = inspect.signature(getattr(metric_writer(logger), method))
     assert list(signature.parameters) == METHODS[method]
 
 
-def test_scalars_of_one_step_are_one_row(logger, memory):
-    writer = metric_writer(logger, split="eval")
-    writer.write_scalars(1, {"loss": jnp.float32(0.5), "a/b": np.ones((1, 1))})
-    writer.write_scalars(step=1, scalars={"n": 3, "one": jnp.ones(1)})
-    writer.flush()
-    (record,) = memory.records
-    values = {"eval/loss": 0.5, "eval/a/b": 1, "eval/n": 3, "eval/one": 1}
-    assert dict(record.values) == values and record.split == "eval"
-
-
-def test_arrays_and_past_steps_are_errors(logger):
+def test_names_stay_as_clu_writes_them(logger, logged):
     writer = metric_writer(logger)
+    writer.write_scalars(1, {"train_loss": jnp.float32(0.5), "lr": np.ones((1, 1))})
+    writer.write_scalars(step=1, scalars={"steps_per_sec": 3, "a/b": jnp.ones(1)})
+    writer.write_scalars(1, {"eval_loss": 0.25, "eval/accuracy": 0.75})
+    assert logged() == [
+        (1, "train", {"train_loss": 0.5, "lr": 1}),
+        (1, "train", {"steps_per_sec": 3, "a/b": 1}),
+        (1, "eval", {"eval_loss": 0.25, "eval/accuracy": 0.75}),
+    ]
+
+
+def test_names_become_keys_of_a_split(logger, logged):
+    writer = metric_writer(logger, split="eval")
+    writer.write_scalars(1, {"loss": 0.5, "eval_top5": 0.75, "a/b": 1})
+    values = {"eval/loss": 0.5, "eval/top5": 0.75, "eval/a/b": 1}
+    assert logged() == [(1, "eval", values)]
+
+
+def test_steps_may_repeat_and_come_in_any_order(logger, logged):
+    writer = metric_writer(logger)
+    for step in (2, 2, 1, 3, 2):
+        writer.write_scalars(step, {"loss": float(step)})
+        writer.flush()
+    assert [step for step, _, _ in logged()] == [2, 2, 1, 3, 2]
+    run = Run.load(logger.run_dir)
+    assert run["loss"][0].tolist() == [1, 2, 3]
+
+
+def test_a_value_that_is_no_number_is_named(logger, logged):
     with pytest.raises(TypeError, match="'loss'"):
-        writer.write_scalars(2, {"loss": np.ones(2)})
-    with pytest.raises(ValueError, match="step 2 is recorded already"):
-        writer.write_scalars(1, {"loss": 1.0})
+        metric_writer(logger).write_scalars(2, {"loss": np.ones(2), "lr": 1.0})
+    assert logged() == [(2, "train", {"lr": 1.0})]
 
 
 def test_texts_histograms_and_images_are_logged(logger, memory):
@@ -73,10 +77,10 @@ def test_texts_histograms_and_images_are_logged(logger, memory):
     writer.write_images(1, {"two": images, "one": images[:1], "flat": images[0]})
     writer.flush()
     text, histogram, image = memory.records
-    assert text.values == {"train/note": "key <redacted>"}
-    assert histogram.values["train/w"].counts.sum() == 4
+    assert text.values == {"note": "key <redacted>"} and text.split == "train"
+    assert histogram.values["w"].counts.sum() == 4
     shapes = {name: value.shape for name, value in image.values.items()}
-    names = ["train/two/0", "train/two/1", "train/one", "train/flat"]
+    names = ["two/0", "two/1", "one", "flat"]
     assert shapes == dict.fromkeys(names, (3, 4, 1))
 
 
@@ -107,7 +111,7 @@ def test_unsupported_values_are_counted_with_one_warning(logger, memory, caplog)
 
 
 def test_closing_a_writer_leaves_the_logger_open(logger, memory):
-    train, val = metric_writer(logger), metric_writer(logger, split="val")
+    train, val = metric_writer(logger, "train"), metric_writer(logger, "val")
     train.write_scalars(1, {"loss": 1.0})
     train.close()
     val.write_scalars(1, {"loss": 2.0})
@@ -134,9 +138,9 @@ import numpy as np
 from clu import metric_writers, periodic_actions, values
 from jaxmetrics import TrainingLogger
 from jaxmetrics.interop.clu import metric_writer
-from jaxmetrics.writers import JSONL, TensorBoard
+from jaxmetrics.writers import TensorBoard
 
-with TrainingLogger("p", "run", root=sys.argv[1], writers=[JSONL(), TensorBoard()],
+with TrainingLogger("p", "run", sys.argv[1], writers=[TensorBoard()], console=False,
                     enable_histograms=True) as logger:
     adapter = metric_writer(logger)
     writer = metric_writers.MultiWriter([metric_writers.AsyncWriter(adapter)])
@@ -174,17 +178,17 @@ def test_periodic_actions_and_writers_of_clu_accept_it(tmp_path):
     counted = ["write_audios", "write_summaries", "write_videos"]
     assert unsupported == dict.fromkeys(counted, 1)
     run = Run.load(folder)
-    steps, losses = run["train/loss"]
+    steps, losses = run["loss"]
     assert steps.tolist() == [1, 2, 3, 4, 5]
     assert losses.tolist() == [1.0, 0.5, 1 / 3, 0.25, 0.2]
-    steps, rates = run["train/steps_per_sec"]
+    steps, rates = run["steps_per_sec"]
     assert steps.tolist() == [2, 4] and rates.tolist() == [1.0, 1.0]
-    assert run["train/uptime"][0].tolist() == [2, 4]
+    assert run["uptime"][0].tolist() == [2, 4]
     assert run.config == {"lr": 0.1}
-    assert run["train/scalar"][1].tolist() == [2] and "train/array" in run
+    assert run["scalar"][1].tolist() == [2] and "array" in run
     events = EventAccumulator(f"{folder}/tensorboard").Reload()
-    assert events.Images("train/image")[0].step == 4
-    assert events.Histograms("train/histogram")[0].histogram_value.num == 5
+    assert events.Images("image")[0].step == 4
+    assert events.Histograms("histogram")[0].histogram_value.num == 5
     for name, text in (("text", b"hello"), ("last", b"word")):
-        (event,) = events.Tensors(f"train/{name}/text_summary")
+        (event,) = events.Tensors(f"{name}/text_summary")
         assert event.tensor_proto.string_val == [text]
