@@ -43,6 +43,12 @@ class FetchedValues:
                     "%s was logged beside metrics that compute another value of that "
                     "name; the logged one is recorded. Log one of them.",
                 )
+            for key in row.clipped:
+                self._warn_once(
+                    key,
+                    "The image %s has floats outside [0, 1], which are clipped. Scale "
+                    "it, or convert it to uint8.",
+                )
             for limit, keys in row.cuts.items():
                 if limit not in self._cuts:
                     _LOG.warning(

@@ -1,23 +1,21 @@
-"""Texts, images, histograms, tables, hyperparameters on their way to the writers."""
+"""Texts, images, audio, histograms, tables, hparams on their way to the writers."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxmetrics.pipeline._row import Row
 from jaxmetrics.record import REDACTED, Media, Record, hide_secrets, is_secret, redact
 
-if TYPE_CHECKING:
-    pass
-
-MediaKind = Literal["text", "image", "histogram", "table", "hparams"]
+MediaKind = Literal["text", "image", "audio", "histogram", "table", "hparams"]
 
 _MAX_TABLE_ROWS = 10_000
 _MAX_TEXT_CHARACTERS = 2**16
+_MAX_IMAGES = 64
 
 
 class MediaRow(Row):
@@ -65,7 +63,10 @@ class MediaRow(Row):
             ]
         if self.kind == "hparams" or isinstance(value, tuple):
             return value
-        return value() if callable(value) else np.asarray(value)
+        plain = value() if callable(value) else np.asarray(value)
+        if self.kind == "image" and _is_out_of_range(plain):
+            self.clipped = [*self.clipped, key]
+        return plain
 
     def _without_secrets(self, key: str, name: str, value: Any) -> Any:
         if is_secret(name, value):
@@ -109,6 +110,10 @@ def media_value(
         return _text(name, value)
     if kind == "table":
         return _table(name, value)
+    if kind == "audio":
+        return _audio(name, value)
+    if kind == "image" and hasattr(value, "savefig"):
+        return _figure(value)
     call = f"log_{kind}s"
     if kind == "histogram" and isinstance(value, tuple):
         return _counted_histogram(call, name, value)
@@ -148,15 +153,56 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _figure(figure: Any) -> np.ndarray:
+    """Draw a figure of matplotlib as it is now: uint8 `[height, width, 4]`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    own = figure.canvas
+    try:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())
+    finally:
+        figure.set_canvas(own)
+
+
+def _audio(name: str, value: Any) -> tuple[np.ndarray, int]:
+    samples, rate = value
+    samples = np.array(samples)
+    is_valid = samples.ndim == 1 or (samples.ndim == 2 and 1 <= samples.shape[1] <= 16)
+    is_number = samples.dtype == np.int16 or "float" in samples.dtype.name
+    if not (is_valid and is_number and samples.size):
+        raise ValueError(
+            f"log_audio() got {name!r} of shape {samples.shape} and {samples.dtype}, "
+            f"expected [frames] or [frames, channels] of int16, or of floats in "
+            f"[-1, 1]. Transpose or convert it."
+        )
+    return samples, rate
+
+
+def _is_out_of_range(image: np.ndarray) -> bool:
+    if image.dtype.kind != "f" and "float" not in image.dtype.name:
+        return False
+    return bool(np.any((image < 0) | (image > 1)))
+
+
 def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
     try:
+        if isinstance(value, Mapping):
+            lists = [list(column) for column in value.values()]
+            value = list(value), list(zip(*lists, strict=True))
+        elif hasattr(value, "columns") and hasattr(value, "itertuples"):  # pandas
+            value = value.columns, value.itertuples(index=False, name=None)
+        elif hasattr(value, "columns") and hasattr(value, "iter_rows"):  # polars
+            value = value.columns, value.iter_rows()
         columns, rows = value
         columns = [str(column) for column in redact(list(columns))]
         rows = [list(row) for row in rows]
     except (TypeError, ValueError):
         raise TypeError(
-            f"log_table() got {name!r} of type {type(value).__name__}, expected a pair "
-            f"(columns, rows). Pass (['word', 'count'], [['a', 1], ['b', 2]])."
+            f"log_table() got {name!r} of type {type(value).__name__}, expected a data "
+            f"frame, a dict of columns of one length, or a pair (columns, rows). Pass "
+            f"(['word', 'count'], [['a', 1], ['b', 2]])."
         ) from None
     uneven = [row for row in rows if len(row) != len(columns)]
     if uneven or len(set(columns)) < len(columns):
@@ -215,11 +261,18 @@ def _check_real(call: str, name: str, shape: tuple[int, ...], dtype: Any) -> Non
 
 
 def _check_image(call: str, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    has_shape = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    single = shape[1:] if len(shape) == 4 else shape
+    has_shape = len(single) == 2 or (len(single) == 3 and single[2] in (1, 3, 4))
+    has_shape = has_shape and (len(shape) < 4 or len(single) == 3)
+    if len(shape) == 4 and shape[0] > _MAX_IMAGES:
+        raise ValueError(
+            f"{call}() got {name!r} with {shape[0]} images, expected at most "
+            f"{_MAX_IMAGES}. Log fewer of them."
+        )
     has_dtype = dtype in (np.uint8, np.bool_) or "float" in dtype.name
     if not (has_shape and has_dtype and all(shape)):
         raise ValueError(
             f"{call}() got {name!r} of shape {shape} and {dtype}, expected [height, "
-            f"width] or [height, width, 1, 3 or 4] of uint8, or of floats in [0, 1]. "
-            f"Transpose or convert it."
+            f"width], [height, width, 1, 3 or 4] or a batch [images, height, width, "
+            f"1, 3 or 4] of uint8, or of floats in [0, 1]. Transpose or convert it."
         )

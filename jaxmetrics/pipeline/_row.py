@@ -116,6 +116,7 @@ class Row:
       faults: Error texts of values that could not be fetched.
       replaced: Keys of values of a metric that another value of the call replaced.
       array_keys: Keys of values of a metric that no record holds.
+      clipped: Keys of images whose values lie outside [0, 1].
       cuts: Keys of values that were cut or left out, by the limit they exceed.
     """
 
@@ -124,6 +125,7 @@ class Row:
     faults: list[str] = []
     replaced: list[str] = []
     array_keys: list[str] = []
+    clipped: list[str] = []
     cuts: dict[str, list[str]] = {}
 
     def __init__(
@@ -157,7 +159,7 @@ class Row:
         with self._lock:
             if self._record is None:
                 self.faults, self.replaced, self.array_keys = [], [], []
-                self.cuts = {}
+                self.cuts, self.clipped = {}, []
                 self._record = self._fetch()
                 self.values, self.defaults = {}, {}
                 if self._on_record is not None:
@@ -223,10 +225,15 @@ class Row:
                 self.replaced.append(full)
 
     def _not_fetched(self, subject: str, error: Exception) -> str:
+        advice = "Log a number"
+        if not isinstance(error, TypeError):
+            advice = (
+                "If a later step donates it, log a value that the step returns and "
+                "that is not donated"
+            )
         return (
             f"{subject} logged at step {self.step} of {self.split!r} could not be "
-            f"fetched ({error}). If a later step donates it, log a value that the step "
-            f"returns and that is not donated."
+            f"fetched ({error}). {advice}."
         )
 
 

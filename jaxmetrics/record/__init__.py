@@ -47,7 +47,7 @@ from jaxmetrics.record._keys import (
 )
 from jaxmetrics.record._ledger import Ledger, iso_time
 from jaxmetrics.record._markdown import markdown_table
-from jaxmetrics.record._media import MEDIA_KINDS, Media
+from jaxmetrics.record._media import MEDIA_KINDS, Media, images_of
 from jaxmetrics.record._nested import flatten
 from jaxmetrics.record._packing import pack, unpack
 from jaxmetrics.record._reader import (
@@ -158,6 +158,7 @@ __all__ = [
     "flatten_config",
     "hide_secrets",
     "hparams_of",
+    "images_of",
     "is_secret",
     "iso_time",
     "key",

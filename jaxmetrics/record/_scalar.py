@@ -26,6 +26,8 @@ def scalar(value: object) -> float | int:
             return int(array)
         if dtype.kind == "f" or dtype.name.startswith(("bfloat", "float")):
             return float(array)
+        if dtype.name.startswith(("int", "uint")):  # of fewer than 8 bits
+            return int(array)
     if isinstance(value, int):  # beyond 64 bits
         return int(value)
     kind = type(value).__name__

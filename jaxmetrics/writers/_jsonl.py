@@ -7,21 +7,25 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jaxmetrics.record import (
+    MEDIA_KINDS,
     METRICS_JSONL,
     AppendFile,
+    Media,
     Record,
     check_name,
     dumps,
     read_run_json,
 )
+from jaxmetrics.writers._media_files import MediaFiles
 from jaxmetrics.writers._writer import Writer
 
 
 class JSONL(Writer):
-    """Appends each record, text and table to a file of the run directory.
+    """Appends each record to a file of the run directory, a line of JSON each.
 
     Every run has `metrics.jsonl`, its complete record, without this writer being given.
-    A further file may be filtered with `every` and `keys`.
+    Its images and audio are files in `media/`, named by content. A further file has
+    the scalars, texts and tables that `every` and `keys` select.
 
     The file begins with a header line that names the run. If the queue of this writer
     is full, `log_step` waits up to 5 seconds before it drops a record.
@@ -32,12 +36,15 @@ class JSONL(Writer):
     """
 
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "block"
-    shows: ClassVar[frozenset[str]] = frozenset({"text", "table"})
+    shows = frozenset({"text", "table"})
 
     def __init__(self, file: str = METRICS_JSONL, **options: Any) -> None:
         super().__init__(**options)
         self.file: str = check_name(file, "file")
+        if self.file == METRICS_JSONL:
+            self.shows = MEDIA_KINDS - {"hparams"}  # these are in run.json
         self._lines: AppendFile | None = None
+        self._media: MediaFiles | None = None
 
     @property
     def name(self) -> str:
@@ -52,6 +59,7 @@ class JSONL(Writer):
           CorruptLineError: A line of the file, or `run.json`, is damaged.
         """
         self._lines = AppendFile(run_dir / self.file)
+        self._media = MediaFiles(run_dir)
         try:
             if resume_step is not None:
                 self.load_state({"step": resume_step})
@@ -65,7 +73,11 @@ class JSONL(Writer):
 
     def write(self, record: Record) -> None:
         """Append one line: all of it, or nothing and an error."""
-        self._open_file().write_line(dumps(record.line()))
+        file = self._open_file()
+        if isinstance(record, Media) and self._media is not None:
+            file.write_line(dumps(self._media.line(record)))
+        else:
+            file.write_line(dumps(record.line()))
 
     def flush(self) -> None:
         """Sync every line to disk."""

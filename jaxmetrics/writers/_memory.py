@@ -20,7 +20,7 @@ class Memory(Writer):
       records: Records and media in the order written.
     """
 
-    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
+    shows = MEDIA_KINDS
     needs_run_dir: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:

@@ -8,8 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import Media, binned, dumps, flatten, markdown_table
+from jaxmetrics.record import (
+    Media,
+    binned,
+    dumps,
+    flatten,
+    images_of,
+    markdown_table,
+)
 from jaxmetrics.writers._png import encode_png
+from jaxmetrics.writers._wav import encode_wav
 
 _MAX_TEXT_LENGTH = 2**16
 
@@ -69,7 +77,8 @@ class Summaries:
         convert = {
             "text": self._text,
             "table": self._table,
-            "image": self._image,
+            "image": self._images,
+            "audio": self._audio,
             "histogram": self._histogram,
         }[media.kind]
         summary = self._protos.Summary()
@@ -88,6 +97,22 @@ class Summaries:
         names, rows = table
         text = markdown_table(list(names), rows, _escaped_cell)
         return self._text(tag, text.removesuffix("\n"))
+
+    def _images(self, tag: str, value: Any) -> Iterable[Any]:
+        images = images_of(value)
+        for index, image in enumerate(images):
+            yield from self._image(tag if len(images) == 1 else f"{tag}/{index}", image)
+
+    def _audio(self, tag: str, value: Any) -> Iterable[Any]:
+        audio = encode_wav(*value)
+        message = self._protos.Summary.Audio(
+            sample_rate=audio.sample_rate,
+            num_channels=audio.channels,
+            length_frames=audio.frames,
+            encoded_audio_string=audio.wav,
+            content_type="audio/wav",
+        )
+        return [self._protos.Summary.Value(tag=tag, audio=message)]
 
     def _image(self, tag: str, image: Any) -> Iterable[Any]:
         png, height, width, channels = encode_png(image)

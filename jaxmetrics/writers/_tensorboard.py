@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from jaxmetrics.record import (
     MEDIA_KINDS,
@@ -40,7 +40,7 @@ class TensorBoard(Writer):
       options: Options of `Writer`.
     """
 
-    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
+    shows = MEDIA_KINDS
 
     def __init__(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from jaxmetrics.record import (
     MEDIA_KINDS,
@@ -62,7 +63,7 @@ class WandB(Writer):
       options: Options of `Writer`.
     """
 
-    shows: ClassVar[frozenset[str]] = MEDIA_KINDS
+    shows = MEDIA_KINDS
 
     def __init__(
         self,
@@ -164,8 +165,14 @@ class WandB(Writer):
             self._send(joining)
 
     def _send(self, record: Record) -> bool:
+        if isinstance(record, Media) and record.kind == "audio":
+            with tempfile.TemporaryDirectory() as folder:  # wandb copies what it logs
+                return self._log(record, Path(folder))
+        return self._log(record)
+
+    def _log(self, record: Record, folder: Path | None = None) -> bool:
         assert self._run is not None
-        row, complete = self._rows.take(record)
+        row, complete = self._rows.take(record, folder)
         if row:
             self._run.log(row)
         return complete

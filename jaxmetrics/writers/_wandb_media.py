@@ -6,10 +6,12 @@ import html
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxmetrics.record import Media, binned
+from jaxmetrics.record import Media, binned, images_of
 from jaxmetrics.writers._png import encode_png
+from jaxmetrics.writers._wav import encode_wav
 
 _MAX_TEXT_LENGTH = 2**16
 _FILE_ENTRY_BYTES = 220  # in a row, for each attached file
@@ -28,8 +30,12 @@ class Upload(NamedTuple):
     size: int
 
 
-def uploads(media: Media) -> Iterator[tuple[str, Upload]]:
+def uploads(media: Media, folder: Path) -> Iterator[tuple[str, Upload]]:
     """Yield the keys of a media record with their values to log.
+
+    Args:
+      media: The record.
+      folder: Folder for files until they are logged.
 
     A text is cut at 64 KiB. A histogram leaves out values that are not finite and
     counts them under the key with `_nonfinite`.
@@ -50,7 +56,15 @@ def uploads(media: Media) -> Iterator[tuple[str, Upload]]:
             text = wandb.Html(page, inject=False)
             yield key, Upload(text, len(page.encode()) + _FILE_ENTRY_BYTES)
         elif media.kind == "image":
-            yield key, image_upload(value)
+            uploaded = [image_upload(image) for image in images_of(value)]
+            pictures = [upload.value for upload in uploaded]
+            shown = pictures if len(pictures) > 1 else pictures[0]
+            yield key, Upload(shown, sum(upload.size for upload in uploaded))
+        elif media.kind == "audio":
+            wav = encode_wav(*value).wav
+            file = folder / f"{len(list(folder.iterdir()))}.wav"
+            file.write_bytes(wav)
+            yield key, Upload(wandb.Audio(str(file)), len(wav) + _FILE_ENTRY_BYTES)
         else:
             columns = list(value[0])
             rows: list[Any] = [list(row) for row in value[1]]

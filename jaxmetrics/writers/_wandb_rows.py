@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from jaxmetrics.record import Media, Record
@@ -64,20 +65,29 @@ class WandbRows:
         counts = {f"dropped_{name}": count for name, count in self._dropped.items()}
         return counts | {"estimated_upload_bytes": self.budget.used}
 
-    def take(self, record: Record) -> tuple[dict[str, Any], bool]:
+    def take(
+        self, record: Record, folder: Path | None = None
+    ) -> tuple[dict[str, Any], bool]:
         """Convert a record to a row and charge it.
+
+        Args:
+          record: The record.
+          folder: Folder for files of media until they are logged.
 
         Returns:
           The row, empty if nothing must be sent, and whether it has all values of the
           record whose keys are accepted.
         """
-        media = dict(uploads(record)) if isinstance(record, Media) else {}
+        media: dict[str, Any] = {}
+        if isinstance(record, Media):
+            media = dict(uploads(record, folder or Path()))
         shown = {**record.values, **self._arrays.scalars(record)}
         for key, image in self._arrays.heatmaps(record).items():
             shown[key] = image_upload(image)
-        values = self._accepted(media or shown)
+        offered = media if isinstance(record, Media) else shown
+        values = self._accepted(offered)
         if not values:
-            return {}, False
+            return {}, not offered  # an empty histogram has nothing to send
         if not self._bucket.take():
             self._leave_out(
                 "rate", f"{_MAX_ROWS_PER_MINUTE:,} rows a minute are the limit"

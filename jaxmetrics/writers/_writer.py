@@ -46,7 +46,7 @@ class Writer(ABC):
     when_full: ClassVar[Literal["block", "drop_oldest"]] = "drop_oldest"
     """Policy of the queue in front of the writer when it is full: wait, or drop."""
 
-    shows: ClassVar[frozenset[str]] = frozenset()
+    shows: frozenset[str] = frozenset()
     """Kinds of `Media` that the writer takes in addition to scalars."""
 
     needs_run_dir: ClassVar[bool] = True
