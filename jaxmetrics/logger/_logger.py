@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import html
 import logging
 import math
 import os
@@ -46,6 +47,7 @@ from jaxmetrics.writers import Writer
 _LOG = logging.getLogger("jaxmetrics")
 _PROGRESS_SECONDS = 10.0
 _REWIND_SECONDS = 30.0
+_MAX_SHOWN = 30
 
 
 class _Default(str):
@@ -334,7 +336,7 @@ class TrainingLogger:
         step: int,
         figures: Mapping[str, Any] | None = None,
         *,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: Any,
     ) -> None:
         """Log figures of matplotlib as images; they are drawn before it returns.
@@ -356,7 +358,7 @@ class TrainingLogger:
         sounds: Mapping[str, Any] | None = None,
         *,
         sample_rate: int,
-        split: str = "train",
+        split: str | None = _TRAIN,
         **more: Any,
     ) -> None:
         """Log sounds.
@@ -512,6 +514,25 @@ class TrainingLogger:
         self._sigterm.release()
         self._raise_errors([])
         return self._closed
+
+    def __repr__(self) -> str:
+        """Return the run and whether the logger is open."""
+        place = self.run_dir or f"no folder, run {self._run.path.name!r}"
+        state = "open" if self._closed is None else "closed"
+        return f"TrainingLogger({str(place)!r}, {state})"
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks: the run, its last steps and values."""
+        facts = {"run": str(self.run_dir or self._run.path.name)}
+        facts["state"] = "open" if self._closed is None else "closed"
+        facts |= {f"step ({split})": n for split, n in self._steps.last.items()}
+        facts |= {key: f"{value:.6g}" for key, value in self._fetched.latest().items()}
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td>{html.escape(str(value))}</td></tr>"
+            for name, value in list(facts.items())[:_MAX_SHOWN]
+        )
+        return f"<table>{rows}</table>"
 
     def __enter__(self) -> TrainingLogger:
         """Return the logger."""
