@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.core import total as total
     from jaxmetrics.logger import LogConfig as LogConfig
     from jaxmetrics.logger import TrainingLogger as TrainingLogger
+    from jaxmetrics.logger import close_all as close_all
     from jaxmetrics.loop import MetricsEntry as MetricsEntry
     from jaxmetrics.loop import MetricsLog as MetricsLog
     from jaxmetrics.loop import MetricsSummary as MetricsSummary

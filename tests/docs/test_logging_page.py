@@ -17,4 +17,5 @@ def test_the_documented_line_is_the_printed_line(tmp_path):
     console.open(tmp_path, None)
     console.write(Record(25, "train", {"train/loss": 0.04}, 15.0))
     console.write(Record(50, "train", {"train/loss": 0.02, "lr/lr": 3e-4}, 30.0))
+    console.flush()
     assert file.getvalue().splitlines()[-1] == documented
