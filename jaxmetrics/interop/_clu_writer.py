@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
 
 _LOG = logging.getLogger("jaxmetrics")
+_MAX_BATCH = 64  # of log_images
 
 
 def metric_writer(logger: TrainingLogger, split: str | None = None) -> MetricWriter:
@@ -61,19 +62,36 @@ class MetricWriter:
         self._logger.log_step(step, scalars, split=self._split)
 
     def write_images(self, step: int, images: Mapping[str, Any]) -> None:
-        """Log images `[height, width, channels]`, or several as `[n, ...]`.
+        """Log images, `[height, width, channels]` or `[n, height, width, channels]`.
 
-        Several images have their index after the name: `name/0`.
+        Of more than 64 images the others have the index of their first after the name:
+        `name/64`.
+        """
+        batches: dict[str, Any] = {}
+        for name, image in images.items():
+            batches[name] = image
+            if np.ndim(image) == 4 and len(image) > _MAX_BATCH:
+                batches[name] = image[:_MAX_BATCH]
+                for start in range(_MAX_BATCH, len(image), _MAX_BATCH):
+                    batches[f"{name}/{start}"] = image[start : start + _MAX_BATCH]
+        self._logger.log_images(step, batches, split=self._split)
+
+    def write_audios(
+        self, step: int, audios: Mapping[str, Any], *, sample_rate: int
+    ) -> None:
+        """Log audio, `[frames, channels]` or `[n, frames, channels]`.
+
+        Several have their index after the name: `name/0`.
         """
         single: dict[str, Any] = {}
-        for name, image in images.items():
-            if np.ndim(image) != 4:
-                single[name] = image
-            elif len(image) == 1:
-                single[name] = image[0]
+        for name, audio in audios.items():
+            if np.ndim(audio) != 3:
+                single[name] = audio
+            elif len(audio) == 1:
+                single[name] = audio[0]
             else:
-                single |= {f"{name}/{n}": image[n] for n in range(len(image))}
-        self._logger.log_images(step, single, split=self._split)
+                single |= {f"{name}/{n}": audio[n] for n in range(len(audio))}
+        self._logger.log_audio(step, single, sample_rate=sample_rate, split=self._split)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Log texts."""
@@ -105,12 +123,6 @@ class MetricWriter:
     def write_videos(self, step: int, videos: Mapping[str, Any]) -> None:
         """Count the call; videos are not recorded."""
         self._count_unsupported("write_videos", videos)
-
-    def write_audios(
-        self, step: int, audios: Mapping[str, Any], *, sample_rate: int
-    ) -> None:
-        """Count the call; audio is not recorded."""
-        self._count_unsupported("write_audios", audios)
 
     def write_pointcloud(
         self,

@@ -80,8 +80,28 @@ def test_texts_histograms_and_images_are_logged(logger, memory):
     assert text.values == {"note": "key <redacted>"} and text.split == "train"
     assert histogram.values["w"].counts.sum() == 4
     shapes = {name: value.shape for name, value in image.values.items()}
-    names = ["two/0", "two/1", "one", "flat"]
-    assert shapes == dict.fromkeys(names, (3, 4, 1))
+    assert shapes == {"two": (2, 3, 4, 1), "one": (1, 3, 4, 1), "flat": (3, 4, 1)}
+
+
+def test_large_batches_of_images_are_split(logger, media):
+    images = np.arange(130, dtype=np.uint8)[:, None, None, None]
+    metric_writer(logger).write_images(1, {"digits": images})
+    shown = {key: value[:, 0, 0, 0] for (_, _, key), value in media().items()}
+    assert {key: (v[0], len(v)) for key, v in shown.items()} == {
+        "digits": (0, 64),
+        "digits/64": (64, 64),
+        "digits/128": (128, 2),
+    }
+
+
+def test_audio_is_logged(logger, media):
+    writer = metric_writer(logger, split="val")
+    samples = np.zeros((2, 9, 1), np.float32)
+    audios = {"two": samples, "one": samples[:1], "flat": samples[0]}
+    writer.write_audios(1, audios, sample_rate=16_000)
+    shown = {key: (value[0].shape, value[1]) for (_, _, key), value in media().items()}
+    names = ["val/two/0", "val/two/1", "val/one", "val/flat"]
+    assert shown == dict.fromkeys(names, ((9, 1), 16_000))
 
 
 def test_hyperparameters_are_added_to_the_run(logger, memory):
@@ -97,16 +117,14 @@ def test_unsupported_values_are_counted_with_one_warning(logger, memory, caplog)
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in range(3):
             writer.write_videos(step, {"v": np.zeros((2, 2, 2, 3))})
-        writer.write_audios(1, {"a": np.zeros((1, 9, 1))}, sample_rate=10)
         writer.write_summaries(1, {"s": np.zeros(3)}, metadata={"plugin": "x"})
         writer.write_pointcloud(1, {"p": np.zeros((5, 3))})
     assert writer.unsupported == {
         "write_videos": 3,
-        "write_audios": 1,
         "write_summaries": 1,
         "write_pointcloud": 1,
     }
-    assert len(caplog.messages) == 4 and "['v']" in caplog.messages[0]
+    assert len(caplog.messages) == 3 and "['v']" in caplog.messages[0]
     assert logger.flush() and memory.records == []
 
 
@@ -175,7 +193,7 @@ def test_periodic_actions_and_writers_of_clu_accept_it(tmp_path):
     process = run_python(PROGRAM, tmp_path)
     assert process.returncode == 0, process.stderr
     folder, unsupported = json.loads(process.stdout.splitlines()[-1])
-    counted = ["write_audios", "write_summaries", "write_videos"]
+    counted = ["write_summaries", "write_videos"]
     assert unsupported == dict.fromkeys(counted, 1)
     run = Run.load(folder)
     steps, losses = run["loss"]
