@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics.cli._overwrite import write_or_ask
-from jaxmetrics.record import REPORT_HTML, dumps, escape, redact
+from jaxmetrics.record import METRICS_JSONL, REPORT_HTML, dumps, escape, redact
 
 if TYPE_CHECKING:
     from jaxmetrics.runs import Comparison, Run
@@ -186,6 +186,11 @@ def _load_history(args: Namespace) -> History:
     keys = [] if history.run is None else history.run.keys()
     epochs = history.unit == "epoch" and (history.series or history.extra)
     if not keys and not epochs:
+        if path.is_dir() and not (path / METRICS_JSONL).is_file():
+            raise ValueError(
+                f"{path} has no {METRICS_JSONL}, the record from which runs are read. "
+                f"A TrainingLogger writes it from its first step on."
+            )
         raise ValueError(
             f"{path} has no numeric values yet. Try again once it has, or see what it "
             f"holds with `jaxmetrics tail`."

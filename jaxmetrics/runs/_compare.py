@@ -21,6 +21,7 @@ from jaxmetrics.runs.reading import (
     Run,
     UnknownDirectionError,
     axis_positions,
+    common_names,
     config_difference,
     directions,
     flatten_config,
@@ -115,8 +116,11 @@ def compare(
 ) -> Comparison:
     """Align runs on one axis, and compare their configurations and results.
 
+    A quantity that runs logged under different names, such as `lr/lr` and
+    `train/learning_rate`, is compared under the key of the project.
+
     Args:
-      paths: Run directories, or runs; at least two.
+      paths: Run directories, or whatever else `Run.load` reads, or runs; at least two.
       x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
         the FLOPs of a step, or of a token, in `run.json`.
       target: Values to reach by key, such as `{"val/loss": 2.0}`.
@@ -130,7 +134,9 @@ def compare(
         it is not known whether higher or lower values of a target are better.
       KeyError: No run has the key of a target.
     """
-    runs = _named([r if isinstance(r, Run) else Run.load(r) for r in paths])
+    loaded = [r if isinstance(r, Run) else Run.load(r) for r in paths]
+    names = common_names(loaded)
+    runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
     _check(runs, x, positions)
     counts: dict[str, int] = {}
@@ -216,6 +222,10 @@ def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
       counts: Number of runs by key.
     """
     notes = []
+    epochs = [name for name, run in runs.items() if run.unit == "epoch"]
+    if epochs:
+        whose = "" if len(epochs) == len(runs) else f" of {_listed(epochs)}"
+        notes.append(f"The steps{whose} are epochs.")
     if max(counts.values(), default=0) < 2:
         notes.append("These runs have no metric in common, so no metric is compared.")
     for name, run in runs.items():

@@ -8,10 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, Block, duration, escape
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    RUN_JSON,
+    Block,
+    duration,
+    escape,
+    read_epochs,
+)
 from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
 from jaxmetrics.runs.live._state import Events, Metrics, Series
+from jaxmetrics.runs.reading import rows_of_epochs, telemetry_file
 
 _MAX_ROWS_AT_ONCE = 4096
 _MIN_KEY_WIDTH, _MAX_SPARKLINE, _MAX_TEXT = 12, 60, 24
@@ -27,18 +37,23 @@ class View:
       events: Events so far.
       changed: Time of the last change of the metrics, in seconds since the epoch; None
         if there are none.
+      file: Name of the file of the metrics.
+      unit: What steps count: `"step"` or `"epoch"`.
     """
 
     name: str
     metrics: Metrics
     events: Events
     changed: float | None
+    file: str = METRICS_JSONL
+    unit: str = "step"
 
     def to_dict(self) -> dict[str, object]:
         """Return the same as plain values, for JSON."""
         metrics, events = self.metrics, self.events
         return {
             "run": self.name,
+            "unit": self.unit,
             "step": metrics.step,
             "seconds": None if math.isnan(metrics.seconds) else metrics.seconds,
             "tokens": metrics.tokens,
@@ -58,7 +73,8 @@ class Tail:
     grow with the run. Damaged lines are skipped and counted.
 
     Args:
-      path: Run directory, whose files need not exist yet; or a file of metrics.
+      path: Run directory, whose files need not exist yet; or a file of metrics, or the
+        folder of an `EpochTracker` or of `TrainingTelemetry`.
       keys: Globs of the keys to keep, such as `["train/*", "perf/mfu"]`. Default all.
       name: Name to show. Default `<project>/<run_name>`, from the folders.
     """
@@ -74,8 +90,13 @@ class Tail:
         is_file = path.is_file()
         self._keys = tuple(keys)
         self._name = name or "/".join(path.resolve().parts[-2:])
-        self._metrics_file = Follower(path if is_file else path / METRICS_JSONL)
+        name = METRICS_JSONL
+        if not any((path / file).is_file() for file in (METRICS_JSONL, RUN_JSON)):
+            name = telemetry_file(path) or METRICS_JSONL
+        self._metrics_file = Follower(path if is_file else path / name)
         self._events_file = None if is_file else Follower(path / EVENTS_JSONL)
+        self._epochs_file = path / EPOCHS_JSON
+        self._epochs_changed: float | None = None
         self._metrics, self._events = Metrics(self._keys), Events()
 
     def read(self) -> View:
@@ -84,6 +105,8 @@ class Tail:
         Raises:
           OSError: A file cannot be read, or is not a regular file.
         """
+        if not self._metrics_file.path.exists() and self._epochs_file.is_file():
+            return self._read_epochs()
         if self._metrics_file.restarted():
             self._metrics = Metrics(self._keys)
         rows: list[tuple[int, dict[str, object]]] = []  # added together, for speed
@@ -107,7 +130,20 @@ class Tail:
             changed = self._metrics_file.path.stat().st_mtime
         except FileNotFoundError:
             changed = None
-        return View(self._name, self._metrics, self._events, changed)
+        file = self._metrics_file.path.name
+        return View(self._name, self._metrics, self._events, changed, file)
+
+    def _read_epochs(self) -> View:
+        """Read the file of an `EpochTracker`, which is replaced after each epoch."""
+        changed = self._epochs_file.stat().st_mtime
+        epochs = None
+        if changed != self._epochs_changed:
+            epochs = read_epochs(self._epochs_file.parent)
+        if epochs is not None:
+            self._metrics, self._epochs_changed = Metrics(self._keys), changed
+            self._metrics.add(enumerate(rows_of_epochs(epochs), 1))
+        file = self._epochs_file.name
+        return View(self._name, self._metrics, self._events, changed, file, "epoch")
 
     def _read_events(self, file: Follower) -> None:
         if file.restarted():
@@ -148,7 +184,7 @@ def _heading(view: View, now: float) -> Iterator[str]:
     metrics, events = view.metrics, view.events
     parts = []
     if metrics.step is not None:
-        parts.append(f"step {metrics.step:,}")
+        parts.append(f"{view.unit} {metrics.step:,}")
     if math.isfinite(metrics.seconds):
         parts.append(f"{duration(metrics.seconds, fraction=True)} of training")
     if metrics.tokens is not None:
@@ -161,7 +197,8 @@ def _heading(view: View, now: float) -> Iterator[str]:
         age = max(now - view.changed, 0.0)
         parts.append(f"last record {duration(age, fraction=True)} ago")
     else:
-        parts.append("no record yet")
+        missing = f"no {view.file}" if view.changed is None else "no record"
+        parts.append(f"{missing} yet")
     yield f"{escape(view.name)}: {' · '.join(parts)}"
     if events.alarms:
         alarm = events.alarm

@@ -44,15 +44,17 @@ from jaxmetrics.runs.reading._history import (
     writes_files,
 )
 from jaxmetrics.runs.reading._labels import axis_label, chart_title, is_telemetry
-from jaxmetrics.runs.reading._load import as_record_row
+from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
 from jaxmetrics.runs.reading._quantities import (
     Evaluation,
     Series,
+    common_names,
     evaluation,
     own_key,
     quantity,
 )
+from jaxmetrics.runs.reading._record_rows import as_record_row, rows_of_epochs
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -89,6 +91,7 @@ __all__ = [
     "axis_label",
     "axis_positions",
     "chart_title",
+    "common_names",
     "config_difference",
     "directions",
     "evaluation",
@@ -106,11 +109,13 @@ __all__ = [
     "quantity",
     "reached",
     "result",
+    "rows_of_epochs",
     "seed_groups",
     "series_on_axes",
     "series_on_axis",
     "spreads",
     "summary_facts",
+    "telemetry_file",
     "unique_name",
     "writes_files",
 ]

@@ -7,10 +7,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    METRICS_JSONL,
+    RUN_JSON,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
+)
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 
-_FILES = (METRICS_JSONL, RUN_JSON, EPOCHS_JSON)
+_FILES = (
+    *(METRICS_JSONL, RUN_JSON, EPOCHS_JSON),
+    *(TELEMETRY_JSONL, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
+)
 _MAX_CANDIDATES = 1000  # runs among which a similar name is searched
 
 
@@ -52,7 +61,7 @@ def find_run(
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a folder holds the files of a run, or of an `EpochTracker`."""
+    """Return whether a folder holds the files of a run, of epochs or of telemetry."""
     return any((path / name).is_file() for name in _FILES)
 
 

@@ -2,9 +2,9 @@
 
 Plots and reports draw a `History`. A run of steps already has the project's keys, such
 as `train/loss` or `mem/peak_bytes`. The files of an `EpochTracker` have columns of
-their own (`loss_mean`, `gpu_peak_mb`); they are read into the same keys and units here,
-and only here. `COLUMNS` maps one to the other, also for the report, whose tables show
-the columns of the epoch files.
+their own (`loss_mean`, `gpu_peak_mb`), which are read into the same keys and units.
+`COLUMNS` maps one to the other, also for the report, whose tables show the columns of
+the epoch files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from jaxmetrics.record import (
     Epochs,
     read_epochs,
 )
+from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._quantities import (
     Evaluation,
     Series,
@@ -31,44 +32,8 @@ from jaxmetrics.runs.reading._quantities import (
     evaluation_loss,
     quantity,
 )
+from jaxmetrics.runs.reading._record_rows import COLUMNS
 from jaxmetrics.runs.reading._run import Run
-
-
-class Column(NamedTuple):
-    """Meaning of a column of the epoch files.
-
-    Attributes:
-      key: The project's key.
-      scale: Factor from the unit of the column to that of the key.
-    """
-
-    key: str
-    scale: float = 1.0
-
-
-_MIB = 2.0**20
-
-COLUMNS: Mapping[str, Column] = {
-    "loss_mean": Column("train/loss"),
-    "loss_std": Column("train/loss_std"),
-    "loss_min": Column("train/loss_min"),
-    "loss_max": Column("train/loss_max"),
-    "loss_median": Column("train/loss_median"),
-    "lr": Column("lr/lr"),
-    "grad_norm": Column("grad/norm"),
-    "samples_per_sec": Column("perf/samples_per_second"),
-    "batches_per_sec": Column("perf/batches_per_second"),
-    "gpu_allocated_mb": Column("mem/in_use_bytes", _MIB),
-    "gpu_reserved_mb": Column("mem/reserved_bytes", _MIB),
-    "gpu_peak_mb": Column("mem/peak_bytes", _MIB),
-    "ema_delta_norm": Column("ema/delta_norm"),
-    "epoch_time_sec": Column("perf/epoch_seconds"),
-    "step_time_sec": Column("perf/step_seconds"),
-    "cumulative_time_sec": Column("time"),
-    "tokens_per_sec": Column("perf/tokens_per_second"),
-    "steps_per_sec": Column("perf/steps_per_second"),
-}
-"""Columns of the report, in their order; among them all fields of an epoch."""
 
 _STATISTICS: Mapping[str, tuple[str, ...]] = {
     "train/loss_std": ("train/loss_stat_std",),
@@ -156,6 +121,9 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
     if isinstance(source, History):
         return source
     if isinstance(source, Run):
+        epochs = read_epochs(source.path) if source.unit == "epoch" else None
+        if epochs is not None:
+            return history_of_epochs(epochs, source.path)
         return history_of_run(source)
     folder = getattr(source, "output_dir", source)
     if not isinstance(folder, str | os.PathLike):
@@ -172,7 +140,8 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
                 f"process writes the files. End an epoch first, on process 0."
             )
         return history_of_run(Run.load(path, errors))
-    run = Run.load(path, errors) if (path / METRICS_JSONL).is_file() else None
+    has_metrics = (path / METRICS_JSONL).is_file() or telemetry_file(path) is not None
+    run = Run.load(path, errors) if has_metrics else None
     return history_of_epochs(epochs, path, run)
 
 

@@ -13,14 +13,15 @@ from jaxmetrics.record import (
     TELEMETRY_JSONL,
     Block,
     CorruptLineError,
-    MetricsEntry,
     RunJsonError,
     number,
+    read_epochs,
     read_run_json,
     scan_blocks,
     scan_lines,
 )
 from jaxmetrics.runs.reading._media import MediaEntry, media_entries
+from jaxmetrics.runs.reading._record_rows import as_record_row, rows_of_epochs
 from jaxmetrics.runs.reading._table import Table, TableBuilder
 
 _NOT_MEDIA = frozenset({"header", "hparams"})
@@ -70,6 +71,15 @@ class RunFiles:
                     header = row
         return builder.table(), header
 
+    def epochs(self) -> tuple[Table, dict[str, object]]:
+        """Return the epochs of an `EpochTracker` as records, and their header."""
+        builder, epochs = TableBuilder(), read_epochs(self._folder)
+        if epochs is None:
+            return builder.table(), {}
+        for row in rows_of_epochs(epochs):
+            builder.add(row)
+        return builder.table(), {**epochs.run, "hparams": epochs.config}
+
     def media(self) -> list[MediaEntry]:
         """Return the media in the order of steps; of a step and key the last one."""
         if not self.has_metrics:
@@ -88,8 +98,7 @@ class RunFiles:
 
     def telemetry(self) -> list[dict[str, Any]]:
         """Return the lines of telemetry; of a step the last one, in order of steps."""
-        names = (f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}", TELEMETRY_JSONL)
-        name = next((n for n in names if (self._folder / n).is_file()), names[0])
+        name = telemetry_file(self._folder) or TELEMETRY_JSONL
         rows = [_numbers(row) for block in self._blocks(name) for row in block.rows]
         if not all(type(row.get("step")) is int for row in rows):
             return rows  # of an earlier version
@@ -128,22 +137,10 @@ class RunFiles:
         self.bad.append((name, line, reason))
 
 
-def as_record_row(row: dict[str, object]) -> dict[str, object]:
-    """Return a row in the form of a run's records.
-
-    A line of a `MetricsLog` has milliseconds, no split and nested `extra` values; they
-    become `time`, `"train"` and further keys. Other rows are returned as they are.
-
-    Raises:
-      TypeError: A field of a line of a `MetricsLog` has the wrong type.
-      ValueError: A field of such a line has a wrong value.
-    """
-    if "wall_time_ms" not in row or "split" in row:
-        return row
-    entry = MetricsEntry.from_row(row)
-    fields = entry.line() | {"time": entry.wall_time_ms / 1000, "split": "train"}
-    fields.pop("extra")
-    return fields | {k: v for k, v in entry.extra.items() if k not in fields}
+def telemetry_file(folder: Path) -> str | None:
+    """Return the name of the telemetry file of a folder, None if there is none."""
+    names = (f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}", TELEMETRY_JSONL)
+    return next((name for name in names if (folder / name).is_file()), None)
 
 
 def _numbers(value: Any) -> Any:

@@ -9,7 +9,7 @@ What is logged today has the project's keys. Directories of earlier versions, lo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -100,6 +100,41 @@ def own_key(name: str) -> tuple[str, float]:
             if rest and rest != inner and not (separator == "_" and "/" in rest):
                 return f"{split}/{rest}", 1.0
     return name, 1.0
+
+
+def common_names(runs: Sequence[Columns]) -> list[dict[str, tuple[str, float]]]:
+    """Return the keys to rename so that runs have one name for a quantity.
+
+    Only what has different names in different runs is renamed, and only where no run
+    has both names.
+
+    Returns:
+      For each run the new key, and the factor to its unit, by key.
+
+    >>> old, new = {"train/learning_rate": ...}, {"lr/lr": ...}
+    >>> common_names([old, new])
+    [{'train/learning_rate': ('lr/lr', 1.0)}, {}]
+    """
+    names: dict[str, set[str]] = {}
+    together: set[tuple[str, str]] = set()
+    for run in runs:
+        own_names: dict[str, list[str]] = {}
+        for name in run:
+            own_names.setdefault(own_key(name)[0], []).append(name)
+        for own, several in own_names.items():
+            names.setdefault(own, set()).update(several)
+            if len(several) > 1:
+                together.update((own, name) for name in several)
+    return [
+        {
+            name: own_key(name)
+            for name in run
+            if name != (own := own_key(name)[0])
+            and len(names[own]) > 1
+            and not any((own, other) in together for other in names[own])
+        }
+        for run in runs
+    ]
 
 
 def evaluation(columns: Columns, unit: str) -> Evaluation | None:

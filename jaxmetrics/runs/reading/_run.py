@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import difflib
 import functools
 import os
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jaxmetrics.record import METRICS_JSONL, RUN_JSON, hparams_of
-from jaxmetrics.runs.reading._load import RunFiles
+from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
+from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
 from jaxmetrics.runs.reading._summary import count_attempts, describe
 from jaxmetrics.runs.reading._table import FIELDS, Conflict, Table
@@ -38,15 +40,22 @@ class Run:
       path: Run directory, or file of metrics.
       header: Content of `run.json`; without it, the first line of the metrics.
       events: Rows of `events.jsonl`, in order.
+      unit: What steps count: `"step"`, or `"epoch"` for the files of an `EpochTracker`.
       bad: Damaged lines skipped by `errors="skip"`, as (file, line number, reason).
     """
 
     def __init__(
-        self, path: Path, table: Table, header: dict[str, Any], files: RunFiles
+        self,
+        path: Path,
+        table: Table,
+        header: dict[str, Any],
+        files: RunFiles,
+        unit: Literal["step", "epoch"] = "step",
     ) -> None:
         """Store the parts; `Run.load` reads them."""
         self.path = path
         self.header = header
+        self.unit: Literal["step", "epoch"] = unit
         self.events: list[dict[str, object]] = files.events() if path.is_dir() else []
         self.bad = files.bad
         self._table = table
@@ -65,7 +74,8 @@ class Run:
         Args:
           path: Folder with `metrics.jsonl`, `run.json` and `events.jsonl`; a missing
             file counts as empty. Or a file of metrics, or of a `MetricsLog`, whose
-            keys are the names of its fields.
+            keys are the names of its fields; or the folder of an `EpochTracker`, whose
+            epochs count as steps, or of `TrainingTelemetry`.
           errors: `"raise"` at a damaged line, or `"skip"` it and list it in `bad`.
 
         Raises:
@@ -78,20 +88,27 @@ class Run:
                 f"Run.load() got errors={errors!r}; expected 'raise' or 'skip'. "
                 "Choose one of them."
             )
-        folder = Path(path)
-        if folder.is_file():
-            files = RunFiles(folder.parent, errors == "skip", folder.name)
-            run = cls(folder, *files.metrics(), files)
-            run._warn_of_conflicts()
-            return run
-        if not any((folder / name).is_file() for name in (METRICS_JSONL, RUN_JSON)):
+        path, skip = Path(path), errors == "skip"
+        folder = path.parent if path.is_file() else path
+        if path.is_file():
+            files = RunFiles(folder, skip, path.name)
+        elif any((folder / name).is_file() for name in (METRICS_JSONL, RUN_JSON)):
+            files = RunFiles(folder, skip)
+        elif (folder / EPOCHS_JSON).is_file():
+            files = RunFiles(folder, skip)
+            return cls(path, *files.epochs(), files, unit="epoch")
+        elif (name := telemetry_file(folder)) is not None:
+            files = RunFiles(folder, skip, name)
+        else:
             raise FileNotFoundError(
                 f"Run.load() found neither {METRICS_JSONL} nor {RUN_JSON} in "
-                f"{folder}. Give a run directory, such as runs/<project>/<run_name>."
+                f"{folder}, nor the files of an EpochTracker or of TrainingTelemetry. "
+                f"Give a run directory, such as runs/<project>/<run_name>."
             )
-        files = RunFiles(folder, skip=errors == "skip")
-        table, header_line = files.metrics()
-        run = cls(folder, table, files.header() or header_line, files)
+        table, header = files.metrics()
+        if not path.is_file():
+            header = files.header() or header
+        run = cls(path, table, header, files)
         run._warn_of_conflicts()
         return run
 
@@ -235,6 +252,20 @@ class Run:
     def __repr__(self) -> str:
         """Return name and size."""
         return f"Run({self.name!r}, records={len(self)}, keys={len(self.keys())})"
+
+    def renamed(self, names: Mapping[str, tuple[str, float]]) -> Run:
+        """Return the run with other names for some keys, and values in another unit.
+
+        Args:
+          names: New key, and the factor to its unit, by key.
+        """
+        columns = {}
+        for key, column in self._table.columns.items():
+            new, factor = names.get(key, (key, 1.0))
+            columns[new] = column._replace(values=column.values * factor)
+        run = copy.copy(self)
+        run._table = dataclasses.replace(self._table, columns=columns)
+        return run
 
     def _warn_of_conflicts(self) -> None:
         """Warn once if lines of a step disagree; called by `load`."""

@@ -2,9 +2,9 @@ import math
 import os
 
 import pytest
-from support.runs import write_run
+from support.runs import epoch, write_epochs, write_run
 
-from jaxmetrics.record import AppendFile, Record, dumps
+from jaxmetrics.record import AppendFile, MetricsEntry, Record, dumps
 from jaxmetrics.runs import Tail, tail_lines
 
 HEADER = {"kind": "header", "schema": 1, "run_id": "r1"}
@@ -115,11 +115,43 @@ def test_an_incomplete_last_line_is_read_once_it_is_complete(make):
     assert view.metrics.step == 400 and view.metrics.damaged == 0
 
 
-def test_a_run_without_files_has_no_record_yet(tmp_path):
+def test_a_run_without_records_says_what_is_missing(tmp_path):
     tail = Tail(tmp_path, name="demo/new")
+    assert tail_lines(tail.read(), now=0.0) == ["demo/new: no metrics.jsonl yet", ""]
+    add(tmp_path / "metrics.jsonl", HEADER)
     assert tail_lines(tail.read(), now=0.0) == ["demo/new: no record yet", ""]
     add(tmp_path / "metrics.jsonl", *ROWS)
     assert tail.read().metrics.step == 300
+
+
+def test_the_epochs_of_a_tracker_are_followed(tmp_path):
+    tail = Tail(tmp_path, name="epochs")
+    assert "no metrics.jsonl" in tail_lines(tail.read(), now=0.0)[0]
+    write_epochs(tmp_path, epoch(1, 2.0), epoch(2, 3.0))
+    assert tail.read().metrics.series["train/loss"].last == 3.0
+    write_epochs(tmp_path, epoch(1, 2.0), epoch(2, 1.0), epoch(3, 0.5))
+    os.utime(tmp_path / "training_metrics.json", (1000, 1000))
+    view = tail.read()
+    assert view.metrics.series["train/loss"].statistics.max == 2.0
+    assert tail_lines(view, now=1000.0)[0] == "epochs: epoch 3 · last record 0s ago"
+    assert view.to_dict()["unit"] == "epoch"
+    assert tail.read().metrics is view.metrics  # unchanged files are not read again
+
+
+def test_telemetry_and_a_log_of_metrics_are_followed(tmp_path):
+    line = {
+        "step": 5,
+        "batch_idx": 1,
+        "timestamp": "",
+        "gradient_norm": {"overall": 2.0},
+    }
+    add(tmp_path / "telemetry.jsonl", line)
+    assert Tail(tmp_path).read().metrics.series["grad/norm"].last == 2.0
+    entry = MetricsEntry(1, 500.0, 2.0, 0.5, 64.0, {"z": 3.0})
+    add(tmp_path / "log.jsonl", entry.line())
+    view = Tail(tmp_path / "log.jsonl").read()
+    assert (view.metrics.seconds, view.metrics.series["z"].last) == (0.5, 3.0)
+    assert "extra" not in view.metrics.series
 
 
 def test_damaged_lines_are_listed_and_counted(make):

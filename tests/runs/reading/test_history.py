@@ -6,7 +6,7 @@ from jaxmetrics import Run
 from jaxmetrics.record import EPOCH_FIELDS
 from jaxmetrics.runs import generate_all_plots
 from jaxmetrics.runs.reading import load_history
-from jaxmetrics.runs.reading._history import COLUMNS
+from jaxmetrics.runs.reading._record_rows import COLUMNS
 
 
 class Tracker:

@@ -3,10 +3,16 @@ import pytest
 from support.runs import epoch, rows_of, write_epochs, write_run
 
 from jaxmetrics.record import ALIASES, CONVERSIONS, SPELLINGS, key
-from jaxmetrics.runs import Run
-from jaxmetrics.runs.reading import evaluation, load_history, own_key, quantity
-from jaxmetrics.runs.reading._history import COLUMNS
+from jaxmetrics.runs import Run, compare
+from jaxmetrics.runs.reading import (
+    common_names,
+    evaluation,
+    load_history,
+    own_key,
+    quantity,
+)
 from jaxmetrics.runs.reading._quantities import evaluation_loss
+from jaxmetrics.runs.reading._record_rows import COLUMNS
 
 DRAWN = {column.key for column in COLUMNS.values()} - {"time"}
 
@@ -105,3 +111,30 @@ def test_the_validation_of_steps_is_not_drawn_over_epochs(tmp_path):
     assert history.evaluation_loss is None
     assert (history.evaluation.key, history.evaluation.unit) == ("val/loss", "step")
     assert load_history(Run.load(tmp_path)).evaluation_loss.key == "val/loss"
+
+
+@pytest.mark.parametrize(
+    "runs, renamed",
+    [
+        ([["lr/lr"], ["train/learning_rate"]], [{}, {"train/learning_rate": "lr/lr"}]),
+        ([["train/learning_rate"]] * 2, [{}, {}]),
+        (
+            [["loss"], ["train/total_loss"]],
+            [{"loss": "train/loss"}, {"train/total_loss": "train/loss"}],
+        ),
+        ([["train/loss", "train/total_loss"], ["train/total_loss"]], [{}, {}]),
+        ([["x"], ["y"]], [{}, {}]),
+    ],
+)
+def test_names_are_unified_only_where_runs_differ(runs, renamed):
+    result = common_names([{name: column(1.0) for name in names} for names in runs])
+    assert [{n: own for n, (own, _) in one.items()} for one in result] == renamed
+
+
+def test_memory_is_compared_in_one_unit(tmp_path):
+    old = write_run(tmp_path / "old", rows_of(2, train__gpu_peak_mb=lambda s: 512.0))
+    new = write_run(tmp_path / "new", rows_of(2, mem__peak_bytes=lambda s: 2.0**30))
+    comparison = compare([old, new])
+    assert comparison.keys == ["mem/peak_bytes"]
+    assert [r.last for r in comparison.results] == [2.0**29, 2.0**30]
+    assert Run.load(old).keys() == ["train/gpu_peak_mb"]
