@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmetrics.logger._log_config import LogConfig
-from jaxmetrics.processes import device_summary
+from jaxmetrics.processes import device_summary, process_index
 from jaxmetrics.record import (
     EVENTS_JSONL,
     METRICS_JSONL,
@@ -103,9 +103,9 @@ class RunDirectory:
                 f"another object with attributes. Name the value: {{'value': ...}}."
             )
         plain = _as_read(plain)
+        if problem and process_index() == 0:
+            _LOG.warning(problem)
         if self.is_first:
-            if problem:
-                _LOG.warning(problem)
             try:
                 self._add_to_attempt(plain)
             except (OSError, RunJsonError) as error:

@@ -328,6 +328,20 @@ class Nested:
     activation = activation
 
 
+class Open(pydantic.BaseModel, extra="allow"):
+    lr: float = 0.1
+
+
+def test_fields_are_those_that_are_set():
+    @dataclasses.dataclass
+    class Later:
+        lr: float = 0.1
+        width: int = dataclasses.field(init=False)
+
+    assert plain_config(Later()) == ({"lr": 0.1}, "")
+    assert plain_config(Open(width=8)) == ({"lr": 0.1, "width": 8}, "")
+
+
 @pytest.mark.parametrize("cls", [Data, Attrs, Pydantic, Named])
 def test_a_class_in_place_of_its_instance_names_what_it_lacks(cls):
     plain, problem = plain_config(cls)
@@ -372,6 +386,9 @@ class Train:
     either: Adam | Sgd = dataclasses.field(default_factory=Sgd)
     several: list[Adam] = dataclasses.field(default_factory=lambda: [Adam()])
     anything: object = dataclasses.field(default_factory=Plain)
+    by_name: dict[str, Plain] = dataclasses.field(
+        default_factory=lambda: {"a": Plain()}
+    )
 
 
 def test_an_object_has_its_class_where_it_may_have_another():
@@ -381,6 +398,7 @@ def test_an_object_has_its_class_where_it_may_have_another():
         "either": {"class": "Sgd", "lr": 0.1},
         "several": [{"lr": 0.1}],
         "anything": {"class": "Plain", "lr": 0.1, "sizes": [1, 2]},
+        "by_name": {"a": {"lr": 0.1, "sizes": [1, 2]}},
     }
     assert plain_config({"adam": Adam(), "plain": [Plain()]})[0] == {
         "adam": {"lr": 0.1},

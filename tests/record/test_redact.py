@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import pathlib
 
+import pydantic
 import pytest
 
 from jaxmetrics.record import dumps, plain_config, redact
@@ -109,6 +110,10 @@ class Client:
     url = f"https://me:{SECRET}@host"
 
 
+class Settings(pydantic.BaseModel):
+    login: pydantic.SecretStr = pydantic.SecretStr(SECRET)
+
+
 Key = collections.namedtuple("Key", "access_key size")
 
 
@@ -118,6 +123,7 @@ Key = collections.namedtuple("Key", "access_key size")
         Store(),
         Client(),
         Client,
+        Settings(),
         Key(SECRET, 3),
         {"store": [Store(), {"client": Client()}]},
         {("Bearer " + SECRET, 1): 1},
