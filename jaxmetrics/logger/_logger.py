@@ -175,9 +175,10 @@ class TrainingLogger:
         self._sigterm.install()
 
     @property
-    def run_dir(self) -> Path | None:
-        """Directory of the run; None if the logger writes nothing to disk."""
-        return self._run.path if self._has_folder else None
+    def run_dir(self) -> Path:
+        """Directory of the run; None with `root=None`."""
+        none: Any = None  # not in the type: every other caller would have to check
+        return self._run.path if self._has_folder else none
 
     @property
     def ledger(self) -> Ledger:

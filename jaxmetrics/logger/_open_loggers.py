@@ -45,7 +45,7 @@ def close_all(timeout: float = 30.0) -> bool:
 def take_over(run_dir: Path) -> None:
     """Close the logger that this process has open for a run, with a warning."""
     for logger in list(_OPEN):
-        path = logger.run_dir
+        path: Path | None = logger.run_dir
         if path is not None and os.path.realpath(path) == os.path.realpath(run_dir):
             _LOG.warning(
                 "Another TrainingLogger is created for %s, which is open in this "

@@ -38,7 +38,7 @@ class MediaRow(Row):
         on_record: Callable[[Row, Record], object],
     ) -> None:
         super().__init__(step, split, time, on_record=on_record)
-        self.kind: MediaKind = kind
+        self.kind = self._media_kind = kind
 
     def _fetch(self) -> Record:
         values: dict[str, Any] = {}
@@ -47,7 +47,7 @@ class MediaRow(Row):
                 values[key] = self._plain(key, value)
             except Exception as error:
                 self.faults.append(self._not_fetched(f"the value of {key!r}", error))
-        return Media(self.step, self.split, values, self.time, kind=self.kind)
+        return Media(self.step, self.split, values, self.time, kind=self._media_kind)
 
     def _plain(self, key: str, value: Any) -> Any:
         if self.kind == "text":
@@ -63,7 +63,7 @@ class MediaRow(Row):
             ]
         if self.kind == "hparams" or isinstance(value, tuple):
             return value
-        plain = value() if callable(value) else np.asarray(value)
+        plain: Any = value() if callable(value) else np.asarray(value)
         if self.kind == "image" and _is_out_of_range(plain):
             self.clipped = [*self.clipped, key]
         return plain

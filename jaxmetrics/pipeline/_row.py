@@ -174,7 +174,8 @@ class Row:
         for name, value in self.values.items():
             try:
                 if callable(value):
-                    self._add_computed(value(), values, arrays)
+                    computed: Any = value()
+                    self._add_computed(computed, values, arrays)
                 else:
                     values[name] = scalar(value)
             except Exception as error:

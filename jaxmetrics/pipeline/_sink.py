@@ -307,7 +307,8 @@ class Sinks:
         opened: list[Writer] = []
         try:
             for writer in writers:
-                writer.open(run_dir, resume_step)
+                place: Any = run_dir  # None is for writers that need none
+                writer.open(place, resume_step)
                 opened.append(writer)
         except BaseException:
             for writer in opened:

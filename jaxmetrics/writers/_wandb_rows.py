@@ -81,7 +81,7 @@ class WandbRows:
         media: dict[str, Any] = {}
         if isinstance(record, Media):
             media = dict(uploads(record, folder or Path()))
-        shown = {**record.values, **self._arrays.scalars(record)}
+        shown: dict[str, Any] = {**record.values, **self._arrays.scalars(record)}
         for key, image in self._arrays.heatmaps(record).items():
             shown[key] = image_upload(image)
         offered = media if isinstance(record, Media) else shown
