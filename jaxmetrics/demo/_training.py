@@ -16,7 +16,7 @@ from jaxmetrics.demo._writers import installed_writers
 from jaxmetrics.logger import TrainingLogger
 from jaxmetrics.loop.performance import PerformanceTracker
 from jaxmetrics.metrics import CrossEntropy, Max, Mean, Perplexity, TokenAccuracy
-from jaxmetrics.writers import JSONL, Console
+from jaxmetrics.writers import Console
 
 _PRINTED = ("train/loss", "train/accuracy", "val_*/loss", "lr/lr")
 
@@ -36,7 +36,7 @@ def train(settings: Settings) -> None:
         run_name=settings.run_name,
         root=settings.root,
         hparams=settings.hparams(),
-        writers=[console, JSONL(), *installed_writers()],
+        writers=[console, *installed_writers()],
     )
     text, trainer = Text(settings.length), Trainer(settings, mesh)
     metrics = training_metrics().deferred(mesh)
@@ -51,24 +51,22 @@ def train(settings: Settings) -> None:
         manager.save(step, args=ocp.args.Composite(jaxmetrics=recorded, state=model))
 
     with logger, manager:
-        step = manager.latest_step()
-        if step is None:
-            step, state = 0, trainer.start()
-            save(step, state)
-            # Before the first record: a run killed after it resumes from here.
-            manager.wait_until_finished()
-        else:
-            model = ocp.args.StandardRestore(trainer.template())
-            state = manager.restore(step, args=ocp.args.Composite(state=model))["state"]
-            restored = checkpoint.restore(manager, step, logger, metrics=metrics)
-            metrics = restored["metrics"]
-            print(f"resumed from the checkpoint of step {step}")
         tracker = PerformanceTracker(
             flops_per_step=trainer.flops(metrics, text.batch(0, 0, settings.batch)),
             sequence_length=settings.length,
             ledger=logger.ledger,
         )
+        logger.attach(performance=tracker)
         logger.describe(mesh=mesh, **tracker.describe())
+        # Without a checkpoint, what an earlier attempt recorded is set aside.
+        metrics = checkpoint.restore(manager, None, logger, metrics=metrics)["metrics"]
+        step = manager.latest_step() or 0
+        if step == 0:
+            state = trainer.start()
+        else:
+            model = ocp.args.StandardRestore(trainer.template())
+            state = manager.restore(step, args=ocp.args.Composite(state=model))["state"]
+            print(f"resumed from the checkpoint of step {step}")
         while True:
             # After the checkpoint of this step: a resumed run validates again.
             if settings.saves_at(step):
@@ -87,7 +85,6 @@ def train(settings: Settings) -> None:
             if settings.logs_at(step):
                 tokens = step * settings.tokens_per_step
                 logger.log_step(step, metrics, lr=lr, tokens=tokens)
-                logger.log_step(step, tracker.metrics())
                 metrics = metrics.empty()
             if settings.saves_at(step):
                 with tracker.checkpoint():

@@ -169,12 +169,10 @@ class Sink:
         return self.finish_close(self.begin_close(), deadline)
 
     def warn_if_idle(self) -> None:
-        """Warn about a writer that got rows and has not written any of them."""
-        counts = self.counters
-        if counts["offered"] and counts["offered"] == counts["skipped"]:
-            keys = self.writer.keys
-            reason = f"; no key matched keys={keys}" if keys is not None else ""
-            self._warn(f"wrote none of the {counts['offered']} rows it got{reason}")
+        """Warn about a writer whose keys selected nothing of the rows that it got."""
+        counts, keys = self.counters, self.writer.keys
+        if keys is not None and 0 < counts["offered"] == counts["skipped"]:
+            self._warn(f"wrote none of {counts['offered']} rows: no key is in {keys}")
 
     def disable(self) -> None:
         """Make this sink inert, as the copy in a forked child, which has no thread."""
