@@ -37,5 +37,18 @@ def test_a_change_is_one_from_all_attempts_before():
     assert changes == [(3, "1", "2"), (6, "2", "1")]
 
 
+def test_a_value_that_one_attempt_lacks_remains():
+    attempts = [{"hparams": hparams} for hparams in ({"a": 1}, {"b": 2}, {"a": 1})]
+    assert [(c.attempt, c.name) for c in config_changes({"attempts": attempts})] == [
+        (2, "b")
+    ]
+
+
+def test_secrets_are_no_part_of_a_change():
+    hparams = [{"login": {"password": text}, "url": f"a://b:{text}@c"} for text in "xy"]
+    attempts = [{"hparams": {"lr": n, **h}} for n, h in enumerate(hparams)]
+    assert changes_text(config_changes({"attempts": attempts})) == "lr from 0 to 1"
+
+
 def test_names_with_dots_keep_apart():
     assert flatten_config({"a": {"b": 1}, "a.b": 2}) == {"a.b": "1", "a.b'": "2"}
