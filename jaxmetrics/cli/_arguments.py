@@ -87,7 +87,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", metavar="RUN", nargs="+", help=f"two or more: {_RUN}")
+    command.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help="two or more: run directories, files of metrics, project/run_name below "
+        "--root, patterns such as 'sweep/lr*', or projects, for all of their runs",
+    )
     command.add_argument(
         "--x",
         choices=("step", "tokens", "time", "flops"),
@@ -109,6 +115,12 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
         type=_better,
         default=[],
         help="whether lower or higher values are better, if the name does not tell",
+    )
+    command.add_argument(
+        "--rank-by",
+        metavar="KEY",
+        help="metric by whose best value the runs are ranked (default: the loss of "
+        "the evaluation, or the training loss)",
     )
     _add_keys_argument(command)
     command.add_argument("--page", metavar="FILE", help="write an HTML page")

@@ -61,12 +61,14 @@ def compare(args: Namespace) -> int:
     from jaxmetrics.cli._tables import comparison_lines
     from jaxmetrics.runs import compare
 
-    if len(args.runs) < 2:
-        _warn("give two runs or more", args.command)
+    runs = [_load(args, path) for name in args.runs for path in _find_all(args, name)]
+    if len(runs) < 2:
+        _warn("give two runs or more, or a project that has them", args.command)
         return 2
-    runs = [_load_run(args, name) for name in args.runs]
     targets, better = dict(args.target), dict(args.better)
-    comparison = compare(runs, args.x, target=targets, better=better)
+    comparison = compare(
+        runs, args.x, target=targets, better=better, rank_by=args.rank_by
+    )
     any_in_common = bool(comparison.keys)
     if args.keys:
         comparison = _select_keys(comparison, args.keys)
@@ -165,9 +167,20 @@ def doctor(args: Namespace) -> int:
 
 
 def _load_run(args: Namespace, name: str) -> Run:
-    from jaxmetrics.runs import Run, find_run
+    from jaxmetrics.runs import find_run
 
-    path = find_run(name, args.root)
+    return _load(args, find_run(name, args.root))
+
+
+def _find_all(args: Namespace, name: str) -> list[Path]:
+    from jaxmetrics.runs import find_runs
+
+    return find_runs(name, args.root)
+
+
+def _load(args: Namespace, path: Path) -> Run:
+    from jaxmetrics.runs import Run
+
     with _quiet():
         run = Run.load(path, "skip" if args.skip_damaged else "raise")
     _warn_of_left_out(run, args.command)
@@ -220,6 +233,8 @@ def _comparison_data(comparison: Comparison) -> dict[str, object]:
         "notes": list(comparison.notes),
         "configuration": redact(dict(comparison.difference)),
         "groups": dict(comparison.groups),
+        "ranked_by": comparison.ranked_by,
+        "ranked": comparison.ranked(),
         "results": [row._asdict() for row in comparison.results],
         "spreads": [row._asdict() for row in comparison.spreads],
         "targets": [row._asdict() for row in comparison.reached],

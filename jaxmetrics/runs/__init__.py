@@ -1,6 +1,6 @@
 """Read runs back, and draw, report, compare and follow them; without jax.
 
-- `Run.load`, `find_run`, `export`, `goodput`: read.
+- `Run.load`, `find_run`, `find_runs`, `export`, `goodput`: read.
 - `generate_all_plots`, `generate_report`, `generate_page`: draw and report one run.
 - `compare`: align several runs; the `Comparison` has plots and pages.
 - `Tail`, `tail_lines`: follow a run that is being written.
@@ -18,6 +18,7 @@ from jaxmetrics.runs.reading import (
     Run,
     export,
     find_run,
+    find_runs,
     goodput,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "compare",
     "export",
     "find_run",
+    "find_runs",
     "generate_all_plots",
     "generate_page",
     "generate_report",

@@ -24,10 +24,13 @@ from jaxmetrics.runs.reading import (
     common_names,
     config_difference,
     directions,
+    evaluation,
     flatten_config,
     is_telemetry,
+    own_key,
     reached,
     result,
+    runs_of,
     seed_groups,
     series_on_axis,
     spreads,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_LISTED_KEYS = 8
+_MAX_NOTES = 20
 _MAX_ATTEMPTS = 8
 
 
@@ -59,6 +63,7 @@ class Comparison(AlignedRuns):
       spreads: Means of the results over each group of several runs.
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
+      ranked_by: Key by whose best value the runs are ranked; None if there is none.
     """
 
     def plot(self, key: str) -> Figure:
@@ -113,6 +118,7 @@ def compare(
     target: Mapping[str, float] | None = None,
     better: Mapping[str, Better] | None = None,
     seed: str = "seed",
+    rank_by: str | None = None,
 ) -> Comparison:
     """Align runs on one axis, and compare their configurations and results.
 
@@ -121,20 +127,24 @@ def compare(
 
     Args:
       paths: Run directories, or whatever else `Run.load` reads, or runs; at least two.
+        A folder of runs, such as a project, stands for all of them.
       x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
         the FLOPs of a step, or of a token, in `run.json`.
       target: Values to reach by key, such as `{"val/loss": 2.0}`.
       better: `"min"` or `"max"` by key, for keys whose direction their name does not
         tell.
       seed: Name in the configuration in which the runs of a group may differ.
+      rank_by: Key by whose best value the runs are ranked. Default the loss of the
+        evaluation, or the training loss.
 
     Raises:
       FileNotFoundError: There is no run at a path.
       ValueError: There are fewer than two runs, a run has no positions on the axis, or
-        it is not known whether higher or lower values of a target are better.
-      KeyError: No run has the key of a target.
+        it is not known whether higher or lower values of a target are better, or of
+        the key to rank by.
+      KeyError: No run has the key of a target, or the key to rank by.
     """
-    loaded = [r if isinstance(r, Run) else Run.load(r) for r in paths]
+    loaded = [run for path in paths for run in _loaded(path)]
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
@@ -160,9 +170,11 @@ def compare(
         for key in keys
         for name, series in series_by_run(key).items()
     ]
+    if rank_by is not None:
+        _check_key(rank_by, counts, known, "rank_by=")
     targets = []
     for key, value in (target or {}).items():
-        _check_target(key, counts, known)
+        _check_key(key, counts, known, "a target for ")
         for name, series in series_by_run(key).items():
             targets.append(reached(key, float(value), name, series, known[key]))
     return Comparison(
@@ -177,7 +189,25 @@ def compare(
         spreads=list(spreads(results, group_names)),
         reached=targets,
         positions=positions,
+        ranked_by=rank_by or _ranking_key(runs, known),
     )
+
+
+def _loaded(path: str | os.PathLike[str] | Run) -> list[Run]:
+    """Return the run of a path, or all runs of a folder of runs."""
+    if isinstance(path, Run):
+        return [path]
+    return [Run.load(found) for found in runs_of(Path(path))]
+
+
+def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str | None:
+    """Return the key by which most runs choose a model, else a key of most losses."""
+    chosen = [evaluation(run, run.unit) for run in runs.values()]
+    keys = [one.key for one in chosen if one is not None and one.key in better]
+    if not keys:
+        losses = [key for run in runs.values() for key in run if key in better]
+        keys = [key for key in losses if own_key(key)[0] == "train/loss"]
+    return max(keys, key=keys.count) if keys else None
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
@@ -238,6 +268,8 @@ def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
         if missing and run.keys():
             notes.append(f"{name} does not have {_listed(missing)}.")
         notes += _config_notes(name, run)
+    if (more := len(notes) - _MAX_NOTES) > 0:
+        notes[_MAX_NOTES:] = [f"And {more:,} more notes like these."]
     return notes
 
 
@@ -257,16 +289,23 @@ def _listed(keys: Sequence[str]) -> str:
     return ", ".join(keys[:_MAX_LISTED_KEYS]) + text
 
 
-def _check_target(
-    key: str, counts: Mapping[str, int], better: Mapping[str, Better]
+def _check_key(
+    key: str, counts: Mapping[str, int], better: Mapping[str, Better], what: str
 ) -> None:
-    """Refuse a target of an unknown key, or of a key of unknown direction."""
+    """Refuse an unknown key, and a key of unknown direction.
+
+    Args:
+      key: The key.
+      counts: Number of runs by key.
+      better: Direction by key.
+      what: What the key was given as, for the error.
+    """
     if key not in counts:
         keys = list(counts)
         similar = difflib.get_close_matches(key, keys, n=5) or keys[:_MAX_LISTED_KEYS]
         raise KeyError(
-            f"compare() got a target for {key!r}, which no run has; similar keys are "
+            f"compare() got {what}{key!r}, which no run has; similar keys are "
             f"{similar}. Choose a key of the runs."
         )
     if key not in better:
-        raise UnknownDirectionError(key)
+        raise UnknownDirectionError(key, what)

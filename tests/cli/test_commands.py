@@ -13,6 +13,9 @@ import numpy as np
 import pandas
 import pytest
 from support.command_line import COMMAND, HEADER, ROWS, add, row
+from support.runs import epoch, write_epochs, write_run
+
+from jaxmetrics.record import MetricsEntry, dumps
 
 
 class TestReport:
@@ -74,9 +77,29 @@ class TestCompare:
         cells = [line.split() for line in lines]
         assert ["lr", "0.1", "0.2"] in cells
         assert ["val/loss", "2", "2.5"] in cells
-        assert ["val/loss", "≤", "2.2", "300", "not", "reached"] in cells
+        start = cells.index(["run", "val/loss", "≤", "2.2"])
+        assert cells[start + 1 :] == [["one", "300"], ["two", "not", "reached"]]
         assert "hunter2" not in out
         assert b"Comparison of runs" in Path("out/page.html").read_bytes()
+
+    def test_a_project_or_a_pattern_stands_for_its_runs(self, make, call):
+        for n, loss in enumerate((3.0, 1.0, 2.0)):
+            make(f"sweep/lr{n}", [HEADER, row(1, train__loss=loss)])
+        make("sweep/other", [HEADER, row(1, train__loss=0.5)])
+        for name, ranked in (
+            ("sweep", ["other", "lr1", "lr2", "lr0"]),
+            ("sweep/lr*", ["lr1", "lr2", "lr0"]),
+        ):
+            status, out, message = call("compare", name)
+            assert (status, message) == (0, "")
+            rows = [line.split() for line in out.splitlines()]
+            start = rows.index(["Ranked", "by", "train/loss."]) + 2
+            assert [row[0] for row in rows[start : start + len(ranked)]] == ranked
+        arguments = ("--rank-by", "train/loss", "--better", "train/loss=max")
+        out = call("compare", "sweep", *arguments, "--json")[1]
+        assert json.loads(out)["ranked"] == ["lr0", "lr2", "lr1", "other"]
+        status, _, message = call("compare", "sweep/lr0")
+        assert status == 2 and "or a project that has them" in message
 
     def test_json_and_plots(self, make, call):
         make()
@@ -108,6 +131,42 @@ class TestCompare:
         status, out, _ = call(*arguments)
         assert {found["key"] for found in json.loads(out)["results"]} == {"lr/lr"}
         assert [found["x"] for found in json.loads(out)["targets"]] == [200, 200]
+
+
+class TestOtherFiles:
+    """Folders of epochs and files of a `MetricsLog` are taken like runs."""
+
+    @pytest.fixture
+    def paths(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_epochs(tmp_path / "a", epoch(1, 2.0), epoch(2, 1.0))
+        entries = [MetricsEntry(n, 9.0, 1.0 / n, 1.0, 8.0, {"z": n}) for n in (1, 2)]
+        add(tmp_path / "log.jsonl", *(dumps(entry.line()) for entry in entries))
+        return "a", "log.jsonl"
+
+    def test_they_are_exported_compared_and_followed(self, paths, call):
+        for path, last in zip(
+            paths, ("2,train,1.0", "2,train,0.009,9.0,0.5,1.0,8.0,2.0")
+        ):
+            status, out, message = call("export", path, "--format", "csv")
+            assert (status, message, out.splitlines()[-1]) == (0, "", last)
+            status, out, message = call("tail", path, "--once")
+            assert (status, message) == (0, "") and "no record" not in out
+        assert call("tail", "a", "--once")[1].startswith(
+            Path.cwd().name + "/a: epoch 2"
+        )
+        status, out, message = call("compare", *paths)
+        assert (status, message) == (0, "")
+        assert out.splitlines()[0] == "The steps of a are epochs."
+        assert ["train/loss", "1", "0.5"] in [line.split() for line in out.splitlines()]
+
+    def test_a_run_without_metrics_says_what_is_missing(self, tmp_path, call):
+        write_run(tmp_path / "run", [])
+        (tmp_path / "run" / "metrics.jsonl").unlink()
+        for command in ("report", "plot"):
+            status, _, message = call(command, tmp_path / "run")
+            assert status == 1 and "has no metrics.jsonl, the record" in message
+        assert "no metrics.jsonl yet" in call("tail", tmp_path / "run", "--once")[1]
 
 
 class TestExport:

@@ -88,7 +88,9 @@ def test_a_target_that_was_not_reached_is_nan_and_listed(two):
     x = {r.run: r.x for r in comparison.reached}
     assert x["slow"] == 9
     assert math.isnan(x["fast"])
-    assert "| train/loss | ≤ 1 | 9 | not reached |" in comparison.to_markdown()
+    lines = comparison.to_markdown().splitlines()
+    start = lines.index("| run | train/loss ≤ 1 |")
+    assert lines[start + 2 :] == ["| slow | 9 |", "| fast | not reached |"]
 
 
 def test_the_difference_has_only_values_that_differ(two):
@@ -243,3 +245,57 @@ def test_notes_list_eight_keys(tmp_path, count, more):
     folders = [named_run(tmp_path, "a", rows), named_run(tmp_path, "b", [])]
     keys = ", ".join(f"k{n}" for n in range(8))
     assert f"Only a has {keys}{more}." in compare(folders).notes
+
+
+def sweep(root, count=12):
+    """Write runs of a project whose best validation loss is their number."""
+    for n in range(count):
+        rows = loss_rows(lambda s, n=n: 20.0 - n)
+        rows.append(
+            {"step": 9, "split": "val", "val/loss": float(n), "val/acc": n / 99}
+        )
+        config = {"opt": {"lr": 0.1 * n}, "data": {"lr": n}, "seed": n}
+        named_run(root / "sweep", f"r{n:02}", rows, hparams=config)
+    return root / "sweep"
+
+
+def test_a_project_stands_for_all_of_its_runs(tmp_path):
+    folder = sweep(tmp_path, 3)
+    named_run(folder, "r01.old-1", loss_rows(float))
+    other = named_run(tmp_path, "other", loss_rows(float))
+    assert list(compare([folder, other]).runs) == ["r00", "r01", "r02", "other"]
+
+
+def test_runs_are_ranked_by_their_evaluation_or_a_given_key(tmp_path):
+    folder = sweep(tmp_path, 3)
+    named_run(folder, "r99", loss_rows(lambda s: 1.0))  # without an evaluation
+    comparison = compare([folder])
+    assert comparison.ranked_by == "val/loss"
+    assert comparison.ranked() == ["r00", "r01", "r02", "r99"]
+    by_accuracy = compare([folder], rank_by="val/acc")
+    assert by_accuracy.ranked() == ["r02", "r01", "r00", "r99"]
+    assert compare([folder], rank_by="train/loss").ranked()[0] == "r99"
+    reverse = compare([folder], rank_by="val/loss", better={"val/loss": "max"})
+    assert reverse.ranked()[0] == "r02"
+
+
+def test_runs_without_a_metric_of_known_direction_keep_their_order(tmp_path):
+    rows = loss_rows(float, key="train/x")
+    folders = [named_run(tmp_path, name, rows) for name in "ba"]
+    comparison = compare(folders)
+    assert (comparison.ranked_by, comparison.ranked()) == (None, ["b", "a"])
+    with pytest.raises(
+        UnknownDirectionError, match="got rank_by='train/x', whose name"
+    ):
+        compare(folders, rank_by="train/x")
+    with pytest.raises(KeyError, match="got rank_by='train/y', which no run has"):
+        compare(folders, rank_by="train/y")
+
+
+def test_the_notes_about_many_runs_are_limited(tmp_path):
+    folders = [
+        named_run(tmp_path, f"r{n}", loss_rows(float, key=f"train/{n}"))
+        for n in range(40)
+    ]
+    notes = compare(folders).notes
+    assert len(notes) == 21 and notes[-1] == "And 21 more notes like these."

@@ -21,10 +21,10 @@ from jaxmetrics.record import (
 from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
 from jaxmetrics.runs.live._state import Events, Metrics, Series
-from jaxmetrics.runs.reading import rows_of_epochs, telemetry_file
+from jaxmetrics.runs.reading import importance, rows_of_epochs, telemetry_file
 
 _MAX_ROWS_AT_ONCE = 4096
-_MIN_KEY_WIDTH, _MAX_SPARKLINE, _MAX_TEXT = 12, 60, 24
+_MIN_KEY_WIDTH, _MIN_SPARKLINE, _MAX_SPARKLINE, _MAX_TEXT = 12, 10, 60, 24
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Tail:
 def tail_lines(
     view: View, now: float, width: int = 80, height: int | None = None
 ) -> list[str]:
-    """Return lines for a terminal: a heading, and a line for each key.
+    """Return lines for a terminal: a heading, and a line for each key, losses first.
 
     Control characters in names and texts are escaped.
 
@@ -169,7 +169,7 @@ def tail_lines(
       height: Maximum number of lines; None for all keys.
     """
     heading = [*_heading(view, now), ""]
-    rows = list(view.metrics.series.items())
+    rows = sorted(view.metrics.series.items(), key=lambda row: importance(row[0]))
     hidden = len(view.metrics.more_keys)
     room = len(rows) if height is None else max(height - len(heading) - 2, 1)
     if room < len(rows):
@@ -217,12 +217,13 @@ def _table(rows: Sequence[tuple[str, Series]], width: int) -> Iterator[str]:
     cells = [(_text(key), *_values(series)) for key, series in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(4)]
     widths[1:] = [max(w, len(n)) for w, n in zip(widths[1:], names)]
-    widths[0] = min(widths[0], max(width - sum(widths[1:]) - 6, _MIN_KEY_WIDTH))
+    room = width - sum(widths[1:]) - 6 - 2 - _MIN_SPARKLINE
+    widths[0] = min(widths[0], max(room, _MIN_KEY_WIDTH))
     bars = min(width - sum(widths) - 8, _MAX_SPARKLINE)
     yield _row(("", *names), widths)
     for row, (_, series) in zip(cells, rows):
         line = _row((_cut(row[0], widths[0]), *row[1:]), widths)
-        yield f"{line}  {sparkline(series.means(bars)) if bars > 0 else ''}"
+        yield f"{line}  {sparkline(series.means(bars))}" if bars > 0 else line
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

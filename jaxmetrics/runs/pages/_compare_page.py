@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from jaxmetrics.runs.reading import (
 
 _MAX_KEYS, _MAX_CHARTS, _MAX_MEAN_POINTS = 500, 300, 300
 _MAX_NAMES = 4
+_MAX_RUN_COLUMNS = 8  # runs up to which tables have a column for each
+_MAX_CONFIG_COLUMNS, _MAX_METRIC_COLUMNS, _MAX_BEST_COLUMNS = 8, 6, 12
+_MAX_CELL = 24
 
 
 def compare_markdown(comparison: AlignedRuns) -> str:
@@ -61,7 +64,51 @@ def compare_page(comparison: AlignedRuns) -> Page:
 
 
 def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:
-    """Yield the tables of a comparison, without empty ones."""
+    """Yield the tables of a comparison, without empty ones.
+
+    The first one has a row for each run, the best run first. Of up to eight runs the
+    others have a column for each run, of more a row.
+    """
+    yield _run_table(comparison)
+    if len(comparison.runs) <= _MAX_RUN_COLUMNS:
+        yield from _tables_by_metric(comparison)
+    else:
+        yield from _tables_by_run(comparison)
+    yield from _target_table(comparison)
+    yield from _spread_table(comparison)
+
+
+def _run_table(comparison: AlignedRuns) -> Table:
+    """Return the table of a row for each run, the best run first."""
+    results = {(r.key, r.run): r for r in comparison.results}
+    order, ranked_by = comparison.ranked(), comparison.ranked_by
+    config = list(comparison.difference)[:_MAX_CONFIG_COLUMNS]
+    index = {name: i for i, name in enumerate(comparison.runs)}
+    others = [key for key in comparison.keys if key != ranked_by]
+    others.sort(key=lambda key: key not in comparison.better)
+    others = others[:_MAX_METRIC_COLUMNS]
+    names = ["run", *(_column_name(name, config) for name in config)]
+    rows: list[list[Cell]] = []
+    for run in order:
+        cells = [comparison.difference[name][index[run]] for name in config]
+        texts = redact([None if cell is None else str(cell) for cell in cells])
+        row: list[Cell] = [run, *(text and _cut(text) for text in texts)]
+        if ranked_by is not None:
+            result = results.get((ranked_by, run))
+            row += [_best(comparison, result), result.last if result else None]
+        row += [r.last if (r := results.get((key, run))) else None for key in others]
+        rows.append(row)
+    if ranked_by is not None:
+        names += [f"best {ranked_by}", f"last {ranked_by}"]
+    names += [f"last {key}" for key in others]
+    note = f"Ranked by {ranked_by}." if ranked_by is not None else ""
+    if (more := len(comparison.difference) - len(config)) > 0:
+        note += f" The configurations differ in {more:,} more values."
+    return Table("Runs", names, rows, note.strip())
+
+
+def _tables_by_metric(comparison: AlignedRuns) -> Iterator[Table]:
+    """Yield tables of a row for each metric, and a column for each run."""
     names, keys = list(comparison.runs), comparison.keys[:_MAX_KEYS]
     note = ""
     if len(keys) < len(comparison.keys):
@@ -87,8 +134,34 @@ def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:
         ]
         title = f"Best values, and the {AXIS_LABELS[comparison.x]} of the first one"
         yield Table(title, ["metric", "best", *names], best)
-    yield from _target_table(comparison)
-    yield from _spread_table(comparison)
+
+
+def _tables_by_run(comparison: AlignedRuns) -> Iterator[Table]:
+    """Yield tables of a row for each run, and a column for each metric."""
+    results = {(r.key, r.run): r for r in comparison.results}
+    ranked = [key for key in comparison.keys if key in comparison.better]
+    if not ranked:
+        return
+    keys = ranked[:_MAX_BEST_COLUMNS]
+    rows = [
+        [run, *(_best(comparison, results.get((key, run))) for key in keys)]
+        for run in comparison.ranked()
+    ]
+    note = "" if keys == ranked else f"The first {len(keys):,} of {len(ranked):,}."
+    title = f"Best values, and the {AXIS_LABELS[comparison.x]} of the first one"
+    names = [f"{key} ({comparison.better[key]})" for key in keys]
+    yield Table(title, ["run", *names], rows, note)
+
+
+def _column_name(name: str, names: Sequence[str]) -> str:
+    """Return the last part of a name of the configuration, if no other has the same."""
+    last = name.rpartition(".")[2]
+    same = [other for other in names if other.rpartition(".")[2] == last]
+    return last if len(same) == 1 else name
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
 
 
 def _title(comparison: AlignedRuns) -> str:
@@ -113,24 +186,19 @@ def _best(comparison: AlignedRuns, result: Result | None) -> Cell:
 
 
 def _target_table(comparison: AlignedRuns) -> Iterator[Table]:
-    x_by_target: dict[tuple[str, float], dict[str, float]] = {}
+    x_by_target: dict[str, dict[str, Cell]] = {}
     for one in comparison.reached:
-        x_by_target.setdefault((one.key, one.target), {})[one.run] = one.x
-    rows = []
-    for (key, target), x_by_run in x_by_target.items():
-        sign = "≤" if comparison.better[key] == "min" else "≥"
-        cells = [
-            None
-            if (x := x_by_run.get(name)) is None
-            else "not reached"
-            if math.isnan(x)
-            else _x_text(comparison, x)
-            for name in comparison.runs
+        sign = "≤" if comparison.better[one.key] == "min" else "≥"
+        target = f"{one.key} {sign} {format_number(one.target)}"
+        x = "not reached" if math.isnan(one.x) else _x_text(comparison, one.x)
+        x_by_target.setdefault(target, {})[one.run] = x
+    if x_by_target:
+        rows = [
+            [run, *(cells.get(run) for cells in x_by_target.values())]
+            for run in comparison.ranked()
         ]
-        rows.append([key, f"{sign} {format_number(target)}", *cells])
-    if rows:
         title = f"Targets, and the {AXIS_LABELS[comparison.x]} to reach them"
-        yield Table(title, ["metric", "target", *comparison.runs], rows)
+        yield Table(title, ["run", *x_by_target], rows)
 
 
 def _spread_table(comparison: AlignedRuns) -> Iterator[Table]:

@@ -35,7 +35,7 @@ from jaxmetrics.runs.reading._export import (
     export_left_out,
 )
 from jaxmetrics.runs.reading._facts import summary_facts
-from jaxmetrics.runs.reading._find import find_run
+from jaxmetrics.runs.reading._find import find_run, find_runs, runs_of
 from jaxmetrics.runs.reading._format import format_number
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
 from jaxmetrics.runs.reading._history import (
@@ -43,7 +43,12 @@ from jaxmetrics.runs.reading._history import (
     load_history,
     writes_files,
 )
-from jaxmetrics.runs.reading._labels import axis_label, chart_title, is_telemetry
+from jaxmetrics.runs.reading._labels import (
+    axis_label,
+    chart_title,
+    importance,
+    is_telemetry,
+)
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
 from jaxmetrics.runs.reading._quantities import (
@@ -99,10 +104,12 @@ __all__ = [
     "export_chunks",
     "export_left_out",
     "find_run",
+    "find_runs",
     "flatten_config",
     "format_number",
     "goodput",
     "goodput_of_events",
+    "importance",
     "is_telemetry",
     "load_history",
     "own_key",
@@ -110,6 +117,7 @@ __all__ = [
     "reached",
     "result",
     "rows_of_epochs",
+    "runs_of",
     "seed_groups",
     "series_on_axes",
     "series_on_axis",

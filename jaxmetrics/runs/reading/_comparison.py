@@ -33,6 +33,7 @@ class AlignedRuns:
       spreads: Means of the results over each group of several runs.
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
+      ranked_by: Key by whose best value the runs are ranked; None if there is none.
     """
 
     runs: Mapping[str, Run]
@@ -46,6 +47,19 @@ class AlignedRuns:
     spreads: Sequence[Spread]
     reached: Sequence[Reached]
     positions: Mapping[str, Mapping[str, np.ndarray]] = field(repr=False)
+    ranked_by: str | None = None
+
+    def ranked(self) -> list[str]:
+        """Return the names of the runs, the best one first.
+
+        Runs without a value of the key by which they are ranked come last.
+        """
+        if self.ranked_by is None:
+            return list(self.runs)
+        sign = 1.0 if self.better[self.ranked_by] == "min" else -1.0
+        best = {r.run: r.best for r in self.results if r.key == self.ranked_by}
+        values = {name: sign * best.get(name, np.nan) for name in self.runs}
+        return sorted(self.runs, key=lambda n: (np.isnan(values[n]), values[n]))
 
     def series(
         self, key: str, x: str | None = None

@@ -65,15 +65,21 @@ class UnknownDirectionError(ValueError):
       problem: One sentence that names the key.
     """
 
-    def __init__(self, key: str) -> None:
-        """Store the parts, and build the message."""
+    def __init__(self, key: str, what: str = "a target for ") -> None:
+        """Store the parts, and build the message.
+
+        Args:
+          key: The key.
+          what: What the key was given as.
+        """
         self.key = key
+        self.what = what
         self.problem: str = (
-            f"compare() got a target for {key!r}, whose name does not say whether "
+            f"compare() got {what}{key!r}, whose name does not say whether "
             f"higher or lower values are better."
         )
         super().__init__(f"{self.problem} Pass better={{{key!r}: 'min'}} or 'max'.")
 
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        """Pickle the key, not the message."""
-        return type(self), (self.key,)
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Pickle the parts, not the message."""
+        return type(self), (self.key, self.what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,43 @@ def find_run(
         latest = max(paths, key=lambda name: _last_written(paths[name]))
         raise RunNotFoundError(problem, f"The latest run in {root} is {latest}.")
     raise RunNotFoundError(f"{problem} There are no runs in {root} either.")
+
+
+def find_runs(
+    name: str | os.PathLike[str], root: str | os.PathLike[str] = "runs"
+) -> list[Path]:
+    """Return the paths of all runs of a name, in the order of their names.
+
+    Args:
+      name: A project, for all of its runs; a pattern such as `"sweep/lr*"`; or
+        anything that `find_run` takes, for one run.
+      root: Folder of all projects.
+
+    Raises:
+      FileNotFoundError: There is no such run.
+    """
+    places = [Path(name), Path(root) / name]
+    if any(path.is_file() or is_run(path) for path in places):
+        return [find_run(name, root)]
+    for place in places:
+        if found := list(runs_in(place)) or _matching(place):
+            return found
+    return [find_run(name, root)]
+
+
+def runs_of(path: Path) -> list[Path]:
+    """Return the path itself, or the runs in it if it is a folder of runs."""
+    if path.is_file() or is_run(path):
+        return [path]
+    return list(runs_in(path)) or [path]
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Return the runs that match a pattern, without those that were replaced."""
+    if not any(character in str(pattern) for character in "*?["):
+        return []
+    found = sorted(map(Path, glob.glob(str(pattern))))
+    return [path for path in found if ".old-" not in path.name and is_run(path)]
 
 
 def is_run(path: Path) -> bool:

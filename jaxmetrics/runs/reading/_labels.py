@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jaxmetrics.record import PREFIXES
+from jaxmetrics.runs.reading._quantities import own_key
 
 _UNITS: Mapping[str, str] = {
     "per_second": "/ second",
@@ -37,6 +38,24 @@ def chart_title(key: str) -> str:
     if not is_telemetry(key):
         return rest or head
     return "lr/" if head == "lr" else "/".join(key.split("/")[:2])
+
+
+def importance(key: str) -> int:
+    """Return the rank of a key where there is no room for all, the smallest first.
+
+    Losses come first, then other metrics of splits, then measurements of the training,
+    under every name that the logger knows.
+
+    >>> keys = ["perf/mfu", "mem/peak_bytes", "train/learning_rate", "val/acc", "loss"]
+    >>> sorted(keys, key=importance)
+    ['loss', 'val/acc', 'train/learning_rate', 'perf/mfu', 'mem/peak_bytes']
+    """
+    own, _ = own_key(key)
+    if not is_telemetry(own):
+        return 0 if own.rpartition("/")[2] == "loss" else 1
+    order = ("lr", "grad", "perf")
+    head = own.partition("/")[0]
+    return 2 + (order.index(head) if head in order else len(order))
 
 
 def axis_label(key: str) -> str:

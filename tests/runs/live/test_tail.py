@@ -185,6 +185,25 @@ def test_lines_fit_into_the_window(make):
     assert len(tail_lines(view, now=1.0, width=40)) == 53
 
 
+@pytest.mark.parametrize("width", [80, 44, 38, 36])
+def test_a_long_name_is_shortened_and_numbers_are_whole(make, width):
+    rows = [row(n, train__loss=123.456 / n, **{"x" * 200: 1.0}) for n in range(1, 30)]
+    lines = tail_lines(view_of(make(rows=[HEADER, *rows])), now=1.0, width=width)
+    (loss,) = [line for line in lines if line.startswith("train/loss")]
+    assert loss.split()[1:4] == ["4.2571", "4.2571", "123.46"]
+    (long,) = [line for line in lines if line.startswith("xxx")]
+    assert long.split()[0].endswith("x…") and max(map(len, lines)) <= width
+    assert len(loss.split()) == (5 if width > 38 else 4)
+
+
+def test_losses_stay_in_a_window_that_has_no_room_for_all_keys(make):
+    speed = {f"perf/{n}": 1.0 for n in range(20)}
+    rows = [{**row(1), **speed, "train/total_loss": 2.0}, row(1, "val", val__loss=3.0)]
+    lines = tail_lines(view_of(make(rows=[HEADER, *rows])), now=1.0, height=10)
+    names = [line.split()[0] for line in lines[3:6]]
+    assert names == ["train/total_loss", "val/loss", "perf/0"]
+
+
 def test_keys_beyond_a_thousand_are_only_counted(make):
     many = {f"k/{i}": 1.0 for i in range(1500)}
     view = view_of(make(rows=[HEADER, {**row(1), **many}]))

@@ -5,6 +5,7 @@ from support.pages import HOSTILE, Document, page_data, table
 from support.runs import loss_rows, named_run, seed_runs, two_runs
 
 from jaxmetrics.runs import compare
+from jaxmetrics.runs.pages import compare_tables
 
 
 @pytest.fixture
@@ -71,9 +72,46 @@ def test_the_tables_list_differences_and_targets(two):
         "| lr | 0.1 | 0.2 |",
         "| metric | best | slow | fast |",
         "| train/loss | min | 0 at 10 | 2 at 4 |",
-        "| train/loss | ≤ 4 | 6 | 3 |",
+        "| run | train/loss ≤ 4 |",
     ):
         assert line in text.splitlines(), line
+
+
+def test_the_first_table_has_a_row_for_each_run_the_best_one_first(two):
+    lines = compare(two[::-1]).to_markdown().splitlines()
+    start = lines.index("| run | lr | warmup | best train/loss | last train/loss |")
+    assert lines[start - 2] == "Ranked by train/loss."
+    assert lines[start + 2 : start + 4] == [
+        "| slow | 0.1 | – | 0 at 10 | 0 |",
+        "| fast | 0.2 | 5 | 2 at 4 | 2 |",
+    ]
+
+
+@pytest.mark.parametrize(("count", "by_run"), [(8, False), (9, True)])
+def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
+    long = {f"{name}.value": "x" * 100 for name in "abcdefghij"}
+    rows = loss_rows(float) + [
+        {"step": 1, "split": "train"} | {f"train/{n}_loss": 1.0 for n in range(30)}
+    ]
+    folders = [
+        named_run(
+            tmp_path,
+            f"run-{n:02}",
+            rows,
+            hparams={k: v + str(n) for k, v in long.items()},
+        )
+        for n in range(count)
+    ]
+    tables = {table.title: table for table in compare_tables(compare(folders))}
+    runs = tables["Runs"]
+    assert [row[0] for row in runs.rows] == [f"run-{n:02}" for n in range(count)]
+    assert "2 more values" in runs.note and len(runs.names) == 1 + 8 + 2 + 6
+    assert ("Last values" in tables) == (not by_run)
+    best = tables["Best values, and the step of the first one"]
+    assert len(best.rows) == (count if by_run else 31)
+    assert not by_run or (best.note, len(best.names)) == ("The first 12 of 31.", 13)
+    text = compare(folders).to_markdown()
+    assert max(map(len, text.splitlines())) < 1000 or not by_run
 
 
 def test_equal_configurations_are_noted(tmp_path):

@@ -4,7 +4,7 @@ import pickle
 import pytest
 from support.runs import named_run, row
 
-from jaxmetrics.runs import find_run
+from jaxmetrics.runs import find_run, find_runs
 from jaxmetrics.runs.reading import RunNotFoundError
 
 
@@ -31,6 +31,17 @@ def test_a_run_is_found_by_path_name_or_project(make, tmp_path):
     assert find_run("demo/one", root) == old
     assert find_run("demo", root) == new
     assert find_run(root / "demo") == new
+
+
+def test_all_runs_of_a_project_or_a_pattern_are_found(make, tmp_path):
+    two, one, old = (make(f"demo/{n}", 9) for n in ("two", "one", "two.old-1"))
+    root = tmp_path / "runs"
+    assert find_runs("demo", root) == find_runs(root / "demo") == [one, two]
+    assert find_runs("demo/t*", root) == find_runs(root / "demo" / "t*") == [two]
+    assert find_runs("demo/two.old-1", root) == [old]
+    assert find_runs(two / "metrics.jsonl") == [two / "metrics.jsonl"]
+    with pytest.raises(FileNotFoundError, match="There is no run at demo/x"):
+        find_runs("demo/x*")
 
 
 def test_replaced_runs_are_found_only_by_name(make, tmp_path):
