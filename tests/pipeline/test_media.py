@@ -17,7 +17,7 @@ def test_a_histogram_of_an_array_that_is_donated_afterwards_is_complete():
     step = jax.jit(lambda x: x + 1, donate_argnums=0)
     weights = jnp.arange(1000.0)
     row = media_row("histogram")
-    row.add("train/w", media_value("histogram", "w", weights, count))
+    row.values["train/w"] = media_value("histogram", "w", weights, count)
     step(weights)
     assert weights.is_deleted()
     (bins,) = row.record().values.values()
@@ -28,8 +28,8 @@ def test_a_histogram_of_an_array_that_is_donated_afterwards_is_complete():
 def test_an_image_that_is_donated_before_it_is_fetched_is_named_as_lost():
     image, kept = jnp.zeros((4, 4)), jnp.ones((4, 4))
     row = media_row("image")
-    row.add("train/sample", media_value("image", "sample", image, count))
-    row.add("train/kept", media_value("image", "kept", kept, count))
+    row.values["train/sample"] = media_value("image", "sample", image, count)
+    row.values["train/kept"] = media_value("image", "kept", kept, count)
     image.delete()
     assert list(row.record().values) == ["train/kept"]
     (fault,) = row.faults
@@ -40,7 +40,7 @@ def test_no_part_of_a_secret_is_left_where_a_text_is_cut():
     row = media_row("text")
     secret = "hf_" + "a" * 40
     text = "x" * (2**16 - 60) + f" {secret} " + "tail " * 50
-    row.add("train/note", media_value("text", "note", text, count))
+    row.values["train/note"] = media_value("text", "note", text, count)
     (shown,) = row.record().values.values()
     assert len(shown) <= 2**16
     assert "hf_" not in shown and "aaa" not in shown
@@ -51,7 +51,7 @@ def test_no_part_of_a_secret_is_left_where_a_text_is_cut():
 def test_a_text_of_the_maximum_length_is_not_cut():
     row = media_row("text")
     text = "x " * 2**15
-    row.add("train/note", media_value("text", "note", text, count))
+    row.values["train/note"] = media_value("text", "note", text, count)
     assert row.record().values == {"train/note": text}
 
 

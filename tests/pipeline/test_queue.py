@@ -74,6 +74,24 @@ def test_an_ended_queue_drops_its_rows_and_refuses_jobs():
     assert queue.take() is None
 
 
+def test_the_consumer_has_idle_time_only_while_there_is_nothing_to_take():
+    queue = RowQueue(10, "block", 0.0)
+    queue.put(filled_row(0))
+    assert queue.take(pytest.fail).step == 0
+    ticks = []
+
+    def idle():
+        ticks.append(len(ticks))
+        other = threading.Thread(target=queue.put, args=(filled_row(1),))
+        other.start()  # another thread gets the lock meanwhile
+        other.join()
+
+    assert queue.take(idle).step == 1
+    assert ticks == [0]
+    queue.submit(queue.end)
+    assert contents(queue) == ["job"]
+
+
 def test_waiting_for_a_job_ends_at_the_deadline():
     queue = RowQueue(10, "block", 0.0)
     future = queue.submit(lambda: None)

@@ -1,5 +1,6 @@
 """One queue and one thread for each writer of a run."""
 
+import json
 import logging
 import threading
 import time
@@ -8,6 +9,7 @@ import pytest
 from support.processes import run_python
 from support.sinks import Blocking, Failing, Gated, far_deadline, filled_row
 
+from jaxmetrics.pipeline._row import Row
 from jaxmetrics.pipeline._sink import Sink, Sinks
 from jaxmetrics.writers import Memory, Writer
 
@@ -216,6 +218,160 @@ def test_a_writer_gets_its_steps_and_keys_under_its_names():
     assert sink.counters["offered"] == 4
     assert sink.counters["skipped"] == 1
     sink.close(far_deadline())
+
+
+def steps_written(steps, every, state=None, closes=True):
+    """Return the steps that a writer has, and the state before it closed."""
+    sink = Sink(Memory(every=every))
+    if state is not None:
+        sink.begin_rewind(state)
+    for step in steps:
+        sink.offer(filled_row(step))
+    assert sink.flush(far_deadline())
+    saved = sink.state()
+    assert sink.close(far_deadline()) if closes else True
+    return [record.step for record in sink.writer.records], saved
+
+
+@pytest.mark.parametrize(
+    ("steps", "written"),
+    [
+        (range(99, 1000, 100), list(range(99, 1000, 100))),
+        (range(64, 641, 64), [64, 128, 256, 320, 448, 512, 640]),
+        (range(1, 11), [1, 10]),
+        (range(1, 21), [1, 20]),
+        ([7], [7]),
+        ([], []),
+        ([1, 2, 2, 2], [1, 2, 2, 2]),
+        ([1, 5, 3], [1, 5]),
+        ([1, 5, 100, 30], [1, 100]),
+    ],
+    ids=str,
+)
+def test_the_first_step_each_crossing_and_the_last_step_are_written(steps, written):
+    assert steps_written(steps, every=100)[0] == written
+
+
+def test_all_records_of_the_last_step_are_written_at_the_close():
+    sink = Sink(Memory(every=10))
+    for step, loss in ((1, 1.0), (2, 2.0), (3, 3.0), (3, 3.5), (2, 2.5)):
+        sink.offer(filled_row(step, loss=loss))
+    sink.close(far_deadline())
+    losses = [record.values["train/loss"] for record in sink.writer.records]
+    assert losses == [1.0, 3.0, 3.5]
+    assert sink.counters["offered"] == sink.counters["written"] == 3
+
+
+def test_a_state_holds_the_decisions_and_not_the_step_of_the_close():
+    steps = range(3, 60, 4)
+    reference, _ = steps_written(steps, every=10)
+    for saved_at in range(1, len(steps)):
+        before, state = steps_written(steps[:saved_at], every=10)
+        state = json.loads(json.dumps(state)) | {"step": steps[saved_at - 1]}
+        sink = Sink(Memory(every=10))
+        sink.writer.records += map(record_of, before)
+        sink.begin_rewind(state)
+        for step in steps[saved_at:]:
+            sink.offer(filled_row(step))
+        assert sink.close(far_deadline())
+        assert [record.step for record in sink.writer.records] == reference
+
+
+def record_of(step):
+    return filled_row(step).record()
+
+
+def test_a_damaged_state_of_a_cadence_is_named(tmp_path):
+    sinks = Sinks([Memory(every=10)], tmp_path, None)
+    for cadence in ({"last": "x"}, {"last": 1, "decided": [3]}, 7):
+        with pytest.raises(ValueError, match="memory got a state whose 'cadence'"):
+            sinks.rewind(1, {"memory": {"cadence": cadence}}, 60.0)
+    sinks.close(far_deadline())
+
+
+class Joining(Memory):
+    """A writer that writes the last record in its idle time."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.waiting = None
+        self.idled = threading.Event()
+        self.fails = False
+
+    def write(self, record):
+        self.waiting = record
+
+    def idle(self):
+        self.idled.set()
+        if self.fails:
+            self.fails = False
+            raise OSError("no space left")
+        if self.waiting is not None:
+            super().write(self.waiting)
+            self.waiting = None
+
+
+def test_a_writer_gets_idle_time_on_its_own_thread_while_no_row_comes():
+    sink = Sink(writer := Joining())
+    sink.offer(filled_row(1))
+    assert sink.flush(far_deadline())
+    writer.idled.clear()
+    assert writer.idled.wait(60.0)
+    assert sink.flush(far_deadline())  # after the idle call
+    assert [record.step for record in writer.records] == [1]
+    sink.close(far_deadline())
+
+
+def test_an_error_in_idle_time_fails_the_next_flush_and_stops_nothing(caplog):
+    sink = Sink(writer := Joining())
+    writer.fails = True
+    sink.offer(filled_row(1))
+    writer.idled.clear()
+    assert writer.idled.wait(60.0)
+    assert not sink.flush(far_deadline())
+    sink.offer(filled_row(2))
+    assert sink.flush(far_deadline())
+    assert "failed to write a row" in caplog.text
+    counts = sink.counters
+    assert counts["offered"] == counts["written"] == 2
+    sink.close(far_deadline())
+
+
+class Pending:
+    """Values that a device has not computed until the gate opens."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+
+    def __call__(self):
+        self.gate.wait()
+        return {"loss": 1.0}
+
+
+def test_rows_are_fetched_without_their_writers_and_with_a_time_limit(tmp_path):
+    sinks, fetched = Sinks([Memory(every=10)], tmp_path, None), []
+    assert sinks.fetch() and sinks.fetch(0.0)
+    pending = Pending()
+    for step in (1, 2):
+        row = Row(step, "train", 0.0, on_record=lambda row, _: fetched.append(row.step))
+        row.values = {"(metrics)": pending if step == 2 else lambda: {"loss": 0.0}}
+        sinks.offer([row])
+    assert not sinks.fetch(0.01)
+    pending.gate.set()
+    assert sinks.fetch(60.0) and sinks.fetch()
+    assert fetched == [1, 2]
+    sinks.close(far_deadline())
+
+
+def test_a_bounded_number_of_rows_that_no_writer_takes_is_kept(tmp_path):
+    sinks = Sinks([Memory(every=10**9)], tmp_path, None)
+    for step in range(1, 5001):
+        sinks.offer([filled_row(step)])
+    assert len(sinks._unfetched) == 4096
+    assert sinks.fetch()
+    sinks.offer([filled_row(5001)])
+    assert len(sinks._unfetched) == 1
+    sinks.close(far_deadline())
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True])

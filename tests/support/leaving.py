@@ -10,7 +10,7 @@ import threading
 from support.zygote import serve
 
 from jaxmetrics import TrainingLogger
-from jaxmetrics.writers import CSV, JSONL, TensorBoard
+from jaxmetrics.writers import CSV, TensorBoard
 
 handled = []
 """Signals that the loop's own handler got."""
@@ -30,10 +30,8 @@ def main(root, end, steps=1, flush_every=0, handler="", at_exit=True, install=Fa
     """
     if handler:
         signal.signal(signal.SIGTERM, HANDLERS[handler])
-    writers = [JSONL(), CSV(), TensorBoard()]
-    logger = TrainingLogger(
-        "p", "run", root=root, writers=writers, install_sigterm=install
-    )
+    options = {"root": root, "console": False, "install_sigterm": install}
+    logger = TrainingLogger("p", "run", writers=[CSV(), TensorBoard()], **options)
     if not at_exit:
         atexit.unregister(logger._at_exit)
     for step in range(1, steps + 1):

@@ -7,7 +7,6 @@ from support.clock import Clock
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import read_lines
-from jaxmetrics.writers import JSONL
 
 
 @pytest.fixture
@@ -17,11 +16,11 @@ def clock():
 
 @pytest.fixture
 def make_logger(tmp_path, clock):
-    """Create loggers of one run, closed at the end of the test."""
+    """Create loggers of one run, without a console, closed at the end of the test."""
     loggers = []
 
     def make(run_name="run", **options):
-        options = {"writers": [JSONL()], "root": tmp_path, "clock": clock} | options
+        options = {"root": tmp_path, "clock": clock, "console": False} | options
         loggers.append(TrainingLogger("project", run_name, **options))
         return loggers[-1]
 

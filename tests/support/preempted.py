@@ -21,7 +21,7 @@ import jaxmetrics as jm
 import jaxmetrics.core  # noqa: F401, before the forks, which then need not import it
 from jaxmetrics import checkpoint
 from jaxmetrics.pipeline._sink import Sinks
-from jaxmetrics.writers import CSV, JSONL, TensorBoard
+from jaxmetrics.writers import CSV, TensorBoard
 
 BATCH_SIZE = 8
 DATA = np.random.default_rng(7).normal(size=(1024, 3)).astype(np.float32)
@@ -79,7 +79,8 @@ class Training:
             "p",
             "run",
             root=root,
-            writers=[JSONL(), CSV(), TensorBoard()],
+            writers=[CSV(), TensorBoard()],
+            console=False,
             clock=lambda: 1000.0 + self.step / 2,
             resume_step=0 if latest is None else None,
             master_only=False,

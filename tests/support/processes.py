@@ -8,16 +8,13 @@ import textwrap
 
 def run_python(script, *arguments, cwd=None, env=None):
     """Run a script until it ends; return its exit status and output as text."""
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=env,
-        timeout=300,
-        check=False,
-    )
+    return _run(["-c", textwrap.dedent(script), *arguments], cwd, env)
+
+
+def run_python_file(file, script, *arguments):
+    """Write a script to a file, which worker processes can import, and run it."""
+    file.write_text(textwrap.dedent(script))
+    return _run([file, *arguments])
 
 
 def start_python(script, *arguments):
@@ -36,3 +33,15 @@ def restore_sigint():
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(arguments, cwd=None, env=None):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=300,
+        check=False,
+    )

@@ -15,7 +15,7 @@ def far_deadline() -> float:
 def filled_row(step: int, split: str = "train", **values: float) -> Row:
     row = Row(step, split, float(step))
     for name, value in (values or {"loss": float(step)}).items():
-        row.add(f"{split}/{name}", value)
+        row.values[f"{split}/{name}"] = value
     return row
 
 
