@@ -6,14 +6,15 @@ import pytest
 from support.processes import run_python
 
 import jaxmetrics as jm
-from jaxmetrics.record import WriterLockedError, read_lines
-from jaxmetrics.writers import CSV, JSONL, TensorBoard
+from jaxmetrics.record import read_lines
+from jaxmetrics.writers import CSV, TensorBoard
 
 
 @pytest.fixture
 def logger(tmp_path):
-    writers = [JSONL(), CSV(), TensorBoard()]
-    with jm.TrainingLogger("p", "run", root=tmp_path, writers=writers) as logger:
+    writers = [CSV(), TensorBoard()]
+    options = {"root": tmp_path, "writers": writers, "console": False}
+    with jm.TrainingLogger("p", "run", **options) as logger:
         yield logger
 
 
@@ -29,14 +30,13 @@ def recorded(logger):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({3: 1.0}, "name of type int; a str was expected"),
-        ({None: 1.0}, "name of type NoneType"),
-        ({("a", "b"): 1.0}, "name of type tuple"),
-        ({b"loss": 1.0}, "name of type bytes"),
+        ({3: 1.0}, "name 3 of type int, expected a str"),
+        ({None: 1.0}, "name None of type NoneType"),
+        ({("a", "b"): 1.0}, "name .'a', 'b'. of type tuple"),
+        ({b"loss": 1.0}, "name b'loss' of type bytes"),
         ({"": 1.0}, "of 0 characters"),
         ({"a//b": 1.0}, "empty part"),
-        ({"bad": "three"}, "'bad'.*is not a number"),
-        ({"bad": None}, "'bad'.*is not a number"),
+        ({"bad": "three"}, "'bad'.*is not a number. Log it with log_text"),
         ({"bad": object()}, "'bad'.*is not a number"),
         ({"bad": [1.0, 2.0]}, "'bad'.*is not a number"),
         ({"bad": np.ones(3)}, "'bad'.*is not a number"),
@@ -76,14 +76,35 @@ def test_keys_beyond_ten_thousand_are_counted_and_named(logger, caplog):
     assert "train/k10000 is the first value to be cut or left out" in caplog.text
 
 
-def test_a_second_writer_is_refused_and_the_first_continues(logger, tmp_path):
-    logger.log_step(1, loss=0.5)
-    with pytest.raises(WriterLockedError, match="this process.*another run_name"):
-        jm.TrainingLogger("p", "run", root=tmp_path, writers=[JSONL()])
-    logger.log_step(2, loss=0.25)
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (-1, ValueError, "step -1"),
+        (2**63, ValueError, r"step 9223372036854775808, expected less than 2\*\*63"),
+        (10**30, ValueError, r"expected less than 2\*\*63"),
+        (1.0, TypeError, "step of type float"),
+        ("1", TypeError, "step of type str"),
+        (True, TypeError, "step of type bool"),
+        (jnp.int32(1), TypeError, r"int\(step\)"),
+    ],
+)
+def test_a_step_that_is_no_count_is_refused_and_changes_nothing(
+    logger, step, error, message
+):
+    with pytest.raises(error, match=message):
+        logger.log_step(step, loss=1.0)
+    logger.log_step(loss=0.5)
+    logger.log_step(np.uint32(7), loss=0.25)
+    assert logger.state()["last_steps"] == {"train": 7}
     rows, written = recorded(logger)
-    assert len(rows) == 2
+    assert rows == [{"train/loss": 0.5}, {"train/loss": 0.25}]
     assert set(written.values()) == {2}
+
+
+def test_the_largest_step_is_read_back(logger):
+    logger.log_step(2**63 - 1, loss=0.5)
+    logger.close()
+    assert jm.Run.load(logger.run_dir).steps.tolist() == [2**63 - 1]
 
 
 UNPRIVILEGED = """
@@ -91,9 +112,9 @@ import email.parser, importlib.metadata, os
 from pathlib import Path
 import google_crc32c, tensorboardX.proto.event_pb2, tensorboardX.summary
 from jaxmetrics import TrainingLogger
-from jaxmetrics.writers import CSV, JSONL, TensorBoard
+from jaxmetrics.writers import CSV, TensorBoard
 
-TrainingLogger("p", "q", root="warm", writers=[]).close()  # imports everything
+TrainingLogger("p", "q", root="warm").close()  # imports everything
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -102,8 +123,8 @@ root = Path("root")
 for name in ("run", None):
     before = sorted(root.rglob("*"))
     try:
-        writers = [JSONL(), CSV(), TensorBoard()]
-        logger = TrainingLogger("p", name, root=root, writers=writers)
+        writers = [CSV(), TensorBoard()]
+        logger = TrainingLogger("p", name, root=root, writers=writers, console=False)
     except PermissionError as error:
         assert "not allowed. Choose another root" in str(error), error
         assert sorted(root.rglob("*")) == before

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from support.faults import tensorboard_steps
 from support.loggers import events, rows, run_json, steps
-from support.processes import run_python
+from support.processes import run_python, start_python
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import _row
@@ -55,7 +56,7 @@ def test_the_training_thread_fetches_no_value(make_logger, monkeypatch):
         return scalar(value)
 
     monkeypatch.setattr(_row, "scalar", watched)
-    logger = make_logger(writers=[JSONL(), Memory()])
+    logger = make_logger(writers=[Memory()])
     for step in range(1, 4):
         logger.log_step(step, loss=jnp.float32(1.0), accuracy=jnp.float32(1.0))
     assert logger.flush()
@@ -91,7 +92,7 @@ def test_flush_is_false_after_the_record_dropped_rows(make_logger, monkeypatch):
     queue._capacity, queue._put_timeout = 1, 0.0
     for step in range(1, 5):
         logger.log_step(step, loss=1.0)
-        if step == 2:
+        if step == 1:
             entered.wait()
     gate.set()
     assert not logger.flush()
@@ -133,7 +134,10 @@ def test_a_loop_that_never_closes_loses_no_row(tmp_path):
     """
     done = run_python(script, tmp_path)
     assert done.returncode == 3
-    assert done.stdout == "[   0.0m] step=25 │ loss=1.000\n"
+    # Of `print_every` the first step, and the last one at the end.
+    assert done.stdout == "".join(
+        f"[   0.0m] step={step} │ loss=1.000\n" for step in (25, 26)
+    )
     lines, _ = read_lines(tmp_path / "p" / "run" / "metrics.jsonl")
     assert [row.get("step") for row in lines] == [None, 25, 26]
 
@@ -209,7 +213,7 @@ def test_a_failing_ledger_stops_nothing_and_fails_the_flush(
     def fail(*_):
         raise OSError("disk gone")
 
-    logger = make_logger(writers=[Memory()])
+    logger = make_logger()
     assert logger.flush()
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         patch.setattr(AppendFile, "write_line", fail)
@@ -217,7 +221,7 @@ def test_a_failing_ledger_stops_nothing_and_fails_the_flush(
         logger.ledger.event("one")
         logger.ledger.event("two")
         assert not logger.flush()
-    assert caplog.text.count("disk gone") == 1
+    assert caplog.text.count("The ledger") == 1
 
 
 def test_the_memory_of_a_logger_is_small_and_does_not_grow(make_logger):
@@ -241,10 +245,11 @@ def test_the_memory_of_a_logger_is_small_and_does_not_grow(make_logger):
 
     logger = make_logger(writers=[Memory()])
     train(range(1, 5))
-    before = held("_rows", "_fetched", "_filler")
+    parts = "_calls", "_fetched", "_steps", "_unqueued"
+    before = held(*parts)
     train(range(5, 1000))
-    assert held("_rows", "_fetched", "_filler") <= before + 8 * 8  # longer numbers
-    assert held("_rows", "_fetched") <= 5 * 1024
+    assert held(*parts) <= before + 8 * 8  # longer numbers
+    assert held("_fetched") <= 5 * 1024
 
 
 def test_creating_a_logger_does_not_start_jax(tmp_path):
@@ -267,3 +272,142 @@ def test_creating_a_logger_does_not_start_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "p" / "run" / "run.json").read_text())
     assert run["devices"] is None or run["devices"]["processes"] == 1
+
+
+LOOPS = {
+    "each step": (range(1, 121), [1, 25, 50, 75, 100, 120]),
+    "at 99, 199": (range(99, 1000, 100), list(range(99, 1000, 100))),
+    "every 64": (range(64, 641, 64), list(range(64, 641, 64))),
+    "epochs": (range(1, 11), [1, 10]),
+    "twenty steps": (range(20), [0, 19]),
+    "one step": ([1000], [1000]),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_ordinary_loop_prints_the_lines_that_a_person_expects(
+    make_logger, capsys, loop
+):
+    logged, printed = LOOPS[loop]
+    logger = make_logger(console=True)
+    for step in logged:
+        logger.log_step(step, loss=1.0)
+    logger.log_step(logged[-1], split="val", loss=2.0)
+    logger.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "VAL" in line] == [
+        "[   0.0m] [VAL] val_loss=2.000"
+    ]
+    assert [line for line in lines if "VAL" not in line] == [
+        f"[   0.0m] step={step} │ loss=1.000" for step in printed
+    ]
+    assert steps(logger) == list(logged)
+
+
+class Tracker:
+    """An object that has values for each step."""
+
+    def __init__(self, **values):
+        self.values = values
+        self.calls = 0
+
+    def metrics(self):
+        self.calls += 1
+        return self.values
+
+
+def test_attached_objects_contribute_to_the_first_train_record_of_a_step(make_logger):
+    first = Tracker(mfu=0.5, tokens=7, loss=9.0)
+    second = Tracker(lr=jnp.float32(0.25), loss=8.0, accuracy=None)
+    logger = make_logger()
+    logger.attach(first=first, second=second)
+    assert list(logger.attached) == ["first", "second"]
+    logger.log_step(1, split="val", loss=3.0)
+    logger.log_step(1, loss=1.0)
+    logger.log_step(1, more=2.0)
+    logger.log_step(2, learning_rate=0.5)
+    logger.attach(first=None)
+    logger.log_step(3)
+    logger.attach(second=None)
+    logger.log_step(4)
+    logger.close()
+    values = [{k: v for k, v in r.items() if k != "time"} for r in rows(logger)]
+    attached = {"perf/mfu": 0.5, "lr/lr": 0.25, "tokens": 7}
+    train = {"split": "train"}
+    assert values == [
+        {"step": 1, "split": "val", "val/loss": 3.0},
+        {"step": 1, **train, "train/loss": 1.0, **attached},
+        {"step": 1, **train, "train/more": 2.0},
+        {"step": 2, **train, **attached, "train/loss": 8.0, "lr/lr": 0.5},
+        {"step": 3, **train, "train/loss": 8.0, "lr/lr": 0.25},
+    ]
+    assert (first.calls, second.calls) == (2, 3)
+
+
+def test_an_attached_object_that_fails_costs_its_values_only(make_logger, caplog):
+    class Broken:
+        def metrics(self):
+            raise OSError("no counter")
+
+    logger = make_logger()
+    logger.attach(broken=Broken(), odd=Tracker(note="x", fine=1.0), no=Tracker())
+    for step in (1, 2):
+        logger.log_step(step, loss=1.0)
+    logger.close()
+    assert [row["train/fine"] for row in rows(logger)] == [1.0, 1.0]
+    assert "train/note" not in rows(logger)[0]
+    assert caplog.text.count("attached broken contributes nothing") == 1
+    assert caplog.text.count("attached odd is left out: ") == 1
+
+
+def test_an_object_without_values_and_state_is_not_attached(make_logger):
+    logger = make_logger()
+    with pytest.raises(TypeError, match="got tracker= of type dict"):
+        logger.attach(good=Tracker(), tracker={"loss": 1.0})
+    assert dict(logger.attached) == {}
+    with pytest.raises(TypeError):
+        logger.attached["x"] = Tracker()
+
+
+SILENT = """
+    import sys
+    import jax.numpy as jnp
+    from jaxmetrics import TrainingLogger
+    from jaxmetrics.writers import TensorBoard
+
+    logger = TrainingLogger("p", "run", root=sys.argv[1], writers=[TensorBoard()])
+    for step in range(1, 4):
+        logger.log_step(step, loss=jnp.float32(step))
+    logger.log_step(3, split="val", loss=jnp.float32(0.5))
+    assert logger.latest() == {"train/loss": 3.0, "val/loss": 0.5}
+    sys.stdin.read()  # silence: no call comes any more
+"""
+
+
+def test_what_was_logged_before_a_silence_is_everywhere_and_survives_a_kill(tmp_path):
+    child = start_python(SILENT, tmp_path)
+    # Console lines come first of all a second after the call, and the last of the
+    # train steps, which was not printed, with the close only.
+    lines = [child.stdout.readline() for _ in range(2)]
+    assert lines == [
+        "[   0.0m] step=1 │ loss=1.000\n",
+        "[   0.0m] [VAL] val_loss=0.500\n",
+    ]
+
+    def recorded():
+        lines, _ = read_lines(tmp_path / "p" / "run" / "metrics.jsonl")
+        return [(line["step"], line["split"]) for line in lines[1:]]
+
+    def shown():
+        folder = tmp_path / "p" / "run" / "tensorboard"
+        return tensorboard_steps(folder, "train/loss"), tensorboard_steps(
+            folder, "val/loss"
+        )
+
+    expected = [(step, "train") for step in (1, 2, 3)] + [(3, "val")]
+    assert recorded() == expected
+    assert shown() == ([1, 2, 3], [3])
+    child.kill()
+    child.communicate()
+    assert recorded() == expected
+    assert shown() == ([1, 2, 3], [3])

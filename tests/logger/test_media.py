@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.record import read_lines
-from jaxmetrics.writers import JSONL, Memory, TensorBoard
+from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 
 NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
 
@@ -23,10 +23,9 @@ def make(tmp_path):
     loggers = []
 
     def make(*writers, **options):
-        options = {"enable_histograms": True, "clock": lambda: 0.0} | options
-        loggers.append(
-            TrainingLogger("p", "run", root=tmp_path, writers=writers, **options)
-        )
+        options = {"root": tmp_path, "clock": lambda: 0.0, "console": False} | options
+        options = {"enable_histograms": True} | options
+        loggers.append(TrainingLogger("p", "run", writers=writers, **options))
         return loggers[-1]
 
     yield make
@@ -65,16 +64,16 @@ def test_tensorboard_shows_every_kind(make):
     assert text_in(view, "train/words/text_summary") == (3, table)
     (image,) = view.Images("train/sample")
     assert (image.step, image.height, image.width) == (3, 2, 4)
-    (histogram,) = view.Histograms("train/layer/w")
+    (histogram,) = view.Histograms("layer/w")
     value = histogram.histogram_value
     assert (histogram.step, value.num, value.min, value.max) == (3, 3, 0, 1)
     assert (value.sum, value.sum_squares) == (2, 2)
-    assert view.Scalars("train/layer/w_nonfinite")[0].value == 1
-    assert tags["histograms"] == ["train/layer/w"] and tags["images"]
+    assert view.Scalars("layer/w_nonfinite")[0].value == 1
+    assert tags["histograms"] == ["layer/w"] and tags["images"]
 
 
 def test_the_record_has_texts_and_tables_as_rows_of_their_kind(make):
-    logger = make(JSONL())
+    logger = make()
     logger.log_step(1, loss=1.0)
     logger.log_text(7, {"a/b": "one\ntwo"})
     table = (["x", "y"], [[1, float("nan")], [np.float32(0.5), jnp.int32(2)]])
@@ -82,17 +81,33 @@ def test_the_record_has_texts_and_tables_as_rows_of_their_kind(make):
     logger.log_step(2, loss=2.0)
     assert logger.flush()
     (text,), (table,) = rows_of_kind(logger, "text"), rows_of_kind(logger, "table")
-    assert list(text) == ["kind", "step", "split", "time", "train/a/b"]
-    assert (text["step"], text["train/a/b"]) == (7, "one\ntwo")
+    assert list(text) == ["kind", "step", "split", "time", "a/b"]
+    assert (text["step"], text["a/b"]) == (7, "one\ntwo")
     rows = [[1, "NaN"], [0.5, 2]]
     assert table["val/t"] == {"columns": ["x", "y"], "rows": rows}
     run = Run.load(logger.run_dir)
     assert run.keys() == ["train/loss"] and run.steps.tolist() == [1, 2]
 
 
+def test_names_follow_the_rules_of_log_step(make):
+    memory = Memory()
+    logger = make(memory)
+    logger.log_text(1, {"note": "1", "layer/note": "2"})
+    logger.log_text(1, {"val/note": "3", "val/code/note": "4"})
+    logger.log_text(1, {"val/note": "5", "val_note": "6"}, split=None)
+    logger.log_text(1, {"note": "7", "layer/note": "8"}, split="train")
+    assert logger.flush()
+    assert [(r.split, list(r.values)) for r in memory.records] == [
+        ("train", ["train/note", "layer/note"]),
+        ("val", ["val/note", "val/code/note"]),
+        ("val", ["val/note", "val_note"]),
+        ("train", ["train/note", "train/layer/note"]),
+    ]
+
+
 def test_only_writers_that_show_a_kind_get_it(make):
-    memory, lines = Memory(), JSONL()
-    logger = make(memory, lines)
+    memory, lines = Memory(), JSONL("lines.jsonl")
+    logger = make(memory, lines, CSV())
     logger.log_histograms(1, h=np.arange(3))
     logger.log_images(1, i=np.zeros((2, 2)))
     logger.log_text(1, t="x")
@@ -101,17 +116,22 @@ def test_only_writers_that_show_a_kind_get_it(make):
     assert len(rows_of_kind(logger, "text")) == 1
     counts = read_lines(logger.run_dir / "events.jsonl")[0][-1]["writers"]
     assert counts["memory"]["offered"] == counts["memory"]["written"] == 3
-    assert counts["metrics.jsonl"]["offered"] == 1
-    assert counts["metrics.jsonl"]["skipped"] == 0
+    offered = {name: count["offered"] for name, count in counts.items()}
+    assert offered == {"memory": 3, "metrics.jsonl": 3, "lines.jsonl": 1, "csv": 0}
+    assert counts["lines.jsonl"]["skipped"] == 0
 
 
 def test_every_does_not_apply_to_media(make):
     memory = Memory(every=50)
     logger = make(memory)
+    logger.log_step(6, loss=1.0)
     logger.log_text(7, t="x")
     logger.log_step(7, loss=1.0)
     assert logger.flush()
-    assert [(r.step, dict(r.values)) for r in memory.records] == [(7, {"train/t": "x"})]
+    assert [(r.step, list(r.values)) for r in memory.records] == [
+        (6, ["train/loss"]),
+        (7, ["train/t"]),
+    ]
 
 
 def test_media_are_not_among_latest_values_and_need_no_order_of_steps(make):
@@ -123,21 +143,21 @@ def test_media_are_not_among_latest_values_and_need_no_order_of_steps(make):
     logger.log_step(11, loss=2.0)
     assert logger.flush()
     assert logger.latest() == {"train/loss": 2.0}
-    assert [r.step for r in memory.records] == [3, 3, 10, 11]
+    assert [r.step for r in memory.records] == [10, 3, 3, 11]
 
 
 def test_a_run_continued_after_a_text_takes_earlier_steps(make):
-    with make(JSONL()) as logger:
+    with make() as logger:
         logger.log_step(1, loss=1.0)
         logger.log_text(100, t="x")
-    logger = make(JSONL())
+    logger = make()
     logger.log_step(2, loss=2.0)
     assert logger.flush()
     assert Run.load(logger.run_dir).steps.tolist() == [1, 2]
 
 
 def test_a_restore_sets_later_texts_aside_and_hides_later_events(make):
-    logger = make(JSONL(), TensorBoard())
+    logger = make(TensorBoard())
     logger.log_step(1, loss=1.0)
     logger.log_text(1, t="kept")
     state = logger.state()
@@ -152,7 +172,7 @@ def test_a_restore_sets_later_texts_aside_and_hides_later_events(make):
 
 def test_no_writer_gets_a_secret_of_a_text_or_a_table(make):
     memory = Memory()
-    logger = make(memory, JSONL(), TensorBoard())
+    logger = make(memory, TensorBoard())
     token = "hf_" + "x" * 30
     logger.log_text(1, note=f"use {token}", api_key="hush-hush")
     rows = [[f"key {token}", "hush-hush", 5], [None, 7, True]]
@@ -194,7 +214,8 @@ def test_arrays_are_fetched_on_the_threads_of_writers(make, monkeypatch):
     logger.log_images(1, i=image)
     logger.log_histograms(1, h=weights)
     assert logger.flush()
-    assert set(threads) == {"jaxmetrics-memory"} and len(threads) >= 2
+    assert set(threads) <= {"jaxmetrics-memory", "jaxmetrics-metrics.jsonl"}
+    assert len(threads) >= 2
 
 
 def test_a_numpy_array_that_changes_after_the_call_is_logged_unchanged(make):
@@ -235,7 +256,7 @@ def test_histograms_are_left_out_unless_enabled(make, caplog):
 
 
 def test_a_kind_that_no_writer_shows_is_warned_about_once(make, caplog):
-    logger = make(JSONL())
+    logger = make(root=None, console=True)
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in range(3):
             logger.log_images(step, i=np.zeros((2, 2)))
@@ -303,7 +324,7 @@ def test_a_value_within_jit_is_refused(make):
 
 
 def test_a_text_with_control_characters_is_strict_json(make):
-    logger = make(JSONL())
+    logger = make()
     logger.log_text(1, t="\u2028 \x00 \U0001f600")
     assert logger.flush()
     last = (logger.run_dir / "metrics.jsonl").read_bytes().splitlines()[-1]

@@ -7,15 +7,15 @@ from support.loggers import events, rows, run_json, steps
 from support.processes import run_python
 
 from jaxmetrics.logger._run_directory import record_end
-from jaxmetrics.record import WriterLockedError, dumps, read_lines
-from jaxmetrics.writers import JSONL, Memory
+from jaxmetrics.record import dumps, read_lines
+from jaxmetrics.writers import Memory
 
 
 def test_the_record_begins_with_a_header_that_names_the_run(make_logger):
     logger = make_logger()
     header = read_lines(logger.run_dir / "metrics.jsonl")[0][0]
     run_id = run_json(logger)["run_id"]
-    assert header == {"kind": "header", "schema": 1, "run_id": run_id}
+    assert header == {"kind": "header", "schema": 2, "run_id": run_id}
 
 
 def test_run_json_describes_the_run_and_its_attempts(make_logger):
@@ -95,14 +95,6 @@ def test_a_directory_that_cannot_be_written_raises_at_once(tmp_path, make_logger
         make_logger()
 
 
-def test_a_second_writer_in_this_process_is_refused(make_logger):
-    make_logger()
-    with pytest.raises(WriterLockedError):
-        make_logger()
-    with pytest.raises(WriterLockedError):
-        make_logger(overwrite=True)
-
-
 def test_a_second_writer_in_another_process_is_refused_and_changes_nothing(
     make_logger, tmp_path
 ):
@@ -124,7 +116,7 @@ def test_a_failed_start_unlocks_the_run(make_logger):
             raise PermissionError("read-only")
 
     with pytest.raises(PermissionError):
-        make_logger(writers=[JSONL(), Refusing()])
+        make_logger(writers=[Refusing()])
     assert make_logger()
 
 

@@ -9,6 +9,7 @@ from support.loggers import events, rows, run_json
 
 from jaxmetrics.logger._state import checked_state
 from jaxmetrics.record import dumps, loads
+from jaxmetrics.writers import CSV, JSONL
 
 
 def test_a_state_restores_the_same_record_twice(make_logger, clock):
@@ -53,15 +54,52 @@ def test_a_state_restores_the_same_record_twice(make_logger, clock):
     assert [e["event"] for e in events(logger)].count("restore") == 4
 
 
-def test_open_rows_are_dropped_by_a_restore(make_logger):
-    logger = make_logger()
+@pytest.mark.parametrize("flushed", [True, False])
+def test_what_was_logged_after_a_state_is_gone_after_its_restore(make_logger, flushed):
+    logger = make_logger(writers=[CSV()])
     logger.log_step(1, loss=1.0)
     state = logger.state()
-    logger.log_step(2, loss=2.0)
+    logger.log_step(2, loss=2.0, late=9.0)
+    if flushed:
+        logger.flush()
     logger.load_state(state)
+    assert logger.latest() == {"train/loss": 1.0}
     logger.log_step(2, loss=-2.0)
+    assert logger.latest() == {"train/loss": -2.0}
     logger.close()
     assert [row["train/loss"] for row in rows(logger)] == [1.0, -2.0]
+    table = (logger.run_dir / "metrics.csv").read_text().splitlines()
+    assert [line.split(",")[3] for line in table] == ["train/loss", "1.0", "-2.0"]
+
+
+@pytest.mark.parametrize("saved_at", [1, 2, 5, 6, 7, 13, 18])
+def test_thinned_files_of_a_restored_run_equal_those_of_an_uninterrupted_one(
+    make_logger, saved_at
+):
+    steps = [1, 3, 6, 7, 7, 9, 14, 15, 13, 20, 21, 22, 22, 29, 27, 35, 36, 40, 41]
+
+    def make(name):
+        return make_logger(name, writers=[CSV(every=7), JSONL("thin.jsonl", every=7)])
+
+    def log(logger, steps):
+        for step in steps:
+            logger.log_step(step, loss=step / 3)
+
+    log(reference := make("reference"), steps)
+    reference.close()
+    log(logger := make("resumed"), steps[:saved_at])
+    state = loads(dumps(logger.state()))
+    log(logger, steps[saved_at : saved_at + 3])
+    logger.close()  # which writes the last step too
+    (resumed := make("resumed")).load_state(state)
+    log(resumed, steps[saved_at:])
+    resumed.close()
+    # Of the two records of step 7, CSV makes one row.
+    for file, count in (("metrics.csv", 7), ("thin.jsonl", 8), ("metrics.jsonl", 19)):
+        texts = [(r.run_dir / file).read_text() for r in (reference, resumed)]
+        first, second = (text.split("\n", 1)[1] for text in texts)
+        assert first == second, file
+        assert first.count("\n") == count
 
 
 def test_a_state_of_another_run_sets_steps_and_seconds_only(make_logger, clock, caplog):
