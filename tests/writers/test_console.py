@@ -1,15 +1,20 @@
 """Exact text of the console."""
 
+import fcntl
 import io
 import math
+import os
 import re
+import struct
+import termios
 from pathlib import Path
 
 import pytest
+from support.clock import Clock
 
 from jaxmetrics import LogConfig, TrainingLogger
 from jaxmetrics.record import Record, UnnumberedRecord, escape
-from jaxmetrics.writers import JSONL, Console
+from jaxmetrics.writers import Console
 from jaxmetrics.writers._console import format_value, line_parts, short_name
 
 TRAIN = {
@@ -144,7 +149,7 @@ def write_two(console: Console, tmp_path: Path) -> None:
     """Write a finite and a NaN loss."""
     console.open(tmp_path, None)
     console.write(Record(1000, "train", {"train/loss": 1.5}, 738.0))
-    console.write(Record(1000, "train", {"train/loss": math.nan}, 738.0))
+    console.write(Record(1001, "train", {"train/loss": math.nan}, 738.0))
     console.close()
 
 
@@ -159,7 +164,7 @@ def test_a_file_gets_no_colours(tmp_path):
     file = io.StringIO()
     write_two(Console(file=file), tmp_path)
     assert file.getvalue() == (
-        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1000 │ loss=nan\n"
+        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1001 │ loss=nan\n"
     )
 
 
@@ -171,7 +176,7 @@ def test_a_terminal_gets_the_same_text_with_colours(tmp_path, monkeypatch):
     coloured = file.getvalue()
     assert "\x1b[1;31mnan\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == (
-        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1000 │ loss=nan\n"
+        "[  12.3m] step=1000 │ loss=1.500\n[  12.3m] step=1001 │ loss=nan\n"
     )
 
 
@@ -182,6 +187,7 @@ def test_a_long_line_is_not_wrapped_on_a_terminal(tmp_path, monkeypatch):
     console = Console(file=file)
     console.open(tmp_path, None)
     console.write(Record(1, "train", {f"train/value_{i}": 1.0 for i in range(40)}, 0.0))
+    console.flush()
     assert file.getvalue().count("\n") == 1
 
 
@@ -217,6 +223,155 @@ def lines(console, tmp_path, records):
         console.write(record)
     console.close()
     return console._stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def clock():
+    return Clock(0.0)
+
+
+def test_calls_within_a_second_are_one_line_of_their_split(tmp_path, clock):
+    console = Console(file=io.StringIO(), clock=clock)
+    console.open(tmp_path, None)
+
+    def printed():
+        text = console._stream.getvalue()
+        console._stream.seek(0)
+        console._stream.truncate()
+        return text.splitlines()
+
+    def write(step, split="train", **values):
+        values = {f"{split}/{name}": value for name, value in values.items()}
+        console.write(Record(step, split, values, 60.0 * step))
+
+    write(1, accuracy=0.5)
+    clock.now = 0.5
+    write(1, "val", loss=2.0)
+    clock.now = 0.7
+    write(1, loss=1.0)
+    write(1, "val", loss=2.5)
+    console.idle()
+    assert printed() == []
+    clock.now = 1.0
+    console.idle()
+    assert printed() == ["[   1.0m] step=1 │ loss=1.000 │ accuracy=0.500"]
+    clock.now = 1.2
+    write(2, loss=3.0)
+    assert printed() == []
+    clock.now = 1.5
+    write(2, more=1.0)  # a later call finds that the other line is due
+    assert printed() == ["[   1.0m] [VAL] val_loss=2.500"]
+    console.flush()
+    assert printed() == ["[   2.0m] step=2 │ loss=3.000 │ more=1.000"]
+    write(2, late=1.0)
+    console.close()
+    assert printed() == ["[   2.0m] step=2 │ late=1.000"]
+
+
+def test_many_steps_within_a_second_are_printed_in_their_order(tmp_path, clock):
+    console = Console(file=io.StringIO(), clock=clock)
+    console.open(tmp_path, None)
+    for step in range(200):
+        console.write(Record(step, "train", {"train/loss": 1.0}, 0.0))
+    printed = console._stream.getvalue().splitlines()
+    assert len(printed) == 200 - 64  # the others wait
+    console.close()
+    printed = console._stream.getvalue().splitlines()
+    expected = [f"[   0.0m] step={step} │ loss=1.000" for step in range(200)]
+    assert printed == expected
+
+
+def test_a_line_shows_the_losses_first_and_at_most_four_figures_of_performance():
+    values = {
+        "perf/step_max_seconds": 1.0,
+        "perf/step_seconds": 0.5,
+        "mem/peak_bytes": 5,
+        "perf/samples_per_second": 8.0,
+        "perf/mfu": 0.5,
+        "lr/head": 0.1,
+        "train/accuracy": 0.5,
+        "grad/norm": 2.0,
+        "grad/norm/layer": 3.0,
+        "train/aux_loss": 0.25,
+        "perf/tokens_per_second": 9.0,
+        "lr/lr": 0.01,
+        "train/loss": 1.5,
+    }
+    record = Record(7, "train", values, 0.0, tokens=5000, samples=3)
+    assert line(record, compact=True) == (
+        "[0.0m] step=7 | aux_loss=0.250 | loss=1.500 | accuracy=0.500 | grad_norm=2.000"
+        " | lr=1e-02 | tokens=5k | samples=3 | step_seconds=0.500 | samples_per_sec=8"
+        " | mfu=0.50 | tok/s=9"
+    )
+
+
+def test_chosen_keys_are_all_shown_in_the_order_of_the_record(tmp_path):
+    console = Console(keys=("perf/*", "train/loss"), file=io.StringIO())
+    values = {f"perf/x{n}": 1.0 for n in range(6)} | {"train/loss": 1.0, "lr/lr": 1.0}
+    record = console.select(Record(1, "train", values, 0.0))
+    (shown,) = lines(console, tmp_path, [record])
+    assert re.findall(r"(\w+)=1.000", shown) == [f"x{n}" for n in range(6)] + ["loss"]
+
+
+def test_arrays_are_not_printed(tmp_path):
+    console = Console(file=io.StringIO())
+    arrays = {"train/per_class": [1.0, 2.0]}
+    records = [
+        Record(1, "train", {}, 0.0, arrays=arrays),
+        Record(2, "train", {"train/loss": 1.0}, 0.0, arrays=arrays),
+    ]
+    assert lines(console, tmp_path, records) == ["[   0.0m] step=2 │ loss=1.000"]
+
+
+@pytest.mark.parametrize("columns", [60, 40, 12, 200])
+def test_a_line_fits_the_terminal(tmp_path, columns, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    reading, writing = os.openpty()
+    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    with open(writing, "w", encoding="utf-8") as terminal:
+        console = Console(file=terminal)
+        console.open(tmp_path, None)
+        console.write(Record(1000, "train", TRAIN, 738.0))
+        console.close()
+        shown = os.read(reading, 4096).decode().removesuffix("\r\n")
+    os.close(reading)
+    whole = line(Record(1000, "train", TRAIN, 738.0))
+    parts = whole.split(" │ ")
+    assert whole.startswith(shown)
+    # Whole values are left out, from the end; the first part stays in any case.
+    fits = [n for n in range(1, 6) if len(" │ ".join(parts[:n])) < columns]
+    assert shown == " │ ".join(parts[: max(fits, default=1)])
+
+
+def test_without_a_standard_output_nothing_is_printed(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    with TrainingLogger("p", "run", root=tmp_path) as logger:
+        logger.log_step(1, loss=1.0)
+        assert logger.flush()
+    counts = logger.counters()
+    assert counts["console"]["failed"] == 0
+    assert counts["metrics.jsonl"]["written"] == 1
+
+
+def test_a_stream_that_is_closed_meanwhile_stops_nothing(tmp_path):
+    console = Console(file=(file := io.StringIO()), every=1)
+    options = {"root": tmp_path, "writers": [console]}
+    with TrainingLogger("p", "run", **options) as logger:
+        logger.log_step(1, loss=1.0)
+        assert logger.flush()
+        assert file.getvalue() == "[   0.0m] step=1 │ loss=1.000\n"
+        logger.log_step(2, loss=1.0)
+        file.close()
+        assert logger.flush()
+        logger.log_step(3, loss=1.0)
+        assert logger.flush()
+    assert logger.counters()["console"]["failed"] == 0
+
+
+def test_the_terminal_of_a_notebook_that_has_no_file_number_is_no_terminal(tmp_path):
+    console = Console(file=Terminal(), use_colors=False)
+    (shown,) = lines(console, tmp_path, [Record(1000, "train", TRAIN, 738.0)])
+    assert shown == line(Record(1000, "train", TRAIN, 738.0))
 
 
 def loss(step, time, split="train"):
@@ -262,9 +417,11 @@ def test_no_rate_spans_a_restart(tmp_path):
     lines(console, tmp_path, [loss(10, 10.0)])
     console.open(tmp_path, 5)
     console.write(loss(20, 12.0))
+    console.flush()
     console.load_state({"step": 10})
     console.write(loss(30, 14.0))
     console.write(loss(40, 16.0))
+    console.close()
     printed = console._stream.getvalue().splitlines()
     assert [line.partition("1.500 │ ")[2] for line in printed] == [
         "10.0%",
@@ -274,7 +431,7 @@ def test_no_rate_spans_a_restart(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("after", [(10, 11.0), (9, 11.0), (11, 10.0)])
+@pytest.mark.parametrize("after", [(9, 11.0), (11, 10.0)])
 def test_steps_or_seconds_that_do_not_increase_have_no_rate(tmp_path, after):
     console = Console(total_steps=100, file=io.StringIO())
     printed = lines(console, tmp_path, [loss(10, 10.0), loss(*after)])
@@ -310,7 +467,7 @@ def test_settings_of_the_logger_are_defaults():
 def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
     def log(resume_step, steps, clock):
         file = io.StringIO()
-        writers = [Console(total_steps=100, every=1, file=file), JSONL()]
+        writers = [Console(total_steps=100, every=1, file=file)]
         options = {"root": tmp_path, "writers": writers, "clock": lambda: clock[0]}
         with TrainingLogger("p", "run", resume_step=resume_step, **options) as logger:
             for step in steps:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from support.faults import FullDisk
 from support.processes import run_python
+from support.sinks import far_deadline
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
@@ -54,9 +55,54 @@ def test_the_header_comes_with_the_first_row(open_writer, path):
     writer = open_writer()
     assert path.read_bytes() == b""
     writer.write(Record(5, "train", {"train/loss": 1.5, "lr/lr": 3e-4}, 2.0, tokens=7))
+    writer.flush()
     assert path.read_text() == (
         "step,split,time,tokens,train/loss,lr/lr\n5,train,2.0,7,1.5,0.0003\n"
     )
+
+
+def test_records_of_one_step_and_split_in_a_row_are_one_row(open_writer, path):
+    writer = open_writer()
+    writer.write(Record(5, "train", {"train/loss": 1.0, "train/a": 1.0}, 2.0, tokens=7))
+    writer.write(Record(5, "train", {"train/loss": 2.0}, 3.0, tokens=8, samples=9))
+    writer.write(Record(5, "val", {"val/loss": 3.0}, 4.0))
+    writer.write(Record(5, "train", {"train/loss": 4.0}, 5.0))
+    writer.flush()
+    writer.write(Record(5, "train", {"train/loss": 5.0}, 6.0))
+    writer.close()
+    header, *lines = table(path)
+    assert header[:5] == ["step", "split", "time", "tokens", "train/loss"]
+    assert [line[:5] for line in lines] == [
+        ["5", "train", "2.0", "8", "2.0"],  # the later value, at the first time
+        ["5", "val", "4.0", "", ""],
+        ["5", "train", "5.0", "", "4.0"],
+        ["5", "train", "6.0", "", "5.0"],  # what is flushed is not changed
+    ]
+    (joined, *_) = cells(path)
+    assert (joined["train/a"], joined["samples"]) == ("1.0", "9")
+
+
+def test_no_time_changes_what_is_joined(tmp_path):
+    options = {"root": tmp_path, "writers": [CSV()], "console": False}
+    with TrainingLogger("p", "run", **options) as logger:
+        for step in range(1, 4):
+            for name in ("a", "b"):
+                logger.log_step(step, {name: 1.0})
+                logger._sinks._sinks["csv"].wait_for(
+                    logger._sinks._sinks["csv"]._submit(lambda: None), far_deadline()
+                )
+    assert [row["train/b"] for row in cells(logger.run_dir / "metrics.csv")] == [
+        "1.0"
+    ] * 3
+
+
+def test_arrays_are_left_out(open_writer, path):
+    writer = open_writer()
+    arrays = {"train/per_class": [1.0, 2.0]}
+    writer.write(Record(1, "train", {"train/loss": 1.0}, 0.0, arrays=arrays))
+    assert writer.write(Record(2, "train", {}, 0.0, arrays=arrays)) is False
+    writer.close()
+    assert path.read_text() == "step,split,time,train/loss\n1,train,0.0,1.0\n"
 
 
 def test_every_number_is_read_back(open_writer, path):
@@ -92,6 +138,7 @@ def test_a_missing_value_is_empty_and_a_new_column_comes_with_the_flush(
     assert [row["test/loss"] for row in cells(path)[16:]] == ["", "", "0.25"]
     assert [row["train/loss"] for row in cells(path)[16:]] == ["", "9.0", ""]
     writer.write(record(18, loss=1.0))
+    writer.flush()
     assert table(path)[-1] == ["18", "train", "18.0", "1.0", "", ""]
 
 
@@ -153,6 +200,7 @@ def test_a_row_without_its_newline_is_moved_away(open_writer, path):
     with pytest.warns(UserWarning, match="14 bytes at byte 43, was cut off"):
         writer = open_writer()
     writer.write(record(3, loss=3.0))
+    writer.flush()
     assert [row["step"] for row in cells(path)] == ["1", "3"]
     assert path.with_name("metrics.csv.torn").read_text() == "2,train,2.0,0."
 
@@ -161,10 +209,12 @@ def test_a_second_writer_is_refused_even_after_the_file_was_replaced(open_writer
     writer = open_writer()
     writer.write(record(1, loss=1.0))
     writer.write(record(2, accuracy=1.0))
+    writer.flush()
     assert len(table(path)) == 3
     with pytest.raises(WriterLockedError, match="this process"):
         CSV().open(path.parent, None)
     writer.write(record(3, loss=1.0))
+    writer.flush()
     assert len(table(path)) == 4
 
 
@@ -189,6 +239,7 @@ def test_a_value_of_another_type_loses_its_record_only(open_writer, path):
     with pytest.raises(TypeError, match="not a number"):
         writer.write(record(2, other=[1.0]))
     writer.write(record(3, loss=3.0))
+    writer.flush()
     assert table(path)[0][3:] == ["train/loss"]
     assert [row["step"] for row in cells(path)] == ["1", "3"]
 
@@ -225,6 +276,7 @@ def test_rows_after_the_resumed_step_are_saved_in_another_file(open_writer, path
     saved = path.with_name("metrics.csv.after-5").read_text().splitlines()
     assert [line.split(",")[0] for line in saved] == ["6", "5", "7", "8", "9", "8"]
     writer.write(record(6, loss=6.0))
+    writer.flush()
     assert writer.state() == {"rows": 8}
     assert len(cells(path)) == 8
 
@@ -254,6 +306,7 @@ def test_waiting_rows_are_cut_too(open_writer, path):
     writer = open_writer()
     for step in range(1, 9):
         writer.write(record(step, loss=1.0))
+    writer.flush()
     state = writer.state()
     writer.write(record(9, fresh=1.0))
     writer.load_state(state | {"step": 8})
@@ -294,6 +347,7 @@ def test_a_file_that_lost_rows_warns_how_many_and_continues(open_writer, path):
     with pytest.warns(UserWarning, match="has 2 rows, expected at least the 7"):
         writer.load_state({"step": 6, "rows": 7})
     writer.write(record(7, loss=7.0))
+    writer.flush()
     assert [row["step"] for row in cells(path)] == ["1", "2", "7"]
 
 
@@ -301,6 +355,7 @@ def test_nothing_is_cut_from_an_empty_file(open_writer, path):
     writer = open_writer(resume_step=5)
     writer.load_state({"step": 0, "rows": 0})
     writer.write(record(1, loss=1.0))
+    writer.flush()
     assert len(table(path)) == 2
 
 
@@ -318,23 +373,24 @@ def test_a_full_disk_loses_only_the_rows_it_refused(open_writer, path, monkeypat
     for room in (0, 7):
         disk.room = room
         with pytest.raises(OSError, match="No space"):
-            writer.write(record(5, loss=5.0))
+            writer.write(record(5, loss=5.0))  # which appends the row of step 4
+    disk.room = None
+    writer.write(record(6, accuracy=6.0))
     disk.room = 20
     with pytest.raises(OSError, match="No space"):
-        writer.write(record(6, accuracy=6.0))  # which would replace the file
-    disk.room = None
+        writer.write(record(7, loss=7.0))  # which replaces the file
     assert len(table(path)) == 5
-    writer.write(record(7, loss=7.0))
+    disk.room = None
     writer.flush()
-    assert table(path)[0][3:] == ["train/loss"]
-    assert [row["step"] for row in cells(path)] == ["1", "2", "3", "4", "7"]
+    assert table(path)[0][3:] == ["train/loss", "train/accuracy"]
+    assert [row["step"] for row in cells(path)] == ["1", "2", "3", "4", "6"]
     writer.write(record(8, accuracy=8.0))
-    disk.room = 20
+    disk.room = 10
     with pytest.raises(OSError, match="No space"):
         writer.flush()
     disk.room = None
     writer.flush()
-    assert [row["train/accuracy"] for row in cells(path)][-2:] == ["", "8.0"]
+    assert [row["train/accuracy"] for row in cells(path)][-2:] == ["6.0", "8.0"]
     assert sorted(p.name for p in path.parent.iterdir()) == ["metrics.csv"]
 
 
@@ -342,9 +398,8 @@ def test_a_resumed_logger_writes_the_same_bytes(tmp_path):
     def run(name, *parts):
         state = None
         for first, last in parts:
-            with TrainingLogger(
-                "p", name, root=tmp_path, writers=[CSV()], clock=lambda: 0.0
-            ) as logger:
+            options = {"root": tmp_path, "writers": [CSV()], "clock": lambda: 0.0}
+            with TrainingLogger("p", name, console=False, **options) as logger:
                 if state:
                     logger.load_state(state)
                 for step in range(first, last):

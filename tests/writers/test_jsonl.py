@@ -2,7 +2,9 @@
 
 import os
 
+import numpy as np
 import pytest
+from support.png import decode_png
 
 from jaxmetrics.record import (
     AppendFile,
@@ -34,7 +36,7 @@ def write(writer, *steps):
 
 def steps_in(path):
     header, *rows = read_lines(path)[0]
-    assert header == {"kind": "header", "schema": 1, "run_id": "r1"}
+    assert header == {"kind": "header", "schema": 2, "run_id": "r1"}
     return [row["step"] for row in rows]
 
 
@@ -52,14 +54,62 @@ def test_without_a_description_the_header_has_no_run_id(tmp_path):
     assert header["run_id"] is None
 
 
-def test_texts_and_tables_are_written_and_images_are_not(path):
+def test_texts_and_tables_are_in_their_lines(path):
     writer = opened(path)
     text = Media(1, "val", {"val/sample": "hello"}, 0.0)
     assert writer.select(text) is text
     writer.write(text)
-    assert writer.select(Media(1, "val", {"val/x": None}, 0.0, kind="image")) is None
+    table = (["word"], [["a"], [1]])
+    writer.write(Media(1, "val", {"val/words": table}, 0.0, kind="table"))
     writer.close()
-    assert read_lines(path)[0][1]["val/sample"] == "hello"
+    _, first, second = read_lines(path)[0]
+    assert (first["kind"], first["val/sample"]) == ("text", "hello")
+    assert second["val/words"] == {"columns": ["word"], "rows": [["a"], [1]]}
+
+
+def test_images_audio_and_histograms_of_the_record_are_files_or_counts(path):
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    batch = np.stack([pixels, pixels[::-1], pixels])
+    wave = np.array([0.0, 0.5, -2.0, np.nan])
+    values = {
+        "image": {"val/one": pixels, "val/batch": batch},
+        "audio": {"val/sound": (wave, 8000)},
+        "histogram": {"val/w": np.array([1.0, 3.0, np.inf]), "val/empty": np.zeros(0)},
+    }
+    writer = opened(path)
+    for kind, parts in values.items():
+        writer.write(Media(4, "val", parts, 0.0, kind=kind))
+    writer.write(Media(5, "val", {"val/one": pixels}, 0.0, kind="image"))
+    writer.close()
+    _, image, audio, histogram, again = read_lines(path)[0]
+    (one,) = image["val/one"]["files"]
+    files = image["val/batch"]["files"]
+    assert files == [one, files[1], one]  # a file is named by its content
+    assert again["val/one"]["files"] == [one]
+    for name, expected in zip(files, batch, strict=True):
+        data = (path.parent / name).read_bytes()
+        np.testing.assert_array_equal(decode_png(data), expected)
+    (sound,) = audio["val/sound"]["files"]
+    assert sound.endswith(".wav")
+    assert len(list((path.parent / "media").iterdir())) == 3
+    counts = histogram["val/w"]
+    assert (sum(counts["counts"]), counts["nonfinite"]) == (2, 1)
+    assert (counts["edges"][0], counts["edges"][-1]) == (1.0, 3.0)
+    assert histogram["val/empty"] == {"counts": [], "edges": [], "nonfinite": 0}
+
+
+def test_a_further_file_has_the_lines_that_its_options_select(tmp_path):
+    write_run_json(tmp_path, {"run_id": "r1"})
+    other = JSONL("other.jsonl", keys="val/*")
+    other.open(tmp_path, None)
+    for split in ("train", "val"):
+        values = {f"{split}/loss": 1.0}
+        if record := other.select(Record(1, split, values, 0.0)):
+            other.write(record)
+    other.close()
+    assert other.name == "other.jsonl"
+    (_, row) = read_lines(tmp_path / "other.jsonl")[0]
+    assert row["val/loss"] == 1.0
 
 
 def test_rows_after_the_resumed_step_are_saved_in_another_file(path):

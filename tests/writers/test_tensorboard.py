@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import TensorBoard
+from jaxmetrics.writers._arrays import heatmap
 from jaxmetrics.writers._event_file import EventFile
 
 NO_LIMITS = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
@@ -205,6 +206,32 @@ def test_texts_and_tables_are_written_as_markdown(open_writer, folder):
     assert text("words") == (
         "| word | n |\n| --- | --- |\n| a\\|b c | 1 |\n| d | None |"
     )
+
+
+def test_arrays_are_scalars_by_index_or_one_heatmap_in_ten(open_writer, folder):
+    def write(writer, steps):
+        for step in steps:
+            arrays = {"val/recall": [0.5, 1.0], "val/matrix": [[step, 2], [3, 4]]}
+            writer.write(Record(step, "val", {}, 0.0, arrays=arrays))
+
+    writer = open_writer()
+    write(writer, range(1, 13))
+    writer.flush()
+    state = json.loads(json.dumps(writer.state())) | {"step": 12}
+    write(writer, [13])
+    writer.close()
+    writer = open_writer()
+    writer.load_state(state)
+    write(writer, range(13, 22))
+    writer.close()
+    reader = load_events(folder)
+    assert set(reader.Tags()["scalars"]) == {"val/recall/0", "val/recall/1"}
+    assert [step for step, _ in scalars(folder, "val/recall/1")] == [*range(1, 22)]
+    assert reader.Tags()["images"] == ["val/matrix"]
+    images = reader.Images("val/matrix")
+    assert [image.step for image in images] == [1, 11, 21]
+    pixels = decode_png(images[0].encoded_image_string)
+    np.testing.assert_array_equal(pixels, heatmap([[1, 2], [3, 4]]))
 
 
 def test_attempts_within_one_second_are_read_in_their_order(open_writer, folder):

@@ -1,22 +1,13 @@
 """Options that all writers share."""
 
+from dataclasses import replace
+
 import pytest
 
 from jaxmetrics.record import Media, Record
-from jaxmetrics.writers import JSONL, Memory
+from jaxmetrics.writers import CSV, JSONL, Memory
 
 RECORD = Record(4, "train", {"train/loss": 1.0, "lr/lr": 0.1}, 2.0, tokens=8)
-
-
-def test_every_applies_to_train_records_only():
-    writer = Memory(every=3)
-    assert [writer.accepts(step, "train") for step in (0, 1, 3, 4)] == [
-        True,
-        False,
-        True,
-        False,
-    ]
-    assert writer.accepts(4, "val")
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
@@ -45,9 +36,20 @@ def test_names_are_changed_after_the_selection():
     assert writer.select(RECORD).values == {"loss": 1.0}
 
 
+def test_arrays_are_selected_and_renamed_like_values():
+    arrays = {"train/recall": [1.0, 2.0], "val/recall": [3.0]}
+    record = replace(RECORD, arrays=arrays)
+    selected = Memory(keys="*/recall", rename={"train/*": "t/*"}).select(record)
+    assert selected.values == {}
+    assert selected.arrays == {"t/recall": [1.0, 2.0], "val/recall": [3.0]}
+    assert Memory(keys="x").select(record) is None
+
+
 def test_media_of_other_kinds_are_not_written():
     image = Media(1, "train", {"train/x": None}, 0.0, kind="image")
-    assert JSONL().select(image) is None
+    assert CSV().select(image) is None
+    assert JSONL("other.jsonl").select(image) is None
+    assert JSONL().select(image) is image
     assert Memory().select(image) is image
     assert Memory(keys="val/*").select(image) is None
 
