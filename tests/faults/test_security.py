@@ -21,7 +21,7 @@ from support.processes import run_python
 import jaxmetrics
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.record import CorruptLineError, atomic_write, hparams_of, read_lines
-from jaxmetrics.writers import CSV, JSONL, Console, Memory, TensorBoard
+from jaxmetrics.writers import CSV, Console, Memory, TensorBoard
 
 PACKAGE = Path(jaxmetrics.__file__).parent
 
@@ -33,7 +33,7 @@ def make(tmp_path):
 
     def make(*writers, **options):
         options = {"root": tmp_path / "runs", "run_name": "run"} | options
-        opened.append(TrainingLogger("p", writers=writers or [JSONL()], **options))
+        opened.append(TrainingLogger("p", writers=writers, console=False, **options))
         return opened[-1]
 
     yield make
@@ -84,7 +84,7 @@ TRAIN = """
 import dataclasses, json, logging, sys
 from jaxmetrics import TrainingLogger
 from jaxmetrics.logger import _run_directory
-from jaxmetrics.writers import CSV, JSONL, Console, TensorBoard, WandB
+from jaxmetrics.writers import CSV, Console, TensorBoard, WandB
 
 root, named, formed, kept = sys.argv[1], *map(json.loads, sys.argv[2:5])
 
@@ -94,7 +94,7 @@ class Login:
     password: str = "hush-dataclass"
 
 def make(name, hparams, **options):
-    writers = [Console(), JSONL(), CSV(), TensorBoard(), WandB("offline", every=1)]
+    writers = [Console(), CSV(), TensorBoard(), WandB("offline", every=1)]
     return TrainingLogger("p", name, root=root, writers=writers, hparams=hparams,
                           **options)
 
@@ -201,7 +201,7 @@ def test_without_redaction_the_same_search_finds_a_secret(trained):
 def test_a_name_that_leaves_its_folder_is_refused(tmp_path, what, name):
     names = {"project": "p", "run_name": "run"} | {what: name}
     with pytest.raises(ValueError, match=what):
-        TrainingLogger(**names, root=tmp_path / "runs", writers=[JSONL()])
+        TrainingLogger(**names, root=tmp_path / "runs")
     assert not list(tmp_path.iterdir())
 
 
@@ -226,7 +226,7 @@ def test_formulas_are_escaped_in_csv_files(make):
 def test_escape_sequences_do_not_reach_terminals_or_logs(make, text, caplog):
     shown = io.StringIO()
     console = Console(file=shown, rename={"train/loss": text})
-    logger = make(console, JSONL(), print_every=1)
+    logger = make(console, print_every=1)
     logger.log_step(1, loss=0.5)
     for options in ({"metrics": {text: 1.0}}, {"split": text, "x": 1.0}):
         with pytest.raises(ValueError) as error:
@@ -324,7 +324,7 @@ def test_a_symbolic_link_in_place_of_a_file_is_refused(make, tmp_path, name):
     folder.mkdir(parents=True)
     (folder / name).symlink_to(victim)
     with pytest.raises((OSError, ValueError), match=name):
-        make(JSONL(), CSV())
+        make(CSV())
     assert victim.read_text() == "precious"
 
 
@@ -342,7 +342,7 @@ PIPES = """
 import os, sys
 from pathlib import Path
 from jaxmetrics import Run, TrainingLogger
-from jaxmetrics.writers import CSV, JSONL
+from jaxmetrics.writers import CSV
 from jaxmetrics.writers._wandb import _read_state
 
 for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.json"):
@@ -350,7 +350,7 @@ for name in ("metrics.jsonl", "metrics.csv", "events.jsonl", "run.json", "wandb.
     folder.mkdir(parents=True)
     os.mkfifo(folder / name)
     calls = [lambda: TrainingLogger("p", name, root=sys.argv[1],
-                                    writers=[JSONL(), CSV()])]
+                                    writers=[CSV()])]
     if name == "wandb.json":
         calls = [lambda: _read_state(folder / name)]
     for call in calls:
@@ -387,7 +387,7 @@ def number_of_cuts(logger, limit):
     ],
 )
 def test_a_row_beyond_its_limits_is_cut_and_counted(make, caplog, values, kept, limit):
-    logger = make(JSONL(), CSV(), TensorBoard())
+    logger = make(CSV(), TensorBoard())
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in (1, 2):
             logger.log_step(step, values)
@@ -406,7 +406,7 @@ def test_a_row_beyond_its_limits_is_cut_and_counted(make, caplog, values, kept, 
 
 def test_a_text_beyond_its_limit_is_cut_and_counted(make, caplog):
     memory = Memory()
-    logger = make(memory, JSONL())
+    logger = make(memory)
     with caplog.at_level(logging.WARNING, "jaxmetrics"):
         for step in (1, 2):
             logger.log_text(step, note="x" * 2**17, short="y")
@@ -450,7 +450,7 @@ def test_conversions_of_unknown_objects_are_not_called(make):
     lazy = Lazy()
     cycle = {"lr": 0.5, "lazy": lazy, "list": [lazy]}
     cycle["self"] = cycle
-    logger = make(JSONL(), TensorBoard(), hparams=cycle)
+    logger = make(TensorBoard(), hparams=cycle)
     logger.log_table(1, t=(["a", lazy], [[lazy, 1]]))
     logger.ledger.event("note", what=lazy)
     for call in (
@@ -474,10 +474,10 @@ OPEN = """
 import os, sys
 os.umask(0)
 from jaxmetrics import TrainingLogger
-from jaxmetrics.writers import CSV, JSONL, TensorBoard
+from jaxmetrics.writers import CSV, TensorBoard
 for name in ("run", None):
     with TrainingLogger("p", name, root=sys.argv[1] + "/a/b",
-                        writers=[JSONL(), CSV(), TensorBoard()]) as logger:
+                        writers=[CSV(), TensorBoard()]) as logger:
         logger.log_step(1, loss=0.5)
         logger.log_step(2, more=0.5)
 """
