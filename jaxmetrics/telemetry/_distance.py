@@ -12,6 +12,8 @@ import numpy as np
 from jaxmetrics.core import is_on_device, without_explicit_axes
 from jaxmetrics.telemetry._group_sums import (
     GroupSums,
+    Scaled,
+    product_scales,
     require_same_structure,
     sum_of_products,
 )
@@ -60,40 +62,42 @@ def drift(
     ys = [leaf.value for leaf in float_leaves(since)]
     if any(isinstance(x, np.ndarray) for x in (*xs, *ys)):
         pairs = map(_on_same_devices, xs, ys)
-        partial = [_squares(x, y, n) for (x, y), n in zip(pairs, sums.parts)]
-        squares = _totals(partial, sums)
+        exponents = sums.exponents
+        partial = [_squares(x, y, n, exponents) for (x, y), n in zip(pairs, sums.parts)]
+        distances = _norms_of(partial, sums)
     else:
-        squares = _all_squares(xs, ys, sums)
-    distances = jnp.sqrt(squares)
+        distances = _norms(xs, ys, sums)
     return {key + suffix: distances[i] for i, suffix in enumerate(sums.suffixes)}
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _all_squares(xs: list[Any], ys: list[Any], sums: GroupSums) -> jax.Array:
-    def totals(pairs: tuple[list[Any], list[Any]]) -> jax.Array:
-        return sums.totals(list(map(_squared_difference, *pairs, sums.parts)))
+def _norms(xs: list[Any], ys: list[Any], sums: GroupSums) -> jax.Array:
+    def norms(pairs: tuple[list[Any], list[Any]]) -> jax.Array:
+        scales = product_scales(sums.exponents)
+        triples = zip(*pairs, sums.parts)
+        return sums.norms_of([_squared_difference(*xs, scales) for xs in triples])
 
-    return without_explicit_axes(totals, (xs, ys))
+    return without_explicit_axes(norms, (xs, ys))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _squares(x: Any, y: Any, layers: int) -> jax.Array:
-    def squares(pair: tuple[Any, Any]) -> jax.Array:
-        return _squared_difference(pair[0], pair[1], layers)
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _squares(x: Any, y: Any, layers: int, exponents: tuple[int, int]) -> Scaled:
+    def squares(pair: tuple[Any, Any]) -> Scaled:
+        return _squared_difference(*pair, layers, product_scales(exponents))
 
     return without_explicit_axes(squares, (x, y))
 
 
-def _squared_difference(x: Any, y: Any, layers: int) -> jax.Array:
+def _squared_difference(x: Any, y: Any, layers: int, scales: Scaled) -> Scaled:
     x, y = jnp.asarray(x), jnp.asarray(y)
     dtype = _common_dtype(x, y)
     difference = x.astype(dtype) - y.astype(dtype)
-    return sum_of_products(difference, difference, layers)
+    return sum_of_products(difference, difference, layers, scales)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _totals(partial: list[jax.Array], sums: GroupSums) -> jax.Array:
-    return sums.totals(partial)
+def _norms_of(partial: list[Scaled], sums: GroupSums) -> jax.Array:
+    return sums.norms_of(partial)
 
 
 def _on_same_devices(x: Any, y: Any) -> tuple[Any, Any]:

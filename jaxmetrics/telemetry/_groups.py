@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 Globs = str | tuple[str, ...]
 
@@ -50,20 +52,15 @@ class Leaf(NamedTuple):
         return "/".join(self.names)
 
 
-def named_leaves(tree: Any) -> list[Leaf]:
-    """Return the leaves of a tree in its order; an nnx variable is its value."""
-    leaves = []
-    for keys, value in jax.tree_util.tree_leaves_with_path(tree):
-        if keys and keys[-1] == jax.tree_util.GetAttrKey("value"):
-            keys = keys[:-1]
-        names = (jax.tree_util.keystr((key,), simple=True) for key in keys)
-        leaves.append(Leaf(tuple(names), value))
-    return leaves
-
-
 def float_leaves(tree: Any) -> list[Leaf]:
-    """Return the real and complex leaves: no counters, random keys or integer codes."""
-    return [leaf for leaf in named_leaves(tree) if _is_float(leaf.value)]
+    """Return the real and complex arrays of a tree in its order.
+
+    Counters, random keys, integer codes and leaves that are not arrays, such as
+    functions and strings, are left out. Python numbers count in lists, tuples and
+    dicts; fields of other objects, such as the rate of a dropout module, are
+    configuration. An nnx variable is its value.
+    """
+    return [leaf for leaf in _leaves(tree) if leaf is not None]
 
 
 def resolve_groups(tree: Any, groups: Groups = None) -> dict[str, Group]:
@@ -136,9 +133,8 @@ def _by_label(tree: Any, labels: Any) -> dict[str, Group]:
             f"groups: the labels do not fit the tree: {error}. Pass labels with the "
             "structure of the tree or a prefix of it, as for optax.multi_transform."
         ) from error
-    values = [leaf.value for leaf in named_leaves(tree)]
-    pairs = zip(jax.tree.leaves(labels), values, strict=True)
-    return _by_name(str(label) for label, value in pairs if _is_float(value))
+    pairs = zip(jax.tree.leaves(labels), _leaves(tree), strict=True)
+    return _by_name(str(label) for label, leaf in pairs if leaf is not None)
 
 
 def _by_name(names: Iterable[str | None]) -> dict[str, Group]:
@@ -149,8 +145,37 @@ def _by_name(names: Iterable[str | None]) -> dict[str, Group]:
     return {name: Group(indices) for name, indices in members.items()}
 
 
-def _is_float(value: Any) -> bool:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return True  # a Python number, typed by a user without a decimal point
-    dtype = getattr(value, "dtype", None) or jnp.result_type(value)
-    return jnp.issubdtype(dtype, jnp.inexact)
+def _leaves(tree: Any) -> list[Leaf | None]:
+    """Return each leaf of a tree in its order, None for those that do not count."""
+    leaves: list[Leaf | None] = []
+    for keys, value in jax.tree_util.tree_leaves_with_path(tree):
+        if not _is_float_array(value) and not _is_number(value, tree, keys):
+            leaves.append(None)
+            continue
+        if keys and keys[-1] == GetAttrKey("value"):
+            keys = keys[:-1]
+        names = (jax.tree_util.keystr((key,), simple=True) for key in keys)
+        leaves.append(Leaf(tuple(names), value))
+    return leaves
+
+
+def _is_float_array(value: Any) -> bool:
+    # Not by the attribute `dtype`, which classes such as jnp.float32 have too.
+    arrays = jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic
+    return isinstance(value, arrays) and jnp.issubdtype(value.dtype, jnp.inexact)
+
+
+def _is_number(value: Any, tree: Any, keys: tuple[Any, ...]) -> bool:
+    """Return whether a leaf is a Python number in lists, tuples and dicts only."""
+    if isinstance(value, bool) or not isinstance(value, int | float | complex):
+        return False
+    for key in keys:
+        if isinstance(key, DictKey):
+            tree = tree[key.key]
+        elif isinstance(key, SequenceKey):
+            tree = tree[key.idx]
+        elif isinstance(key, GetAttrKey) and isinstance(tree, tuple):
+            tree = getattr(tree, key.name)
+        else:
+            return False
+    return True

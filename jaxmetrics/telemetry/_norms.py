@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import without_explicit_axes
 from jaxmetrics.telemetry._group_sums import GroupSums, require_same_structure
@@ -19,10 +20,15 @@ _UPDATE, _GRAD, _PARAM = "update", "grad", "param"
 def grad_norm(tree: Any) -> jax.Array:
     """Return the L2 norm of all floating-point arrays of a tree, float32.
 
-    Squares are summed in float32 for any dtype. Counters, random keys and integer codes
-    are ignored. NaN if any value is NaN, inf if a square exceeds float32 (values above
-    1.8e19); values below 1e-19 count as 0; an empty tree has norm 0. For sharded
-    arrays only sums are exchanged; inside `shard_map` it is the norm of the local part.
+    As exact as float32 for any dtype: no square overflows or underflows, so a value of
+    1e20 or 1e-25 counts as in float64. NaN if any value is NaN, inf if a value is inf
+    or the norm is above 3.4e38; an empty tree has norm 0.
+
+    The tree may be a module of Equinox or another object with leaves that are not
+    arrays. Counters, random keys, integer codes, functions, strings and None are
+    ignored. Python numbers count in lists, tuples and dicts; as fields of modules they
+    are configuration. For sharded arrays only sums are exchanged; inside `shard_map`
+    it is the norm of the local part.
 
     >>> float(grad_norm({"bias": [3.0], "kernel": [[0.0, 4.0]]}))
     5.0
@@ -101,18 +107,19 @@ def _measure(
 ) -> dict[str, jax.Array]:
     statistics = {}
     for kind, leaves in trees.items():
-        squares = sums.sums(leaves, leaves)
-        statistics[f"{kind}/norm"] = jnp.sqrt(squares)
-        statistics[f"{kind}/rms"] = jnp.sqrt(squares / sums.sizes)
+        statistics[f"{kind}/norm"] = sums.norms(leaves)
+        statistics[f"{kind}/rms"] = statistics[f"{kind}/norm"] / np.sqrt(sums.sizes)
     if _UPDATE in trees and _PARAM in trees:
         statistics["update/ratio"] = _ratio(
             statistics["update/norm"], statistics["param/norm"]
         )
     if _UPDATE in trees and _GRAD in trees:
-        products = sums.sums(trees[_UPDATE], trees[_GRAD])
-        # Divided twice: the product of both norms could leave the range of float32.
-        projection = _ratio(products, statistics["grad/norm"])
-        statistics["update/cosine"] = _ratio(projection, statistics["update/norm"])
+        statistics["update/cosine"] = sums.cosines(
+            trees[_UPDATE],
+            trees[_GRAD],
+            statistics["update/norm"],
+            statistics["grad/norm"],
+        )
     return {
         key + suffix: values[i]
         for i, suffix in enumerate(sums.suffixes)

@@ -34,10 +34,8 @@ GROUPS = {
 }
 
 
-def flat(part):
-    return np.concatenate(
-        [np.ravel(x).astype(np.float64) for x in jax.tree.leaves(part)]
-    )
+def flat(part, dtype=np.float64):
+    return np.concatenate([np.ravel(x).astype(dtype) for x in jax.tree.leaves(part)])
 
 
 def parts(whole):

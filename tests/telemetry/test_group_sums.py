@@ -7,6 +7,7 @@ import pytest
 from jaxmetrics.telemetry import Stacked
 from jaxmetrics.telemetry._group_sums import (
     GroupSums,
+    product_scales,
     require_same_structure,
     sum_of_products,
 )
@@ -30,21 +31,48 @@ def test_a_plan_numbers_the_partial_sums_of_arrays_and_layers():
     assert sums.counts == (10, 2, 2, 2, 10, 4)
 
 
-def test_sums_add_the_products_of_each_group():
+def test_norms_add_the_squares_of_each_group():
     sums = plan({"layer": Stacked("a"), "b": "b"})
     values = [leaf.value for leaf in float_leaves(TREE)]
-    assert sums.sums(values, values).tolist() == [71, 1, 13, 41, 16]
+    squares = np.square(sums.norms(values))
+    np.testing.assert_allclose(squares, [71, 1, 13, 41, 16], rtol=1e-6)
     assert sums.sizes.tolist() == [10, 2, 2, 2, 4]
 
 
-def test_sums_without_arrays_are_0():
-    assert GroupSums.of([], {}).sums([], []).tolist() == [0]
+def test_cosines_add_the_products_of_each_group():
+    sums = plan({"b": "b"})
+    a, b = (leaf.value for leaf in float_leaves(TREE))
+    norms = jnp.array([2.0, 4.0])
+    cosines = sums.cosines([a, b], [a, -b], norms, jnp.array([4.0, 0.5]))
+    assert cosines.tolist() == [(55 - 16) / 8, -16 / 2]
+    assert jnp.isnan(sums.cosines([a, b], [a, b], norms, jnp.zeros(2))).all()
 
 
-def test_products_of_complex_numbers_use_the_conjugate():
-    x, y = jnp.array([1 + 2j, 3j]), jnp.array([2 + 1j, 1j])
-    assert sum_of_products(x, y).tolist() == [2 + 2 + 3]
-    assert sum_of_products(x, jnp.ones(2)).tolist() == [1]
+def test_norms_without_arrays_are_0():
+    assert GroupSums.of([], {}).norms([]).tolist() == [0]
+
+
+def test_products_are_summed_at_both_scales():
+    for x, y, expected in [
+        (jnp.array([1 + 2j, 3j]), jnp.array([2 + 1j, 1j]), 2 + 2 + 3),
+        (jnp.array([1 + 2j, 3j]), jnp.ones(2), 1),
+        (jnp.full((2, 3), 2.0, jnp.bfloat16), jnp.ones((2, 3)), 12),
+    ]:
+        large, small = sum_of_products(x, y, 0, product_scales((3, -2)))
+        assert large.tolist() == [expected * 2**6]
+        assert small.tolist() == [expected / 2**4]
+    large, _ = sum_of_products(jnp.ones((2, 3)), jnp.ones((2, 3)), 2, (1.0, 1.0))
+    assert large.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("count", [1, 1000, 10**9, 10**12])
+def test_what_the_second_sum_loses_is_a_millionth_where_it_is_used(count):
+    sums = GroupSums(("",), (0,), ((0,),), (count,))
+    large, small = sums.exponents
+    least = 2.0 ** (128 + 2 * small - 2 * large)  # second sum if the first overflows
+    assert count * 2.0**-126 < 1e-6 * least
+    assert (3.4e38 * 2.0**small) ** 2 < 3.4e38  # the norm of the largest values
+    assert 2.0 ** (-63 - large) < 3e-29  # values that both lose
 
 
 def test_stacked_arrays_without_layers_are_refused():

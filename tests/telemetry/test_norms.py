@@ -1,7 +1,9 @@
 """Norms of trees equal those of NumPy in float64, for any sharding."""
 
 import re
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +68,9 @@ def test_sharded_norms_are_equal_and_exchange_scalars_only(kind):
     trees = jax.device_put((GRADS, UPDATES, PARAMS), (shardings,) * 3)
     measure = jax.jit(lambda g, u, p: norms(g, u, p, GROUPS))
     assert_close(measure(*trees), reference(GRADS, UPDATES, PARAMS))
+    for size in (1e-25, 1e20):
+        large = jax.device_put(jax.tree.map(lambda x, s=size: x * s, GRADS), shardings)
+        assert grad_norm(large) == pytest.approx(size * np.linalg.norm(flat(GRADS)))
     collectives = COLLECTIVES.findall(measure.lower(*trees).compile().as_text())
     assert [name for _, name in collectives] == ["all-reduce"]
     (shapes,) = (re.findall(r"f32\[(\d*)\]", shape) for shape, _ in collectives)
@@ -92,6 +97,143 @@ def test_a_million_bfloat16_ones_have_norm_1000():
     assert grad_norm({"w": jnp.ones(2**25, jnp.bfloat16)}) == pytest.approx(2**12.5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.complex64], ids=str)
+def test_no_square_leaves_the_range_of_float32(dtype):
+    groups = {"block": Stacked("blocks/**"), "scalar": "scalar"}
+    measure = jax.jit(lambda *trees: norms(*trees, groups))
+    # With a scalar, whose products XLA would compute in another order.
+    tops = [
+        {"blocks": tree["blocks"], "scalar": np.float32(scalar)}
+        for tree, scalar in ((GRADS, 2), (UPDATES, -3), (PARAMS, 4))
+    ]
+    for size in (1e-26, 1e-12, 1.0, 3e17, 1e19, 1e35):
+        trees = jax.tree.map(lambda x, size=size: (size * x).astype(dtype), tops)
+        grads, updates, _ = trees
+        values = measure(*trees)
+        layers = [jax.tree.map(lambda x, i=i: x[i], grads["blocks"]) for i in range(3)]
+        groups_of_grads = {f"/block/{i}": layer for i, layer in enumerate(layers)}
+        groups_of_grads |= {"": grads, "/scalar": grads["scalar"]}
+        for suffix, part in groups_of_grads.items():
+            expected = np.linalg.norm(flat(part, np.complex128))
+            assert values[f"grad/norm{suffix}"] == pytest.approx(expected, rel=2e-6)
+        g, u, p = (flat(tree, np.complex128) for tree in trees)
+        cosine = (u @ g.conj()).real / np.linalg.norm(u) / np.linalg.norm(g)
+        assert values["update/cosine"] == pytest.approx(cosine, abs=2e-6)
+        assert values["update/cosine/scalar"] == pytest.approx(-1)
+        ratio = np.linalg.norm(u) / np.linalg.norm(p)
+        assert values["update/ratio"] == pytest.approx(ratio, rel=4e-6)
+        moved = distance(grads, jax.tree.map(np.negative, grads))
+        assert moved == pytest.approx(2 * np.linalg.norm(g), rel=2e-6)
+
+
+def test_values_of_every_size_are_summed_together():
+    sizes = 10.0 ** np.arange(-32, 38)
+    measure = jax.jit(grad_norm)
+    for n in range(1, len(sizes) + 1):
+        values = np.where(np.arange(len(sizes)) < n, sizes, 0).astype(np.float32)
+        expected = np.linalg.norm(values.astype(np.float64))
+        norm = measure([values[::2], values[1::2]])
+        np.testing.assert_allclose(norm, expected, rtol=1e-6)
+
+
+def test_many_small_values_count_beside_a_large_one():
+    # Wherever the first sum overflows, the second has lost the many: they are below 4.
+    many = np.full(2**20, 3.9, np.float32)
+    measure = jax.jit(grad_norm)
+    for power in range(8, 40):
+        expected = np.sqrt(4.0**power + 2**20 * np.float64(many[0]) ** 2)
+        norm = measure([np.float32(2**power), many])
+        assert norm == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_cosine_of_large_with_small_values_is_exact():
+    updates, grads = {"w": jnp.array([1e20, 3e-20])}, {"w": jnp.array([4e-20, 3.0])}
+    values = norms(grads=grads, updates=updates, groups={})
+    cosine = (1e20 * 4e-20 + 3e-20 * 3.0) / 1e20 / 3.0
+    assert values["update/cosine"] == pytest.approx(cosine, rel=1e-6)
+
+
+def test_the_derivative_of_a_norm_is_the_unit_vector():
+    for size in (1e-20, 1.0, 1e20):
+        x = jnp.array([3.0, -4.0]) * jnp.float32(size)
+        np.testing.assert_allclose(jax.grad(grad_norm)(x), [0.6, -0.8], rtol=1e-6)
+
+
+def test_infinity_and_nan_remain_visible_beside_large_values():
+    for bad in (np.inf, -np.inf, np.nan):
+        norm = grad_norm({"a": jnp.array([bad, 1e30]), "b": jnp.float32(1e-30)})
+        assert norm == np.inf or (np.isnan(bad) and np.isnan(norm))
+    assert grad_norm(jnp.full(4, 3e38)) == np.inf  # 6e38 is no float32
+
+
+class Residual(eqx.Module):
+    """A module with leaves of every kind."""
+
+    linear: eqx.nn.Linear
+    dropout: eqx.nn.Dropout
+    activation: object
+    name: str
+    dtype: type
+    depth: int
+    scale: float
+    table: jax.Array
+    nothing: None = None
+
+
+def residual():
+    return Residual(
+        linear=eqx.nn.Linear(3, 2, key=jax.random.key(0)),
+        dropout=eqx.nn.Dropout(0.5),
+        activation=jax.nn.gelu,
+        name="residual",
+        dtype=jnp.float32,
+        depth=7,
+        scale=0.25,
+        table=jnp.arange(4),
+    )
+
+
+def test_leaves_of_a_module_that_are_not_arrays_are_ignored():
+    model = {"body": residual(), "head": [residual()]}
+    only_arrays = eqx.filter(model, eqx.is_inexact_array)
+    groups = {"weight": "**/weight", "head": "head/**"}
+    values = norms(params=model, groups=groups)
+    assert values == norms(params=only_arrays, groups=groups)
+    assert grad_norm(model) == grad_norm(only_arrays) > 0
+    doubled = jax.tree.map(lambda x: 2 * x if eqx.is_array(x) else x, model)
+    assert distance(doubled, model) == grad_norm(model)
+    assert first_nonfinite(model) == -1
+
+
+def test_gradients_of_a_module_are_measured_beside_its_parameters():
+    model = residual()
+
+    def labels(tree):
+        return jax.tree.map(lambda leaf: "layer", tree)
+
+    @eqx.filter_jit
+    def measure(model, x):
+        grads = eqx.filter_grad(lambda m: m.activation(m.linear(x)).sum())(model)
+        return grads, norms(params=model, grads=grads, groups=labels)
+
+    grads, values = measure(model, jnp.ones(3))
+    assert values["grad/norm/layer"] == pytest.approx(np.linalg.norm(flat(grads)))
+    weights = eqx.filter(model, eqx.is_inexact_array)
+    assert values["param/norm/layer"] == pytest.approx(np.linalg.norm(flat(weights)))
+    assert norms(params=model, groups=labels)["param/norm/layer"] == grad_norm(model)
+
+
+def test_python_numbers_count_in_containers():
+    class Point(NamedTuple):
+        x: float
+        y: float
+
+    assert grad_norm([3, 4]) == grad_norm({"a": 3.0, "b": (4.0,)}) == 5
+    assert grad_norm(Point(3.0, 4.0)) == grad_norm({"p": [Point(3, 4)]}) == 5
+    assert grad_norm({"w": jnp.full(2, 2.0), "t": 1.0}) == 3
+    assert grad_norm([True, "3", None, len]) == 0
+
+
 def test_an_empty_tree_has_norm_0_and_rms_nan():
     assert grad_norm({}) == grad_norm([]) == 0 and grad_norm({}).dtype == jnp.float32
     values = norms(grads={"empty": jnp.zeros((0, 4)), "one": jnp.ones(1)})
@@ -102,7 +244,6 @@ def test_an_empty_tree_has_norm_0_and_rms_nan():
 def test_counters_keys_and_none_are_ignored():
     mixed = {"w": jnp.full(4, 3.0), "count": jnp.int32(7), "key": jax.random.key(0)}
     assert grad_norm(mixed | {"none": None, "ok": jnp.array(True)}) == 6
-    assert grad_norm([3, 4]) == 5  # Python numbers
     assert grad_norm({"w": jnp.array([3 + 4j])}) == 5
 
 
