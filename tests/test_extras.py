@@ -38,11 +38,6 @@ ROWS = {
         "orbax",
         "import jaxmetrics as jm\njm.checkpoint.restore(None, 1, None)",
     ),
-    "learning_rates": (
-        "optax",
-        "import jaxmetrics as jm\n"
-        "jm.telemetry.learning_rates({}, schedule=lambda step: 0.1)",
-    ),
     "monitor": ("optax", "import jaxmetrics as jm\njm.telemetry.monitor()"),
     "interop.nnx": ("flax", "import jaxmetrics as jm\njm.interop.nnx"),
     "interop.linen": ("flax", "import jaxmetrics as jm\njm.interop.linen"),
