@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 from jax.tree_util import DictKey
 
 from jaxmetrics.core import _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
+from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
 from jaxmetrics.core._wrapper import Wrapper
+from jaxmetrics.figures import Bars, Chart, draw_charts
 from jaxmetrics.record import flatten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Collection(Placed):
@@ -134,9 +139,34 @@ class Collection(Placed):
             leaves |= {f"{key}/{name}": value for name, value in node.plain().items()}
         return leaves
 
+    def plot(self) -> Figure:
+        """Draw the computed values, and return the matplotlib figure.
+
+        Single numbers share a chart; every other value has a chart of its own.
+
+        Raises:
+          ImportError: matplotlib is not installed.
+        """
+        state = self._with_nodes(fetch(list(self._nodes))) if on_host(self) else self
+        numbers: dict[str, float] = {}
+        charts: dict[str, Chart] = {}
+        for name, metric in state.items():
+            for title, chart in metric.charts(name).items():
+                if isinstance(chart, Bars) and len(chart.values) == 1:
+                    numbers[title] = next(iter(chart.values.values()))
+                else:
+                    charts[title] = chart
+        if numbers:
+            charts = {"values": Bars(numbers), **charts}
+        return draw_charts(charts, "metrics")
+
     def __repr__(self) -> str:
         """Show the metrics by name, with what they counted."""
         return self._described(state=True)
+
+    def _repr_html_(self) -> str:
+        """Return a table of the values, for notebooks."""
+        return value_table(self)
 
     # The protocol of metrics within metrics; see _protocol.py.
 

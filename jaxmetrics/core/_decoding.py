@@ -101,9 +101,9 @@ def describe(metric: Any, state: bool = True) -> str:
         default = make and jax.tree.structure(make(metric))
         if not default or jax.tree.structure(child) != default:
             shown.append(f"{name}={describe(child, state)}")
-        elif state and not _is_fresh(child):
+        elif state and not is_fresh(child):
             shown.append(f"{name}={describe(child)}")
-    if state and not _is_fresh(metric):
+    if state and not is_fresh(metric):
         for name, layout in metric._layout.leaves.items():
             text = _shown(layout, metric._leaves[name].name, getattr(metric, name))
             shown.append(f"{name}={text}")
@@ -143,7 +143,7 @@ def _plain(metric: Any, host: bool, prefix: str) -> dict[str, Any]:
     return values
 
 
-def _is_fresh(metric: Any) -> bool:
+def is_fresh(metric: Any) -> bool:
     """Return whether the leaves are those of construction, which are read-only."""
     leaves = jax.tree.leaves(metric)
     return all(isinstance(x, np.ndarray) and not x.flags.writeable for x in leaves)

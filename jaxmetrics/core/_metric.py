@@ -5,7 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Self,
+    dataclass_transform,
+)
 
 import jax
 import numpy as np
@@ -23,6 +30,7 @@ from jaxmetrics.core._declaration import (
     register,
 )
 from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
+from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import (
     arguments_of,
     as_32bit,
@@ -45,6 +53,10 @@ from jaxmetrics.core._leaves import (
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
+from jaxmetrics.figures import Chart, charts_of, draw_charts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FIELDS = (
     buffer_leaf,
@@ -280,9 +292,33 @@ class Metric(Placed):
 
         return values.Scalar(self.compute())
 
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return the charts that `plot` draws, by title.
+
+        The shape of the value chooses them: a matrix is a heatmap, values of classes
+        are bars, `counts` with `edges` a histogram. A class whose values mean more
+        overrides it.
+
+        Args:
+          name: Title. Default the name of the class.
+        """
+        return charts_of(name or type(self).__name__, self.compute())
+
+    def plot(self) -> Figure:
+        """Draw the computed value, and return the matplotlib figure.
+
+        Raises:
+          ImportError: matplotlib is not installed.
+        """
+        return draw_charts(self.charts(), type(self).__name__)
+
     def __repr__(self) -> str:
         """Show the configuration, and the leaves as numbers once data was seen."""
         return describe(self)
+
+    def _repr_html_(self) -> str:
+        """Return a table of the values, for notebooks."""
+        return value_table(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy the fields, without what is derived from them."""

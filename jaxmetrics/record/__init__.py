@@ -21,6 +21,7 @@ from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed
 from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
+from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
@@ -113,6 +114,7 @@ __all__ = [
     "Elapsed",
     "EpochMetrics",
     "Epochs",
+    "Html",
     "Ledger",
     "Line",
     "MEDIA_FOLDER",
@@ -158,6 +160,7 @@ __all__ = [
     "flatten_config",
     "hide_secrets",
     "hparams_of",
+    "html_table",
     "images_of",
     "is_secret",
     "iso_time",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import (
     Array,
@@ -18,6 +20,7 @@ from jaxmetrics.core import (
     not_ignored,
     scores_field,
 )
+from jaxmetrics.figures import Chart, Heatmap
 from jaxmetrics.metrics.classification._scores import (
     check_choice,
     check_task,
@@ -100,6 +103,15 @@ class ConfusionMatrix(Metric):
             counts=count_at(index, self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return heatmaps whose axes are the predicted and the true class."""
+        title, matrix = name or type(self).__name__, np.asarray(self.compute())
+        matrices = {title: matrix}
+        if matrix.ndim == 3:
+            matrices = {f"{title}, label {n}": part for n, part in enumerate(matrix)}
+        axes = ("predicted class", "true class")
+        return {title: Heatmap(part, *axes) for title, part in matrices.items()}
 
     def compute(self) -> Any:
         """Return the matrix: counts, or fractions in [0, 1]."""

@@ -9,7 +9,10 @@ one bin of 2 negatives and 3 positives these are 0, 0.5 and 1.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
 
 from jaxmetrics.core import (
     Metric,
@@ -19,6 +22,7 @@ from jaxmetrics.core import (
     on_plain_values,
     scores_field,
 )
+from jaxmetrics.figures import Chart, Curves
 from jaxmetrics.metrics.classification._score_histogram import ScoreHistogram
 from jaxmetrics.metrics.classification._scores import (
     averaged_classes,
@@ -29,6 +33,7 @@ from jaxmetrics.metrics.classification._scores import (
 )
 
 _AVERAGES = ("micro", "macro", "none")
+_MAX_CURVES = 8
 
 
 class RankingArea(Metric):
@@ -49,6 +54,9 @@ class RankingArea(Metric):
             m.task, m.classes, m.bins, m.scores, m.ignore_index, m.weighted
         )
     )
+
+    _curve_labels: ClassVar[tuple[str, str]] = ("", "")
+    _curve_diagonal: ClassVar[bool] = False
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
@@ -72,6 +80,28 @@ class RankingArea(Metric):
         """
         low, _, high = self._averaged()
         return low, high
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return the curve, of several classes one each for the first eight."""
+        counts = np.asarray(self.histogram.plain()["counts"], np.float64)
+        if counts.ndim == 3 and self.average == "micro":
+            averaged = averaged_classes(self.task, self.classes, self.ignore_index)
+            counts = np.where(np.asarray(averaged)[:, None, None], counts, 0).sum(0)
+        curves = counts[None] if counts.ndim == 2 else counts[:_MAX_CURVES]
+        # From the highest score down: negatives and positives at or above a threshold.
+        above = np.cumsum(curves[..., ::-1], axis=-1)
+        above = np.concatenate([np.zeros_like(above[..., :1]), above], axis=-1)
+        with np.errstate(all="ignore"):  # a class without labels has no curve
+            lines = {
+                f"class {index}": self._curve(negatives, positives)
+                for index, (negatives, positives) in enumerate(above)
+            }
+        title = name or type(self).__name__
+        return {title: Curves(lines, *self._curve_labels, self._curve_diagonal)}
+
+    def _curve(self, negatives: Any, positives: Any) -> tuple[Any, Any]:
+        """Return x and y of the curve; counts at or above each threshold."""
+        raise NotImplementedError(f"{type(self).__name__} defines no curve")
 
     def _areas(self, negative: Any, positive: Any) -> tuple[Any, Any, Any]:
         """Return lower bound, estimate and upper bound; counts by ascending score."""
@@ -131,6 +161,15 @@ class AUROC(RankingArea):
       1.0
     """
 
+    _curve_labels: ClassVar[tuple[str, str]] = (
+        "false positive rate",
+        "true positive rate",
+    )
+    _curve_diagonal: ClassVar[bool] = True
+
+    def _curve(self, negatives: Any, positives: Any) -> tuple[Any, Any]:
+        return negatives / negatives[-1], positives / positives[-1]
+
     def _areas(self, negative: Any, positive: Any) -> tuple[Any, Any, Any]:
         xp = namespace(self)
         negatives = negative.sum(-1, keepdims=True)
@@ -162,6 +201,13 @@ class AveragePrecision(RankingArea):
       >>> round(float(jm.evaluate(metric, logits=logits, labels=labels)), 4)
       0.8333
     """
+
+    _curve_labels: ClassVar[tuple[str, str]] = ("recall", "precision")
+
+    def _curve(self, negatives: Any, positives: Any) -> tuple[Any, Any]:
+        known = positives + negatives > 0
+        precision = positives[known] / (positives + negatives)[known]
+        return positives[known] / positives[-1], precision
 
     def _areas(self, negative: Any, positive: Any) -> tuple[Any, Any, Any]:
         xp = namespace(self)
