@@ -38,7 +38,8 @@ class MediaRow(Row):
         on_record: Callable[[Row, Record], object],
     ) -> None:
         super().__init__(step, split, time, on_record=on_record)
-        self.kind = self._media_kind = kind
+        self.kind = kind
+        self._media_kind: MediaKind = kind
 
     def _fetch(self) -> Record:
         values: dict[str, Any] = {}
