@@ -185,4 +185,4 @@ def _kind_of(value: Any) -> tuple[str, Any]:
 
 def _file_name(name: str) -> str:
     """Return a name that stays in its folder."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[-200:] or "artifact"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-200:].lstrip(".") or "artifact"

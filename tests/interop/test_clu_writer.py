@@ -85,12 +85,16 @@ def test_texts_histograms_and_images_are_logged(logger, memory):
 
 def test_large_batches_of_images_are_split(logger, media):
     images = np.arange(130, dtype=np.uint8)[:, None, None, None]
-    metric_writer(logger).write_images(1, {"digits": images})
-    shown = {key: value[:, 0, 0, 0] for (_, _, key), value in media().items()}
-    assert {key: (v[0], len(v)) for key, v in shown.items()} == {
+    tall = np.zeros((130, 2, 1), np.uint8)
+    metric_writer(logger).write_images(1, {"digits": images, "tall": tall})
+    shown = {
+        key: (value[0].max(), len(value)) for (_, _, key), value in media().items()
+    }
+    assert shown == {
         "digits": (0, 64),
         "digits/64": (64, 64),
         "digits/128": (128, 2),
+        "tall": (0, 130),
     }
 
 

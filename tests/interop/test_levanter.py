@@ -131,6 +131,16 @@ def test_values_that_are_no_numbers_are_histograms_or_texts(logger, logged, medi
     assert shown["text", "train", "note"] == "hello"
 
 
+def test_texts_and_histograms_have_the_step_of_the_numbers(logger, memory):
+    tracker = Tracker(logger)
+    tracker.log({"early": "a"}, step=None)
+    tracker.log({"note": "b", "array": np.ones(3)}, step=5)
+    tracker.log({"late": "c"}, step=None)
+    assert logger.flush()
+    steps = {name: r.step for r in memory.records for name in r.values}
+    assert steps == {"early": 0, "note": 5, "array": 5, "late": 5}
+
+
 def test_a_bad_name_is_an_error_and_loses_nothing_else(logger, logged, media):
     values = {"": 1.0, "train/loss": 2.0, "note": "hello", "array": np.ones(3)}
     with pytest.raises(ValueError, match="the name ''"):
@@ -170,11 +180,13 @@ def test_artifacts_are_copied_into_the_run(logger, tmp_path):
     tracker.log_artifact(str(folder), name="profile")
     tracker.log_artifact(page)
     tracker.log_artifact(page, name="../../.ssh/config")
+    tracker.log_artifact(page, name="b" * 100 + "." + "c" * 199)
     tracker.log_html("eval/page", page, step=3)
     root = logger.run_dir / "artifacts"
-    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.*"))
-    assert files == [
+    files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
+    assert sorted(files) == [
         "_.._.ssh_config",
+        "c" * 199,
         "eval_page-3.html",
         "page.html",
         "profile/b.txt",
