@@ -208,10 +208,10 @@ def _tree(
     """Flush the logger, take all states, and return the tree to save."""
     from jaxmetrics.core import saved_form
 
-    # First the files: what they do not hold is not in a state either.
-    logger_state = None if logger is None else _logger_state(logger)
     objects = {name: x for name, x in items.items() if _protocol(x)}
     states = {name: _packed_state(name, x) for name, x in objects.items()}
+    # Last: an object may log what it has not logged yet.
+    logger_state = None if logger is None else _logger_state(logger)
     forms = {n: saved_form(tree) for n, tree in items.items() if n not in objects}
     host = {
         "schema": _SCHEMA,

@@ -8,6 +8,7 @@ memory, alarms and the watch over recompilation.
 
 from jaxmetrics.telemetry._alarms import Alarm, Alarms
 from jaxmetrics.telemetry._batches import batch_statistics
+from jaxmetrics.telemetry._block_drift import BlockDrift
 from jaxmetrics.telemetry._collect import collect
 from jaxmetrics.telemetry._compiles import Compilation, CompileWatch
 from jaxmetrics.telemetry._devices import (
@@ -35,6 +36,7 @@ from jaxmetrics.telemetry._transformer import transformer_flops
 __all__ = [
     "Alarm",
     "Alarms",
+    "BlockDrift",
     "Compilation",
     "CompileWatch",
     "FlopCount",

@@ -69,7 +69,9 @@ def uninterrupted(tmp_path):
         subject = make(folder)
         for step in range(1, STEPS + 1):
             subject.advance(step)
-        return pack(subject.item.state()), contents(subject, folder)
+        result = pack(subject.item.state()), contents(subject, folder)
+        subject.end()
+        return result
 
     return run
 
@@ -84,6 +86,7 @@ def killed(make, folder):
             state = subject.item.state()
             saved = pack(state)
     assert pack(state) == saved, "the state changes with the object"
+    subject.end()
     return state
 
 
@@ -181,6 +184,8 @@ def test_all_objects_are_saved_and_restored_in_one_item(tmp_path):
                 item = checkpoint.args(None, **objects, metric=jm.Mean("loss"))
                 manager.save(step, args=ocp.args.Composite(jaxmetrics=item))
         manager.wait_until_finished()
+        for subject in subjects.values():
+            subject.end()
         resumed = {
             name: make(tmp_path / name, SAVED).item
             for name, make in zip(names, SUBJECTS)

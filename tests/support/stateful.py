@@ -26,6 +26,10 @@ class Subject:
     advance: Any
     files: tuple[str, ...] = ()
 
+    def end(self):
+        """Give up the locks of files, as the end of the process does."""
+        getattr(self.item, "close", int)()
+
 
 def performance(folder, step=0):
     clock = Clock(0.0)
@@ -121,6 +125,19 @@ def metrics_log(folder, step=0):
     return Subject(log, advance, ("log.jsonl",))
 
 
+def training_telemetry(folder, step=0):
+    options = jm.TelemetryConfig(collect_every_n=2, output_dir=folder)
+    item = jm.TrainingTelemetry(options, clock=lambda: 0.0)
+
+    def advance(step):
+        weights = {"w": np.full(4, float(step) ** 2, np.float32)}
+        stats = {"grad/norm": np.float32(0.1 * step), "lr/lr": math.nan}
+        item.on_batch_end(stats, step=step, batch_idx=step, epoch=0, params=weights)
+        item.flush()
+
+    return Subject(item, advance, ("telemetry.jsonl",))
+
+
 SUBJECTS = [  # each makes an object in a folder, in a process that begins after a step
     performance,
     losses,
@@ -129,4 +146,5 @@ SUBJECTS = [  # each makes an object in a folder, in a process that begins after
     aggregator,
     epochs,
     metrics_log,
+    training_telemetry,
 ]

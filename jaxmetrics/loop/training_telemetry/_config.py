@@ -14,9 +14,12 @@ from jaxmetrics._lazy import optional
 _LOG = logging.getLogger("jaxmetrics")
 
 
-@dataclass(frozen=True)
+@dataclass
 class TelemetryConfig:
     """Statistics that `TrainingTelemetry` collects, and how often.
+
+    Fields may be set before a `TrainingTelemetry` is created, which copies them:
+    `config.output_dir = folder`.
 
     Attributes:
       enabled: False to collect nothing.
@@ -34,7 +37,9 @@ class TelemetryConfig:
       label_field: Name of the labels in a batch and in the record.
       label_classes: Number of classes of the labels.
       weights_on: Location of the previous weights: `"disk"` (needs orbax, takes no
-        memory; without orbax the host, with one warning), `"host"`, or `"device"`.
+        memory of devices, and up to three times the size of the weights on disk;
+        without orbax the host, with one warning), `"host"`, or `"device"`. Only those
+        on disk survive a restart.
 
     Raises:
       ValueError: A count is not a positive integer, or `weights_on` is another word.
@@ -69,19 +74,38 @@ class TelemetryConfig:
             )
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> TelemetryConfig:
-        """Create a configuration; unknown names are ignored with one warning."""
+    def from_dict(
+        cls, settings: Mapping[str, Any], **overrides: Any
+    ) -> TelemetryConfig:
+        """Create a configuration; unknown names are ignored with one warning.
+
+        Args:
+          settings: Fields by name.
+          overrides: Fields that take precedence, such as `output_dir=`.
+
+        Raises:
+          TypeError: An override is not a field.
+          ValueError: As for the configuration itself.
+        """
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(name) for name in settings.keys() - known)
         if unknown:
             _LOG.warning("TelemetryConfig ignores unknown settings: %s", unknown)
-        return cls(**{name: settings[name] for name in settings if name in known})
+        given = {name: settings[name] for name in settings if name in known}
+        return cls(**given | overrides)
 
     @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str]) -> TelemetryConfig:
+    def from_yaml(
+        cls, path: str | os.PathLike[str], **overrides: Any
+    ) -> TelemetryConfig:
         """Read the `telemetry:` block of a YAML file; plain values only.
 
+        Args:
+          path: The file.
+          overrides: Fields that take precedence over the file, such as `output_dir=`.
+
         Raises:
+          TypeError: An override is not a field.
           ImportError: PyYAML is not installed (`pip install jaxmetrics[telemetry]`).
           ValueError: The file is not YAML of plain values, or has no such block.
         """
@@ -100,4 +124,4 @@ class TelemetryConfig:
                 f"{os.fspath(path)} has no block 'telemetry:'; expected a mapping with "
                 f"the fields of TelemetryConfig. Add it, or use from_dict()."
             )
-        return cls.from_dict(block)
+        return cls.from_dict(block, **overrides)

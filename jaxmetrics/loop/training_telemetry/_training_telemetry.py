@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,38 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.loop.training_telemetry._config import TelemetryConfig
+from jaxmetrics.loop.training_telemetry._line import is_scalar, plain, require_plain
 from jaxmetrics.loop.training_telemetry._weight_snapshot import WeightSnapshot
 from jaxmetrics.processes import process_index
 from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
     AppendFile,
+    check_step,
     dumps,
     iso_time,
+    scalar,
+    states,
 )
-from jaxmetrics.telemetry import batch_statistics, drift
+from jaxmetrics.telemetry import batch_statistics
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
+
+_FIELDS = (
+    "step",
+    "batch_idx",
+    "epoch",
+    "timestamp",
+    "gradient_norm",
+    "weight_delta",
+    "learning_rates",
+    "holdout_logits",
+    "batch_stats",
+)
+_COLLECTED = "health/collected"
+_LOGGED_BY_LOOPS = {"grad/norm", "lr/lr"}  # as log_step(grad_norm=, lr=)
+_UNKNOWN = -1  # in a state: there is no file, or no snapshot
 
 
 class TrainingTelemetry:
@@ -33,19 +53,27 @@ class TrainingTelemetry:
 
     Inside the compiled step `telemetry.collect` measures gradients and learning rates
     with the same period; after the step `on_batch_end` adds the change of the weights,
-    predictions and batch statistics. Lines are written to `telemetry.jsonl`, and with a
-    logger the scalars are logged too. Arrays are fetched in another thread.
+    predictions and batch statistics. Lines are written to `telemetry.jsonl`, where
+    float32 values have the digits of a float32. Arrays are fetched in another thread.
 
         stats = jm.telemetry.collect(step, grads=grads, opt_state=opt_state, every=200)
         ...
         telemetry.on_batch_end(stats, step=step, batch_idx=i, epoch=e, params=params)
 
+    Attached to a logger, the scalars are logged too, in the next train record: call
+    `on_batch_end` before `log_step`, and they are in the record of their step. What the
+    loop logs itself under the same key wins.
+    `checkpoint.args` saves an attached telemetry; a restored run continues the file
+    after the checkpoint, and compares the weights with those that an uninterrupted run
+    would have compared them with.
+
     Every process makes the same calls; process 0 writes.
 
     Args:
       config: Statistics to collect. Default: `TelemetryConfig()`.
-      logger: Logger that receives the scalars; its run directory is the default
-        location of the file.
+      logger: Logger that the telemetry is attached to, as `telemetry`; its run
+        directory is the default location of the file. A collection at a step that the
+        loop does not log gets a record of its own.
       groups: Groups of parameters for the change of the weights, as in
         `telemetry.norms`.
       clock: Function that returns seconds since 1970.
@@ -64,29 +92,36 @@ class TrainingTelemetry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the file."""
-        self.config: TelemetryConfig = config or TelemetryConfig()
-        self._logger, self._groups, self._clock = logger, groups, clock
+        self.config: TelemetryConfig = replace(config or TelemetryConfig())
+        self._logger, self._clock = logger, clock
         self._file: AppendFile | None = None
+        self._position = _UNKNOWN  # of the file, once it is closed
         self._holdout: tuple[Any, np.ndarray, Callable[..., Any]] | None = None
         self._writing: Future[None] | None = None
+        self._scalars: dict[str, Any] = {}  # not logged yet
+        self._scalars_step = 0
+        self._is_period_checked = False
         self._thread = ThreadPoolExecutor(1, "jaxmetrics-telemetry")
         if not self.config.enabled:
             return
-        folder = self.config.output_dir or (
-            logger and logger.run_dir / TELEMETRY_FOLDER
-        )
+        folder = self.config.output_dir
+        if folder is None and logger is not None and logger.run_dir is not None:
+            folder = logger.run_dir / TELEMETRY_FOLDER
         if folder is None:
             raise ValueError(
                 "TrainingTelemetry got neither an output_dir in its config nor a "
-                "logger; expected one of them. Pass logger= to write to its run."
+                "logger with a run directory; expected one of them. Pass logger= to "
+                "write to its run."
             )
         folder = Path(folder)
         self._weights = WeightSnapshot(
-            self.config.weights_on, folder / "last_checkpoint"
+            self.config.weights_on, folder / "last_checkpoint", groups
         )
         if process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = AppendFile(folder / TELEMETRY_JSONL)
+        if logger is not None:
+            logger.attach(**{self._free_name(logger): self})
 
     def set_holdout_data(
         self, inputs: Any, labels: Any, apply_fn: Callable[[Any, Any], Any]
@@ -116,49 +151,59 @@ class TrainingTelemetry:
         epoch: int,
         params: Any = None,
         batch: Any = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> bool:
         """Collect if `step` is a multiple of `collect_every_n`.
 
         Args:
-          stats: Result of `telemetry.collect` in this step.
+          stats: Result of `telemetry.collect` in this step, and any further values by
+            name, which go into the line as they are.
           step: Number of optimizer updates completed.
           batch_idx: Index of the batch in the epoch, for the record.
           epoch: Index of the epoch, for the record.
           params: Weights after the update; without them neither their change nor
             predictions are recorded.
           batch: Labels, or a mapping that has them under `label_field`.
+          extra: Further values for the line: numbers, strings, arrays, lists and
+            mappings of them.
 
         Returns:
           True if it collected.
 
         Raises:
           KeyError: The batch has no labels of the configured name.
-          ValueError: The statistics of an earlier call were not collected in its step.
+          TypeError: A further value is of another type.
+          ValueError: The statistics were not collected in this step, or a further
+            value has the name of a field of the line.
           OSError: An earlier line could not be written.
         """
-        config, stats = self.config, stats or {}
+        config, stats = self.config, dict(stats or {})
+        step = check_step(step, "on_batch_end")
+        self._log_scalars()
         if not config.enabled or step % config.collect_every_n:
             return False
-        record: dict[str, Any] = {}
-        if config.track_gradients and "grad/norm" in stats:
-            record["gradient_norm"] = _by_group(stats, "grad/norm")
-        if config.track_weight_delta and params is not None:
-            record["weight_delta"] = _by_group(self._weight_delta(params), "delta/norm")
-        if config.track_learning_rates and any(k.startswith("lr/") for k in stats):
-            record["learning_rates"] = _rates(stats)
-        if config.track_holdout_logits and self._holdout and params is not None:
-            inputs, labels, predict = self._holdout
-            record["holdout_logits"] = predict(params, inputs, labels)
-        if config.track_batch_stats and batch is not None:
-            record["batch_stats"] = self._batch_statistics(batch)
-        header = {"batch_idx": batch_idx, "epoch": epoch}
-        header |= {"timestamp": iso_time(self._clock())}
-        if self._logger is not None:
-            self._logger.log_step(step, _scalars(stats, record))
+        position = {"step": step, "batch_idx": batch_idx, "epoch": epoch}
+        if _COLLECTED in stats and not self._is_period_checked:
+            # At once, though this waits for the step. Later ones wait in the thread.
+            self._require_collected(stats[_COLLECTED], position)
+            self._is_period_checked = True
+        collected = stats.pop(_COLLECTED, True)
+        more = self._further_values(stats, extra or {})
+        line = self._measurements(stats, params, batch, step)
         self.flush()
-        collected = stats.get("health/collected", True)
-        self._writing = self._thread.submit(self._write, header, record, collected)
+        timestamp = {"timestamp": iso_time(self._clock())}
+        self._writing = self._thread.submit(
+            self._write, {**position, **timestamp, **line, **more}, collected
+        )
+        self._log_scalars(is_last_chance=True)
+        self._scalars |= _scalars(stats, line)
+        self._scalars_step = step
         return True
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the scalars of collections since the last call, by key, to log."""
+        scalars, self._scalars = self._scalars, {}
+        return scalars
 
     def flush(self) -> None:
         """Wait until all lines are written.
@@ -177,10 +222,12 @@ class TrainingTelemetry:
         """Flush and close the file; a second call does nothing."""
         try:
             self.flush()
+            self._log_all_scalars()
         finally:
             self._thread.shutdown()
             file, self._file = self._file, None
             if file is not None:
+                self._position = file.position
                 file.close()
 
     def __enter__(self) -> TrainingTelemetry:
@@ -192,21 +239,136 @@ class TrainingTelemetry:
         self.close()
 
     def state(self) -> dict[str, Any]:
-        """Return the state for a checkpoint: the size of the file in bytes."""
+        """Return the state for a checkpoint.
+
+        It holds the size of the file in bytes, the step of the weights that the next
+        ones are compared with (-1 for no file and no weights), and scalars that are not
+        logged yet; with `logger=` these are logged before.
+        """
         self.flush()
-        return {"position": None if self._file is None else self._file.position}
+        self._log_all_scalars()
+        state: dict[str, Any] = {"position": _UNKNOWN, "weights": _UNKNOWN}
+        if self.config.enabled:
+            self._weights.keep()
+            if self._file is not None:
+                self._position = self._file.position
+            state["position"] = self._position
+            if self._weights.step is not None:
+                state["weights"] = self._weights.step
+        if self._scalars:
+            scalars = [[n, states.strict(scalar(x))] for n, x in self._scalars.items()]
+            state["unlogged"] = {"step": self._scalars_step, "scalars": scalars}
+        return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`; lines written later are moved to a separate file."""
-        self.flush()
-        if self._file is not None and state["position"] is not None:
-            self._file.cut(state["position"], "restore")
+        """Restore a `state`, also after a round trip through JSON or orbax.
 
-    def _weight_delta(self, params: Any) -> Mapping[str, Any]:
-        last = self._weights.load(params)
-        delta = {} if last is None else drift(params, last, groups=self._groups)
-        self._weights.save(params)
-        return delta
+        Lines written later are moved to `telemetry.jsonl.after-restore`, and the
+        weights of later steps are not used.
+
+        Raises:
+          ValueError: It is not a state of a telemetry, or not one of this file; nothing
+            is changed.
+        """
+        if isinstance(state, Mapping):
+            state = {"weights": _UNKNOWN, "unlogged": None, **state}
+        saved = states.read(
+            "TrainingTelemetry",
+            state,
+            position=_position,
+            weights=_position,
+            unlogged=_unlogged,
+        )
+        self.flush()
+        if self.config.enabled:
+            if self._file is not None and saved["position"] is not None:
+                self._file.cut(saved["position"], "restore")
+            self._weights.use(saved["weights"])
+        self._scalars = dict(saved["unlogged"]["scalars"])
+        self._scalars_step = saved["unlogged"]["step"]
+
+    def reset(self) -> None:
+        """Begin afresh: lines are moved to `telemetry.jsonl.after-restart`.
+
+        The first collection then has no change of weights.
+        """
+        self.flush()
+        self._scalars = {}
+        if self.config.enabled:
+            if self._file is not None:
+                self._file.cut(0, "restart")
+            self._weights.use(None)
+
+    def _free_name(self, logger: TrainingLogger) -> str:
+        """Return `telemetry`, with a number if another open one has this name."""
+        name, number = "telemetry", 1
+        while getattr(logger.attached.get(name), "_file", None) is not None:
+            number += 1
+            name = f"telemetry_{number}"
+        return name
+
+    def _log_scalars(self, is_last_chance: bool = False) -> None:
+        """Log scalars that no record of the loop has taken.
+
+        A record without values takes them, if it is the first of their step. If the
+        loop has logged the step before they were collected, they wait for its next
+        record, whose own values win. At the last chance they are logged without those
+        that the loop may have logged for the step.
+        """
+        if self._logger is None or not self._scalars:
+            return
+        if not is_last_chance:
+            self._logger.log_step(self._scalars_step)
+            return
+        scalars = self.metrics()
+        for name in _LOGGED_BY_LOOPS & scalars.keys():
+            del scalars[name]
+        self._logger.log_step(self._scalars_step, scalars, split="train")
+
+    def _log_all_scalars(self) -> None:
+        self._log_scalars()
+        self._log_scalars(is_last_chance=True)
+
+    def _measurements(
+        self, stats: Mapping[str, Any], params: Any, batch: Any, step: int
+    ) -> dict[str, Any]:
+        """Return the fields of the line that are measured, in their order."""
+        config = self.config
+        line: dict[str, Any] = {}
+        if config.track_gradients and "grad/norm" in stats:
+            line["gradient_norm"] = _by_group(stats, "grad/norm")
+        if config.track_weight_delta and params is not None:
+            distances = self._weights.advance(params, step)
+            line["weight_delta"] = {
+                suffix.removeprefix("/") or "overall": _as_float32(distance)
+                for suffix, distance in distances.items()
+            }
+        if config.track_learning_rates and any(k.startswith("lr/") for k in stats):
+            line["learning_rates"] = _rates(stats)
+        if config.track_holdout_logits and self._holdout and params is not None:
+            inputs, labels, predict = self._holdout
+            line["holdout_logits"] = predict(params, inputs, labels)
+        if config.track_batch_stats and batch is not None:
+            line["batch_stats"] = self._batch_statistics(batch)
+        return line
+
+    def _further_values(
+        self, stats: Mapping[str, Any], extra: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what else goes into the line: other statistics, and `extra`."""
+        more = {
+            name: value
+            for name, value in stats.items()
+            if name != "grad/norm" and not name.startswith(("grad/norm/", "lr/"))
+        } | dict(extra)
+        if taken := sorted(more.keys() & set(_FIELDS)):
+            raise ValueError(
+                f"on_batch_end() got {taken}, which are fields of the line. Rename "
+                f"these values."
+            )
+        for name, value in more.items():
+            require_plain(name, value)
+        return more
 
     def _batch_statistics(self, batch: Any) -> dict[str, Any]:
         field = self.config.label_field
@@ -224,30 +386,55 @@ class TrainingTelemetry:
         }
         return shares | {"batch_size": statistics["batch/size"]}
 
-    def _write(self, header: dict[str, Any], record: Any, collected: Any) -> None:
+    def _require_collected(self, collected: Any, position: Mapping[str, int]) -> None:
         if not np.asarray(collected):
             raise ValueError(
                 f"on_batch_end() got statistics that were not collected in the step, "
-                f"at batch {header['batch_idx']} of epoch {header['epoch']}. Pass "
-                f"every={self.config.collect_every_n} and the same step to collect()."
+                f"at step {position['step']}, batch {position['batch_idx']} of epoch "
+                f"{position['epoch']}. Pass every={self.config.collect_every_n} and "
+                f"the same step to collect()."
             )
+
+    def _write(self, line: dict[str, Any], collected: Any) -> None:
+        self._require_collected(collected, line)
         if self._file is not None:
-            self._file.write_line(dumps(header | _fetch(record)))
+            self._file.write_line(dumps(plain(line)))
 
 
-def _fetch(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested arrays as plain values, in the same order."""
-    return {
-        name: _fetch(x) if isinstance(x, Mapping) else np.asarray(x).tolist()
-        for name, x in record.items()
-    }
+def _position(value: object) -> int | None:
+    """Return a count of a state, or None for one that stands for nothing."""
+    if value is None or states.number(value) == _UNKNOWN:
+        return None
+    return states.count(value)
+
+
+def _unlogged(value: object) -> dict[str, Any]:
+    if value is None:
+        return {"step": 0, "scalars": []}
+    return states.fields_of(step=states.count, scalars=states.list_of(_named_number))(
+        value
+    )
+
+
+def _named_number(pair: Any) -> tuple[str, float]:
+    name, value = pair
+    return states.text(name), states.number(value)
+
+
+def _as_float32(distance: Any) -> Any:
+    """Return a distance computed in float64 as a float32, unless it is too large."""
+    if not isinstance(distance, float):
+        return distance
+    with np.errstate(over="ignore"):
+        narrow = np.float32(distance)
+    return narrow if np.isfinite(narrow) else distance
 
 
 def _by_group(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the value of a key as `overall`, and those of `key/<group>` by group."""
     groups = {k.removeprefix(f"{key}/"): v for k, v in values.items()}
     groups = {k: v for k, v in groups.items() if f"{key}/{k}" in values}
-    return {"overall": values[key], **groups} if key in values else {}
+    return {"overall": values[key], **groups}
 
 
 def _rates(stats: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,14 +444,14 @@ def _rates(stats: Mapping[str, Any]) -> dict[str, Any]:
     return numbered | {name: rate for name, rate in rates.items() if name != "lr"}
 
 
-def _scalars(stats: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def _scalars(stats: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scalars of a collection to log, by key."""
-    delta = record.get("weight_delta", {})
-    logged = {k: v for k, v in stats.items() if k != "health/collected"}
-    for name, value in delta.items():
-        logged["delta/norm" if name == "overall" else f"delta/norm/{name}"] = value
-    if "holdout_logits" in record:
-        logged["holdout/accuracy"] = record["holdout_logits"]["accuracy"]
+    logged = {name: value for name, value in stats.items() if is_scalar(value)}
+    for name, value in line.get("weight_delta", {}).items():
+        if value is not None:
+            logged["delta/norm" if name == "overall" else f"delta/norm/{name}"] = value
+    if "holdout_logits" in line:
+        logged["holdout/accuracy"] = line["holdout_logits"]["accuracy"]
     return logged
 
 

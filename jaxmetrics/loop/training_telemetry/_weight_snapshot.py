@@ -1,9 +1,11 @@
-"""Keep a snapshot of the weights on disk, on the host or on devices."""
+"""Keep the weights of the last collection on disk, on the host or on devices."""
 
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,55 +13,150 @@ import jax
 import numpy as np
 
 from jaxmetrics.processes import exchange, process_count, process_index
+from jaxmetrics.record import dumps, loads, number
+from jaxmetrics.telemetry import BlockDrift, drift
 
 _LOG = logging.getLogger("jaxmetrics")
+_KEPT = 2  # the last checkpoint may be incomplete: the one before is restored then
+
+Read = Callable[[str, tuple[slice, ...]], np.ndarray]
 
 
 class WeightSnapshot:
-    """One snapshot of parameters, replaced by the next one as a whole.
+    """The weights of one step, replaced by those of the next collection.
+
+    On disk each snapshot is a directory named by its step. Besides the newest, the
+    snapshots stay that were in use when the last two checkpoints were made, so that a
+    restored run continues from the one that an uninterrupted run would have had. A
+    snapshot on disk or on the host is compared on the host, block by block.
 
     Without orbax a snapshot for the disk is kept on the host, with one warning.
 
     Args:
       location: `"disk"`, `"host"` or `"device"`.
-      folder: Directory of a snapshot on disk.
+      folder: Directory of the snapshots on disk.
+      groups: Groups of arrays, as in `telemetry.norms`.
+
+    Attributes:
+      step: Step of the snapshot in use, or None.
     """
 
     def __init__(
-        self, location: Literal["disk", "host", "device"], folder: Path
+        self, location: Literal["disk", "host", "device"], folder: Path, groups: Any
     ) -> None:
+        self.step: int | None = None
         self._location = location
         self._folder = folder.absolute()
+        self._groups = groups
+        self._kept: list[int] = []
         self._in_memory: Any = None
 
-    def load(self, like: Any) -> Any | None:
-        """Return the snapshot, or None before the first.
+    def advance(self, params: Any, step: int) -> dict[str, Any]:
+        """Replace the snapshot, and return the distance of the weights from it.
 
-        Args:
-          like: Parameters. If a snapshot on disk has another structure or other shapes,
-            the result is None.
+        Every process calls it. The parameters may be donated right afterwards.
+
+        Returns:
+          Distances by suffix of the key: `""` for the whole tree, `"/head"`. All are
+          None if there is no snapshot of these arrays.
         """
-        if self._location == "disk":
-            ocp = self._import_orbax()
-            if ocp is not None:
-                return self._read(ocp, like)
-        return jax.tree.map(_from_host, self._in_memory)
-
-    def save(self, params: Any) -> None:
-        """Replace the snapshot; the parameters may be donated right afterwards."""
-        if self._location == "disk":
-            ocp = self._import_orbax()
-            if ocp is not None:
-                self._write(ocp, params)
-                return
+        now = BlockDrift(params, self._groups)
         if self._location == "device":
+            distances = self._on_device(now, params)
             self._in_memory = jax.tree.map(lambda x: x + 0, params)
         else:
-            self._in_memory = jax.tree.map(_to_host, params)
+            distances = self._on_host(now)
+            ocp = self._import_orbax() if self._location == "disk" else None
+            if ocp is None:
+                self._in_memory = {
+                    (name, str(index)): block.copy()
+                    for name, index, block in now.blocks()
+                }
+            else:
+                self._write(ocp, now, step)
+        self.step = step
+        return distances or dict.fromkeys(now.suffixes)
 
-    @property
-    def _old(self) -> Path:
-        return self._folder.with_name(f"{self._folder.name}.old")
+    def keep(self) -> None:
+        """Keep the snapshot in use for a restore of the checkpoint that is made now."""
+        if self.step is not None and self.step not in self._kept[-1:]:
+            self._kept = [*self._kept, self.step][-_KEPT:]
+
+    def use(self, step: int | None) -> None:
+        """Go back to the snapshot of an earlier step; None for no snapshot."""
+        if self._location != "disk" and self.step != step:
+            self._in_memory = None
+        self.step = step
+        older = sorted(
+            s for s in self._steps_on_disk() if step is not None and s < step
+        )
+        self._kept = [] if step is None else [*older, step][-_KEPT:]
+
+    def _on_device(self, now: BlockDrift, params: Any) -> dict[str, Any] | None:
+        if self._in_memory is None:
+            return None
+        try:
+            values = drift(params, self._in_memory, groups=self._groups, key="")
+        except ValueError:  # another structure
+            return None
+        return {suffix: values[suffix] for suffix in now.suffixes}
+
+    def _on_host(self, now: BlockDrift) -> dict[str, Any] | None:
+        squares = None
+        try:
+            if (read := self._reader(now.arrays)) is not None:
+                squares = now.squares(read)
+        except (KeyError, OSError, ValueError) as error:
+            _LOG.warning(
+                "The change of the weights since step %s is unknown: their snapshot "
+                "cannot be read (%s).",
+                self.step,
+                error,
+            )
+        if process_count() > 1:
+            squares = _sum_over_processes(squares)
+        if squares is None:
+            return None
+        return {suffix: math.sqrt(square) for suffix, square in squares.items()}
+
+    def _reader(self, arrays: Mapping[str, Any]) -> Read | None:
+        """Return a function that reads a block, or None without a snapshot of these."""
+        if self._in_memory is not None:
+            kept = self._in_memory
+            if {name for name, _ in kept} - arrays.keys():
+                return None
+            return lambda name, index: kept[name, str(index)]
+        ocp = self._import_orbax() if self._location == "disk" else None
+        if ocp is None or self.step is None:
+            return None
+        folder = self._folder / str(self.step)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} does not exist")
+        with ocp.StandardCheckpointer() as checkpointer:
+            saved = checkpointer.metadata(folder).item_metadata.tree
+        shapes = {name: tuple(each.shape) for name, each in saved.items()}
+        if shapes != {name: np.shape(x) for name, x in _storable(arrays).items()}:
+            return None
+        files = {name: _open_array(folder, each.name) for name, each in saved.items()}
+        return lambda name, index: files[name][index].read().result()
+
+    def _write(self, ocp: Any, now: BlockDrift, step: int) -> None:
+        # Orbax renames a directory once it is complete, so that a kill leaves the
+        # earlier snapshots as they are.
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(
+                self._folder / str(step), _storable(now.arrays), force=True
+            )
+            checkpointer.wait_until_finished()
+        if process_index() == 0:
+            used = {str(each) for each in (*self._kept, step)}
+            for path in self._folder.iterdir():
+                if path.name not in used:
+                    _remove(path)
+
+    def _steps_on_disk(self) -> list[int]:
+        names = [p.name for p in self._folder.glob("*")]
+        return [int(name) for name in names if name.isdecimal()]
 
     def _import_orbax(self) -> Any | None:
         try:
@@ -75,61 +172,47 @@ class WeightSnapshot:
             return None
         return ocp
 
-    def _read(self, ocp: Any, like: Any) -> Any | None:
-        folder = next((p for p in (self._folder, self._old) if p.is_dir()), None)
-        if folder is None:
-            return None
-        # With several processes, none of them may have memory for the whole tree.
-        sharded = process_count() > 1
-        template = jax.tree.map(_abstract if sharded else _empty, like)
-        with ocp.StandardCheckpointer() as checkpointer:
-            try:
-                return checkpointer.restore(folder, {"params": template})["params"]
-            except (KeyError, ValueError):
-                return None
 
-    def _write(self, ocp: Any, params: Any) -> None:
-        new = self._folder.with_name(f"{self._folder.name}.new")
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(new, {"params": params}, force=True)
-            checkpointer.wait_until_finished()
-        # A directory cannot be replaced atomically; after a kill in between, `load`
-        # reads the old one.
-        if process_index() == 0:
-            shutil.rmtree(self._old, ignore_errors=True)
-            if self._folder.exists():
-                self._folder.rename(self._old)
-            new.rename(self._folder)
-            shutil.rmtree(self._old, ignore_errors=True)
-        if process_count() > 1:
-            exchange("last_weights", b"")
+def _sum_over_processes(squares: dict[str, float] | None) -> dict[str, float] | None:
+    """Return the sums of the squares; None if a process has no snapshot."""
+    payloads = exchange("last_weights", dumps({"squares": squares}).encode())
+    parts: list[Any] = [loads(payload) for payload in payloads.values()]
+    if squares is None or any(part["squares"] is None for part in parts):
+        return None
+    return {
+        suffix: sum(number(part["squares"][suffix]) for part in parts)
+        for suffix in squares
+    }
 
 
-class _LocalBlocks:
-    """The blocks of a global array that lie on this process, copied to the host."""
-
-    def __init__(self, x: jax.Array) -> None:
-        self._shape, self._sharding = x.shape, x.sharding
-        # Keyed by position, so that replicas are stored once.
-        self._blocks = {str(s.index): np.array(s.data) for s in x.addressable_shards}
-
-    def to_devices(self) -> jax.Array:
-        return jax.make_array_from_callback(
-            self._shape, self._sharding, lambda index: self._blocks[str(index)]
-        )
-
-
-def _to_host(x: Any) -> Any:
-    return np.array(x) if getattr(x, "is_fully_addressable", True) else _LocalBlocks(x)
+def _storable(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays that orbax takes: with entries, and global or of NumPy."""
+    storable = {}
+    for name, x in arrays.items():
+        if not isinstance(x, jax.Array) or (
+            x.is_fully_addressable and process_count() > 1
+        ):
+            x = np.asarray(x)
+        if x.size:
+            storable[name] = x
+    return storable
 
 
-def _from_host(x: Any) -> Any:
-    return x.to_devices() if isinstance(x, _LocalBlocks) else x
+def _open_array(folder: Path, name: str) -> Any:
+    """Open one array of a checkpoint of orbax, to read blocks of it.
+
+    Orbax reads whole arrays into host memory, or blocks into that of devices.
+    """
+    import tensorstore
+
+    base = {"driver": "file", "path": f"{folder}/"}
+    kvstore = {"driver": "ocdbt", "base": base, "path": f"{name}/"}
+    spec = {"driver": "zarr", "kvstore": kvstore}
+    return tensorstore.open(spec, read=True, open=True).result()
 
 
-def _abstract(x: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
-
-
-def _empty(x: Any) -> np.ndarray:
-    return np.empty(x.shape, x.dtype)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxmetrics import TelemetryConfig
+from jaxmetrics import TelemetryConfig, TrainingTelemetry
 
 
 def test_default_settings():
@@ -36,6 +36,21 @@ def test_settings_are_read_from_a_block_of_yaml(tmp_path):
         "model: big\ntelemetry:\n  collect_every_n: 10\n  output_dir: null\n"
     )
     assert TelemetryConfig.from_yaml(path) == TelemetryConfig(collect_every_n=10)
+
+
+def test_a_field_may_be_set_later_or_take_precedence_over_a_file(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("telemetry:\n  holdout_size: 3\n  output_dir: null\n")
+    config = TelemetryConfig.from_yaml(path)
+    config.output_dir = tmp_path
+    given = TelemetryConfig.from_yaml(path, output_dir=tmp_path, holdout_size=4)
+    assert config == TelemetryConfig(output_dir=tmp_path, holdout_size=3)
+    assert given == TelemetryConfig(output_dir=tmp_path, holdout_size=4)
+    with pytest.raises(TypeError, match="colour"):
+        TelemetryConfig.from_dict({}, colour=1)
+    config.holdout_size = 0
+    with pytest.raises(ValueError, match="holdout_size=0"):
+        TrainingTelemetry(config)
 
 
 @pytest.mark.parametrize(

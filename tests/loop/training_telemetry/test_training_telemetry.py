@@ -12,34 +12,54 @@ from support.telemetry_lines import config, lines, params, stats
 import jaxmetrics as jm
 from jaxmetrics import TelemetryConfig, TrainingTelemetry, telemetry
 from jaxmetrics.record import CorruptLineError
-from jaxmetrics.writers import JSONL
 
 
 def test_the_exact_text_of_a_line(tmp_path):
     labels = np.array([1, 0, 1])
-    inputs = np.array([[1.0, 2.0], [3.0, 1.0], [0.5, 0.25]], np.float32)
+    inputs = np.array([[1.0, 2.0], [3.0, 1.0], [0.5, 0.1]], np.float32)
     with TrainingTelemetry(config(tmp_path), clock=lambda: 0.0) as collected:
         collected.set_holdout_data(inputs, labels, lambda p, x: x * p["body"][0])
         for step, value in [(200, 1.0), (400, 1.5)]:
             collected.on_batch_end(
-                stats(),
+                stats(**{"update/ratio": jnp.float32(1e-3), "my_metric": 42}),
                 step=step,
-                batch_idx=step,
-                epoch=0,
+                batch_idx=step - 150,
+                epoch=1,
                 params=params(value),
-                batch={"winner": np.array([0, 1, 1, 1])},
+                batch={"winner": np.array([0, 1, 1])},
+                extra={"note": "warm", "top": {"k": jnp.array([1, 5]), "none": None}},
             )
-    text = (tmp_path / "telemetry" / "telemetry.jsonl").read_text()
-    assert text.splitlines()[1] == (
-        '{"batch_idx":400,"epoch":0,"timestamp":"1970-01-01T00:00:00.000+00:00",'
+    first, second = (tmp_path / "telemetry" / "telemetry.jsonl").read_text().split()
+    assert second == (
+        '{"step":400,"batch_idx":250,"epoch":1,'
+        '"timestamp":"1970-01-01T00:00:00.000+00:00",'
         '"gradient_norm":{"overall":5.0,"body":3.0,"head":4.0},'
-        '"weight_delta":{"overall":1.8027756214141846,"body":1.0,"head":1.5},'
+        '"weight_delta":{"overall":1.8027756,"body":1.0,"head":1.5},'
         '"learning_rates":{"group_0":0.25,"group_1":0.5,"body":0.25,"head":0.5},'
-        '"holdout_logits":{"logits":[[1.5,3.0],[4.5,1.5],[0.75,0.375]],'
-        '"labels":[1,0,1],"predictions":[1,0,0],"accuracy":0.6666666865348816},'
-        '"batch_stats":{"winner_0_pct":25.0,"winner_1_pct":75.0,"batch_size":4}}'
+        '"holdout_logits":{"logits":[[1.5,3.0],[4.5,1.5],[0.75,0.15]],'
+        '"labels":[1,0,1],"predictions":[1,0,0],"accuracy":0.6666667},'
+        '"batch_stats":{"winner_0_pct":33.333336,"winner_1_pct":66.66667,'
+        '"batch_size":3},'
+        '"update/ratio":0.001,"my_metric":42,"note":"warm","top":{"k":[1,5],"none":null}}'
     )
-    assert json.loads(text.splitlines()[0])["weight_delta"] == {}
+    unknown = {"overall": None, "body": None, "head": None}
+    assert json.loads(first)["weight_delta"] == unknown
+
+
+def test_a_value_that_has_the_name_of_a_field_or_no_plain_form_is_refused(tmp_path):
+    position = dict(step=200, batch_idx=0, epoch=0)
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        for stats_, extra in [({"epoch": 1}, None), ({}, {"epoch": 1})]:
+            with pytest.raises(ValueError, match=r"\['epoch'\], which are fields"):
+                collected.on_batch_end(stats_, extra=extra, **position)
+        for extra in ({"x": object()}, {"x": [{1: 2}]}, {"x": np.ones(2, complex)}):
+            with pytest.raises(TypeError, match="got x.* expected numbers"):
+                collected.on_batch_end({}, extra=extra, **position)
+        with pytest.raises(TypeError, match="a step of type float"):
+            collected.on_batch_end({}, **position | {"step": 200.0})
+        collected.on_batch_end({}, **position)
+    (line,) = lines(tmp_path)
+    assert list(line) == ["step", "batch_idx", "epoch", "timestamp"]
 
 
 def test_a_training_is_collected_every_n_updates(tmp_path):
@@ -79,15 +99,87 @@ def test_at_most_holdout_size_examples_are_predicted(tmp_path):
 
 
 def test_a_logger_receives_the_scalars_and_has_the_directory(tmp_path):
-    with jm.TrainingLogger(root=tmp_path, run_name="run", writers=[JSONL()]) as logger:
+    with jm.TrainingLogger(root=tmp_path, run_name="run") as logger:
         with TrainingTelemetry(logger=logger) as collected:
             for step in (200, 400):
                 position = dict(step=step, batch_idx=0, epoch=0)
                 collected.on_batch_end(stats(), params=params(1.0 * step), **position)
     assert (logger.run_dir / "telemetry" / "telemetry.jsonl").exists()
     run = jm.Run.load(logger.run_dir)
-    np.testing.assert_array_equal(run["delta/norm/head"][1], [600.0])
-    np.testing.assert_array_equal(run["grad/norm"][1], [5.0, 5.0])
+    assert [part.tolist() for part in run["delta/norm/head"]] == [[400], [600.0]]
+    assert [part.tolist() for part in run["grad/norm"]] == [[200, 400], [5.0, 5.0]]
+
+
+@pytest.mark.parametrize("collect_first", [True, False])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("every", [1, 3])
+def test_what_the_loop_logs_itself_wins(tmp_path, collect_first, given, every):
+    options = config(tmp_path, collect_every_n=2)
+    with jm.TrainingLogger(root=tmp_path, run_name="run", console=False) as logger:
+        collected = TrainingTelemetry(options, logger=logger if given else None)
+        if not given:
+            logger.attach(telemetry=collected)
+
+        def collect(step):
+            values = stats(**{"lr/lr": 9.0})
+            collected.on_batch_end(values, step=step, batch_idx=0, epoch=0)
+
+        def log(step):
+            if step % every == 0:
+                logger.log_step(step, loss=1.0, lr=0.5, grad_norm=7.0)
+
+        with collected:
+            for step in range(1, 8):
+                for act in (collect, log) if collect_first else (log, collect):
+                    act(step)
+    run = jm.Run.load(logger.run_dir)  # it would warn of values that differ
+    logged = list(range(every, 8, every))
+    own = dict(zip(*run["grad/norm"]))
+    assert {step: own.pop(step) for step in logged} == dict.fromkeys(logged, 7.0)
+    assert set(own.values()) <= {5.0}
+    steps = run["grad/norm/body"][0].tolist()
+    # A record that was logged before the collection leaves its values to the next one.
+    if every == 1:
+        assert steps == ([2, 4, 6] if collect_first else [3, 5, 7])
+    elif given:
+        assert steps == ([2, 4, 6] if collect_first else [3, 4, 6])
+    assert len(lines(tmp_path)) == 3
+
+
+def test_no_scalar_is_lost_between_a_state_and_a_restore(tmp_path):
+    position = dict(step=200, batch_idx=0, epoch=0)
+    with jm.TrainingLogger(root=tmp_path, run_name="run", console=False) as logger:
+        with TrainingTelemetry(logger=logger) as collected:
+            collected.on_batch_end(stats(), **position)
+            assert list(collected.state()) == ["position", "weights"]
+            assert logger.latest()["grad/norm/body"] == 3.0
+    with TrainingTelemetry(config(tmp_path)) as collected:  # as for logger.attach()
+        collected.on_batch_end(stats(), **position)
+        state = collected.state()
+        scalars = collected.metrics()
+        assert scalars["grad/norm/body"] == 3.0 and collected.metrics() == {}
+        collected.load_state(state)
+        assert collected.metrics() == scalars
+
+
+def test_several_telemetries_of_a_logger_have_names_of_their_own(tmp_path):
+    with jm.TrainingLogger(root=tmp_path, run_name="run", console=False) as logger:
+        with TrainingTelemetry(logger=logger) as first:
+            with TrainingTelemetry(config(tmp_path), logger=logger) as second:
+                assert dict(logger.attached) == dict(
+                    telemetry=first, telemetry_2=second
+                )
+        assert first.state() == {"position": 0, "weights": -1}, "a closed file"
+        with TrainingTelemetry(logger=logger) as third:
+            assert logger.attached["telemetry"] is third
+
+
+def test_values_of_the_last_collection_are_logged_at_the_end(tmp_path):
+    with jm.TrainingLogger(root=tmp_path, run_name="run", console=False) as logger:
+        with TrainingTelemetry(logger=logger) as collected:
+            logger.log_step(200, loss=1.0)
+            collected.on_batch_end(stats(), step=200, batch_idx=0, epoch=0)
+    assert jm.Run.load(logger.run_dir)["grad/norm/body"][0].tolist() == [200]
 
 
 def test_disabled_statistics_are_left_out(tmp_path):
@@ -98,7 +190,7 @@ def test_disabled_statistics_are_left_out(tmp_path):
             stats(), step=200, batch_idx=7, epoch=1, params=params(), batch=np.ones(2)
         )
     (line,) = lines(tmp_path)
-    assert list(line) == ["batch_idx", "epoch", "timestamp"]
+    assert list(line) == ["step", "batch_idx", "epoch", "timestamp"]
     with TrainingTelemetry(TelemetryConfig(enabled=False)) as disabled:
         assert not disabled.on_batch_end(stats(), step=200, batch_idx=0, epoch=0)
 
@@ -115,13 +207,20 @@ def test_a_restore_truncates_the_file(tmp_path):
     assert (tmp_path / "telemetry" / "telemetry.jsonl.after-restore").exists()
 
 
-def test_statistics_of_another_period_are_an_error(tmp_path):
+def test_statistics_of_another_period_are_an_error_at_once(tmp_path):
+    position = dict(batch_idx=0, epoch=0)
+    missing = stats() | {"health/collected": jnp.array(False)}
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        with pytest.raises(ValueError, match="at step 200, .*every=200"):
+            collected.on_batch_end(missing, step=200, **position)
+        collected.on_batch_end(stats(), step=200, **position)
     collected = TrainingTelemetry(config(tmp_path))
-    values = stats() | {"health/collected": jnp.array(False)}
-    collected.on_batch_end(values, step=200, batch_idx=0, epoch=0)
-    with pytest.raises(ValueError, match="every=200"):
+    collected.on_batch_end(stats(), step=400, **position)
+    collected.on_batch_end(missing, step=600, **position)  # found when it is fetched
+    with pytest.raises(ValueError, match="at step 600"):
         collected.flush()
     collected.close()
+    assert [line["step"] for line in lines(tmp_path)] == [200, 400]
 
 
 def test_a_batch_without_labels_is_refused(tmp_path):
