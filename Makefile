@@ -4,8 +4,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
 NEW := .venv-new
+# Files are handed out in the order of tests/conftest.py, the slowest first.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test test-new soak mutate test-tpu test-page lint types package \
+.PHONY: install install-new demo test test-new soak mutate test-tpu test-page lint types package \
 	bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
@@ -20,7 +22,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m jaxmetrics.demo $(DEMO)
 
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 # The same tests on the newest Python of this machine, and the newest jax it can install.
 $(NEW)/.installed: pyproject.toml tests/support/newest_python.py
@@ -29,9 +31,11 @@ $(NEW)/.installed: pyproject.toml tests/support/newest_python.py
 	$(NEW)/bin/python -m pip install --quiet --editable ".[test]"
 	touch $(NEW)/.installed
 
+install-new: $(NEW)/.installed
+
 test-new: $(NEW)/.installed
 	$(NEW)/bin/python -c "import jax, sys; print('Python', sys.version, 'jax', jax.__version__)"
-	$(NEW)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	$(NEW)/bin/python -m pytest $(PARALLEL) $(PYTEST)
 
 # The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
 soak: $(INSTALLED)

@@ -24,3 +24,18 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 restore_sigint()
+
+SLOWEST = ("faults", "docs", "demo", "processes", "checkpoint", "core")
+"""Folders whose tests begin first, so that no worker is left with one of them."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files of slow folders first, and keep the order otherwise."""
+    tests = Path(__file__).parent
+
+    def place(item):
+        inner = item.path.is_relative_to(tests)
+        folder = item.path.relative_to(tests).parts[0] if inner else ""
+        return SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
+
+    items.sort(key=place)
