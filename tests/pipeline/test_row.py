@@ -56,7 +56,7 @@ def numbered_run(tmp_path_factory):
     return make
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(CALLS)
 def test_no_order_of_steps_splits_and_flushes_is_refused_or_changed(
     numbered_run, calls

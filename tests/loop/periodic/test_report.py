@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 from support.clock import Clock
 
-from jaxmetrics import Profile, ReportProgress, TrainingLogger
+from jaxmetrics import Profile, ReportProgress, Run, TrainingLogger
 from jaxmetrics.writers import Memory
 
 
@@ -61,8 +61,11 @@ def test_a_report_joins_the_row_of_its_step(logger, memory):
     for step in (1, 2):
         logger.log_step(step, loss=0.5)
         report(step, t=float(step))
-    row = reported(logger, memory)[2]
-    assert row["train/loss"] == 0.5 and row["steps_per_second"] == 1.0
+    logger.flush()
+    run = Run.load(logger.run_dir)
+    assert len(run) == 2
+    assert run["train/loss"][0].tolist() == [1, 2]
+    assert run["perf/steps_per_second"][1].tolist() == [1.0]
 
 
 def test_a_rate_is_not_taken_over_a_restart(logger, memory, caplog):
