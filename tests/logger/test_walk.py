@@ -31,7 +31,9 @@ def files_entered(function):
 
 
 @pytest.mark.parametrize(
-    ("writers", "max_files"), [([Memory()], 6), ([Memory(every=2)], 7)], ids=str
+    ("writers", "max_files"),
+    [([Memory()], 6), ([Memory(every=2)], 7)],
+    ids=["all steps", "thinned"],
 )
 def test_a_step_reaches_the_queue_through_few_files(tmp_path, writers, max_files):
     jax.devices()  # as in a training; before, the logger asks which process it is in
