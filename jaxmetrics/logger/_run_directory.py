@@ -78,9 +78,15 @@ class RunDirectory:
         return {"run_name": self.path.name} | {n: getattr(self, n) for n in names}
 
     def describe(self, **fields: Any) -> None:
-        """Replace fields of `run.json`, on the first process."""
+        """Replace fields of `run.json`, on the first process.
+
+        There is a warning if the file cannot be written.
+        """
         if self.is_first:
-            write_run_json(self.path, self._read() | fields)
+            try:
+                write_run_json(self.path, self._read() | fields)
+            except (OSError, RunJsonError) as error:
+                _LOG.warning("run.json lacks %s (%s).", sorted(fields), error)
 
     def add_hparams(self, hparams: object) -> dict[str, Any]:
         """Add to the configuration of this attempt in `run.json`, and return it plain.
@@ -115,9 +121,12 @@ class RunDirectory:
     def note_restore(self, step: int) -> None:
         """Note in `run.json` and in the ledger that this attempt starts at a step."""
         if self.is_first:
-            run = _read(self.path) or {}
-            run["attempts"][-1]["restored_step"] = step
-            write_run_json(self.path, run)
+            try:
+                run = _read(self.path) or {}
+                run["attempts"][-1]["restored_step"] = step
+                write_run_json(self.path, run)
+            except (OSError, RunJsonError) as error:
+                _LOG.warning("run.json lacks the restored step %d (%s).", step, error)
             self.ledger.event("restore", step=step)
 
     def _read(self) -> dict[str, Any]:

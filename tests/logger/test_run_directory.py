@@ -60,6 +60,29 @@ def test_described_fields_are_added_to_run_json(make_logger):
     assert run_json(logger) == described
 
 
+def test_a_full_disk_under_run_json_is_a_warning_and_stops_nothing(
+    make_logger, monkeypatch, caplog
+):
+    def full(*_):
+        raise OSError("disk full")
+
+    logger = make_logger()
+    logger.log_step(1, loss=1.0)
+    state = logger.state()
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmetrics.logger._run_directory.write_run_json", full)
+        logger._process_known = False  # as before JAX has started
+        logger.log_step(2, loss=1.0)
+        logger.describe(flops={"per_step": 1.0})
+        logger.load_state(state)
+    for missing in ("['devices']", "['flops']", "the restored step 1"):
+        assert f"run.json lacks {missing} (disk full)" in caplog.text
+    logger.log_step(2, loss=2.0)
+    assert logger.close()
+    assert [row["train/loss"] for row in rows(logger)] == [1.0, 2.0]
+    assert [event["event"] for event in events(logger)].count("restore") == 1
+
+
 def test_a_run_without_a_name_is_named_by_its_start(make_logger):
     first, second = make_logger(run_name=None), make_logger(run_name=None)
     assert first.run_dir.name == "19700101_000000"
