@@ -8,7 +8,8 @@ is made, and no function uses pyplot or its global state.
 - Marks: `draw_line`, `draw_noisy_line`, `draw_band`; `is_drawable` says which values an
   axis can show.
 - Values: `charts_of` chooses the chart of a value, `draw_charts` draws several;
-  `Heatmap`, `Curves`, `Bars` and `HistogramBars` are the charts; `draw_heatmap`.
+  `Heatmap`, `Curves`, `Bars` and `HistogramBars` are the charts; `draw_heatmap` and
+  `cell_edges` draw a matrix.
 - Text: `printable`, `tick_label`.
 - Data: `downsample`, `windows`.
 - Constants: `PALETTE`, `DPI`.
@@ -27,6 +28,7 @@ from jaxmetrics.figures._charts import (
     Curves,
     Heatmap,
     HistogramBars,
+    cell_edges,
     charts_of,
     draw_charts,
     draw_heatmap,
@@ -60,6 +62,7 @@ __all__ = [
     "Palette",
     "Windows",
     "add_legend",
+    "cell_edges",
     "charts_of",
     "downsample",
     "draw_band",

@@ -60,7 +60,7 @@ class Heatmap:
             return
         names = self.x_names or _numbers(values.shape[1])
         rows = self.y_names or _numbers(values.shape[0])
-        x_edges, y_edges = (np.arange(n + 1) - 0.5 for n in values.shape[::-1])
+        y_edges, x_edges = (cell_edges(np.arange(n)) for n in values.shape)
         draw_heatmap(axes, x_edges, y_edges, values)
         _style_matrix(axes, title, self.x_label, self.y_label, names, rows)
         if max(values.shape) <= _MAX_CELLS_WITH_TEXT:
@@ -275,6 +275,22 @@ def draw_heatmap(
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=PALETTE.muted, labelsize=9)
     return mesh
+
+
+def cell_edges(positions: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the edges of cells around positions, `[n + 1]`.
+
+    Args:
+      positions: Positions, strictly ascending, `[n]` with n > 0.
+
+    >>> cell_edges(np.array([1.0, 2.0, 4.0])).tolist()
+    [0.5, 1.5, 3.0, 5.0]
+    """
+    x = np.asarray(positions, np.float64)
+    if len(x) == 1:
+        return np.array([x[0] - 0.5, x[0] + 0.5])
+    middle = (x[1:] + x[:-1]) / 2
+    return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
 
 
 def _charts_of_mapping(name: str, value: Mapping[Any, Any]) -> dict[str, Chart]:

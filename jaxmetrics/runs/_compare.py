@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmetrics.record import changes_by_attempt, redact
-from jaxmetrics.runs.pages import compare_markdown, compare_page, save_page
+from jaxmetrics.runs.pages import (
+    compare_markdown,
+    compare_page,
+    comparison_html,
+    save_page,
+)
 from jaxmetrics.runs.plots import overlay, save_overlays
 from jaxmetrics.runs.reading import (
     AXES,
@@ -66,13 +71,22 @@ class Comparison(AlignedRuns):
       ranked_by: Key by whose best value the runs are ranked; None if there is none.
     """
 
-    def plot(self, key: str) -> Figure:
-        """Draw a key of all runs in one chart, with the means over seeds.
+    def plot(self, *keys: str) -> Figure:
+        """Draw keys of all runs, with the means over seeds.
+
+        Args:
+          *keys: Keys, each drawn in a chart of its own. Default the key by which the
+            runs are ranked, or else the first one in common.
 
         Raises:
           ImportError: matplotlib is not installed.
         """
-        return overlay(self, key)
+        default = [self.ranked_by] if self.ranked_by is not None else self.keys[:1]
+        return overlay(self, *(keys or default))
+
+    def _repr_html_(self) -> str:
+        """Return the table of the runs, for notebooks."""
+        return comparison_html(self)
 
     def generate_plots(
         self,
@@ -155,6 +169,8 @@ def compare(
             counts[key] = counts.get(key, 0) + 1
     keys = sorted((k for k, count in counts.items() if count > 1), key=is_telemetry)
     known = directions(counts, better or {})
+    if rank_by is not None:
+        _check_key(rank_by, counts, known, "rank_by=")
     configs = [flatten_config(redact(run.config)) for run in runs.values()]
     group_names = seed_groups(list(runs), configs, seed)
 
@@ -165,13 +181,12 @@ def compare(
             if key in run
         }
 
+    compared = keys if rank_by is None or rank_by in keys else [*keys, rank_by]
     results = [
         result(key, name, series, known.get(key))
-        for key in keys
+        for key in compared
         for name, series in series_by_run(key).items()
     ]
-    if rank_by is not None:
-        _check_key(rank_by, counts, known, "rank_by=")
     targets = []
     for key, value in (target or {}).items():
         _check_key(key, counts, known, "a target for ")
@@ -189,7 +204,8 @@ def compare(
         spreads=list(spreads(results, group_names)),
         reached=targets,
         positions=positions,
-        ranked_by=rank_by or _ranking_key(runs, known),
+        ranked_by=rank_by
+        or _ranking_key(runs, {k: known[k] for k in keys if k in known}),
     )
 
 
@@ -201,7 +217,12 @@ def _loaded(path: str | os.PathLike[str] | Run) -> list[Run]:
 
 
 def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str | None:
-    """Return the key by which most runs choose a model, else a key of most losses."""
+    """Return the key by which most runs choose a model, or of their training losses.
+
+    Args:
+      runs: Runs by name.
+      better: Direction of each key that can be chosen.
+    """
     chosen = [evaluation(run, run.unit) for run in runs.values()]
     keys = [one.key for one in chosen if one is not None and one.key in better]
     if not keys:

@@ -279,6 +279,15 @@ def test_runs_are_ranked_by_their_evaluation_or_a_given_key(tmp_path):
     assert reverse.ranked()[0] == "r02"
 
 
+def test_a_key_of_a_single_run_ranks_only_on_request(tmp_path):
+    folder = sweep(tmp_path, 1)
+    other = named_run(tmp_path, "other", loss_rows(lambda s: 30.0))
+    assert compare([folder, other]).ranked_by == "train/loss"
+    by_validation = compare([other, folder], rank_by="val/loss")
+    assert by_validation.ranked() == ["r00", "other"]
+    assert "val/loss" not in by_validation.keys
+
+
 def test_runs_without_a_metric_of_known_direction_keep_their_order(tmp_path):
     rows = loss_rows(float, key="train/x")
     folders = [named_run(tmp_path, name, rows) for name in "ba"]

@@ -8,6 +8,7 @@ from jaxmetrics.runs.pages._compare_page import (
     compare_markdown,
     compare_page,
     compare_tables,
+    comparison_html,
 )
 from jaxmetrics.runs.pages._page import save_page
 from jaxmetrics.runs.pages._report import generate_report
@@ -17,6 +18,7 @@ __all__ = [
     "compare_markdown",
     "compare_page",
     "compare_tables",
+    "comparison_html",
     "generate_page",
     "generate_report",
     "save_page",

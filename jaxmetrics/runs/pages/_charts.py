@@ -9,13 +9,11 @@ from jaxmetrics.runs.reading import (
     Run,
     axis_label,
     axis_positions,
-    chart_title,
+    grouped_by_chart,
     is_telemetry,
     own_key,
     series_on_axes,
 )
-
-_EPOCH_LOSS = "loss_mean"
 
 
 def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
@@ -39,19 +37,3 @@ def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
         name = members[0] if len(members) == 1 else title
         charts.append(Chart(name, axis_label(members[0]), lines))
     return charts
-
-
-def grouped_by_chart(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return names by the title of the chart in which they are drawn together.
-
-    Names of one quantity in several splits share a chart, whatever their spelling.
-
-    >>> grouped_by_chart(["loss_mean", "train/lr", "val_loss", "train/loss"])
-    {'loss': ['loss_mean', 'val_loss', 'train/loss'], 'lr/': ['train/lr']}
-    """
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        key, factor = own_key("train/loss" if name == _EPOCH_LOSS else name)
-        title = chart_title(key if factor == 1.0 else name)
-        groups.setdefault(title, []).append(name)
-    return groups

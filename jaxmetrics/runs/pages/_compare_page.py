@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from jaxmetrics.record import duration, redact
+from jaxmetrics.record import duration, html_table, redact
 from jaxmetrics.runs.pages import _markdown as md
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table
 from jaxmetrics.runs.reading import (
@@ -25,6 +25,7 @@ _MAX_NAMES = 4
 _MAX_RUN_COLUMNS = 8  # runs up to which tables have a column for each
 _MAX_CONFIG_COLUMNS, _MAX_METRIC_COLUMNS, _MAX_BEST_COLUMNS = 8, 6, 12
 _MAX_CELL = 24
+_MAX_HTML_ROWS, _MAX_HTML_NOTES = 50, 3
 
 
 def compare_markdown(comparison: AlignedRuns) -> str:
@@ -61,6 +62,16 @@ def compare_page(comparison: AlignedRuns) -> Page:
         charts=[_chart(comparison, key) for key in keys[:_MAX_CHARTS]],
         axis=comparison.x,
     )
+
+
+def comparison_html(comparison: AlignedRuns) -> str:
+    """Return the notes and the table of the runs as HTML."""
+    table = _run_table(comparison)
+    rows = [[_cell_text(cell) for cell in row] for row in table.rows[:_MAX_HTML_ROWS]]
+    if (more := len(table.rows) - len(rows)) > 0:
+        rows.append([f"and {more:,} more", *[""] * (len(table.names) - 1)])
+    texts = [*comparison.notes[:_MAX_HTML_NOTES], table.note]
+    return html_table(table.names, rows, " ".join(filter(None, texts)), right=1)
 
 
 def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:

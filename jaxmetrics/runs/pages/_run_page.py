@@ -17,7 +17,7 @@ from jaxmetrics.record import (
     number,
     redact,
 )
-from jaxmetrics.runs.pages._charts import grouped_by_chart, run_charts
+from jaxmetrics.runs.pages._charts import run_charts
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save_page
 from jaxmetrics.runs.reading import (
     History,
@@ -25,6 +25,7 @@ from jaxmetrics.runs.reading import (
     axis_label,
     flatten_config,
     goodput_of_events,
+    grouped_by_chart,
     load_history,
     summary_facts,
 )

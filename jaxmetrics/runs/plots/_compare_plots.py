@@ -13,40 +13,51 @@ from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.runs.plots._files import save_figure
 from jaxmetrics.runs.reading import (
-    AXIS_LABELS,
     AlignedRuns,
     axis_label,
     is_telemetry,
+    is_wide,
     unique_name,
+    x_unit,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAX_LEGEND_ENTRIES = 20
 _MAX_MEAN_POINTS = 1000
-_TIME_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
-_LOG_RATIO = 30.0  # maximum over minimum from which the y axis is logarithmic
 
 
-def overlay(comparison: AlignedRuns, key: str) -> Figure:
-    """Draw a key of all runs in one chart.
+def overlay(comparison: AlignedRuns, *keys: str) -> Figure:
+    """Draw keys of all runs, each in a chart of its own, in rows of two.
 
     Runs of a group of several are drawn faint, with their mean and its standard error.
     """
-    figure = figures.new_figure()
-    axes = figure.subplots()
+    columns = min(max(len(keys), 1), 2)
+    rows = max(-(-len(keys) // columns), 1)
+    size = (10.0, 5.6) if len(keys) < 2 else (9.0 * columns, 4.8 * rows)
+    figure = figures.new_figure(*size)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, key in zip(panels, keys):
+        _draw_key(axes, comparison, key)
+    for axes in panels[len(keys) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _draw_key(axes: Axes, comparison: AlignedRuns, key: str) -> None:
     series = comparison.series(key)
     ends = [x[-1] for x, _ in series.values() if len(x)]
-    divisor, x_label = _x_unit(comparison.x, max(ends, default=0.0))
+    divisor, x_label = x_unit(comparison.x, max(ends, default=0.0))
     all_y = np.concatenate([np.zeros(0), *(y for _, y in series.values())])
     all_y = all_y[figures.is_drawable(all_y)]
     if not len(all_y):
         figures.style_axes(axes, key, "", "")
         message = "none of the values is finite" if series else "not recorded"
         figures.show_message(axes, message)
-        return figure
-    if all_y.min() > 0 and all_y.max() > _LOG_RATIO * all_y.min():
+        return
+    if is_wide(all_y):
         axes.set_yscale("log")
     handles, names = [], []
     for index, (group, members) in enumerate(comparison.groups.items()):
@@ -71,7 +82,6 @@ def overlay(comparison: AlignedRuns, key: str) -> Figure:
     figures.style_axes(axes, key, x_label, axis_label(key))
     handles, names = handles[:_MAX_LEGEND_ENTRIES], names[:_MAX_LEGEND_ENTRIES]
     figures.add_legend(axes, handles, names, outside=True)
-    return figure
 
 
 def save_overlays(
@@ -101,12 +111,3 @@ def save_overlays(
         save_figure(overlay(comparison, key), path, overwrite=overwrite)
         paths.append(path)
     return paths
-
-
-def _x_unit(axis: str, end: float) -> tuple[float, str]:
-    """Return the divisor of x and the label of the x axis; `end` is the largest x."""
-    label = AXIS_LABELS[axis]
-    if axis != "time":
-        return 1.0, label
-    divisor, unit = next((u for u in _TIME_UNITS if end >= 2 * u[0]), _TIME_UNITS[-1])
-    return divisor, f"{label} ({unit})"

@@ -162,17 +162,14 @@ def _draw_map(axes: Any, collected: list[Predictions], x_label: str) -> None:
     values = np.stack([one.of_label for one in shown], axis=-1)
     order = np.argsort(np.nan_to_num(-values.mean(axis=-1), nan=np.inf), kind="stable")
     values = values[order[:_MAX_ROWS]]
-    x = np.array([one.x for one in shown], np.float64)
-    middle = (x[1:] + x[:-1]) / 2
-    first, end = (x[0] - 0.5, x[0] + 0.5) if len(x) == 1 else (x[0], x[-1])
-    edges = np.concatenate([[first], middle, [end]])
     title = "Probability of the label, by example"
     if not figures.is_drawable(values).any():
         figures.style_axes(axes, title, "", "")
         figures.show_message(axes, "none of the values is finite")
         return
-    rows = np.arange(len(values) + 1) - 0.5
-    figures.draw_heatmap(axes, edges, rows, values, limits=(0.0, 1.0))
+    x_edges = figures.cell_edges([one.x for one in shown])
+    y_edges = figures.cell_edges(range(len(values)))
+    figures.draw_heatmap(axes, x_edges, y_edges, values, limits=(0.0, 1.0))
     axes.invert_yaxis()
     figures.style_axes(axes, title, x_label, "example, best first")
     axes.grid(False)

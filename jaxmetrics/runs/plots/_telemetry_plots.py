@@ -66,10 +66,10 @@ def quantile_bands(history: History) -> Figure | None:
     columns = 1 if len(shown) == 1 else 2
     rows = math.ceil(len(shown) / columns)
     figure = figures.new_figure(10.0 * columns, 4.6 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, base in zip(panels, shown):
         _quantiles(axes, history, base, distributions[base])
-    for axes in list(panels)[len(shown) :]:
+    for axes in panels[len(shown) :]:
         axes.set_axis_off()
     if len(distributions) > len(shown):
         heading = f"{len(shown)} of {len(distributions)} distributions"

@@ -22,6 +22,7 @@ from jaxmetrics.runs.reading._config import (
     seed_groups,
     unique_name,
 )
+from jaxmetrics.runs.reading._drawing import is_wide, x_unit
 from jaxmetrics.runs.reading._errors import (
     ExistingFileError,
     RunNotFoundError,
@@ -46,6 +47,7 @@ from jaxmetrics.runs.reading._history import (
 from jaxmetrics.runs.reading._labels import (
     axis_label,
     chart_title,
+    grouped_by_chart,
     importance,
     is_telemetry,
 )
@@ -109,8 +111,10 @@ __all__ = [
     "format_number",
     "goodput",
     "goodput_of_events",
+    "grouped_by_chart",
     "importance",
     "is_telemetry",
+    "is_wide",
     "load_history",
     "own_key",
     "quantity",
@@ -126,4 +130,5 @@ __all__ = [
     "telemetry_file",
     "unique_name",
     "writes_files",
+    "x_unit",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from jaxmetrics.record import PREFIXES
 from jaxmetrics.runs.reading._quantities import own_key
@@ -15,6 +15,7 @@ _UNITS: Mapping[str, str] = {
     "bytes": "(bytes)",
     "mb": "(MiB)",
 }
+_EPOCH_LOSS = "loss_mean"  # column of the epoch files, beside the project's keys
 _RATIOS = frozenset({"mfu", "recent_mfu", "hfu", "goodput", "accuracy"})
 
 
@@ -38,6 +39,22 @@ def chart_title(key: str) -> str:
     if not is_telemetry(key):
         return rest or head
     return "lr/" if head == "lr" else "/".join(key.split("/")[:2])
+
+
+def grouped_by_chart(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return names by the title of the chart in which they are drawn together.
+
+    Names of one quantity in several splits share a chart, whatever their spelling.
+
+    >>> grouped_by_chart(["loss_mean", "train/lr", "val_loss", "train/loss"])
+    {'loss': ['loss_mean', 'val_loss', 'train/loss'], 'lr/': ['train/lr']}
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        key, factor = own_key("train/loss" if name == _EPOCH_LOSS else name)
+        title = chart_title(key if factor == 1.0 else name)
+        groups.setdefault(title, []).append(name)
+    return groups
 
 
 def importance(key: str) -> int:

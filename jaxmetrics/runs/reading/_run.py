@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
+from jaxmetrics.runs.reading._html import run_html
 from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
 from jaxmetrics.runs.reading._summary import count_attempts, describe
@@ -22,6 +23,7 @@ from jaxmetrics.runs.reading._table import FIELDS, Conflict, Table
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 
 class Run:
@@ -213,6 +215,28 @@ class Run:
         keys = [*(field for field in FIELDS if field in self), *self.keys()]
         return pandas.DataFrame(columns | {key: table.dense(key) for key in keys})
 
+    def plot(
+        self, *keys: str, x: Literal["step", "tokens", "time", "flops"] = "step"
+    ) -> Figure:
+        """Draw keys, and return the matplotlib figure.
+
+        A metric of several splits shares a chart. Arrays of rank 1, such as values of
+        classes, are drawn as a map over time, and of matrices the last one.
+
+        Args:
+          *keys: Keys or globs, such as `"*/loss"`. Default the six first charts, losses
+            before everything else.
+          x: Axis: `"step"`, `"tokens"`, `"time"` (training seconds) or `"flops"`.
+
+        Raises:
+          KeyError: The run has no such key; the error names similar ones.
+          ValueError: The run has no positions on the axis.
+          ImportError: matplotlib is not installed.
+        """
+        from jaxmetrics.runs.reading._drawing import draw_run
+
+        return draw_run(self, keys, x)
+
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Return steps (int64, ascending) and values (float64) of one key.
 
@@ -279,6 +303,10 @@ class Run:
             f"{', '.join(shown[:3])}{more}. The later line counts; see Run.conflicts.",
             stacklevel=3,
         )
+
+    def _repr_html_(self) -> str:
+        """Return a table of totals and last values, for notebooks."""
+        return run_html(self)
 
     def _unknown_key(self, key: object) -> str:
         known = [*self._table.columns, *self._table.arrays]

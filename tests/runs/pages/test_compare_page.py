@@ -117,3 +117,15 @@ def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
 def test_equal_configurations_are_noted(tmp_path):
     folders = [named_run(tmp_path, name, loss_rows(float)) for name in "ab"]
     assert "The configurations are equal." in compare(folders).to_markdown()
+
+
+def test_a_notebook_shows_the_table_of_the_runs(tmp_path):
+    folders = [
+        named_run(tmp_path, f"{HOSTILE[:8].replace('/', '')}{n}", loss_rows(float))
+        for n in range(60)
+    ]
+    document = Document(compare(folders)._repr_html_())
+    assert document.texts["caption"] == "Ranked by train/loss."
+    assert document.texts["th"] == "runbest train/losslast train/loss"
+    assert document.texts["td"].endswith("and 10 more")
+    assert [name for name, _ in document.elements].count("tr") == 52

@@ -7,7 +7,7 @@ from support.runs import loss_rows, named_run, seed_runs, two_runs
 
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.runs import compare
-from jaxmetrics.runs.plots import _compare_plots as plots
+from jaxmetrics.runs.reading import x_unit
 
 
 @pytest.fixture
@@ -51,9 +51,21 @@ def test_a_plot_without_a_finite_value_says_so(tmp_path):
     assert "none of the values is finite" in [t.get_text() for t in axes.texts]
 
 
+def test_keys_have_a_chart_each_and_the_ranking_key_is_the_default(tmp_path):
+    rows = loss_rows(float) + loss_rows(float, key="val/loss")
+    rows += loss_rows(float, key="grad/norm")
+    comparison = compare([named_run(tmp_path, name, rows) for name in "ab"])
+    (axes,) = comparison.plot().axes
+    assert axes.get_title("left") == "val/loss"
+    figure = comparison.plot("train/loss", "grad/norm", "none")
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["train/loss", "grad/norm", "none", ""]
+    assert [axes.axison for axes in figure.axes] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("seconds", "unit"),
     [(119.0, "s"), (120.0, "min"), (7199.0, "min"), (7200.0, "h"), (0.5, "s")],
 )
 def test_training_time_has_the_largest_unit_of_which_it_has_two(seconds, unit):
-    assert plots._x_unit("time", seconds)[1] == f"training time ({unit})"
+    assert x_unit("time", seconds)[1] == f"training time ({unit})"

@@ -51,13 +51,13 @@ def test_pairs_of_quantiles_are_bands_and_others_are_lines(run):
     assert "Quantiles of train_web/reward" in shown and "p99" in shown
 
 
-@pytest.mark.parametrize("count", [1, 2, 6, 7])
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
 def test_at_most_six_distributions_are_drawn(tmp_path, count):
     names = [f"m{n}__p{p}" for n in range(count) for p in ("05", "95")]
     rows = rows_of(3, **{f"{name}": float for name in names})
     figure = telemetry.quantile_bands(load_history(write_run(tmp_path, rows)))
     drawn = [axes for axes in figure.axes if axes.get_title("left")]
-    assert len(drawn) == min(count, 6)
+    assert len(drawn) == min(count, 6) == sum(axes.axison for axes in figure.axes)
     heading = figure.get_suptitle()
     assert heading == ("6 of 7 distributions" if count == 7 else "")
 
