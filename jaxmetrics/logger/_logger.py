@@ -241,7 +241,7 @@ class TrainingLogger:
             row.values = call.values
             if call.split == "train":
                 self._note_progress(row.step)
-                if self._attached and row.step != self._attached_step:
+                if self._attached and row.step > self._attached_step:
                     self._attached_step = row.step
                     row.defaults = self._attached_values()
             self._queue(row)
@@ -625,6 +625,7 @@ class TrainingLogger:
                 "last_steps": dict(self._steps.last),
                 "writers": self._sinks.state(),
                 "latest": self._fetched.latest(),
+                "latest_steps": self._fetched.steps(),
             }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -659,7 +660,7 @@ class TrainingLogger:
             self._steps.reset(state["last_steps"], state["next_step"])
             self._attached_step = -1
             self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
-            self._fetched.restore(state["latest"])
+            self._fetched.restore(state["latest"], state.get("latest_steps", {}))
             self._elapsed.reset(state["time"])
             self._run.note_restore(step)
 
@@ -676,12 +677,13 @@ class TrainingLogger:
             return
         with self._lock:
             self._require_open()
-            had_records = bool(self._steps.last)
+            had_records = bool(self._steps.last) or self._run.attempt > 1
             self._sinks.offer(self._unqueued)
             self._steps.reset({})
             self._attached_step = -1
             if had_records:
                 self._sinks.rewind(-1, {}, timeout=_REWIND_SECONDS)
+                self._run.note_restore(0)
             self._fetched.restore({})
             self._elapsed.reset(0.0)
 

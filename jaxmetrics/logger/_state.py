@@ -23,7 +23,7 @@ def checked_state(state: Any) -> dict[str, Any]:
             f"load_state() got schema {schema!r}, expected 1. Restore it with the "
             f"version of jaxmetrics that saved it."
         )
-    checked = {"step": 0, **state}
+    checked = {"step": 0, "latest_steps": {}, **state}
     for name, is_valid in _FIELDS.items():
         if name not in checked:
             raise ValueError(
@@ -68,4 +68,5 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "last_steps": _is_mapping_of(_is_count),
     "writers": _is_mapping_of(lambda value: isinstance(value, Mapping)),
     "latest": _is_mapping_of(_is_number),
+    "latest_steps": _is_mapping_of(_is_count),
 }

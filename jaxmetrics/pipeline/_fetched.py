@@ -83,14 +83,26 @@ class FetchedValues:
             faults, self.faults = self.faults, []
         return faults
 
-    def restore(self, latest: Mapping[str, Any]) -> None:
+    def steps(self) -> dict[str, int]:
+        """Return the step of each value of `latest`."""
+        with self._lock:
+            return {key: step for key, (step, *_) in self._latest.items()}
+
+    def restore(
+        self, latest: Mapping[str, Any], steps: Mapping[str, int] | None = None
+    ) -> None:
         """Replace the latest values by those of an earlier `latest()`.
 
         Args:
           latest: Values by key, as returned or as read back from JSON.
+          steps: Steps by key, as `steps()` returned them. A value without one is
+            replaced by that of any step.
         """
         with self._lock:
-            self._latest = {k: (0, 0, number(value)) for k, value in latest.items()}
+            self._latest = {
+                key: ((steps or {}).get(key, 0), 0, number(value))
+                for key, value in latest.items()
+            }
             self.faults.clear()
 
     def _warn_once(self, key: str, message: str) -> None:

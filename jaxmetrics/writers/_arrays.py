@@ -13,7 +13,7 @@ MAX_NAMED = 32
 """Most numbers of an array of rank 1 that are shown as scalars, `<key>/<index>`."""
 
 _EVERY = 10
-_MIN_PIXELS, _MIN_CELL = 256, 2
+_MIN_PIXELS, _MIN_CELL, _MIN_HEIGHT = 256, 2, 16
 _COLORS = np.array(  # viridis, which also reads well in grey and for the colour-blind
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], float
 )
@@ -75,7 +75,8 @@ def heatmap(array: Any) -> np.ndarray:
     image = np.stack(channels, axis=-1).round().astype(np.uint8)
     image[~finite] = _NOT_FINITE
     cell = max(_MIN_CELL, -(-_MIN_PIXELS // max(image.shape[:2])))
-    return image.repeat(cell, axis=0).repeat(cell, axis=1)
+    height = cell if len(image) > 1 else max(cell, _MIN_HEIGHT)
+    return image.repeat(height, axis=0).repeat(cell, axis=1)
 
 
 def _is_short(array: list[Any]) -> bool:

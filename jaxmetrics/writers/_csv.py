@@ -160,7 +160,8 @@ class CSV(Writer):
         self.flush()  # writes waiting rows and removes what a failed write has left
         lines, step = self._open_file(), state["step"]
         if "rows" not in state:
-            lines.cut_after_step(step, str(step), _line_steps(lines.path))
+            label = str(max(step, 0))
+            lines.cut_after_step(step, label, _line_steps(lines.path))
             self._rows = max(sum(1 for _ in _line_ends(lines.path)) - 1, 0)
             return
         if state["rows"] < 0:

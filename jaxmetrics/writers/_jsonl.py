@@ -99,7 +99,7 @@ class JSONL(Writer):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Cut the file back, and save the removed rows in `<file>.after-<step>`."""
-        lines, label = self._open_file(), str(state["step"])
+        lines, label = self._open_file(), str(max(state["step"], 0))
         if "position" in state:
             lines.cut(state["position"], label)
         else:

@@ -179,6 +179,6 @@ class Writer(ABC):
         Args:
           state: Result of `state()` with the `step` of the checkpoint added. If the
             checkpoint has no state of this writer, it is the step alone, and records
-            after that step are to be removed or moved away.
+            after that step are to be removed or moved away; all of them for step -1.
         """
         del state
