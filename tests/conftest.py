@@ -7,6 +7,7 @@ programs in flight then wait for each other without end (docs/performance.md).
 import os
 from pathlib import Path
 
+import pytest
 from support.processes import restore_sigint
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -39,3 +40,9 @@ def pytest_collection_modifyitems(items):
         return SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
 
     items.sort(key=place)
+    for item in items:
+        if " object at 0x" in item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid}: the name of a test has an address, which differs "
+                f"between the workers of pytest-xdist. Pass ids=."
+            )

@@ -155,7 +155,7 @@ def test_counters_are_by_the_names_of_the_writers(make_logger):
         ({"tags": ("a",), "enable_histograms": True}, None, None),
         ({}, None, None),
     ],
-    ids=str,
+    ids=range(7),
 )
 def test_settings_that_no_writer_uses_are_named_in_one_warning(
     make_logger, caplog, options, named, advice
