@@ -236,7 +236,7 @@ def _cells(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> list[str]:
 
 def _key_table(history: History) -> Iterator[str]:
     """Yield the statistics of each key of a run."""
-    if history.run is None or not history.run.keys():
+    if history.run is None or not (history.run.keys() or history.run.arrays):
         return
     summary, keys = history.run.summary(), history.run.keys()
     yield "\n## Metrics\n\n"
@@ -251,6 +251,12 @@ def _key_table(history: History) -> Iterator[str]:
         counts = [f"{statistics[name]:,}" for name in ("count", "nonfinite")]
         rows.append((key, *values, *counts))
     yield table(("key", *names, "count", "not finite"), rows)
+    if arrays := list(history.run.arrays):
+        more = (
+            f" and {len(arrays) - _MAX_KEYS:,} more" if len(arrays) > _MAX_KEYS else ""
+        )
+        listed = escape_markdown(", ".join(arrays[:_MAX_KEYS]))
+        yield f"\nArrays: {listed}{more}.\n"
 
 
 def _plot_section(folder: Path, plots: Sequence[Path]) -> Iterator[str]:

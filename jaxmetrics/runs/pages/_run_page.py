@@ -114,7 +114,7 @@ def _notes(history: History, alarms: int) -> list[str]:
         return notes
     if alarms:
         notes.append(f"Alarms were raised; the table below has {alarms:,}.")
-    if not run.keys():
+    if not run.keys() and not run.arrays:
         notes.append("No metric was recorded.")
     if (count := len(run.keys())) > _MAX_SERIES:
         notes.append(f"The first {_MAX_SERIES:,} of {count:,} series are drawn.")
@@ -128,6 +128,10 @@ def _notes(history: History, alarms: int) -> list[str]:
         for key, (steps, first) in run.conflicts.items()
     ]
     damage = [f"{n}, line {i:,} was skipped: {reason}." for n, i, reason in run.bad]
+    if arrays := list(run.arrays):
+        more = f" and {len(arrays) - _MAX_NOTES:,} more" * (len(arrays) > _MAX_NOTES)
+        names = ", ".join(arrays[:_MAX_NOTES])
+        notes.append(f"Arrays are in the plot metric_arrays: {names}{more}.")
     for texts in (not_numbers, conflicts, damage):
         notes += texts[:_MAX_NOTES]
         if len(texts) > _MAX_NOTES:

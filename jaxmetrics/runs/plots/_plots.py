@@ -38,7 +38,7 @@ def generate_all_plots(
 
     The eleven are always drawn; without data they say so. The others are drawn if there
     is data: `group_norms`, `update_ratios`, `quantile_bands`, `dataset_losses`,
-    `holdout_predictions`, `goodput_breakdown`.
+    `metric_arrays`, `holdout_predictions`, `goodput_breakdown`.
 
     On processes of a run other than the one that writes the files, which an
     `EpochTracker` knows, nothing is written.

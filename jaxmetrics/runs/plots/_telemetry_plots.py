@@ -90,6 +90,12 @@ def dataset_losses(history: History) -> Figure | None:
     return _stacked(history, charts, "loss")
 
 
+def metric_arrays(history: History) -> Figure | None:
+    """Draw values of classes over time, and the last confusion matrices."""
+    keys = list(history.run.arrays)[:_MAX_PANELS] if history.run is not None else []
+    return history.run.plot(*keys) if history.run is not None and keys else None
+
+
 def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
     """Draw the time of a run by category.
 
@@ -135,6 +141,7 @@ PLOTS = {
         update_ratios,
         quantile_bands,
         dataset_losses,
+        metric_arrays,
         holdout_predictions,
     )
 }

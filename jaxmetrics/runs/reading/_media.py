@@ -74,9 +74,9 @@ def _value(key: str, content: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
         case str():
             return content, ()
         case {"files": [*names]} if all(isinstance(name, str) for name in names):
-            paths = {name: _path(folder, name) for name in names}
-            existing = tuple(path for path in paths.values() if path is not None)
-            return existing, tuple(name for name in names if paths[name] is None)
+            paths = [_path(folder, name) for name in names]  # equal ones share a file
+            existing = tuple(path for path in paths if path is not None)
+            return existing, tuple(n for n, path in zip(names, paths) if path is None)
         case {"columns": [*columns], "rows": [*rows]} if all(
             isinstance(row, list) for row in rows
         ):

@@ -204,6 +204,12 @@ def test_an_empty_run_has_a_report(tmp_path):
     assert "| Epochs | 0 |" in generate_report(write_epochs(tmp_path / "e")).read_text()
 
 
+def test_arrays_are_named_after_the_metrics(tmp_path):
+    row = {"step": 1, "split": "val", "val/confusion": [[1]], "val/<b>": [1, 2]}
+    body, _ = body_of(generate_report(write_run(tmp_path, [row])))
+    assert "Arrays: val/confusion, val/&lt;b&gt;." in body
+
+
 def test_only_the_first_of_many_keys_are_listed(tmp_path):
     row = {"step": 1, "split": "train"} | {f"train/{n}": 1.0 for n in range(300)}
     body, _ = body_of(generate_report(write_run(tmp_path, [row])))

@@ -190,6 +190,16 @@ def test_values_that_are_not_numbers_are_noted(tmp_path):
     assert page.notes == ["train/word: 2 values are not numbers, and are not drawn."]
 
 
+def test_arrays_and_repeated_steps_with_other_values_are_noted(tmp_path):
+    rows = [row(1, train__loss=1.0, val__f1=[0.5]), row(1, train__loss=2.0)]
+    with pytest.warns(UserWarning, match="different values for one step"):
+        page = run_page(load_history(Run.load(write_run(tmp_path / "run", rows))))
+    assert page.notes == [
+        "Arrays are in the plot metric_arrays: val/f1.",
+        "train/loss: 1 steps from 1 have different values; the later one is drawn.",
+    ]
+
+
 def test_only_own_pages_are_replaced_without_overwrite(run):
     path = generate_page(run)
     assert generate_page(run) == path

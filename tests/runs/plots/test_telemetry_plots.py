@@ -32,7 +32,17 @@ def test_a_run_with_telemetry_has_further_plots(run):
 
 def test_a_run_without_telemetry_has_no_further_plots(tmp_path):
     history = load_history(write_run(tmp_path, rows_of(3, train__loss=float)))
-    assert [plot(history) for plot in telemetry.PLOTS.values()] == [None] * 5
+    assert [plot(history) for plot in telemetry.PLOTS.values()] == [None] * 6
+
+
+def test_arrays_of_metrics_are_drawn_in_a_plot_of_their_own(tmp_path):
+    rows = [
+        {"step": s, "split": "val", "val/confusion": [[s, 0], [0, 1]], "val/f1": [s, 1]}
+        for s in (1, 2)
+    ]
+    figure = telemetry.metric_arrays(load_history(write_run(tmp_path, rows)))
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+    assert titles == ["val/confusion, step 2", "val/f1"]
 
 
 def test_the_largest_of_many_groups_are_drawn_and_names_may_be_any_text(run):
