@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxmetrics.core import is_on_device, without_explicit_axes
 from jaxmetrics.telemetry._group_sums import (
+    SQUARES,
     GroupSums,
     Scaled,
-    product_scales,
     require_same_structure,
     sum_of_products,
 )
@@ -62,8 +62,7 @@ def drift(
     ys = [leaf.value for leaf in float_leaves(since)]
     if any(isinstance(x, np.ndarray) for x in (*xs, *ys)):
         pairs = map(_on_same_devices, xs, ys)
-        exponents = sums.exponents
-        partial = [_squares(x, y, n, exponents) for (x, y), n in zip(pairs, sums.parts)]
+        partial = [_squares(x, y, n) for (x, y), n in zip(pairs, sums.parts)]
         distances = _norms_of(partial, sums)
     else:
         distances = _norms(xs, ys, sums)
@@ -73,26 +72,24 @@ def drift(
 @functools.partial(jax.jit, static_argnums=2)
 def _norms(xs: list[Any], ys: list[Any], sums: GroupSums) -> jax.Array:
     def norms(pairs: tuple[list[Any], list[Any]]) -> jax.Array:
-        scales = product_scales(sums.exponents)
-        triples = zip(*pairs, sums.parts)
-        return sums.norms_of([_squared_difference(*xs, scales) for xs in triples])
+        return sums.norms_of(list(map(_squared_difference, *pairs, sums.parts)))
 
     return without_explicit_axes(norms, (xs, ys))
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _squares(x: Any, y: Any, layers: int, exponents: tuple[int, int]) -> Scaled:
+@functools.partial(jax.jit, static_argnums=2)
+def _squares(x: Any, y: Any, layers: int) -> Scaled:
     def squares(pair: tuple[Any, Any]) -> Scaled:
-        return _squared_difference(*pair, layers, product_scales(exponents))
+        return _squared_difference(*pair, layers)
 
     return without_explicit_axes(squares, (x, y))
 
 
-def _squared_difference(x: Any, y: Any, layers: int, scales: Scaled) -> Scaled:
+def _squared_difference(x: Any, y: Any, layers: int) -> Scaled:
     x, y = jnp.asarray(x), jnp.asarray(y)
     dtype = _common_dtype(x, y)
     difference = x.astype(dtype) - y.astype(dtype)
-    return sum_of_products(difference, difference, layers, scales)
+    return sum_of_products(difference, difference, layers, SQUARES)
 
 
 @functools.partial(jax.jit, static_argnums=1)

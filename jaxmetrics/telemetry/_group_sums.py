@@ -1,19 +1,17 @@
 """Sums of products over a tree and its groups, exact beyond the range of float32.
 
 Squares leave the range of float32 where values are above 1.8e19 or below 1e-19. Each
-sum is therefore computed twice: of values times a large power of two, and of values
-times a small one. The first is used if it is finite. For four values of 1e-25, times
-2**50, it is 5.1e-20, and the norm is sqrt(5.1e-20) / 2**50 = 2e-25. For four values of
-1e20 it is inf; the second, of values times 2**-65, is 29.4, and the norm is
-sqrt(29.4) * 2**65 = 2e20.
-
-The second sum loses values below 4. The large power is as large as it can be without
-using the second sum where such values would matter: 2**50 for four values, 2**37 for a
-billion. Only values are lost in both sums that are below 1e-34 or 8e-31 then.
+sum is therefore computed twice, of `(x * scale) * x` for a large and for a small scale,
+and the first is used if it is finite. For four values of 1e-25 the first is 7.4e-31 at
+a scale of 2**64, and the norm is sqrt(7.4e-31) / 2**32 = 2e-25. For four values of 1e20
+it is inf; the second is 470 at a scale of 2**-126, and the norm is
+sqrt(470) * 2**63 = 2e20. The second loses values below 1, which are too small to matter
+where the first is inf. Values below 3e-29 are lost in both.
 
 A scale from the largest value would need another pass over the arrays and, for sharded
 arrays, another collective before that of the sums. Both sums are exchanged at once, and
-compilers for accelerators compute them in one pass.
+compilers for accelerators compute them in one pass. Both factors are not scaled alike,
+`(x * scale) * (x * scale)`: XLA may compute that as `(x * x) * scale**2`.
 """
 
 from __future__ import annotations
@@ -25,12 +23,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxmetrics.telemetry._groups import Group, Leaf, float_leaves
 
 Scaled = tuple[jax.Array, jax.Array]
-"""Two float32 values for a sum: at the large and at the small power of two."""
+"""Values of a sum at the large and at the small scale, float32."""
+
+Exponents = tuple[int, int]
+"""Exponents of the large and of the small scale, which are powers of two."""
+
+SQUARES: Exponents = (64, -126)
+_PRODUCTS: Exponents = (64, -63)
 
 
 class GroupSums(NamedTuple):
@@ -95,19 +98,9 @@ class GroupSums(NamedTuple):
         """Number of values in each sum, float32."""
         return np.array(self.counts, np.float32)
 
-    @property
-    def exponents(self) -> tuple[int, int]:
-        """Exponents of the powers of two that both factors of a product are scaled by.
-
-        Where the first sum of n squares overflows at 2**e, the second is at least
-        2**(128 - 2e - 130), and has lost less than n * 2**-126: a millionth for the e
-        returned.
-        """
-        return (104 - self.counts[0].bit_length()) // 2, -65
-
     def norms(self, xs: list[Any]) -> jax.Array:
         """Return the square roots of the sums of squares, `[sums]`."""
-        return self.norms_of(self._partial_sums(xs, xs))
+        return self.norms_of(self._partial_sums(xs, xs, SQUARES))
 
     def norms_of(self, partial: list[Scaled]) -> jax.Array:
         """Return the norms from the sums of squares of each array, `[sums]`."""
@@ -116,25 +109,29 @@ class GroupSums(NamedTuple):
         # Roots of 1 where they are not used: the derivative of a root of 0 is inf.
         roots = [jnp.sqrt(jnp.where(usable, first, 1))]
         roots.append(jnp.sqrt(jnp.where(usable, 1, second)))
-        norms = (x * _power_of_two(-e) for x, e in zip(roots, self.exponents))
-        return jnp.where(usable, *norms)
+        pairs = zip(roots, SQUARES)
+        return jnp.where(usable, *(x * np.float32(2.0 ** (-e // 2)) for x, e in pairs))
 
     def cosines(
         self, xs: list[Any], ys: list[Any], x_norms: jax.Array, y_norms: jax.Array
     ) -> jax.Array:
-        """Return the sums of products divided by both norms, NaN if one is 0."""
-        products = self._totals(self._partial_sums(xs, ys))
+        """Return the sums of products divided by both norms, NaN if one is 0.
+
+        Also NaN if the product of the norms is above 3e57.
+        """
+        products = self._totals(self._partial_sums(xs, ys, _PRODUCTS))
         (x, x_exponents), (y, y_exponents) = jnp.frexp(x_norms), jnp.frexp(y_norms)
-        shifts = (2 - x_exponents - y_exponents - 2 * e for e in self.exponents)
+        shifts = (2 - x_exponents - y_exponents - e for e in _PRODUCTS)
         # The product of the mantissas is in [1/4, 1), so no quotient exceeds its sum.
         cosines = (jnp.ldexp(p * 0.25 / (x * y), n) for p, n in zip(products, shifts))
         cosine = jnp.where(jnp.isfinite(products[0]), *cosines)
-        return jnp.where(x * y == 0, jnp.nan, cosine)
+        return jnp.where(jnp.isfinite(cosine), cosine, jnp.nan)
 
-    def _partial_sums(self, xs: list[Any], ys: list[Any]) -> list[Scaled]:
-        scales = product_scales(self.exponents)
+    def _partial_sums(
+        self, xs: list[Any], ys: list[Any], exponents: Exponents
+    ) -> list[Scaled]:
         pairs = zip(xs, ys, self.parts)
-        return [sum_of_products(x, y, layers, scales) for x, y, layers in pairs]
+        return [sum_of_products(x, y, layers, exponents) for x, y, layers in pairs]
 
     def _totals(self, partial: list[Scaled]) -> Scaled:
         # Not as one array of both, whose parts would be exchanged array by array.
@@ -152,18 +149,16 @@ class GroupSums(NamedTuple):
         return jnp.where(selected, sums, jnp.float32(0)).sum(axis=1)
 
 
-def product_scales(exponents: tuple[int, int]) -> Scaled:
-    """Return the powers of two that both factors of a product are scaled by."""
-    # Behind a barrier, since XLA computes (a * scale) * (b * scale) of a constant scale
-    # as (a * b) * scale**2, where a * b leaves the range.
-    large, small = (jnp.asarray(_power_of_two(e)) for e in exponents)
-    return lax.optimization_barrier((large, small))
-
-
-def sum_of_products(x: Any, y: Any, layers: int, scales: Scaled) -> Scaled:
-    """Return the sums of the products of two arrays, `[1]` or `[layers]`.
+def sum_of_products(x: Any, y: Any, layers: int, exponents: Exponents) -> Scaled:
+    """Return the scaled sums of the products of two arrays, `[1]` or `[layers]`.
 
     For complex numbers it is the real part of x times the conjugate of y.
+
+    Args:
+      x: Values that are multiplied by the scale first.
+      y: Values of the same shape.
+      layers: Number of layers on the leading axis; 0 for one sum over all axes.
+      exponents: Exponents of the scales, as powers of two.
     """
     # Not flattened: that would gather an array sharded over several of its axes.
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -172,16 +167,13 @@ def sum_of_products(x: Any, y: Any, layers: int, scales: Scaled) -> Scaled:
         factors.append((_real(jnp.imag(x)), _real(jnp.imag(y))))
     axes = tuple(range(1 if layers else 0, x.ndim))
 
-    def scaled_sum(scale: jax.Array) -> jax.Array:
-        products = [(a * scale) * (b * scale) for a, b in factors]
+    def scaled_sum(exponent: int) -> jax.Array:
+        scale = np.float32(2.0**exponent)
+        products = [(a * scale) * b for a, b in factors]
         return sum(products[1:], products[0]).sum(axis=axes).reshape(-1)
 
-    large, small = scales
+    large, small = exponents
     return scaled_sum(large), scaled_sum(small)
-
-
-def _power_of_two(exponent: int) -> np.ndarray:
-    return np.ldexp(np.float32(1), exponent)
 
 
 def _real(x: jax.Array) -> jax.Array:

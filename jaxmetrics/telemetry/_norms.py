@@ -20,9 +20,9 @@ _UPDATE, _GRAD, _PARAM = "update", "grad", "param"
 def grad_norm(tree: Any) -> jax.Array:
     """Return the L2 norm of all floating-point arrays of a tree, float32.
 
-    As exact as float32 for any dtype: no square overflows or underflows, so a value of
-    1e20 or 1e-25 counts as in float64. NaN if any value is NaN, inf if a value is inf
-    or the norm is above 3.4e38; an empty tree has norm 0.
+    As exact as float32 for any dtype: no square overflows or underflows, so values of
+    1e20 and 1e-25 count as in float64; values below 3e-29 count as 0. NaN if any value
+    is NaN, inf if a value is inf or the norm is above 1.7e38; an empty tree has norm 0.
 
     The tree may be a module of Equinox or another object with leaves that are not
     arrays. Counters, random keys, integer codes, functions, strings and None are
@@ -46,7 +46,8 @@ def norms(
     root mean square. With updates and params also the ratio of their norms, with
     updates and grads the cosine of the angle between them, -1 in plain descent. Each is
     computed overall and for each group: `grad/norm`, `grad/norm/head`, `grad/rms`,
-    `update/ratio`, `update/cosine`. Ratios with a denominator of 0 are NaN.
+    `update/ratio`, `update/cosine`. Ratios with a denominator of 0 are NaN, also the
+    cosine if the product of the norms is above 3e57.
 
     Args:
       grads: Gradients.
