@@ -7,6 +7,7 @@ import numpy as np
 BARS = "▁▂▃▄▅▆▇█"
 NOT_FINITE = "×"
 
+_EQUAL = 1e-9  # relative difference up to which means are those of equal values
 _CELLS = 128  # even, since cells are merged in pairs
 
 
@@ -81,7 +82,7 @@ def sparkline(means: np.ndarray) -> str:
         return NOT_FINITE * len(means)
     low, high = means[known].min(), means[known].max()
     scale = high / 2 - low / 2  # halved, as the difference may overflow
-    if scale > 0:
+    if scale > _EQUAL * max(abs(low), abs(high)):
         share = np.where(known, (means / 2 - low / 2) / scale, 0.0)
     else:
         share = np.full(len(means), 0.45)

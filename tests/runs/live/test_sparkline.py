@@ -43,3 +43,10 @@ def test_an_overflowing_sum_is_nan():
     means = RunningMeans()
     means.add(np.full(1000, 1e308))
     assert np.isnan(means.means(1)).all()
+
+
+def test_means_of_equal_values_are_flat_whatever_their_rounding():
+    means = RunningMeans()
+    means.add(np.full(20_000, 0.41))
+    assert len(set(sparkline(means.means(12)))) == 1
+    assert len(set(sparkline(np.array([1.0, 1.0 + 1e-6])))) == 2
