@@ -46,6 +46,7 @@ _FIELDS = (
 _COLLECTED = "health/collected"
 _LOGGED_BY_LOOPS = {"grad/norm", "lr/lr"}  # as log_step(grad_norm=, lr=)
 _UNKNOWN = -1  # in a state: there is no file, or no snapshot
+_batch_statistics = jax.jit(batch_statistics, static_argnums=1)
 
 
 class TrainingTelemetry:
@@ -379,7 +380,7 @@ class TrainingTelemetry:
                     f"expected {field!r}. Set label_field= to the name of the labels."
                 )
             batch = batch[field]
-        statistics = batch_statistics(batch, self.config.label_classes)
+        statistics = _batch_statistics(batch, self.config.label_classes)
         shares = {
             f"{field}_{label}_pct": 100 * statistics[f"batch/share/{label}"]
             for label in range(self.config.label_classes)
