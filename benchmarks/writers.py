@@ -81,17 +81,19 @@ def consecutive_calls(folder: Path, rounds: int) -> None:
     give = jax.jit(lambda x: {f"value_{i}": x + i for i in range(SCALARS)})
     values = give(jnp.ones(()))
     kinds = {
-        "log_step, no writer": [],
-        "log_step, JSONL": [writers.JSONL()],
-        "log_step, JSONL and TensorBoard": [writers.JSONL(), writers.TensorBoard()],
+        "log_step, no writer": None,
+        "log_step, JSONL": [],
+        "log_step, JSONL and TensorBoard": [writers.TensorBoard()],
         "log_step, all writers": all_writers(),
     }
     print(f"{'':44s} {'us':>8s}   [quartiles]")
     for name, which in kinds.items():
         microseconds = []
         number = 0
-        run_name = f"row-{len(which)}"
-        with jm.TrainingLogger(root=folder, run_name=run_name, writers=which) as logger:
+        options = {"root": folder, "writers": which}
+        if which is None:
+            options = {"root": None}
+        with jm.TrainingLogger(console=False, **options) as logger:
             for _ in range(rounds):
                 start = time.perf_counter()
                 for _ in range(10):
@@ -108,19 +110,21 @@ def logging_calls(
 ) -> Iterator[tuple[str, Callable[[int, dict], None]]]:
     """Yield names, and functions that log the twenty scalars of a step."""
 
-    def logger(name: str, *which: writers.Writer) -> jm.TrainingLogger:
-        new = jm.TrainingLogger(root=folder, run_name=name, writers=list(which))
+    def logger(
+        name: str, *which: writers.Writer, root: Path | None = folder
+    ) -> jm.TrainingLogger:
+        new = jm.TrainingLogger("bench", name, root, writers=which, console=False)
         return stack.enter_context(new)
 
-    nothing = logger("none")
+    nothing = logger("none", root=None)
     yield "log_step, no writer", lambda n, v: nothing.log_step(n, **v)
-    lines = logger("jsonl", writers.JSONL())
+    lines = logger("jsonl")
     yield "log_step, JSONL", lambda n, v: lines.log_step(n, **v)
     every = logger("all", *all_writers())
     yield "log_step, all writers", lambda n, v: every.log_step(n, **v)
 
     metrics = jm.Collection(**{f"value_{i}": jm.Mean() for i in range(SCALARS)})
-    whole = logger("collection", writers.JSONL())
+    whole = logger("collection")
     update = jax.jit(lambda m, x: m.update(values=x))
     state = jax.block_until_ready(update(metrics.empty(), jnp.ones(8)))
     yield "log_step of a Collection of 20", lambda n, v: whole.log_step(n, state)
@@ -152,7 +156,6 @@ def all_writers() -> list[writers.Writer]:
     """Return one writer of each kind, with the intervals of a logger."""
     return [
         writers.Console(every=25, file=open(os.devnull, "w")),
-        writers.JSONL(),
         writers.CSV(),
         writers.TensorBoard(),
         writers.WandB(mode="offline", every=50),
