@@ -12,7 +12,7 @@ from support.runs import rows_of, write_epochs, write_run
 from jaxmetrics import Run
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import EpochMetrics, Epochs
-from jaxmetrics.runs import generate_all_plots
+from jaxmetrics.runs import generate_all_plots, generate_report
 from jaxmetrics.runs.plots import PLOT_NAMES
 from jaxmetrics.runs.plots import _plots as plots
 from jaxmetrics.runs.plots._files import save_figure
@@ -207,6 +207,15 @@ def test_values_that_cannot_be_drawn_are_explained():
     assert "not finite" in texts(plots.loss_linear(some))
     assert "none of 3 values is finite" in texts(plots.loss_log(none))
     assert "no loss is positive" in texts(plots.loss_log(negative))
+
+
+def test_a_process_without_files_writes_nothing(tmp_path):
+    class TrackerOfAnotherProcess:
+        output_dir, writes_files = tmp_path, False
+
+    tracker = TrackerOfAnotherProcess()
+    assert generate_all_plots(tracker) == generate_report(tracker) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_existing_files_of_other_programs_are_not_replaced(tmp_path):
