@@ -189,7 +189,9 @@ def history_of_run(run: Run) -> History:
         if logged is not None:
             series[key] = logged
     if "lr/lr" not in series:
-        logged = _first(run, (key for key in run if key.startswith("lr/")))
+        # A scale is a factor of a rate that is not known.
+        rates = (k for k in run if k.startswith("lr/") and not k.endswith("/scale"))
+        logged = _first(run, rates)
         if logged is not None:
             series["lr/lr"] = logged
     if "perf/step_seconds" not in series and "time" in run:
