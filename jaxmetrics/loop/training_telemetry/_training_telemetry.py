@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -101,7 +102,7 @@ class TrainingTelemetry:
         self._writing: Future[None] | None = None
         self._scalars: dict[str, Any] = {}  # not logged yet
         self._scalars_step = 0
-        self._is_period_checked = False
+        self._is_period_checked = self._is_closed = False
         self._thread = ThreadPoolExecutor(1, "jaxmetrics-telemetry")
         if not self.config.enabled:
             return
@@ -178,11 +179,11 @@ class TrainingTelemetry:
             value has the name of a field of the line.
           OSError: An earlier line could not be written.
         """
-        config, stats = self.config, dict(stats or {})
-        step = check_step(step, "on_batch_end")
+        config, step = self.config, check_step(step, "on_batch_end")
         self._log_scalars()
         if not config.enabled or step % config.collect_every_n:
             return False
+        stats = dict(stats or {})
         position = {"step": step, "batch_idx": batch_idx, "epoch": epoch}
         if _COLLECTED in stats and not self._is_period_checked:
             # At once, though this waits for the step. Later ones wait in the thread.
@@ -223,8 +224,10 @@ class TrainingTelemetry:
         """Flush and close the file; a second call does nothing."""
         try:
             self.flush()
-            self._log_all_scalars()
+            with contextlib.suppress(ValueError):  # the logger may be closed
+                self._log_all_scalars()
         finally:
+            self._is_closed = True
             self._thread.shutdown()
             file, self._file = self._file, None
             if file is not None:
@@ -303,7 +306,7 @@ class TrainingTelemetry:
     def _free_name(self, logger: TrainingLogger) -> str:
         """Return `telemetry`, with a number if another open one has this name."""
         name, number = "telemetry", 1
-        while getattr(logger.attached.get(name), "_file", None) is not None:
+        while not getattr(logger.attached.get(name), "_is_closed", True):
             number += 1
             name = f"telemetry_{number}"
         return name

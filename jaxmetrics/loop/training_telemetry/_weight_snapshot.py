@@ -61,6 +61,8 @@ class WeightSnapshot:
           None if there is no snapshot of these arrays.
         """
         now = BlockDrift(params, self._groups)
+        if not any(map(np.size, now.arrays.values())):
+            return dict.fromkeys(now.suffixes)
         if self._location == "device":
             distances = self._on_device(now, params)
             self._in_memory = jax.tree.map(lambda x: x + 0, params)
@@ -143,10 +145,9 @@ class WeightSnapshot:
     def _write(self, ocp: Any, now: BlockDrift, step: int) -> None:
         # Orbax renames a directory once it is complete, so that a kill leaves the
         # earlier snapshots as they are.
+        folder = self._folder / str(step)
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(
-                self._folder / str(step), _storable(now.arrays), force=True
-            )
+            checkpointer.save(folder, _storable(now.arrays), force=True)
             checkpointer.wait_until_finished()
         if process_index() == 0:
             used = {str(each) for each in (*self._kept, step)}

@@ -182,6 +182,15 @@ def test_values_of_the_last_collection_are_logged_at_the_end(tmp_path):
     assert jm.Run.load(logger.run_dir)["grad/norm/body"][0].tolist() == [200]
 
 
+def test_a_logger_may_be_closed_first(tmp_path):
+    logger = jm.TrainingLogger(root=tmp_path, run_name="run", console=False)
+    with TrainingTelemetry(logger=logger) as collected:
+        collected.on_batch_end(stats(), step=200, batch_idx=0, epoch=0)
+        logger.close()
+    with TrainingTelemetry(config(tmp_path)):
+        pass  # its file is not open any more
+
+
 def test_disabled_statistics_are_left_out(tmp_path):
     off = {f"track_{name}": False for name in ("gradients", "weight_delta")}
     off |= dict(track_learning_rates=False, track_batch_stats=False)

@@ -79,6 +79,14 @@ def test_weights_of_another_structure_have_no_change(tmp_path):
         assert deltas(tmp_path / where) == [UNKNOWN, {"overall": None, "other": None}]
 
 
+def test_no_weights_have_no_change(tmp_path, caplog):
+    with TrainingTelemetry(config(tmp_path)) as telemetry:
+        for step in (200, 400):
+            collect(telemetry, step, {"empty": jnp.zeros(0)})
+    assert deltas(tmp_path) == [{"overall": None, "empty": None}] * 2
+    assert not caplog.records
+
+
 def test_a_new_run_in_an_old_directory_has_no_change_at_first(tmp_path):
     for value in (1.0, 5.0):
         with TrainingTelemetry(config(tmp_path)) as telemetry:
