@@ -45,7 +45,8 @@ class ReportProgress:
       >>> import jaxmetrics as jm
       >>> memory = jm.writers.Memory()
       >>> import tempfile
-      >>> with jm.TrainingLogger(root=tempfile.mkdtemp(), writers=[memory]) as logger:
+      >>> options = dict(root=tempfile.mkdtemp(), writers=[memory], console=False)
+      >>> with jm.TrainingLogger(**options) as logger:
       ...     report = ReportProgress(100, every_steps=10, logger=logger)
       ...     reported = [report(step, t=step / 4) for step in (9, 10, 11)]
       >>> reported, memory.records[0].values["perf/eta_seconds"]
