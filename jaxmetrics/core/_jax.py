@@ -247,6 +247,28 @@ def on_runtime_event(callback: Callable[[RuntimeEvent], None]) -> Callable[[], N
     return stop
 
 
+def on_scalar(callback: Callable[..., None]) -> Callable[[], None]:
+    """Call `callback` for each `jax.monitoring.record_scalar`; return what ends it.
+
+    Args:
+      callback: Called with the name, the value, and the attributes as keywords.
+    """
+    use = "to log the scalars of jax.monitoring"
+    register = _lookup("jax.monitoring.register_scalar_listener", use)
+    unregister = _lookup("jax.monitoring.unregister_scalar_listener", use)
+
+    def listener(event: str, value: Any, **attributes: Any) -> None:
+        callback(event, value, **attributes)
+
+    def stop() -> None:
+        # clear_event_listeners() may have removed it before.
+        with contextlib.suppress(AssertionError, ValueError):
+            unregister(listener)
+
+    register(listener)
+    return stop
+
+
 def _event_kinds() -> dict[str, Any]:
     """Return the kind of each event by the text with which it is reported."""
     use = "to measure the time of compiling"
@@ -448,6 +470,7 @@ def jax_uses() -> list[JaxUse]:
         JaxUse("backends_are_initialized", "devices", backends_are_initialized),
         JaxUse(state, "exchange between processes", _check_coordination),
         JaxUse("jax.monitoring", "compile times", _check_monitoring),
+        JaxUse("jax.monitoring scalars", "interop.monitoring", _check_scalars),
         JaxUse("names of compile events", "compile times", _event_kinds),
         JaxUse("jaxpr.eqns, primitives", "count_flops", require_known_programs),
         JaxUse("newly_manual_axes", "FLOPs in shard_map", _check_shard_map),
@@ -499,6 +522,10 @@ def _check_coordination() -> None:
 
 def _check_monitoring() -> None:
     on_runtime_event(lambda event: None)()
+
+
+def _check_scalars() -> None:
+    on_scalar(lambda event, value: None)()
 
 
 def _check_trace() -> None:

@@ -28,7 +28,8 @@ def writers_read_back(root: str | os.PathLike[str] | None = None) -> str:
         writers.append(TensorBoard())
     logged = [0.1, float("nan"), 1e300]
     with tempfile.TemporaryDirectory(dir=root, prefix="jaxmetrics-") as folder:
-        with TrainingLogger("doctor", "run", root=folder, writers=writers) as logger:
+        options = {"root": folder, "writers": writers, "console": False}
+        with TrainingLogger("doctor", "run", **options) as logger:
             for step, value in enumerate(logged, 1):
                 logger.log_step(step, loss=value)
             flushed = logger.flush()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jax
-
+from jaxmetrics.core import on_scalar
 from jaxmetrics.interop._scalar_events import ScalarEvents
 
 if TYPE_CHECKING:
@@ -46,7 +43,7 @@ class ScalarListener:
         """Register with JAX."""
         scalars = ScalarEvents(logger, events)
         # JAX keeps what is registered alive, so that must not be the object itself.
-        self._stop = weakref.finalize(self, _listen(scalars))
+        self._stop = weakref.finalize(self, on_scalar(scalars.log_scalar))
 
     def close(self) -> None:
         """Unregister."""
@@ -59,18 +56,3 @@ class ScalarListener:
     def __exit__(self, *error: object) -> None:
         """Close the listener."""
         self.close()
-
-
-def _listen(scalars: ScalarEvents) -> Callable[[], None]:
-    """Register a destination of scalars; return the function that ends it."""
-
-    def listener(event: str, value: Any, **attributes: Any) -> None:
-        scalars.log_scalar(event, value, **attributes)
-
-    def stop() -> None:
-        # clear_event_listeners() may have removed it before.
-        with contextlib.suppress(AssertionError, ValueError):
-            jax.monitoring.unregister_scalar_listener(listener)
-
-    jax.monitoring.register_scalar_listener(listener)
-    return stop

@@ -47,7 +47,7 @@ def test_single_real_numbers_become_python_numbers(value, number):
 
 
 @pytest.mark.parametrize(
-    "value", [[1.0], np.zeros(1), 1j, np.complex64(1), "1", None, np.datetime64(0, "s")]
+    "value", [[1.0], np.zeros(2), 1j, np.complex64(1), "1", None, np.datetime64(0, "s")]
 )
 def test_other_values_are_not_scalars(value):
     with pytest.raises(TypeError, match="is not a number"):
