@@ -56,6 +56,7 @@ def test_weights_are_read_back_in_another_sharding_and_of_every_kind(tmp_path):
             "head": [np.full(4, value), value, jnp.full(2, value, jnp.bfloat16)],
             "empty": jnp.zeros((0, 2)),
             "steps": jnp.int32(7),
+            "activation": jax.nn.relu,
         }
 
     with TrainingTelemetry(config(tmp_path)) as telemetry:
