@@ -41,7 +41,7 @@ from jaxmetrics.pipeline import (
     splits_of_call,
 )
 from jaxmetrics.processes import Agreement
-from jaxmetrics.record import Elapsed, Ledger, check_step, key, number
+from jaxmetrics.record import Elapsed, Ledger, check_step, dumps, key, loads, number
 from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -624,7 +624,7 @@ class TrainingLogger:
                 "next_step": self._steps.next_step,
                 "last_steps": dict(self._steps.last),
                 "writers": self._sinks.state(),
-                "latest": self._fetched.latest(),
+                "latest": _strict(self._fetched.latest()),
                 "latest_steps": self._fetched.steps(),
             }
 
@@ -658,7 +658,7 @@ class TrainingLogger:
                 )
             self._sinks.offer(self._unqueued)
             self._steps.reset(state["last_steps"], state["next_step"])
-            self._attached_step = -1
+            self._attached_step = state["last_steps"].get("train", -1)
             self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
             self._fetched.restore(state["latest"], state.get("latest_steps", {}))
             self._elapsed.reset(state["time"])
@@ -830,6 +830,12 @@ class TrainingLogger:
             self.close()
         except Exception as error:
             _LOG.warning("Closing the log of %s: %s", self.run_dir, error)
+
+
+def _strict(values: Mapping[str, float | int]) -> dict[str, Any]:
+    """Return values as strict JSON has them: those that are not finite are strings."""
+    strict: Any = loads(dumps(values))
+    return strict
 
 
 def _number(value: Any) -> float | int:
