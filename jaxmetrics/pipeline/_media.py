@@ -38,7 +38,7 @@ class MediaRow(Row):
         on_record: Callable[[Row, Record], object],
     ) -> None:
         super().__init__(step, split, time, on_record=on_record)
-        self.kind = kind
+        self.kind: str | None = kind
         self._media_kind: MediaKind = kind
 
     def _fetch(self) -> Record:
@@ -66,7 +66,7 @@ class MediaRow(Row):
             return value
         plain: Any = value() if callable(value) else np.asarray(value)
         if self.kind == "image" and _is_out_of_range(plain):
-            self.clipped = [*self.clipped, key]
+            self.clipped: list[str] = [*self.clipped, key]
         return plain
 
     def _without_secrets(self, key: str, name: str, value: Any) -> Any:

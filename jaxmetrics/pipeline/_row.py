@@ -144,7 +144,7 @@ class Row:
         self.values: dict[str, object] = {}
         self.defaults: Mapping[str, object] = {}
         self.delivered_to: set[object] = set()
-        self.is_fetched = False
+        self.is_fetched: bool = False
         self._numbered = numbered
         self._key_split = split if key_split == "" else key_split
         self._on_record = on_record

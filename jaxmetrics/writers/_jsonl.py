@@ -42,7 +42,9 @@ class JSONL(Writer):
         super().__init__(**options)
         self.file: str = check_name(file, "file")
         if self.file == METRICS_JSONL:
-            self.shows = MEDIA_KINDS - {"hparams"}  # these are in run.json
+            self.shows: frozenset[str] = MEDIA_KINDS - {
+                "hparams"
+            }  # these are in run.json
         self._lines: AppendFile | None = None
         self._media: MediaFiles | None = None
 

@@ -59,7 +59,7 @@ class Run:
         self.header = header
         self.unit: Literal["step", "epoch"] = unit
         self.events: list[dict[str, object]] = files.events() if path.is_dir() else []
-        self.bad = files.bad
+        self.bad: list[tuple[str, int, str]] = files.bad
         self._table = table
         self._files = files
 
