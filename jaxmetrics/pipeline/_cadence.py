@@ -1,4 +1,4 @@
-"""Which train steps a writer takes that does not take all of them."""
+"""Selection of train steps for writers with `every` above 1."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
 
 
 class Call(NamedTuple):
-    """What a call asks to record.
+    """Split, values and errors of one `log_step` call.
 
     Attributes:
       split: Split of the record.

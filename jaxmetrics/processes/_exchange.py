@@ -123,15 +123,15 @@ def _collect(
     """Return the payload of each process; process 0 does this."""
     started = time.monotonic()
     outcome: Outcome = {}
-    told = False
+    has_warned = False
     for i in range(count):
         payload = None
-        if not told:
+        if not has_warned:
             quiet = min(_QUIET_SECONDS, timeout) - (time.monotonic() - started)
             payload = service.get(f"{call}/payloads/{i}", max(quiet, 0.0))
             if payload is None:
-                told = True
-                _tell(service, call, count, timeout)
+                has_warned = True
+                _warn_of_wait(service, call, count, timeout)
         if payload is None:
             remaining = timeout - (time.monotonic() - started)
             payload = service.get(f"{call}/payloads/{i}", remaining)
@@ -141,8 +141,10 @@ def _collect(
     return outcome
 
 
-def _tell(service: CoordinationService, call: str, count: int, timeout: float) -> None:
-    """Say for which processes this one waits."""
+def _warn_of_wait(
+    service: CoordinationService, call: str, count: int, timeout: float
+) -> None:
+    """Log a warning that names the processes that are missing so far."""
     received = _received_so_far(service, call, count)
     missing = [i for i, payload in received.items() if payload is None]
     if missing:

@@ -50,7 +50,7 @@ class Writer(ABC):
     """Kinds of `Media` that the writer takes in addition to scalars."""
 
     needs_run_dir: ClassVar[bool] = True
-    """Whether `open` needs a run directory. Without, it may get None."""
+    """True if `open` needs a run directory. If False, `run_dir` may be None."""
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class EpochTracker:
 
     @property
     def writes_files(self) -> bool:
-        """Whether this process writes the files, as process 0 does."""
+        """True on process 0, which writes the files."""
         return process_index() == 0
 
     def start_epoch(self, epoch: int) -> None:

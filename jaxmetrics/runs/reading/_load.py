@@ -48,7 +48,7 @@ class RunFiles:
 
     @property
     def has_metrics(self) -> bool:
-        """Whether there is a file of metrics."""
+        """True if the run directory has a file of metrics."""
         return (self._folder / self._name).is_file()
 
     def metrics(self) -> tuple[Table, dict[str, object]]:

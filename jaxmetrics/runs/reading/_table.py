@@ -240,7 +240,7 @@ class TableBuilder:
 
 
 class _Join(NamedTuple):
-    """How the values of a key are joined; its values are in the order of the lines.
+    """Result of joining the values of one key, which are in the order of the lines.
 
     Attributes:
       records: Indices of the records that have a value, ascending.
