@@ -58,8 +58,9 @@ def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
 def as_32bit(name: str, output: Any) -> Any:
     """Return an output, an array or a tree of arrays, in 32-bit types.
 
-    Floats become float32. Integers and booleans keep their type, except 64-bit
-    integers on the host, which become int32.
+    Floats become float32. Integers of fewer bits become int32, so that no comparison
+    or index wraps around; so do 64-bit integers on the host. Booleans and uint32 keep
+    their type.
 
     Raises:
       TypeError: A leaf is no array or number, or not real.
@@ -94,9 +95,14 @@ def _narrow(name: str, x: Any) -> Any:
             f"Output {name!r} is a {type(x).__name__}; metrics read arrays and "
             "numbers. Convert it before, or leave it out."
         )
-    if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype != jnp.float32:
-        return x.astype(jnp.float32)
-    return x
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        narrow = jnp.iinfo(x.dtype).bits < 32
+        return x.astype(jnp.int32) if narrow else x
+    if x.dtype == bool:
+        return x
+    raise _no_real_numbers(name, x)
 
 
 def _narrow_host(name: str, x: np.ndarray) -> np.ndarray:
@@ -107,11 +113,17 @@ def _narrow_host(name: str, x: np.ndarray) -> np.ndarray:
                 "jax would cut silently. Convert it to float32, or split it."
             )
         return x.astype(np.int32)
-    if x.dtype.kind in "biu":
+    if x.dtype == np.uint32 or x.dtype == bool:
         return x
+    if x.dtype.kind in "iu" or jnp.issubdtype(x.dtype, jnp.integer):  # int4 has kind V
+        return x.astype(np.int32)
     if x.dtype.kind in "fV" and jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(np.float32)
-    raise TypeError(
-        f"Output {name!r} is an array of {x.dtype}; metrics read real numbers. "
-        "Convert it before, or leave it out."
+    raise _no_real_numbers(name, x)
+
+
+def _no_real_numbers(name: str, x: Any) -> TypeError:
+    return TypeError(
+        f"Output {name!r} is an array of {x.dtype}; metrics read real numbers. Pass "
+        "its magnitude or its parts, or leave it out."
     )
