@@ -1,9 +1,10 @@
 """Counting helpers for `observe`: counts that are exact, NaN that stays visible.
 
 Each helper reduces all axes of its values but the last `keep`. A mask (bool) or
-weights (float) have the values' leading axes and are broadcast over the others; a
-value of rank 0 takes neither. Masked entries never reach the arithmetic, so NaN in
-padding does not leak.
+weights (float) have the values' leading axes and are broadcast over the others, so
+that scalars apply to all values. A mask of rows does not apply to a value of rank 0,
+as one loss for the whole batch. Masked entries and those of weight 0 never reach the
+arithmetic, so NaN in padding does not leak.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def count_where(
     counted = condition & _mask_for(condition, mask)
     if weights is None:
         return counted.sum(axis=_reduced(condition, keep), dtype=jnp.uint32)
-    share = _weights_for(condition, weights)
-    return _sum(jnp.where(counted, share, jnp.float32(0)), keep)
+    _, share = _weighted(condition, counted, weights)
+    return _sum(share, keep)
 
 
 def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
@@ -80,7 +81,7 @@ def count_at(
         one = jnp.uint32(1)
         counts = jnp.zeros(cells, jnp.uint32).at[flat].add(one, mode="drop")
     else:
-        added = jnp.where(valid, _weights_for(index[0], weights), 0).ravel()
+        added = _weighted(index[0], valid, weights)[1].ravel()
         counts = jnp.zeros(cells, jnp.float32).at[flat].add(added, mode="drop")
     return counts.reshape(shape)
 
@@ -88,9 +89,11 @@ def count_at(
 def total(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
     """Sum the values, times the weights if there are any, in float32."""
     values = _floats(values)
-    if weights is not None:
-        values = values * _weights_for(values, weights)
-    return _sum(jnp.where(_mask_for(values, mask), values, jnp.float32(0)), keep)
+    valid = _mask_for(values, mask)
+    if weights is None:
+        return _sum(jnp.where(valid, values, jnp.float32(0)), keep)
+    counted, share = _weighted(values, valid, weights)
+    return _sum(jnp.where(counted, values, jnp.float32(0)) * share, keep)
 
 
 def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
@@ -116,18 +119,18 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
         n = valid.sum(axis=_reduced(values, keep), dtype=jnp.uint32)
         share, size = jnp.float32(1), n.astype(jnp.float32)
     else:
-        share = _weights_for(values, weights)
-        n = size = _sum(jnp.where(valid, share, jnp.float32(0)), keep)
+        valid, share = _weighted(values, valid, weights)
+        n = size = _sum(share, keep)
     size = jnp.where(size > 0, size, 1)
 
     def mean_of(x: jax.Array) -> jax.Array:
-        return _sum(jnp.where(valid, x * share, jnp.float32(0)), keep) / size
+        return _sum(jnp.where(valid, x, jnp.float32(0)) * share, keep) / size
 
     centre = clear_low_bit(mean_of(values))
     deviation = values - centre
     rest = mean_of(deviation)
-    deviation = deviation - rest
-    squares = jnp.where(valid, deviation * deviation * share, jnp.float32(0))
+    deviation = jnp.where(valid, deviation - rest, jnp.float32(0))
+    squares = deviation * deviation * share
     return n, two_sum(centre, rest), _sum(squares, keep)
 
 
@@ -135,11 +138,14 @@ def both(mask: Any, other: Any) -> Any:
     """Return where both masks are true.
 
     None stands for true everywhere. A mask with fewer axes is broadcast over the
-    trailing axes of the other.
+    trailing axes of the other. But where the first has rank 0, so that it is about a
+    single value, a second mask of rows does not apply, and the first is returned.
     """
     if mask is None or other is None:
         return other if mask is None else mask
     mask, other = jnp.asarray(mask), jnp.asarray(other)
+    if mask.ndim == 0 and other.ndim > 0:
+        return mask
     more, less = (mask, other) if mask.ndim >= other.ndim else (other, mask)
     return more & _mask_for(more, less)
 
@@ -236,20 +242,26 @@ def _mask_for(values: Any, mask: Any) -> jax.Array:
             f"mask is {mask.dtype}, it must be bool (True counts). Use mask > 0, or "
             "pass fractions as weights= to a metric with weighted=True."
         )
+    if values.ndim == 0 and mask.ndim > 0:
+        return jnp.ones((), bool)
     return _spread("mask", mask, values)
 
 
-def _weights_for(values: Any, weights: Any) -> jax.Array:
-    return _spread("weights", _floats(weights), values)
+def _weighted(
+    values: jax.Array, valid: jax.Array, weights: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Return where a weight other than 0 counts, and the weights, 0 elsewhere."""
+    share = jnp.where(valid, _spread("weights", _floats(weights), values), 0)
+    return valid & (share != 0), share
 
 
-def _spread(name: str, x: jax.Array, values: Any) -> jax.Array:
-    shape = np.shape(values)
-    if not shape:
-        return jnp.ones((), x.dtype)
-    if x.ndim > len(shape) or x.shape != shape[: x.ndim]:
+def _spread(name: str, x: jax.Array, values: jax.Array) -> jax.Array:
+    """Broadcast `x`, whose axes are leading axes of the values, over the others."""
+    shape = values.shape
+    if x.shape != shape[: x.ndim]:
+        remedy = "reduce it to one number" if not shape else "reshape it"
         raise ValueError(
             f"{name} has shape {x.shape}, the values {shape}; it must be their leading "
-            "axes."
+            f"axes. Pass {name} of shape {shape[:1]}, or {remedy}."
         )
     return jnp.broadcast_to(x.reshape(x.shape + (1,) * (len(shape) - x.ndim)), shape)

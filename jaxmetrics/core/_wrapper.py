@@ -133,7 +133,9 @@ class Wrapper(Metric):
                 f"{type(self).__name__} masks entries, but {type(self.metric).__name__}"
                 " takes no mask. Wrap a metric whose observe takes one."
             )
-        return {**outputs, mask: both(outputs.get(mask), keep)}
+        other = outputs.get(mask)
+        fewer_axes, more_axes = sorted((keep, other), key=np.ndim)
+        return {**outputs, mask: both(more_axes, fewer_axes)}
 
     @on_states
     def compute(self) -> Any:

@@ -1,4 +1,4 @@
-"""`count_at`: an index out of range of one axis names no cell at all."""
+"""Counts and sums: masks, weights, scalars and indices out of range."""
 
 import numpy as np
 import pytest
@@ -26,3 +26,65 @@ def test_a_column_out_of_range_does_not_wrap_into_another_row(row):
 def test_a_row_out_of_range_is_not_counted(row):
     index = (np.int32([row] * 3), np.int32([0, 1, 2]))
     assert not jm.count_at(index, (2, 3)).any()
+
+
+def test_scalar_weights_multiply_scalar_values():
+    mean = jm.Mean("loss", weighted=True)
+    mean = mean.update(loss=2.0, weights=10.0).update(loss=8.0, weights=1.0)
+    assert float(mean.compute()) == pytest.approx(28 / 11)
+    one_weight = jm.evaluate(
+        jm.Sum("loss", weighted=True), loss=[1.0, 2.0], weights=3.0
+    )
+    assert float(one_weight) == 9
+
+
+@pytest.mark.parametrize("values", [2.0, [2.0], [[2.0, 1.0]]])
+def test_a_scalar_mask_masks_everything(values):
+    mask = np.array(False)
+    assert jm.count_where(np.ones(np.shape(values), bool), mask) == 0
+    assert jm.count_elements(values, mask) == 0
+    assert jm.total(values, mask) == 0
+    assert jm.maximum(values, mask) == -np.inf
+    assert jm.moments(values, mask)[0] == 0
+    assert jm.count_at(np.zeros(np.shape(values), np.int32), (1,), mask) == 0
+
+
+def test_a_mask_of_rows_does_not_apply_to_a_scalar():
+    mask = np.array([False, False])
+    assert jm.total(2.0, mask) == 2
+    assert jm.count_elements(2.0, mask) == 1
+    scalar = jm.both(np.array(True), mask)
+    assert scalar.shape == () and bool(scalar)
+
+
+def test_a_mask_of_rows_and_one_of_entries_are_combined_in_any_order():
+    rows, entries = np.array([True, False]), np.array([[True, False], [True, True]])
+    expected = [[True, False], [False, False]]
+    assert jm.both(rows, entries).tolist() == expected
+    assert jm.both(entries, rows).tolist() == expected
+
+
+def test_weights_with_more_axes_than_the_values_are_refused():
+    message = r"weights has shape \(2,\), the values \(\);.* reduce it to one"
+    with pytest.raises(ValueError, match=message):
+        jm.total(1.0, None, np.ones(2))
+    with pytest.raises(ValueError, match=r"Pass weights of shape \(2,\), or"):
+        jm.count_where(np.ones(2, bool), None, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_weight_of_zero_removes_a_value_that_is_not_finite(bad):
+    values, weights = np.float32([1, bad, 3]), np.float32([1, 0, 1])
+    assert jm.total(values, None, weights) == 4
+    n, mean, squares = jm.moments(values, None, weights)
+    assert (float(n), float(mean[0]), float(squares)) == (2, 2, 2)
+    masked = np.array([True, False, True])
+    bad_weights = np.float32([1, bad, 1])
+    assert jm.total(values, masked, bad_weights) == 4
+    assert jm.count_where(masked, masked, bad_weights) == 2
+
+
+def test_a_weight_that_is_nan_stays_visible():
+    weights = np.float32([1, np.nan])
+    assert np.isnan(jm.total([1.0, 2.0], None, weights))
+    assert np.isnan(jm.count_where([True, True], None, weights))

@@ -23,9 +23,8 @@ _MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
 
 
 def kept(values: jax.Array, mask: Any) -> jax.Array:
-    """Return the mask in the shape of the values; a scalar takes no mask."""
-    unmasked = jnp.ones(values.shape, bool)
-    return both(unmasked, mask if values.ndim else None)
+    """Return the mask in the shape of the values."""
+    return both(jnp.ones(values.shape, bool), mask)
 
 
 def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:

@@ -93,7 +93,7 @@ class Last(Statistic):
         """Return the batch's last value, and 1 if it has one, else 0."""
         values = jnp.asarray(values, jnp.float32)
         valid = jnp.ones(values.shape, bool)
-        valid = both(valid, mask if values.ndim else None).ravel()
+        valid = both(valid, mask).ravel()
         index = jnp.arange(valid.size)
         last = jnp.where(valid, index, -1).max(initial=-1)
         value = jnp.where(index == last, values.ravel(), jnp.float32(0)).sum()
