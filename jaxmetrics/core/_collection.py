@@ -12,6 +12,7 @@ from jaxmetrics.core import _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
 from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import refuse_misspelt
+from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
@@ -210,6 +211,7 @@ class Collection(Placed):
                 f"Cannot merge {ours} with {theirs}: only states of one collection add "
                 "up. Make both from the same collection."
             )
+        refuse_other_shapes(self, other)
         pairs = zip(self._nodes, other._nodes)
         return self._with_nodes([join(a, b) for a, b in pairs])
 

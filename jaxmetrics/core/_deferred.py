@@ -28,6 +28,7 @@ from jaxmetrics.core._mesh import (
     vary,
     varying,
 )
+from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import is_metric
 
@@ -140,6 +141,7 @@ class Deferred:
                 f"Cannot merge {self!r} with {other!r}: only states deferred alike add "
                 "up. Reduce both first."
             )
+        refuse_other_shapes(self.state, other.state)
         merged = jax.vmap(lambda a, b: a.merge(b))(self.state, other.state)
         return dataclasses.replace(self, state=merged)
 

@@ -50,6 +50,7 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
+from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
@@ -486,6 +487,7 @@ class Metric(Placed):
                 f"Cannot merge {ours} with {theirs}: only states of one class and "
                 "configuration add up. Make both from the same metric."
             )
+        refuse_other_shapes(self, other)
 
     def _reduce_merge(self, other: Self) -> Self:
         """Merge two shards, under the name that clu's containers call."""
