@@ -33,6 +33,7 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     scale,
 )
+from jaxmetrics.core._summands import Summands
 
 State = Any  # one array, or a tuple of its parts
 Request = tuple[str, jax.Array]  # ("max" or "sum", array)
@@ -93,7 +94,9 @@ class Sum:
     parts, dtype, fill = 2, np.float32, 0
 
     def encode(self, value: Any) -> State:
-        """Return the state of a number, an array, or a pair (hi, lo) of them."""
+        """Return the state of a number, an array, a pair (hi, lo), or `Summands`."""
+        if isinstance(value, Summands):
+            value = value.pair()
         if isinstance(value, tuple):
             return tuple(jnp.asarray(part, jnp.float32) for part in value)
         if isinstance(value, (int, float, np.number, np.ndarray)):

@@ -1,0 +1,56 @@
+"""Values that are to be summed: what `total` returns, and each leaf sums in its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Self
+
+import jax
+
+from jaxmetrics.core._arithmetic import Pair
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["values", "index"],
+    meta_fields=["keep", "shape"],
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Summands:
+    """The values of a sum, masked and weighted already, but not summed yet.
+
+    A sum leaf adds them with compensation, a reproducible one exactly. Under jit the
+    compiler drops whichever of them is not used.
+
+    Attributes:
+      values: Arrays `[..., *kept]`, float32, int32 or uint32, whose entries are added;
+        entries that do not count are 0.
+      keep: Number of trailing axes that are not summed.
+      index: Flat index of the cell to which each entry is added, int32 of the shape of
+        the values; the entries of a cell that does not exist are dropped. None adds
+        all of them.
+      shape: Shape of the cells, if there is an index.
+    """
+
+    values: tuple[jax.Array, ...]
+    keep: int = 0
+    index: jax.Array | None = None
+    shape: tuple[int, ...] = ()
+
+    def pair(self) -> Pair:
+        """Return the compensated sum as (hi, lo), two float32 arrays."""
+        raise NotImplementedError  # written with the batch sums
+
+    def value(self) -> jax.Array:
+        """Return the sum rounded to float32."""
+        hi, lo = self.pair()
+        return hi + lo
+
+    def __add__(self, other: Summands) -> Self:
+        """Return the values of both sums."""
+        return dataclasses.replace(self, values=(*self.values, *other.values))
+
+    def __radd__(self, other: int) -> Self:
+        """Return this sum, so that `sum(...)` of several works."""
+        return self
