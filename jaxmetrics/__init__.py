@@ -26,12 +26,17 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.aggregator import Observation as Observation
     from jaxmetrics.core import Array as Array
     from jaxmetrics.core import BestOf as BestOf
+    from jaxmetrics.core import Bootstrap as Bootstrap
     from jaxmetrics.core import ByGroup as ByGroup
+    from jaxmetrics.core import Classwise as Classwise
     from jaxmetrics.core import Collection as Collection
     from jaxmetrics.core import Compose as Compose
+    from jaxmetrics.core import FromFunction as FromFunction
     from jaxmetrics.core import Masked as Masked
     from jaxmetrics.core import Metric as Metric
     from jaxmetrics.core import MetricProtocol as MetricProtocol
+    from jaxmetrics.core import MinMax as MinMax
+    from jaxmetrics.core import MultiOutput as MultiOutput
     from jaxmetrics.core import Reads as Reads
     from jaxmetrics.core import Windowed as Windowed
     from jaxmetrics.core import Wrapper as Wrapper

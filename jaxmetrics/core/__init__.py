@@ -11,6 +11,8 @@ from jaxmetrics.core._arithmetic import (
 )
 from jaxmetrics.core._arrays import is_deleted, is_on_device, is_ready
 from jaxmetrics.core._best_of import BestOf
+from jaxmetrics.core._bootstrap import Bootstrap
+from jaxmetrics.core._classwise import Classwise
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._compose import Compose
 from jaxmetrics.core._configuration import (
@@ -36,6 +38,8 @@ from jaxmetrics.core._declaration import child, scores_field
 from jaxmetrics.core._decoding import divide, namespace, on_plain_values
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import evaluate, snapshot
+from jaxmetrics.core._from_function import FromFunction
+from jaxmetrics.core._hashing import mix
 from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._jax import (
     CoordinationService,
@@ -68,6 +72,8 @@ from jaxmetrics.core._leaves import (
 from jaxmetrics.core._likelihood import negative_log_likelihood
 from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._min_max import MinMax
+from jaxmetrics.core._multi_output import MultiOutput
 from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, state_dict
 from jaxmetrics.core._statistic import Statistic
@@ -77,18 +83,23 @@ from jaxmetrics.core._wrapper import ByGroup, Masked, Wrapper
 __all__ = [
     "Array",
     "BestOf",
+    "Bootstrap",
     "ByGroup",
+    "Classwise",
     "Collection",
     "Compose",
     "CoordinationService",
     "Deferred",
     "Equation",
+    "FromFunction",
     "JaxUse",
     "Leaf",
     "LeafLayout",
     "Masked",
     "Metric",
     "MetricProtocol",
+    "MinMax",
+    "MultiOutput",
     "Pair",
     "Reads",
     "RuntimeEvent",
@@ -125,6 +136,7 @@ __all__ = [
     "maximum",
     "min_leaf",
     "minimum",
+    "mix",
     "moments",
     "moments_leaf",
     "namespace",

@@ -19,6 +19,7 @@ from jax import Array
 from jaxmetrics.core._counting import both, count_where
 from jaxmetrics.core._decoding import fetch, on_host, on_states
 from jaxmetrics.core._inputs import as_32bit
+from jaxmetrics.core._inside import leading_axes, observers, outputs_of
 from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
@@ -126,6 +127,7 @@ class Wrapper(Metric):
 
         Raises:
           TypeError: The metric takes no mask.
+          ValueError: It would mask a scalar by rows.
         """
         mask = self.metric.reads().mask
         if mask is None:
@@ -133,9 +135,23 @@ class Wrapper(Metric):
                 f"{type(self).__name__} masks entries, but {type(self.metric).__name__}"
                 " takes no mask. Wrap a metric whose observe takes one."
             )
-        other = outputs.get(mask)
-        fewer_axes, more_axes = sorted((keep, other), key=np.ndim)
-        return {**outputs, mask: both(more_axes, fewer_axes)}
+        keep = jnp.asarray(keep)
+        other: Any = outputs.get(mask)
+        read = [_values_read(metric, outputs) for metric in observers(self.metric)]
+        scalars = [values for values in read if values and not any(values.values())]
+        if scalars and len(scalars) == len(read) and keep.ndim == 0:
+            return {**outputs, mask: keep}  # a mask of rows does not apply to scalars
+        both_masks = both(keep, other)
+        if keep.ndim < np.ndim(other):
+            both_masks = both(other, keep)
+        if scalars and both_masks.ndim:
+            raise ValueError(
+                f"{type(self).__name__} masks entries by an array of shape "
+                f"{both_masks.shape}, but output {min(scalars[0])!r} is one number, to "
+                "which no entry belongs. Pass one value for each entry, or a scalar in "
+                "place of that array."
+            )
+        return {**outputs, mask: both_masks}
 
     @on_states
     def compute(self) -> Any:
@@ -219,9 +235,7 @@ class Wrapper(Metric):
 
     def _leading_axes(self, metric: Metric) -> int:
         """Return the number of leading axes of a state of the metric inside."""
-        leaf, *_ = jax.tree.leaves(metric)
-        empty, *_ = jax.tree.leaves(metric.identity())
-        return np.ndim(leaf) - np.ndim(empty)
+        return leading_axes(metric)
 
     def _is_own_argument(self, argument: str) -> bool:
         """Return whether `.on(...)` renames an argument of `observe` here.
@@ -323,6 +337,17 @@ class ByGroup(Wrapper, reads="by"):
                 f"below {self.copies}. Convert with .astype(int32)."
             )
         return group.astype(jnp.int32)
+
+
+def _values_read(metric: Metric, outputs: Mapping[str, Any]) -> dict[str, int]:
+    """Return the rank of each output that a metric reads besides mask and weights."""
+    apart = outputs_of(metric, "mask") | outputs_of(metric, "weights")
+    read = metric.reads().select(outputs)
+    return {
+        name: max((np.ndim(x) for x in jax.tree.leaves(output)), default=0)
+        for name, output in read.items()
+        if name not in apart
+    }
 
 
 def stacked(state: Any, count: int) -> Any:

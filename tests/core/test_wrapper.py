@@ -91,3 +91,24 @@ def test_bad_configuration_is_refused():
         jm.ByGroup(jm.Mean(), groups=0)
     with pytest.raises(TypeError, match="metric is 'loss', not a metric"):
         jm.Masked("loss")
+
+
+def test_a_scalar_belongs_to_the_group_of_a_scalar():
+    metric = jm.ByGroup(jm.Mean("loss"), groups=("code", "web"))
+    state = metric.update(loss=2.0, domain=0).update(loss=8.0, domain=1)
+    assert state.compute() == {"code": 2.0, "web": 8.0}
+    rows = np.array([True, False])  # padding of the batch, not about its loss
+    assert metric.update(loss=2.0, domain=0, mask=rows).compute()["code"] == 2.0
+    assert math.isnan(metric.update(loss=2.0, domain=0, mask=rows).compute()["web"])
+
+
+def test_a_scalar_cannot_belong_to_the_groups_of_rows():
+    metric = jm.ByGroup(jm.Mean("loss"), groups=2)
+    wrong = r"ByGroup masks entries by an array of shape \(3,\), but output 'loss' is"
+    with pytest.raises(ValueError, match=wrong):
+        metric.update(loss=2.0, domain=[0, 1, 1])
+    with pytest.raises(ValueError, match="Masked masks entries by an array of shape"):
+        jm.Masked(jm.Mean("loss")).update(loss=2.0, valid=[True, False])
+    both = jm.ByGroup(jm.Collection(loss=jm.Mean("loss"), x=jm.Mean("x")), groups=2)
+    with pytest.raises(ValueError, match="output 'loss' is one number"):
+        both.update(loss=2.0, x=[1.0, 2.0], domain=0, mask=[True, False])

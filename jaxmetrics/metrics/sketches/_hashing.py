@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxmetrics.core import mix
+
 _GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: successive salts lie far apart
 
 
@@ -21,19 +23,6 @@ def words(values: Any) -> Any:
     values = values.astype(jnp.float32)
     values = jnp.where(values == 0, jnp.float32(0), values)
     return lax.bitcast_convert_type(values, jnp.uint32)
-
-
-def mix(word: Any) -> Any:
-    """Return a bijection of uint32 in which each output bit depends on all input bits.
-
-    Zero stays zero, so add a constant first. For NumPy or jax arrays. This is triple32
-    (Wellons, hash prospector, 2018), with an avalanche bias of 0.02; the finalizer of
-    murmur3 has 0.23.
-    """
-    word = (word ^ (word >> 17)) * np.uint32(0xED5AD4BB)
-    word = (word ^ (word >> 11)) * np.uint32(0xAC4C1B51)
-    word = (word ^ (word >> 15)) * np.uint32(0x31848BAB)
-    return word ^ (word >> 14)
 
 
 def salted(word: Any, salt: int) -> Any:

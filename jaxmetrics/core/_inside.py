@@ -1,0 +1,54 @@
+"""Questions to a metric about what is inside: its outputs and the metrics that count.
+
+They use the public protocol (see _protocol.py), so that they see through wrappers,
+collections and metrics of a user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmetrics.core._metric import Metric
+
+_OTHER_NAME = "\0"  # no output is called this
+
+
+def outputs_of(metric: Any, argument: str) -> frozenset[str]:
+    """Return the outputs that are read as an argument of `observe`.
+
+    They are the ones that change when the argument is renamed.
+    """
+    renamed = metric.renamed({argument: _OTHER_NAME}).reads().names
+    return metric.reads().names - renamed if _OTHER_NAME in renamed else frozenset()
+
+
+def first_argument(metric: Any) -> str | None:
+    """Return the first argument that is no mask or weights, None if there is none."""
+    arguments = metric.reads().arguments
+    return next((a for a in arguments if a not in ("mask", "weights")), None)
+
+
+def observers(metric: Any) -> Iterator[Metric]:
+    """Yield the metrics inside, or the metric itself, that define an `observe`.
+
+    The leaves of wrappers are bookkeeping, and are left out.
+    """
+    if not isinstance(metric, Metric):
+        for _, inside in metric.items():
+            yield from observers(inside)
+        return
+    if type(metric).observe is not Metric.observe and not metric._children:
+        yield metric
+    for name in metric._children:
+        yield from observers(getattr(metric, name))
+
+
+def leading_axes(state: Any) -> int:
+    """Return the number of leading axes of a state, such as those of an ensemble."""
+    leaf, *_ = jax.tree.leaves(state)
+    empty, *_ = jax.tree.leaves(state.identity())
+    return np.ndim(leaf) - np.ndim(empty)
