@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 from jax.tree_util import DictKey
 
-from jaxmetrics.core import _reduction
+from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
 from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import refuse_misspelt
@@ -44,7 +44,6 @@ class Collection(Placed):
     _keys: tuple[str, ...]
     _plan: tuple[tuple[str, Any, tuple[int, ...]], ...]
     _nodes: tuple[Metric, ...]
-    _cached_reads: Reads | None = None
 
     def __init__(self, /, **metrics: Metric | type[Metric]) -> None:
         """Name the metrics; a class stands for its default configuration."""
@@ -102,14 +101,15 @@ class Collection(Placed):
 
     def from_model_output(self, **outputs: Any) -> Self:
         """Return the state of one batch; see `Metric.from_model_output`."""
-        refuse_misspelt(self.reads(), outputs)
-        return self.contribution(outputs)
+        refuse_misspelt(_calls.reads_of(self), outputs)
+        return _calls.contribution(self, outputs)
 
     def update(self, **outputs: Any) -> Self:
         """Return the state with one batch more."""
-        refuse_misspelt(self.reads(), outputs)
-        return self.updated(outputs)
+        refuse_misspelt(_calls.reads_of(self), outputs)
+        return _calls.updated(self, outputs)
 
+    @_calls.compiled_merge
     def merge(self, other: Self) -> Self:
         """Return the state of both samples.
 
@@ -173,12 +173,10 @@ class Collection(Placed):
 
     def reads(self) -> Reads:
         """Return the names of the outputs that the metrics read."""
-        if self._cached_reads is None:
-            reads = Reads()
-            for node in self._nodes:
-                reads = reads | node.reads()
-            self._cached_reads = reads
-        return self._cached_reads
+        reads = Reads()
+        for node in self._nodes:
+            reads = reads | node.reads()
+        return reads
 
     def contribution(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state of one batch, without a check of the outputs' names."""
@@ -200,6 +198,13 @@ class Collection(Placed):
         """Return the state of two shards of the same batches; see `Windowed`."""
         return self._merged(other, lambda a, b: a.merge_shards(b))
 
+    def _keep_derived(self, other: Self) -> None:
+        """Take over what was derived from the equal configurations of another state."""
+        if "_all_reads" in vars(other):
+            vars(self)["_all_reads"] = vars(other)["_all_reads"]
+        for node, other_node in zip(self._nodes, other._nodes):
+            node._keep_derived(other_node)
+
     def _described(self, state: bool) -> str:
         shown = [f"{name}={describe(metric, state)}" for name, metric in self.items()]
         return f"Collection({', '.join(shown)})"
@@ -219,9 +224,7 @@ class Collection(Placed):
         return self._with_nodes([function(node) for node in self._nodes])
 
     def _with_nodes(self, nodes: list[Any]) -> Self:
-        new = _rebuilt((self._keys, self._plan), nodes)
-        new._cached_reads = self._cached_reads
-        return new
+        return _rebuilt((self._keys, self._plan), nodes)
 
 
 def flat(name: str, value: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -70,15 +69,27 @@ def check_scores(owner: str, name: str, value: Any, choices: tuple[str, ...]) ->
 def register(cls: type) -> None:
     """Make a metric class a pytree, keyed by its names.
 
-    The fast way calls the class with its fields. A class with an `__init__` of its own,
-    or one that stacks the metrics inside at construction, is rebuilt without it.
+    A state is rebuilt without a call of the class, whose checks of the configuration
+    were passed by the state that it comes from.
     """
     data, meta = [*cls._leaves, *cls._children], list(cls._configuration)
-    own_init = "__init__" in cls.__dict__ and not _has_generated_init(cls)
-    if own_init or cls._stacks_children:
-        _register_without_init(cls, data, meta)
-    else:
-        jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
+    keys = [jax.tree_util.GetAttrKey(name) for name in data]
+    names = (*data, *meta)
+
+    def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        fields = metric.__dict__
+        return tuple([fields[n] for n in data]), tuple([fields[n] for n in meta])
+
+    def flatten_with_keys(metric: Any) -> tuple[Any, tuple[Any, ...]]:
+        children, static = flatten(metric)
+        return tuple(zip(keys, children)), static
+
+    def unflatten(static: tuple[Any, ...], children: Any) -> Any:
+        new = object.__new__(cls)
+        new.__dict__.update(zip(names, (*children, *static)))
+        return new
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
 def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
@@ -138,29 +149,3 @@ def refuse_unsound(cls: type, base: type) -> None:
             "mask=None and pass it to the counting helpers, or declare "
             f"class {name}(Metric, scalars=True)."
         )
-
-
-def _has_generated_init(cls: type) -> bool:
-    """Return whether a dataclass made the `__init__`, which then takes all fields."""
-    parameters = inspect.signature(cls.__init__).parameters
-    return all(field.name in parameters for field in dataclasses.fields(cls))
-
-
-def _register_without_init(cls: type, data: list[str], meta: list[str]) -> None:
-    keys = [jax.tree_util.GetAttrKey(name) for name in data]
-
-    def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        children = tuple(getattr(metric, name) for name in data)
-        return children, tuple(getattr(metric, name) for name in meta)
-
-    def flatten_with_keys(metric: Any) -> tuple[Any, tuple[Any, ...]]:
-        children, static = flatten(metric)
-        return tuple(zip(keys, children)), static
-
-    def unflatten(static: tuple[Any, ...], children: Any) -> Any:
-        new = object.__new__(cls)
-        new.__dict__.update(zip(meta, static))
-        new.__dict__.update(zip(data, children))
-        return new
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)

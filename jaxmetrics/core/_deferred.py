@@ -113,7 +113,11 @@ class Deferred:
         selected = reads.select(outputs)
         outputs = {name: as_32bit(name, x) for name, x in selected.items()}
         if on_host((self, outputs)):
-            return _updated(self, outputs)
+            placed = {
+                name: jax.tree.map(functools.partial(self._placed, name), x)
+                for name, x in outputs.items()
+            }
+            return _updated(self, placed)
         return self._with_batch(outputs)
 
     def _with_batch(self, outputs: Mapping[str, Any]) -> Self:
@@ -142,8 +146,7 @@ class Deferred:
                 "up. Reduce both first."
             )
         refuse_other_shapes(self.state, other.state)
-        merged = jax.vmap(lambda a, b: a.merge(b))(self.state, other.state)
-        return dataclasses.replace(self, state=merged)
+        return _merged(self, other)
 
     def empty(self) -> Self:
         """Return the identity, sharded as this state is; works inside jit."""
@@ -217,6 +220,12 @@ class Deferred:
             )
         return x[0]
 
+    def _placed(self, name: str, x: Any) -> jax.Array:
+        """Shard a NumPy output by an explicit transfer; leave others as they are."""
+        if isinstance(x, jax.Array):
+            return x
+        return put(x, NamedSharding(self.mesh, self._spec(name, x)))
+
     def _spec(self, name: str, x: Any) -> P:
         spec = dict(self.specs).get(name)
         if spec is None:
@@ -266,6 +275,12 @@ class Deferred:
 def _updated(deferred: Deferred, outputs: Mapping[str, Any]) -> Deferred:
     """Update outside jit in one launch."""
     return deferred._with_batch(outputs)
+
+
+@jax.jit
+def _merged(deferred: Deferred, other: Deferred) -> Deferred:
+    merged = jax.vmap(lambda a, b: a.merge(b))(deferred.state, other.state)
+    return dataclasses.replace(deferred, state=merged)
 
 
 @jax.jit

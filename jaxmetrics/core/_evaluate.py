@@ -14,6 +14,7 @@ from jax import lax
 
 from jaxmetrics.core._collection import Collection, flat
 from jaxmetrics.core._deferred import Deferred
+from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._metric import Metric
 
 Metrics = Metric | Collection | Deferred
@@ -32,6 +33,7 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
       1.5
     """
     metric = metric() if isinstance(metric, type) else metric
+    refuse_misspelt(metric.reads(), outputs)
     return metric.from_model_output(**outputs).compute()
 
 

@@ -16,6 +16,7 @@ from jaxmetrics.core._protocol import Reads
 Outputs = Mapping[str, Any]
 
 _INT32 = np.iinfo(np.int32)
+_KEPT = frozenset(np.dtype(t) for t in (np.float32, np.int32, np.uint32, np.bool_))
 
 
 def arguments_of(observe: Callable[..., Any]) -> dict[str, bool]:
@@ -67,7 +68,7 @@ def as_32bit(name: str, output: Any) -> Any:
       ValueError: A host integer does not fit in int32.
     """
     if isinstance(output, np.ndarray | jax.Array):
-        return _narrow(name, output)
+        return output if output.dtype in _KEPT else _narrow(name, output)
     if isinstance(output, list | tuple):
         if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(output)):
             output = np.asarray(output)

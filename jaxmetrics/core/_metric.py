@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.core import _reduction
+from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._configuration import checked
 from jaxmetrics.core._declaration import (
     Bound,
@@ -70,6 +70,9 @@ _FIELDS = (
     child,
     dataclasses.field,
 )  # not scores_field, whose value type checkers then take as the default
+
+
+_DERIVED = ("_layout", "_all_reads")  # from the configuration, and kept with the state
 
 
 class _Layout(NamedTuple):
@@ -142,6 +145,9 @@ class Metric(Placed):
         compute = cls.__dict__.get("compute")
         if compute and not getattr(compute, "on_states", False):
             setattr(cls, "compute", on_plain_values(compute))  # noqa: B010
+        merge = cls.__dict__.get("merge")
+        if merge:
+            setattr(cls, "merge", _calls.compiled_merge(merge))  # noqa: B010
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         fields = dataclasses.fields(cls)
         cls._leaves = {
@@ -167,9 +173,6 @@ class Metric(Placed):
 
     def __post_init__(self) -> None:
         """Check the configuration and fill in the empty state, at construction."""
-        state = [getattr(self, name) for name in (*self._leaves, *self._children)]
-        if state and not any(value is UNSET for value in state) and self._leaves:
-            return  # JAX rebuilds the metric from its leaves
         owner = type(self).__name__
         for name, annotation in self._configuration.items():
             value = checked(owner, name, annotation, getattr(self, name))
@@ -210,28 +213,35 @@ class Metric(Placed):
 
     @Bound
     def from_model_output(self, **outputs: Any) -> Self:
-        """Return the state of one batch.
+        """Return the state of one batch; outputs that the metric does not read may be
+        among `outputs`, as in the containers of other libraries.
+
+        Raises:
+          TypeError: An output is missing, or of a wrong type.
+          ValueError: Shapes do not fit.
+        """
+        return _calls.contribution(self, outputs)
+
+    def update(self, **outputs: Any) -> Self:
+        """Return the state with one batch more.
+
+        It is `merge(from_model_output(**outputs))`, and refuses an output whose name
+        is nearly that of an optional one.
 
         Raises:
           TypeError: An output is missing, misspelt or of a wrong type.
           ValueError: Shapes do not fit.
         """
-        refuse_misspelt(self.reads(), outputs)
-        return self.contribution(outputs)
+        refuse_misspelt(_calls.reads_of(self), outputs)
+        return _calls.updated(self, outputs)
 
-    def update(self, **outputs: Any) -> Self:
-        """Return the state with one batch more.
-
-        It is `merge(from_model_output(**outputs))`.
-        """
-        refuse_misspelt(self.reads(), outputs)
-        return self.updated(outputs)
-
+    @_calls.compiled_merge
     def merge(self, other: Self) -> Self:
         """Return the state of both samples; associative and commutative.
 
         Raises:
           TypeError: The other is of another class or configuration.
+          ValueError: The other has other leading axes, such as those of shards.
         """
         return self._merged(other, lambda a, b: a.merge(b))
 
@@ -323,7 +333,7 @@ class Metric(Placed):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy the fields, without what is derived from them."""
-        return {name: x for name, x in vars(self).items() if name != "_layout"}
+        return {name: x for name, x in vars(self).items() if name not in _DERIVED}
 
     # The protocol of metrics within metrics; see _protocol.py.
 
@@ -383,7 +393,19 @@ class Metric(Placed):
         new.__dict__.update(fields)
         if not self._configuration.keys().isdisjoint(fields):
             new.__dict__.pop("_layout", None)
+            new.__dict__.pop("_all_reads", None)
+        elif not self._children.keys().isdisjoint(fields):
+            new.__dict__.pop("_all_reads", None)
         return new
+
+    def _keep_derived(self, other: Self) -> None:
+        """Take over what was derived from the equal configuration of another state."""
+        fields, others = self.__dict__, other.__dict__
+        for name in _DERIVED:
+            if name in others:
+                fields[name] = others[name]
+        for name in self._children:
+            fields[name]._keep_derived(others[name])
 
     @functools.cached_property
     def _layout(self) -> _Layout:

@@ -19,6 +19,7 @@ methods in a subclass of `Metric`, as `Windowed` and `BestOf` do.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
@@ -40,7 +41,7 @@ class Reads:
     mask: str | None = None
     arguments: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def names(self) -> frozenset[str]:
         """All outputs that are read."""
         return self.required | self.optional
