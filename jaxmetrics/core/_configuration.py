@@ -15,38 +15,43 @@ taken for the same metric. Values that JSON lacks are encoded like this:
 
 from __future__ import annotations
 
+import ast
 import enum
+import functools
 import json
 import math
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 _SCALARS = (bool, int, float, str, type(None))
 
 
 def checked(owner: str, name: str, annotation: Any, value: Any) -> Any:
-    """Return a configuration value, an int as float if a float is declared.
+    """Return a configuration value, an int as float where a float is declared.
+
+    Unions, tuples, `Literal`, `Callable` and the scalar types are checked; a value of
+    another annotation only has to be static. Values of NumPy are refused: they compare
+    and hash as Python's but are saved and traced in another way.
 
     Raises:
-      TypeError: It is no Python scalar, string, tuple of these, class or module-level
-        function, or not of the declared scalar type.
+      TypeError: It is not of the declared type; or it is no Python scalar, string,
+        tuple of these, class or module-level function.
     """
-    declared = annotation if isinstance(annotation, str) else _type_name(annotation)
-    kinds = [kind.strip() for kind in declared.split("|")]
-    if "float" in kinds and type(value) is int and "int" not in kinds:
-        return float(value)
-    if type(value) is bool and "bool" not in kinds and {"int", "float"} & set(kinds):
+    declared = _type_name(annotation)
+    kind = _parsed(declared)
+    if not _fits(kind, value):
         raise TypeError(
-            f"{owner}: {name} is declared {declared}, got {value}. Pass a number."
+            f"{owner}: {name} is declared {declared}, got {value!r}. "
+            f"{_remedy(declared, value)}"
         )
-    if type(value) in (int, float) and kinds == ["bool"]:
-        raise TypeError(f"{owner}: {name} is True or False, got {value!r}.")
     _refuse_unhashable(owner, name, value)
-    return value
+    return _with_floats(kind, value)
 
 
 def evaluated(annotation: Any, module: str) -> Any:
@@ -167,4 +172,120 @@ def _refuse_unhashable(owner: str, name: str, value: Any) -> None:
 
 
 def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__name__", str(annotation))
+    if isinstance(annotation, str):
+        return annotation
+    plain = isinstance(annotation, type) and not isinstance(
+        annotation, types.GenericAlias
+    )
+    return annotation.__name__ if plain else str(annotation)
+
+
+@functools.cache
+def _parsed(declared: str) -> ast.expr | None:
+    """Return the syntax tree of an annotation; None if it is no expression."""
+    try:
+        node = ast.parse(declared.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _parsed(node.value)
+    return node
+
+
+def _fits(kind: ast.expr | None, value: Any) -> bool:
+    """Return whether a value is of a declared type; True for a type not known here."""
+    members = _members(kind)
+    if members is not None:
+        return any(_fits(member, value) for member in members)
+    match _name(kind), kind:
+        case "None", _:
+            return value is None
+        case "bool" | "int" | "str" as name, _:
+            return type(value) is {"bool": bool, "int": int, "str": str}[name]
+        case "float", _:
+            return type(value) in (int, float)
+        case "Callable", _:
+            return callable(value)
+        case "tuple", ast.Subscript():
+            items = _arguments(kind)
+            if not isinstance(value, tuple):
+                return False
+            if _is_ellipsis(items[-1]):
+                return all(_fits(items[0], item) for item in value)
+            return len(items) == len(value) and all(map(_fits, items, value))
+        case "tuple", _:
+            return isinstance(value, tuple)
+        case "Literal", ast.Subscript():
+            literals = [ast.literal_eval(item) for item in _arguments(kind)]
+            return (type(value), value) in [(type(x), x) for x in literals]
+    return True
+
+
+def _with_floats(kind: ast.expr | None, value: Any) -> Any:
+    """Return a value that fits, with ints as float where a float is declared."""
+    members = [kind] if (found := _members(kind)) is None else found
+    names = [_name(member) for member in members]
+    if type(value) is int:
+        return float(value) if "float" in names and "int" not in names else value
+    if type(value) is not tuple:
+        return value
+    for member in members:
+        if _name(member) == "tuple" and _fits(member, value):
+            items = _arguments(member)
+            if items and _is_ellipsis(items[-1]):
+                items = items[:1] * len(value)
+            return tuple(map(_with_floats, items, value)) if items else value
+    return value
+
+
+def _members(kind: ast.expr | None) -> list[ast.expr] | None:
+    """Return the members of a union, None of another type."""
+    match kind:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return [*(_members(left) or [left]), *(_members(right) or [right])]
+        case ast.Subscript() if _name(kind) == "Union":
+            return _arguments(kind)
+        case ast.Subscript() if _name(kind) == "Optional":
+            return [*_arguments(kind), ast.Constant(None)]
+    return None
+
+
+def _arguments(kind: ast.expr | None) -> list[ast.expr]:
+    """Return the types in the brackets of an annotation."""
+    if not isinstance(kind, ast.Subscript):
+        return []
+    inner = kind.slice
+    return list(inner.elts) if isinstance(inner, ast.Tuple) else [inner]
+
+
+def _name(kind: ast.expr | None) -> str | None:
+    """Return the last name of `int`, `typing.Literal[...]`, `tuple[int, ...]`."""
+    match kind:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+        case ast.Subscript(value):
+            return _name(value)
+        case ast.Constant(None):
+            return "None"
+    return None
+
+
+def _is_ellipsis(kind: ast.expr) -> bool:
+    return isinstance(kind, ast.Constant) and kind.value is ...
+
+
+def _remedy(declared: str, value: Any) -> str:
+    """Return what to do about a value of another type."""
+    names = set(re.findall(r"\w+", declared))
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and np.ndim(value) == 0:
+        kind = {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(value.dtype.kind)
+        return f"Convert with {kind if kind in names else 'its .item'}()."
+    if "tuple" in names and isinstance(value, list | np.ndarray | jax.Array | range):
+        return "Convert with tuple()."
+    if "tuple" in names and isinstance(value, tuple):
+        return "Convert each entry."
+    if "bool" in names and names.isdisjoint({"int", "float", "str"}):
+        return "Pass True or False."
+    if type(value) is bool and not names.isdisjoint({"int", "float"}):
+        return "Pass a number."
+    return "Pass a value of that type."

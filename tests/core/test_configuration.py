@@ -2,7 +2,11 @@
 
 import enum
 import math
+from collections.abc import Callable
+from typing import Any, Literal, Optional, Union
 
+import cases
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from support.metrics import Positives
@@ -21,6 +25,137 @@ def test_an_integer_threshold_is_the_same_configuration_as_the_float():
     assert type(merged.threshold) is float
 
 
+class Declared(jm.Metric, scalars=True):
+    """Fields of each form of annotation, as types: this module has no future import."""
+
+    number: int = 1
+    share: float = 0.5
+    flag: bool = False
+    name: str = "a"
+    limit: int | None = None
+    old_limit: Optional[int] = None  # noqa: UP045
+    size: Union[int, str] = 1  # noqa: UP007
+    sizes: tuple[int, ...] = (1,)
+    range: tuple[float, float] = (0.0, 1.0)
+    mode: Literal["min", "max"] = "min"
+    function: Callable[..., Any] = abs
+    quoted: "int | tuple[str, ...]" = 1
+    unknown: object = None
+    count: jm.Array = jm.count_leaf()
+
+    def observe(self, *, values):
+        return dict(count=1)
+
+
+WRONG = {
+    "int": (2.5, 2.0, "5", True, None, np.int64(5), (1,)),
+    "float": ("0.5", True, None, np.float32(0.5), np.float64(0.5), (0.5,)),
+    "bool": (1, 0.0, "yes", None, np.True_),
+    "str": (1, 2.0, None, True, ("a",), np.str_("a")),
+    "int | None": (2.5, 10.0, "5", False, np.int32(5), (1,)),
+    "Optional[int]": (2.5, "5", True),
+    "Union[int, str]": (2.5, None, True),
+    "tuple[int, ...]": (1, [1], (1.5,), ("a",), (True,), (np.int64(1),)),
+    "tuple[float, ...]": (1.0, [0.5], ("a",), (True,), (np.float64(0.5),)),
+    "tuple[float, float]": (1.0, [0.0, 1.0], (0.0,), (0.0, "a"), (0.0, 1.0, 2.0)),
+    "tuple[tuple[str, str], ...]": ("ab", ("ab",), (("a", 1),), (("a",),)),
+    "int | tuple[int, ...] | None": (-100.0, "5", True, [1], (1.0,), np.int64(1)),
+    "int | tuple[str, ...]": (2.5, "ab", None, True, ["a"], (1,)),
+    "Literal['min', 'max']": ("mean", None, 1),
+    "Callable[..., Any]": (1, "abs", None),
+}
+"""Values of a wrong type by the annotation of the field."""
+
+
+def annotation(metric, field):
+    """The annotation of a field as a key of WRONG."""
+    kind = metric._configuration[field]
+    kind = getattr(kind, "__name__", kind) if isinstance(kind, type) else str(kind)
+    return kind.replace("typing.", "").replace("collections.abc.", "")
+
+
+def public_fields():
+    """Each configuration field of each public metric class of the rows of cases."""
+    metrics = {}
+    for case in cases.CASES:
+        pending = [case.metric]
+        while pending:
+            metric = pending.pop()
+            if isinstance(metric, jm.Collection):
+                pending += [child for _, child in metric.items()]
+            elif isinstance(metric, jm.Metric):
+                metrics.setdefault(type(metric), metric)
+                pending += [getattr(metric, name) for name in metric._children]
+    for kind, metric in metrics.items():
+        if getattr(jm, kind.__name__, None) is kind:
+            for field in kind._configuration:
+                yield pytest.param(metric, field, id=f"{kind.__name__}.{field}")
+
+
+@pytest.mark.parametrize(("metric", "field"), list(public_fields()))
+def test_a_value_of_the_wrong_type_is_refused_by_every_field(metric, field):
+    kind = annotation(metric, field)
+    assert kind in WRONG, f"add wrong values of {kind!r} to WRONG"
+    refused_with_name_and_type(metric, field)
+
+
+@pytest.mark.parametrize("field", sorted(Declared._configuration.keys() - {"unknown"}))
+def test_fields_of_a_users_own_metric_are_checked_too(field):
+    kind = annotation(Declared, field)
+    assert annotation(Declared, "quoted") == "int | tuple[str, ...]"
+    assert kind.replace("Optional[int]", "int | None") in WRONG
+    refused_with_name_and_type(Declared(), field)
+
+
+def refused_with_name_and_type(metric, field):
+    declared = metric._configuration[field]
+    declared = declared if isinstance(declared, str) else annotation(metric, field)
+    for wrong in WRONG[annotation(metric, field)]:
+        changed = metric.with_fields(**{field: wrong})
+        with pytest.raises(TypeError) as error:
+            changed.__post_init__()
+        text = str(error.value)
+        assert text.startswith(f"{type(metric).__name__}: {field} is declared "), text
+        assert declared in text.replace("typing.", "").replace("collections.abc.", "")
+        assert f"got {wrong!r}. " in text and text.endswith("."), text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        dict(limit=5, old_limit=5, size="a", sizes=(), quoted=("a", "b")),
+        dict(limit=None, mode="max", function=jnp.negative, unknown=np.float32),
+    ],
+)
+def test_values_of_the_declared_types_are_kept(fields):
+    metric = Declared(**fields)
+    assert {name: getattr(metric, name) for name in fields} == fields
+
+
+def test_an_integer_becomes_a_float_inside_a_tuple_of_floats_too():
+    metric = Declared(share=1, range=(0, 2))
+    assert [type(x) for x in (metric.share, *metric.range)] == [float] * 3
+    assert type(jm.Quantiles(q=(0, 1)).q[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        (dict(number=np.int64(5)), r"got np.int64\(5\). Convert with int\(\)\."),
+        (dict(share=jnp.float32(1)), r"Convert with float\(\)\."),
+        (dict(flag=np.True_), r"Convert with bool\(\)\."),
+        (dict(sizes=[1, 2]), r"got \[1, 2\]. Convert with tuple\(\)\."),
+        (dict(sizes=(np.int64(1),)), "Convert each entry."),
+        (dict(flag=1), "Pass True or False."),
+        (dict(number=True), "Pass a number."),
+        (dict(number="5"), "got '5'. Pass a value of that type."),
+    ],
+)
+def test_the_error_says_what_to_do(fields, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        Declared(**fields)
+
+
 def test_a_lambda_is_refused_as_configuration():
     class Mapped(jm.Metric):
         function: object = abs
@@ -32,7 +167,7 @@ def test_a_lambda_is_refused_as_configuration():
         def compute(self):
             return self.total
 
-    assert Mapped(np.negative).update(values=np.ones(2)).compute() == -2
+    assert Mapped(jnp.negative).update(values=np.ones(2)).compute() == -2
     with pytest.raises(TypeError, match="lambda.*cannot be pickled"):
         Mapped(lambda x: x)
 
