@@ -139,11 +139,11 @@ class Sum:
         magnitude = jnp.where(finite, jnp.abs(hi), zero)
         (largest,) = yield [("max", order_key(magnitude))]
         e = exponent_above(from_order_key(largest))
-        digits = _to_digits(jnp.where(finite, hi, zero), e)
-        digits = digits + _to_digits(jnp.where(finite, lo, zero), e)
+        digits = to_digits(jnp.where(finite, hi, zero), e)
+        digits = digits + to_digits(jnp.where(finite, lo, zero), e)
         words = lax.bitcast_convert_type(digits, jnp.uint32)
         words, special = yield [("sum", words), ("sum", jnp.where(finite, zero, hi))]
-        hi, lo = _from_digits(lax.bitcast_convert_type(words, jnp.int32), e)
+        hi, lo = from_digits(lax.bitcast_convert_type(words, jnp.int32), e)
         hi = hi + special
         return hi, jnp.where(jnp.isfinite(hi), lo, zero)
 
@@ -231,7 +231,7 @@ def _as_float32(value: Any) -> Any:
     return jnp.asarray(value).astype(jnp.float32)
 
 
-def _to_digits(x: jax.Array, e: jax.Array) -> jax.Array:
+def to_digits(x: jax.Array, e: jax.Array) -> jax.Array:
     """Return signed digits d with x = sum of d[k] * 2**(e - 14 - 15 k), as int32."""
     x = scale(x, -e) * jnp.float32(2.0**14)
     digits = []
@@ -242,7 +242,7 @@ def _to_digits(x: jax.Array, e: jax.Array) -> jax.Array:
     return jnp.stack(digits)
 
 
-def _from_digits(digits: jax.Array, e: jax.Array) -> State:
+def from_digits(digits: jax.Array, e: jax.Array) -> State:
     """Return the pair of summed digits, smallest first; each in two exact floats."""
     zero = jnp.zeros_like(digits[0], jnp.float32)
     total = (zero, zero)

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core._buffer_kind import Buffer
+from jaxmetrics.core._grid_kind import Grid
 from jaxmetrics.core._kinds import Count, Free, Max, Min, Sum
 from jaxmetrics.core._moments_kind import Moments
 
 NotInInit = Literal[False]
-Kind = Count | Sum | Max | Min | Moments | Buffer | Free
+Kind = Count | Sum | Max | Min | Moments | Buffer | Grid | Free
 
 
 class _Unset:
@@ -80,6 +81,28 @@ def buffer_leaf(capacity: str | int, dims: str = "", *, init: NotInInit = False)
     return _declare(dims, "buffer", capacity=str(capacity))
 
 
+def grid_leaf(
+    dims: str = "",
+    *,
+    bins: str | int,
+    columns: str | int,
+    weighted: str | None = None,
+    init: NotInInit = False,
+) -> Any:
+    """Declare two histograms of scores that widen themselves, see `_grid_kind`.
+
+    `observe` returns `grid_counts(...)`, and `compute` sees a `GridValue`.
+
+    Args:
+      dims: Configuration fields (or numbers) that are its shape: one pair of
+        histograms each.
+      bins: Number of cells of a histogram, a power of two, at least 4.
+      columns: Number of labels whose scores are counted separately.
+      weighted: Bool configuration field; if it is true counts are sums of weights.
+    """
+    return _declare(dims, "grid", weighted, grid=(str(bins), str(columns)))
+
+
 def leaf(
     dims: str = "",
     dtype: Any = np.float32,
@@ -110,9 +133,10 @@ class Leaf:
 
     Args:
       dims: Configuration fields or numbers.
-      name: "count", "sum", "max", "min", "moments", "buffer" or "free".
+      name: "count", "sum", "max", "min", "moments", "buffer", "grid" or "free".
       weighted: Configuration field that makes a count a sum of weights.
       capacity: Configuration field or number, for a buffer.
+      grid: Configuration fields or numbers of a grid: bins and columns.
       dtype: Type of a free leaf.
       fill: Value of the empty state of a free leaf.
     """
@@ -121,6 +145,7 @@ class Leaf:
     name: str
     weighted: str | None = None
     capacity: str = ""
+    grid: tuple[str, ...] = ()
     dtype: Any = None
     fill: float = 0
 
@@ -128,6 +153,8 @@ class Leaf:
         """Return the kind and shape in the configuration of a metric."""
         kind = self._kind(metric)
         shape: tuple[int, ...] = sum((_sizes(dim, metric) for dim in self.dims), ())
+        if isinstance(kind, Grid):
+            shape = (*shape, kind.cells)
         return LeafLayout(kind, shape, self.dims)
 
     def _kind(self, metric: Any) -> Kind:
@@ -145,6 +172,9 @@ class Leaf:
                 return Moments(weighted)
             case "buffer":
                 return Buffer(*_sizes(self.capacity, metric))
+            case "grid":
+                bins, columns = (_sizes(size, metric)[0] for size in self.grid)
+                return Grid(bins, columns, weighted)
             case _:
                 return Free(self.dtype, self.fill)
 

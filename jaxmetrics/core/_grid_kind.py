@@ -1,0 +1,572 @@
+"""Leaf kind of two histograms of scores that widen themselves.
+
+Both histograms have `bins` cells (a power of two, B below) whose edges are dyadic:
+
+- the value grid: cell `floor(x / 2**e)`, fine where scores are spread evenly;
+- the key grid: cell `order_key(x) >> s`, eight or more cells for each power of two,
+  fine for scores over many magnitudes.
+
+e and s are the least with which all scores between the smallest and the largest one
+seen fit into B consecutive cells. They follow from these extremes, and cells of a finer
+grid join exactly into cells of a coarser one, `floor(floor(x / 2**e) / 2)` is
+`floor(x / 2**(e + 1))`. So the state depends on the multiset of scores only, not on the
+order of batches, merges or devices. With B = 4, after the scores 1, 2, 4.5 (e = 0, at
+2**-1 they need 8 cells) and then 9 (e = 2, at 2**1 they need 5 cells):
+
+    cell of width 1     0 1 2 3 4          cell of width 4     0 1 2
+    count (1, 2, 4.5)   . 1 1 . 1    ->    count               2 1 1
+
+A cell lies at its index modulo B, so that states with the same e add up without a
+shift, wherever their first score is.
+
+Scores equal to the smallest or the largest one, and infinite ones, are counted apart:
+such a count surely holds one value. So does a cell of the key grid at s = 0, and one of
+the value grid if all scores are multiples of its width, as integers may be.
+
+Magnitudes below 2**-126 (subnormal) count as zero, as devices that flush them do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxmetrics.core._arithmetic import (
+    bits,
+    digits_to_limbs,
+    exponent_above,
+    floats,
+    from_order_key,
+    limbs_add,
+    limbs_to_digits,
+    order_key,
+    pair_add,
+)
+from jaxmetrics.core._counting import both, count_at
+from jaxmetrics.core._kinds import (
+    Axes,
+    Count,
+    Rounds,
+    State,
+    Sum,
+    from_digits,
+    hidden_from_folding,
+    to_digits,
+)
+from jaxmetrics.core._mesh import vary, varying
+
+_APART = 4  # counts of -inf, of inf, of the smallest and of the largest score
+_HEADER = 2  # cells at the end that hold the extremes and the finest bit
+_FINEST = 1024  # exceeds every exponent; the header holds the difference to it
+_SIGN = np.uint32(1 << 31)
+_LOW_CELLS = 64  # values of the lower digit of an index, see `_cells_by_product`
+_MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
+
+
+class GridCounts(NamedTuple):
+    """Contribution of a batch to a leaf of grids, made by `grid_counts`: two limbs."""
+
+    low: jax.Array
+    high: jax.Array
+
+
+class GridValue(NamedTuple):
+    """Value of a leaf of grids in `compute`.
+
+    Attributes:
+      counts: `[..., columns, 2, bins + 4]`, on the last axis by ascending score; the
+        value grid first, then the key grid.
+      is_one_value: Bool `[..., 2, bins + 4]`: all scores counted there are equal.
+      smallest: Smallest finite score `[...]`; inf if there is none.
+      largest: Largest finite score; -inf if there is none.
+    """
+
+    counts: Any
+    is_one_value: Any
+    smallest: Any
+    largest: Any
+
+
+def grid_counts(
+    scores: Any,
+    column: Any,
+    *,
+    bins: int,
+    columns: int,
+    mask: Any = None,
+    weights: Any = None,
+    keep: int = 0,
+) -> GridCounts:
+    """Return the contribution of a batch of scores to a leaf of grids.
+
+    Args:
+      scores: Float `[..., *kept]`; NaN is not counted, infinities are.
+      column: Integers of the same shape, from 0 to columns - 1: the label.
+      bins: Number of cells of a grid, as the leaf declares it.
+      columns: Number of labels.
+      mask: Bool, leading axes of the scores.
+      weights: Float, leading axes of the scores; 0 removes a score.
+      keep: Number of trailing axes of the scores that are axes of the leaf.
+    """
+    kind = Grid(bins, columns, weights is not None)
+    scores = _without_subnormals(jnp.asarray(scores).astype(jnp.float32))
+    column = jnp.broadcast_to(jnp.asarray(column).astype(jnp.int32), scores.shape)
+    valid = both(~jnp.isnan(scores), mask)
+    if weights is not None:
+        weights = _trailing(jnp.asarray(weights).astype(jnp.float32), scores.ndim)
+        weights = jnp.broadcast_to(weights, scores.shape)
+        valid = valid & (weights != 0)
+    leading = scores.ndim - keep
+    key = order_key(scores)
+    header = _header_of(key, valid & jnp.isfinite(scores), leading)
+    index = kind.index(scores, key, _leading(header, leading))
+    is_counted = (index >= 0) & valid[None]
+    index = index + (column * (kind.column_cells))[None]
+    index = jnp.where(is_counted, index, -1).reshape(-1, *scores.shape[leading:])
+    if weights is not None:
+        weights = jnp.broadcast_to(weights[None], (2, *scores.shape))
+        weights = weights.reshape(index.shape)
+    counts = _count(index, columns * kind.column_cells, weights)
+    if weights is None:
+        counts = Count().encode(counts)
+    else:
+        pair = counts if isinstance(counts, tuple) else Sum().encode(counts)
+        counts = tuple(bits(jnp.asarray(x)) for x in pair)
+    return GridCounts(*kind.packed(counts, header))
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Two grids of `bins` cells for each of several columns, and their extremes.
+
+    The last axis of the leaf holds, column by column, the value grid, the key grid and
+    the counts apart; and then the header.
+
+    Args:
+      bins: Number of cells of a grid, a power of two, at least 4.
+      columns: Number of labels that are told apart.
+      weighted: Counts are sums of weights, kept as pairs.
+    """
+
+    bins: int
+    columns: int
+    weighted: bool = False
+
+    parts, dtype, fill = 2, np.uint32, 0
+
+    @property
+    def column_cells(self) -> int:
+        """Number of cells of a column."""
+        return 2 * self.bins + _APART
+
+    @property
+    def cells(self) -> int:
+        """Length of the last axis."""
+        return self.columns * self.column_cells + _HEADER
+
+    def encode(self, value: Any) -> State:
+        """Return the state of a contribution made by `grid_counts`."""
+        if not isinstance(value, GridCounts):
+            raise TypeError(
+                f"takes what jm.grid_counts returns, got {type(value).__name__}. "
+                "Update the metric with scores: grids have no plain values."
+            )
+        return tuple(value)
+
+    def merge(self, a: State, b: State) -> State:
+        """Return the state of both samples, on the grids of their common extremes."""
+        states = hidden_from_folding(a, b)
+        headers = [self._header(state) for state in states]
+        common = jax.tree.map(jnp.maximum, *headers)
+        moved = [
+            self._moved(self._counts(state), header, common)
+            for state, header in zip(states, headers)
+        ]
+        return self.packed(self._add(*moved), common)
+
+    def decode(self, state: State, host: bool) -> GridValue:
+        """Return a GridValue of float64 or int64 on the host, float32 under jit."""
+        xp = np if host else jnp
+        header, limbs = self._header(state), self._counts(state)
+        if self.weighted and host:
+            limbs = tuple(np.asarray(x, order="C").view(np.float32) for x in limbs)
+        elif self.weighted:
+            limbs = tuple(map(floats, limbs))
+        counts = (Sum() if self.weighted else Count()).decode(limbs, host)
+        grids, apart = self._split(counts)
+        with np.errstate(over="ignore"):  # the extremes of no score
+            levels = _levels(header, self.bins)
+            first = self._origins(header.least, levels)[..., None, :, None]
+        place = first + _numbers(self.bins, grids.ndim)
+        place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
+        grids = xp.take_along_axis(grids, place, axis=-1)
+        apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], _APART))
+        below, above, least, greatest = (apart[..., i : i + 1] for i in range(_APART))
+        counts = xp.concatenate([below, least, grids, greatest, above], axis=-1)
+        finest = np.int32(_FINEST) - header.finest.astype(np.int32)
+        sure = xp.stack([levels.value <= finest, levels.key == 0], axis=-1)[..., None]
+        number = _numbers(self.bins + _APART, sure.ndim)
+        is_one_value = sure | (number < 2) | (number >= self.bins + 2)
+        is_empty = header.greatest == 0
+        smallest, largest = (
+            xp.where(is_empty, np.float32(empty), _float_of(xp, key))[()]
+            for key, empty in ((header.least, np.inf), (header.greatest, -np.inf))
+        )
+        return GridValue(counts, is_one_value, smallest, largest)
+
+    def reduce(self, state: State, axes: Axes) -> Rounds:
+        """Agree on the extremes in round one, sum counts on their grids in round two.
+
+        Sums of weights are written as digits below the largest total weight of a
+        device, see `Sum.reduce`: a cell of wider grids may hold all of it.
+        """
+        state = jnp.reshape(state, (2, -1, self.cells))
+        header, counts = self._header(state), self._counts(state)
+        asked = [("max", jnp.stack(header))]
+        if self.weighted:
+            hi = floats(counts[0])
+            magnitude = jnp.where(jnp.isfinite(hi), jnp.abs(hi), jnp.float32(0))
+            asked.append(("max", order_key(magnitude.sum(axis=-1, keepdims=True))))
+        keys, *largest = yield asked
+        common = _Header(*keys)
+        counts = self._moved(counts, header, common)
+        if not self.weighted:
+            (digits,) = yield [("sum", limbs_to_digits(counts))]
+            counts = digits_to_limbs(digits)
+        else:
+            zero = jnp.float32(0)
+            e = exponent_above(2 * from_order_key(largest[0]))  # 2: it was rounded
+            hi, lo = map(floats, counts)
+            finite = jnp.isfinite(hi)
+            digits = to_digits(jnp.where(finite, hi, zero), e)
+            digits = digits + to_digits(jnp.where(finite, lo, zero), e)
+            words = lax.bitcast_convert_type(digits, jnp.uint32)
+            special = jnp.where(finite, zero, hi)
+            words, special = yield [("sum", words), ("sum", special)]
+            hi, lo = from_digits(lax.bitcast_convert_type(words, jnp.int32), e)
+            hi = hi + special
+            counts = (bits(hi), bits(jnp.where(jnp.isfinite(hi), lo, zero)))
+        return tuple(x.ravel() for x in self.packed(counts, common))
+
+    def index(self, scores: Any, key: Any, header: _Header) -> Any:
+        """Return the cells of each score in a column: int32 `[2, ...]`.
+
+        A score that is counted apart has one cell, and then -1.
+        """
+        place = self._origins(key, _levels(header, self.bins))
+        place = place & np.int32(self.bins - 1)
+        apart = jnp.where(key == header.greatest, 3, -1)
+        apart = jnp.where(key == header.least, 2, apart)
+        apart = jnp.where(jnp.isinf(scores), (scores > 0).astype(jnp.int32), apart)
+        is_apart = apart >= 0
+        first = jnp.where(is_apart, 2 * self.bins + apart, place[..., 0])
+        second = jnp.where(is_apart, -1, self.bins + place[..., 1])
+        return jnp.stack([first, second])
+
+    def packed(self, counts: Any, header: _Header) -> State:
+        """Return the limbs `[..., cells]` of counts and their header."""
+        lead = header.finest.shape
+        low, high = (x.reshape(*lead, self.cells - _HEADER) for x in counts)
+        zero = jnp.zeros_like(header.finest)
+        low_end = jnp.stack([header.complement, header.finest], axis=-1)
+        high_end = jnp.stack([header.greatest, zero], axis=-1)
+        return (
+            jnp.concatenate([low, low_end], axis=-1),
+            jnp.concatenate([high, high_end], axis=-1),
+        )
+
+    def _header(self, state: Any) -> _Header:
+        low, high = state[0], state[1]
+        return _Header(low[..., -2], high[..., -2], low[..., -1])
+
+    def _counts(self, state: Any) -> Any:
+        """Return both limbs of the counts, `[..., columns, cells of a column]`."""
+        low, high = (state[i][..., : self.cells - _HEADER] for i in (0, 1))
+        shape = (*low.shape[:-1], self.columns, self.column_cells)
+        return low.reshape(shape), high.reshape(shape)
+
+    def _split(self, counts: Any) -> tuple[Any, Any]:
+        """Return the grids `[..., columns, 2, bins]`, and the counts apart."""
+        grids, apart = counts[..., : 2 * self.bins], counts[..., 2 * self.bins :]
+        return grids.reshape(*counts.shape[:-1], 2, self.bins), apart
+
+    def _add(self, a: Any, b: Any) -> Any:
+        if not self.weighted:
+            return limbs_add(a, b)
+        hi, lo = pair_add(*(tuple(map(floats, x)) for x in (a, b)))
+        return bits(hi), bits(lo)
+
+    def _origins(self, key: Any, levels: _Levels) -> Any:
+        """Return the index of the cell of a score in both grids: int32 `[..., 2]`.
+
+        That of the key grid lacks its upper bits, which no caller needs.
+        """
+        xp = _namespace(key)
+        mantissa, exponent = _decomposed(xp, key)
+        shift = xp.clip(levels.value - exponent, np.int32(0), np.int32(31))
+        by_key = key >> levels.key.astype(np.uint32) & np.uint32(0x7FFFFFFF)
+        return xp.stack([(2 * mantissa) >> shift, by_key.astype(np.int32)], axis=-1)
+
+    def _places(self, key: Any, levels: _Levels, rank: int) -> Any:
+        """Return where in a grid each cell is that of the score, bool."""
+        place = self._origins(key, levels) & np.int32(self.bins - 1)
+        return place[..., None, :, None] == _numbers(self.bins, rank)
+
+    def _moved(self, counts: Any, own: _Header, common: _Header) -> Any:
+        """Return the counts on the grids of wider extremes, in the same layout."""
+        axes = varying((counts, own, common))
+        counts, own, common = vary((counts, own, common), axes)
+        before, after = (_levels(header, self.bins) for header in (own, common))
+        is_empty = own.greatest == 0
+        before = _Levels(*(jnp.where(is_empty, y, x) for x, y in zip(before, after)))
+        split = [self._split(x) for x in counts]
+        grids, apart = (tuple(x[i] for x in split) for i in (0, 1))
+        grids = self._widened(grids, own, before, after)
+        ends = []  # what is counted for the least and for the greatest score
+        for column, key in ((2, own.least), (3, own.greatest)):
+            is_least, is_greatest = key == common.least, key == common.greatest
+            count = tuple(x[..., column] for x in apart)
+            for stays in (is_least, is_greatest & ~is_least):
+                ends.append(tuple(jnp.where(stays[..., None], x, 0) for x in count))
+            here = self._places(key, after, grids[0].ndim)
+            here = here & ~(is_least | is_greatest)[..., None, None, None]
+            inside = tuple(jnp.where(here, x[..., None, None], 0) for x in count)
+            grids = self._add(grids, inside)
+        least, greatest = self._add(ends[0], ends[2]), self._add(ends[1], ends[3])
+        flat = [x.reshape(*x.shape[:-2], 2 * self.bins) for x in grids]
+        return tuple(
+            jnp.concatenate([x, y[..., :2], a[..., None], b[..., None]], axis=-1)
+            for x, y, a, b in zip(flat, apart, least, greatest)
+        )
+
+    def _widened(self, grids: Any, own: _Header, before: Any, after: Any) -> Any:
+        """Return grids with wider cells; usually they are as wide already.
+
+        Each step halves the number of cells in use. After log2(bins) steps one or two
+        cells are left, which a last step moves to their places, however far.
+        """
+        start, end = (jnp.stack(levels, axis=-1) for levels in (before, after))
+        stop = jnp.minimum(end, start + (self.bins.bit_length() - 1))
+
+        def origin_at(level: Any) -> Any:
+            levels = _Levels(level[..., 0], level[..., 1])
+            return self._origins(own.least, levels)[..., None, :, None]
+
+        def is_finer(carry: Any) -> Any:
+            return (carry[0] < stop).any()
+
+        def halve(carry: Any) -> Any:
+            level, grids = carry
+            active = level < stop
+            halved = self._halved(grids, origin_at(level))
+            chosen = active[..., None, :, None]
+            grids = tuple(jnp.where(chosen, x, y) for x, y in zip(halved, grids))
+            return level + active.astype(jnp.int32), grids
+
+        def jump(grids: Any) -> Any:
+            number = _numbers(self.bins, grids[0].ndim)
+            result = tuple(jnp.zeros_like(x) for x in grids)
+            for offset, key in ((0, own.least), (1, own.greatest)):
+                source = (origin_at(stop) + offset) & np.int32(self.bins - 1)
+                count = tuple(
+                    _only(x, source == number, self.weighted) for x in grids
+                )
+                target = self._places(key, after, grids[0].ndim)
+                moved = tuple(jnp.where(target, x, 0) for x in count)
+                result = self._add(result, moved)
+            chosen = (end > stop)[..., None, :, None]
+            return tuple(jnp.where(chosen, x, y) for x, y in zip(result, grids))
+
+        _, grids = lax.while_loop(is_finer, halve, (start, grids))
+        return lax.cond((end > stop).any(), jump, lambda grids: grids, grids)
+
+    def _halved(self, grids: Any, origin: Any) -> Any:
+        """Join the cells of indices 2c and 2c + 1, from `origin` on, into cell c.
+
+        Of B cells from an odd origin on, the first and the last lie side by side but
+        belong to different cells.
+        """
+        odd = origin & 1
+        number = _numbers(self.bins, grids[0].ndim)
+        # Twice the distance of each joined cell from the first one.
+        twice = 2 * ((number - (origin >> 1)) & np.int32(self.bins - 1))
+        has_lower = (twice >= odd) & (twice - odd < self.bins)
+        has_upper = twice + 1 - odd < self.bins
+        halves = []
+        for i, has in ((0, has_lower), (1, has_upper)):
+            pairs = [x.reshape(*x.shape[:-1], -1, 2)[..., i] for x in grids]
+            tiled = [jnp.concatenate([x, x], axis=-1) for x in pairs]
+            halves.append(tuple(jnp.where(has, x, 0) for x in tiled))
+        return self._add(*halves)
+
+
+class _Header(NamedTuple):
+    """Order keys of the extremes, and the finest bit; each of the batch's shape.
+
+    The least key is stored as its complement and the exponent of the finest bit as a
+    difference, so that all three are maxima, and 0 without scores.
+    """
+
+    complement: Any
+    greatest: Any
+    finest: Any
+
+    @property
+    def least(self) -> Any:
+        """Order key of the smallest score."""
+        return ~self.complement
+
+
+class _Levels(NamedTuple):
+    """Exponents of the widths of cells, int32: e + 151 of the value grid, and s."""
+
+    value: Any
+    key: Any
+
+
+def _header_of(key: jax.Array, finite: jax.Array, leading: int) -> _Header:
+    """Return the header of a batch whose `leading` axes are reduced."""
+    mantissa, exponent = _decomposed(jnp, key)
+    magnitude = jnp.abs(mantissa).astype(jnp.uint32)
+    lowest = magnitude & (~magnitude + np.uint32(1))
+    zeros = lax.population_count(lowest - np.uint32(1)).astype(jnp.int32)
+    finest = jnp.where(mantissa == 0, 0, _FINEST - 1 - exponent - zeros)
+    axes = tuple(range(leading))
+    return _Header(
+        *(
+            jnp.where(finite, x.astype(jnp.uint32), np.uint32(0)).max(
+                axis=axes, initial=np.uint32(0)
+            )
+            for x in (~key, key, finest)
+        )
+    )
+
+
+def _levels(header: _Header, bins: int) -> _Levels:
+    """Return the least widths with which the extremes lie within `bins` cells.
+
+    The value grid starts at half an ulp of the larger extreme, where all indices are
+    int32: 2m >> (y - x) is the index of m * 2**(x - 150) in cells of 2**(y - 151).
+    """
+    xp = _namespace(header.greatest)
+    least, greatest = header.least, header.greatest
+    (m0, x0), (m1, x1) = (_decomposed(xp, key) for key in (least, greatest))
+    largest = xp.maximum(x0, x1)
+    first, last = (
+        (2 * m) >> xp.minimum(largest - x, np.int32(31)) for m, x in ((m0, x0), (m1, x1))
+    )
+    value = largest + _doublings(xp, first, last, bins)
+    return _Levels(value, _doublings(xp, least, greatest, bins))
+
+
+def _doublings(xp: Any, first: Any, last: Any, bins: int) -> Any:
+    """Return how often cells double until first and last are less than bins apart.
+
+    Indices 3 and 8 are 5 apart; after one doubling 1 and 4, which 4 cells hold.
+    """
+    distance = (last - first).astype(np.uint32)[..., None]
+    length = ((distance >> _numbers(32, distance.ndim).astype(np.uint32)) != 0).sum(
+        axis=-1, dtype=np.int32
+    )
+    step = xp.maximum(length - np.int32(bins.bit_length() - 1), np.int32(0))
+    shift = step.astype(first.dtype)
+    is_wide = (last >> shift) - (first >> shift) >= bins
+    return step + is_wide.astype(np.int32)
+
+
+def _decomposed(xp: Any, key: Any) -> tuple[Any, Any]:
+    """Return (m, x), int32, of the score m * 2**(x - 150) with an order key."""
+    word = xp.where(key >> 31 == 1, key ^ _SIGN, ~key)
+    exponent = (word >> 23 & np.uint32(0xFF)).astype(np.int32)
+    fraction = (word & np.uint32(0x7FFFFF)).astype(np.int32)
+    mantissa = xp.where(exponent > 0, fraction | np.int32(1 << 23), np.int32(0))
+    mantissa = xp.where(word >> 31 == 1, -mantissa, mantissa)
+    return mantissa, xp.maximum(exponent, np.int32(1))
+
+
+def _float_of(xp: Any, key: Any) -> Any:
+    if xp is jnp:
+        return from_order_key(key)
+    word = np.where(key >> 31 == 1, key ^ _SIGN, ~key).astype(np.uint32)
+    return word.view(np.float32).astype(np.float64)
+
+
+def _without_subnormals(x: jax.Array) -> jax.Array:
+    """Return 0 where the magnitude is below 2**-126, and for -0."""
+    word = bits(x)
+    return floats(jnp.where(word & np.uint32(0x7F800000) == 0, np.uint32(0), word))
+
+
+def _only(x: jax.Array, here: jax.Array, is_float: bool) -> jax.Array:
+    """Return the one element that may differ from zero, where `here` is true."""
+    chosen = jnp.where(here, x, 0)
+    if is_float:  # of -0 the bits differ from zero
+        return bits(floats(chosen).sum(axis=-1, keepdims=True))
+    return chosen.sum(axis=-1, keepdims=True, dtype=jnp.uint32)
+
+
+def _count(index: jax.Array, cells: int, weights: Any) -> Any:
+    """Count how often each cell is named: `[*kept, cells]` of indices `[rows, *kept]`.
+
+    A negative index is not counted. A TPU runs a scatter one row after another; there
+    the matrix unit multiplies one-hot rows instead.
+    """
+    kept = index.shape[1:]
+    members = math.prod(kept)
+
+    def by_scatter(index: Any) -> Any:
+        member = jnp.broadcast_to(_numbers(members, 2), (len(index), members))
+        flat = index.reshape(len(index), members)
+        rows = None if weights is None else weights.reshape(flat.shape)
+        return count_at((member, flat), (members, cells), None, rows)
+
+    def by_product(index: Any) -> Any:
+        of_member = index.reshape(-1, members).T
+        return lax.map(functools.partial(_cells_by_product, cells=cells), of_member)
+
+    if weights is not None or len(index) >= _MAX_EXACT_ROWS:
+        counts = by_scatter(index)
+    else:
+        counts = lax.platform_dependent(index, default=by_scatter, tpu=by_product)
+    return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)
+
+
+def _cells_by_product(index: jax.Array, cells: int) -> jax.Array:
+    """Count with a product of one-hot matrices of the upper and the lower digit."""
+
+    def one_hot(digit: jax.Array, length: int) -> jax.Array:
+        return (digit[:, None] == _numbers(length, 2)).astype(jnp.bfloat16)
+
+    upper = one_hot(index // _LOW_CELLS, cells // _LOW_CELLS + 1)
+    lower = one_hot(index % _LOW_CELLS, _LOW_CELLS)
+    over_rows = (((0,), (0,)), ((), ()))
+    counts = lax.dot_general(
+        upper, lower, over_rows, preferred_element_type=jnp.float32
+    )
+    return counts.astype(jnp.uint32).ravel()[:cells]
+
+
+def _numbers(length: int, rank: int) -> np.ndarray:
+    """Return 0, 1, 2, ... along the last of `rank` axes, int32."""
+    numbers = np.arange(length, dtype=np.int32)
+    return numbers.reshape((1,) * (rank - 1) + (length,))
+
+
+def _leading(header: _Header, axes: int) -> _Header:
+    """Return the header with more leading axes."""
+    return _Header(*(x.reshape((1,) * axes + x.shape) for x in header))
+
+
+def _trailing(x: Any, rank: int) -> Any:
+    return x.reshape(x.shape + (1,) * (rank - x.ndim))
+
+
+def _namespace(x: Any) -> Any:
+    return np if isinstance(x, np.ndarray | np.generic) else jnp
