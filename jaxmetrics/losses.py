@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array
+from jaxmetrics.core import (
+    Array,
+    as_class_numbers,
+    class_index,
+    in_range,
+    not_ignored,
+    softmax_terms,
+)
 
 __all__ = ["cross_entropy_with_entropy_loss"]
 
@@ -30,7 +37,12 @@ def cross_entropy_with_entropy_loss(
     where `Z` is the softmax normalizer: a positive `entropy_weight` rewards uncertain
     predictions. Each is a mean over the tokens that are not masked, in nats and
     float32 for any dtype of the logits; nan if all tokens are masked, or if the label
-    of a token that is not masked is out of range.
+    of a token that is not masked is out of range, or one of its logits NaN or inf.
+    The values keep their digits at any common offset of the logits.
+
+    A logit of -inf masks its class out: the class takes no part in the entropy and
+    gets no share of the smoothing. The cross entropy of a label that is masked out is
+    inf.
 
     The softmax is never stored: the backward pass recomputes it from the logits, so
     that memory is needed for the logits and their gradient only. Only reverse-mode
@@ -38,12 +50,13 @@ def cross_entropy_with_entropy_loss(
 
     Args:
       logits: `[..., classes]`, any float dtype.
-      labels: `[...]`, integer classes.
+      labels: `[...]`, integer classes of any integer type.
       pad_id: Label of padding, which is masked. Default none.
       mask: `[...]`, bool; tokens where it is False are masked.
       entropy_weight: Weight of the entropy. Default 0.001.
-      label_smoothing: Share of the target that is spread evenly over all classes
-        (Szegedy et al., 2016), in [0, 1); also applies to the returned cross entropy.
+      label_smoothing: Share of the target that is spread evenly over all classes that
+        are not masked out (Szegedy et al., 2016), in [0, 1); also applies to the
+        returned cross entropy.
       z_loss: Weight of the squared log normalizer; PaLM uses 1e-4. Default 0.
 
     Returns:
@@ -64,11 +77,12 @@ def cross_entropy_with_entropy_loss(
     """
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     _check(logits, labels, mask, label_smoothing)
-    by_token: Any = _token_losses(logits, labels, float(label_smoothing))
+    class_number = as_class_numbers(labels)
+    by_token: Any = _token_losses(logits, class_number, float(label_smoothing))
     cross_entropy, entropy, log_z = by_token
     kept = jnp.ones(labels.shape, bool)
     if pad_id is not None:
-        kept &= labels != pad_id
+        kept &= not_ignored(labels, pad_id)
     if mask is not None:
         kept &= mask
     count = kept.sum(dtype=jnp.int32).astype(jnp.float32)
@@ -87,30 +101,22 @@ def cross_entropy_with_entropy_loss(
 def _token_losses(
     logits: Array, labels: Array, smoothing: float
 ) -> tuple[Array, Array, Array]:
-    """Return cross entropy, entropy and log normalizer of each token.
+    """Return cross entropy, entropy and log normalizer of each token, and its gradient.
 
-    With shifted logits `s = logits - max` and `z = sum(exp(s))`, the log probability
-    of a class is `s - log(z)`, the entropy `log(z) - mean of s under the softmax`, and
-    the log normalizer of the logits themselves `log(z) + max`.
+    The normalizer is that of the logits themselves. Where a token is invalid all are
+    nan.
     """
-    x = logits.astype(jnp.float32)
-    top = x.max(-1, keepdims=True)
-    shifted = x - top
-    weight = jnp.exp(shifted)
-    # XLA fuses these sums into one pass: no other array as large as the logits is kept.
-    z = weight.sum(-1)
-    mean_shifted = jnp.where(weight > 0, weight * shifted, 0).sum(-1) / z
-    label_shifted = jnp.where(_is_label(x, labels), shifted, 0).sum(-1)
-    label_shifted = jnp.where(_in_range(x, labels), label_shifted, jnp.nan)
-    if smoothing:
-        label_shifted = (1 - smoothing) * label_shifted + smoothing * shifted.mean(-1)
-    log_z = jnp.log(z)
-    return log_z - label_shifted, log_z - mean_shifted, log_z + top[..., 0]
+    return _forward(logits, labels, smoothing)[0]
 
 
 def _forward(logits: Array, labels: Array, smoothing: float) -> tuple[Any, Any]:
-    values: Any = _token_losses(logits, labels, smoothing)
-    return values, (logits, labels, values[1], values[2])
+    terms = softmax_terms(logits, labels)
+    nan = jnp.float32(jnp.nan)
+    ce = jnp.where(terms.inside & terms.valid, terms.cross_entropy(smoothing), nan)
+    entropy = jnp.where(terms.valid, terms.log_z - terms.mean_shifted, nan)
+    log_z = jnp.where(terms.valid, terms.log_z + terms.top, nan)
+    residuals = logits, labels, entropy, terms.top, terms.log_z
+    return (ce, entropy, log_z), residuals
 
 
 def _backward(smoothing: float, residuals: Any, cotangents: Any) -> tuple[Any, Any]:
@@ -120,33 +126,30 @@ def _backward(smoothing: float, residuals: Any, cotangents: Any) -> tuple[Any, A
     `p - target` of the cross entropy, `-p (log p + H)` of the entropy, and `p` of the
     log normalizer.
     """
-    logits, labels, entropy, log_z = residuals
+    logits, labels, entropy, top, log_z = residuals
     ct_ce, ct_entropy, ct_log_z = cotangents
     # A masked token has no gradient, even where its logits are nan.
     masked = (ct_ce == 0) & (ct_entropy == 0) & (ct_log_z == 0)
     x = logits.astype(jnp.float32)
-    log_p = x - log_z[..., None]
+    log_p = (x - top[..., None]) - log_z[..., None]
     p = jnp.exp(log_p)
-    ct_ce = jnp.where(_in_range(x, labels), ct_ce, jnp.nan)
-    log_p_plus_entropy = jnp.where(p > 0, log_p, 0) + entropy[..., None]
+    ct_ce = jnp.where(in_range(labels, x.shape[-1]), ct_ce, jnp.float32(jnp.nan))
+    zero = jnp.float32(0)
+    log_p_plus_entropy = jnp.where(p > 0, log_p, zero) + entropy[..., None]
     entropy_term = ct_entropy[..., None] * log_p_plus_entropy
     gradient = p * ((ct_ce + ct_log_z)[..., None] - entropy_term)
-    target = (1 - smoothing) * _is_label(x, labels) + smoothing / x.shape[-1]
+    is_label = class_index(x) == labels[..., None]
+    target = jnp.where(is_label, jnp.float32(1 - smoothing), zero)
+    if smoothing:
+        unmasked = x > -jnp.inf
+        count = unmasked.sum(axis=-1, dtype=jnp.int32, keepdims=True)
+        target = target + jnp.where(unmasked, smoothing / count.astype(x.dtype), zero)
     gradient = gradient - ct_ce[..., None] * target
-    gradient = jnp.where(masked[..., None], 0, gradient)
+    gradient = jnp.where(masked[..., None], zero, gradient)
     return gradient.astype(logits.dtype), np.zeros(labels.shape, jax.dtypes.float0)
 
 
 _token_losses.defvjp(_forward, _backward)
-
-
-def _is_label(x: Array, labels: Array) -> Array:
-    classes = jax.lax.broadcasted_iota(labels.dtype, x.shape, x.ndim - 1)
-    return classes == labels[..., None]
-
-
-def _in_range(x: Array, labels: Array) -> Array:
-    return (labels >= 0) & (labels < x.shape[-1])
 
 
 def _check(logits: Array, labels: Array, mask: Array | None, smoothing: float) -> None:

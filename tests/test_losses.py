@@ -135,6 +135,53 @@ def test_logits_of_minus_infinity_exclude_a_class():
     np.testing.assert_allclose(jax.grad(entropy)(logits), np.zeros((1, 3)), atol=1e-7)
 
 
+def test_a_masked_class_changes_neither_loss_nor_gradient_with_smoothing(batch):
+    logits, labels = batch
+    options = dict(label_smoothing=0.1, z_loss=0.01, entropy_weight=0.3)
+    masked = np.pad(logits, ((0, 0), (0, 0), (0, 2)), constant_values=-np.inf)
+
+    def loss(logits):
+        return cross_entropy_with_entropy_loss(logits, labels, **options)[2]
+
+    value, gradient = jax.value_and_grad(loss)(logits)
+    masked_value, masked_gradient = jax.value_and_grad(loss)(masked)
+    np.testing.assert_allclose(masked_value, value, rtol=1e-6)
+    np.testing.assert_allclose(masked_gradient[..., :CLASSES], gradient, atol=1e-7)
+    assert not masked_gradient[..., CLASSES:].any()
+
+
+def test_the_cross_entropy_of_a_label_that_is_masked_out_is_infinite():
+    logits = jnp.array([[0.0, -jnp.inf, 0.0]])
+    assert cross_entropy_with_entropy_loss(logits, jnp.array([1]))[0] == jnp.inf
+
+
+def test_a_common_offset_changes_neither_loss_nor_gradient(batch):
+    logits, labels = batch
+    logits = logits.round()  # exact in float32 with the offset too
+
+    def loss(logits):
+        return cross_entropy_with_entropy_loss(logits, labels, entropy_weight=0.1)[2]
+
+    value, gradient = jax.value_and_grad(loss)(logits)
+    far_value, far_gradient = jax.value_and_grad(loss)(logits + np.float32(1e6))
+    np.testing.assert_array_equal(far_value, value)
+    np.testing.assert_array_equal(far_gradient, gradient)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint32, np.int64])
+@pytest.mark.parametrize("pad_id", [None, 0, -100, 255])
+def test_labels_of_any_integer_type_count_alike(dtype, pad_id):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(64, 300)).astype(np.float32)
+    labels = rng.integers(0, 127, 64)
+    right = cross_entropy_with_entropy_loss(logits, labels, pad_id=pad_id)
+    values = cross_entropy_with_entropy_loss(
+        logits, labels.astype(dtype), pad_id=pad_id
+    )
+    assert np.isfinite(right).all()
+    np.testing.assert_array_equal(values, right)
+
+
 def test_large_logits_do_not_overflow_and_bfloat16_is_computed_in_float32():
     logits = jnp.array([[1e4, 0.0], [3.0, 3.0]], jnp.bfloat16)
     ce, entropy, _ = cross_entropy_with_entropy_loss(logits, jnp.array([0, 1]))

@@ -25,13 +25,9 @@ from jaxmetrics.core._counting import (
     count_at,
     count_elements,
     count_where,
-    label_rank,
     maximum,
     minimum,
     moments,
-    not_ignored,
-    require_labels,
-    top_class,
     total,
 )
 from jaxmetrics.core._declaration import child, scores_field
@@ -57,6 +53,17 @@ from jaxmetrics.core._jax import (
     trace_token,
     traced_program,
 )
+from jaxmetrics.core._labels import (
+    as_class_numbers,
+    as_scores,
+    class_index,
+    in_range,
+    label_rank,
+    not_ignored,
+    require_labels,
+    top_and_valid,
+    top_class,
+)
 from jaxmetrics.core._leaves import (
     Leaf,
     LeafLayout,
@@ -69,7 +76,7 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
-from jaxmetrics.core._likelihood import negative_log_likelihood
+from jaxmetrics.core._likelihood import negative_log_likelihood, softmax_terms
 from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
@@ -108,10 +115,13 @@ __all__ = [
     "Wrapper",
     "arguments_read",
     "as_32bit",
+    "as_class_numbers",
+    "as_scores",
     "backends_are_initialized",
     "both",
     "buffer_leaf",
     "child",
+    "class_index",
     "clear_low_bit",
     "configuration_differences",
     "configuration_of",
@@ -124,6 +134,7 @@ __all__ = [
     "equations",
     "evaluate",
     "from_saved",
+    "in_range",
     "is_deleted",
     "is_on_device",
     "is_ready",
@@ -152,8 +163,10 @@ __all__ = [
     "saved_form",
     "scores_field",
     "snapshot",
+    "softmax_terms",
     "state_dict",
     "sum_leaf",
+    "top_and_valid",
     "top_class",
     "total",
     "trace_token",

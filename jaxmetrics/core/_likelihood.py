@@ -1,13 +1,96 @@
-"""Negative log-likelihood of integer labels, shared by metrics of several families."""
+"""Softmax and negative log-likelihood, shared by the metrics and the losses.
+
+The largest logit of each row is subtracted first, so that a common offset costs no
+digits. With l the label's logit after that and `rest` the sum of the exponentials of
+the other classes, the logarithm of the normalizer is `log1p(rest + expm1(l))`. If the
+label is the top class, l is 0 and a small loss keeps the digits of `rest`: logits 17,
+0, 0 have a loss of 2 exp(-17) = 8.28e-8 at label 0, while float32 rounds the sum of
+exponentials, 1 + 2 exp(-17), to 1.00000012, which would be a loss of 1.19e-7.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from jaxmetrics.core._counting import require_labels
+from jaxmetrics.core._labels import (
+    as_class_numbers,
+    class_index,
+    in_range,
+    require_labels,
+    score_of,
+)
+
+
+class SoftmaxTerms(NamedTuple):
+    """Terms of a row's softmax and of its label's likelihood.
+
+    The largest logit is subtracted from all logits, which are called shifted here.
+
+    Args:
+      top: Largest logit, `[...]`.
+      log_z: Logarithm of the sum of the exponentials of shifted logits, at least 0.
+      label: Shifted logit of the label, at most 0; of class 0 if that is out of range.
+      mean_shifted: Mean of the shifted logits under the softmax; the entropy is
+        `log_z - mean_shifted`.
+      mean_unmasked: Mean of the shifted logits that are not -inf.
+      valid: False where a logit is NaN or inf, or all are -inf; the other terms are
+        then undefined.
+      inside: False where the label is out of range.
+    """
+
+    top: jax.Array
+    log_z: jax.Array
+    label: jax.Array
+    mean_shifted: jax.Array
+    mean_unmasked: jax.Array
+    valid: jax.Array
+    inside: jax.Array
+
+    def cross_entropy(self, label_smoothing: float) -> jax.Array:
+        """Return the cross entropy of the labels, in nats.
+
+        Args:
+          label_smoothing: Share of the target that is spread evenly over the classes
+            whose logit is not -inf.
+        """
+        log_likelihood = self.label
+        if label_smoothing:
+            log_likelihood = (1 - label_smoothing) * log_likelihood
+            log_likelihood = log_likelihood + label_smoothing * self.mean_unmasked
+        return self.log_z - log_likelihood
+
+
+def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
+    """Return the terms from which losses, entropies and their gradients are made.
+
+    A compiler leaves out the sums that are not used.
+
+    Args:
+      logits: Floats `[..., classes]`.
+      labels: int32 `[...]`.
+    """
+    x = logits.astype(jnp.float32)
+    inside = in_range(labels, x.shape[-1])
+    index = jnp.where(inside, labels, 0)[..., None]
+    top = lax.stop_gradient(x.max(axis=-1, keepdims=True))
+    label = score_of(logits, index).astype(jnp.float32) - top
+    shifted = x - top
+    weight, zero = jnp.exp(shifted), jnp.float32(0)
+    rest = jnp.where(class_index(x) == index, zero, weight).sum(axis=-1)
+    label, top = label[..., 0], top[..., 0]
+    log_z = jnp.log1p(rest + jnp.expm1(label))
+    weighted = jnp.where(weight > 0, weight * shifted, zero)
+    mean_shifted = weighted.sum(axis=-1) * jnp.exp(-log_z)
+    unmasked = shifted > -jnp.inf
+    count = unmasked.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
+    mean_unmasked = jnp.where(unmasked, shifted, zero).sum(axis=-1) / count
+    # NaN, inf, and -inf as the largest logit make one of these NaN.
+    valid = jnp.isfinite(rest) & ~jnp.isnan(label)
+    return SoftmaxTerms(top, log_z, label, mean_shifted, mean_unmasked, valid, inside)
 
 
 def negative_log_likelihood(
@@ -15,33 +98,46 @@ def negative_log_likelihood(
 ) -> tuple[jax.Array, jax.Array]:
     """Return the loss of each label, `-log softmax(logits)[label]`, and its validity.
 
+    Classes with a logit of -inf or a probability of 0 are masked out: a label among
+    them has an infinite loss, and label smoothing spreads nothing over them.
+
     Args:
       scores: Logits `[..., classes]`, or probabilities if `probs` is true.
       labels: Integers `[...]`.
       probs: Take the scores as probabilities and do not normalize them.
-      label_smoothing: Share of the target that is spread evenly over all classes,
-        in [0, 1).
+      label_smoothing: Share of the target that is spread evenly over all classes that
+        are not masked out, in [0, 1).
 
     Returns:
-      nats: Float `[...]`, the loss in nats; undefined where `valid` is False.
-      valid: Bool `[...]`, False where the label is out of range or a score of the
-        row is not finite.
+      nats: float32 `[...]`, the loss in nats; undefined where `valid` is False.
+      valid: Bool `[...]`, False where the label is out of range, where a logit is NaN
+        or inf, where all logits are -inf, or where a probability is NaN, inf or
+        negative.
 
     Raises:
       TypeError: The labels are not integers.
       ValueError: The labels do not have the shape of the scores without the classes.
     """
-    scores, labels = jnp.asarray(scores), jnp.asarray(labels)
+    scores = jnp.asarray(scores).astype(jnp.float32)
+    labels = as_class_numbers(labels)
     require_labels(scores, labels)
-    in_range = (labels >= 0) & (labels < scores.shape[-1])
-    valid = in_range & jnp.isfinite(scores).all(axis=-1)
     if probs:
-        normalizer, scores = jnp.float32(0), jnp.log(scores)
-    else:
-        normalizer = jax.nn.logsumexp(scores, axis=-1)
-    index = jnp.where(in_range, labels, 0).astype(jnp.int32)[..., None]
-    label_score = jnp.take_along_axis(scores, index, axis=-1)[..., 0]
+        return _of_probabilities(scores, labels, label_smoothing)
+    terms = softmax_terms(scores, labels)
+    return terms.cross_entropy(label_smoothing), terms.inside & terms.valid
+
+
+def _of_probabilities(
+    probs: jax.Array, labels: jax.Array, label_smoothing: float
+) -> tuple[jax.Array, jax.Array]:
+    inside = in_range(labels, probs.shape[-1])
+    valid = inside & ((probs >= 0) & (probs < jnp.inf)).all(axis=-1)
+    label_prob = score_of(probs, jnp.where(inside, labels, 0)[..., None])[..., 0]
+    nats = -jnp.log(jnp.where(valid, label_prob, jnp.float32(1)))
     if label_smoothing:
-        mean_score = scores.mean(axis=-1)
-        label_score = label_score + label_smoothing * (mean_score - label_score)
-    return normalizer - label_score, valid
+        unmasked = probs > 0
+        log_probs = jnp.log(jnp.where(unmasked, probs, jnp.float32(1)))
+        count = unmasked.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
+        mean = log_probs.sum(axis=-1) / jnp.maximum(count, 1)
+        nats = (1 - label_smoothing) * nats - label_smoothing * mean
+    return nats, valid

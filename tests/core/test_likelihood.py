@@ -2,8 +2,11 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from jaxmetrics.core import negative_log_likelihood
 
@@ -35,11 +38,76 @@ def test_a_label_out_of_range_is_invalid(label):
     assert valid.tolist() == [True, False]
 
 
-def test_a_row_with_a_score_that_is_not_finite_is_invalid():
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("index", [0, 2])
+def test_a_row_with_nan_or_infinity_is_invalid(index, bad):
     logits = LOGITS.copy()
-    logits[0, 2] = np.nan
+    logits[0, index] = bad
     _, valid = negative_log_likelihood(logits, np.int32([0, 2]))
     assert valid.tolist() == [False, True]
+
+
+def test_a_row_of_minus_infinity_only_is_invalid():
+    _, valid = negative_log_likelihood(np.float32([[-math.inf] * 2]), np.int32([0]))
+    assert valid.tolist() == [False]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1])
+def test_probabilities_that_are_negative_or_not_finite_are_invalid(bad):
+    probs = np.float32([[0.5, bad], [0.5, 0.5]])
+    _, valid = negative_log_likelihood(probs, np.int32([0, 0]), probs=True)
+    assert valid.tolist() == [False, True]
+
+
+def test_masked_classes_change_no_loss_and_get_no_share_of_the_smoothing():
+    labels, smoothing = np.int32([0, 2]), dict(label_smoothing=0.3)
+    right, _ = negative_log_likelihood(LOGITS, labels, **smoothing)
+    masked = np.pad(LOGITS, ((0, 0), (1, 2)), constant_values=-math.inf)
+    nats, valid = negative_log_likelihood(masked, labels + 1, **smoothing)
+    assert valid.all()
+    np.testing.assert_allclose(nats, right, rtol=1e-6)
+    probs = np.exp(masked)
+    nats, valid = negative_log_likelihood(probs, labels + 1, probs=True, **smoothing)
+    assert valid.all()
+    np.testing.assert_allclose(nats, right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("probs", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_label_that_is_masked_out_has_an_infinite_loss(probs, smoothing):
+    logits = np.float32([[0, -math.inf, 0]])
+    scores = np.exp(logits) / 2 if probs else logits
+    nats, valid = negative_log_likelihood(
+        scores, np.int32([1]), probs=probs, label_smoothing=smoothing
+    )
+    assert valid.all() and nats.tolist() == [math.inf]
+
+
+@pytest.mark.parametrize("offset", [-1e6, 0, 1e4, 1e6])
+def test_a_common_offset_costs_no_digits(offset):
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(64, 10)) + offset).astype(np.float32)
+    labels = rng.integers(0, 10, 64).astype(np.int32)
+    wide = logits.astype(np.float64)
+    right = logsumexp(wide, -1) - wide[np.arange(64), labels]
+    nats, _ = negative_log_likelihood(logits, labels)
+    np.testing.assert_allclose(nats, right, rtol=1e-6, atol=1e-9 * abs(offset))
+
+
+@pytest.mark.parametrize("distance", [10, 17, 30, 80])
+def test_a_small_loss_keeps_its_digits(distance):
+    logits = np.float32([[1e3, 1e3 - distance, 1e3 - distance]])
+    nats, _ = negative_log_likelihood(logits, np.int32([0]))
+    right = math.log1p(2 * math.exp(-distance))
+    assert float(nats[0]) == pytest.approx(right, rel=1e-6)
+
+
+def test_the_gradient_is_that_of_the_softmax_also_at_ties():
+    logits = jnp.float32([[1e4, 1e4, 1e4 - 1, -math.inf]])
+    gradient = jax.grad(lambda x: negative_log_likelihood(x, jnp.int32([0]))[0].sum())
+    softmax = jax.nn.softmax(jnp.float32([[0, 0, -1, -math.inf]]))
+    right = softmax - jax.nn.one_hot(jnp.int32([0]), 4)
+    np.testing.assert_allclose(gradient(logits), right, rtol=1e-6, atol=1e-7)
 
 
 def test_labels_that_are_not_integers_are_refused():
