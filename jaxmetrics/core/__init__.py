@@ -37,6 +37,7 @@ from jaxmetrics.core._evaluate import evaluate, snapshot
 from jaxmetrics.core._from_function import FromFunction
 from jaxmetrics.core._hashing import mix
 from jaxmetrics.core._inputs import as_32bit
+from jaxmetrics.core._integer_extreme import IntegerExtreme
 from jaxmetrics.core._jax import (
     CoordinationService,
     Equation,
@@ -99,6 +100,7 @@ __all__ = [
     "Deferred",
     "Equation",
     "FromFunction",
+    "IntegerExtreme",
     "JaxUse",
     "Leaf",
     "LeafLayout",

@@ -48,6 +48,13 @@ def pair_add(a: Pair, b: Pair) -> Pair:
     return renormalise(s, jnp.where(jnp.isfinite(s), e + f, jnp.float32(0)))
 
 
+def integer_pair(x: jax.Array) -> Pair:
+    """Return int32 or uint32 values as pairs, exactly."""
+    low = x & jnp.asarray(0xFFFF, x.dtype)
+    high = x - low  # a multiple of 2^16, so 16 bits and exact in float32
+    return two_sum(high.astype(jnp.float32), low.astype(jnp.float32))
+
+
 def limbs_add(a: Limbs, b: Limbs) -> Limbs:
     """Add two 64-bit counters."""
     lo = a[0] + b[0]

@@ -22,6 +22,7 @@ from jaxmetrics.core._arithmetic import (
     order_key,
     two_sum,
 )
+from jaxmetrics.core._integer_extreme import integer_extreme
 
 _NEGATIVE_INFINITY = np.float32(-np.inf)
 _KEY_OF_NEGATIVE_INFINITY = np.uint32(0x007FFFFF)
@@ -96,8 +97,13 @@ def total(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> 
     return _sum(jnp.where(counted, values, jnp.float32(0)) * share, keep)
 
 
-def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
-    """Return the largest value, -inf without values; NaN if one is, in any sharding."""
+def maximum(values: Any, mask: Any = None, keep: int = 0) -> Any:
+    """Return the largest value, -inf without values; NaN if one is, in any sharding.
+
+    Of integers it returns an `IntegerExtreme`, which `max_leaf(dtype=np.int32)` takes.
+    """
+    if _holds_integers(values):
+        return _integer_extreme(values, mask, keep, largest=True)
     values = _floats(values)
     values = jnp.where(_mask_for(values, mask), values, _NEGATIVE_INFINITY)
     axes = _reduced(values, keep)
@@ -106,8 +112,13 @@ def maximum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
     )
 
 
-def minimum(values: Any, mask: Any = None, keep: int = 0) -> jax.Array:
-    """Return the smallest value, inf without values; NaN if one is, in any sharding."""
+def minimum(values: Any, mask: Any = None, keep: int = 0) -> Any:
+    """Return the smallest value, inf without values; NaN if one is, in any sharding.
+
+    Of integers it returns an `IntegerExtreme`, which `min_leaf(dtype=np.int32)` takes.
+    """
+    if _holds_integers(values):
+        return _integer_extreme(values, mask, keep, largest=False)
     return -maximum(-_floats(values), mask, keep)
 
 
@@ -148,6 +159,16 @@ def both(mask: Any, other: Any) -> Any:
         return mask
     more, less = (mask, other) if mask.ndim >= other.ndim else (other, mask)
     return more & _mask_for(more, less)
+
+
+def _holds_integers(values: Any) -> bool:
+    return jnp.asarray(values).dtype.kind in "iu"
+
+
+def _integer_extreme(values: Any, mask: Any, keep: int, largest: bool) -> Any:
+    values = jnp.asarray(values)
+    valid = _mask_for(values, mask)
+    return integer_extreme(values, valid, _reduced(values, keep), largest)
 
 
 def _floats(values: Any) -> jax.Array:

@@ -14,6 +14,7 @@ in a round yields an empty list.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Generator
 from typing import Any
 
@@ -26,6 +27,7 @@ from jaxmetrics.core._arithmetic import (
     digits_to_limbs,
     exponent_above,
     from_order_key,
+    integer_pair,
     limbs_add,
     limbs_to_digits,
     limbs_to_float,
@@ -33,6 +35,7 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     scale,
 )
+from jaxmetrics.core._integer_extreme import IntegerExtreme, value_of, words_of
 from jaxmetrics.core._summands import Summands
 
 State = Any  # one array, or a tuple of its parts
@@ -106,7 +109,10 @@ class Sum:
             finite = np.isfinite(hi)
             lo = np.where(finite, plain - np.where(finite, hi, 0), 0)
             return hi, lo.astype(np.float32)
-        hi = jnp.asarray(value).astype(jnp.float32)
+        value = jnp.asarray(value)
+        if value.dtype.kind in "iu" and value.dtype.itemsize >= 4:
+            return integer_pair(value)
+        hi = value.astype(jnp.float32)
         return hi, jnp.zeros_like(hi)
 
     def merge(self, a: State, b: State) -> State:
@@ -155,7 +161,8 @@ class Max:
     parts, dtype, fill, sign = 0, np.float32, -np.inf, 1
 
     def encode(self, value: Any) -> State:
-        """Return the value as float32."""
+        """Return the value as float32; integers only if they are exact."""
+        _refuse_rounded(value, "max_leaf" if self.sign > 0 else "min_leaf")
         return _as_float32(value)
 
     def merge(self, a: State, b: State) -> State:
@@ -185,6 +192,78 @@ class Min(Max):
 
 
 @dataclasses.dataclass(frozen=True)
+class IntegerMax:
+    """The largest integer, of int32 and uint32, as two words; see _integer_extreme."""
+
+    parts, dtype, fill, largest = 2, np.uint32, 0, True
+
+    def encode(self, value: Any) -> State:
+        """Return the words of an integer, an array of them, or an `IntegerExtreme`.
+
+        An infinite float stands for no value: it is what an empty state reads as.
+        """
+        if isinstance(value, IntegerExtreme):
+            if value.largest != self.largest:
+                raise TypeError(
+                    f"takes {'maximum' if self.largest else 'minimum'}(values), got "
+                    "the other one. Exchange the two."
+                )
+            return value.words
+        if isinstance(value, float) and value == self._nothing:
+            return np.uint32(0), np.uint32(0)
+        on_host = isinstance(value, (int, np.generic, np.ndarray))
+        xp = np if on_host else jnp
+        value = xp.asarray(value)
+        if value.dtype.kind not in "iu":
+            raise TypeError(
+                f"holds integers, got {value.dtype}. Convert with .astype(int32), or "
+                "declare the leaf without a dtype."
+            )
+        if value.size and on_host:
+            if value.min() < -(2**31) or value.max() >= 2**32:
+                raise ValueError(
+                    f"holds integers of 32 bits, got {value.min()} to {value.max()}. "
+                    "Declare the leaf without a dtype, or split the integers."
+                )
+        return words_of(xp, value, self.largest)
+
+    def merge(self, a: State, b: State) -> State:
+        """Return the words of the larger value."""
+        return jnp.maximum(a, b)
+
+    def decode(self, state: State, host: bool) -> Any:
+        """Return an int or int64 array on the host, float32 under jit.
+
+        Where there is no value, it is the infinity that is the identity; an array on
+        the host is then float64.
+        """
+        if not host:
+            value, seen = value_of(jnp, state, self.largest, jnp.float32)
+            return jnp.where(seen, value, jnp.float32(self._nothing))
+        value, seen = value_of(np, state, self.largest, np.int64)
+        if not seen.all():
+            value = np.where(seen, value, self._nothing)
+        return value.item() if value.ndim == 0 else value
+
+    def reduce(self, state: State, axes: Axes) -> Rounds:
+        """Take the maximum of the words."""
+        (words,) = yield [("max", state)]
+        yield []
+        return words
+
+    @property
+    def _nothing(self) -> float:
+        return -math.inf if self.largest else math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class IntegerMin(IntegerMax):
+    """The smallest integer."""
+
+    largest = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Free:
     """A leaf that the metric's own `merge` combines; reduced by gather and fold.
 
@@ -200,6 +279,8 @@ class Free:
 
     def encode(self, value: Any) -> State:
         """Return the value in the declared dtype."""
+        if self.dtype.kind == "f":
+            _refuse_rounded(value, "leaf")
         if isinstance(value, (int, float, np.number, np.ndarray)):
             return np.asarray(value, self.dtype)
         return jnp.asarray(value).astype(self.dtype)
@@ -223,6 +304,25 @@ def hidden_from_folding(a: State, b: State) -> tuple[State, State]:
     barrier is on the operands: on the result it would split the fusion.
     """
     return lax.optimization_barrier((a, b))
+
+
+def _refuse_rounded(value: Any, declaration: str) -> None:
+    """Refuse integers that float32 may round."""
+    if isinstance(value, IntegerExtreme):
+        kind = "integers"
+    elif isinstance(value, jax.Array):
+        wide = value.dtype.kind in "iu" and value.dtype.itemsize >= 4
+        kind = f"{value.dtype}" if wide else ""
+    else:
+        plain = np.asarray(value)
+        integers = plain.dtype.kind in "iu"
+        rounded = integers and (plain != plain.astype(np.float32)).any()
+        kind = f"{value}" if rounded else ""
+    if kind:
+        raise TypeError(
+            f"is float32, which rounds integers beyond 2^24; got {kind}. Convert with "
+            f".astype(float32), or declare {declaration}(dtype=np.int32)."
+        )
 
 
 def _as_float32(value: Any) -> Any:

@@ -15,11 +15,19 @@ import numpy as np
 
 from jaxmetrics.core._buffer_kind import Buffer
 from jaxmetrics.core._grid_kind import Grid
-from jaxmetrics.core._kinds import Count, Free, Max, Min, Sum
+from jaxmetrics.core._kinds import (
+    Count,
+    Free,
+    IntegerMax,
+    IntegerMin,
+    Max,
+    Min,
+    Sum,
+)
 from jaxmetrics.core._moments_kind import Moments
 
 NotInInit = Literal[False]
-Kind = Count | Sum | Max | Min | Moments | Buffer | Grid | Free
+Kind = Count | Sum | Max | IntegerMax | Moments | Buffer | Grid | Free
 
 
 class _Unset:
@@ -52,14 +60,29 @@ def sum_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
     return _declare(dims, "sum")
 
 
-def max_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
-    """Declare a largest value in float32; NaN survives any sharding."""
-    return _declare(dims, "max")
+def max_leaf(
+    dims: str = "", dtype: Any = np.float32, *, init: NotInInit = False
+) -> Any:
+    """Declare a largest value; -inf without data, and NaN survives any sharding.
+
+    Args:
+      dims: Configuration fields (or numbers) that are its shape.
+      dtype: float32, which refuses integers that it may round; or int32, which takes
+        integers only, int32 and uint32, and reads exactly as they are on the host.
+    """
+    return _declare(dims, "max", dtype=_extreme_dtype("max_leaf", dtype))
 
 
-def min_leaf(dims: str = "", *, init: NotInInit = False) -> Any:
-    """Declare a smallest value in float32; NaN survives any sharding."""
-    return _declare(dims, "min")
+def min_leaf(
+    dims: str = "", dtype: Any = np.float32, *, init: NotInInit = False
+) -> Any:
+    """Declare a smallest value; inf without data, and NaN survives any sharding.
+
+    Args:
+      dims: Configuration fields (or numbers) that are its shape.
+      dtype: float32 or int32; see `max_leaf`.
+    """
+    return _declare(dims, "min", dtype=_extreme_dtype("min_leaf", dtype))
 
 
 def moments_leaf(
@@ -137,7 +160,7 @@ class Leaf:
       weighted: Configuration field that makes a count a sum of weights.
       capacity: Configuration field or number, for a buffer.
       grid: Configuration fields or numbers of a grid: bins and columns.
-      dtype: Type of a free leaf.
+      dtype: Type of a free leaf, or of an extreme.
       fill: Value of the empty state of a free leaf.
     """
 
@@ -165,9 +188,9 @@ class Leaf:
             case "sum":
                 return Sum()
             case "max":
-                return Max()
+                return IntegerMax() if self.dtype.kind == "i" else Max()
             case "min":
-                return Min()
+                return IntegerMin() if self.dtype.kind == "i" else Min()
             case "moments":
                 return Moments(weighted)
             case "buffer":
@@ -256,6 +279,16 @@ def declare(declaration: Leaf, *, init: NotInInit = False) -> Any:
 
 def _declare(dims: str, name: str, weighted: str | None = None, **more: Any) -> Any:
     return declare(Leaf(tuple(dims.split()), name, weighted, **more))
+
+
+def _extreme_dtype(name: str, dtype: Any) -> np.dtype[Any]:
+    dtype = np.dtype(dtype)
+    if dtype not in (np.dtype(np.float32), np.dtype(np.int32)):
+        raise TypeError(
+            f"{name}() got dtype {dtype}; an extreme is float32 or int32, which holds "
+            "uint32 too. Use one of these."
+        )
+    return dtype
 
 
 def _sizes(dim: str, metric: Any) -> tuple[int, ...]:

@@ -44,6 +44,10 @@ def with_nonfinite(draw):
     return outputs
 
 
+def integers(rng, rows):
+    return dict(values=rng.integers(-(2**31), 2**31, (rows, 3)).astype(np.int32))
+
+
 def on_edges(rng, rows):
     return dict(values=(values(rng, rows)["values"] * 2).round() / 2)
 
@@ -103,9 +107,23 @@ CASES = (
     Case("min", jm.Min(), values, lambda values: values.min(), exact=True),
     Case("max", jm.Max(), values, lambda values: values.max(), exact=True),
     Case(
+        "min of integers", jm.Min(), integers, lambda values: values.min(), exact=True
+    ),
+    Case(
+        "max of integers", jm.Max(), integers, lambda values: values.max(), exact=True
+    ),
+    Case(
         "last",
         jm.Last(),
         values,
+        lambda values: values[-1, -1],
+        exact=True,
+        without=_ORDER_MATTERS,
+    ),
+    Case(
+        "last of integers",
+        jm.Last(),
+        integers,
         lambda values: values[-1, -1],
         exact=True,
         without=_ORDER_MATTERS,

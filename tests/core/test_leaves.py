@@ -36,6 +36,83 @@ def test_a_count_refuses_floats_and_negative_numbers():
         jm.Count().replace(count=-1)
 
 
+class Step(jm.Metric, scalars=True):
+    """Leaves of float32 and int32 for one output."""
+
+    lowest: jm.Array = jm.min_leaf(dtype=np.int32)
+    highest: jm.Array = jm.max_leaf(dtype=np.int32)
+    as_float: jm.Array = jm.max_leaf()
+
+    def observe(self, *, step):
+        wide = jnp.asarray(step, jnp.float32)
+        return dict(lowest=step, highest=jm.maximum(step), as_float=wide)
+
+    def compute(self):
+        return self.lowest, self.highest, self.as_float
+
+
+def test_an_extreme_of_integers_takes_integers_and_maximum():
+    assert Step().compute() == (np.inf, -np.inf, -np.inf)
+    state = Step().update(step=np.int32(2**24 + 1)).update(step=np.int32(-5))
+    assert state.compute() == (-5, 2**24 + 1, 2**24)
+    assert state.replace(lowest=-(2**31), highest=2**32 - 1).compute()[:2] == (
+        -(2**31),
+        2**32 - 1,
+    )
+    assert state.replace(lowest=np.inf).plain()["lowest"] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value"),
+    [
+        (jm.max_leaf(), jnp.int32(5)),
+        (jm.min_leaf(), jnp.uint32(5)),
+        (jm.max_leaf(), 2**24 + 1),
+        (jm.max_leaf(), jm.maximum(jnp.int32(5))),
+        (jm.leaf(), jnp.int32(5)),
+    ],
+    ids=["max", "min", "host", "maximum", "free"],
+)
+def test_a_float32_leaf_refuses_integers_that_it_may_round(declaration, value):
+    layout = declaration.metadata["leaf"].layout(None)
+    message = r"rounds integers beyond 2\^24; .*Convert with .astype\(float32\), or dec"
+    with pytest.raises(TypeError, match=message):
+        layout.encode(value)
+
+
+def test_integers_that_float32_holds_are_taken_on_the_host():
+    assert jm.Max().replace(largest=2**24).plain()["largest"] == 2**24
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0.5, "holds integers, got float"),
+        (jnp.float32(0.5), "holds integers, got float32"),
+        (2**32, "holds integers of 32 bits, got 4294967296"),
+        (jm.minimum(jnp.int32(5)), "takes maximum.*got the other one"),
+    ],
+)
+def test_an_extreme_of_integers_refuses_other_values(value, message):
+    layout = jm.max_leaf(dtype=np.int32).metadata["leaf"].layout(None)
+    with pytest.raises((TypeError, ValueError), match=message):
+        layout.encode(value)
+
+
+def test_an_extreme_is_declared_float32_or_int32():
+    with pytest.raises(TypeError, match=r"max_leaf\(\) got dtype uint32"):
+        jm.max_leaf(dtype=np.uint32)
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, -(2**31), 2**24 + 1, -(2**24) - 1])
+def test_a_sum_leaf_takes_integers_exactly(value):
+    layout = jm.sum_leaf().metadata["leaf"].layout(None)
+    assert layout.decode(np.asarray(layout.encode(jnp.int32(value))), True) == value
+    if value > 0:
+        state = layout.encode(jnp.uint32(2 * value + 1))
+        assert layout.decode(np.asarray(state), True) == 2 * value + 1
+
+
 def test_the_layout_of_leaves_is_derived_once_and_kept_by_copies():
     metric = jm.ConfusionMatrix(3)
     layout = metric._layout

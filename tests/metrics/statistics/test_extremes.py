@@ -2,8 +2,10 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
+from support.forms import mesh_of
 
 import jaxmetrics as jm
 
@@ -37,6 +39,64 @@ def test_infinities_are_values():
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_nan_under_the_mask_is_not_read(metric):
     assert jm.evaluate(metric(), values=[1.0, NAN], mask=[True, False]) == 1.0
+
+
+EDGES = [-(2**31), -(2**24) - 1, -1, 0, 1, 2**24 + 1, 2**31 - 1]
+
+
+@pytest.mark.parametrize("form", ["eager", "jit", "deferred"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint32])
+def test_integers_are_exact_and_read_as_integers(metric, dtype, form):
+    limits = np.iinfo(dtype)
+    edges = [x for x in EDGES + [2**32 - 1] if limits.min <= x <= limits.max]
+    for chosen in ([x] for x in edges), [edges, edges[::-1]]:
+        for values in chosen:
+            batch = np.repeat(np.array(values, dtype), 8 if form == "deferred" else 1)
+            state = metric().deferred(mesh_of()) if form == "deferred" else metric()
+            update = jax.jit(lambda m, x: m.update(values=x))
+            if form == "eager":
+                state = state.update(values=batch)
+            else:
+                state = update(state, batch)
+            expected = {jm.Min: min, jm.Max: max, jm.Last: lambda x: x[-1]}[metric]
+            value = state.compute()
+            assert isinstance(value, int | np.int64) and value == expected(values)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_integers_and_floats_mix_exactly(metric):
+    state = metric().update(values=np.int32(2**24 + 1)).update(values=0.5)
+    expected = {jm.Min: 0.5, jm.Max: 2**24 + 1, jm.Last: 0.5}[metric]
+    assert type(state.compute()) is np.float64 and state.compute() == expected
+    assert math.isnan(state.update(values=NAN).compute())
+    last = jm.Last().update(values=NAN).update(values=np.uint32(2**32 - 1))
+    assert last.compute() == 2**32 - 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_masked_integers_are_not_read(metric):
+    values = np.array([3, 7, 2**31 - 1, -(2**31)], np.int32)
+    mask = [True, True, False, False]
+    expected = {jm.Min: 3, jm.Max: 7, jm.Last: 7}[metric]
+    assert jm.evaluate(metric(), values=values, mask=mask) == expected
+    assert math.isnan(jm.evaluate(metric(), values=values, mask=[False] * 4))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_ensemble_of_integers_without_data_in_one_member(metric):
+    values = np.array([[2**24 + 1], [5]], np.int32)
+    masks = np.array([[True], [True]])
+    update = jax.vmap(lambda x, m: metric().update(values=x, mask=m))
+    assert update(values, masks).compute().tolist() == [2**24 + 1, 5]
+    masks[1] = False
+    np.testing.assert_array_equal(update(values, masks).compute(), [2**24 + 1, NAN])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_under_jit_integers_are_rounded_to_float32(metric):
+    value = jax.jit(lambda x: metric().update(values=x).compute())(np.int32(2**24 + 1))
+    assert value.dtype == np.float32 and value == 2**24
 
 
 def test_last_keeps_its_value_through_a_masked_batch():
