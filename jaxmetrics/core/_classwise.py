@@ -39,20 +39,19 @@ class Classwise(Wrapper):
     names: tuple[str, ...] | None = None
 
     def validate(self) -> None:
-        """Refuse a name that is given twice, or that is no string."""
+        """Refuse a name that is given twice, and no names."""
         if self.names is None:
             return
-        if not isinstance(self.names, tuple) or not self.names:
+        if not self.names:
             raise ValueError(
-                f"Classwise: names is a tuple of strings, got {self.names!r}. Name "
-                "each class, or leave names out for their numbers."
+                "Classwise: names is (). Name each class, or leave names out for their "
+                "numbers."
             )
         for name in self.names:
-            if not isinstance(name, str) or self.names.count(name) > 1:
-                problem = "given twice" if isinstance(name, str) else "no string"
+            if self.names.count(name) > 1:
                 raise ValueError(
-                    f"Classwise: name {name!r} is {problem}. Give each class a name of "
-                    "its own."
+                    f"Classwise: name {name!r} is given twice. Give each class a name "
+                    "of its own."
                 )
 
     def present(self, value: Any) -> Any:

@@ -14,16 +14,17 @@ import numpy as np
 
 from jaxmetrics.core._metric import Metric
 
-_OTHER_NAME = "\0"  # no output is called this
-
-
 def outputs_of(metric: Any, argument: str) -> frozenset[str]:
     """Return the outputs that are read as an argument of `observe`.
 
     They are the ones that change when the argument is renamed.
     """
-    renamed = metric.renamed({argument: _OTHER_NAME}).reads().names
-    return metric.reads().names - renamed if _OTHER_NAME in renamed else frozenset()
+    names = metric.reads().names
+    other = "\0"  # a name of no output
+    while other in names:
+        other += "\0"
+    renamed = metric.renamed({argument: other}).reads().names
+    return names - renamed if other in renamed else frozenset()
 
 
 def first_argument(metric: Any) -> str | None:

@@ -50,11 +50,6 @@ class MultiOutput(Wrapper):
                 f"MultiOutput: outputs is at least 1, got {self.outputs}. Pass the "
                 "size of the last axis."
             )
-        if isinstance(self.split, str):
-            raise TypeError(
-                f"MultiOutput: split is a tuple of names, got {self.split!r}. Write "
-                f"split=({self.split!r},)."
-            )
         read = self.metric.reads().names
         unread = [name for name in self.split or () if name not in read]
         if unread:
