@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -113,29 +114,48 @@ class DistributionTotal(Total):
         return np.clip(self.bins.at_ranks(ranks), self.low, self.high).tolist()
 
     def _flush(self) -> None:
-        """Add the buffered values."""
-        if not self._pending:
-            return
-        pending, self._pending, self._pending_size = self._pending, [], 0
-        values, nonfinite, _ = split_finite(
-            pending[0] if len(pending) == 1 else np.concatenate(pending)
-        )
-        self.nonfinite += nonfinite
-        for start in range(0, values.size, _CHUNK_SIZE):
-            self._add_chunk(values[start : start + _CHUNK_SIZE])
+        """Add the buffered values.
 
-    def _add_chunk(self, values: np.ndarray) -> None:
-        """Add finite values."""
-        total = ExactSum()
-        total.add(values)
-        values = values.astype(np.float64, copy=False)
+        Sums are rounded by update, however many updates are buffered, so that taking a
+        state, which empties the buffer, changes no bit of the result.
+        """
+        pending, self._pending, self._pending_size = self._pending, [], 0
+        for _, group in itertools.groupby(pending, key=lambda values: values.dtype):
+            arrays = []
+            for values in group:
+                finite, nonfinite, _ = split_finite(values)
+                self.nonfinite += nonfinite
+                starts = range(0, finite.size, _CHUNK_SIZE)
+                arrays += [finite[start : start + _CHUNK_SIZE] for start in starts]
+            small = [array for array in arrays if array.size < _CHUNK_SIZE]
+            if len(small) == len(arrays):
+                self._add_arrays(arrays)
+            else:
+                for array in arrays:
+                    self._add_arrays([array])
+
+    def _add_arrays(self, arrays: list[np.ndarray]) -> None:
+        """Add arrays of finite values of one type, none of them empty."""
+        if not arrays:
+            return
+        values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        lengths = np.array([array.size for array in arrays])
+        starts = np.cumsum(lengths) - lengths
+        reals = values.astype(np.float64, copy=False)
         with np.errstate(all="ignore"):  # deviations may exceed the largest float
-            deviations = values - total.value / values.size
-            squares = float(np.dot(deviations, deviations))
-        self._add_moments(values.size, total, squares)
+            totals = np.add.reduceat(reals, starts)
+            deviations = reals - np.repeat(totals / lengths, lengths)
+            # A product of BLAS would depend on where in memory an array begins.
+            squares = np.add.reduceat(np.square(deviations), starts)
+        for i, array in enumerate(arrays):
+            total = ExactSum(0, float(totals[i]))
+            if array.dtype == np.int64:
+                total = ExactSum()
+                total.add(array)
+            self._add_moments(array.size, total, float(squares[i]))
         low, high = float(values.min()), float(values.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
-        self._add_values(values, low, high)
+        self._add_values(reals, low, high)
 
     def _add_moments(self, count: int, total: ExactSum, squares: float) -> None:
         """Add count, sum and squared deviations by Chan, Golub and LeVeque (1979)."""

@@ -77,7 +77,7 @@ def binned(values: Any, bins: int = 64) -> Bins:
     except ValueError:  # the range is too narrow for distinct edges
         margin = max(abs(low), abs(high), 1.0) / 2
         counts, edges = np.histogram(finite, bins, (low - margin, high + margin))
-    total, squares = float(finite.sum()), float(finite @ finite)
+    total, squares = float(finite.sum()), float(np.square(finite).sum())
     return Bins(counts, edges, low, high, total, squares, nonfinite)
 
 
@@ -92,5 +92,7 @@ def _from_counts(counts: np.ndarray, edges: np.ndarray) -> Bins:
     used = np.flatnonzero(counts)
     low = float(edges[used[0]]) if used.size else float(edges[0])
     high = float(edges[used[-1] + 1]) if used.size else float(edges[-1])
-    total, squares = float(counts @ centers), float(counts @ centers**2)
+    # Not products of BLAS, which depend on where in memory an array begins.
+    total = float((counts * centers).sum())
+    squares = float((counts * np.square(centers)).sum())
     return Bins(counts, edges, low, high, total, squares, 0)

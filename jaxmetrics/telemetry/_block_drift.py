@@ -105,5 +105,7 @@ def _squared_distance(x: np.ndarray, y: np.ndarray) -> float:
         for start in range(0, x.size, _CHUNK_SIZE):
             chunk = slice(start, start + _CHUNK_SIZE)
             difference = x[chunk].astype(dtype) - y[chunk].astype(dtype)
-            total += float(np.vdot(difference, difference).real)
+            # Not vdot, which depends on where in memory an array begins.
+            parts = (difference.real, difference.imag) if is_complex else (difference,)
+            total += sum(float(np.square(part).sum()) for part in parts)
     return total
