@@ -12,6 +12,7 @@ from jaxmetrics.core._arithmetic import (
 from jaxmetrics.core._arrays import is_deleted, is_on_device, is_ready
 from jaxmetrics.core._best_of import BestOf
 from jaxmetrics.core._bootstrap import Bootstrap
+from jaxmetrics.core._calls import updated
 from jaxmetrics.core._classwise import Classwise
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._compose import Compose
@@ -35,6 +36,7 @@ from jaxmetrics.core._decoding import divide, namespace, on_plain_values
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import evaluate, snapshot
 from jaxmetrics.core._from_function import FromFunction
+from jaxmetrics.core._grid_kind import GridCounts, GridValue, grid_counts
 from jaxmetrics.core._hashing import mix
 from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._integer_extreme import IntegerExtreme
@@ -58,9 +60,11 @@ from jaxmetrics.core._labels import (
     as_class_numbers,
     as_scores,
     class_index,
+    class_predictions,
     in_range,
     label_rank,
     not_ignored,
+    require_integers,
     require_labels,
     top_and_valid,
     top_class,
@@ -71,6 +75,7 @@ from jaxmetrics.core._leaves import (
     buffer_leaf,
     count_leaf,
     declare,
+    grid_leaf,
     leaf,
     max_leaf,
     min_leaf,
@@ -84,6 +89,7 @@ from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._multi_output import MultiOutput
 from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, state_dict
+from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._windowed import Windowed
 from jaxmetrics.core._wrapper import ByGroup, Masked, Wrapper
@@ -99,6 +105,8 @@ __all__ = [
     "CoordinationService",
     "Deferred",
     "Equation",
+    "GridCounts",
+    "GridValue",
     "FromFunction",
     "IntegerExtreme",
     "JaxUse",
@@ -124,6 +132,7 @@ __all__ = [
     "buffer_leaf",
     "child",
     "class_index",
+    "class_predictions",
     "clear_low_bit",
     "configuration_differences",
     "configuration_of",
@@ -136,6 +145,8 @@ __all__ = [
     "equations",
     "evaluate",
     "from_saved",
+    "grid_counts",
+    "grid_leaf",
     "in_range",
     "is_deleted",
     "is_on_device",
@@ -159,7 +170,9 @@ __all__ = [
     "on_runtime_event",
     "on_scalar",
     "pair_add",
+    "register_with_flax",
     "require_known_programs",
+    "require_integers",
     "require_labels",
     "same_configuration",
     "saved_form",
@@ -174,5 +187,6 @@ __all__ = [
     "trace_token",
     "traced_program",
     "two_sum",
+    "updated",
     "without_explicit_axes",
 ]

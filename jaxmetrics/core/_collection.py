@@ -11,11 +11,12 @@ from jax.tree_util import DictKey
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._decoding import describe, fetch, on_host
 from jaxmetrics.core._display import value_table
-from jaxmetrics.core._inputs import refuse_misspelt
+from jaxmetrics.core._inputs import errors_in_the_name_of, refuse_misspelt
 from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
+from jaxmetrics.core._serialization import register_for_export, register_with_flax
 from jaxmetrics.core._wrapper import Wrapper
 from jaxmetrics.figures import Bars, Chart, draw_charts
 from jaxmetrics.record import flatten
@@ -133,6 +134,18 @@ class Collection(Placed):
             values.update(flat(name, metric.compute()))
         return values
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what was wrong with the data, such as `"invalid/accuracy"`.
+
+        See `Metric.diagnostics`; empty if nothing was.
+        """
+        state = self._with_nodes(fetch(list(self._nodes)))
+        return {
+            f"{what}/{name}": value
+            for name, metric in state.items()
+            for what, value in metric.diagnostics().items()
+        }
+
     def plain(self) -> dict[str, Any]:
         """Return every stored leaf as `compute` sees it: `"accuracy/total"`."""
         leaves: dict[str, Any] = {}
@@ -180,11 +193,11 @@ class Collection(Placed):
 
     def contribution(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state of one batch, without a check of the outputs' names."""
-        return self._map(lambda node: node.contribution(outputs))
+        return self._each(lambda node: node.contribution(outputs))
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state with one more batch, without a check of the names."""
-        return self._map(lambda node: node.updated(outputs))
+        return self._each(lambda node: node.updated(outputs))
 
     def identity(self) -> Self:
         """Return the empty state with host arrays: the identity of `merge`."""
@@ -219,6 +232,23 @@ class Collection(Placed):
         refuse_other_shapes(self, other)
         pairs = zip(self._nodes, other._nodes)
         return self._with_nodes([join(a, b) for a, b in pairs])
+
+    def _each(self, function: Callable[[Metric], Metric]) -> Self:
+        """Apply a function that observes; errors name the metric that the user gave."""
+        nodes = []
+        for i, node in enumerate(self._nodes):
+            try:
+                nodes.append(function(node))
+            except (TypeError, ValueError):
+                with errors_in_the_name_of(self._metric_of_node(i)):
+                    nodes.append(function(node))
+        return self._with_nodes(nodes)
+
+    def _metric_of_node(self, index: int) -> Metric | None:
+        """Return the metric that is stored as a node among others; None if it is it."""
+        users = [self[name] for name, _, places in self._plan if index in places]
+        node = type(self._nodes[index])
+        return None if node in map(type, users) else users[0]
 
     def _map(self, function: Callable[[Metric], Metric]) -> Self:
         return self._with_nodes([function(node) for node in self._nodes])
@@ -271,6 +301,7 @@ def _refuse_no_metric(name: str, metric: Any) -> None:
 
 
 def _rebuilt(structure: tuple[Any, Any], nodes: Any) -> Any:
+    register_with_flax(Collection)
     new = object.__new__(Collection)
     new._keys, new._plan = structure
     new._nodes = tuple(nodes)
@@ -283,3 +314,4 @@ jax.tree_util.register_pytree_with_keys(
     _rebuilt,
     lambda c: (c._nodes, (c._keys, c._plan)),
 )
+register_for_export(Collection)

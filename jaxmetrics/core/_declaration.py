@@ -11,6 +11,7 @@ import jax
 
 from jaxmetrics.core._configuration import evaluated
 from jaxmetrics.core._leaves import UNSET, NotInInit
+from jaxmetrics.core._serialization import register_for_export, register_with_flax
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -85,11 +86,13 @@ def register(cls: type) -> None:
         return tuple(zip(keys, children)), static
 
     def unflatten(static: tuple[Any, ...], children: Any) -> Any:
+        register_with_flax(cls)
         new = object.__new__(cls)
         new.__dict__.update(zip(names, (*children, *static)))
         return new
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    register_for_export(cls)
 
 
 def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:

@@ -66,6 +66,17 @@ def namespace(metric: Any) -> Any:
     return np if (on_host(metric) if host is None else host) else jnp
 
 
+def invalid_count(metric: Any) -> int:
+    """Return the sum of all leaves named `invalid` of a state on the host."""
+    if not hasattr(metric, "_leaves"):
+        return sum(invalid_count(inside) for _, inside in metric.items())
+    count = sum(invalid_count(getattr(metric, name)) for name in metric._children)
+    layout = metric._layout.leaves.get("invalid")
+    if layout is None:
+        return count
+    return count + int(np.sum(layout.decode(metric.invalid, True)))
+
+
 def divide(a: Any, b: Any) -> Any:
     """Return `a / b`, nan where b is zero: float64 on the host, float32 under jit.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import pickle
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -17,20 +18,23 @@ from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.core import _reduction
 from jaxmetrics.core._collection import Collection
-from jaxmetrics.core._decoding import on_host
+from jaxmetrics.core._decoding import fetch, on_host
 from jaxmetrics.core._inputs import as_32bit, refuse_misspelt
 from jaxmetrics.core._jax import abstract_mesh, is_tracer, manual_axes
+from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._mesh import (
     as_axes,
     explicit_spec,
+    mesh_form,
+    mesh_of_form,
     put,
     tracks_variance,
     vary,
     varying,
 )
-from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import is_metric
+from jaxmetrics.core._serialization import register_for_export, register_with_flax
 
 
 @functools.partial(
@@ -60,6 +64,19 @@ class Deferred:
     axes: tuple[str, ...]
     rows: tuple[str, ...]
     specs: tuple[tuple[str, P], ...]
+
+    def __post_init__(self) -> None:
+        """Let flax serialize deferred states, if it was imported."""
+        register_with_flax(type(self))
+
+    def __reduce__(self) -> Any:
+        """Pickle the shards as NumPy arrays, and the mesh by the ids of its devices.
+
+        Unpickling needs devices of these ids.
+        """
+        shards = fetch(self.state)
+        mesh = mesh_form(self.mesh)
+        return _unpickled, (shards, mesh, self.axes, self.rows, self.specs)
 
     @classmethod
     def start(
@@ -221,10 +238,12 @@ class Deferred:
         return x[0]
 
     def _placed(self, name: str, x: Any) -> jax.Array:
-        """Shard a NumPy output by an explicit transfer; leave others as they are."""
-        if isinstance(x, jax.Array):
-            return x
-        return put(x, NamedSharding(self.mesh, self._spec(name, x)))
+        """Shard an output that is bound to no device, by an explicit transfer."""
+        sharding = NamedSharding(self.mesh, self._spec(name, x))
+        if not isinstance(x, jax.Array):
+            return put(x, sharding)
+        bound = x.committed or not sharding.is_fully_addressable
+        return x if bound else jax.device_put(x, sharding)
 
     def _spec(self, name: str, x: Any) -> P:
         spec = dict(self.specs).get(name)
@@ -296,6 +315,33 @@ def _reduced(deferred: Deferred) -> Any:
         in_specs=(P(deferred.axes),),
         out_specs=P(),
     )(deferred.state)
+
+
+def _unpickled(
+    shards: Any,
+    mesh: Any,
+    axes: tuple[str, ...],
+    rows: tuple[str, ...],
+    specs: tuple[tuple[str, P], ...],
+) -> Deferred:
+    mesh = mesh_of_form(mesh)
+    sharding = NamedSharding(mesh, P(axes))
+    state = jax.tree.map(lambda x: put(x, sharding), shards)
+    return Deferred(state, mesh, axes, rows, specs)
+
+
+def _static_bytes(static: tuple[Any, ...]) -> bytes:
+    """Return the static part of a deferred state as bytes."""
+    mesh, *others = static
+    return pickle.dumps((mesh_form(mesh), *others))
+
+
+def _static_of_bytes(data: bytes) -> tuple[Any, ...]:
+    mesh, *others = pickle.loads(data)
+    return (mesh_of_form(mesh), *others)
+
+
+register_for_export(Deferred, _static_bytes, _static_of_bytes)
 
 
 def _refuse_undeferrable(tree: Any) -> None:

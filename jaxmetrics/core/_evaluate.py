@@ -71,7 +71,22 @@ class Snapshot:
 
     def compute(self) -> dict[str, Any]:
         """Return the values by name, a metric's by its output or class."""
-        value = self.metrics().compute()
+        return self._values(self.metrics())
+
+    def record(self, split: str) -> dict[str, Any]:
+        """Return the values by name, and diagnostics as `health/{what}/{split}/...`."""
+        metrics = self.metrics()
+        diagnostics = metrics.diagnostics()
+        if self.name:
+            diagnostics = {f"{what}/{self.name}": x for what, x in diagnostics.items()}
+        values = self._values(metrics)
+        for place, value in diagnostics.items():
+            what, _, name = place.partition("/")
+            values[f"health/{what}/{split}/{name}"] = value
+        return values
+
+    def _values(self, metrics: Any) -> dict[str, Any]:
+        value = metrics.compute()
         return value if self.name == "" else flat(self.name, value)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -17,6 +19,29 @@ Outputs = Mapping[str, Any]
 
 _INT32 = np.iinfo(np.int32)
 _KEPT = frozenset(np.dtype(t) for t in (np.float32, np.int32, np.uint32, np.bool_))
+
+_NAMED: ContextVar[Any] = ContextVar("named", default=None)
+
+
+@contextlib.contextmanager
+def errors_in_the_name_of(metric: Any) -> Iterator[None]:
+    """Let errors of a metric inside name the metric that the user wrote.
+
+    `F1` counts in a metric of its own that no user knows. When that one raises, the
+    call is repeated within this context. The outermost metric is named.
+    """
+    token = None if _NAMED.get() is not None else _NAMED.set(metric)
+    try:
+        yield
+    finally:
+        if token is not None:
+            _NAMED.reset(token)
+
+
+def named_in_errors(metric: Any) -> Any:
+    """Return the metric that errors name, by default the given one."""
+    named = _NAMED.get()
+    return metric if named is None else named
 
 
 def arguments_of(observe: Callable[..., Any]) -> dict[str, bool]:

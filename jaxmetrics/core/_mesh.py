@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.sharding import AbstractMesh, AxisType, Sharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, Sharding
 from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.core._jax import (
@@ -80,6 +80,31 @@ def put(x: Any, sharding: Sharding) -> jax.Array:
     # Transfers that are asked for, which `jax.transfer_guard("disallow")` lets pass.
     parts = jax.device_put([x[index] for index in places.values()], list(places))
     return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
+
+
+def mesh_form(mesh: Mesh) -> tuple[Any, ...]:
+    """Return a mesh as plain values, to pickle it."""
+    ids = [device.id for device in mesh.devices.flat]
+    kinds = tuple(kind.name for kind in mesh.axis_types)
+    return mesh.devices.shape, ids, mesh.axis_names, kinds
+
+
+def mesh_of_form(form: tuple[Any, ...]) -> Mesh:
+    """Return the mesh of the same devices of this process.
+
+    Raises:
+      ValueError: A device is not there.
+    """
+    shape, ids, names, kinds = form
+    devices = {device.id: device for device in jax.devices()}
+    if missing := [i for i in ids if i not in devices]:
+        raise ValueError(
+            f"A deferred state was pickled on devices {ids}, but there is no device "
+            f"{missing[0]} among the {len(devices)} here. Pickle metrics.reduce(), or "
+            "save it with jm.checkpoint, which restores on other devices."
+        )
+    grid = np.array([devices[i] for i in ids], object).reshape(shape)
+    return Mesh(grid, names, axis_types=tuple(AxisType[kind] for kind in kinds))
 
 
 def _mesh_of(tree: Any) -> AbstractMesh | None:

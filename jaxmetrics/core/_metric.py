@@ -29,12 +29,20 @@ from jaxmetrics.core._declaration import (
     refuse_unsound,
     register,
 )
-from jaxmetrics.core._decoding import decode_leaves, describe, on_plain_values
+from jaxmetrics.core._decoding import (
+    decode_leaves,
+    describe,
+    fetch,
+    invalid_count,
+    on_plain_values,
+)
 from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import (
     arguments_of,
     as_32bit,
+    errors_in_the_name_of,
     missing,
+    named_in_errors,
     refuse_arrays,
     refuse_misspelt,
 )
@@ -54,6 +62,7 @@ from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
+from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.figures import Chart, charts_of, draw_charts
 
 if TYPE_CHECKING:
@@ -173,6 +182,7 @@ class Metric(Placed):
 
     def __post_init__(self) -> None:
         """Check the configuration and fill in the empty state, at construction."""
+        register_with_flax(type(self))
         owner = type(self).__name__
         for name, annotation in self._configuration.items():
             value = checked(owner, name, annotation, getattr(self, name))
@@ -291,6 +301,18 @@ class Metric(Placed):
         first = next(n for n in arguments if n not in ("mask", "weights"))
         return self.on(**({first: name} if name else {}), **names)
 
+    @Bound
+    def from_fun(self, function: Callable[..., Any]) -> Any:
+        """Return the metric of what a function returns, as clu spells `FromFunction`.
+
+        Args:
+          function: Called with the outputs that its parameters name. It returns the
+            values of the first argument, or a mapping of outputs for this metric.
+        """
+        from jaxmetrics.core._from_function import FromFunction
+
+        return FromFunction(function, self)
+
     def plain(self) -> dict[str, Any]:
         """Return each leaf by name, as `compute` sees it: integers, float64 arrays."""
         return decode_leaves(self)
@@ -302,6 +324,17 @@ class Metric(Placed):
             from clu import values
 
         return values.Scalar(self.compute())
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what was wrong with the data, by name; empty if nothing was.
+
+        `invalid` is the number of entries that could not be scored, such as labels out
+        of range: the sum of the leaves of this name, of metrics inside too. A class
+        adds others. `log_step` records each as `health/{name}/{split}/{metric}`, with
+        one warning. Called outside jit.
+        """
+        invalid = invalid_count(fetch(self))
+        return {"invalid": invalid} if invalid else {}
 
     def charts(self, name: str | None = None) -> Mapping[str, Chart]:
         """Return the charts that `plot` draws, by title.
@@ -347,8 +380,15 @@ class Metric(Placed):
     def contribution(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state of one batch, without a check of the outputs' names."""
         fields = self._contributions(outputs) if self._leaves else {}
-        for name in self._children:
-            fields[name] = getattr(self, name).contribution(outputs)
+        for name, make in self._children.items():
+            inside = getattr(self, name)
+            try:
+                fields[name] = inside.contribution(outputs)
+            except (TypeError, ValueError):
+                if make is None:  # the user's own
+                    raise
+                with errors_in_the_name_of(self):
+                    fields[name] = inside.contribution(outputs)
         return self.with_fields(**fields)
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:
@@ -456,7 +496,7 @@ class Metric(Placed):
 
     def _contributions(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the contribution of one batch to each leaf of this metric's own."""
-        owner = type(self).__name__
+        owner = type(named_in_errors(self)).__name__
         arguments = {}
         for argument, (output, required) in self._layout.sources.items():
             if outputs.get(output) is not None:
@@ -474,10 +514,12 @@ class Metric(Placed):
         except (TypeError, ValueError) as error:
             if type(error) not in (TypeError, ValueError):
                 raise  # jax's own errors carry more than their text
-            shapes = {n: jax.tree.map(np.shape, x) for n, x in arguments.items()}
-            raise type(error)(
-                f"{describe(self, state=False)} on {shapes}: {error}"
-            ) from error
+            shapes = {
+                self._layout.sources[argument][0]: jax.tree.map(np.shape, x)
+                for argument, x in arguments.items()
+            }
+            shown = describe(named_in_errors(self), state=False)
+            raise type(error)(f"{shown} on {shapes}: {error}") from error
         if parts.keys() != self._leaves.keys():
             raise TypeError(
                 f"{type(self).__name__}.observe returned {sorted(parts)}; the leaves "

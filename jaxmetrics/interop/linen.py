@@ -1,21 +1,17 @@
-"""Train state of flax linen with metrics, and serialization of metrics by flax."""
+"""Train state of flax linen with metrics."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
-
 from jaxmetrics._lazy import optional
-from jaxmetrics.core import Collection, Deferred, from_saved, saved_form
+from jaxmetrics.core import register_with_flax
 
 with optional("jaxmetrics.interop.linen", "flax"):
-    from flax import serialization, struct
+    from flax import struct
     from flax.training import train_state
 
-__all__ = ["TrainState", "serializable"]
+__all__ = ["TrainState"]
 
 
 class TrainState(train_state.TrainState):
@@ -48,7 +44,7 @@ class TrainState(train_state.TrainState):
           metrics: Metric, Collection, or the deferred form of one.
           **fields: apply_fn, params, tx and the fields of a subclass.
         """
-        serializable(type(metrics))
+        register_with_flax(type(metrics))
         return super().create(metrics=metrics, **fields)
 
     def update_metrics(self, **outputs: Any) -> Self:
@@ -58,30 +54,3 @@ class TrainState(train_state.TrainState):
     def reset_metrics(self) -> Self:
         """Return the state with empty metrics, on the same devices."""
         return self.replace(metrics=self.metrics.empty())
-
-
-def serializable(*classes: type) -> None:
-    """Register metric classes with `flax.serialization` (`to_bytes`, `from_bytes`).
-
-    Importing this module registers collections and deferred metrics, and `create` the
-    class of the metrics in a train state. States are saved by name and can be restored
-    on another number of devices, or with metrics added or removed, as checkpoints can.
-    """
-    for cls in classes:
-        serialization.register_serialization_state(
-            cls, _to_state_dict, _from_state_dict, override=True
-        )
-
-
-def _to_state_dict(metrics: Any) -> dict[str, Any]:
-    saved = saved_form(metrics)
-    return {"layout": json.dumps(saved.layout), "arrays": dict(saved.arrays)}
-
-
-def _from_state_dict(template: Any, state: Mapping[str, Any]) -> Any:
-    arrays = {name: np.asarray(x) for name, x in state["arrays"].items()}
-    metrics, _ = from_saved(template, json.loads(state["layout"]), arrays)
-    return metrics
-
-
-serializable(Collection, Deferred)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.core import Collection, Deferred, Metric, is_deleted
+from jaxmetrics.core import Collection, Deferred, Metric, is_deleted, updated
 
 with optional("jaxmetrics.interop.nnx", "flax"):
     from flax import nnx
@@ -95,7 +95,11 @@ class Metrics(nnx.metrics.Metric):
           ValueError: Shapes do not fit.
         """
         with _with_advice("update"):
-            self._set(self.metrics.update(**outputs))
+            metrics = self.metrics
+            # In a MultiMetric another member may read what a single metric does not.
+            single = isinstance(metrics, Metric)
+            new = updated(metrics, outputs) if single else metrics.update(**outputs)
+            self._set(new)
 
     def reset(self) -> None:
         """Empty the metrics in-place, on the same devices."""

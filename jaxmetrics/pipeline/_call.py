@@ -102,7 +102,7 @@ def with_metrics(call: Call, metrics: Any) -> Call:
     from jaxmetrics.core import snapshot
 
     try:
-        computed = {"(metrics)": snapshot(metrics).compute}
+        computed = {"(metrics)": snapshot(metrics).record}
     except Exception as cause:
         error = RuntimeError(
             f"log_step() could not reduce metrics={type(metrics).__name__} ({cause}). "

@@ -12,6 +12,18 @@ from jaxmetrics.record import Media, Record, number
 
 _LOG = logging.getLogger("jaxmetrics")
 
+_DIAGNOSES = {
+    "invalid": (
+        "%s is not 0: some entries were not scored, as a label is out of range or a "
+        "score is NaN. Look at the outputs, or mask padding with mask= or ignore_index."
+    ),
+    "bounds_width": (
+        "%s: the value is an estimate, and its bounds are that far apart. Use more "
+        "bins, or exact=True."
+    ),
+}
+_OTHER_DIAGNOSIS = "%s is not 0; see diagnostics() of the metric."
+
 
 class FetchedValues:
     """Keep the latest value of each key, and the faults not reported yet.
@@ -43,6 +55,10 @@ class FetchedValues:
                     "%s was logged beside metrics that compute another value of that "
                     "name; the logged one is recorded. Log one of them.",
                 )
+            for key in row.diagnosed:
+                what = key.split("/")[1]
+                message = _DIAGNOSES.get(what, _OTHER_DIAGNOSIS)
+                self._warn_once(key, message, of=f"health/{what}")
             for key in row.clipped:
                 self._warn_once(
                     key,
@@ -105,9 +121,11 @@ class FetchedValues:
             }
             self.faults.clear()
 
-    def _warn_once(self, key: str, message: str) -> None:
-        if key not in self._warned_keys:
-            self._warned_keys.add(key)
+    def _warn_once(self, key: str, message: str, of: str = "") -> None:
+        """Warn about a key once; or about the first key of a group, `of`."""
+        group = of or key
+        if group not in self._warned_keys:
+            self._warned_keys.add(group)
             _LOG.warning(message, key)
 
 

@@ -108,14 +108,15 @@ class Row:
       kind: Kind of the media that the row holds; None for the values of `log_step`.
       is_fetched: True once `record()` returns at once.
       number: Place of the row among those of the process, in the order of the calls.
-      values: Values by full key or field name; a function returns those of a metric by
-        plain name. Empty once they are fetched.
+      values: Values by full key or field name; a function of the split returns those
+        of a metric by plain name, and its diagnostics. Empty once they are fetched.
       defaults: Values for keys that neither the call nor its metric has.
       delivered_to: Sinks that already processed this row (a row can be offered again
         after an interrupt).
       faults: Error texts of values that could not be fetched.
       replaced: Keys of values of a metric that another value of the call replaced.
       array_keys: Keys of values of a metric that no record holds.
+      diagnosed: Keys of diagnostics of metrics.
       clipped: Keys of images whose values lie outside [0, 1].
       cuts: Keys of values that were cut or left out, by the limit they exceed.
     """
@@ -125,6 +126,7 @@ class Row:
     faults: list[str] = []
     replaced: list[str] = []
     array_keys: list[str] = []
+    diagnosed: list[str] = []
     clipped: list[str] = []
     cuts: dict[str, list[str]] = {}
 
@@ -159,7 +161,7 @@ class Row:
         with self._lock:
             if self._record is None:
                 self.faults, self.replaced, self.array_keys = [], [], []
-                self.cuts, self.clipped = {}, []
+                self.cuts, self.clipped, self.diagnosed = {}, [], []
                 self._record = self._fetch()
                 self.values, self.defaults = {}, {}
                 if self._on_record is not None:
@@ -174,7 +176,7 @@ class Row:
         for name, value in self.values.items():
             try:
                 if callable(value):
-                    computed: Any = value()
+                    computed: Any = value(self.split)
                     self._add_computed(computed, values, arrays)
                 else:
                     values[name] = scalar(value)
@@ -219,6 +221,8 @@ class Row:
                 else:
                     arrays[full] = plain
                 continue
+            if full.startswith("health/"):
+                self.diagnosed.append(full)
             value, given = scalar(result), self.values.get(full)
             if given is None:
                 values[full] = value

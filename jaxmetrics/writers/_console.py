@@ -271,7 +271,7 @@ def short_name(key: str, split: str = "train", compact: bool = False) -> str:
     name = SHORT_NAMES.get(key, key.removeprefix(f"{split}/"))
     if compact and name == "tokens_per_sec":
         name = "tok/s"
-    if split == "train" or name.startswith(f"{split}_"):
+    if split == "train" or name.startswith((f"{split}_", "health/")):
         return name
     return f"{split}_{name}"
 

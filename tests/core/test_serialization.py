@@ -1,0 +1,141 @@
+"""Metrics in exported programs, in flax's bytes, and pickled in deferred form."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import cases
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from support.laws import bits, draw
+
+import jaxmetrics as jm
+
+ROWS = 16
+
+
+def mesh_of(devices=8):
+    return Mesh(np.array(jax.devices()[:devices]), ("data",))
+
+
+def exported_step(metric, outputs, rows):
+    """Export a step for outputs with a leading axis of `rows`; through bytes."""
+    shapes = {
+        name: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype)
+        for name, x in outputs.items()
+    }
+    step = jax.jit(lambda metric, outputs: metric.update(**outputs))
+    return export.deserialize(export.export(step)(metric, shapes).serialize())
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.name)
+def test_a_step_is_exported_for_any_number_of_rows(case):
+    if reason := case.without.get("symbolic rows"):
+        pytest.skip(reason)
+    outputs = draw(case, ROWS)
+    (rows,) = export.symbolic_shape("rows")
+    step = exported_step(case.metric, outputs, rows)
+    state = step.call(case.metric, outputs)
+    assert jax.tree.structure(state) == jax.tree.structure(case.metric)
+    expected = jax.jit(lambda m, o: m.update(**o))(case.metric, outputs)
+    for name, value in state.plain().items():
+        np.testing.assert_allclose(value, expected.plain()[name], rtol=1e-5, atol=1e-5)
+
+
+def test_a_collection_is_exported():
+    metrics = jm.Collection(
+        accuracy=jm.Accuracy(),
+        f1=jm.F1(classes=3),
+        gap=jm.Compose(np.subtract, x1=jm.Mean("loss"), x2=jm.Mean("loss")),
+    )
+    outputs = dict(logits=np.eye(3, dtype=np.float32), labels=np.arange(3))
+    outputs |= dict(labels=np.arange(3, dtype=np.int32), loss=np.ones(3, np.float32))
+    step = exported_step(metrics, outputs, 3)
+    assert bits(step.call(metrics, outputs)) == bits(metrics.update(**outputs))
+
+
+def test_a_deferred_step_is_exported():
+    deferred = jm.Mean("loss").deferred(mesh_of())
+    loss = jax.device_put(
+        np.arange(8.0, dtype=np.float32), NamedSharding(mesh_of(), P("data"))
+    )
+    step = jax.jit(lambda metric, loss: metric.update(loss=loss))
+    restored = export.deserialize(export.export(step)(deferred, loss).serialize())
+    assert jax.jit(restored.call)(deferred, loss).compute() == 3.5
+
+
+def test_classes_of_one_name_are_all_exported():
+    def define(factor):
+        class Scaled(jm.Metric):
+            total: jm.Array = jm.sum_leaf()
+
+            def observe(self, *, values, mask=None):
+                return dict(total=jm.total(factor * jnp.asarray(values), mask))
+
+            def compute(self):
+                return self.total
+
+        return Scaled()
+
+    for factor in (2, 3):
+        outputs = dict(values=np.ones(2, np.float32))
+        step = exported_step(define(factor), outputs, 2)
+        assert step.call(define(factor), outputs) is not None
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_deferred_state_is_copied_and_pickled(copied):
+    metrics = jm.Collection(loss=jm.Mean("loss"), accuracy=jm.Accuracy())
+    deferred = metrics.deferred(mesh_of(), loss=P("data"))
+    batch = dict(loss=np.arange(8.0), logits=np.eye(8), labels=np.arange(8))
+    deferred = deferred.update(**batch)
+    other = copied(deferred)
+    assert jax.tree.structure(other) == jax.tree.structure(deferred)
+    assert bits(other) == bits(deferred)
+    assert other.update(**batch).merge(deferred).reduce()["loss"].plain()["count"] == 24
+
+
+def test_a_pickle_of_more_devices_than_there_are_is_an_error():
+    from jaxmetrics.core._mesh import mesh_form, mesh_of_form
+
+    shape, ids, names, kinds = mesh_form(mesh_of(2))
+    with pytest.raises(ValueError, match=r"no device 99 among the 8.*checkpoint"):
+        mesh_of_form((shape, [ids[0], 99], names, kinds))
+
+
+FLAX = """
+import jax.numpy as jnp, numpy as np
+import jaxmetrics as jm
+early = jm.TopKAccuracy(k=2)
+import flax.serialization as fs
+batch = dict(logits=jnp.eye(3), labels=jnp.array([0, 1, 1]))
+for metrics in (early.update(**batch), jm.Collection(a=jm.Accuracy()).update(**batch)):
+    restored = fs.from_bytes(metrics.empty(), fs.to_bytes(metrics))
+    assert str(restored) == str(metrics), restored
+"""
+
+
+def test_flax_saves_metrics_without_a_registration():
+    done = subprocess.run([sys.executable, "-c", FLAX], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_flax_saves_metrics_in_a_collection_of_clu():
+    from clu import metrics as clu_metrics
+
+    outputs = dict(logits=jnp.eye(3), labels=jnp.array([0, 1, 1]))
+    cls = clu_metrics.Collection.create(accuracy=jm.Accuracy, top=jm.TopKAccuracy(k=2))
+    state = cls.single_from_model_output(**outputs)
+    saved = flax.serialization.to_bytes(state)
+    assert (
+        flax.serialization.from_bytes(cls.empty(), saved).compute() == state.compute()
+    )
