@@ -13,8 +13,8 @@ grid join exactly into cells of a coarser one, `floor(floor(x / 2**e) / 2)` is
 order of batches, merges or devices. With B = 4, after the scores 1, 2, 4.5 (e = 0, at
 2**-1 they need 8 cells) and then 9 (e = 2, at 2**1 they need 5 cells):
 
-    cell of width 1     0 1 2 3 4          cell of width 4     0 1 2
-    count (1, 2, 4.5)   . 1 1 . 1    ->    count               2 1 1
+    cell of width 1   0 1 2 3 4          cell of width 4   0 1 2
+    count             . 1 1 . 1    ->    count             2 1 1
 
 A cell lies at its index modulo B, so that states with the same e add up without a
 shift, wherever their first score is.
@@ -120,7 +120,8 @@ def grid_counts(
     column = jnp.broadcast_to(jnp.asarray(column).astype(jnp.int32), scores.shape)
     valid = both(~jnp.isnan(scores), mask)
     if weights is not None:
-        weights = _trailing(jnp.asarray(weights).astype(jnp.float32), scores.ndim)
+        weights = jnp.asarray(weights).astype(jnp.float32)
+        weights = weights.reshape(weights.shape + (1,) * (scores.ndim - weights.ndim))
         weights = jnp.broadcast_to(weights, scores.shape)
         valid = valid & (weights != 0)
     leading = scores.ndim - keep
@@ -175,7 +176,7 @@ class Grid:
         """Return the state of a contribution made by `grid_counts`."""
         if not isinstance(value, GridCounts):
             raise TypeError(
-                f"takes what jm.grid_counts returns, got {type(value).__name__}. "
+                f"takes what `grid_counts` returns, got {type(value).__name__}. "
                 "Update the metric with scores: grids have no plain values."
             )
         return tuple(value)
@@ -204,7 +205,7 @@ class Grid:
         with np.errstate(over="ignore"):  # the extremes of no score
             levels = _levels(header, self.bins)
             first = self._origins(header.least, levels)[..., None, :, None]
-        place = first + _numbers(self.bins, grids.ndim)
+        place: Any = first + _numbers(self.bins, grids.ndim)
         place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
         grids = xp.take_along_axis(grids, place, axis=-1)
         apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], _APART))
@@ -300,7 +301,7 @@ class Grid:
     def _add(self, a: Any, b: Any) -> Any:
         if not self.weighted:
             return limbs_add(a, b)
-        hi, lo = pair_add(*(tuple(map(floats, x)) for x in (a, b)))
+        hi, lo = pair_add((floats(a[0]), floats(a[1])), (floats(b[0]), floats(b[1])))
         return bits(hi), bits(lo)
 
     def _origins(self, key: Any, levels: _Levels) -> Any:
@@ -375,9 +376,7 @@ class Grid:
             result = tuple(jnp.zeros_like(x) for x in grids)
             for offset, key in ((0, own.least), (1, own.greatest)):
                 source = (origin_at(stop) + offset) & np.int32(self.bins - 1)
-                count = tuple(
-                    _only(x, source == number, self.weighted) for x in grids
-                )
+                count = tuple(_only(x, source == number, self.weighted) for x in grids)
                 target = self._places(key, after, grids[0].ndim)
                 moved = tuple(jnp.where(target, x, 0) for x in count)
                 result = self._add(result, moved)
@@ -460,7 +459,8 @@ def _levels(header: _Header, bins: int) -> _Levels:
     (m0, x0), (m1, x1) = (_decomposed(xp, key) for key in (least, greatest))
     largest = xp.maximum(x0, x1)
     first, last = (
-        (2 * m) >> xp.minimum(largest - x, np.int32(31)) for m, x in ((m0, x0), (m1, x1))
+        (2 * m) >> xp.minimum(largest - x, np.int32(31))
+        for m, x in ((m0, x0), (m1, x1))
     )
     value = largest + _doublings(xp, first, last, bins)
     return _Levels(value, _doublings(xp, least, greatest, bins))
@@ -525,7 +525,8 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
         member = jnp.broadcast_to(_numbers(members, 2), (len(index), members))
         flat = index.reshape(len(index), members)
         rows = None if weights is None else weights.reshape(flat.shape)
-        return count_at((member, flat), (members, cells), None, rows)
+        counts = count_at((member, flat), (members, cells), None, rows)
+        return counts if rows is None else counts.pair()
 
     def by_product(index: Any) -> Any:
         of_member = index.reshape(-1, members).T
@@ -562,10 +563,6 @@ def _numbers(length: int, rank: int) -> np.ndarray:
 def _leading(header: _Header, axes: int) -> _Header:
     """Return the header with more leading axes."""
     return _Header(*(x.reshape((1,) * axes + x.shape) for x in header))
-
-
-def _trailing(x: Any, rank: int) -> Any:
-    return x.reshape(x.shape + (1,) * (rank - x.ndim))
 
 
 def _namespace(x: Any) -> Any:

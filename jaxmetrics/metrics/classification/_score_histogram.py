@@ -1,43 +1,49 @@
-"""Positive and negative labels in bins of the score, shared by the ranking curves."""
+"""Scores of negative and positive labels in bins, the state of the ranking curves."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmetrics.core import (
     Array,
     Metric,
+    as_class_numbers,
+    as_scores,
     both,
-    count_at,
+    class_index,
     count_leaf,
     count_where,
-    label_rank,
+    grid_counts,
+    grid_leaf,
+    in_range,
     not_ignored,
+    require_labels,
     scores_field,
+    top_and_valid,
     top_class,
 )
 from jaxmetrics.metrics.classification._scores import (
-    check_task,
-    need_classes,
+    averaged_classes,
     per_class,
     require_classes,
     valid_binary,
 )
 
-_MAX_LOGIT = 20.0  # a probability within 2e-9 of 1
-
 
 class ScoreHistogram(Metric):
-    """Counts of negative and positive labels in bins of the score's log odds.
+    """Counts of labels in bins of their scores, for scores of any scale and offset.
 
     The state that `AUROC` and `AveragePrecision` of equal configuration share; see
-    there for the arguments. `bins` equal bins lie between log odds of -20 and 20, with
-    one more at each end. Log odds are computed from the logits directly: they differ
-    where probabilities are rounded to 1 in float32.
+    there for the arguments. Each class has two histograms, which widen as scores come
+    in: one with equal bins, and one with 8 bins or more for each power of two. The
+    state is the same for any order of batches, merges and devices.
+
+    Args:
+      pooled: Count the scores of all classes in one pair of histograms.
+      pairs: Tell all classes of labels apart, not only each class from the others.
     """
 
     task: str = "multiclass"
@@ -46,59 +52,107 @@ class ScoreHistogram(Metric):
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
-    counts: Array = count_leaf("cells", weighted="weighted")
+    pooled: bool = False
+    pairs: bool = False
+    cells: Array = grid_leaf(
+        "groups", bins="bins", columns="columns", weighted="weighted"
+    )
     invalid: Array = count_leaf()
 
     @property
-    def cells(self) -> tuple[int, ...]:
-        """Shape of the counts: `[classes, 2, bins + 2]`, negatives first."""
-        return (*per_class(self.task, self.classes), 2, self.bins + 2)
+    def groups(self) -> tuple[int, ...]:
+        """Shape of the pairs of histograms: `[classes]`, or `[]` for a single one."""
+        return () if self.pooled else per_class(self.task, self.classes)
 
-    def validate(self) -> None:
-        """Refuse unknown tasks and a missing number of classes."""
-        check_task("ScoreHistogram", self.task, self.classes, 0.5)
-        if self.task != "binary":
-            need_classes("ScoreHistogram", f"task={self.task!r}", self.classes)
+    @property
+    def columns(self) -> int:
+        """Number of labels that are told apart; by default negative and positive."""
+        return (self.classes or 0) if self.pairs else 2
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's labels by class, sign and bin, and invalid labels."""
-        logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-        kept = both(not_ignored(labels, self.ignore_index), mask)
-        class_index = jnp.arange(self.classes or 0, dtype=jnp.int32)
-        if self.task != "binary":
-            require_classes("ScoreHistogram", logits, self.classes)
-        is_logits = self.scores == "logits"
+        batch = ranked_scores(self, logits, labels, mask)
+        scores, positive, counted = batch.scores, batch.positive, batch.counted
+        column = positive.astype(jnp.int32)
+        if self.pairs:
+            column = as_class_numbers(labels)[..., None]
+            column = jnp.broadcast_to(column, scores.shape)
         if self.task == "multiclass":
-            _, valid = label_rank(logits, labels)
-            positive = labels[..., None] == class_index
-            odds = class_log_odds(logits) if is_logits else log_odds(logits)
-        else:
-            valid = valid_binary(logits, labels)
-            positive = labels == 1
-            odds = logits if is_logits else log_odds(logits)
-        if not is_logits:
-            in_range = (logits >= 0) & (logits <= 1)
-            in_range = in_range.all(-1) if self.task == "multiclass" else in_range
-            valid = valid & in_range
-        index = (positive.astype(jnp.int32), self._bin(odds))
-        if self.task != "binary":
-            index = (jnp.broadcast_to(class_index, odds.shape), *index)
-        return dict(
-            counts=count_at(index, self.cells, both(valid, kept), weights),
-            invalid=count_where(~valid, kept),
+            averaged = averaged_classes(self.task, self.classes, self.ignore_index)
+            counted = (
+                counted[..., None] & averaged if self.pooled else counted[..., None]
+            )
+            counted = jnp.broadcast_to(counted, scores.shape)
+        cells = grid_counts(
+            scores,
+            column,
+            bins=self.bins,
+            columns=self.columns,
+            mask=counted,
+            weights=weights,
+            keep=len(self.groups),
         )
+        return dict(cells=cells, invalid=count_where(batch.invalid))
 
     def compute(self) -> Any:
-        """Return the counts."""
-        return self.counts
+        """Return the counts and extremes, a `GridValue`."""
+        return self.cells
 
-    def _bin(self, odds: Any) -> Any:
-        """Return the index of the bin, monotonic in the score for any rounding."""
-        bins_per_logit = np.float32(self.bins / (2 * _MAX_LOGIT))
-        index = jnp.floor((odds + _MAX_LOGIT) * bins_per_logit)
-        return jnp.clip(index, -1, self.bins).astype(jnp.int32) + 1
+    def orderings(self) -> list[tuple[Any, Any]]:
+        """Return counts by ascending score for each of two histograms, where decoded.
+
+        Returns:
+          counts: `[*groups, columns, bins + 4]`.
+          is_one_value: Bool `[*groups, bins + 4]`: all scores of the bin are equal.
+        """
+        value: Any = self.cells
+        return [
+            (value.counts[..., i, :], value.is_one_value[..., i, :]) for i in (0, 1)
+        ]
+
+
+class RankedScores(NamedTuple):
+    """Scores of a batch, prepared for ranking.
+
+    Attributes:
+      scores: Float, `[..., classes]` or the labels' shape: a higher one is more likely
+        positive.
+      positive: Bool of the scores' shape.
+      counted: Bool of the labels' shape: valid and not masked.
+      invalid: Bool of the labels' shape: not valid and not masked.
+    """
+
+    scores: jax.Array
+    positive: jax.Array
+    counted: jax.Array
+    invalid: jax.Array
+
+
+def ranked_scores(metric: Any, logits: Any, labels: Any, mask: Any) -> RankedScores:
+    """Return the scores of a batch by the configuration of a metric."""
+    logits, labels = as_scores(logits), jnp.asarray(labels)
+    is_logits = metric.scores == "logits"
+    if metric.task != "binary":
+        require_classes(logits, metric.classes)
+    if metric.task == "multiclass":
+        labels = as_class_numbers(labels)
+        require_labels(logits, labels)
+        _, valid = top_and_valid(logits)
+        valid = valid & in_range(labels, metric.classes)
+        positive = labels[..., None] == class_index(logits)
+        scores = class_log_odds(logits) if is_logits else log_odds(logits)
+    else:
+        valid = valid_binary(logits, labels)
+        positive = labels == 1
+        scores = logits if is_logits else log_odds(logits)
+    if not is_logits:
+        is_prob = (logits >= 0) & (logits <= 1)
+        valid = valid & (is_prob.all(-1) if metric.task == "multiclass" else is_prob)
+    kept = both(not_ignored(labels, metric.ignore_index), mask)
+    kept = both(jnp.ones(valid.shape, bool), kept)
+    return RankedScores(scores, positive, valid & kept, ~valid & kept)
 
 
 def log_odds(probs: Any) -> Any:
@@ -109,12 +163,13 @@ def log_odds(probs: Any) -> Any:
 def class_log_odds(logits: Any) -> Any:
     """Return the log odds of each class against the rest under a softmax.
 
-    They are `logit - logsumexp(other logits)`. For the top class the other logits are
-    summed separately: one minus its probability is zero in float32 for a confident
-    model. For the other classes the sum is that of all classes minus their own term.
+    They are `logit - logsumexp(other logits)`; -inf for a logit of -inf, and inf if all
+    others are. For the top class the other logits are summed separately: one minus its
+    probability is zero in float32 for a confident model. For the other classes the sum
+    is that of all classes minus their own term.
     """
-    class_index = jnp.arange(logits.shape[-1], dtype=jnp.int32)
-    is_top = top_class(logits)[..., None] == class_index
+    logits = jnp.asarray(logits).astype(jnp.float32)
+    is_top = top_class(logits)[..., None] == class_index(logits)
     largest = logits.max(axis=-1, keepdims=True)
     terms = jnp.exp(logits - largest)
     others = terms.sum(axis=-1, keepdims=True) - terms
