@@ -143,7 +143,8 @@ class Bootstrap(Wrapper, reads="ids"):
         low, high = (_quantile(xp, values, q) for q in (tail, 1 - tail))
         parts = dict(low=low, high=high, std=_standard_deviation(xp, values))
         nan = wide(np.nan)
-        return {"value": plain} | {n: xp.where(lost, nan, x) for n, x in parts.items()}
+        shown = {name: xp.where(lost, nan, x)[()] for name, x in parts.items()}
+        return {"value": plain, **shown}
 
     def _drawn(self, ids: jax.Array, copy: Any) -> jax.Array:
         """Return weights from the Poisson distribution of mean 1, by inversion."""

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from jaxmetrics.core._declaration import refuse_no_metric
 from jaxmetrics.core._decoding import describe
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._inside import first_argument, outputs_of
@@ -48,21 +47,20 @@ class FromFunction(Wrapper):
     function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any], metric: Metric) -> None:
-        """Check the function's signature and name its parameters."""
-        object.__setattr__(self, "function", function)
-        object.__setattr__(self, "metric", metric)
-        object.__setattr__(self, "renames", ())
-        refuse_no_metric("FromFunction", "metric", metric)
-        self.validate()
-
-    def validate(self) -> None:
-        """Refuse a function whose parameters are not names of outputs."""
-        if not callable(self.function) or not hasattr(self.function, "__name__"):
+        """Check that the function's parameters are names of outputs."""
+        if not callable(function) or not hasattr(function, "__name__"):
             raise TypeError(
-                f"FromFunction: function is a {type(self.function).__name__}. Pass a "
+                f"FromFunction: function is a {type(function).__name__}. Pass a "
                 "function, defined with def, whose parameters name model outputs."
             )
-        _parameters(self.function)
+        _parameters(function)
+        object.__setattr__(self, "metric", metric)
+        object.__setattr__(self, "renames", ())
+        # Local functions are common in code for clu, and only pickle needs another.
+        # The check of configuration refuses them, so it sees a stand-in.
+        object.__setattr__(self, "function", _parameters)
+        self.__post_init__()
+        object.__setattr__(self, "function", function)
 
     def reads(self) -> Reads:
         """Return the names of the outputs that the function reads, mask and weights."""
@@ -102,7 +100,8 @@ class FromFunction(Wrapper):
         made = self.function(**arguments)
         if not isinstance(made, Mapping):
             made = {self._first_output(): made}
-        passed = {n: outputs[n] for n in self._passed_on() if n in outputs}
+        apart = self._passed_on() - made.keys()
+        passed = {n: outputs[n] for n in apart if n in outputs}
         given = {**passed, **made}
         reads = self.metric.reads()
         refuse_misspelt(reads, given)
