@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Self
 
 import jax
 
-from jaxmetrics.core._arithmetic import Pair
+from jaxmetrics.core._arithmetic import Pair, pair_add
+from jaxmetrics.core._cell_sum import sum_cells
+from jaxmetrics.core._pair_sum import as_floats, pair_sum
 
 
 @functools.partial(
@@ -39,13 +42,25 @@ class Summands:
     shape: tuple[int, ...] = ()
 
     def pair(self) -> Pair:
-        """Return the compensated sum as (hi, lo), two float32 arrays."""
-        raise NotImplementedError  # written with the batch sums
+        """Return the compensated sum as (hi, lo), two float32 arrays.
+
+        Of each array the error is at most 9 * 2^-48 of the sum of magnitudes.
+        """
+        return functools.reduce(pair_add, map(self._sum_of, self.values))
 
     def value(self) -> jax.Array:
-        """Return the sum rounded to float32."""
+        """Return the sum rounded to float32, for arithmetic of your own."""
         hi, lo = self.pair()
         return hi + lo
+
+    def _sum_of(self, values: jax.Array) -> Pair:
+        parts = as_floats(values)
+        if self.index is None:
+            return pair_sum(parts, tuple(range(values.ndim - self.keep)))
+        index, cells = self.index.ravel(), math.prod(self.shape)
+        sums = [sum_cells(part.ravel(), index, cells) for part in parts]
+        hi, lo = functools.reduce(pair_add, sums)
+        return hi.reshape(self.shape), lo.reshape(self.shape)
 
     def __add__(self, other: Summands) -> Self:
         """Return the values of both sums."""

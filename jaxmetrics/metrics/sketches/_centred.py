@@ -20,7 +20,7 @@ def centred(
     """
     n = count_where(valid, keep=keep)
     size = jnp.maximum(n.astype(jnp.float32), 1)
-    centre = clear_low_bit(total(values, valid, keep=keep) / size)
+    centre = clear_low_bit(total(values, valid, keep=keep).value() / size)
     deviation = values - centre
-    rest = total(deviation, valid, keep=keep) / size
+    rest = total(deviation, valid, keep=keep).value() / size
     return n, two_sum(centre, rest), jnp.where(valid, deviation - rest, 0)

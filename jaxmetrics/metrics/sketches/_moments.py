@@ -65,7 +65,7 @@ class Moments(Statistic):
         size = jnp.maximum(n.astype(jnp.float32), 1)
         square = deviation * deviation
         powers = (square, square * deviation, square * square)
-        central = [total(power) / size for power in powers]
+        central = [total(power).value() / size for power in powers]
         low = [mean[1], *[jnp.zeros_like(mean[1])] * 3]
         return dict(
             count=n,

@@ -36,7 +36,7 @@ class GlobalNorm(Statistic):
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's sum of squares."""
         leaves = [jnp.asarray(x).astype(jnp.float32) for x in jax.tree.leaves(values)]
-        return dict(squares=sum((total(x * x) for x in leaves), jnp.float32(0)))
+        return dict(squares=sum((total(x * x) for x in leaves), total(0.0)))
 
     def compute(self) -> Any:
         """Return the norm, in the unit of the values."""
