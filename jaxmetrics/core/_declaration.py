@@ -61,9 +61,10 @@ def scores_field(*choices: str, default: str | None = None) -> Any:
 def check_scores(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
     """Refuse scores of a kind that the metric cannot read."""
     if value not in choices:
+        reason = " Predicted classes have no scores to use." * (value == "preds")
         raise ValueError(
-            f"{owner}: {name} is one of {choices}, got {value!r}. Configure one of "
-            "these, and pass the scores as the output of that name."
+            f"{owner}: {name} is one of {choices}, got {value!r}.{reason} Configure "
+            "one of these, and pass the scores as the output of that name."
         )
 
 

@@ -96,6 +96,41 @@ def score_of(logits: jax.Array, label: jax.Array) -> jax.Array:
     return jnp.take_along_axis(logits, label, axis=-1)
 
 
+def class_predictions(
+    preds: Any, labels: Any, classes: int | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return predicted classes and labels as int32, and where both are class numbers.
+
+    Args:
+      preds: Integers `[...]`.
+      labels: Integers `[...]`.
+      classes: Number of classes; None if it is unknown.
+
+    Raises:
+      TypeError: Predictions or labels are not integers.
+      ValueError: Their shapes differ.
+    """
+    preds, labels = as_class_numbers(preds), as_class_numbers(labels)
+    require_integers("preds", preds)
+    if preds.shape != labels.shape:
+        raise ValueError(
+            f"preds have shape {preds.shape} and labels {labels.shape}; the shapes "
+            "must be equal. Pass class numbers, or scores with scores='logits'."
+        )
+    require_labels(preds[..., None], labels)
+    end = _INT32.max if classes is None else classes
+    return preds, labels, in_range(preds, end) & in_range(labels, end)
+
+
+def require_integers(name: str, preds: Any) -> None:
+    """Refuse predictions that are scores."""
+    if not (preds.dtype == bool or jnp.issubdtype(preds.dtype, jnp.integer)):
+        raise TypeError(
+            f"{name} are class numbers, got {preds.dtype}{list(preds.shape)}. Pass "
+            "integers, or configure scores='logits' or 'probs' for scores."
+        )
+
+
 def in_range(labels: jax.Array, classes: int) -> jax.Array:
     """Return where class numbers are at least 0 and below the number of classes."""
     return (labels >= 0) & (labels < classes)
@@ -154,13 +189,16 @@ def require_labels(logits: Any, labels: Any) -> None:
 
 def _widened(labels: Any) -> jax.Array:
     """Return integers or booleans as int32, uint32 as it is."""
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
-    if labels.dtype == np.uint32:
-        return jnp.asarray(labels)
-    if labels.dtype.itemsize == 8:  # jax would cut them
-        xp = np if isinstance(labels, np.ndarray | np.generic) else jnp
-        labels = xp.clip(labels, _INT32.min, _INT32.max)
-    return jnp.asarray(labels).astype(jnp.int32)
+    if not isinstance(labels, jax.Array):
+        labels = np.asarray(labels)
+        if labels.dtype.itemsize == 8:  # jax would cut them
+            labels = labels.clip(_INT32.min, _INT32.max)
+    labels = jnp.asarray(labels)
+    if labels.dtype == jnp.uint32:
+        return labels
+    if labels.dtype.itemsize == 8:
+        labels = labels.clip(_INT32.min, _INT32.max)
+    return labels.astype(jnp.int32)
 
 
 def _kind(logits: jax.Array) -> jax.Array:

@@ -7,8 +7,14 @@ Conventions that the metrics share:
 - `weights` (float) has the leading axes of the values too. A metric configured with
   `weighted=True` requires it; any other metric ignores it.
 - `ignore_index` names labels that mark padding. They count as masked.
-- `invalid` is a leaf that counts labels out of range and rows with a score that is not
-  finite. They are never scored; see `metric.plain()`.
+- `scores` says what the scores of a classification metric are, and so the output that
+  holds them: "logits", "probs", or "preds" for predicted classes where only those
+  count.
+- `invalid` is a leaf that counts labels out of range, predictions out of range, and
+  rows without a largest score. They are never scored; see `metric.plain()`.
+- A row of scores has a largest one unless it holds NaN or inf, or nothing but -inf. A
+  logit of -inf masks its class out, such as the padding of a vocabulary. In the binary
+  and multilabel tasks each score stands alone, and only NaN is invalid.
 - A ratio without data is nan. Counts and sums without data are 0.
 """
 

@@ -1,6 +1,10 @@
 """Metrics of predicted classes: thresholded, ranked and probabilistic."""
 
-from jaxmetrics.metrics.classification._accuracy import Accuracy, TopKAccuracy
+from jaxmetrics.metrics.classification._accuracy import (
+    Accuracy,
+    ExactMatch,
+    TopKAccuracy,
+)
 from jaxmetrics.metrics.classification._calibration import ExpectedCalibrationError
 from jaxmetrics.metrics.classification._confusion import ConfusionMatrix
 from jaxmetrics.metrics.classification._likelihood import CrossEntropy, Perplexity
@@ -18,6 +22,7 @@ __all__ = [
     "AveragePrecision",
     "ConfusionMatrix",
     "CrossEntropy",
+    "ExactMatch",
     "ExpectedCalibrationError",
     "F1",
     "FBeta",

@@ -14,16 +14,19 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
-    label_rank,
     namespace,
     not_ignored,
     scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
+    Predictions,
+    check_choice,
     check_task,
-    is_positive,
+    check_top_k,
+    hits_of_labels,
+    in_top_k,
     need_classes,
-    valid_binary,
+    require_classes,
 )
 
 _AVERAGES = ("micro", "macro", "none")
@@ -33,8 +36,9 @@ class Accuracy(Metric):
     """Fraction of labels that are predicted correctly.
 
     In [0, 1], higher is better; nan without data. Ties between classes go to the lower
-    index. Labels out of range and rows with a score that is not finite are counted in
-    `invalid` and never scored.
+    index. Labels out of range, predictions out of range, and rows without a largest
+    score (see `jaxmetrics.metrics`) are counted in `invalid` and never scored. A label
+    whose own logit is -inf is a miss.
 
     Args:
       task: "multiclass" (the default; `logits` `[..., classes]`, integer `labels`
@@ -45,10 +49,11 @@ class Accuracy(Metric):
         multilabel task the mean over labels); "none" gives `[classes]`, nan for a
         class that does not occur.
       classes: Number of classes, required unless the average is "micro".
-      threshold: Probability from which a binary or multilabel score is positive.
-        Default 0.5.
-      scores: Output that holds the scores, "logits" (the default) or "probs" (binary,
-        multilabel).
+      threshold: Probability from which a binary or multilabel score is positive, also
+        for logits. For a threshold t of logits pass `1 / (1 + exp(-t))`. Default 0.5.
+      scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
+        for predicted classes, integers of the labels' shape (0 or 1 in the binary and
+        multilabel tasks).
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
 
@@ -63,7 +68,7 @@ class Accuracy(Metric):
     average: str = "micro"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     correct: Array = count_leaf("groups", weighted="weighted")
@@ -73,70 +78,48 @@ class Accuracy(Metric):
     @property
     def groups(self) -> tuple[int, ...]:
         """Shape of the counts: one per class unless the average is "micro"."""
-        if self.average == "micro":
-            return ()
-        return (2,) if self.task == "binary" else (self.classes or 0,)
+        return _groups(self.task, self.average, self.classes)
 
     def validate(self) -> None:
         """Refuse unknown tasks and averages, and a missing number of classes."""
         check_task("Accuracy", self.task, self.classes, self.threshold)
-        if self.average not in _AVERAGES:
-            raise ValueError(
-                f"Accuracy: average is {self.average!r}, but must be one of "
-                f"{_AVERAGES}. The mean weighted by support is 'micro'."
-            )
-        if self.average != "micro" and self.task != "binary":
-            need_classes("Accuracy", f"average={self.average!r}", self.classes)
+        _check_average("Accuracy", self.task, self.average, self.classes)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's correct, scored and invalid labels."""
-        labels = jnp.asarray(labels)
-        if self.task == "multiclass":
-            rank, valid = label_rank(logits, labels)
-            correct = rank == 0
-        else:
-            valid = valid_binary(logits, labels)
-            positive = is_positive(logits, self.threshold, self.scores)
-            correct = positive == (labels == 1)
-        kept = both(not_ignored(labels, self.ignore_index), mask)
-        scored = both(valid, kept)
-        return dict(
-            correct=self._count(correct, labels, scored, weights),
-            total=self._count(jnp.ones_like(correct), labels, scored, weights),
-            invalid=count_where(~valid, kept),
+        if self.classes and self.task != "binary":
+            if self.task == "multilabel" or self.scores != "preds":
+                require_classes(logits, self.classes)
+        predictions = hits_of_labels(
+            logits, labels, self.task, self.threshold, self.scores, self.classes
         )
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        return _counted(predictions, kept, weights, self.task, self.groups)
 
     def compute(self) -> Any:
         """Return the accuracy, or `[classes]` of them."""
-        accuracy = divide(self.correct, self.total)
-        if self.average != "macro":
-            return accuracy
-        xp = namespace(self)
-        occurs = xp.asarray(self.total) > 0
-        return divide(xp.where(occurs, accuracy, 0).sum(-1), occurs.sum(-1))
-
-    def _count(self, condition: Any, labels: Any, scored: Any, weights: Any) -> Any:
-        if self.average == "micro":
-            return count_where(condition, scored, weights)
-        if self.task == "multilabel":
-            return count_where(condition, scored, weights, keep=1)
-        return count_at(labels, self.groups, both(condition, scored), weights)
+        return _averaged(self.correct, self.total, self.average, namespace(self))
 
 
 class TopKAccuracy(Metric):
     """Fraction of labels among the `k` largest logits.
 
-    In [0, 1], higher is better; nan without data. Ties go to the lower class index.
-    Labels out of range and rows with a logit that is not finite are counted in
-    `invalid` and never scored. Reads `logits` `[..., classes]` and integer `labels`
-    `[...]`.
+    In [0, 1], higher is better; nan without data. Ties go to the lower class index, and
+    a class with a logit of -inf is not among the largest. Labels out of range and rows
+    without a largest score (see `jaxmetrics.metrics`) are counted in `invalid` and
+    never scored. Reads `logits` `[..., classes]` and integer `labels` `[...]`.
 
     Args:
       k: Number of largest logits that count as a hit. Default 1.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
+      average: "micro" (the default) is over all labels; "macro" is the mean of the
+        classes that occur; "none" gives `[classes]`, nan for a class that does not
+        occur.
+      classes: Number of classes, required unless the average is "micro".
+      scores: Output that holds the scores, "logits" (the default) or "probs".
 
     Example:
       >>> import jaxmetrics as jm
@@ -149,31 +132,155 @@ class TopKAccuracy(Metric):
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
-    correct: Array = count_leaf(weighted="weighted")
-    total: Array = count_leaf(weighted="weighted")
+    average: str = "micro"
+    classes: int | None = None
+    scores: str = scores_field("logits", "probs", default="logits")
+    correct: Array = count_leaf("groups", weighted="weighted")
+    total: Array = count_leaf("groups", weighted="weighted")
     invalid: Array = count_leaf()
 
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Shape of the counts: one per class unless the average is "micro"."""
+        return _groups("multiclass", self.average, self.classes)
+
     def validate(self) -> None:
-        """Refuse k below 1."""
-        if self.k < 1:
-            raise ValueError(
-                f"TopKAccuracy: k is {self.k}, but must be at least 1. Use k=1 for the "
-                "largest logit."
-            )
+        """Refuse k below 1, unknown averages, and a missing number of classes."""
+        check_top_k("TopKAccuracy", self.k)
+        _check_average("TopKAccuracy", "multiclass", self.average, self.classes)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's hits, scored labels and invalid labels."""
-        rank, valid = label_rank(logits, labels)
+        if self.classes:
+            require_classes(logits, self.classes)
+        predictions = in_top_k(logits, labels, self.k)
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        scored = both(valid, kept)
+        return _counted(predictions, kept, weights, "multiclass", self.groups)
+
+    def compute(self) -> Any:
+        """Return the accuracy, or `[classes]` of them."""
+        return _averaged(self.correct, self.total, self.average, namespace(self))
+
+
+class ExactMatch(Metric):
+    """Fraction of rows of which every label is predicted correctly: subset accuracy.
+
+    A row is the last axis of the labels: the labels of an example, or the tokens of a
+    sequence. In [0, 1], higher is better; nan without data; as scikit-learn's
+    `accuracy_score` of multilabel predictions. Masked and ignored labels are left out
+    of their row, and a row without others does not count. A row with an invalid label
+    or score is counted in `invalid` and never scored.
+
+    Args:
+      task: "multilabel" (the default; `logits` and `labels` `[..., classes]`) or
+        "multiclass" (`logits` `[..., tokens, classes]`, integer `labels`
+        `[..., tokens]`).
+      threshold: Probability from which a multilabel score is positive, also for
+        logits. Default 0.5.
+      scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
+        for predictions, integers of the labels' shape (0 or 1 if multilabel).
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and weight each row by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> preds, labels = [[1, 0, 1], [1, 1, 0]], [[1, 0, 1], [1, 0, 0]]
+      >>> metric = jm.ExactMatch(scores="preds")
+      >>> float(jm.evaluate(metric, preds=preds, labels=labels))
+      0.5
+    """
+
+    task: str = "multilabel"
+    threshold: float = 0.5
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
+    correct: Array = count_leaf(weighted="weighted")
+    total: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse unknown tasks and an invalid threshold."""
+        check_choice("ExactMatch", "task", self.task, ("multilabel", "multiclass"))
+        check_task("ExactMatch", self.task, None, self.threshold)
+
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's correct, scored and invalid rows."""
+        preds, numbers, valid = hits_of_labels(
+            logits, labels, self.task, self.threshold, self.scores
+        )
+        if not numbers.ndim:
+            raise ValueError(
+                "labels are a scalar, expected an axis of labels that must all match. "
+                "Use Accuracy for single labels."
+            )
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        kept = both(jnp.ones(numbers.shape, bool), kept)
+        counted = kept.any(axis=-1)
+        scored = counted & (valid | ~kept).all(axis=-1)
+        correct = ((preds == numbers) | ~kept).all(axis=-1)
         return dict(
-            correct=count_where(rank < self.k, scored, weights),
-            total=count_where(jnp.ones_like(valid), scored, weights),
-            invalid=count_where(~valid, kept),
+            correct=count_where(correct, scored, weights),
+            total=count_where(jnp.ones_like(correct), scored, weights),
+            invalid=count_where(counted & ~scored),
         )
 
     def compute(self) -> Any:
-        """Return the accuracy."""
+        """Return the fraction of rows."""
         return divide(self.correct, self.total)
+
+
+def _groups(task: str, average: str, classes: int | None) -> tuple[int, ...]:
+    if average == "micro":
+        return ()
+    return (2,) if task == "binary" else (classes or 0,)
+
+
+def _check_average(metric: str, task: str, average: str, classes: int | None) -> None:
+    if average not in _AVERAGES:
+        remedy = "The mean of the classes weighted by their labels is 'micro'."
+        if task == "multilabel":
+            remedy = "For a mean of your own weights take 'none', the values by label."
+        raise ValueError(
+            f"{metric}: average is {average!r}, but must be one of {_AVERAGES}. "
+            f"{remedy}"
+        )
+    if average != "micro" and task != "binary":
+        need_classes(metric, f"average={average!r}", classes)
+
+
+def _counted(
+    predictions: Predictions,
+    kept: Any,
+    weights: Any,
+    task: str,
+    groups: tuple[int, ...],
+) -> dict[str, Any]:
+    """Return the correct, scored and invalid labels, the first two by group."""
+    preds, labels, valid = predictions
+    correct, scored = preds == labels, both(valid, kept)
+
+    def count(condition: Any) -> Any:
+        if not groups:
+            return count_where(condition, scored, weights)
+        if task == "multilabel":
+            return count_where(condition, scored, weights, keep=1)
+        return count_at(labels, groups, both(condition, scored), weights)
+
+    return dict(
+        correct=count(correct),
+        total=count(jnp.ones_like(correct)),
+        invalid=count_where(~valid, kept),
+    )
+
+
+def _averaged(correct: Any, total: Any, average: str, xp: Any) -> Any:
+    accuracy = divide(correct, total)
+    if average != "macro":
+        return accuracy
+    occurs = xp.asarray(total) > 0
+    return divide(xp.where(occurs, accuracy, 0).sum(-1), occurs.sum(-1))

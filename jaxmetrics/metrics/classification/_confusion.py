@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,7 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    class_index,
     count_at,
     count_leaf,
     count_where,
@@ -36,8 +37,9 @@ class ConfusionMatrix(Metric):
     """Counts of (label, prediction) pairs; rows are labels, columns predictions.
 
     As scikit-learn's `confusion_matrix` (and `multilabel_confusion_matrix`). Ties go
-    to the lower class index. Labels out of range and rows with a score that is not
-    finite are counted in `invalid` and never scored.
+    to the lower class index. Labels out of range, predictions out of range, and rows
+    without a largest score (see `jaxmetrics.metrics`) are counted in `invalid` and
+    never scored.
 
     Args:
       classes: Number of classes, required unless the task is "binary"; `logits`
@@ -45,11 +47,13 @@ class ConfusionMatrix(Metric):
       task: "multiclass" (the default) gives `[classes, classes]`, "binary" `[2, 2]`,
         "multilabel" `[classes, 2, 2]`.
       normalize: "none" (the default) gives counts; "true" divides each row by its sum,
-        "pred" each column, "all" by the sum of the matrix; nan where that is zero.
-      threshold: Probability from which a binary or multilabel score is positive.
-        Default 0.5.
-      scores: Output that holds the scores, "logits" (the default) or "probs" (binary,
-        multilabel).
+        "pred" each column, "all" by the sum of the matrix; nan where that is zero. See
+        also `normalized`.
+      threshold: Probability from which a binary or multilabel score is positive, also
+        for logits. Default 0.5.
+      scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
+        for predicted classes, integers of the labels' shape (0 or 1 in the binary and
+        multilabel tasks).
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
 
@@ -65,7 +69,7 @@ class ConfusionMatrix(Metric):
     task: str = "multiclass"
     normalize: str = "none"
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")
@@ -90,19 +94,34 @@ class ConfusionMatrix(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's counts of pairs, and invalid labels."""
-        if self.task == "multiclass":
-            require_classes("ConfusionMatrix", logits, self.classes)
-        labels = jnp.asarray(labels)
-        preds, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
+        if self.task == "multiclass" and self.scores != "preds":
+            require_classes(logits, self.classes)
+        preds, numbers, valid = predicted(
+            logits, labels, self.task, self.threshold, self.scores, self.classes
+        )
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        index = (labels, preds)
+        index = (numbers, preds)
         if self.task == "multilabel":
-            column = jnp.arange(labels.shape[-1], dtype=jnp.int32)
-            index = (jnp.broadcast_to(column, labels.shape), *index)
+            require_classes(logits, self.classes)
+            column = jnp.broadcast_to(class_index(numbers), numbers.shape)
+            index = (column, *index)
         return dict(
             counts=count_at(index, self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
+
+    def normalized(self, normalize: str) -> Self:
+        """Return the same counts with another `normalize`, to compute or plot them.
+
+        Example:
+          >>> import jaxmetrics as jm
+          >>> matrix = jm.ConfusionMatrix(classes=2, scores="preds")
+          >>> matrix = matrix.update(preds=[0, 1, 1, 1], labels=[0, 0, 1, 1])
+          >>> matrix.normalized("true").compute().tolist()
+          [[0.5, 0.5], [0.0, 1.0]]
+        """
+        check_choice("ConfusionMatrix", "normalize", normalize, _NORMALIZATIONS)
+        return self.with_fields(normalize=normalize)
 
     def charts(self, name: str | None = None) -> Mapping[str, Chart]:
         """Return heatmaps whose axes are the predicted and the true class."""

@@ -17,10 +17,12 @@ from jaxmetrics.core import (
     scores_field,
 )
 from jaxmetrics.metrics.classification._scores import (
+    Predictions,
     check_task,
     need_classes,
     per_class,
     predicted,
+    predicted_in_top_k,
     require_classes,
 )
 
@@ -35,9 +37,10 @@ class ClassCounts(Metric):
     task: str = "multiclass"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    top_k: int | None = None
     hits: Array = count_leaf("groups", weighted="weighted")
     predicted: Array = count_leaf("groups", weighted="weighted")
     support: Array = count_leaf("groups", weighted="weighted")
@@ -59,20 +62,21 @@ class ClassCounts(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's counts by class, of all labels and of invalid ones."""
-        if self.task != "binary":
-            require_classes("ClassCounts", logits, self.classes)
-        labels = jnp.asarray(labels)
-        preds, valid = predicted(logits, labels, self.task, self.threshold, self.scores)
+        if self.task == "multilabel" or (
+            self.task == "multiclass" and self.scores != "preds"
+        ):
+            require_classes(logits, self.classes)
+        preds, numbers, valid = self._predictions(logits, labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         if self.task == "multiclass":
-            correct = both(preds == labels, scored)
-            hits = count_at(labels, self.groups, correct, weights)
+            correct = both(preds == numbers, scored)
+            hits = count_at(numbers, self.groups, correct, weights)
             predictions = count_at(preds, self.groups, scored, weights)
-            support = count_at(labels, self.groups, scored, weights)
+            support = count_at(numbers, self.groups, scored, weights)
         else:
             keep = len(self.groups)
-            positive, predicted_positive = labels == 1, preds == 1
+            positive, predicted_positive = numbers == 1, preds == 1
             hits = count_where(positive & predicted_positive, scored, weights, keep)
             predictions = count_where(predicted_positive, scored, weights, keep)
             support = count_where(positive, scored, weights, keep)
@@ -87,3 +91,10 @@ class ClassCounts(Metric):
     def compute(self) -> dict[str, Any]:
         """Return the counts by name."""
         return {name: getattr(self, name) for name in self._leaves}
+
+    def _predictions(self, scores: Any, labels: Any) -> Predictions:
+        if self.top_k is not None:
+            return predicted_in_top_k(scores, labels, self.task, self.top_k)
+        return predicted(
+            scores, labels, self.task, self.threshold, self.scores, self.classes
+        )

@@ -27,15 +27,19 @@ from jaxmetrics.core import (
 class CrossEntropy(Metric):
     """Mean negative log-likelihood of the labels, in nats; lower is better.
 
-    `-log softmax(logits)[label]`, computed in float32; nan without data. Labels out of
-    range and rows with a score that is not finite are counted in `invalid` and never
-    scored.
+    `-log softmax(logits)[label]`, computed in float32 with the largest logit subtracted
+    first, so that no digits are lost at a common offset; nan without data. Labels out
+    of range and rows without a largest score (see `jaxmetrics.metrics`), or with
+    negative `probs`, are counted in `invalid` and never scored.
+
+    A logit of -inf or a probability of 0 masks its class out, and the loss of a label
+    that is masked out is inf.
 
     Args:
       scores: Output that holds the scores, "logits" (the default) or "probs", which
         are not normalized again; both `[..., classes]`, with integer `labels` `[...]`.
-      label_smoothing: Share of the target that is spread evenly over all classes, in
-        [0, 1). Default 0.
+      label_smoothing: Share of the target that is spread evenly over all classes that
+        are not masked out, in [0, 1). Default 0.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
 

@@ -30,14 +30,21 @@ class ClassRatio(Metric):
     average: str = "macro"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     absent: str = "drop"
     zero_division: float = 0.0
+    top_k: int | None = None
     counts: ClassCounts = child(
         lambda m: ClassCounts(
-            m.task, m.classes, m.threshold, m.scores, m.ignore_index, m.weighted
+            m.task,
+            m.classes,
+            m.threshold,
+            m.scores,
+            m.ignore_index,
+            m.weighted,
+            m.top_k,
         )
     )
 
@@ -48,6 +55,8 @@ class ClassRatio(Metric):
         check_choice(name, "average", self.average, _AVERAGES)
         if self.task != "binary":
             need_classes(name, f"task={self.task!r}", self.classes)
+        if self.top_k is not None:
+            self._check_top_k(name, self.top_k)
         check_choice(name, "absent", self.absent, _ABSENT)
         if self.task != "multiclass" and self.absent != "drop":
             raise ValueError(
@@ -62,6 +71,28 @@ class ClassRatio(Metric):
             raise ValueError(
                 f"{name}: zero_division is {self.zero_division!r}, but must be 0, 1 or "
                 "nan. nan leaves undefined classes out of the mean."
+            )
+
+    def _check_top_k(self, name: str, k: int) -> None:
+        if not 1 <= k <= (self.classes or k):
+            raise ValueError(
+                f"{name}: top_k is {k}, but must be from 1 to the number of classes. "
+                "Leave it out for the largest score alone."
+            )
+        if self.scores == "preds" or self.task == "binary":
+            reason = (
+                "there is one score"
+                if self.task == "binary"
+                else "a predicted class has no second best"
+            )
+            raise ValueError(
+                f"{name}: top_k={k} does not go with task={self.task!r} and "
+                f"scores={self.scores!r}, where {reason}. Leave it out."
+            )
+        if self.threshold != 0.5:
+            raise ValueError(
+                f"{name}: top_k={k} takes no threshold, got {self.threshold}. Leave "
+                "one of them out."
             )
 
     def compute(self) -> Any:
@@ -114,8 +145,8 @@ class Precision(ClassRatio):
 
     `hits / predictions`, in [0, 1], higher is better, nan without data, as
     scikit-learn's `precision_score`. Ties go to the lower class index. Labels out of
-    range and rows with a score that is not finite are counted in `counts.invalid` and
-    never scored.
+    range, predictions out of range, and rows without a largest score (see
+    `jaxmetrics.metrics`) are counted in `counts.invalid` and never scored.
 
     Args:
       task: "multiclass" (the default; `logits` `[..., classes]`, integer `labels`
@@ -125,9 +156,11 @@ class Precision(ClassRatio):
         weighted by labels, "micro" the ratio of the summed counts; "none" gives
         `[classes]`.
       classes: Number of classes, required unless the task is "binary".
-      threshold: Probability from which a binary or multilabel score is positive.
-        Default 0.5.
-      scores: Output that holds the scores, "logits" (the default) or "probs".
+      threshold: Probability from which a binary or multilabel score is positive, also
+        for logits. For a threshold t of logits pass `1 / (1 + exp(-t))`. Default 0.5.
+      scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
+        for predicted classes, integers of the labels' shape (0 or 1 in the binary and
+        multilabel tasks).
       ignore_index: Label, or tuple of labels, that mark padding. An ignored class
         enters no average (nan in "none"), like a class left out of scikit-learn's
         `labels`. Default none.
@@ -137,6 +170,11 @@ class Precision(ClassRatio):
         nan in "none"), "zero" counts it as 0, "nan" makes the mean nan.
       zero_division: Value of 0 / 0, for a class with labels that was never predicted:
         0 (the default), 1, or nan, which leaves the class out of the mean.
+      top_k: Number of largest scores that may hit. In the multiclass task the label
+        is the prediction where it is among them, else the class of the largest score
+        (as torchmetrics from 1.5 on): one prediction for each label, and the micro
+        average is `TopKAccuracy`. In the multilabel task the labels of the `top_k`
+        largest scores are the predictions. Default None.
 
     Example:
       >>> import jaxmetrics as jm

@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     divide,
     negative_log_likelihood,
     not_ignored,
+    scores_field,
     sum_leaf,
     total,
 )
@@ -32,13 +33,17 @@ class BitsPerByte(Metric):
     and `bytes`, integers `[batch, tokens]`: the number of UTF-8 bytes that each label
     stands for, as a table looked up by id, `bytes_of_id[labels]`.
 
-    Ids out of range, negative `bytes` and positions with a logit that is not finite
-    are counted in `invalid`; neither their bits nor their bytes count. Tokens that
+    Ids out of range, negative `bytes` and positions without a largest score (see
+    `jaxmetrics.metrics`) are counted in `invalid`; neither their bits nor their bytes
+    count. A logit of -inf masks an id out; as a label it costs inf. Tokens that
     stand for no text (0 bytes) add their bits: mask or ignore them where they are not
     predicted from text. nan without data.
 
     Args:
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again.
+      weighted: Require `weights` and weight each token by them: its bits and its bytes.
 
     Example:
       >>> import jaxmetrics as jm, numpy as np
@@ -51,16 +56,26 @@ class BitsPerByte(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
+    scores: str = scores_field("logits", "probs", default="logits")
+    weighted: bool = False
     nats: Array = sum_leaf()
-    bytes: Array = count_leaf()
+    bytes: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
-        self, *, logits: Any, labels: Any, bytes: Any, mask: Any = None
+        self,
+        *,
+        logits: Any,
+        labels: Any,
+        bytes: Any,
+        mask: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's summed loss, bytes and invalid tokens."""
         labels, byte_counts = jnp.asarray(labels), jnp.asarray(bytes)
-        nats, valid = negative_log_likelihood(logits, labels)
+        nats, valid = negative_log_likelihood(
+            logits, labels, probs=self.scores == "probs"
+        )
         if byte_counts.dtype.kind not in "iu" or byte_counts.shape != labels.shape:
             raise ValueError(
                 f"BitsPerByte: bytes are {byte_counts.dtype}{list(byte_counts.shape)}; "
@@ -71,11 +86,16 @@ class BitsPerByte(Metric):
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            nats=total(nats, scored),
-            bytes=jnp.where(scored, byte_counts, 0).sum(dtype=jnp.uint32),
+            nats=total(nats, scored, weights),
+            bytes=self._summed(byte_counts, scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
         """Return the bits per byte."""
         return divide(self.nats, self.bytes) / math.log(2)
+
+    def _summed(self, byte_counts: Any, scored: Any, weights: Any) -> Any:
+        if weights is not None:
+            return total(byte_counts, scored, weights)
+        return jnp.where(scored, byte_counts, 0).sum(dtype=jnp.uint32)

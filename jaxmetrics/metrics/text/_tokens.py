@@ -10,11 +10,13 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    class_predictions,
     count_leaf,
     count_where,
     divide,
     label_rank,
     not_ignored,
+    scores_field,
 )
 
 
@@ -22,15 +24,18 @@ class TokenAccuracy(Metric):
     """Fraction of tokens whose label is among the `k` largest logits.
 
     In [0, 1], higher is better; nan without data. Counts tokens, not sequences. Ties
-    go to the lower id.
+    go to the lower id, and an id with a logit of -inf is not among the largest.
 
     Reads `logits` `[batch, tokens, vocabulary]` and integer `labels`
-    `[batch, tokens]`. Ids out of range and positions with a logit that is not finite
-    are counted in `invalid`, never scored.
+    `[batch, tokens]`. Ids out of range and positions without a largest score (see
+    `jaxmetrics.metrics`) are counted in `invalid`, never scored.
 
     Args:
       k: Number of largest logits that count as a hit. Default 1.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
+        for predicted ids, integers `[batch, tokens]`, with `k=1`.
+      weighted: Require `weights` and weight each token by them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -42,26 +47,40 @@ class TokenAccuracy(Metric):
 
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
-    correct: Array = count_leaf()
-    total: Array = count_leaf()
+    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    weighted: bool = False
+    correct: Array = count_leaf(weighted="weighted")
+    total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Raise ValueError for k below 1."""
+        """Raise ValueError for k below 1, or above it for predicted ids."""
         if self.k < 1:
             raise ValueError(
                 f"TokenAccuracy: k is {self.k}, but must be at least 1. Use k=1 for "
                 "the most likely token."
             )
+        if self.scores == "preds" and self.k > 1:
+            raise ValueError(
+                f"TokenAccuracy: k={self.k} needs scores, but scores='preds' reads the "
+                "predicted ids alone. Pass scores='logits', or k=1."
+            )
 
-    def observe(self, *, logits: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's number of hits, scored tokens and invalid tokens."""
-        rank, valid = label_rank(logits, labels)
+        if self.scores == "preds":
+            preds, numbers, valid = class_predictions(logits, labels)
+            hit = preds == numbers
+        else:
+            rank, valid = label_rank(logits, labels)
+            hit = rank < min(self.k, jnp.shape(logits)[-1])
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            correct=count_where(rank < self.k, scored),
-            total=count_where(jnp.ones_like(valid), scored),
+            correct=count_where(hit, scored, weights),
+            total=count_where(jnp.ones_like(valid), scored, weights),
             invalid=count_where(~valid, kept),
         )
 

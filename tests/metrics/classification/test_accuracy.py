@@ -90,9 +90,109 @@ def test_configuration_is_not_a_leaf():
     assert jax.jit(lambda m: m.compute())(total) == 1.0
 
 
+def test_top_k_accuracy_by_class():
+    outputs = dict(logits=LOGITS, labels=np.int32([1, 1, 2, 1]))
+    by_class = jm.evaluate(jm.TopKAccuracy(2, average="none", classes=3), **outputs)
+    np.testing.assert_array_equal(by_class, [NAN, 1, 1])
+    by_class = jm.evaluate(jm.TopKAccuracy(1, average="none", classes=3), **outputs)
+    np.testing.assert_array_equal(by_class, [NAN, 1 / 3, 1])
+    macro = jm.TopKAccuracy(1, average="macro", classes=3)
+    assert jm.evaluate(macro, **outputs) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("average", ["micro", "macro", "none"])
+def test_predicted_classes_score_as_their_logits_do(average):
+    options = dict(average=average, classes=3)
+    right = jm.evaluate(jm.Accuracy(**options), logits=LOGITS, labels=LABELS)
+    metric = jm.Accuracy(scores="preds", **options)
+    preds = LOGITS.argmax(-1).astype(np.uint8)
+    np.testing.assert_array_equal(
+        jm.evaluate(metric, preds=preds, labels=LABELS), right
+    )
+
+
+def test_predictions_out_of_range_are_invalid():
+    preds, labels = np.int32([-1, 0, 3, 2]), np.int32([0, 0, 1, 2])
+    metric = jm.Accuracy(scores="preds", classes=3)
+    state = metric.update(preds=preds, labels=labels)
+    assert state.plain() == dict(correct=2, total=2, invalid=2)
+    state = jm.Accuracy(scores="preds").update(preds=preds, labels=labels)
+    assert state.plain() == dict(correct=2, total=3, invalid=1)
+    metric = jm.Accuracy(task="binary", scores="preds")
+    state = metric.update(preds=preds, labels=np.array([True, False, True, True]))
+    assert state.plain() == dict(correct=1, total=1, invalid=3)
+
+
+@pytest.mark.parametrize("preds", [np.float32([0, 1]), np.ones((2, 3), np.int32)])
+def test_predictions_that_are_no_class_numbers_are_refused(preds):
+    with pytest.raises((TypeError, ValueError), match="scores='logits'"):
+        jm.Accuracy(scores="preds").update(preds=preds, labels=np.int32([0, 1]))
+
+
+def test_predictions_passed_as_logits_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match="configure scores='preds'"):
+        jm.Accuracy().update(logits=LABELS, labels=LABELS)
+
+
+def test_every_label_of_a_row_must_match():
+    logits = np.float32([[1, -1, 1], [1, 1, -1], [-1, -1, -1]])
+    labels = np.int32([[1, 0, 1], [1, 0, 0], [0, 0, 0]])
+    assert jm.evaluate(jm.ExactMatch(), logits=logits, labels=labels) == 2 / 3
+    metric = jm.ExactMatch(weighted=True)
+    weights = np.float32([1, 2, 1])
+    assert jm.evaluate(metric, logits=logits, labels=labels, weights=weights) == 0.5
+    mask = np.array([[True] * 3, [True, False, True], [False] * 3])
+    assert jm.evaluate(jm.ExactMatch(), logits=logits, labels=labels, mask=mask) == 1
+    state = jm.ExactMatch().update(logits=logits, labels=labels, mask=mask)
+    assert state.plain() == dict(correct=2, total=2, invalid=0)
+
+
+def test_every_token_of_a_sequence_must_match_but_padding():
+    labels = np.int32([[0, 1, -100], [2, 1, 0], [-100, -100, -100]])
+    logits = np.eye(3, dtype=np.float32)[[[0, 1, 2], [2, 1, 1], [0, 0, 0]]]
+    metric = jm.ExactMatch(task="multiclass", ignore_index=-100)
+    state = metric.update(logits=logits, labels=labels)
+    assert state.plain() == dict(correct=1, total=2, invalid=0)
+    preds = logits.argmax(-1)
+    metric = jm.ExactMatch(task="multiclass", scores="preds", ignore_index=-100)
+    assert metric.update(preds=preds, labels=labels).compute() == 0.5
+
+
+def test_a_row_with_an_invalid_label_is_invalid_unless_it_is_masked():
+    logits = np.float32([[1, NAN], [1, 1], [NAN, 1]])
+    labels = np.int32([[1, 1], [1, 2], [1, 1]])
+    mask = np.array([[True, True], [True, True], [False, True]])
+    state = jm.ExactMatch().update(logits=logits, labels=labels, mask=mask)
+    assert state.plain() == dict(correct=1, total=1, invalid=2)
+
+
+def test_labels_without_an_axis_have_no_exact_match():
+    with pytest.raises(ValueError, match="Use Accuracy for single labels"):
+        jm.ExactMatch().update(logits=1.0, labels=1)
+
+
 def test_an_unknown_average_is_refused():
-    with pytest.raises(ValueError, match="average is 'weighted', .*support is 'micro'"):
+    with pytest.raises(ValueError, match="average is 'weighted', .*labels is 'micro'"):
         jm.Accuracy(average="weighted", classes=3)
+    with pytest.raises(ValueError, match="average is 'weighted', .* take 'none'"):
+        jm.Accuracy(task="multilabel", average="weighted", classes=3)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_another_number_of_classes_is_refused(task):
+    metric = jm.Accuracy(task=task, average="none", classes=4)
+    labels = LABELS if task == "multiclass" else np.zeros((4, 3), np.int32)
+    with pytest.raises(ValueError, match="the 4 classes. Configure classes=3"):
+        metric.update(logits=LOGITS, labels=labels)
+
+
+@pytest.mark.parametrize(
+    "metric", [jm.TopKAccuracy, jm.CrossEntropy, jm.Perplexity, jm.BitsPerByte]
+)
+def test_metrics_of_scores_take_no_predictions(metric):
+    name = metric.__name__
+    with pytest.raises(ValueError, match=f"{name}: scores is one of .*have no scores"):
+        metric(scores="preds")
 
 
 def test_a_threshold_that_is_not_a_probability_is_refused():

@@ -39,3 +39,32 @@ def test_another_number_of_classes_is_refused():
 def test_an_unknown_normalization_is_refused():
     with pytest.raises(ValueError, match="normalize is 'rows', but must be one of"):
         jm.ConfusionMatrix(classes=3, normalize="rows")
+
+
+@pytest.mark.parametrize("normalize", ["none", "true", "pred", "all"])
+def test_counts_are_normalized_after_the_fact(normalize):
+    outputs = dict(logits=LOGITS, labels=LABELS)
+    state = jm.ConfusionMatrix(classes=3).update(**outputs)
+    metric = jm.ConfusionMatrix(classes=3, normalize=normalize)
+    right = jm.evaluate(metric, **outputs)
+    np.testing.assert_array_equal(state.normalized(normalize).compute(), right)
+    with pytest.raises(ValueError, match="normalize is 'rows', but must be one of"):
+        state.normalized("rows")
+
+
+def test_predictions_are_counted_without_logits():
+    preds = LOGITS.argmax(-1)
+    metric = jm.ConfusionMatrix(classes=3, scores="preds")
+    right = jm.evaluate(jm.ConfusionMatrix(classes=3), logits=LOGITS, labels=LABELS)
+    assert jm.evaluate(metric, preds=preds, labels=LABELS).tolist() == right.tolist()
+    state = metric.update(preds=np.int32([-1, 3, 1, 0]), labels=LABELS)
+    assert state.plain()["invalid"] == 2 and state.compute().sum() == 2
+    metric = jm.ConfusionMatrix(task="multilabel", classes=2, scores="preds")
+    value = jm.evaluate(metric, preds=[[1, 0], [1, 2]], labels=[[1, 0], [0, 0]])
+    assert value.tolist() == [[[0, 1], [0, 1]], [[1, 0], [0, 0]]]
+
+
+def test_multilabel_scores_of_another_number_of_classes_are_refused():
+    metric = jm.ConfusionMatrix(task="multilabel", classes=2)
+    with pytest.raises(ValueError, match="the 2 classes. Configure classes=3"):
+        metric.update(logits=LOGITS, labels=np.zeros((4, 3), np.int32))

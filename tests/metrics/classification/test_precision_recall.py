@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import sklearn.metrics as sk
+from support.forms import assert_close, in_every_form
 
 import jaxmetrics as jm
 
@@ -168,6 +169,66 @@ def test_a_collection_of_all_four_stores_the_counts_once():
         np.testing.assert_array_equal(values[name], jm.evaluate(metric, **outputs))
 
 
+@pytest.mark.parametrize("metric", RATIOS)
+def test_predicted_classes_score_as_their_logits_do(metric):
+    right = evaluate(metric(classes=3, average="none"), PREDS, LABELS)
+    from_preds = metric(classes=3, average="none", scores="preds")
+    value = jm.evaluate(from_preds, preds=PREDS, labels=LABELS)
+    np.testing.assert_array_equal(value, right)
+    state = from_preds.update(preds=[-1, 3, 0], labels=[0, 1, 0])
+    assert state.plain()["counts/invalid"] == 2 and state.plain()["counts/total"] == 1
+    binary = metric(task="binary", scores="preds")
+    assert jm.evaluate(binary, preds=[1, 1, 2], labels=[1, 0, 1]) == pytest.approx(
+        jm.evaluate(metric(task="binary"), logits=[1.0, 1.0], labels=[1, 0])
+    )
+
+
+def test_a_label_among_the_k_largest_is_the_prediction_else_the_top_class():
+    logits = np.float32([[3, 2, 1], [3, 2, 1], [3, 2, 1], [1, 2, 3]])
+    labels = np.int32([0, 1, 2, 2])  # predicted with top_k=2: 0, 1, 0, 2
+    options = dict(classes=3, average="none", top_k=2)
+    precision = jm.evaluate(jm.Precision(**options), logits=logits, labels=labels)
+    assert precision.tolist() == [0.5, 1, 1]
+    recall = jm.evaluate(jm.Recall(**options), logits=logits, labels=labels)
+    assert recall.tolist() == [1, 1, 0.5]
+    micro = jm.F1(classes=3, average="micro", top_k=2)
+    accuracy = jm.evaluate(jm.TopKAccuracy(k=2), logits=logits, labels=labels)
+    assert jm.evaluate(micro, logits=logits, labels=labels) == accuracy
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 4])
+def test_the_k_largest_scores_are_the_predicted_labels(top_k):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(50, 4)).round().astype(np.float32)  # with ties
+    logits[3, 1] = -np.inf
+    labels = rng.integers(0, 2, (50, 4)).astype(np.int32)
+    order = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
+    chosen = np.zeros_like(labels)
+    np.put_along_axis(chosen, order, 1, -1)
+    options = dict(task="multilabel", classes=4, average="none", top_k=top_k)
+    for metric, score in ((jm.Precision, sk.precision_score), (jm.F1, sk.f1_score)):
+        value = jm.evaluate(metric(**options), logits=logits, labels=labels)
+        right = score(labels, chosen, average=None, zero_division=0)
+        np.testing.assert_allclose(value, right, rtol=1e-15)
+
+
+def test_a_score_of_nan_is_chosen_last_and_invalid():
+    logits, labels = np.float32([[NAN, 1, 2, 0]]), np.int32([[1, 1, 1, 1]])
+    metric = jm.Recall(task="multilabel", classes=4, average="none", top_k=2)
+    value = jm.evaluate(metric, logits=logits, labels=labels)
+    np.testing.assert_array_equal(value, [0, 1, 1, 0])
+    assert metric.update(logits=logits, labels=labels).plain()["counts/invalid"] == 1
+
+
+def test_the_k_largest_are_found_in_every_form():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(16, 4)).astype(np.float32)
+    labels = rng.integers(0, 2, (16, 4)).astype(np.int32)
+    metric = jm.F1(task="multilabel", classes=4, top_k=2)
+    outputs = dict(logits=logits, labels=labels)
+    assert_close(in_every_form(metric, outputs), jm.evaluate(metric, **outputs))
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -176,7 +237,14 @@ def test_a_collection_of_all_four_stores_the_counts_once():
         (lambda: jm.Recall(classes=3, absent="skip"), "Recall: absent is 'skip', but"),
         (lambda: jm.Recall(task="binary", absent="nan"), "Set zero_division"),
         (lambda: jm.Recall(classes=3, zero_division=0.5), "must be 0, 1 or nan"),
-        (lambda: jm.Recall(classes=3, zero_division="warn"), "must be 0, 1 or nan"),
+        (lambda: jm.F1(classes=3, top_k=0), "top_k is 0, but must be from 1 to"),
+        (lambda: jm.F1(classes=3, top_k=4), "top_k is 4, but must be from 1 to"),
+        (lambda: jm.F1(task="binary", top_k=2), "where there is one score"),
+        (
+            lambda: jm.F1(classes=3, top_k=2, scores="preds"),
+            "a predicted class has no second best",
+        ),
+        (lambda: jm.F1(classes=3, top_k=2, threshold=0.3), "takes no threshold, got"),
         (lambda: jm.FBeta(classes=3, beta=0), "beta is 0.0, but must be positive"),
         (lambda: jm.F1(task="multi"), "F1: task is 'multi', but must be one of"),
     ],

@@ -53,6 +53,20 @@ def test_bytes_are_counted_exactly_beyond_float32():
     assert updated(metric).plain()["bytes"] == 2**40 + 18
 
 
+def test_a_weight_multiplies_bits_and_bytes():
+    weights = np.float32([[2, 0, 1], [0, 0, 0.5]])
+    metric = updated(jm.BitsPerByte(weighted=True), weights=weights)
+    assert metric.compute() == pytest.approx(3.5 * 4 / (2 + 5 + 0.5), rel=1e-6)
+
+
+def test_probabilities_are_not_normalized_again():
+    probs = np.full((2, 3, 16), 1 / 32, np.float32)  # five bits a token
+    state = jm.BitsPerByte(scores="probs").update(
+        probs=probs, labels=LABELS, bytes=BYTES
+    )
+    assert state.compute() == pytest.approx(30 / 18, rel=1e-6)
+
+
 def test_without_bytes_the_value_is_nan():
     assert math.isnan(jm.BitsPerByte().compute())
     assert math.isnan(updated(bytes=np.zeros((2, 3), np.int32)).compute())
