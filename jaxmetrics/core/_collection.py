@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import jax
+import numpy as np
 from jax.tree_util import DictKey
 
 from jaxmetrics.core import _calls, _reduction
-from jaxmetrics.core._decoding import describe, fetch, on_host
+from jaxmetrics.core._arrays import is_deleted
+from jaxmetrics.core._decoding import describe, fetch, is_fresh, on_host
 from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import errors_in_the_name_of, refuse_misspelt
 from jaxmetrics.core._merging import refuse_other_shapes
@@ -29,15 +39,29 @@ class Collection(Placed):
     """Named metrics, an immutable pytree with the methods of one metric.
 
     Metrics that are equal in class, configuration and names are stored once, children
-    of metrics included: precision and recall count only once.
+    of metrics included: precision and recall count only once. It reads like a mapping:
+    `[...]`, `in`, `len`, `keys`, `values`, `items`, `get` and `**collection`. `a | b`
+    holds the metrics of both, each with its state; either may be a plain mapping.
+
+    Args:
+      metrics: Metrics by name, where names are no identifiers, such as `"top-5"`; a
+        mapping or a collection, whose metrics keep their state. A nested one gives
+        names with a slash: `{"val": {"loss": ...}}` is `"val/loss"`.
+      **named: Metrics by name; a class stands for its default configuration.
+
+    Raises:
+      TypeError: A name is no string, or what it names is no metric.
+      ValueError: One name stands for two metrics, or two equal metrics, which share a
+        state, hold different ones. An empty metric takes the state of its equal.
 
     Example:
       >>> import jaxmetrics as jm, numpy as np
       >>> metrics = jm.Collection(loss=jm.Mean("loss"), accuracy=jm.Accuracy())
+      >>> metrics = metrics | {"top-2": jm.TopKAccuracy(k=2)}
       >>> logits, labels = np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0])
       >>> metrics = metrics.update(loss=0.5, logits=logits, labels=labels)
       >>> {name: float(value) for name, value in metrics.compute().items()}
-      {'loss': 0.5, 'accuracy': 0.5}
+      {'loss': 0.5, 'accuracy': 0.5, 'top-2': 1.0}
     """
 
     # The plan says how each named metric is put together from the stored nodes: its
@@ -46,15 +70,27 @@ class Collection(Placed):
     _plan: tuple[tuple[str, Any, tuple[int, ...]], ...]
     _nodes: tuple[Metric, ...]
 
-    def __init__(self, /, **metrics: Metric | type[Metric]) -> None:
-        """Name the metrics; a class stands for its default configuration."""
+    def __init__(
+        self,
+        metrics: Mapping[str, Any] | Collection | None = None,
+        /,
+        **named: Metric | type[Metric],
+    ) -> None:
+        """Name the metrics, and store equal ones once."""
+        given: Any = {} if metrics is None else metrics
+        if not isinstance(given, Mapping | Collection):
+            raise TypeError(
+                f"Collection takes metrics by name, got a {type(given).__name__}. Pass "
+                "a mapping, or name each metric: jm.Collection(loss=jm.Mean())."
+            )
+        self._store([*_pairs(given), *_pairs(named)])
+
+    def _store(self, pairs: Iterable[tuple[str, Metric]]) -> None:
         index: dict[Any, int] = {}
         keys: list[str] = []
         stored: list[Metric] = []
-        plan = []
-        for name, metric in metrics.items():
-            metric = metric() if isinstance(metric, type) else metric
-            _refuse_no_metric(name, metric)
+        plan: dict[str, tuple[Any, tuple[int, ...]]] = {}
+        for name, metric in pairs:
             places = []
             for path, node in _stored_nodes(metric, name):
                 treedef = jax.tree.structure(node)
@@ -62,9 +98,36 @@ class Collection(Placed):
                     index[treedef] = len(stored)
                     stored.append(node)
                     keys.append(path)
-                places.append(index[treedef])
-            plan.append((name, jax.tree.structure(metric), tuple(places)))
-        self._keys, self._plan, self._nodes = tuple(keys), tuple(plan), tuple(stored)
+                i = index[treedef]
+                stored[i] = _one_state(keys[i], stored[i], path, node)
+                places.append(i)
+            entry = jax.tree.structure(metric), tuple(places)
+            if plan.setdefault(name, entry) != entry:
+                raise ValueError(
+                    f"Collection: {name!r} names two metrics, the second "
+                    f"{describe(metric, state=False)}. Give one of them another name."
+                )
+        self._keys, self._nodes = tuple(keys), tuple(stored)
+        self._plan = tuple((name, *entry) for name, entry in plan.items())
+
+    def __or__(self, other: Mapping[str, Any] | Collection) -> Self:
+        """Return the metrics of both, with their states.
+
+        A name in both stands for one metric, equal in both.
+        """
+        return self._joined(self, other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> Self:
+        """Return the metrics of a mapping and of this collection."""
+        return self._joined(other, self)
+
+    def _joined(self, first: Any, second: Any) -> Self:
+        for side in (first, second):
+            if not isinstance(side, Mapping | Collection):
+                return NotImplemented
+        new = object.__new__(type(self))
+        new._store([*_pairs(first), *_pairs(second)])
+        return new
 
     def __getitem__(self, name: str) -> Metric:
         """Return one metric with its state."""
@@ -89,9 +152,21 @@ class Collection(Placed):
         """Return whether a metric has this name."""
         return name in list(self)
 
-    def items(self) -> Iterator[tuple[str, Metric]]:
-        """Iterate over pairs of name and metric."""
-        return ((name, self[name]) for name in self)
+    def keys(self) -> KeysView[str]:
+        """Return a view of the names."""
+        return KeysView(cast(Any, self))
+
+    def values(self) -> ValuesView[Metric]:
+        """Return a view of the metrics with their states."""
+        return ValuesView(cast(Any, self))
+
+    def items(self) -> ItemsView[str, Metric]:
+        """Return a view of the pairs of name and metric."""
+        return ItemsView(cast(Any, self))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return one metric with its state, or the default if it is not there."""
+        return self[name] if name in self else default
 
     def empty(self, axis: str | tuple[str, ...] | None = None) -> Self:
         """Return the identity of `merge`, placed as this state is.
@@ -131,7 +206,13 @@ class Collection(Placed):
         state = self._with_nodes(fetch(list(self._nodes))) if on_host(self) else self
         values: dict[str, Any] = {}
         for name, metric in state.items():
-            values.update(flat(name, metric.compute()))
+            for path, value in flat(name, metric.compute()).items():
+                if path in values:
+                    raise ValueError(
+                        f"Collection: two values are named {path!r}, one of them of "
+                        f"metric {name!r}. Give that metric another name."
+                    )
+                values[path] = value
         return values
 
     def diagnostics(self) -> dict[str, float]:
@@ -219,8 +300,13 @@ class Collection(Placed):
             node._keep_derived(other_node)
 
     def _described(self, state: bool) -> str:
-        shown = [f"{name}={describe(metric, state)}" for name, metric in self.items()]
-        return f"Collection({', '.join(shown)})"
+        shown = {name: describe(metric, state) for name, metric in self.items()}
+        if all(name.isidentifier() for name in shown):
+            return (
+                f"Collection({', '.join(f'{n}={text}' for n, text in shown.items())})"
+            )
+        entries = ", ".join(f"{name!r}: {text}" for name, text in shown.items())
+        return f"Collection({{{entries}}})"
 
     def _merged(self, other: Self, join: Callable[[Metric, Metric], Metric]) -> Self:
         if jax.tree.structure(self) != jax.tree.structure(other):
@@ -292,12 +378,54 @@ def _only_computes(metric: Metric) -> bool:
     return all(getattr(cls, name) is getattr(base, name) for name in hooks)
 
 
-def _refuse_no_metric(name: str, metric: Any) -> None:
-    if not isinstance(metric, Metric):
-        raise TypeError(
-            f"Collection: {name} is a {type(metric).__name__}, not a metric. Pass an "
-            "instance such as jm.Accuracy()."
-        )
+def _pairs(metrics: Any, prefix: str = "") -> Iterator[tuple[str, Metric]]:
+    """Yield metrics by name, those of nested mappings too."""
+    for name, metric in metrics.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(
+                f"Collection: name {name!r} is a {type(name).__name__}; names are "
+                "strings, not empty. Convert it with str()."
+            )
+        if isinstance(metric, Mapping | Collection):
+            yield from _pairs(metric, f"{prefix}{name}/")
+            continue
+        metric = metric() if isinstance(metric, type) else metric
+        if not isinstance(metric, Metric):
+            raise TypeError(
+                f"Collection: {prefix}{name} is a {type(metric).__name__}, not a "
+                "metric. Pass an instance such as jm.Accuracy()."
+            )
+        yield f"{prefix}{name}", metric
+
+
+def _one_state(path: str, node: Metric, other_path: str, other: Metric) -> Metric:
+    """Return the state of two equal metrics, of which one may be new and empty."""
+    if is_fresh(other) or _holds_same(node, other):
+        return node
+    if is_fresh(node):
+        return other
+    raise ValueError(
+        f"Collection: {path} and {other_path} are equal metrics, which share one "
+        "state, but hold different ones. Merge the two, or start one with empty()."
+    )
+
+
+def _holds_same(node: Metric, other: Metric) -> bool:
+    """Return whether two states of one structure are the same arrays, or equal."""
+    pairs = list(zip(jax.tree.leaves(node), jax.tree.leaves(other)))
+    if all(a is b for a, b in pairs):
+        return True
+    if not on_host((node, other)) or not all(_is_readable(x) for p in pairs for x in p):
+        return False
+    return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
+
+
+def _is_readable(leaf: Any) -> bool:
+    if not isinstance(leaf, jax.Array):
+        return True
+    if is_deleted(leaf):
+        return False
+    return leaf.is_fully_addressable or leaf.is_fully_replicated
 
 
 def _rebuilt(structure: tuple[Any, Any], nodes: Any) -> Any:

@@ -23,7 +23,7 @@ def outputs_of(metric: Any, argument: str) -> frozenset[str]:
     other = "\0"  # a name of no output
     while other in names:
         other += "\0"
-    renamed = metric.renamed({argument: other}).reads().names
+    renamed = metric.identity().renamed({argument: other}).reads().names
     return names - renamed if other in renamed else frozenset()
 
 

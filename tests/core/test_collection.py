@@ -73,3 +73,95 @@ def test_a_wrapper_that_only_presents_shares_the_state_of_its_metric():
     assert list(jm.state_dict(collection)) == ["mean/total", "mean/count"]
     values = collection.update(loss=[1.0, 2.0]).compute()
     assert values == {"mean": 1.5, "double": 3.0}
+
+
+LOSS = {"loss": np.array([1.0, 3.0], np.float32)}
+
+
+def test_a_mapping_names_metrics_that_are_no_identifiers():
+    metrics = jm.Collection({"top-5": jm.TopKAccuracy(k=5)}, loss=jm.Mean("loss"))
+    assert list(metrics) == ["top-5", "loss"]
+    shown = "Collection({'top-5': TopKAccuracy(k=5), 'loss': Mean('loss')})"
+    assert repr(metrics) == shown
+    nested = jm.Collection({"val": {"loss": jm.Mean("loss"), "more": metrics}})
+    assert list(nested) == ["val/loss", "val/more/top-5", "val/more/loss"]
+    assert nested.update(
+        **LOSS, logits=np.eye(2, 6, dtype=np.float32), labels=[0, 1]
+    ).compute() == {"val/loss": 2.0, "val/more/top-5": 1.0, "val/more/loss": 2.0}
+
+
+def test_a_collection_reads_like_a_mapping():
+    metrics = jm.Collection(loss=jm.Mean("loss"), most=jm.Max("loss")).update(**LOSS)
+    assert {n: m.compute() for n, m in {**metrics}.items()} == {"loss": 2, "most": 3}
+    assert metrics.keys() == {"loss", "most"} and len(metrics.values()) == 2
+    assert metrics.get("most").compute() == 3.0
+    assert metrics.get("least") is None and metrics.get("least", 1) == 1
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: a | b,
+        lambda a, b: a | {**b},
+        lambda a, b: {**a} | b,
+        lambda a, b: jm.Collection(a, **b),
+        lambda a, b: jm.Collection({**a, **b}),
+    ],
+)
+def test_a_union_keeps_the_states(join):
+    loss = jm.Collection(loss=jm.Mean("loss")).update(**LOSS)
+    rows = jm.Collection(rows=jm.Count("loss")).update(loss=[1.0])
+    metrics = join(loss, rows)
+    assert metrics.compute() == {"loss": 2.0, "rows": 1}
+    assert metrics.update(loss=[5.0]).compute() == {"loss": 3.0, "rows": 2}
+
+
+def test_a_union_in_jit_keeps_the_states():
+    loss = jm.Collection(loss=jm.Mean("loss"))
+    metrics = jax.jit(lambda m: m.update(**LOSS) | {"n": jm.Count("loss")})(loss)
+    assert metrics.compute() == {"loss": 2.0, "n": 0}
+    again = jax.jit(lambda m: jm.Collection(**m) | m)(metrics)
+    assert again.compute() == {"loss": 2.0, "n": 0}
+
+
+def test_an_empty_metric_takes_the_state_of_its_equal():
+    mean = jm.Mean("loss")
+    state = mean.update(**LOSS)
+    for metrics in (jm.Collection(a=mean, b=state), jm.Collection(a=state, b=mean)):
+        assert metrics.compute() == {"a": 2.0, "b": 2.0}
+        assert len(jax.tree.leaves(metrics)) == 2
+    same = jm.Collection(a=state) | {"b": jax.device_put(state)}
+    assert same.compute() == {"a": 2.0, "b": 2.0}
+
+
+def test_equal_metrics_with_different_states_are_refused():
+    a, b = jm.Mean("loss").update(**LOSS), jm.Mean("loss").update(loss=9.0)
+    wrong = "Collection: a and b are equal metrics.*Merge the two"
+    with pytest.raises(ValueError, match=wrong):
+        jm.Collection(a=a, b=b)
+    with pytest.raises(ValueError, match="Collection: loss and loss are equal metrics"):
+        jm.Collection(loss=a) | {"loss": b}
+    with pytest.raises(ValueError, match=wrong):
+        jax.jit(lambda a, b: jm.Collection(a=a, b=b))(a, b)
+
+
+def test_a_name_of_two_metrics_is_refused():
+    wrong = r"Collection: 'loss' names two metrics, the second Mean\('b'\)\. Give one"
+    with pytest.raises(ValueError, match=wrong):
+        jm.Collection(loss=jm.Mean("a")) | {"loss": jm.Mean("b")}
+    with pytest.raises(ValueError, match=wrong):
+        jm.Collection({"loss": jm.Mean("a")}, loss=jm.Mean("b"))
+    metrics = jm.Collection({"x": Range(), "x/largest": jm.Max("values")})
+    with pytest.raises(ValueError, match="two values are named 'x/largest'"):
+        metrics.update(values=[1.0]).compute()
+
+
+def test_what_is_no_mapping_of_names_to_metrics_is_refused():
+    with pytest.raises(TypeError, match="takes metrics by name, got a Mean"):
+        jm.Collection(jm.Mean())
+    with pytest.raises(TypeError, match="name 5 is a int; names are strings"):
+        jm.Collection({5: jm.Mean()})
+    with pytest.raises(TypeError, match=r"val/loss is a int, not a metric"):
+        jm.Collection({"val": {"loss": 3}})
+    with pytest.raises(TypeError, match="unsupported operand"):
+        jm.Collection(loss=jm.Mean()) | 3
