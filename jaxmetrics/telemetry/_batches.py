@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import count_where
+from jaxmetrics.core import as_32bit, count_where
 
 
 def batch_statistics(
@@ -37,6 +37,7 @@ def batch_statistics(
             f"batch_statistics() got labels of {labels.dtype}; expected integer class "
             "numbers. Convert with .astype(int32), or argmax one-hot labels."
         )
+    labels = as_32bit("labels", labels)
     size = count_where(jnp.ones(labels.shape, bool), mask)
     statistics = {"batch/size": size}
     for i in range(classes):
