@@ -167,10 +167,10 @@ def _product(weights: jax.Array, drawn: jax.Array) -> jax.Array:
 def _quantile(xp: Any, values: Any, q: float) -> Any:
     """Interpolate linearly between sorted values, nan last and left out."""
     wide = values.dtype.type
-    count = (~xp.isnan(values)).sum(0)
+    count = (~xp.isnan(values)).sum(0, dtype=np.int32)
     position = wide(q) * xp.maximum(count - 1, 0).astype(wide)
     below = xp.floor(position).astype(np.int32)
-    above = xp.minimum(below + 1, xp.maximum(count - 1, 0)).astype(np.int32)
+    above = xp.minimum(below + 1, xp.maximum(count - 1, 0))
     a, b = (xp.take_along_axis(values, i[None], axis=0)[0] for i in (below, above))
     share = position - below.astype(wide)
     return xp.where(a == b, a, a + (b - a) * share)
