@@ -16,6 +16,18 @@ def _weighted(metric):
     return lambda preds, targets, weights: metric(targets, preds, sample_weight=weights)
 
 
+def _adjusted(preds, targets, predictors=2):
+    rows = len(targets)
+    r2 = sk.r2_score(targets, preds, multioutput="raw_values")
+    return 1 - (1 - r2) * (rows - 1) / (rows - predictors - 1)
+
+
+def with_constant(rng, rows):
+    drawn = series(rng, rows)
+    drawn["targets"][:, 1] = 0.1
+    return drawn
+
+
 CASES = (
     Case(
         "mean squared error",
@@ -72,5 +84,33 @@ CASES = (
         lambda preds, targets, weights: sk.r2_score(
             targets, preds, sample_weight=weights
         ),
+    ),
+    Case(
+        "mean squared error by output",
+        jm.MeanSquaredError(outputs=3, average="none"),
+        series,
+        lambda preds, targets: sk.mean_squared_error(
+            targets, preds, multioutput="raw_values"
+        ),
+    ),
+    Case(
+        "r2 by output, adjusted",
+        jm.R2(outputs=3, average="none", predictors=2),
+        series,
+        _adjusted,
+    ),
+    Case(
+        "r2 weighted by variance, one output constant",
+        jm.R2(outputs=3, average="variance_weighted", weighted=True),
+        weighted(with_constant),
+        lambda preds, targets, weights: sk.r2_score(
+            targets, preds, sample_weight=weights, multioutput="variance_weighted"
+        ),
+    ),
+    Case(
+        "r2, one output constant",
+        jm.R2(outputs=3),
+        with_constant,
+        lambda preds, targets: sk.r2_score(targets, preds),
     ),
 )

@@ -17,7 +17,13 @@ from jaxmetrics.core import (
     sum_leaf,
     total,
 )
-from jaxmetrics.metrics.regression._series import check_outputs, paired, series
+from jaxmetrics.metrics.regression._series import (
+    check_outputs,
+    mean_by_output,
+    over_outputs,
+    paired,
+    series,
+)
 
 
 class MeanSquaredError(Metric):
@@ -28,8 +34,10 @@ class MeanSquaredError(Metric):
 
     Args:
       outputs: None takes all entries as one series; a number keeps the last axis, of
-        that length, and averages the errors over it.
+        that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      average: "uniform" (the default) is the mean over the outputs; "none" gives
+        `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -40,6 +48,7 @@ class MeanSquaredError(Metric):
 
     outputs: int | None = None
     weighted: bool = False
+    average: str = "uniform"
     squared_error: Array = sum_leaf("series")
     count: Array = count_leaf("series", weighted="weighted")
 
@@ -49,14 +58,14 @@ class MeanSquaredError(Metric):
         return series(self.outputs)
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1."""
-        check_outputs("MeanSquaredError", self.outputs)
+        """Refuse a number of outputs below 1 and unknown averages."""
+        check_outputs("MeanSquaredError", self.outputs, self.average)
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed squared errors and number of entries."""
-        preds, targets = paired(preds, targets)
+        preds, targets = paired(preds, targets, self.outputs)
         keep, error = len(self.series), preds - targets
         return dict(
             squared_error=total(error * error, mask, weights, keep),
@@ -65,8 +74,8 @@ class MeanSquaredError(Metric):
 
     def compute(self) -> Any:
         """Return the error, in the squared unit of the targets."""
-        by_output = divide(self.squared_error, self.count)
-        return by_output if self.outputs is None else by_output.mean(-1)
+        sums = self.squared_error, self.count
+        return mean_by_output(*sums, self.outputs, self.average)
 
 
 class RootMeanSquaredError(Metric):
@@ -77,8 +86,10 @@ class RootMeanSquaredError(Metric):
 
     Args:
       outputs: None takes all entries as one series; a number keeps the last axis, of
-        that length, and averages the errors over it.
+        that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      average: "uniform" (the default) is the mean over the outputs; "none" gives
+        `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -89,17 +100,18 @@ class RootMeanSquaredError(Metric):
 
     outputs: int | None = None
     weighted: bool = False
+    average: str = "uniform"
     squared: MeanSquaredError = child(lambda m: MeanSquaredError(m.outputs, m.weighted))
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1."""
-        check_outputs("RootMeanSquaredError", self.outputs)
+        """Refuse a number of outputs below 1 and unknown averages."""
+        check_outputs("RootMeanSquaredError", self.outputs, self.average)
 
     def compute(self) -> Any:
         """Return the error, in the unit of the targets."""
         by_output = divide(self.squared.squared_error, self.squared.count)
         by_output = namespace(self).sqrt(by_output)
-        return by_output if self.outputs is None else by_output.mean(-1)
+        return over_outputs(by_output, self.outputs, self.average)
 
 
 class MeanAbsoluteError(Metric):
@@ -110,8 +122,10 @@ class MeanAbsoluteError(Metric):
 
     Args:
       outputs: None takes all entries as one series; a number keeps the last axis, of
-        that length, and averages the errors over it.
+        that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      average: "uniform" (the default) is the mean over the outputs; "none" gives
+        `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -122,6 +136,7 @@ class MeanAbsoluteError(Metric):
 
     outputs: int | None = None
     weighted: bool = False
+    average: str = "uniform"
     absolute_error: Array = sum_leaf("series")
     count: Array = count_leaf("series", weighted="weighted")
 
@@ -131,14 +146,14 @@ class MeanAbsoluteError(Metric):
         return series(self.outputs)
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1."""
-        check_outputs("MeanAbsoluteError", self.outputs)
+        """Refuse a number of outputs below 1 and unknown averages."""
+        check_outputs("MeanAbsoluteError", self.outputs, self.average)
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed absolute errors and number of entries."""
-        preds, targets = paired(preds, targets)
+        preds, targets = paired(preds, targets, self.outputs)
         keep, error = len(self.series), preds - targets
         return dict(
             absolute_error=total(jnp.abs(error), mask, weights, keep),
@@ -147,5 +162,5 @@ class MeanAbsoluteError(Metric):
 
     def compute(self) -> Any:
         """Return the error, in the unit of the targets."""
-        by_output = divide(self.absolute_error, self.count)
-        return by_output if self.outputs is None else by_output.mean(-1)
+        sums = self.absolute_error, self.count
+        return mean_by_output(*sums, self.outputs, self.average)

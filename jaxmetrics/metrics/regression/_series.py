@@ -6,18 +6,29 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jaxmetrics.core import divide
 
-def paired(preds: Any, targets: Any) -> tuple[Any, Any]:
+AVERAGES = ("uniform", "none")
+
+
+def paired(preds: Any, targets: Any, outputs: int | None) -> tuple[Any, Any]:
     """Return predictions and targets as float32 arrays of one shape.
 
     Raises:
-      ValueError: The shapes differ; nothing is broadcast.
+      ValueError: The shapes differ, nothing is broadcast; or the last axis does not
+        have the length of the outputs.
     """
     preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
     if preds.shape != targets.shape:
         raise ValueError(
             f"preds have shape {preds.shape} and targets {targets.shape}, but the "
             "shapes must be equal. Reshape one of them: nothing is broadcast."
+        )
+    if outputs is not None and preds.shape[-1:] != (outputs,):
+        raise ValueError(
+            f"preds have shape {preds.shape}, but their last axis must be the "
+            f"{outputs} outputs. Configure "
+            f"outputs={preds.shape[-1] if preds.ndim else None}."
         )
     return preds, targets
 
@@ -27,10 +38,44 @@ def series(outputs: int | None) -> tuple[int, ...]:
     return () if outputs is None else (outputs,)
 
 
-def check_outputs(metric: str, outputs: int | None) -> None:
-    """Refuse a number of outputs below 1."""
+def check_outputs(
+    metric: str,
+    outputs: int | None,
+    average: str,
+    averages: tuple[str, ...] = AVERAGES,
+) -> None:
+    """Refuse a number of outputs below 1, and averages that are unknown or of nothing.
+
+    Args:
+      metric: Name of the metric.
+      outputs: Number of outputs, or None.
+      average: Average over the outputs.
+      averages: Averages that the metric has.
+    """
     if outputs is not None and outputs < 1:
         raise ValueError(
             f"{metric}: outputs is None or the length of the last axis, got {outputs}. "
             "Leave it out to take all entries as one series."
         )
+    if average not in averages:
+        raise ValueError(
+            f"{metric}: average is {average!r}, but must be one of {averages}. Leave "
+            "it out for the mean over the outputs."
+        )
+    if outputs is None and average != "uniform":
+        raise ValueError(
+            f"{metric}: average={average!r} needs the number of outputs; without it "
+            "all entries are one series. Pass outputs=..."
+        )
+
+
+def over_outputs(by_output: Any, outputs: int | None, average: str) -> Any:
+    """Return the values by output, or their mean."""
+    if outputs is None or average == "none":
+        return by_output
+    return by_output.mean(-1)
+
+
+def mean_by_output(total: Any, count: Any, outputs: int | None, average: str) -> Any:
+    """Return the mean of each output, or the mean of these."""
+    return over_outputs(divide(total, count), outputs, average)

@@ -1,6 +1,7 @@
 """R2: hand-computed values, and precision at a large mean."""
 
 import math
+import warnings
 
 import jax
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from sklearn.metrics import r2_score
 
 import jaxmetrics as jm
+
+NAN = math.nan
 
 
 def test_r2_by_hand():
@@ -19,9 +22,95 @@ def test_r2_by_hand():
     assert jm.evaluate(jm.R2(), preds=mean, targets=targets) == 0.0
 
 
-def test_r2_of_constant_targets_is_nan():
-    targets = np.ones(3, np.float32)
-    assert math.isnan(jm.evaluate(jm.R2(), preds=targets * 2, targets=targets))
+@pytest.mark.parametrize("value", [0.0, 0.1, -5.1608, 1e20, 3e-20])
+@pytest.mark.parametrize("rows", [2, 3, 7, 1000])
+def test_constant_targets_are_one_if_perfect_else_zero(value, rows):
+    targets = np.full(rows, value, np.float32)
+    preds = targets + np.float32(abs(value) + 1)
+    state = jm.R2()
+    for part in np.array_split(targets, 3):
+        state = state.update(preds=part, targets=part)
+    assert state.compute() == 1.0
+    assert state.update(preds=preds, targets=targets).compute() == 0.0
+    lenient = jm.R2(force_finite=False)
+    assert math.isnan(jm.evaluate(lenient, preds=targets, targets=targets))
+    assert jm.evaluate(lenient, preds=preds, targets=targets) == -math.inf
+
+
+def test_a_nan_prediction_of_constant_targets_makes_the_coefficient_nan():
+    assert math.isnan(jm.evaluate(jm.R2(), preds=[1.0, NAN], targets=[1.0, 1.0]))
+
+
+def test_without_data_and_for_a_single_entry_the_coefficient_is_nan():
+    assert math.isnan(jm.R2().compute()) and math.isnan(jm.R2(weighted=True).compute())
+    assert math.isnan(jm.evaluate(jm.R2(), preds=[1.0], targets=[1.0]))
+    average = jm.R2(outputs=2, average="variance_weighted")
+    assert math.isnan(average.compute())
+
+
+def test_one_constant_output_leaves_the_mean_finite():
+    outputs = dict(preds=[[1.0, 3.0], [2.0, 3.0]], targets=[[1.0, 3.0], [3.0, 3.0]])
+    assert jm.evaluate(jm.R2(outputs=2), **outputs) == (0.5 + 1) / 2
+    by_output = jm.evaluate(jm.R2(outputs=2, average="none"), **outputs)
+    assert by_output.tolist() == [0.5, 1]
+    weighted = jm.R2(outputs=2, average="variance_weighted")
+    assert jm.evaluate(weighted, **outputs) == 0.5
+
+
+def test_a_target_of_weight_zero_does_not_make_the_targets_differ():
+    targets, weights = np.float32([2, 2, 5]), np.float32([1, 1, 0])
+    state = jm.R2(weighted=True).update(preds=targets, targets=targets, weights=weights)
+    assert state.compute() == 1.0
+    mask = np.array([True, True, False])
+    outputs = dict(preds=targets, targets=targets, mask=mask, weights=np.float32(2))
+    assert jm.R2(weighted=True).update(**outputs).plain()["largest"] == 2
+
+
+@pytest.mark.parametrize("multioutput", ["uniform", "variance_weighted", "none"])
+@pytest.mark.parametrize("force_finite", [True, False])
+@pytest.mark.parametrize("constant", [0, 2, 3])
+def test_averages_are_those_of_scikit_learn(multioutput, force_finite, constant):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(40, 3)).astype(np.float32)
+    targets[:, :constant] = 0.5
+    preds = (targets + rng.normal(0, 0.5, (40, 3))).astype(np.float32)
+    preds[:, 0] = targets[:, 0]
+    metric = jm.R2(outputs=3, average=multioutput, force_finite=force_finite)
+    value = jm.evaluate(metric, preds=preds, targets=targets)
+    names = dict(uniform="uniform_average", none="raw_values")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        right = r2_score(
+            targets.astype(np.float64),
+            preds.astype(np.float64),
+            multioutput=names.get(multioutput, multioutput),
+            force_finite=force_finite,
+        )
+    np.testing.assert_allclose(value, right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("predictors", [0, 1, 5])
+def test_the_adjusted_coefficient_by_hand(predictors):
+    targets = np.float32([1, 2, 3, 4])
+    outputs = dict(preds=np.float32([1, 2, 3, 6]), targets=targets)
+    value = jm.evaluate(jm.R2(predictors=predictors), **outputs)
+    freedom = 4 - predictors - 1
+    right = 1 - (4 / 5) * 3 / freedom if freedom > 0 else math.nan
+    np.testing.assert_allclose(value, right, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (dict(average="none"), "average='none' needs the number of outputs"),
+        (dict(outputs=2, average="mean"), "average is 'mean', but must be one of"),
+        (dict(predictors=-1), "predictors is -1, but must be at least 0"),
+        (dict(predictors=1, weighted=True), "predictors goes without weighted=True"),
+    ],
+)
+def test_an_impossible_configuration_is_refused(options, match):
+    with pytest.raises(ValueError, match=f"R2: {match}"):
+        jm.R2(**options)
 
 
 def test_r2_of_several_outputs_is_the_mean_over_outputs():

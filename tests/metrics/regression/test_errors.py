@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 
 import jaxmetrics as jm
 
@@ -72,8 +73,36 @@ def test_a_number_of_outputs_below_one_is_refused(metric):
         metric(outputs=0)
 
 
-def test_another_number_of_outputs_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(3,\) but is declared \(2,\)"):
-        jm.MeanSquaredError(outputs=2).update(
-            preds=np.ones((4, 3)), targets=np.ones((4, 3))
-        )
+@pytest.mark.parametrize("metric", [*ERRORS, jm.R2])
+def test_another_number_of_outputs_is_refused(metric):
+    name = f"{metric.__name__}.*must be the 2 outputs. Configure outputs=3"
+    with pytest.raises(ValueError, match=name):
+        metric(outputs=2).update(preds=np.ones((4, 3)), targets=np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "score"),
+    [
+        (jm.MeanSquaredError, sk.mean_squared_error),
+        (jm.RootMeanSquaredError, sk.root_mean_squared_error),
+        (jm.MeanAbsoluteError, sk.mean_absolute_error),
+    ],
+)
+def test_values_by_output_are_the_raw_values_of_scikit_learn(metric, score):
+    rng = np.random.default_rng(0)
+    preds, targets = rng.normal(size=(2, 40, 3)).astype(np.float32)
+    weights = rng.uniform(0, 2, 40).astype(np.float32)
+    by_output = metric(outputs=3, average="none", weighted=True)
+    value = jm.evaluate(by_output, preds=preds, targets=targets, weights=weights)
+    wide = [x.astype(np.float64) for x in (targets, preds, weights)]
+    right = score(*wide[:2], sample_weight=wide[2], multioutput="raw_values")
+    np.testing.assert_allclose(value, right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ERRORS)
+def test_an_average_without_outputs_or_unknown_is_refused(metric):
+    name = metric.__name__
+    with pytest.raises(ValueError, match=f"{name}: average='none' needs the number"):
+        metric(average="none")
+    with pytest.raises(ValueError, match=f"{name}: average is 'variance_weighted'"):
+        metric(outputs=2, average="variance_weighted")
