@@ -168,9 +168,10 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
         return pair_sum((jnp.where(valid, x, jnp.float32(0)) * share,), axes)
 
     centre = clear_low_bit(sum_of(values)[0] / size)
-    deviation = values - centre
+    deviation = values - jnp.expand_dims(centre, axes)
     rest = sum_of(deviation)[0] / size
-    deviation = jnp.where(valid, deviation - rest, jnp.float32(0))
+    deviation = deviation - jnp.expand_dims(rest, axes)
+    deviation = jnp.where(valid, deviation, jnp.float32(0))
     return n, two_sum(centre, rest), sum_of(deviation * deviation)
 
 

@@ -76,7 +76,7 @@ def bits_by_scatter(
     digits = [((word >> shift) & 15).astype(jnp.int32) for shift in shifts]
     counts = [count_at(16 * index + digit, (16 * cells,)) for digit in digits]
     table = jnp.stack(counts).reshape(-1, cells, 16)
-    digit = np.arange(16, dtype=np.uint32)
+    digit = np.arange(16, dtype=np.uint32)[None, None]
     with_bit = [
         (table * (digit >> bit & 1)).sum(-1, dtype=jnp.uint32) for bit in range(4)
     ]
@@ -89,7 +89,7 @@ def bits_by_product(
     index: jax.Array, word: jax.Array, cells: int, bits: int
 ) -> jax.Array:
     """Count with a product of the one-hot cells and the words' bits, and ones."""
-    with_bit = (word[:, None] >> np.arange(bits, dtype=np.uint32)) & 1
+    with_bit = (word[:, None] >> np.arange(bits, dtype=np.uint32)[None]) & 1
     columns = jnp.concatenate([jnp.ones_like(with_bit[:, :1]), with_bit], axis=1)
     return _product(_one_hot(index, cells), columns.astype(jnp.bfloat16))
 
@@ -102,7 +102,7 @@ def _by_platform(scatter: Any, product: Any, index: jax.Array, *words: Any) -> A
 
 def _one_hot(index: jax.Array, length: int) -> jax.Array:
     number = jnp.arange(length, dtype=jnp.int32)
-    return (index[:, None] == number).astype(jnp.bfloat16)
+    return (index[:, None] == number[None]).astype(jnp.bfloat16)
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:

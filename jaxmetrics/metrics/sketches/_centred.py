@@ -21,6 +21,8 @@ def centred(
     n = count_where(valid, keep=keep)
     size = jnp.maximum(n.astype(jnp.float32), 1)
     centre = clear_low_bit(total(values, valid, keep=keep).value() / size)
-    deviation = values - centre
+    axes = tuple(range(values.ndim - keep))
+    deviation = values - jnp.expand_dims(centre, axes)
     rest = total(deviation, valid, keep=keep).value() / size
-    return n, two_sum(centre, rest), jnp.where(valid, deviation - rest, 0)
+    deviation = deviation - jnp.expand_dims(rest, axes)
+    return n, two_sum(centre, rest), jnp.where(valid, deviation, jnp.float32(0))

@@ -79,12 +79,15 @@ class Covariance(Statistic):
         products = jnp.matmul(deviation.T, deviation, precision="highest")
         squares = jnp.diagonal(products)
         # Squared deviations of x_i + x_j: those of x_i, of x_j, and twice the product.
-        both_squares = two_sum(squares[:, None], squares)
-        mean_column = (mean[0][:, None], mean[1][:, None])
+        both_squares = two_sum(squares[:, None], squares[None])
+        mean_row, mean_column = (
+            tuple(part[index] for part in mean)
+            for index in ((None, slice(None)), (slice(None), None))
+        )
         return dict(
             sums=(
                 jnp.broadcast_to(n, products.shape),
-                pair_add(mean_column, mean),
+                pair_add(mean_column, mean_row),
                 pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
             ),
             nonfinite=count_where(~finite, valid),

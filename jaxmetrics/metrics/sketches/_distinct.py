@@ -118,7 +118,7 @@ def largest_by_scatter(index: jax.Array, values: jax.Array, size: int) -> jax.Ar
 
 def largest_by_comparison(index: jax.Array, values: jax.Array, size: int) -> jax.Array:
     """Return the same by comparing each row with each index, which a TPU fuses."""
-    equal = index[:, None] == jnp.arange(size, dtype=index.dtype)
+    equal = index[:, None] == jnp.arange(size, dtype=index.dtype)[None]
     return jnp.where(equal, values[:, None], 0).max(axis=0, initial=0)
 
 
