@@ -280,6 +280,10 @@ class Collection(Placed):
         """Return the state with one more batch, without a check of the names."""
         return self._each(lambda node: node.updated(outputs))
 
+    def reproducible(self) -> Self:
+        """Return the empty metrics with exact sums; see `Metric.reproducible`."""
+        return type(self)({name: x.reproducible() for name, x in self.items()})
+
     def identity(self) -> Self:
         """Return the empty state with host arrays: the identity of `merge`."""
         return self._map(lambda node: node.identity())

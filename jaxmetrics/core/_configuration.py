@@ -79,7 +79,10 @@ def configuration_of(metric: Any) -> dict[str, Any]:
     """
     form: dict[str, Any] = {"class": type(metric).__qualname__}
     if hasattr(metric, "_configuration"):
-        names = sorted(metric._configuration)
+        names = set(metric._configuration)
+        if not metric.reproducible_sums:
+            names.remove("reproducible_sums")  # so that earlier checkpoints load
+        names = sorted(names)
         form["configuration"] = {n: _encoded(getattr(metric, n)) for n in names}
         inside = {name: getattr(metric, name) for name in metric._children}
     else:

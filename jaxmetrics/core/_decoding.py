@@ -107,13 +107,17 @@ def describe(metric: Any, state: bool = True) -> str:
     shown = []
     for name in metric._configuration:
         value = getattr(metric, name)
-        hidden = name == "renames" or not fields[name].repr
+        shown_after = name in ("renames", "reproducible_sums")
+        hidden = shown_after or not fields[name].repr
         if not hidden and value != fields[name].default:
             text = getattr(value, "__qualname__", repr(value))
             shown.append(text if name == "output" else f"{name}={text}")
     for name, make in metric._children.items():
         child = getattr(metric, name)
-        default = make and jax.tree.structure(make(metric))
+        default = make and make(metric)
+        if default and metric.reproducible_sums:
+            default = default.reproducible()
+        default = default and jax.tree.structure(default)
         if not default or jax.tree.structure(child) != default:
             shown.append(f"{name}={describe(child, state)}")
         elif state and not is_fresh(child):
@@ -124,6 +128,7 @@ def describe(metric: Any, state: bool = True) -> str:
             shown.append(f"{name}={text}")
     renamed = ", ".join(f"{name}={output!r}" for name, output in metric.renames)
     call = f"{type(metric).__name__}({', '.join(shown)})"
+    call += ".reproducible()" * metric.reproducible_sums
     return f"{call}.on({renamed})" if renamed else call
 
 

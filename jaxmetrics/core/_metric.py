@@ -62,6 +62,10 @@ from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
+from jaxmetrics.core._reproducible import (
+    refuse_irreproducible,
+    reproducible_children,
+)
 from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.figures import Chart, charts_of, draw_charts
 
@@ -115,6 +119,8 @@ class Metric(Placed):
         `sources={"values": "output"}` reads `values` from the output that the field
         `output` names.
       not_deferred: Reason for which the metric has no deferred form, for its error.
+      not_reproducible: Reason for which it has no reproducible form, likewise; for a
+        class whose `merge` adds floats.
 
     Example:
       >>> import jaxmetrics as jm
@@ -131,15 +137,20 @@ class Metric(Placed):
     """
 
     renames: tuple[tuple[str, str], ...] = dataclasses.field(default=(), kw_only=True)
+    reproducible_sums: bool = dataclasses.field(default=False, kw_only=True)
 
     _leaves: ClassVar[dict[str, Leaf]] = {}
     _children: ClassVar[dict[str, Callable[[Any], Any] | None]] = {}
-    _configuration: ClassVar[dict[str, Any]] = {"renames": "tuple"}
+    _configuration: ClassVar[dict[str, Any]] = {
+        "renames": "tuple",
+        "reproducible_sums": "bool",
+    }
     _arguments: ClassVar[dict[str, bool]] = {}
     _scalars: ClassVar[bool] = False
     _sources: ClassVar[Mapping[str, str]] = {}
     _scores: ClassVar[dict[str, tuple[str, ...]]] = {}
     _not_deferred: ClassVar[str] = ""
+    _not_reproducible: ClassVar[str] = ""
     _stacks_children: ClassVar[bool] = False  # along an axis of its own
 
     def __init_subclass__(
@@ -147,6 +158,7 @@ class Metric(Placed):
         scalars: bool = False,
         sources: Mapping[str, str] | None = None,
         not_deferred: str = "",
+        not_reproducible: str = "",
         **kwargs: Any,
     ) -> None:
         """Make the class a pytree and derive everything that its leaves imply."""
@@ -177,6 +189,7 @@ class Metric(Placed):
         cls._scalars = scalars or cls._scalars
         cls._sources = sources or cls._sources
         cls._not_deferred = not_deferred or cls._not_deferred
+        cls._not_reproducible = not_reproducible or cls._not_reproducible
         refuse_unsound(cls, Metric)
         register(cls)
 
@@ -184,11 +197,11 @@ class Metric(Placed):
         """Check the configuration and fill in the empty state, at construction."""
         register_with_flax(type(self))
         owner = type(self).__name__
+        for name, choices in self._scores.items():
+            check_scores(owner, name, getattr(self, name), choices)
         for name, annotation in self._configuration.items():
             value = checked(owner, name, annotation, getattr(self, name))
             object.__setattr__(self, name, value)
-        for name, choices in self._scores.items():
-            check_scores(owner, name, getattr(self, name), choices)
         for name in self._children:
             refuse_no_metric(owner, name, getattr(self, name))
         self.validate()
@@ -196,6 +209,10 @@ class Metric(Placed):
             if getattr(self, name) is UNSET:
                 assert make is not None, f"{owner}.{name} has no default"
                 object.__setattr__(self, name, make(self))
+        if self.reproducible_sums:
+            refuse_irreproducible(self)
+            for name, inside in reproducible_children(self, kept=True).items():
+                object.__setattr__(self, name, inside)
         for name in self._leaves:
             if getattr(self, name) is UNSET:
                 object.__setattr__(self, name, self._layout.leaves[name].empty())
@@ -264,6 +281,29 @@ class Metric(Placed):
             axis. Reduce a batch's contribution, then merge it into the total.
         """
         return _reduction.reduce(self, axis)
+
+    @Bound
+    def reproducible(self) -> Self:
+        """Return the empty metric with exact sums: the same bits in any order.
+
+        Sum leaves, and count leaves of weights, then hold the exact sum of the batches'
+        values, in 48 bytes each, and `compute` sees it rounded once. So order, batches,
+        merges and devices change no bit, as long as they change none of the values.
+        Metrics inside are reproducible too. It is the configuration field
+        `reproducible_sums`. Gradients do not pass through exact sums: they are 0.
+
+        Raises:
+          TypeError: A leaf has no exact form, such as `moments_leaf`.
+
+        Example:
+          >>> import jaxmetrics as jm, numpy as np
+          >>> total = jm.Sum("loss").reproducible()
+          >>> float(jm.evaluate(total, loss=[1e8, 1e-8, -1e8])) == np.float32(1e-8)
+          True
+        """
+        refuse_irreproducible(self)
+        inside = reproducible_children(self)
+        return self.with_fields(reproducible_sums=True, **inside).identity()
 
     def replace(self, **leaves: Any) -> Self:
         """Return a copy with some leaves set to plain values, such as `total=2**40`."""

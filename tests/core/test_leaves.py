@@ -74,7 +74,7 @@ def test_an_extreme_of_integers_takes_integers_and_maximum():
     ids=["max", "min", "host", "maximum", "free"],
 )
 def test_a_float32_leaf_refuses_integers_that_it_may_round(declaration, value):
-    layout = declaration.metadata["leaf"].layout(None)
+    layout = declaration.metadata["leaf"].layout(jm.Sum())
     message = r"rounds integers beyond 2\^24; .*Convert with .astype\(float32\), or dec"
     with pytest.raises(TypeError, match=message):
         layout.encode(value)
@@ -94,7 +94,7 @@ def test_integers_that_float32_holds_are_taken_on_the_host():
     ],
 )
 def test_an_extreme_of_integers_refuses_other_values(value, message):
-    layout = jm.max_leaf(dtype=np.int32).metadata["leaf"].layout(None)
+    layout = jm.max_leaf(dtype=np.int32).metadata["leaf"].layout(jm.Sum())
     with pytest.raises((TypeError, ValueError), match=message):
         layout.encode(value)
 
@@ -106,7 +106,7 @@ def test_an_extreme_is_declared_float32_or_int32():
 
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31), 2**24 + 1, -(2**24) - 1])
 def test_a_sum_leaf_takes_integers_exactly(value):
-    layout = jm.sum_leaf().metadata["leaf"].layout(None)
+    layout = jm.sum_leaf().metadata["leaf"].layout(jm.Sum())
     assert layout.decode(np.asarray(layout.encode(jnp.int32(value))), True) == value
     if value > 0:
         state = layout.encode(jnp.uint32(2 * value + 1))

@@ -27,7 +27,10 @@ from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._centred import centred
 
 
-class Moments(Statistic):
+class Moments(
+    Statistic,
+    not_reproducible="it merges central moments in float arithmetic",
+):
     """Mean, variance, skewness and excess kurtosis of an output; nan without data.
 
     Of the population: variance `m2`, skewness `m3 / m2^1.5` and excess kurtosis
