@@ -10,14 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import Array, Statistic, count_leaf, count_where, leaf
+from jaxmetrics.core import (
+    Array,
+    Statistic,
+    count_leaf,
+    count_where,
+    leaf,
+    namespace,
+)
 from jaxmetrics.metrics.sketches._cells import count_cells, kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
 
 _EMPTY = np.uint32(0xFFFFFFFF)  # priority of a row that holds no value
 _SPARE_ROWS = 8  # for equal priorities, which need a collision of 32-bit hashes
 _ROW_LEAVES = ("priorities", "ids", "sample")
-_EMPTY_ROW = (_EMPTY, -1, np.nan)
+_EMPTY_ROW = (_EMPTY, -1, 0)
 
 
 class Reservoir(Statistic):
@@ -55,7 +62,7 @@ class Reservoir(Statistic):
     seed: int = dataclasses.field(default=0, kw_only=True)
     priorities: Array = leaf("capacity", dtype=np.uint32, fill=0xFFFFFFFF)
     ids: Array = leaf("capacity", dtype=np.int32, fill=-1)
-    sample: Array = leaf("capacity", fill=np.nan)
+    sample: Array = leaf("capacity")
     seen: Array = count_leaf()
     nonfinite: Array = count_leaf()
 
@@ -87,7 +94,7 @@ class Reservoir(Statistic):
         ids = jnp.where(finite, ids.astype(jnp.int32), -1)
         # Negative zero becomes zero, because a gather over devices may drop the sign.
         values = lax.bitcast_convert_type(word, jnp.float32)
-        sample = jnp.where(finite, values, jnp.float32(np.nan))
+        sample = jnp.where(finite, values, jnp.float32(0))
         rows = (priority.ravel(), ids.ravel(), sample.ravel())
         if values.size > self.capacity + _SPARE_ROWS:
             rows = self._preselected(*rows)
@@ -109,7 +116,10 @@ class Reservoir(Statistic):
 
     def compute(self) -> dict[str, Any]:
         """Return the sampled values and their ids."""
-        return dict(values=self.sample, ids=self.ids)
+        xp = namespace(self)
+        is_empty = xp.asarray(self.priorities) == int(_EMPTY)
+        nan = (np.float64 if xp is np else np.float32)(np.nan)
+        return dict(values=xp.where(is_empty, nan, self.sample), ids=self.ids)
 
     def _smallest(self, priorities: Any, ids: Any, sample: Any) -> list[jax.Array]:
         """Return the `capacity` rows of smallest priority in order, padded if fewer."""

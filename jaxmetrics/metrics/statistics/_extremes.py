@@ -123,7 +123,7 @@ class Last(Statistic):
       1.0
     """
 
-    value: Array = leaf(fill=np.nan)
+    value: Array = leaf()
     integer: Array = leaf(dtype=np.uint32)  # its bits
     seen: Array = leaf(dtype=np.uint32)  # 0 no value, else the type of the last one
 
@@ -135,18 +135,17 @@ class Last(Statistic):
             values = values.astype(jnp.float32)
         elif values.dtype.itemsize < 4:
             values = values.astype(jnp.int32)
-        valid = jnp.ones(values.shape, bool)
-        valid = both(valid, mask if values.ndim else None).ravel()
+        valid = both(jnp.ones(values.shape, bool), mask).ravel()
         index = jnp.arange(valid.size)
         last = jnp.where(valid, index, -1).max(initial=-1)
         zero = jnp.zeros((), values.dtype)
         value = jnp.where(index == last, values.ravel(), zero).sum(dtype=values.dtype)
-        has_value, nan = last >= 0, jnp.float32(jnp.nan)
+        has_value = last >= 0
         real, bits = value, jnp.uint32(0)
         if kind != _FLOAT32:
-            real, bits = nan, value.astype(jnp.uint32)
+            real, bits = jnp.float32(0), value.astype(jnp.uint32)
         return dict(
-            value=jnp.where(has_value, real, nan),
+            value=real,
             integer=bits,
             seen=jnp.where(has_value, jnp.uint32(kind), jnp.uint32(0)),
         )
@@ -166,12 +165,14 @@ class Last(Statistic):
         xp = namespace(self)
         host = xp is np
         wide = np.int64 if host else np.float32
+        wide_nan = (np.float64 if host else np.float32)(np.nan)
         bits = xp.asarray(self.integer).astype(np.uint32)
         signed = bits.astype(np.int32).astype(wide)
         integer = xp.where(self.seen == _INT32, signed, bits.astype(wide))
         if host and np.all(self.seen >= _INT32):
             return integer[()]
-        return xp.where(self.seen >= _INT32, integer, self.value)[()]
+        real = xp.where(self.seen == 0, wide_nan, self.value)
+        return xp.where(self.seen >= _INT32, integer, real)[()]
 
 
 def _all_integers(integer: Any, real: Any) -> bool:
