@@ -1,14 +1,13 @@
 """Sums of values by cell, as pairs of float32: a histogram with weights.
 
 A scatter adds in float32, one value after another, and stops at 2^24 where each value
-is 1. Here values become integers first. All values of a cell are written as multiples
-of powers of two, relative to e, the least exponent with |value| < 2**e in that cell:
-with 14 bits a digit, as d[0] * 2**(e-14) + d[1] * 2**(e-28) + ... The digits are
-scattered as int32, whose sums are exact and do not depend on the order. With e = 0 the
-value 0.3 becomes 4915, 3277, -6554, ...: 0.3 is 4915.2 * 2**-14, and 0.2 is 3276.8 *
-2**-14. Digits are so narrow that those of a block of rows do not overflow, and so many
-that what is dropped is below 2^-48 of the largest value. Blocks are added as halves of
-16 bits.
+is 1. Here values become integers first. Each is written in digits of 14 bits below e,
+the least exponent with |value| < 2**e in its cell, as sign * (d[0] * 2**(e-14) +
+d[1] * 2**(e-28) + ...). The digits are scattered as int32, whose sums are exact and do
+not depend on the order. With e = 1 the value 1.5 becomes 12288, 0, 0, ..., and
+1.5 * 2**-14 becomes 0, 12288, 0, ... Digits are so narrow that those of a block of rows
+do not overflow, and so many that what is dropped of all rows is below 2^-46 of the
+largest value. Blocks are added as halves of 16 bits.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arithmetic import (
@@ -30,11 +30,12 @@ from jaxmetrics.core._arithmetic import (
     scale,
 )
 from jaxmetrics.core._mesh import vary, varying
-from jaxmetrics.core._pair_sum import pair_sum
+from jaxmetrics.core._pair_sum import as_pair, node, reduced
 
 FEW_CELLS = 64  # up to which a comparison with each cell is faster on TPU
 
 _BLOCK = 1 << 20  # rows that are scattered at once
+_COMPARED = 1 << 14  # rows that are compared with all cells at once
 _WIDEST_DIGIT = 14
 _SHARDS = 256  # into which rows may be split without moving them in the blocks' loop
 
@@ -65,46 +66,65 @@ def _sum_cells_jvp(cells: int, primals: Any, tangents: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames="cells", inline=True)
 def _sum(values: jax.Array, index: jax.Array, cells: int) -> Pair:
+    comparison = functools.partial(_by_comparison, cells=cells)
+    if values.size * cells <= _COMPARED:
+        return comparison(values, index)
     digits = functools.partial(_by_digits, cells=cells)
     if cells > FEW_CELLS:
         return digits(values, index)
-    comparison = functools.partial(_by_comparison, cells=cells)
     return lax.platform_dependent(values, index, default=digits, tpu=comparison)
 
 
 def _by_comparison(values: jax.Array, index: jax.Array, cells: int) -> Pair:
-    """Sum over all rows for one cell after the other."""
+    """Compare blocks of rows with all cells; no values move between shards of rows."""
+    outer = math.gcd(values.size, _SHARDS)
+    inner = values.size // outer
+    width = max(1, min(inner, _COMPARED // outer))
+    missing = ((0, 0), (0, -inner % width))
+    values = jnp.pad(values.reshape(outer, inner), missing)
+    index = jnp.pad(index.reshape(outer, inner), missing, constant_values=cells)
+    cell = jnp.arange(cells, dtype=jnp.int32)[None, None]
 
-    def sum_of(cell: jax.Array) -> Pair:
-        return pair_sum((jnp.where(index == cell, values, jnp.float32(0)),), (0,))
+    def compared(start: Any) -> Any:
+        rows, at = (
+            lax.dynamic_slice_in_dim(x, start, width, axis=1)[..., None]
+            for x in (values, index)
+        )
+        return reduced((jnp.where(at == cell, rows, jnp.float32(0)),), (1,))
 
-    return lax.map(sum_of, jnp.arange(cells, dtype=jnp.int32))
+    def add(block: jax.Array, total: Any) -> Any:
+        return node(total, compared(block * width))
+
+    total, blocks = compared(0), values.shape[1] // width
+    if blocks > 1:
+        total = lax.fori_loop(1, blocks, add, total)
+    return as_pair(reduced(total, (0,)))
 
 
 def _by_digits(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     finite = jnp.isfinite(values)
     special = _scattered(jnp.where(finite, jnp.float32(0), values), index, cells)
     values = jnp.where(finite, values, jnp.float32(0))
-    largest = jnp.zeros(cells, jnp.uint32).at[index].max(bits(abs(values)), mode="drop")
-    exponent = exponent_above(floats(largest))
+    magnitude = bits(jnp.abs(values))
+    largest = jnp.zeros(cells, jnp.uint32).at[index].max(magnitude, mode="drop")
 
     rows = values.size
     width = min(_WIDEST_DIGIT, 30 - _log2_above(min(rows, _BLOCK)))
     count = math.ceil((46 + _log2_above(rows)) / width)
 
     def block_sum(values: jax.Array, index: jax.Array) -> jax.Array:
-        own = exponent.at[index].get(mode="clip")
-        x = scale(values, -own)
-        digits = []
-        for _ in range(count):
-            x = x * jnp.float32(2.0**width)
-            digit = jnp.round(x)
-            digits.append(digit.astype(jnp.int32))
-            x = x - digit
-        table = jnp.zeros((count, cells), jnp.int32)
-        return table.at[:, index].add(jnp.stack(digits), mode="drop")
+        larger = largest.at[index].get(mode="clip")
+
+        def digit_sum(k: jax.Array) -> jax.Array:
+            digit = lax.optimization_barrier(_digit(values, larger, width, k))
+            table = jnp.zeros(cells, jnp.int32)
+            return table.at[index].add(digit, mode="drop")
+
+        # A loop: in one fusion with the scatter, digits are not vectorised on CPU.
+        return lax.map(digit_sum, jnp.arange(count, dtype=jnp.int32))
 
     low, high = block_sums(block_sum, values, index, cells)
+    exponent = exponent_above(floats(largest))
     return _from_halves(low, high, width, exponent, special)
 
 
@@ -143,6 +163,31 @@ def block_sums(
     return lax.fori_loop(0, values.shape[1] // width, add, (zero, zero))
 
 
+def _digit(values: jax.Array, larger: jax.Array, width: int, k: jax.Array) -> jax.Array:
+    """Return a digit below the exponent of a larger magnitude, of the value's sign.
+
+    A value is m * 2**(exponent - 150), with 24 bits in m and its stored exponent. The
+    unit of digit k, 2**(exponent of the larger one - 126 - width * (k + 1)), is
+    2**shift of the unit of m.
+
+    Args:
+      values: float32, finite; subnormal ones count as 0.
+      larger: Bits of a magnitude at least as large as each value's.
+      width: Bits of a digit.
+      k: Number of the digit, int32.
+    """
+    word = bits(values)
+    exponent = (word >> 23) & 0xFF
+    m = jnp.where(exponent == 0, jnp.uint32(0), (word & 0x7FFFFF) | 0x800000)
+    below = (larger >> 23).astype(jnp.int32) - exponent.astype(jnp.int32)
+    shift = below + (24 - width * (k + 1))
+    right = m >> jnp.clip(shift, 0, 31).astype(jnp.uint32)
+    left = m << jnp.clip(-shift, 0, width).astype(jnp.uint32)
+    digit = jnp.where(shift >= 0, right, left) & ((1 << width) - 1)
+    digit = digit.astype(jnp.int32)
+    return jnp.where(word >> 31 == 1, -digit, digit)
+
+
 def _from_halves(
     low: jax.Array,
     high: jax.Array,
@@ -152,11 +197,17 @@ def _from_halves(
 ) -> Pair:
     """Return the pair of the digits' sums, added from the smallest on."""
     zero = jnp.zeros_like(special)
-    total = (zero, zero)
-    for k in range(len(low) - 1, -1, -1):
-        for half, shift in ((low[k], 0), (high[k], 16)):
-            unit = jnp.float32(2.0 ** (shift - width * (k + 1)))
-            total = pair_add(total, (half.astype(jnp.float32) * unit, zero))
+    powers = -width * np.arange(len(low), 0, -1)
+    units = np.stack([2.0**powers, 2.0 ** (powers + 16)], axis=1).astype(np.float32)
+
+    def add(total: Pair, digit: Any) -> tuple[Pair, None]:
+        low, high, unit = digit
+        for k, half in enumerate((low, high)):
+            total = pair_add(total, (half.astype(jnp.float32) * unit[k], zero))
+        return total, None
+
+    start = (zero, zero)
+    total, _ = lax.scan(add, start, (low[::-1], high[::-1], jnp.asarray(units)))
     hi, lo = (scale(part, exponent) for part in total)
     hi = hi + special
     return hi, jnp.where(jnp.isfinite(hi), lo, jnp.float32(0))

@@ -89,8 +89,13 @@ def _sum(parts: Terms, axes: tuple[int, ...]) -> Pair:
         while _can_fold(pieces[0].shape[1:], axis, most):
             folded, rest = _fold(pieces[0], axis, most)
             pieces = [folded, *([rest] if rest.size else []), *pieces[1:]]
-    sums = [_reduced(_terms(piece), axes) for piece in pieces]
-    s, c, t = functools.reduce(_node, sums)
+    sums = [reduced(_terms(piece), axes) for piece in pieces]
+    return as_pair(functools.reduce(node, sums))
+
+
+def as_pair(terms: Terms) -> Pair:
+    """Return three terms as (hi, lo); their sum is not finite if the first is not."""
+    s, c, t = terms
     hi, low = two_sum(s, c)
     hi, lo = two_sum(hi, low + t)
     finite = jnp.isfinite(s)
@@ -148,17 +153,17 @@ def _fold(terms: jax.Array, axis: int, most: int) -> tuple[jax.Array, jax.Array]
         return terms.reshape(len(terms), *before, -1, *after)
 
     nodes = [_terms(part(i * width, (i + 1) * width)) for i in range(strips)]
-    node = _first_node if count == 1 else _node
+    add = _first_node if count == 1 else node
     while len(nodes) > 1:
         pairs = zip(nodes[::2], nodes[1::2])
         odd = nodes[len(nodes) // 2 * 2 :]
-        nodes = [node(a, b) for a, b in pairs] + odd
+        nodes = [add(a, b) for a, b in pairs] + odd
     folded = lax.optimization_barrier(jnp.stack(nodes[0]))
     return joined(folded), joined(part(strips * width, inner))
 
 
-def _reduced(terms: Terms, axes: tuple[int, ...]) -> Terms:
-    """Sum over all axes, in chains of bounded length where the lengths allow it."""
+def reduced(terms: Terms, axes: tuple[int, ...]) -> Terms:
+    """Return three terms, summed over axes; in short chains if lengths allow it."""
     terms = _padded(terms, 3)
     if not axes:
         return terms
@@ -175,7 +180,7 @@ def _reduced(terms: Terms, axes: tuple[int, ...]) -> Terms:
 
 def _reduce(terms: Terms, axes: tuple[int, ...]) -> Terms:
     zeros = (jnp.float32(0),) * len(terms)
-    return tuple(lax.reduce(terms, zeros, _node, axes))
+    return tuple(lax.reduce(terms, zeros, node, axes))
 
 
 def _padded(terms: Terms, length: int) -> Terms:
@@ -188,7 +193,7 @@ def _first_node(a: Terms, b: Terms) -> Terms:
     return (s, e) if len(a) == len(b) == 1 else (s, sum(a[1:], sum(b[1:], e)))
 
 
-def _node(a: Terms, b: Terms) -> Terms:
+def node(a: Terms, b: Terms) -> Terms:
     """Return three terms with the sum of both, exact but for the last."""
     s, e = two_sum(a[0], b[0])
     if len(a) == len(b) == 1:
