@@ -17,6 +17,8 @@ from support.case import (
     tokens,
     weighted,
     weights_like,
+    with_masked,
+    with_preds,
     with_probs,
 )
 
@@ -112,9 +114,35 @@ def _kept(labels, ignored, *arrays):
 
 
 def _recalls(logits, labels):
+    return _recalls_of(_preds(logits), labels)
+
+
+def _recalls_of(preds, labels):
     return sk.recall_score(
-        labels, _preds(logits), average=None, labels=range(CLASSES), zero_division=NAN
+        labels, preds, average=None, labels=range(CLASSES), zero_division=NAN
     )
+
+
+def _top_k_preds(logits, labels, k):
+    return np.where(in_top_k(logits, labels, k), labels, _preds(logits))
+
+
+def _k_largest(logits, k):
+    best = np.argsort(-logits, axis=-1, kind="stable")[:, :k]
+    return (best[:, :, None] == np.arange(logits.shape[-1])).any(1)
+
+
+def confident_tokens(rng, rows):
+    """Return logits that are right for most tokens: some whole sequences match."""
+    drawn = tokens(rng, rows)
+    right = rng.random(drawn["labels"].shape) < 0.85
+    boost = 9 * np.eye(CLASSES, dtype=np.float32)[drawn["labels"]]
+    return dict(drawn, logits=drawn["logits"] + boost * right[..., None])
+
+
+def _sequences_match(logits, labels):
+    counted = (labels != 0).any(-1)
+    return ((_preds(logits) == labels) | (labels == 0)).all(-1)[counted].mean()
 
 
 def _nats(logits, labels, smoothing=0.0):
@@ -133,6 +161,28 @@ def _confusion(logits, labels, **kwargs):
 
 
 ACCURACY = (
+    Case(
+        "accuracy from preds",
+        jm.Accuracy(scores="preds", average="macro", classes=CLASSES),
+        with_preds(multiclass),
+        lambda preds, labels: sk.balanced_accuracy_score(labels, preds),
+        exact=True,
+        reads={"logits": "preds"},
+    ),
+    Case(
+        "accuracy, classes masked out",
+        jm.Accuracy(),
+        with_masked(multiclass, 2),
+        lambda logits, labels: sk.accuracy_score(labels, _preds(logits)),
+        exact=True,
+    ),
+    Case(
+        "top 2 accuracy by class",
+        jm.TopKAccuracy(k=2, average="none", classes=CLASSES),
+        multiclass,
+        lambda logits, labels: _recalls_of(_top_k_preds(logits, labels, 2), labels),
+        exact=True,
+    ),
     Case(
         "accuracy",
         jm.Accuracy(),
@@ -229,7 +279,42 @@ ACCURACY = (
     ),
 )
 
+EXACT_MATCH = (
+    Case(
+        "exact match",
+        jm.ExactMatch(),
+        multilabel,
+        lambda logits, labels: sk.accuracy_score(labels, logits >= 0),
+        exact=True,
+    ),
+    Case(
+        "exact match from preds, weighted",
+        jm.ExactMatch(scores="preds", weighted=True),
+        weighted(with_preds(multilabel)),
+        lambda preds, labels, weights: sk.accuracy_score(
+            labels, preds, sample_weight=weights
+        ),
+        reads={"logits": "preds"},
+    ),
+    Case(
+        "exact match of sequences, padding ignored",
+        jm.ExactMatch(task="multiclass", ignore_index=0),
+        confident_tokens,
+        _sequences_match,
+        exact=True,
+    ),
+)
+
 CONFUSION = (
+    Case(
+        "confusion from preds",
+        jm.ConfusionMatrix(classes=CLASSES, scores="preds"),
+        with_preds(multiclass),
+        lambda preds, labels: sk.confusion_matrix(labels, preds, labels=range(CLASSES)),
+        exact=True,
+        reads={"logits": "preds"},
+        empty=0,
+    ),
     Case(
         "confusion",
         jm.ConfusionMatrix(classes=CLASSES),
@@ -307,6 +392,12 @@ LIKELIHOOD = (
         lambda logits, labels: _nats(logits, labels, 0.1).mean(),
     ),
     Case(
+        "cross entropy smoothed, classes masked out",
+        jm.CrossEntropy(label_smoothing=0.1),
+        with_masked(multiclass, 2),
+        lambda logits, labels: _nats(logits[:, :CLASSES], labels, 0.1).mean(),
+    ),
+    Case(
         "cross entropy, a label ignored",
         jm.CrossEntropy(ignore_index=0),
         tokens,
@@ -329,6 +420,36 @@ LIKELIHOOD = (
 )
 
 PRECISION = (
+    Case(
+        "precision of the top 2",
+        jm.Precision(classes=CLASSES, top_k=2),
+        multiclass,
+        lambda logits, labels: sk.precision_score(
+            labels, _top_k_preds(logits, labels, 2), average="macro", zero_division=0
+        ),
+        exact=True,
+    ),
+    Case(
+        "f1 multilabel of the top 2, weighted",
+        jm.F1(task="multilabel", classes=LABELS, top_k=2, weighted=True),
+        weighted(multilabel),
+        lambda logits, labels, weights: sk.f1_score(
+            labels,
+            _k_largest(logits, 2),
+            average="macro",
+            sample_weight=weights,
+            zero_division=0,
+        ),
+        reason=WEIGHTED_REASON,
+    ),
+    Case(
+        "f1 from preds",
+        jm.F1(classes=CLASSES, scores="preds"),
+        with_preds(multiclass),
+        lambda preds, labels: sk.f1_score(labels, preds, average="macro"),
+        exact=True,
+        reads={"logits": "preds"},
+    ),
     Case(
         "precision",
         jm.Precision(classes=CLASSES),
@@ -556,6 +677,7 @@ CALIBRATION = (
 
 CASES = (
     *ACCURACY,
+    *EXACT_MATCH,
     *CONFUSION,
     *LIKELIHOOD,
     *PRECISION,

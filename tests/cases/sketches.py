@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from support.case import NAN, Case, values
+from support.case import NAN, Case, values, weighted, weights_like
 
 import jaxmetrics as jm
 
@@ -73,11 +73,13 @@ def _finite(values):
     return values[np.isfinite(values)]
 
 
-def _quantiles(values):
+def _quantiles(values, weights=None):
+    if weights is not None:
+        weights = weights_like(weights, values)[np.isfinite(values)]
     values = _finite(values)
     extremes = [values.min(), values.max()]
     quantiles = []
-    for value in np.quantile(values, Q, method="inverted_cdf"):
+    for value in np.quantile(values, Q, method="inverted_cdf", weights=weights):
         size, parts = abs(value), 10  # 1 / (2 * 10 + 1) is within 0.05
         octave = 2.0 ** math.floor(math.log2(size)) if size else 1
         part = math.floor((size / octave - 1) * parts)
@@ -160,6 +162,12 @@ CASES = (
         with_nonfinite,
         _quantiles,
         exact=True,
+    ),
+    Case(
+        "quantiles weighted",
+        jm.Compose(as_one_array, sketch=jm.Quantiles(weighted=True, **QUANTILES)),
+        weighted(with_nonfinite),
+        _quantiles,
     ),
     Case(
         "distinct count",

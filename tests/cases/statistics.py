@@ -57,11 +57,16 @@ def over_decades(rng, rows):
     return dict(values=(rng.choice([1.0, 2.0], (rows, 3)) * 10.0**decades))
 
 
-def _counts(values, edges):
-    finite = values[np.isfinite(values)]
-    below, above = (finite < edges[0]).sum(), (finite > edges[-1]).sum()
-    counts = np.histogram(finite, edges)[0]
-    return np.array([below, *counts, above, (~np.isfinite(values)).sum()])
+def _counts(values, edges, weights=None):
+    share = np.ones(values.shape, int)
+    share = share if weights is None else weights_like(weights, values)
+    finite = np.isfinite(values)
+    below, above = (
+        share[finite & outside].sum()
+        for outside in (values < edges[0], values > edges[-1])
+    )
+    counts = np.histogram(values[finite], edges, weights=share[finite])[0]
+    return np.array([below, *counts, above, share[~finite].sum()])
 
 
 def _mean(values, weights):
@@ -159,6 +164,13 @@ CASES = (
         lambda values: _counts(values, np.geomspace(0.1, 100, 10)),
         exact=True,
         empty=0,
+    ),
+    Case(
+        "histogram weighted",
+        jm.Compose(as_one_array, histogram=jm.Histogram(weighted=True, **LINEAR)),
+        weighted(with_nonfinite(on_edges)),
+        lambda values, weights: _counts(values, np.linspace(-1, 5, 13), weights),
+        empty=0.0,
     ),
     Case(
         "non-finite count",

@@ -110,6 +110,31 @@ def with_probs(draw):
     return outputs
 
 
+def with_preds(draw):
+    """Return a draw function that has predicted classes in place of logits."""
+
+    def outputs(rng, rows):
+        drawn = draw(rng, rows)
+        logits = drawn.pop("logits")
+        multiclass = logits.ndim > drawn["labels"].ndim
+        preds = logits.argmax(-1) if multiclass else logits >= 0
+        return dict(drawn, preds=preds.astype(np.int32))
+
+    return outputs
+
+
+def with_masked(draw, classes):
+    """Return a draw function with classes that are masked out by logits of -inf."""
+
+    def outputs(rng, rows):
+        drawn = draw(rng, rows)
+        shape = (*drawn["logits"].shape[:-1], classes)
+        masked = np.full(shape, -np.inf, np.float32)
+        return dict(drawn, logits=np.concatenate([drawn["logits"], masked], -1))
+
+    return outputs
+
+
 def weights_like(weights, array):
     """Return weights of rows broadcast to the shape of an array."""
     return np.broadcast_to(weights.reshape(-1, *[1] * (array.ndim - 1)), array.shape)

@@ -21,6 +21,8 @@ from jax import lax
 from jaxmetrics.core import (
     Array,
     Statistic,
+    both,
+    count_at,
     count_leaf,
     count_where,
     max_leaf,
@@ -51,12 +53,19 @@ class Quantiles(Statistic):
     NaN and infinities have no rank and are counted in `nonfinite`; see
     `metric.plain()`. The default state takes 48 kB.
 
+    With weights it estimates the smallest value whose cumulative weight is at least
+    `q` times the total, as `numpy.quantile` with `method="inverted_cdf"` and `weights`.
+    Values of weight 0 do not count, also for the extremes. Sums of weights round, which
+    can move a quantile to the next value where its cumulative weight is `q` times the
+    total up to rounding.
+
     Args:
       output: Name of the output; its values may have any shape.
       q: Quantiles to compute, each in [0, 1]. Default (0.5, 0.95, 0.99).
       relative_error: Bound of the relative error, from 0.001 to below 1. Default 0.01.
       low: Smallest magnitude of interest, in the unit of the values. Default 1e-9.
       high: Largest magnitude of interest. Default 1e9.
+      weighted: Require `weights` and weight each value by them.
 
     Returns by `compute`: `p50`, `p95` and so on, one for each of `q` (0.999 is
     `p99.9`), and `min` and `max`; nan without data.
@@ -72,7 +81,8 @@ class Quantiles(Statistic):
     relative_error: float = dataclasses.field(default=0.01, kw_only=True)
     low: float = dataclasses.field(default=1e-9, kw_only=True)
     high: float = dataclasses.field(default=1e9, kw_only=True)
-    cells: Array = count_leaf("cell_count")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    cells: Array = count_leaf("cell_count", weighted="weighted")
     smallest: Array = min_leaf()
     largest: Array = max_leaf()
     outside: Array = count_leaf()
@@ -118,15 +128,23 @@ class Quantiles(Statistic):
                 "values have their own bins."
             )
 
-    def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, values: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's counts and extremes."""
         values = jnp.asarray(values).astype(jnp.float32)
         valid = kept(values, mask)
+        if weights is not None:
+            valid = both(valid, jnp.asarray(weights) != 0)
         finite = jnp.isfinite(values) & valid
         index = self._cell_index(values)
         beyond = (index == 0) | (index == self.cell_count - 1)
+        if weights is None:
+            cells = count_cells(index, self.cell_count, finite)
+        else:
+            cells = count_at(index, (self.cell_count,), finite, weights)
         return dict(
-            cells=count_cells(index, self.cell_count, finite),
+            cells=cells,
             smallest=minimum(values, finite),
             largest=maximum(values, finite),
             outside=count_where(beyond, finite),
@@ -145,8 +163,8 @@ class Quantiles(Statistic):
         }
         representatives = xp.asarray(self._representatives().astype(real))
         # The product q n is rounded: where it exceeds an integer by rounding only, that
-        # integer is the rank.
-        exact = 1 - 4 * float(np.finfo(real).eps)
+        # integer is the rank. Sums of weights round by more.
+        exact = 1 - (64 if self.weighted else 4) * float(np.finfo(real).eps)
         quantiles = {}
         for q in self.q:
             target = (xp.asarray(count, real) * real(q * exact))[..., None]

@@ -28,6 +28,7 @@ class Histogram(Statistic):
 
     As in `numpy.histogram` a bin contains its left edge, and the last bin also its
     right edge. Values outside and values that are not finite are counted separately.
+    With weights all of these are sums of weights, as `numpy.histogram(weights=...)`.
     The edges are float64, and each float32 value is compared with them exactly.
 
     Args:
@@ -37,6 +38,7 @@ class Histogram(Statistic):
       bins: Number of bins. Default 64.
       scale: "linear" (the default) for bins of equal width, "log" for edges with a
         constant ratio, which needs low > 0.
+      weighted: Require `weights` and add each value's weight in place of 1.
 
     Returns by `compute`: `counts` [bins], `edges` [bins + 1], `below`, `above` and
     `nonfinite`.
@@ -53,7 +55,8 @@ class Histogram(Statistic):
     high: float = dataclasses.field(kw_only=True)
     bins: int = dataclasses.field(default=64, kw_only=True)
     scale: str = dataclasses.field(default="linear", kw_only=True)
-    cells: Array = count_leaf("cell_count")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    cells: Array = count_leaf("cell_count", weighted="weighted")
 
     @property
     def cell_count(self) -> int:
@@ -94,10 +97,12 @@ class Histogram(Statistic):
                 "spacing of float32. Use fewer bins."
             )
 
-    def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, values: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's counts: below, each bin, above, and not finite."""
-        values = jnp.asarray(values).astype(jnp.float32)
-        return dict(cells=count_at(self._cell_index(values), (self.cell_count,), mask))
+        index = self._cell_index(jnp.asarray(values).astype(jnp.float32))
+        return dict(cells=count_at(index, (self.cell_count,), mask, weights))
 
     def compute(self) -> dict[str, Any]:
         """Return `counts`, `edges`, `below`, `above` and `nonfinite`."""

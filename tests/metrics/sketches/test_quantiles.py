@@ -72,5 +72,44 @@ def test_rounding_does_not_move_a_rank_that_is_an_integer():
     ids=str,
 )
 def test_an_impossible_configuration_is_refused(configuration):
-    with pytest.raises(ValueError, match="Quantiles: "):
+    with pytest.raises((TypeError, ValueError), match="Quantiles: "):
         jm.Quantiles(**configuration)
+
+
+@pytest.mark.parametrize("batches", [1, 7])
+def test_weighted_quantiles_are_those_of_the_inverted_distribution(batches):
+    rng = np.random.default_rng(3)
+    values = rng.lognormal(size=700).astype(np.float32)
+    weights = rng.uniform(0, 3, 700).astype(np.float32)
+    weights[rng.random(700) < 0.2] = 0
+    q = (0.0, 0.05, 0.37, 0.5, 0.9, 1.0)
+    metric = jm.Quantiles(q=q, relative_error=0.001, weighted=True)
+    for part in np.split(np.arange(700), batches):
+        metric = metric.update(values=values[part], weights=weights[part])
+    computed = list(metric.compute().values())
+    wide = values.astype(np.float64), weights.astype(np.float64)
+    counted = wide[1] > 0
+    right = np.quantile(wide[0], q, weights=wide[1], method="inverted_cdf")
+    right[0] = wide[0][counted].min()  # NumPy takes a value of weight 0
+    np.testing.assert_allclose(computed[: len(q)], right, rtol=0.001)
+    extremes = [wide[0][counted].min(), wide[0][counted].max()]
+    np.testing.assert_array_equal(computed[len(q) :], extremes)
+
+
+def test_a_value_of_weight_zero_is_no_extreme_and_may_be_nan():
+    outputs = dict(values=[1.0, 2.0, 9.0, np.nan], weights=[1.0, 3.0, 0.0, 0.0])
+    state = jm.Quantiles(q=(0.25, 0.26), weighted=True).update(**outputs)
+    value = state.compute()
+    assert value["max"] == 2
+    assert value["p25"] == pytest.approx(1, rel=0.01)
+    assert value["p26"] == pytest.approx(2, rel=0.01)
+    assert state.plain()["nonfinite"] == 0
+
+
+def test_equal_weights_give_the_quantiles_without_weights():
+    values = np.arange(1, 101, dtype=np.float32)
+    q = tuple(n / 100 for n in range(0, 101, 5))
+    plain = jm.evaluate(jm.Quantiles(q=q), values=values)
+    metric = jm.Quantiles(q=q, weighted=True)
+    weighted = jm.evaluate(metric, values=values, weights=np.full(100, 0.1, np.float32))
+    assert weighted == plain

@@ -87,3 +87,22 @@ def test_an_impossible_configuration_is_refused(configuration, match):
 def test_the_edges_have_no_default():
     with pytest.raises(TypeError, match="low"):
         jm.Histogram("loss")
+
+
+def test_weights_are_summed_by_bin():
+    rng = np.random.default_rng(0)
+    values = np.append(rng.normal(size=500), [np.nan, np.inf, -9, 9]).astype(np.float32)
+    weights = rng.uniform(0, 2, values.size).astype(np.float32)
+    metric = jm.Histogram("x", low=-2, high=2, bins=16, weighted=True)
+    value = jm.evaluate(metric, x=values, weights=weights)
+    wide = values[:500].astype(np.float64), weights[:500].astype(np.float64)
+    right, _ = np.histogram(wide[0], 16, (-2, 2), weights=wide[1])
+    np.testing.assert_allclose(value["counts"], right, rtol=1e-12)
+    assert value["nonfinite"] == np.float64(weights[500]) + np.float64(weights[501])
+    below = wide[1][wide[0] < -2].sum() + weights[502]
+    np.testing.assert_allclose(value["below"], below, rtol=1e-12)
+
+
+def test_without_weights_a_weighted_histogram_is_refused():
+    with pytest.raises(TypeError, match="Histogram needs output 'weights'"):
+        jm.evaluate(jm.Histogram("x", low=0, high=1, weighted=True), x=[0.5])
