@@ -139,7 +139,8 @@ class Wrapper(Metric):
         other: Any = outputs.get(mask)
         read = [_values_read(metric, outputs) for metric in observers(self.metric)]
         scalars = [values for values in read if values and not any(values.values())]
-        if scalars and len(scalars) == len(read) and keep.ndim == 0:
+        only_scalars = scalars and len(scalars) == len(read)
+        if only_scalars and keep.ndim == 0 and np.ndim(other):
             return {**outputs, mask: keep}  # a mask of rows does not apply to scalars
         both_masks = both(keep, other)
         if keep.ndim < np.ndim(other):
