@@ -103,6 +103,7 @@ def grid_counts(
     mask: Any = None,
     weights: Any = None,
     keep: int = 0,
+    onto: Any = None,
 ) -> GridCounts:
     """Return the contribution of a batch of scores to a leaf of grids.
 
@@ -114,6 +115,8 @@ def grid_counts(
       mask: Bool, leading axes of the scores.
       weights: Float, leading axes of the scores; 0 removes a score.
       keep: Number of trailing axes of the scores that are axes of the leaf.
+      onto: State of the leaf into which the result will be merged, and no other: the
+        batch is counted on its grids, which saves making its own grids wider.
     """
     kind = Grid(bins, columns, weights is not None)
     scores = _without_subnormals(jnp.asarray(scores).astype(jnp.float32))
@@ -127,14 +130,15 @@ def grid_counts(
     leading = scores.ndim - keep
     key = order_key(scores)
     header = _header_of(key, valid & jnp.isfinite(scores), leading)
-    index = kind.index(scores, key, _leading(header, leading))
-    is_counted = (index >= 0) & valid[None]
-    index = index + (column * (kind.column_cells))[None]
-    index = jnp.where(is_counted, index, -1).reshape(-1, *scores.shape[leading:])
+    if onto is not None:
+        total = kind.header(jnp.moveaxis(jnp.asarray(onto), -2 - keep, 0))
+        header = _Header(*map(jnp.maximum, header, total))
+    index = kind.index(scores, column, key, _leading(header, leading))
+    index = jnp.where(valid[None], index, -1).reshape(-1, *scores.shape[leading:])
     if weights is not None:
         weights = jnp.broadcast_to(weights[None], (2, *scores.shape))
         weights = weights.reshape(index.shape)
-    counts = _count(index, columns * kind.column_cells, weights)
+    counts = _count(index, kind.cells - _HEADER, weights)
     if weights is None:
         counts = Count().encode(counts)
     else:
@@ -147,8 +151,8 @@ def grid_counts(
 class Grid:
     """Two grids of `bins` cells for each of several columns, and their extremes.
 
-    The last axis of the leaf holds, column by column, the value grid, the key grid and
-    the counts apart; and then the header.
+    The last axis of the leaf holds the value grid and the key grid of each column, then
+    the counts apart of each column, then the header.
 
     Args:
       bins: Number of cells of a grid, a power of two, at least 4.
@@ -163,14 +167,9 @@ class Grid:
     parts, dtype, fill = 2, np.uint32, 0
 
     @property
-    def column_cells(self) -> int:
-        """Number of cells of a column."""
-        return 2 * self.bins + _APART
-
-    @property
     def cells(self) -> int:
         """Length of the last axis."""
-        return self.columns * self.column_cells + _HEADER
+        return self.columns * (2 * self.bins + _APART) + _HEADER
 
     def encode(self, value: Any) -> State:
         """Return the state of a contribution made by `grid_counts`."""
@@ -183,19 +182,26 @@ class Grid:
 
     def merge(self, a: State, b: State) -> State:
         """Return the state of both samples, on the grids of their common extremes."""
-        states = hidden_from_folding(a, b)
-        headers = [self._header(state) for state in states]
-        common = jax.tree.map(jnp.maximum, *headers)
-        moved = [
-            self._moved(self._counts(state), header, common)
-            for state, header in zip(states, headers)
-        ]
-        return self.packed(self._add(*moved), common)
+        if self.weighted:
+            a, b = hidden_from_folding(a, b)
+        states = vary((a, b), varying((a, b)))
+        common = _Header(*map(jnp.maximum, *map(self.header, states)))
+
+        def on_equal_grids(states: Any) -> Any:
+            return self.packed(self._add(*map(self._counts, states)), common)
+
+        def on_different_grids(states: Any) -> Any:
+            moved = [self._moved(state, common) for state in states]
+            return self.packed(self._add(*moved), common)
+
+        new = [self._is_new(state, common) for state in states]
+        new = jnp.stack(new).any()  # seldom, once some batches were counted
+        return lax.cond(new, on_different_grids, on_equal_grids, states)
 
     def decode(self, state: State, host: bool) -> GridValue:
         """Return a GridValue of float64 or int64 on the host, float32 under jit."""
         xp = np if host else jnp
-        header, limbs = self._header(state), self._counts(state)
+        header, limbs = self.header(state), self._counts(state)
         if self.weighted and host:
             limbs = tuple(np.asarray(x, order="C").view(np.float32) for x in limbs)
         elif self.weighted:
@@ -229,7 +235,7 @@ class Grid:
         device, see `Sum.reduce`: a cell of wider grids may hold all of it.
         """
         state = jnp.reshape(state, (2, -1, self.cells))
-        header, counts = self._header(state), self._counts(state)
+        header, counts = self.header(state), self._counts(state)
         asked = [("max", jnp.stack(header))]
         if self.weighted:
             hi = floats(counts[0])
@@ -237,7 +243,7 @@ class Grid:
             asked.append(("max", order_key(magnitude.sum(axis=-1, keepdims=True))))
         keys, *largest = yield asked
         common = _Header(*keys)
-        counts = self._moved(counts, header, common)
+        counts = self._moved(*vary((state, common), varying((state, common))))
         if not self.weighted:
             (digits,) = yield [("sum", limbs_to_digits(counts))]
             counts = digits_to_limbs(digits)
@@ -256,8 +262,8 @@ class Grid:
             counts = (bits(hi), bits(jnp.where(jnp.isfinite(hi), lo, zero)))
         return tuple(x.ravel() for x in self.packed(counts, common))
 
-    def index(self, scores: Any, key: Any, header: _Header) -> Any:
-        """Return the cells of each score in a column: int32 `[2, ...]`.
+    def index(self, scores: Any, column: Any, key: Any, header: _Header) -> Any:
+        """Return the cells of each score: int32 `[2, ...]`.
 
         A score that is counted apart has one cell, and then -1.
         """
@@ -267,36 +273,36 @@ class Grid:
         apart = jnp.where(key == header.least, 2, apart)
         apart = jnp.where(jnp.isinf(scores), (scores > 0).astype(jnp.int32), apart)
         is_apart = apart >= 0
-        first = jnp.where(is_apart, 2 * self.bins + apart, place[..., 0])
-        second = jnp.where(is_apart, -1, self.bins + place[..., 1])
-        return jnp.stack([first, second])
+        apart = 2 * self.bins * self.columns + _APART * column + apart
+        first = 2 * self.bins * column
+        by_value = jnp.where(is_apart, apart, first + place[..., 0])
+        by_key = jnp.where(is_apart, -1, first + self.bins + place[..., 1])
+        return jnp.stack([by_value, by_key])
 
     def packed(self, counts: Any, header: _Header) -> State:
         """Return the limbs `[..., cells]` of counts and their header."""
-        lead = header.finest.shape
-        low, high = (x.reshape(*lead, self.cells - _HEADER) for x in counts)
         zero = jnp.zeros_like(header.finest)
         low_end = jnp.stack([header.complement, header.finest], axis=-1)
         high_end = jnp.stack([header.greatest, zero], axis=-1)
         return (
-            jnp.concatenate([low, low_end], axis=-1),
-            jnp.concatenate([high, high_end], axis=-1),
+            jnp.concatenate([counts[0], low_end], axis=-1),
+            jnp.concatenate([counts[1], high_end], axis=-1),
         )
 
-    def _header(self, state: Any) -> _Header:
+    def header(self, state: Any) -> _Header:
+        """Return the header of a state `[2, ..., cells]`."""
         low, high = state[0], state[1]
         return _Header(low[..., -2], high[..., -2], low[..., -1])
 
     def _counts(self, state: Any) -> Any:
-        """Return both limbs of the counts, `[..., columns, cells of a column]`."""
-        low, high = (state[i][..., : self.cells - _HEADER] for i in (0, 1))
-        shape = (*low.shape[:-1], self.columns, self.column_cells)
-        return low.reshape(shape), high.reshape(shape)
+        """Return both limbs of the counts, without the header."""
+        return tuple(state[i][..., : self.cells - _HEADER] for i in (0, 1))
 
     def _split(self, counts: Any) -> tuple[Any, Any]:
         """Return the grids `[..., columns, 2, bins]`, and the counts apart."""
-        grids, apart = counts[..., : 2 * self.bins], counts[..., 2 * self.bins :]
-        return grids.reshape(*counts.shape[:-1], 2, self.bins), apart
+        lead, end = counts.shape[:-1], 2 * self.bins * self.columns
+        grids = counts[..., :end].reshape(*lead, self.columns, 2, self.bins)
+        return grids, counts[..., end:].reshape(*lead, self.columns, _APART)
 
     def _add(self, a: Any, b: Any) -> Any:
         if not self.weighted:
@@ -307,7 +313,7 @@ class Grid:
     def _origins(self, key: Any, levels: _Levels) -> Any:
         """Return the index of the cell of a score in both grids: int32 `[..., 2]`.
 
-        That of the key grid lacks its upper bits, which no caller needs.
+        That of the key grid lacks its upper bit, which no caller needs.
         """
         xp = _namespace(key)
         mantissa, exponent = _decomposed(xp, key)
@@ -320,35 +326,51 @@ class Grid:
         place = self._origins(key, levels) & np.int32(self.bins - 1)
         return place[..., None, :, None] == _numbers(self.bins, rank)
 
-    def _moved(self, counts: Any, own: _Header, common: _Header) -> Any:
-        """Return the counts on the grids of wider extremes, in the same layout."""
-        axes = varying((counts, own, common))
-        counts, own, common = vary((counts, own, common), axes)
-        before, after = (_levels(header, self.bins) for header in (own, common))
+    def _is_new(self, state: Any, common: _Header) -> Any:
+        """Return whether any extremes differ from those of the state."""
+        own = self.header(state)
+        differs = [x != y for x, y in zip(own[:2], common)]
+        return ((differs[0] | differs[1]) & (own.greatest != 0)).any()
+
+    def _moved(self, state: Any, common: _Header) -> Any:
+        """Return the counts of a state on the grids of wider extremes."""
+        own, after = self.header(state), _levels(common, self.bins)
         is_empty = own.greatest == 0
-        before = _Levels(*(jnp.where(is_empty, y, x) for x, y in zip(before, after)))
-        split = [self._split(x) for x in counts]
-        grids, apart = (tuple(x[i] for x in split) for i in (0, 1))
+        before = zip(_levels(own, self.bins), after)
+        before = _Levels(*(jnp.where(is_empty, y, x) for x, y in before))
+        low, high = map(self._split, self._counts(state))
+        grids, apart = (low[0], high[0]), (low[1], high[1])
         grids = self._widened(grids, own, before, after)
+        grids, apart = self._with_extremes(grids, apart, own, common, after)
+        lead = own.finest.shape
+        return tuple(
+            jnp.concatenate([x.reshape(*lead, -1), y.reshape(*lead, -1)], axis=-1)
+            for x, y in zip(grids, apart)
+        )
+
+    def _with_extremes(
+        self, grids: Any, apart: Any, own: _Header, common: _Header, levels: _Levels
+    ) -> tuple[Any, Any]:
+        """Return counts where scores that are no extremes any more are in the grids."""
         ends = []  # what is counted for the least and for the greatest score
         for column, key in ((2, own.least), (3, own.greatest)):
             is_least, is_greatest = key == common.least, key == common.greatest
             count = tuple(x[..., column] for x in apart)
             for stays in (is_least, is_greatest & ~is_least):
                 ends.append(tuple(jnp.where(stays[..., None], x, 0) for x in count))
-            here = self._places(key, after, grids[0].ndim)
+            here = self._places(key, levels, grids[0].ndim)
             here = here & ~(is_least | is_greatest)[..., None, None, None]
             inside = tuple(jnp.where(here, x[..., None, None], 0) for x in count)
             grids = self._add(grids, inside)
         least, greatest = self._add(ends[0], ends[2]), self._add(ends[1], ends[3])
-        flat = [x.reshape(*x.shape[:-2], 2 * self.bins) for x in grids]
-        return tuple(
-            jnp.concatenate([x, y[..., :2], a[..., None], b[..., None]], axis=-1)
-            for x, y, a, b in zip(flat, apart, least, greatest)
+        apart = tuple(
+            jnp.concatenate([x[..., :2], a[..., None], b[..., None]], axis=-1)
+            for x, a, b in zip(apart, least, greatest)
         )
+        return grids, apart
 
     def _widened(self, grids: Any, own: _Header, before: Any, after: Any) -> Any:
-        """Return grids with wider cells; usually they are as wide already.
+        """Return grids with wider cells, if need be.
 
         Each step halves the number of cells in use. After log2(bins) steps one or two
         cells are left, which a last step moves to their places, however far.
@@ -376,7 +398,8 @@ class Grid:
             result = tuple(jnp.zeros_like(x) for x in grids)
             for offset, key in ((0, own.least), (1, own.greatest)):
                 source = (origin_at(stop) + offset) & np.int32(self.bins - 1)
-                count = tuple(_only(x, source == number, self.weighted) for x in grids)
+                here = source == number
+                count = tuple(_only(x, here, self.weighted) for x in grids)
                 target = self._places(key, after, grids[0].ndim)
                 moved = tuple(jnp.where(target, x, 0) for x in count)
                 result = self._add(result, moved)

@@ -433,7 +433,21 @@ class Metric(Placed):
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state with one more batch, without a check of the names."""
-        return self.merge(self.contribution(outputs))
+        return self.merge(self.onto_itself().contribution(outputs))
+
+    def onto_itself(self) -> Self:
+        """Return a copy whose contribution is merged into this state and no other.
+
+        A class that counts a batch faster if it knows the state overrides it.
+        """
+        if type(self).contribution is not Metric.contribution:
+            return self  # a wrapper may hold several states of the metric inside
+        fields = {}
+        for name in self._children:
+            inside = getattr(self, name)
+            if isinstance(inside, Metric):
+                fields[name] = inside.onto_itself()
+        return self.with_fields(**fields) if fields else self
 
     def identity(self) -> Self:
         """Return the empty state with host arrays: the identity of `merge`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -93,8 +93,13 @@ class ScoreHistogram(Metric):
             mask=counted,
             weights=weights,
             keep=len(self.groups),
+            onto=vars(self).get("_onto"),
         )
         return dict(cells=cells, invalid=count_where(batch.invalid))
+
+    def onto_itself(self) -> Self:
+        """Return a copy that counts batches on the grids of this state."""
+        return self.with_fields(_onto=self.cells)
 
     def compute(self) -> Any:
         """Return the counts and extremes, a `GridValue`."""
