@@ -84,15 +84,16 @@ def test_kept_axes_are_summed_one_by_one():
     assert (error <= 9 * UNIT * magnitude.T).all()
 
 
-@pytest.mark.parametrize("size", [8, 1000, 1 << 15])
-def test_products_are_rounded_once_before_they_are_summed(size):
+@pytest.mark.parametrize(("shape", "keep"), [((1000,), 0), ((1024, 64), 1)])
+def test_products_are_rounded_once_before_they_are_summed(shape, keep):
     """A fused multiplication and addition would take several values of one product."""
-    a, b = np.random.default_rng(3).normal(size=(2, size)).astype(np.float32)
-    pair = jax.jit(lambda a, b: jm.total(a * b).pair())(a, b)
-    total, magnitude = exact(a * b)
-    assert abs(total_of(pair) - total) <= 9 * UNIT * magnitude
-    weighted = jax.jit(lambda a, b: jm.total(a, None, b).pair())(a, b)
-    assert abs(total_of(weighted) - total) <= 9 * UNIT * magnitude
+    a, b = np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
+    total, magnitude = np.vectorize(exact, signature="(n)->(),()")((a * b).T)
+    limit = 9 * UNIT * magnitude
+    pair = jax.jit(lambda a, b: jm.total(a * b, keep=keep).pair())(a, b)
+    assert (np.abs(total_of(pair) - total) <= limit).all()
+    weighted = jax.jit(lambda a, b: jm.total(a, None, b, keep).pair())(a, b)
+    assert (np.abs(total_of(weighted) - total) <= limit).all()
 
 
 @pytest.mark.parametrize("size", [3, 1 << 15])
@@ -209,10 +210,12 @@ _jitted_cells = jax.jit(sum_cells, static_argnums=2)
 _jitted_comparison = jax.jit(functools.partial(_by_comparison, cells=8))
 
 
+@pytest.mark.parametrize("rows", [4, 1 << 15])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_weight_that_is_not_finite_stays_in_its_cell(bad):
-    index = np.int32([0, 1, 1, 2])
-    hi, lo = jm.count_at(index, (4,), None, np.float32([1, bad, 2, 3])).pair()
+def test_a_weight_that_is_not_finite_stays_in_its_cell(bad, rows):
+    index, weights = np.full(rows, 9, np.int32), np.ones(rows, np.float32)
+    index[:4], weights[:4] = [0, 1, 1, 2], [1, bad, 2, 3]
+    hi, lo = jm.count_at(index, (4,), None, weights).pair()
     np.testing.assert_array_equal(hi, np.float32([1, bad, 3, 0]))
     np.testing.assert_array_equal(lo, 0)
 
