@@ -61,3 +61,10 @@ def test_a_value_that_is_not_one_number_is_refused():
         jm.MinMax(recall).update(**outputs)
     with pytest.raises(ValueError, match="ByGroup computes several"):
         jm.MinMax(jm.ByGroup(jm.Mean("x"))).update(x=[1.0], domain=[0])
+
+
+def test_two_batches_that_are_merged_are_two_updates():
+    total = jm.MinMax(jm.Sum("loss"))
+    state = total.from_model_output(loss=1.0).merge(total.from_model_output(loss=2.0))
+    expected = {"value": 3.0, "min": 1.0, "max": 2.0}
+    assert state.compute() == state.merge(total).compute() == expected
