@@ -155,6 +155,13 @@ def _covariance(values):
     return np.concatenate([rows.mean(0)[None], np.cov(rows.T)])
 
 
+def _weighted_covariance(values, weights):
+    finite = np.isfinite(values).all(-1)
+    rows, weights = values[finite], weights[finite]
+    mean = np.average(rows, axis=0, weights=weights)[None]
+    return np.concatenate([mean, np.cov(rows.T, aweights=weights, ddof=0)])
+
+
 CASES = (
     Case(
         "quantiles",
@@ -218,6 +225,14 @@ CASES = (
         jm.Compose(mean_and_covariance, sketch=jm.Covariance(size=3, ddof=1)),
         with_nonfinite,
         _covariance,
+        tolerance=1e-5,
+        reason="a covariance is right to 1e-6 of the larger variance, here of 9",
+    ),
+    Case(
+        "covariance weighted",
+        jm.Compose(mean_and_covariance, sketch=jm.Covariance(size=3, weighted=True)),
+        weighted(with_nonfinite),
+        _weighted_covariance,
         tolerance=1e-5,
         reason="a covariance is right to 1e-6 of the larger variance, here of 9",
     ),

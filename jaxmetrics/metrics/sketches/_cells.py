@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import both, count_at
+from jaxmetrics.core import both, count_at, count_where
 
 _LOW_CELLS = 64  # values of the lower digit of an index
 _MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
@@ -25,6 +25,18 @@ _MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
 def kept(values: jax.Array, mask: Any) -> jax.Array:
     """Return the mask in the shape of the values."""
     return both(jnp.ones(values.shape, bool), mask)
+
+
+def like_rows(weights: Any, rows: jax.Array) -> jax.Array:
+    """Return weights as float32 in the shape of the rows.
+
+    Raises:
+      ValueError: They are not the leading axes of the rows.
+    """
+    count_where(rows, None, weights)  # refuses other shapes
+    weights = jnp.asarray(weights).astype(jnp.float32)
+    missing_axes = (1,) * (rows.ndim - weights.ndim)
+    return jnp.broadcast_to(weights.reshape(weights.shape + missing_axes), rows.shape)
 
 
 def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
@@ -18,7 +19,7 @@ from jaxmetrics.core import (
     pair_add,
     two_sum,
 )
-from jaxmetrics.metrics.sketches._cells import kept
+from jaxmetrics.metrics.sketches._cells import kept, like_rows
 from jaxmetrics.metrics.sketches._centred import centred
 
 
@@ -39,6 +40,8 @@ class Covariance(Statistic):
       size: Length of a row.
       ddof: Delta degrees of freedom: 0 for the population covariance, 1 for the
         unbiased sample covariance (`numpy.cov`).
+      weighted: Require `weights` and weight each row by them (the `aweights` of
+        `numpy.cov`); needs `ddof=0`.
 
     Returns by `compute`: `mean` [size] and `covariance` [size, size].
 
@@ -52,18 +55,26 @@ class Covariance(Statistic):
 
     size: int = dataclasses.field(kw_only=True)
     ddof: int = dataclasses.field(default=0, kw_only=True)
-    sums: Any = moments_leaf("size size")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    sums: Any = moments_leaf("size size", weighted="weighted")
     nonfinite: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse a size below 1 and a negative ddof."""
+        """Refuse a size below 1, a negative ddof, and ddof with weights."""
         if self.size < 1 or self.ddof < 0:
             raise ValueError(
                 "Covariance: size must be at least 1 and ddof at least 0, got "
                 f"size={self.size}, ddof={self.ddof}. Set size to the length of a row."
             )
+        if self.weighted and self.ddof:
+            raise ValueError(
+                f"Covariance: weighted=True goes with ddof=0, got {self.ddof}. Leave "
+                "ddof out."
+            )
 
-    def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, values: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's count, and mean and squared deviations of each sum."""
         values = jnp.asarray(values).astype(jnp.float32)
         if values.shape[-1:] != (self.size,):
@@ -72,21 +83,27 @@ class Covariance(Statistic):
                 f"must have length {self.size}. Set size=... to the length of a row."
             )
         finite = jnp.isfinite(values).all(axis=-1)
-        valid = kept(finite, mask)
+        valid, share = kept(finite, mask), None
+        if weights is not None:
+            share = like_rows(weights, finite)
+            valid = valid & (share != 0)
         used = jnp.broadcast_to((finite & valid)[..., None], values.shape)
-        n, mean, deviation = centred(jnp.where(used, values, 0), used, keep=1)
-        deviation = deviation.reshape(-1, self.size)
-        products = jnp.matmul(deviation.T, deviation, precision="highest")
+        values = jnp.where(used, values, jnp.float32(0))
+        n, mean, deviation = centred(values, used, 1, share)
+        weighted = deviation if share is None else deviation * share[..., None]
+        products = jnp.matmul(
+            weighted.reshape(-1, self.size).T,
+            deviation.reshape(-1, self.size),
+            precision="highest",
+        )
         squares = jnp.diagonal(products)
         # Squared deviations of x_i + x_j: those of x_i, of x_j, and twice the product.
         both_squares = two_sum(squares[:, None], squares[None])
-        mean_row, mean_column = (
-            tuple(part[index] for part in mean)
-            for index in ((None, slice(None)), (slice(None), None))
-        )
+        mean_row = (mean[0][None], mean[1][None])
+        mean_column = (mean[0][:, None], mean[1][:, None])
         return dict(
             sums=(
-                jnp.broadcast_to(n, products.shape),
+                jax.tree.map(lambda x: jnp.broadcast_to(x, products.shape), n),
                 pair_add(mean_column, mean_row),
                 pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
             ),

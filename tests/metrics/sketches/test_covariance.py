@@ -49,3 +49,34 @@ def test_rows_of_another_length_are_refused():
 def test_a_size_below_one_is_refused():
     with pytest.raises(ValueError, match="Covariance: size must be at least 1"):
         jm.Covariance(size=0)
+
+
+@pytest.mark.parametrize("offset", [0, 1e6])
+@pytest.mark.parametrize("batches", [1, 5])
+def test_weights_are_those_of_the_rows(offset, batches):
+    rng = np.random.default_rng(0)
+    mix = np.array([[1, 0.5, 0], [0, 1, -2], [0, 0, 1]])
+    rows = (rng.normal(size=(500, 3)) @ mix + offset).astype(np.float32)
+    weights = rng.uniform(0, 3, 500).astype(np.float32)
+    weights[::7] = 0
+    rows[7] = np.nan  # of weight 0
+    metric = jm.Covariance(size=3, weighted=True)
+    for part in np.split(np.arange(500), batches):
+        metric = metric.update(values=rows[part], weights=weights[part])
+    counted = weights > 0
+    wide = rows[counted].astype(np.float64), weights[counted].astype(np.float64)
+    right = np.cov(wide[0].T, aweights=wide[1], ddof=0)
+    value = metric.compute()
+    np.testing.assert_allclose(value["covariance"], right, atol=1e-6 * right.max())
+    mean = np.average(wide[0], axis=0, weights=wide[1])
+    np.testing.assert_allclose(value["mean"], mean, rtol=1e-7, atol=1e-7)
+    assert metric.plain()["nonfinite"] == 0
+
+
+def test_weights_of_entries_and_ddof_with_weights_are_refused():
+    with pytest.raises(ValueError, match="weights ha"):
+        jm.Covariance(size=2, weighted=True).update(
+            values=np.ones((4, 2)), weights=np.ones((4, 2))
+        )
+    with pytest.raises(ValueError, match="weighted=True goes with ddof=0, got 1"):
+        jm.Covariance(size=2, ddof=1, weighted=True)
