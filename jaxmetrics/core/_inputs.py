@@ -52,11 +52,28 @@ def arguments_of(observe: Callable[..., Any]) -> dict[str, bool]:
     }
 
 
-def missing(owner: str, argument: str, output: str, outputs: Outputs) -> TypeError:
-    """Return the error for a required output that was not passed."""
+def missing(
+    owner: str,
+    argument: str,
+    output: str,
+    outputs: Outputs,
+    choices: tuple[str, ...] = (),
+) -> TypeError:
+    """Return the error for a required output that was not passed.
+
+    Args:
+      owner: Name of the metric.
+      argument: Argument of `observe`.
+      output: Output that it is read from.
+      outputs: Outputs that were passed.
+      choices: Outputs that `scores` can name instead.
+    """
+    remedy = f"Rename with {owner}(...).on({argument}=...)."
+    passed = [choice for choice in choices if choice in outputs]
+    if passed:
+        remedy = f"Configure {owner}(scores={passed[0]!r}) to read those."
     return TypeError(
-        f"{owner} needs output {output!r}; got {sorted(outputs)}. "
-        f"Rename with {owner}(...).on({argument}=...)."
+        f"{owner} needs output {output!r}; got {sorted(outputs)}. {remedy}"
     )
 
 

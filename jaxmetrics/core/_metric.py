@@ -59,7 +59,7 @@ from jaxmetrics.core._leaves import (
     sum_leaf,
 )
 from jaxmetrics.core._merging import refuse_other_shapes
-from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
+from jaxmetrics.core._mesh import explicit_spec, vary, varying, without_explicit_axes
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
 from jaxmetrics.core._reproducible import (
@@ -433,7 +433,10 @@ class Metric(Placed):
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state with one more batch, without a check of the names."""
-        return self.merge(self.onto_itself().contribution(outputs))
+        # `observe` cannot read a state with Explicit axes, see `without_explicit_axes`.
+        explicit = [explicit_spec(x) is not None for x in jax.tree.leaves(self)]
+        known = self if any(explicit) else self.onto_itself()
+        return self.merge(known.contribution(outputs))
 
     def onto_itself(self) -> Self:
         """Return a copy whose contribution is merged into this state and no other.
@@ -556,7 +559,9 @@ class Metric(Placed):
             if outputs.get(output) is not None:
                 arguments[argument] = as_32bit(output, outputs[output])
             elif required:
-                raise missing(owner, argument, output, outputs)
+                scores = self._scores.values() if argument == "logits" else ()
+                choices = next(iter(scores), ())
+                raise missing(owner, argument, output, outputs, choices)
         if self._scalars:
             refuse_arrays(owner, arguments)
         parts = without_explicit_axes(self._observed, arguments)

@@ -23,6 +23,7 @@ from jaxmetrics.metrics.classification._scores import (
     check_choice,
     check_task,
     check_top_k,
+    has_class_axis,
     hits_of_labels,
     in_top_k,
     need_classes,
@@ -89,12 +90,11 @@ class Accuracy(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's correct, scored and invalid labels."""
-        if self.classes and self.task != "binary":
-            if self.task == "multilabel" or self.scores != "preds":
-                require_classes(logits, self.classes)
         predictions = hits_of_labels(
             logits, labels, self.task, self.threshold, self.scores, self.classes
         )
+        if self.classes and has_class_axis(self.task, self.scores):
+            require_classes(logits, self.classes)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         return _counted(predictions, kept, weights, self.task, self.groups)
 
@@ -153,9 +153,9 @@ class TopKAccuracy(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's hits, scored labels and invalid labels."""
+        predictions = in_top_k(logits, labels, self.k)
         if self.classes:
             require_classes(logits, self.classes)
-        predictions = in_top_k(logits, labels, self.k)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         return _counted(predictions, kept, weights, "multiclass", self.groups)
 

@@ -25,6 +25,7 @@ from jaxmetrics.figures import Chart, Heatmap
 from jaxmetrics.metrics.classification._scores import (
     check_choice,
     check_task,
+    has_class_axis,
     need_classes,
     predicted,
     require_classes,
@@ -94,15 +95,14 @@ class ConfusionMatrix(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's counts of pairs, and invalid labels."""
-        if self.task == "multiclass" and self.scores != "preds":
-            require_classes(logits, self.classes)
         preds, numbers, valid = predicted(
             logits, labels, self.task, self.threshold, self.scores, self.classes
         )
         kept = both(not_ignored(labels, self.ignore_index), mask)
+        if has_class_axis(self.task, self.scores):
+            require_classes(logits, self.classes)
         index = (numbers, preds)
         if self.task == "multilabel":
-            require_classes(logits, self.classes)
             column = jnp.broadcast_to(class_index(numbers), numbers.shape)
             index = (column, *index)
         return dict(

@@ -19,6 +19,7 @@ from jaxmetrics.core import (
 from jaxmetrics.metrics.classification._scores import (
     Predictions,
     check_task,
+    has_class_axis,
     need_classes,
     per_class,
     predicted,
@@ -62,11 +63,9 @@ class ClassCounts(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's counts by class, of all labels and of invalid ones."""
-        if self.task == "multilabel" or (
-            self.task == "multiclass" and self.scores != "preds"
-        ):
-            require_classes(logits, self.classes)
         preds, numbers, valid = self._predictions(logits, labels)
+        if has_class_axis(self.task, self.scores):
+            require_classes(logits, self.classes)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         if self.task == "multiclass":

@@ -107,14 +107,18 @@ def check_top_k(metric: str, k: int) -> None:
         )
 
 
+def has_class_axis(task: str, kind: str) -> bool:
+    """Return whether the last axis of the scores is the classes."""
+    return task == "multilabel" or (task == "multiclass" and kind != "preds")
+
+
 def require_classes(scores: Any, classes: int | None) -> None:
     """Refuse scores whose last axis is not the configured classes."""
     shape = jnp.shape(scores)
     if shape[-1:] != (classes,):
         raise ValueError(
             f"scores have shape {shape}, but their last axis must be the {classes} "
-            f"classes. Configure classes={shape[-1] if shape else 1}; predicted "
-            "classes are read with scores='preds'."
+            f"classes. Configure classes={shape[-1] if shape else 1}."
         )
 
 

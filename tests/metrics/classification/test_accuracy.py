@@ -129,9 +129,15 @@ def test_predictions_that_are_no_class_numbers_are_refused(preds):
         jm.Accuracy(scores="preds").update(preds=preds, labels=np.int32([0, 1]))
 
 
-def test_predictions_passed_as_logits_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match="configure scores='preds'"):
-        jm.Accuracy().update(logits=LABELS, labels=LABELS)
+@pytest.mark.parametrize(
+    "metric", [jm.Accuracy(), jm.F1(classes=3), jm.ConfusionMatrix(classes=3)]
+)
+def test_predictions_without_scores_preds_are_refused_with_the_remedy(metric):
+    name = type(metric).__name__
+    with pytest.raises(ValueError, match=f"{name}.*configure scores='preds'"):
+        metric.update(logits=LABELS, labels=LABELS)
+    with pytest.raises(TypeError, match=rf"{name} needs .* {name}\(scores='preds'\)"):
+        metric.update(preds=LABELS, labels=LABELS)
 
 
 def test_every_label_of_a_row_must_match():
