@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -71,15 +71,15 @@ def exact_sum(values: jax.Array, axes: Axes = ()) -> jax.Array:
         return functools.reduce(
             add_words, [exact_sum(x, axes) for x in _as_floats(values)]
         )
-    fields, highest, lowest, special = _ranged(values, axes)
+    highest, lowest, special = _ranged(values, axes)
 
-    def sums_at(place: jax.Array) -> list[jax.Array]:
+    def sums_at(place: jax.Array) -> jax.Array:
         base = 16 * place
         for axis in axes:
             base = jnp.expand_dims(base, axis)
-        return _summed(_window(*fields, jnp.broadcast_to(base, values.shape)), axes)
+        return _summed(_window(values, jnp.broadcast_to(base, values.shape)), axes)
 
-    return jnp.stack([*_limbs(_descended(sums_at, highest, lowest)), special])
+    return jnp.concatenate([_descended(sums_at, highest, lowest), special[None]])
 
 
 def exact_cells(values: jax.Array, index: jax.Array, cells: int) -> jax.Array:
@@ -103,14 +103,8 @@ def exact_cells(values: jax.Array, index: jax.Array, cells: int) -> jax.Array:
 
 def add_words(a: jax.Array, b: jax.Array) -> jax.Array:
     """Return the words of the sum of two sums."""
-    limbs = []
-    carry = jnp.zeros_like(a[0])
-    for k in range(LIMBS):
-        once = a[k] + b[k]
-        twice = once + carry
-        carry = ((once < a[k]) | (twice < once)).astype(jnp.uint32)
-        limbs.append(twice)
-    return jnp.stack([*limbs, a[LIMBS] | b[LIMBS]])
+    limbs = _add_limbs(a[:LIMBS], b[:LIMBS])
+    return jnp.concatenate([limbs, a[LIMBS:] | b[LIMBS:]])
 
 
 def words_to_places(words: jax.Array) -> jax.Array:
@@ -124,38 +118,32 @@ def words_to_places(words: jax.Array) -> jax.Array:
 
 def places_to_words(places: jax.Array) -> jax.Array:
     """Return the words from sums of places."""
-    limbs = _limbs(_carried(list(places[:_PLACES]), jnp.uint32))
     plus, minus = (places[_PLACES:] > 0).astype(jnp.uint32)
-    return jnp.stack([*limbs, plus | (minus << 1)])
+    limbs = _limbs(places[:_PLACES])
+    return jnp.concatenate([limbs, (plus | (minus << 1))[None]])
 
 
 def words_to_float(words: jax.Array) -> jax.Array:
     """Return the sum rounded to float32, once if it is not subnormal."""
     limbs, special = words[:LIMBS], words[LIMBS]
-    zero = jnp.zeros_like(special)
     negative = limbs[-1] >> 31
-    magnitude = []
-    carry = negative
-    for limb in limbs:
-        flipped = (limb ^ (zero - negative)) + carry
-        carry = carry & (flipped == 0).astype(jnp.uint32)
-        magnitude.append(flipped)
+    flipped = limbs ^ (jnp.zeros_like(negative) - negative)[None]
+    number = _along(limbs)
+    first = jnp.where(number == 0, negative[None], jnp.uint32(0))
+    magnitude = _add_limbs(flipped, first)
     # The highest limb that is not 0, the one below it, and whether any lower is not.
-    high, below, rest = magnitude[0], zero, zero
-    lower, any_lower = magnitude[0], zero
-    place = jnp.zeros_like(special, jnp.int32)
-    for k, limb in enumerate(magnitude[1:], 1):
-        used = limb != 0
-        high = jnp.where(used, limb, high)
-        below = jnp.where(used, lower, below)
-        rest = jnp.where(used, any_lower, rest)
-        place = jnp.where(used, k, place)
-        any_lower = any_lower | lower
-        lower = limb
+    used = magnitude > 0
+    place = jnp.where(used, number, 0).max(axis=0)
+    high, below = (
+        jnp.where(number == wanted[None], magnitude, jnp.uint32(0)).max(axis=0)
+        for wanted in (place, place - 1)
+    )
+    rest = (used & (number < place[None] - 1)).any(axis=0)
     shift = jnp.minimum(lax.clz(high), jnp.uint32(31))
-    lost = (below << shift) | rest
-    kept = (high << shift) | jnp.where(shift > 0, below >> (32 - shift), zero)
-    rounded = (kept | (lost != 0).astype(jnp.uint32)).astype(jnp.float32)
+    lost = ((below << shift) != 0) | rest
+    kept = high << shift
+    kept = kept | jnp.where(shift > 0, below >> (32 - shift), jnp.uint32(0))
+    rounded = (kept | lost.astype(jnp.uint32)).astype(jnp.float32)
     value = scale(rounded, 32 * place - shift.astype(jnp.int32) - _UNIT)
     value = jnp.where(negative > 0, -value, value)
     infinite = jnp.where(special == 1, jnp.float32(jnp.inf), jnp.float32(-jnp.inf))
@@ -232,13 +220,14 @@ def _cells_by_comparison(values: jax.Array, index: jax.Array, cells: int) -> jax
 
 def _cells_by_scatter(values: jax.Array, index: jax.Array, cells: int) -> jax.Array:
     """Scatter digits of 8 bits: a block of 2^20 rows of them fits in int32."""
-    fields, highest, lowest, special = _ranged(values, (0,))
-    flags = jnp.stack([fields.special & jnp.uint32(1), fields.special >> 1])
+    highest, lowest, _ = _ranged(values, (0,))
+    special = _fields(values).special
+    flags = jnp.stack([special & jnp.uint32(1), special >> 1])
     special = jnp.zeros((2, cells), jnp.uint32).at[:, index].max(flags, mode="drop")
 
-    def sums_at(place: jax.Array) -> list[jax.Array]:
+    def sums_at(place: jax.Array) -> jax.Array:
         def block_sum(values: jax.Array, index: jax.Array) -> jax.Array:
-            wide = _window(*_fields(values), jnp.broadcast_to(16 * place, values.shape))
+            wide = _window(values, jnp.broadcast_to(16 * place, values.shape))
             digits = []
             for digit in wide:
                 size = abs(digit)
@@ -250,16 +239,14 @@ def _cells_by_scatter(values: jax.Array, index: jax.Array, cells: int) -> jax.Ar
         low, high = block_sums(block_sum, values, index, cells)
         low, high = (x[::2] + (x[1::2] << 8) for x in (low, high))
         zero = jnp.zeros_like(low[:1])
-        return list(jnp.concatenate([low, zero]) + jnp.concatenate([zero, high]))
+        return jnp.concatenate([low, zero]) + jnp.concatenate([zero, high])
 
-    limbs = _limbs(_descended(sums_at, highest, lowest))
-    return jnp.stack([*limbs, special[0] | (special[1] << 1)])
+    limbs = _descended(sums_at, highest, lowest)
+    return jnp.concatenate([limbs, special[:1] | (special[1:] << 1)])
 
 
-def _ranged(
-    values: jax.Array, axes: Axes
-) -> tuple[_Fields, jax.Array, jax.Array, jax.Array]:
-    """Return the fields, and over axes the largest and smallest exponent, and flags.
+def _ranged(values: jax.Array, axes: Axes) -> tuple[jax.Array, ...]:
+    """Return over axes the largest and smallest exponent, and flags.
 
     The smallest exponent is 255 if all values are 0.
     """
@@ -276,15 +263,15 @@ def _ranged(
         lambda a, b: (jnp.maximum(a[0], b[0]), jnp.maximum(a[1], b[1]), a[2] | b[2]),
         axes,
     )
-    return fields, largest, jnp.uint32(255) - smallest, special
+    return largest, jnp.uint32(255) - smallest, special
 
 
 def _descended(
-    sums_at: Callable[[jax.Array], list[jax.Array]],
+    sums_at: Callable[[jax.Array], jax.Array],
     largest: jax.Array,
     smallest: jax.Array,
-) -> list[jax.Array]:
-    """Return the digits of a sum, computed window by window from the largest value.
+) -> jax.Array:
+    """Return the limbs of a sum, computed window by window from the largest value.
 
     Args:
       sums_at: Function of the lowest place of a window that returns sums below 2^24 at
@@ -302,7 +289,7 @@ def _descended(
 
     def add_window(carry: Any) -> Any:
         place, total = carry
-        sums = jnp.stack(sums_at(place))
+        sums = sums_at(place)
         place = place.reshape(place.shape or (1,) * (sums.ndim - 1))
         found = jnp.arange(len(sums), dtype=jnp.int32)
         found = place[None] + found.reshape(-1, *[1] * place.ndim)
@@ -311,10 +298,10 @@ def _descended(
         here = jnp.where(places == found[None], sums[None], jnp.int32(0))
         return carry[0] - _WINDOW, total + here.sum(axis=1, dtype=jnp.int32)
 
-    shape = jax.eval_shape(sums_at, first)[0].shape
+    shape = jax.eval_shape(sums_at, first).shape[1:]
     total = vary(jnp.zeros((_PLACES, *shape), jnp.int32), varying(first))
     _, total = lax.while_loop(unfinished, add_window, (first, total))
-    return _carried(list(total), jnp.int32)
+    return _signed_limbs(total)
 
 
 def _as_floats(values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -345,14 +332,9 @@ def _fields(values: jax.Array) -> _Fields:
     )
 
 
-def _window(
-    mantissa: jax.Array,
-    exponent: jax.Array,
-    negative: jax.Array,
-    special: jax.Array,
-    base: jax.Array,
-) -> list[jax.Array]:
+def _window(values: jax.Array, base: jax.Array) -> list[jax.Array]:
     """Return the signed digits at the four places from the bit `base` on."""
+    mantissa, exponent, negative, _ = _fields(values)
     # Shifts by 32 or more, or by a negative amount modulo 2^32, give 0.
     shift = exponent - lax.bitcast_convert_type(base, jnp.uint32)
     up, down = lax.shift_left, lax.shift_right_logical
@@ -364,24 +346,21 @@ def _window(
     return [digit.astype(jnp.int32) * sign for digit in digits]
 
 
-def _summed(digits: list[jax.Array], axes: Axes) -> list[jax.Array]:
+def _summed(digits: list[jax.Array], axes: Axes) -> jax.Array:
     """Return digits at as many places or more, whose sum is that over the axes."""
     while axes:
         digits, chosen, axes = _split(digits, axes)
-        zeros = [jnp.int32(0)] * len(digits)
-        digits = list(
-            lax.reduce(
-                digits,
-                zeros,
-                lambda a, b: [x + y for x, y in zip(a, b)],
-                chosen,
-            )
+        sums = lax.reduce(
+            digits,
+            [jnp.int32(0)] * len(digits),
+            lambda a, b: [x + y for x, y in zip(a, b)],
+            chosen,
         )
-        zero = jnp.zeros_like(digits[0])
-        low = [digit & jnp.int32(0xFFFF) for digit in digits]
-        high = [digit >> 16 for digit in digits]
-        digits = [a + b for a, b in zip([*low, zero], [zero, *high])]
-    return digits
+        summed = jnp.stack(sums)
+        low, high = summed & jnp.int32(0xFFFF), summed >> 16
+        zero = jnp.zeros_like(low[:1])
+        digits = list(jnp.concatenate([low, zero]) + jnp.concatenate([zero, high]))
+    return jnp.stack(digits)
 
 
 def _split(digits: list[jax.Array], axes: Axes) -> tuple[list[jax.Array], Axes, Axes]:
@@ -432,16 +411,45 @@ def _divisors(n: int) -> list[int]:
     return small + [n // d for d in small]
 
 
-def _carried(digits: Sequence[jax.Array], dtype: Any) -> list[jax.Array]:
-    """Return digits in [0, 2^16) of the same value modulo 2^352, as uint32."""
-    carried = []
-    carry = jnp.zeros_like(digits[0])
-    for digit in digits:
-        total = digit + carry
-        carried.append((total & jnp.asarray(0xFFFF, dtype)).astype(jnp.uint32))
-        carry = total >> 16
-    return carried
+def _limbs(digits: jax.Array) -> jax.Array:
+    """Return the limbs of the sum of uint32 digits `[22, ...]` at all places."""
+    low, high = digits & _LOW, digits >> 16
+    high = jnp.concatenate([jnp.zeros_like(high[:1]), high[:-1]])
+    low, high = (part[::2] | (part[1::2] << 16) for part in (low, high))
+    return _add_limbs(low, high)
 
 
-def _limbs(digits: list[jax.Array]) -> list[jax.Array]:
-    return [low | (high << 16) for low, high in zip(digits[::2], digits[1::2])]
+def _signed_limbs(digits: jax.Array) -> jax.Array:
+    """Return the limbs of the sum of int32 digits, each below 2^30 in magnitude.
+
+    2^30 is added to each digit, and all of that is taken away again.
+    """
+    above = lax.bitcast_convert_type(digits + jnp.int32(1 << 30), jnp.uint32)
+    added = sum(1 << (30 + 16 * place) for place in range(_PLACES))
+    taken = (-added % (1 << (32 * LIMBS))).to_bytes(4 * LIMBS, "little")
+    constant = np.frombuffer(taken, "<u4").reshape(-1, *[1] * (digits.ndim - 1))
+    limbs = _limbs(above)
+    return _add_limbs(limbs, jnp.broadcast_to(constant, limbs.shape))
+
+
+def _add_limbs(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Add the limbs of two integers modulo 2^352, without a loop over carries.
+
+    A limb makes a carry if its sum wraps, and passes one on if its sum is all ones.
+    With these as bits of two integers, an addition of the bits finds where carries
+    arrive: it runs through the ones that pass on.
+    """
+    limbs = a + b
+    number = _along(limbs).astype(jnp.uint32)
+    zero = jnp.uint32(0)
+    bit = jnp.uint32(1) << jnp.broadcast_to(number, limbs.shape)
+    makes = jnp.where(limbs < a, bit, zero).sum(axis=0, dtype=jnp.uint32)
+    passes = jnp.where(limbs == ~zero, bit, zero).sum(axis=0, dtype=jnp.uint32)
+    arrives = ((makes << 1) + passes) ^ passes
+    return limbs + ((arrives[None] >> number) & jnp.uint32(1))
+
+
+def _along(like: jax.Array) -> jax.Array:
+    """Return the numbers of the entries of the first axis, for broadcasting."""
+    numbers = jnp.arange(like.shape[0], dtype=jnp.int32)
+    return numbers.reshape(-1, *[1] * (like.ndim - 1))
