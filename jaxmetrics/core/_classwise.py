@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxmetrics.core._wrapper import Wrapper
@@ -57,11 +58,13 @@ class Classwise(Wrapper):
     def present(self, value: Any) -> Any:
         """Name the entries of the value, or of each array in a mapping."""
         named = self._named(value, "")
-        if not isinstance(named, Mapping):
+        if jax.tree.structure(named) == jax.tree.structure(value):
+            several = isinstance(value, Mapping)
             raise ValueError(
                 f"Classwise names values of rank 1, but {type(self.metric).__name__} "
-                "computes one number. Configure it for a value of each class, as "
-                'with average="none", or use it without Classwise.'
+                f"computes {'single numbers' if several else 'one number'}. Configure "
+                'it for a value of each class, as with average="none", or use it '
+                "without Classwise."
             )
         return named
 

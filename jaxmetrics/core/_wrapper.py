@@ -8,7 +8,7 @@ A wrapper has three hooks, each with a default that changes nothing:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import jax
@@ -19,7 +19,7 @@ from jax import Array
 from jaxmetrics.core._counting import both, count_where
 from jaxmetrics.core._decoding import fetch, on_host, on_states
 from jaxmetrics.core._inputs import as_32bit
-from jaxmetrics.core._inside import leading_axes, observers, outputs_of
+from jaxmetrics.core._inside import leading_axes, outputs_of
 from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
@@ -137,8 +137,8 @@ class Wrapper(Metric):
             )
         keep = jnp.asarray(keep)
         other: Any = outputs.get(mask)
-        read = [_values_read(metric, outputs) for metric in observers(self.metric)]
-        scalars = [values for values in read if values and not any(values.values())]
+        read = list(_ranks_read(self.metric, outputs))
+        scalars = [ranks for ranks in read if ranks and not any(ranks.values())]
         only_scalars = scalars and len(scalars) == len(read)
         if only_scalars and keep.ndim == 0 and np.ndim(other):
             return {**outputs, mask: keep}  # a mask of rows does not apply to scalars
@@ -340,15 +340,30 @@ class ByGroup(Wrapper, reads="by"):
         return group.astype(jnp.int32)
 
 
-def _values_read(metric: Metric, outputs: Mapping[str, Any]) -> dict[str, int]:
-    """Return the rank of each output that a metric reads besides mask and weights."""
-    apart = outputs_of(metric, "mask") | outputs_of(metric, "weights")
-    read = metric.reads().select(outputs)
-    return {
-        name: max((np.ndim(x) for x in jax.tree.leaves(output)), default=0)
-        for name, output in read.items()
-        if name not in apart
-    }
+def _ranks_read(metric: Any, outputs: Mapping[str, Any]) -> Iterator[dict[str, int]]:
+    """Yield, for each metric inside, the ranks of what it reads by name.
+
+    Mask and weights are left out. Outputs that a wrapper inside makes are traced.
+    """
+    if not isinstance(metric, Metric):
+        for _, inside in metric.items():
+            yield from _ranks_read(inside, outputs)
+        return
+    if isinstance(metric, Wrapper):
+        selected = metric._select(outputs)
+        outputs = jax.eval_shape(
+            lambda given: dict(metric.transform(given, 0)), selected
+        )
+    elif not metric._children:
+        apart = outputs_of(metric, "mask") | outputs_of(metric, "weights")
+        read = metric.reads().select(outputs)
+        yield {
+            name: max((np.ndim(x) for x in jax.tree.leaves(output)), default=0)
+            for name, output in read.items()
+            if name not in apart
+        }
+    for name in metric._children:
+        yield from _ranks_read(getattr(metric, name), outputs)
 
 
 def stacked(state: Any, count: int) -> Any:

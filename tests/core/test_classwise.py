@@ -68,6 +68,11 @@ def test_another_number_of_names_is_refused():
 def test_a_number_and_a_matrix_are_refused():
     with pytest.raises(ValueError, match=r"Recall computes one number.*average"):
         updated(jm.Classwise(jm.Recall(classes=3))).compute()
+    groups = jm.ByGroup(jm.Accuracy(), groups=2)
+    with pytest.raises(ValueError, match="ByGroup computes single numbers"):
+        jm.Classwise(groups).update(
+            logits=LOGITS, labels=LABELS, domain=[0, 1, 0, 1]
+        ).compute()
     with pytest.raises(ValueError, match=r"array of shape \(3, 3\). Use it without"):
         updated(jm.Classwise(jm.ConfusionMatrix(3))).compute()
 

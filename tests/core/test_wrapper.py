@@ -112,3 +112,14 @@ def test_a_scalar_cannot_belong_to_the_groups_of_rows():
     both = jm.ByGroup(jm.Collection(loss=jm.Mean("loss"), x=jm.Mean("x")), groups=2)
     with pytest.raises(ValueError, match="output 'loss' is one number"):
         both.update(loss=2.0, x=[1.0, 2.0], domain=0, mask=[True, False])
+
+
+def scale(factor):
+    return factor
+
+
+def test_a_scalar_that_a_function_makes_cannot_belong_to_the_groups_of_rows():
+    metric = jm.ByGroup(jm.FromFunction(scale, jm.Mean()), groups=2)
+    with pytest.raises(ValueError, match="ByGroup masks entries by an array of shape"):
+        metric.update(factor=2.0, domain=[0, 1])
+    assert metric.update(factor=2.0, domain=1).compute()["1"] == 2.0
