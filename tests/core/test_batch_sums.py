@@ -282,3 +282,11 @@ def test_a_scalar_and_an_empty_batch():
     assert total_of(pair_sum((jnp.float32(3),), ())) == 3
     assert jm.total(np.zeros((0, 4), np.float32)).value() == 0
     assert jm.total(np.float32(2)).value() == 2
+
+
+def test_the_sum_of_many_arrays_compiles_to_one_compensated_sum():
+    arrays = [np.full(1 << 15, 1.0 + i, np.float32) for i in range(40)]
+    sums = jax.jit(lambda xs: sum(map(jm.total, xs)).pair())
+    assert total_of(sums(arrays)) == sum(map(np.sum, arrays))
+    compiled = sums.lower(arrays).compile().as_text()
+    assert compiled.count("reduce(") <= len(arrays) + 4
