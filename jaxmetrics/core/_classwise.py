@@ -94,4 +94,6 @@ class Classwise(Wrapper):
             )
         if isinstance(value, list | tuple):
             return dict(zip(names, value))
+        if np.ndim(value) == 1:
+            return {name: value[i] for i, name in enumerate(names)}
         return {name: value[..., i] for i, name in enumerate(names)}

@@ -1,5 +1,6 @@
 """Classwise, MinMax, MultiOutput, Bootstrap, FromFunction in every form of a step."""
 
+import functools
 import pickle
 
 import jax
@@ -63,6 +64,9 @@ METRICS = {
     "FromFunction of a window": jm.FromFunction(squares, jm.Windowed(jm.Mean(), 3)),
 }
 
+# Each program runs once or twice; optimizing its machine code would take longer.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
 
@@ -107,7 +111,7 @@ def test_it_is_the_carry_of_a_scan_in_shard_map(metric, check_vma):
         out_specs=P(),
         check_vma=check_vma,
     )
-    value = jax.jit(sharded)(batches).compute()
+    value = jit(sharded)(batches).compute()
     check(value, metric.update(**twice).compute())
 
 
@@ -123,7 +127,7 @@ def test_it_is_the_carry_of_a_scan_on_each_device(metric):
     sharded = jax.shard_map(
         steps, mesh=mesh_of(), in_specs=P(None, "data"), out_specs=P("data")
     )
-    stacked = jax.jit(sharded)(batches)
+    stacked = jit(sharded)(batches)
     first = {name: x[:4] for name, x in outputs_of(metric).items()}
     state = jax.tree.map(lambda x: x[0], stacked)
     check(state.compute(), metric.update(**first).update(**first).compute())
