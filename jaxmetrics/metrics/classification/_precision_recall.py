@@ -119,6 +119,7 @@ class ClassRatio(Metric):
     def _average(self, hits: Any, predicted: Any, support: Any) -> Any:
         xp = namespace(self)
         averaged = averaged_classes(self.task, self.classes, self.ignore_index)
+        averaged = np.broadcast_to(averaged, hits.shape)
         if self.average == "micro":
             terms = (hits, predicted, support)
             return self._ratio(*(xp.where(averaged, x, 0).sum(-1) for x in terms))

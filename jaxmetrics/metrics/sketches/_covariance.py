@@ -87,6 +87,7 @@ class Covariance(Statistic):
         if weights is not None:
             share = like_rows(weights, finite)
             valid = valid & (share != 0)
+            share = jnp.where(finite & valid, share, jnp.float32(0))
         used = jnp.broadcast_to((finite & valid)[..., None], values.shape)
         values = jnp.where(used, values, jnp.float32(0))
         n, mean, deviation = centred(values, used, 1, share)
