@@ -9,7 +9,7 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     two_sum,
 )
-from jaxmetrics.core._arrays import is_deleted, is_on_device, is_ready
+from jaxmetrics.core._arrays import is_deleted, is_known, is_on_device, is_ready
 from jaxmetrics.core._best_of import BestOf
 from jaxmetrics.core._bootstrap import Bootstrap
 from jaxmetrics.core._calls import updated
@@ -149,6 +149,7 @@ __all__ = [
     "grid_leaf",
     "in_range",
     "is_deleted",
+    "is_known",
     "is_on_device",
     "is_ready",
     "is_tracer",

@@ -35,3 +35,12 @@ def is_ready(value: Any) -> bool:
     True for deleted arrays too: reading them fails at once.
     """
     return not hasattr(value, "is_ready") or is_deleted(value) or value.is_ready()
+
+
+def is_known(*sizes: Any) -> bool:
+    """Return whether sizes are numbers, and not symbols of a function being exported.
+
+    >>> is_known(*jax.numpy.ones((2, 3)).shape)
+    True
+    """
+    return all(isinstance(size, int) for size in sizes)

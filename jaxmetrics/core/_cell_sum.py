@@ -29,12 +29,15 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     scale,
 )
+from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._mesh import vary, varying
 from jaxmetrics.core._pair_sum import as_pair, node, reduced
 
 FEW_CELLS = 64  # up to which a comparison with each cell is faster on TPU
 
 _BLOCK = 1 << 20  # rows that are scattered at once
+_SMALL_BLOCK = 1 << 12  # of a number of rows that is not known
+_MOST_ROWS = 1 << 31  # that such a number may be
 _COMPARED = 1 << 14  # rows that are compared with all cells at once
 _WIDEST_DIGIT = 14
 _SHARDS = 256  # into which rows may be split without moving them in the blocks' loop
@@ -66,11 +69,14 @@ def _sum_cells_jvp(cells: int, primals: Any, tangents: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames="cells", inline=True)
 def _sum(values: jax.Array, index: jax.Array, cells: int) -> Pair:
+    if not values.size:
+        nothing = vary(jnp.zeros(cells, jnp.float32), varying(values))
+        return nothing, nothing
     comparison = functools.partial(_by_comparison, cells=cells)
-    if values.size * cells <= _COMPARED:
+    if is_known(values.size) and values.size * cells <= _COMPARED:
         return comparison(values, index)
     digits = functools.partial(_by_digits, cells=cells)
-    if cells > FEW_CELLS:
+    if cells > FEW_CELLS or not is_known(values.size):
         return digits(values, index)
     return lax.platform_dependent(values, index, default=digits, tpu=comparison)
 
@@ -108,7 +114,7 @@ def _by_digits(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     magnitude = bits(jnp.abs(values))
     largest = jnp.zeros(cells, jnp.uint32).at[index].max(magnitude, mode="drop")
 
-    rows = values.size
+    rows = values.size if is_known(values.size) else _MOST_ROWS
     width = min(_WIDEST_DIGIT, 30 - _log2_above(min(rows, _BLOCK)))
     count = math.ceil((46 + _log2_above(rows)) / width)
 
@@ -140,13 +146,18 @@ def block_sums(
       index: int32 `[rows]`, `cells` for rows that are dropped.
       cells: Number of cells.
     """
-    if values.size <= _BLOCK:
+    if not is_known(values.size):
+        outer, width = 1, _SMALL_BLOCK
+    elif values.size <= _BLOCK:
         sums = block_sum(values, index)
         return sums & 0xFFFF, sums >> 16
-    outer = math.gcd(values.size, _SHARDS)
-    width = _BLOCK // outer
+    else:
+        outer = math.gcd(values.size, _SHARDS)
+        width = _BLOCK // outer
     inner = values.size // outer
-    missing = ((0, 0), (0, -inner % width))
+    # At least one block, which is not evident if the number of rows is not known.
+    more = 0 if is_known(inner) else width
+    missing = ((0, 0), (0, -inner % width + more))
     values = jnp.pad(values.reshape(outer, inner), missing)
     index = jnp.pad(index.reshape(outer, inner), missing, constant_values=cells)
 
@@ -160,7 +171,9 @@ def block_sums(
 
     first = jax.eval_shape(block_sum, values.ravel(), index.ravel())
     zero = vary(jnp.zeros(first.shape, first.dtype), varying((values, index)))
-    return lax.fori_loop(0, values.shape[1] // width, add, (zero, zero))
+    blocks = values.shape[1] // width
+    blocks = blocks if is_known(blocks) else jnp.asarray(blocks, jnp.int32)
+    return lax.fori_loop(0, blocks, add, (zero, zero))
 
 
 def _digit(values: jax.Array, larger: jax.Array, width: int, k: jax.Array) -> jax.Array:

@@ -49,6 +49,7 @@ from jaxmetrics.core._arithmetic import (
     order_key,
     pair_add,
 )
+from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._counting import both, count_at
 from jaxmetrics.core._kinds import (
     Axes,
@@ -191,8 +192,10 @@ class Grid:
             return self.packed(self._add(*map(self._counts, states)), common)
 
         def on_different_grids(states: Any) -> Any:
-            moved = [self._moved(state, common) for state in states]
-            return self.packed(self._add(*moved), common)
+            wide = _Header(*(jnp.stack([x, x]) for x in common))
+            low, high = self._moved(jnp.stack(states, axis=1), wide)
+            counts = self._add((low[0], high[0]), (low[1], high[1]))
+            return self.packed(counts, common)
 
         new = [self._is_new(state, common) for state in states]
         new = jnp.stack(new).any()  # seldom, once some batches were counted
@@ -545,8 +548,8 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
     members = math.prod(kept)
 
     def by_scatter(index: Any) -> Any:
-        member = jnp.broadcast_to(_numbers(members, 2), (len(index), members))
-        flat = index.reshape(len(index), members)
+        flat = index.reshape(index.shape[0], members)
+        member = jnp.broadcast_to(_numbers(members, 2), flat.shape)
         rows = None if weights is None else weights.reshape(flat.shape)
         counts = count_at((member, flat), (members, cells), None, rows)
         return counts if rows is None else counts.pair()
@@ -555,10 +558,11 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
         of_member = index.reshape(-1, members).T
         return lax.map(functools.partial(_cells_by_product, cells=cells), of_member)
 
-    if weights is not None or len(index) >= _MAX_EXACT_ROWS:
-        counts = by_scatter(index)
-    else:
+    rows = index.shape[0]
+    if weights is None and is_known(rows) and rows < _MAX_EXACT_ROWS:
         counts = lax.platform_dependent(index, default=by_scatter, tpu=by_product)
+    else:
+        counts = by_scatter(index)
     return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)
 
 

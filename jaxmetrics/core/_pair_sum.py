@@ -38,6 +38,7 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arithmetic import Pair, two_sum
+from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._mesh import vary, varying
 
 Terms = tuple[jax.Array, ...]
@@ -118,12 +119,12 @@ def _split(length: int, most: int) -> tuple[int, int]:
 
     That holds for numbers of shards that are powers of two up to `most`.
     """
-    outer = math.gcd(length, most)
+    outer = math.gcd(length, most) if is_known(length) else 1
     return outer, length // outer
 
 
 def _can_fold(shape: tuple[int, ...], axis: int, most: int) -> bool:
-    if math.prod(shape) <= _FEW:
+    if not is_known(*shape) or math.prod(shape) <= _FEW:
         return False
     _, inner = _split(shape[axis], most)
     strips = min(_STRIPS, inner)
@@ -172,7 +173,7 @@ def reduced(terms: Terms, axes: tuple[int, ...]) -> Terms:
         terms = _reduce(terms, tuple(others))
     shape = terms[0].shape
     outer, inner = _split(shape[first], _OUTER_OF_FIRST)
-    if shape[first] > _LONGEST_CHAIN and outer > 1:
+    if outer > 1 and shape[first] > _LONGEST_CHAIN:
         split = (*shape[:first], outer, inner, *shape[first + 1 :])
         terms = _reduce(tuple(term.reshape(split) for term in terms), (first + 1,))
     return _reduce(terms, (first,))

@@ -72,6 +72,6 @@ def _to_state_dict(metrics: Any) -> dict[str, Any]:
 def _from_state_dict(template: Any, state: Mapping[str, Any]) -> Any:
     from jaxmetrics.core._saved import from_saved
 
-    arrays = {name: np.asarray(x) for name, x in state["arrays"].items()}
+    arrays = {name: np.array(x) for name, x in state["arrays"].items()}
     metrics, _ = from_saved(template, json.loads(state["layout"]), arrays)
     return metrics

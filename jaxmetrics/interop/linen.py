@@ -11,7 +11,7 @@ with optional("jaxmetrics.interop.linen", "flax"):
     from flax import struct
     from flax.training import train_state
 
-__all__ = ["TrainState"]
+__all__ = ["TrainState", "serializable"]
 
 
 class TrainState(train_state.TrainState):
@@ -54,3 +54,13 @@ class TrainState(train_state.TrainState):
     def reset_metrics(self) -> Self:
         """Return the state with empty metrics, on the same devices."""
         return self.replace(metrics=self.metrics.empty())
+
+
+def serializable(*classes: type) -> None:
+    """Register metric classes with `flax.serialization` (`to_bytes`, `from_bytes`).
+
+    Classes register themselves at the first instance made after flax was imported; this
+    is for a class without an instance since then.
+    """
+    for cls in classes:
+        register_with_flax(cls)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import both, count_at, count_where
+from jaxmetrics.core import both, count_at, is_known, count_where
 
 _LOW_CELLS = 64  # values of the lower digit of an index
 _MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
@@ -107,7 +107,7 @@ def bits_by_product(
 
 
 def _by_platform(scatter: Any, product: Any, index: jax.Array, *words: Any) -> Any:
-    if index.size >= _MAX_EXACT_ROWS:
+    if not is_known(index.size) or index.size >= _MAX_EXACT_ROWS:
         return scatter(index, *words)
     return lax.platform_dependent(index, *words, default=scatter, tpu=product)
 

@@ -15,6 +15,7 @@ from jaxmetrics.core import (
     Statistic,
     count_leaf,
     count_where,
+    is_known,
     leaf,
     namespace,
 )
@@ -96,7 +97,12 @@ class Reservoir(Statistic):
         values = lax.bitcast_convert_type(word, jnp.float32)
         sample = jnp.where(finite, values, jnp.float32(0))
         rows = (priority.ravel(), ids.ravel(), sample.ravel())
-        if values.size > self.capacity + _SPARE_ROWS:
+        if not is_known(values.size):  # enough rows, then, whatever their number is
+            more = [(0, self.capacity + _SPARE_ROWS)]
+            pairs = zip(rows, _EMPTY_ROW)
+            rows = [jnp.pad(row, more, constant_values=fill) for row, fill in pairs]
+            rows = self._preselected(*rows)
+        elif values.size > self.capacity + _SPARE_ROWS:
             rows = self._preselected(*rows)
         priorities, ids, sample = self._smallest(*rows)
         return dict(
@@ -117,7 +123,7 @@ class Reservoir(Statistic):
     def compute(self) -> dict[str, Any]:
         """Return the sampled values and their ids."""
         xp = namespace(self)
-        is_empty = xp.asarray(self.priorities) == int(_EMPTY)
+        is_empty = xp.asarray(self.priorities).astype(np.uint32) == _EMPTY
         nan = (np.float64 if xp is np else np.float32)(np.nan)
         return dict(values=xp.where(is_empty, nan, self.sample), ids=self.ids)
 
@@ -143,7 +149,10 @@ class Reservoir(Statistic):
         selected = (priority <= limit) & (priority != _EMPTY)
         rank = jnp.cumsum(selected, dtype=jnp.int32)
         ranks = jnp.arange(1, self.capacity + _SPARE_ROWS + 1, dtype=jnp.int32)
-        index = jnp.searchsorted(rank, ranks)
+        if is_known(rank.size):
+            index = jnp.searchsorted(rank, ranks)
+        else:
+            index = (rank[None] < ranks[:, None]).sum(-1, dtype=jnp.int32)
         return tuple(
             jnp.take(row, index, mode="fill", fill_value=fill)
             for row, fill in zip(rows, _EMPTY_ROW)
