@@ -25,7 +25,7 @@ from support.case import (
 import jaxmetrics as jm
 
 BINS = 256
-FEW_BINS = 30  # for weighted rows: unoptimized reductions of float sums are slow
+FEW_BINS = 32  # for weighted rows: unoptimized reductions of float sums are slow
 WEIGHTED_REASON = "a float32 sum of weights"
 
 
