@@ -18,7 +18,8 @@ class NormOfRows(jm.GlobalNorm):
 
     def observe(self, *, values, mask=None):
         if mask is not None:
-            values = jnp.where(mask[:, None], values, 0)
+            mask = jnp.expand_dims(jnp.asarray(mask), -1)
+            values = jnp.where(mask, values, 0)
         return super().observe(values=values)
 
 
