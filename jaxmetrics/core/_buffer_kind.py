@@ -57,7 +57,7 @@ class Buffer:
 
     def merge(self, a: State, b: State) -> State:
         """Return the rows of both; those beyond the capacity are counted, not kept."""
-        kept = self._kept(a).astype(jnp.int32)
+        kept = self._kept(a).astype(jnp.int32)[None]
         index = _row_indices(self.capacity, a)
         appended = jnp.take_along_axis(
             b[2:], jnp.clip(index - kept, 0, self.capacity - 1), axis=0
@@ -75,7 +75,7 @@ class Buffer:
         seen = Count().decode(state[:2], True) if host else limbs_to_float(state[:2])
         if not host:
             index, rows = _row_indices(self.capacity, state), floats(state[2:])
-            valid = (index < seen) & (seen <= self.capacity)
+            valid = (index < seen[None]) & (seen <= self.capacity)[None]
             return jnp.where(valid, rows, jnp.float32(jnp.nan))
         length = int(np.max(seen))
         if length > self.capacity:
@@ -99,9 +99,9 @@ class Buffer:
         slots = jnp.zeros((shards, *kept.shape), jnp.uint32).at[shard].set(kept)
         (counts,) = yield [("max", slots)]
         before = jnp.cumsum(counts, axis=0, dtype=jnp.uint32) - counts
-        first = before[shard].astype(jnp.int32)
+        first = before[shard].astype(jnp.int32)[None]
         index = _row_indices(self.capacity, state) - first
-        inside = (index >= 0) & (index < kept.astype(jnp.int32))
+        inside = (index >= 0) & (index < kept.astype(jnp.int32)[None])
         rows = jnp.take_along_axis(
             state[2:], jnp.clip(index, 0, self.capacity - 1), axis=0
         )

@@ -80,11 +80,10 @@ class ScoreHistogram(Metric):
             column = as_class_numbers(labels)[..., None]
             column = jnp.broadcast_to(column, scores.shape)
         if self.task == "multiclass":
+            counted = jnp.broadcast_to(counted[..., None], scores.shape)
+        if self.task == "multiclass" and self.pooled:
             averaged = averaged_classes(self.task, self.classes, self.ignore_index)
-            counted = (
-                counted[..., None] & averaged if self.pooled else counted[..., None]
-            )
-            counted = jnp.broadcast_to(counted, scores.shape)
+            counted = counted & averaged.reshape((1,) * (scores.ndim - 1) + (-1,))
         cells = grid_counts(
             scores,
             column,
