@@ -249,6 +249,13 @@ def test_any_finite_values_sum_as_math_fsum(values, order):
     assert bits(total_of(jm.Sum().reproducible(), values=values[order])) == bits(state)
 
 
+@pytest.mark.parametrize("last", [0, 2.0**-20, 2.0**-149, -(2.0**-149)])
+def test_a_sum_near_the_midpoint_of_two_doubles_is_rounded_once(last):
+    values = np.float32([2.0**53, 1, last])
+    state = total_of(jm.Sum().reproducible(), values=values)
+    assert state.compute() == 2.0**53 + (2 if last > 0 else 0)
+
+
 SIZES = (0, 1, 8191, 8193, 70_000, 8 * 12_501, 1_000_003)
 
 
@@ -291,8 +298,9 @@ def test_integers_are_exact():
     assert state.compute() == int(values.astype(object).sum())
 
 
-def test_the_largest_batch_of_equal_values_does_not_overflow():
-    values = np.full((1 << 22) + 1, -np.nextafter(np.float32(2), np.float32(0)))
+@pytest.mark.parametrize("size", [3 * 65_521, 1 << 22])
+def test_many_values_with_all_bits_set_do_not_overflow(size):
+    values = np.full(size, -np.nextafter(np.float32(2), np.float32(0)))
     state = total_of(jm.Sum().reproducible(), values=values)
     assert state.compute() == float(values[0]) * values.size
 
