@@ -40,7 +40,7 @@ _SMALL_BLOCK = 1 << 12  # of a number of rows that is not known
 _MOST_ROWS = 1 << 31  # that such a number may be
 _COMPARED = 1 << 14  # rows that are compared with all cells at once
 _WIDEST_DIGIT = 14
-_SHARDS = 256  # into which rows may be split without moving them in the blocks' loop
+_SHARDS = 512  # into which rows may be split without moving them in the blocks' loop
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -109,10 +109,9 @@ def _by_comparison(values: jax.Array, index: jax.Array, cells: int) -> Pair:
 
 def _by_digits(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     finite = jnp.isfinite(values)
-    special = _scattered(jnp.where(finite, jnp.float32(0), values), index, cells)
+    special = _special(values, index, cells)
     values = jnp.where(finite, values, jnp.float32(0))
-    magnitude = bits(jnp.abs(values))
-    largest = jnp.zeros(cells, jnp.uint32).at[index].max(magnitude, mode="drop")
+    largest = _largest(bits(jnp.abs(values)), index, cells)
 
     rows = values.size if is_known(values.size) else _MOST_ROWS
     width = min(_WIDEST_DIGIT, 30 - _log2_above(min(rows, _BLOCK)))
@@ -132,6 +131,23 @@ def _by_digits(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     low, high = block_sums(block_sum, values, index, cells)
     exponent = exponent_above(floats(largest))
     return _from_halves(low, high, width, exponent, special)
+
+
+def _special(values: jax.Array, index: jax.Array, cells: int) -> jax.Array:
+    """Return what the infinities and NaN in each cell sum to, else 0.
+
+    By maxima of integers: for a sum of floats the compiler of TPUs may sort the rows.
+    """
+    infinity = jnp.float32(jnp.inf)
+    above = _largest((~(values < infinity)).astype(jnp.uint32), index, cells)
+    below = _largest((~(values > -infinity)).astype(jnp.uint32), index, cells)
+    up = jnp.where(above > 0, infinity, jnp.float32(0))
+    return up + jnp.where(below > 0, -infinity, jnp.float32(0))
+
+
+def _largest(words: jax.Array, index: jax.Array, cells: int) -> jax.Array:
+    """Return the largest uint32 of each cell, 0 without rows."""
+    return jnp.zeros(cells, jnp.uint32).at[index].max(words, mode="drop")
 
 
 def block_sums(
