@@ -122,6 +122,7 @@ CASES = (
         without={
             "commutativity": "the updates of the right operand are the newer",
             "empty batch": "an update without rows counts as one of the window",
+            "rank 0": "an update without rows counts as one of the window",
         },
     ),
     Case(
