@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmetrics.core._metric import Metric
 
+
 def outputs_of(metric: Any, argument: str) -> frozenset[str]:
     """Return the outputs that are read as an argument of `observe`.
 

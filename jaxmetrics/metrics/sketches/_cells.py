@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import both, count_at, is_known, count_where
+from jaxmetrics.core import both, count_at, count_where, is_known
 
 _LOW_CELLS = 64  # values of the lower digit of an index
 _MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
