@@ -37,8 +37,8 @@ class ExpectedCalibrationError(Metric):
 
     In [0, 1], lower is better; nan without data (Naeini et al. 2015, Guo et al. 2017).
     Each bin's mean confidence and accuracy are exact. Bins are equally wide and contain
-    their lower edge; the last bin also contains 1.0. Labels out of range and rows with
-    a score that is not finite (or `probs` outside [0, 1]) are counted in `invalid` and
+    their lower edge; the last bin also contains 1.0. Labels out of range and rows
+    without a largest score (or `probs` outside [0, 1]) are counted in `invalid` and
     never scored.
 
     Args:
@@ -86,7 +86,9 @@ class ExpectedCalibrationError(Metric):
             rank, valid = label_rank(logits, labels)
             hit, confidence = rank == 0, logits.max(axis=-1)
             if self.scores == "logits":
-                confidence = jnp.exp(confidence - jax.nn.logsumexp(logits, axis=-1))
+                # The largest logit is subtracted first: an offset costs no digits.
+                weights_of_classes = jnp.exp(logits - confidence[..., None])
+                confidence = 1 / weights_of_classes.sum(axis=-1)
         else:
             valid = valid_binary(logits, labels)
             hit = labels == 1

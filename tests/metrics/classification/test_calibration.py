@@ -76,3 +76,13 @@ def test_weights_of_rows_apply_to_all_labels_of_a_row():
 def test_an_impossible_configuration_is_refused(options, match):
     with pytest.raises(ValueError, match=match):
         jm.ExpectedCalibrationError(**options)
+
+
+def test_offsets_and_masked_classes_change_no_confidence():
+    logits = np.random.default_rng(0).normal(size=(200, 4)).round(1).astype(np.float32)
+    logits = np.round(logits * 16) / 16  # exact in float32 with the offset too
+    labels = np.arange(200, dtype=np.int32) % 4
+    right = jm.evaluate(jm.ExpectedCalibrationError(), logits=logits, labels=labels)
+    far = np.pad(logits + np.float32(1e5), ((0, 0), (0, 2)), constant_values=-np.inf)
+    value = jm.evaluate(jm.ExpectedCalibrationError(), logits=far, labels=labels)
+    assert value == pytest.approx(right, rel=1e-6)

@@ -37,6 +37,12 @@ def test_constant_targets_are_one_if_perfect_else_zero(value, rows):
     assert jm.evaluate(lenient, preds=preds, targets=targets) == -math.inf
 
 
+def test_equal_targets_are_told_by_their_range_not_by_a_rounded_variance():
+    rounded = dict(squared_error=4.0, targets=(4, 0.1, 1e-20))
+    assert jm.R2().replace(**rounded, smallest=0.1, largest=0.1).compute() == 0
+    assert jm.R2().replace(**rounded, smallest=0.1, largest=0.2).compute() < -1e20
+
+
 def test_a_nan_prediction_of_constant_targets_makes_the_coefficient_nan():
     assert math.isnan(jm.evaluate(jm.R2(), preds=[1.0, NAN], targets=[1.0, 1.0]))
 
@@ -60,7 +66,7 @@ def test_one_constant_output_leaves_the_mean_finite():
 def test_a_target_of_weight_zero_does_not_make_the_targets_differ():
     targets, weights = np.float32([2, 2, 5]), np.float32([1, 1, 0])
     state = jm.R2(weighted=True).update(preds=targets, targets=targets, weights=weights)
-    assert state.compute() == 1.0
+    assert state.compute() == 1.0 and state.plain()["largest"] == 2
     mask = np.array([True, True, False])
     outputs = dict(preds=targets, targets=targets, mask=mask, weights=np.float32(2))
     assert jm.R2(weighted=True).update(**outputs).plain()["largest"] == 2
