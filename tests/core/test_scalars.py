@@ -1,4 +1,4 @@
-"""Outputs of rank 0, such as one loss for each microbatch, in every form of an update."""
+"""Outputs of rank 0, such as a loss for each microbatch, in every form of an update."""
 
 import jax
 import jax.numpy as jnp
