@@ -36,22 +36,12 @@ def reads_of(metric: Any) -> Reads:
 
 def updated(metric: Any, outputs: Mapping[str, Any]) -> Any:
     """Return `metric.updated(outputs)`; in one launch if nothing is traced."""
-    prepared = _prepared(metric, outputs)
-    if prepared is None:
-        return metric.updated(outputs)
-    new = _updated(_on_device(metric), prepared)
-    new._keep_derived(metric)
-    return new
+    return _observed(_updated, metric.updated, metric, outputs)
 
 
 def contribution(metric: Any, outputs: Mapping[str, Any]) -> Any:
     """Return `metric.contribution(outputs)`; in one launch if nothing is traced."""
-    prepared = _prepared(metric, outputs)
-    if prepared is None:
-        return metric.contribution(outputs)
-    new = _contribution(_on_device(metric), prepared)
-    new._keep_derived(metric)
-    return new
+    return _observed(_contribution, metric.contribution, metric, outputs)
 
 
 def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -81,6 +71,20 @@ def _contribution(metric: Any, outputs: Mapping[str, Any]) -> Any:
 @jax.jit
 def _merged(metric: Any, other: Any) -> Any:
     return metric.merge(other)
+
+
+def _observed(
+    compiled: Callable[[Any, Any], Any],
+    traced: Callable[[Any], Any],
+    metric: Any,
+    outputs: Mapping[str, Any],
+) -> Any:
+    prepared = _prepared(metric, outputs)
+    if prepared is None:
+        return traced(outputs)
+    new = compiled(_on_device(metric), prepared)
+    new._keep_derived(metric)
+    return new
 
 
 def _prepared(metric: Any, outputs: Mapping[str, Any]) -> dict[str, Any] | None:
