@@ -75,7 +75,8 @@ class Buffer:
         seen = Count().decode(state[:2], True) if host else limbs_to_float(state[:2])
         if not host:
             index, rows = _row_indices(self.capacity, state), floats(state[2:])
-            valid = (index < seen[None]) & (seen <= self.capacity)[None]
+            valid = index.astype(jnp.float32) < seen[None]
+            valid = valid & (seen <= self.capacity)[None]
             return jnp.where(valid, rows, jnp.float32(jnp.nan))
         length = int(np.max(seen))
         if length > self.capacity:

@@ -26,6 +26,7 @@ import jaxmetrics as jm
 
 BINS = 256
 FEW_BINS = 32  # for weighted rows: unoptimized reductions of float sums are slow
+ROWS_KEPT = 512
 WEIGHTED_REASON = "a float32 sum of weights"
 
 
@@ -56,21 +57,36 @@ def _thresholded(score, **kwargs):
     return lambda logits, labels: score(labels, logits >= 0, **kwargs)
 
 
-def _bin(odds, bins=BINS):
-    return np.clip(np.floor((odds + 20) / 40 * bins), -1, bins)
+def separated(rng, rows):
+    """Return logits so far apart that the log odds are integers, exactly in float32."""
+    logits = rng.permuted(np.tile(np.arange(8), (rows, 1)), axis=1)[:, :CLASSES]
+    return dict(multiclass(rng, rows), logits=40 * logits.astype(np.float32))
+
+
+def _log_odds(logits):
+    others = [np.delete(logits, c, -1) for c in range(CLASSES)]
+    others = [scipy.special.logsumexp(x, axis=-1) for x in others]
+    return logits - np.stack(others, axis=-1)
 
 
 def _ranked(score, average):
-    """Return scikit-learn's one-against-rest score of each class on binned log odds."""
+    """Return scikit-learn's one-against-rest score of each class on log odds."""
 
     def reference(logits, labels):
-        odds = np.empty_like(logits)
-        for c in range(CLASSES):
-            others = scipy.special.logsumexp(np.delete(logits, c, -1), axis=-1)
-            odds[:, c] = logits[:, c] - others
-        return score(np.eye(CLASSES)[labels], _bin(odds), average=average)
+        return score(np.eye(CLASSES)[labels], _log_odds(logits), average=average)
 
     return reference
+
+
+def _over_pairs(logits, labels):
+    """Return the mean of both areas of each pair of classes (Hand and Till 2001)."""
+    odds, areas = _log_odds(logits), []
+    for a in range(CLASSES):
+        for b in range(a):
+            rows = (labels == a) | (labels == b)
+            both = [(a, odds[rows, a]), (b, odds[rows, b])]
+            areas += [sk.roc_auc_score(labels[rows] == c, x) for c, x in both]
+    return np.mean(areas)
 
 
 def _calibration(norm, bins=15):
@@ -560,7 +576,7 @@ PRECISION = (
 RANKING = (
     Case(
         "auroc binary",
-        jm.AUROC(task="binary"),
+        jm.AUROC(bins=BINS),
         binary,
         lambda logits, labels: sk.roc_auc_score(labels, logits),
         exact=True,
@@ -570,38 +586,61 @@ RANKING = (
         jm.AUROC(task="binary", bins=FEW_BINS, scores="probs", weighted=True),
         weighted(with_probs(binary)),
         lambda probs, labels, weights: sk.roc_auc_score(
-            labels, _bin(scipy.special.logit(probs), FEW_BINS), sample_weight=weights
+            labels, probs, sample_weight=weights
         ),
         reads={"logits": "probs"},
         reason=WEIGHTED_REASON,
     ),
     Case(
+        "auroc binary, partial",
+        jm.AUROC(bins=FEW_BINS, max_fpr=0.3),
+        binary,
+        lambda logits, labels: sk.roc_auc_score(labels, logits, max_fpr=0.3),
+        exact=True,
+    ),
+    Case(
         "auroc",
         jm.AUROC(classes=CLASSES, bins=BINS),
-        multiclass,
+        separated,
         _ranked(sk.roc_auc_score, "macro"),
         exact=True,
     ),
     Case(
         "auroc by class",
         jm.AUROC(classes=CLASSES, bins=BINS, average="none"),
-        multiclass,
+        separated,
         _ranked(sk.roc_auc_score, None),
         exact=True,
     ),
     Case(
         "auroc micro",
         jm.AUROC(classes=CLASSES, bins=BINS, average="micro"),
-        multiclass,
+        separated,
         _ranked(sk.roc_auc_score, "micro"),
+        exact=True,
+    ),
+    Case(
+        "auroc of pairs",
+        jm.AUROC(classes=CLASSES, bins=BINS, multi_class="ovo"),
+        separated,
+        _over_pairs,
         exact=True,
     ),
     Case(
         "auroc multilabel",
         jm.AUROC(task="multilabel", classes=LABELS, bins=BINS),
         multilabel,
-        lambda logits, labels: sk.roc_auc_score(labels, _bin(logits)),
+        lambda logits, labels: sk.roc_auc_score(labels, logits),
         exact=True,
+    ),
+    Case(
+        "auroc of kept rows, weighted",
+        jm.AUROC(exact=True, capacity=ROWS_KEPT, weighted=True),
+        weighted(binary),
+        lambda logits, labels, weights: sk.roc_auc_score(
+            labels, logits, sample_weight=weights
+        ),
+        by_value=True,
     ),
     Case(
         "average precision binary",
@@ -611,10 +650,10 @@ RANKING = (
         exact=True,
     ),
     Case(
-        "average precision",
-        jm.AveragePrecision(classes=CLASSES, bins=BINS),
-        multiclass,
-        _ranked(sk.average_precision_score, "macro"),
+        "average precision, mean weighted by class",
+        jm.AveragePrecision(classes=CLASSES, bins=BINS, average="weighted"),
+        separated,
+        _ranked(sk.average_precision_score, "weighted"),
         exact=True,
     ),
     Case(
@@ -622,7 +661,7 @@ RANKING = (
         jm.AveragePrecision(task="binary", bins=FEW_BINS, weighted=True),
         weighted(binary),
         lambda logits, labels, weights: sk.average_precision_score(
-            labels, _bin(logits, FEW_BINS), sample_weight=weights
+            labels, logits, sample_weight=weights
         ),
         reason=WEIGHTED_REASON,
     ),
@@ -633,9 +672,16 @@ RANKING = (
         ),
         multilabel,
         lambda logits, labels: sk.average_precision_score(
-            labels, _bin(logits), average="micro"
+            labels, logits, average="micro"
         ),
         exact=True,
+    ),
+    Case(
+        "average precision of kept rows",
+        jm.AveragePrecision(classes=CLASSES, exact=True, capacity=ROWS_KEPT),
+        separated,
+        _ranked(sk.average_precision_score, "macro"),
+        by_value=True,
     ),
 )
 

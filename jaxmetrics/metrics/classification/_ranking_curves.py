@@ -107,14 +107,11 @@ class RankingArea(Metric):
         return low, high
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth a look, on the host: wide bounds, and invalid labels.
+        """Return `invalid`, and `bounds_width`: the largest distance of the bounds.
 
-        Returns:
-          By name; `bounds_width` is the largest distance of the bounds, left out if it
-          is at most 0.05.
+        Both are left out where there is nothing to see: widths of at most 0.05.
         """
-        inherited = getattr(super(), "diagnostics", None)
-        found: dict[str, float] = dict(inherited()) if inherited else {}
+        found = super().diagnostics()
         low, high = self.bounds()
         width = np.asarray(high) - np.asarray(low)
         width = width[np.isfinite(width)]
@@ -383,8 +380,10 @@ class AUROC(RankingArea):
             weights = labels[..., first] + labels[..., second]
         means = []
         for areas in zip(*rows):
-            area = xp.stack(areas, axis=-2)
-            both_ways = (area[..., first, second] + area[..., second, first]) / 2
+            area = xp.concatenate(areas, axis=-1)  # of row c after that of c - 1
+            there = xp.take(area, first * classes + second, axis=-1)
+            back = xp.take(area, second * classes + first, axis=-1)
+            both_ways = (there + back) / 2
             means.append(self._mean(both_ways, weights))
         return tuple(means)
 
