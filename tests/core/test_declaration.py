@@ -71,9 +71,9 @@ def test_scores_are_read_from_the_output_that_is_configured(metric):
 
 @pytest.mark.parametrize("scores", ["preds", "log_probs", True])
 def test_scores_that_a_metric_cannot_read_are_refused(scores):
-    message = r"Accuracy: scores is one of \('logits', 'probs'\), got"
+    message = r"CrossEntropy: scores is one of \('logits', 'probs'\), got"
     with pytest.raises(ValueError, match=message):
-        jm.Accuracy(scores=scores)
+        jm.CrossEntropy(scores=scores)
 
 
 class Positive(jm.Metric):

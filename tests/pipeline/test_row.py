@@ -198,7 +198,7 @@ def test_a_default_is_used_where_neither_call_nor_metric_has_a_value():
     row = Row(1, "train", 0.0)
     row.values = {
         "train/loss": 1.0,
-        "(metrics)": lambda: {"accuracy": 0.5, "spread": np.zeros(2)},
+        "(metrics)": lambda _: {"accuracy": 0.5, "spread": np.zeros(2)},
     }
     names = ("train/loss", "train/accuracy", "train/spread", "perf/mfu")
     row.defaults = dict.fromkeys(names, 9.0)
@@ -256,3 +256,29 @@ def test_a_vector_under_the_name_of_a_device_scalar_loses_nothing_else(make_logg
     with pytest.raises((TypeError, RuntimeError), match="'train/loss'"):
         logger.flush()
     assert [row["train/accuracy"] for row in rows(logger)] == [0.5, 0.25]
+
+
+def test_diagnostics_of_metrics_are_recorded_with_one_warning(make_logger, caplog):
+    metrics = jm.Collection(first=jm.Accuracy(), second=jm.F1(classes=2))
+    logits, labels = np.array([[2.0, 1.0], [np.nan, 0.0]]), np.array([0, 1])
+    logger = make_logger()
+    for split in ("train", "val"):
+        logger.log_step(1, metrics.update(logits=logits, labels=labels), split=split)
+    assert logger.flush()
+    for split, row in zip(("train", "val"), rows(logger), strict=True):
+        counts = {key: x for key, x in row.items() if key.startswith("health/")}
+        assert counts == {
+            f"health/invalid/{split}/first": 1,
+            f"health/invalid/{split}/second": 1,
+        }
+    (warning,) = caplog.messages
+    assert warning.startswith("health/invalid/train/first is not 0")
+
+
+def test_nothing_is_diagnosed_in_valid_data(make_logger, caplog):
+    state = jm.Accuracy().update(logits=np.eye(2), labels=np.array([0, 1]))
+    logger = make_logger()
+    logger.log_step(1, state)
+    assert logger.flush()
+    assert rows(logger)[0].keys() == {"step", "split", "time", "train/accuracy"}
+    assert state.diagnostics() == {} and not caplog.messages

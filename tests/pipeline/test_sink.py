@@ -343,7 +343,7 @@ class Pending:
     def __init__(self):
         self.gate = threading.Event()
 
-    def __call__(self):
+    def __call__(self, split):
         self.gate.wait()
         return {"loss": 1.0}
 
@@ -354,7 +354,7 @@ def test_rows_are_fetched_without_their_writers_and_with_a_time_limit(tmp_path):
     pending = Pending()
     for step in (1, 2):
         row = Row(step, "train", 0.0, on_record=lambda row, _: fetched.append(row.step))
-        row.values = {"(metrics)": pending if step == 2 else lambda: {"loss": 0.0}}
+        row.values = {"(metrics)": pending if step == 2 else lambda _: {"loss": 0.0}}
         sinks.offer([row])
     assert not sinks.fetch(0.01)
     pending.gate.set()
