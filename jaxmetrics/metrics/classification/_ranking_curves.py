@@ -3,8 +3,8 @@
 Both areas are computed from counts of negative and positive labels in bins of the
 score. Scores within a bin are unordered unless they are surely equal, so that every
 area has three values: the lower bound, in which all negatives of a bin rank before its
-positives; the estimate, in which they tie; and the upper bound, in which all positives
-rank first. For ROC with one bin of 2 negatives and 3 positives these are 0, 0.5 and 1.
+positives; the estimate, in between; and the upper bound, in which all positives rank
+first. For ROC with one bin of 2 negatives and 3 positives these are 0, 0.5 and 1.
 
 The state holds two histograms with different bins. The bounds are the tighter ones of
 both, and the estimate is that of the histogram with the tighter bounds.
@@ -244,11 +244,12 @@ class AUROC(RankingArea):
 
     Scores may have any scale and offset: two histograms of `bins` bins widen as scores
     come in, and the state does not depend on their order, on batches, merges or
-    devices. Scores in the same bin count as ties, and `bounds()` returns how far the
-    exact area can be off. For 20,000 continuous scores at scales from 1e-3 to 1e4 and
-    offsets to 100 standard deviations the error was below 1e-3, and the bounds were
-    within 0.01 of each other, for Student's t with 2 degrees of freedom within 0.05;
-    see `benchmarks/ranking.py`. Equal scores are known to be equal, and then no source
+    devices. Within a bin the densities of both labels are taken to be linear, with the
+    slopes of the bins around it, and `bounds()` returns how far the exact area can be
+    off. For 20,000 continuous scores at scales from 1e-3 to 1e4 and offsets to 100
+    standard deviations the error was below 1e-3, and the bounds were within 0.01 of
+    each other, for Student's t with 2 degrees of freedom within 0.05; see
+    `benchmarks/ranking.py`. Equal scores are known to be equal, and then no source
     of error, if they are the smallest, the largest or infinite, if all scores are
     integers from a range below `bins`, or if fewer than `bins` float32 numbers lie
     between the smallest and the largest. The area is nan where the order of more than
@@ -394,10 +395,11 @@ class AveragePrecision(RankingArea):
     In [0, 1], higher is better; chance is the fraction of positive labels. The mean
     over the positive labels of the precision at their score, without interpolation
     (scikit-learn's `average_precision_score`). Scores may have any scale and offset,
-    those in the same bin count as ties, and the value is nan where most of their order
-    is unknown, all as for `AUROC`; for the scores described there the error was below
-    1e-3. The state takes 128 KiB per class. nan for a class without positive labels;
-    such classes are left out of the macro mean.
+    and the value is nan where most of their order is unknown, as for `AUROC`; for the
+    scores described there the error was below 1e-3. Scores in the same bin are taken to
+    be in random order, or equal if the bins around it are empty. The state takes 128
+    KiB per class. nan for a class without positive labels; such classes are left out of
+    the macro mean.
 
     The arguments are those of `AUROC` without `max_fpr` and `multi_class`. A collection
     that holds both with the same arguments stores the state once.
@@ -484,11 +486,11 @@ def _reciprocals(xp: Any, a: Any, p: Any) -> tuple[Any, Any]:
     """Return a lower and an upper bound of the sum of 1 / (a + k) for k from 1 to p.
 
     The reciprocal is convex: trapezoids from 1 to p are above its integral, and
-    rectangles around each k below it. Both are exact or close for any p.
+    rectangles around each k below it. For p = 1 both are exact.
     """
     end = xp.maximum(p, xp.ones_like(p))
     lower = xp.log1p((end - 1) / (a + 1)) + (1 / (a + 1) + 1 / (a + end)) / 2
-    upper = xp.log1p(p / (a + 0.5))
+    upper = xp.where(p == 1, 1 / (a + 1), xp.log1p(p / (a + 0.5)))
     return xp.where(p > 0, lower, xp.zeros_like(lower)), upper
 
 
