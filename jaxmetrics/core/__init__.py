@@ -13,6 +13,12 @@ from jaxmetrics.core._arrays import is_deleted, is_known, is_on_device, is_ready
 from jaxmetrics.core._best_of import BestOf
 from jaxmetrics.core._bootstrap import Bootstrap
 from jaxmetrics.core._calls import updated
+from jaxmetrics.core._cell_count import (
+    by_platform,
+    cells_by_product,
+    one_hot_rows,
+    product_over_rows,
+)
 from jaxmetrics.core._classwise import Classwise
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._compose import Compose
@@ -130,6 +136,8 @@ __all__ = [
     "backends_are_initialized",
     "both",
     "buffer_leaf",
+    "by_platform",
+    "cells_by_product",
     "child",
     "class_index",
     "class_predictions",
@@ -170,7 +178,9 @@ __all__ = [
     "on_plain_values",
     "on_runtime_event",
     "on_scalar",
+    "one_hot_rows",
     "pair_add",
+    "product_over_rows",
     "register_with_flax",
     "require_integers",
     "require_known_programs",

@@ -49,7 +49,7 @@ from jaxmetrics.core._arithmetic import (
     order_key,
     pair_add,
 )
-from jaxmetrics.core._arrays import is_known
+from jaxmetrics.core._cell_count import by_platform, cells_by_product
 from jaxmetrics.core._counting import both, count_at
 from jaxmetrics.core._kinds import (
     Axes,
@@ -67,8 +67,6 @@ _APART = 4  # counts of -inf, of inf, of the smallest and of the largest score
 _HEADER = 2  # cells at the end that hold the extremes and the finest bit
 _FINEST = 1024  # exceeds every exponent; the header holds the difference to it
 _SIGN = np.uint32(1 << 31)
-_LOW_CELLS = 64  # values of the lower digit of an index, see `_cells_by_product`
-_MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
 
 
 class GridCounts(NamedTuple):
@@ -557,29 +555,13 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
 
     def by_product(index: Any) -> Any:
         of_member = index.reshape(-1, members).T
-        return lax.map(functools.partial(_cells_by_product, cells=cells), of_member)
+        return lax.map(functools.partial(cells_by_product, cells=cells), of_member)
 
-    rows = index.shape[0]
-    if weights is None and is_known(rows) and rows < _MAX_EXACT_ROWS:
-        counts = lax.platform_dependent(index, default=by_scatter, tpu=by_product)
+    if weights is None:
+        counts = by_platform(by_scatter, by_product, index)
     else:
         counts = by_scatter(index)
     return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)
-
-
-def _cells_by_product(index: jax.Array, cells: int) -> jax.Array:
-    """Count with a product of one-hot matrices of the upper and the lower digit."""
-
-    def one_hot(digit: jax.Array, length: int) -> jax.Array:
-        return (digit[:, None] == _numbers(length, 2)).astype(jnp.bfloat16)
-
-    upper = one_hot(index // _LOW_CELLS, cells // _LOW_CELLS + 1)
-    lower = one_hot(index % _LOW_CELLS, _LOW_CELLS)
-    over_rows = (((0,), (0,)), ((), ()))
-    counts = lax.dot_general(
-        upper, lower, over_rows, preferred_element_type=jnp.float32
-    )
-    return counts.astype(jnp.uint32).ravel()[:cells]
 
 
 def _numbers(length: int, rank: int) -> np.ndarray:

@@ -1,10 +1,4 @@
-"""Count indices into thousands of cells, by scatter or by products of one-hot rows.
-
-A scatter is fastest on CPU and GPU, but a TPU runs it one row after another. There the
-matrix unit multiplies one-hot rows instead: with a lower digit of base 64, index 131 is
-the outer product of one-hot rows for 2 (131 // 64) and 3 (131 % 64), and the sum of
-these products over the batch is the table of counts. Both give the same integers.
-"""
+"""Count indices, and the bits of words by index, into thousands of cells."""
 
 from __future__ import annotations
 
@@ -14,12 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from jaxmetrics.core import both, count_at, count_where, is_known
-
-_LOW_CELLS = 64  # values of the lower digit of an index
-_MAX_EXACT_ROWS = 1 << 24  # rows up to which a count in float32 is exact
+from jaxmetrics.core import (
+    both,
+    by_platform,
+    cells_by_product,
+    count_at,
+    count_where,
+    one_hot_rows,
+    product_over_rows,
+)
 
 
 def kept(values: jax.Array, mask: Any) -> jax.Array:
@@ -44,7 +42,7 @@ def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:
     index = jnp.where(valid, index.astype(jnp.int32), cells).ravel()
     scatter = functools.partial(cells_by_scatter, cells=cells)
     product = functools.partial(cells_by_product, cells=cells)
-    return _by_platform(scatter, product, index)
+    return by_platform(scatter, product, index)
 
 
 def count_bits(
@@ -65,19 +63,12 @@ def count_bits(
     index = jnp.where(valid, index.astype(jnp.int32), cells)
     scatter = functools.partial(bits_by_scatter, cells=cells, bits=bits)
     product = functools.partial(bits_by_product, cells=cells, bits=bits)
-    return _by_platform(scatter, product, index, word)
+    return by_platform(scatter, product, index, word)
 
 
 def cells_by_scatter(index: jax.Array, cells: int) -> jax.Array:
     """Count with one addition per row."""
     return count_at(index, (cells,))
-
-
-def cells_by_product(index: jax.Array, cells: int) -> jax.Array:
-    """Count with a product of one-hot matrices of the upper and the lower digit."""
-    upper = _one_hot(index // _LOW_CELLS, cells // _LOW_CELLS + 1)
-    lower = _one_hot(index % _LOW_CELLS, _LOW_CELLS)
-    return _product(upper, lower).ravel()[:cells]
 
 
 def bits_by_scatter(
@@ -103,22 +94,4 @@ def bits_by_product(
     """Count with a product of the one-hot cells and the words' bits, and ones."""
     with_bit = (word[:, None] >> np.arange(bits, dtype=np.uint32)[None]) & 1
     columns = jnp.concatenate([jnp.ones_like(with_bit[:, :1]), with_bit], axis=1)
-    return _product(_one_hot(index, cells), columns.astype(jnp.bfloat16))
-
-
-def _by_platform(scatter: Any, product: Any, index: jax.Array, *words: Any) -> Any:
-    if not is_known(index.size) or index.size >= _MAX_EXACT_ROWS:
-        return scatter(index, *words)
-    return lax.platform_dependent(index, *words, default=scatter, tpu=product)
-
-
-def _one_hot(index: jax.Array, length: int) -> jax.Array:
-    number = jnp.arange(length, dtype=jnp.int32)
-    return (index[:, None] == number[None]).astype(jnp.bfloat16)
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Return `a.T @ b` of zeros and ones, exactly: bfloat16 summed in float32."""
-    over_rows = (((0,), (0,)), ((), ()))
-    counts = lax.dot_general(a, b, over_rows, preferred_element_type=jnp.float32)
-    return counts.astype(jnp.uint32)
+    return product_over_rows(one_hot_rows(index, cells), columns.astype(jnp.bfloat16))
