@@ -45,14 +45,8 @@ class CountMin(Statistic):
     table: Array = count_leaf("depth width")
 
     def validate(self) -> None:
-        """Refuse a table without cells, and queries that are not integers."""
+        """Refuse a table without cells."""
         _check_table("CountMin", self.width, self.depth)
-        queries = self.queries
-        if not (isinstance(queries, tuple) and all(type(q) is int for q in queries)):
-            raise ValueError(
-                f"CountMin: queries must be a tuple of integers, got {queries!r}. "
-                "Write a single one as (7,)."
-            )
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's counts by row and bucket."""
