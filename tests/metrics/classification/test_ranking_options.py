@@ -272,3 +272,13 @@ def test_more_rows_than_the_capacity_are_an_error():
 def test_the_task_follows_from_the_classes():
     assert jm.AUROC().histogram.task == "binary"
     assert jm.AUROC(classes=3).histogram.task == "multiclass"
+
+
+def test_wide_bins_are_estimated_from_their_slopes():
+    quantiles = scipy.special.ndtri((np.arange(5000) + 0.5) / 5000)
+    logits = np.float32(np.concatenate([quantiles, quantiles + 1]))
+    labels = np.repeat(np.int32([0, 1]), 5000)
+    state = jm.AUROC(bins=64).update(logits=logits, labels=labels)
+    exact = sk.roc_auc_score(labels, logits)
+    agrees(state, exact, 1e-4)
+    assert abs(np.mean(state.bounds()) - exact) > 5e-4  # half of each bin
