@@ -48,7 +48,7 @@ def test_a_step_is_exported_for_any_number_of_rows(case):
     [
         jm.Mean("values", weighted=True),
         jm.ExpectedCalibrationError(),
-        jm.AUROC(classes=3),
+        jm.AUROC(classes=3, bins=64),
         jm.Reservoir("values", capacity=16),
     ],
     ids=lambda metric: type(metric).__name__,

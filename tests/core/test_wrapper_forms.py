@@ -40,13 +40,10 @@ def squares(preds, targets, **_):
 
 RECALL = jm.Recall(classes=3, average="none")
 MSE = jm.MeanSquaredError()
-MEAN = jm.Mean("loss", weighted=True)
 METRICS = {
     "Classwise": jm.Classwise(RECALL, names=("cat", "dog", "cow")),
     "Classwise of groups": jm.Classwise(jm.ByGroup(RECALL, groups=2)),
-    "groups of Classwise": jm.ByGroup(jm.Classwise(RECALL), groups=2),
     "MinMax": jm.MinMax(jm.Accuracy()),
-    "groups of MinMax": jm.ByGroup(jm.MinMax(jm.Accuracy()), groups=2),
     "MultiOutput": jm.MultiOutput(MSE, outputs=2),
     "MultiOutput of a Collection": jm.MultiOutput(
         jm.Collection(mse=MSE, mae=jm.MeanAbsoluteError()), outputs=2
@@ -55,12 +52,7 @@ METRICS = {
     "Bootstrap of MultiOutput": jm.Bootstrap(
         jm.MultiOutput(jm.MeanSquaredError(weighted=True), outputs=2), samples=5
     ),
-    "Bootstrap of groups": jm.Bootstrap(jm.ByGroup(MEAN, groups=2), samples=5),
     "FromFunction": jm.FromFunction(squares, jm.Mean()),
-    "groups of FromFunction": jm.ByGroup(jm.FromFunction(squares, jm.Mean()), groups=2),
-    "Bootstrap of FromFunction": jm.Bootstrap(
-        jm.FromFunction(squares, jm.Mean(weighted=True)), samples=5
-    ),
     "FromFunction of a window": jm.FromFunction(squares, jm.Windowed(jm.Mean(), 3)),
 }
 
