@@ -74,6 +74,7 @@ class ScoreHistogram(Metric):
     ) -> dict[str, Any]:
         """Return the batch's labels by class, sign and bin, and invalid labels."""
         batch = ranked_scores(self, logits, labels, mask)
+        count_where(batch.counted, None, weights)  # refuses weights of other shapes
         scores, positive, counted = batch.scores, batch.positive, batch.counted
         column = positive.astype(jnp.int32)
         if self.pairs:

@@ -282,3 +282,10 @@ def test_wide_bins_are_estimated_from_their_slopes():
     exact = sk.roc_auc_score(labels, logits)
     agrees(state, exact, 1e-4)
     assert abs(np.mean(state.bounds()) - exact) > 5e-4  # half of each bin
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (3,)])
+def test_weights_of_another_shape_are_refused(shape):
+    outputs = dict(logits=np.ones(4), labels=np.array([0, 1, 0, 1]))
+    with pytest.raises(ValueError, match=r"AUROC\(weighted=True\).*weights has shape"):
+        jm.AUROC(weighted=True).update(**outputs, weights=np.ones(shape))
