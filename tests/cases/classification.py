@@ -592,13 +592,6 @@ RANKING = (
         reason=WEIGHTED_REASON,
     ),
     Case(
-        "auroc binary, partial",
-        jm.AUROC(bins=FEW_BINS, max_fpr=0.3),
-        binary,
-        lambda logits, labels: sk.roc_auc_score(labels, logits, max_fpr=0.3),
-        exact=True,
-    ),
-    Case(
         "auroc",
         jm.AUROC(classes=CLASSES, bins=BINS),
         separated,
@@ -606,31 +599,10 @@ RANKING = (
         exact=True,
     ),
     Case(
-        "auroc by class",
-        jm.AUROC(classes=CLASSES, bins=BINS, average="none"),
-        separated,
-        _ranked(sk.roc_auc_score, None),
-        exact=True,
-    ),
-    Case(
-        "auroc micro",
-        jm.AUROC(classes=CLASSES, bins=BINS, average="micro"),
-        separated,
-        _ranked(sk.roc_auc_score, "micro"),
-        exact=True,
-    ),
-    Case(
         "auroc of pairs",
         jm.AUROC(classes=CLASSES, bins=BINS, multi_class="ovo"),
         separated,
         _over_pairs,
-        exact=True,
-    ),
-    Case(
-        "auroc multilabel",
-        jm.AUROC(task="multilabel", classes=LABELS, bins=BINS),
-        multilabel,
-        lambda logits, labels: sk.roc_auc_score(labels, logits),
         exact=True,
     ),
     Case(
@@ -650,22 +622,6 @@ RANKING = (
         exact=True,
     ),
     Case(
-        "average precision, mean weighted by class",
-        jm.AveragePrecision(classes=CLASSES, bins=BINS, average="weighted"),
-        separated,
-        _ranked(sk.average_precision_score, "weighted"),
-        exact=True,
-    ),
-    Case(
-        "average precision binary, weighted",
-        jm.AveragePrecision(task="binary", bins=FEW_BINS, weighted=True),
-        weighted(binary),
-        lambda logits, labels, weights: sk.average_precision_score(
-            labels, logits, sample_weight=weights
-        ),
-        reason=WEIGHTED_REASON,
-    ),
-    Case(
         "average precision multilabel, micro",
         jm.AveragePrecision(
             task="multilabel", classes=LABELS, bins=BINS, average="micro"
@@ -675,13 +631,6 @@ RANKING = (
             labels, logits, average="micro"
         ),
         exact=True,
-    ),
-    Case(
-        "average precision of kept rows",
-        jm.AveragePrecision(classes=CLASSES, exact=True, capacity=ROWS_KEPT),
-        separated,
-        _ranked(sk.average_precision_score, "macro"),
-        by_value=True,
     ),
 )
 
