@@ -212,3 +212,38 @@ def test_labels_out_of_range_and_nonfinite_logits_are_counted_as_invalid():
     assert jm.evaluate(jm.Accuracy(), logits=logits, labels=labels) == 1
     matrix = jm.evaluate(jm.ConfusionMatrix(3), logits=logits, labels=labels)
     assert matrix.sum() == matrix[0, 0] == 1
+
+
+HIDDEN = {  # metrics that count in a metric of their own, which users do not know
+    "F1": jm.F1(classes=3),
+    "AUROC": jm.AUROC(classes=3),
+    "Perplexity": jm.Perplexity(),
+    "RootMeanSquaredError": jm.RootMeanSquaredError(),
+    "Std": jm.Std("loss"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("inside", ["alone", "in a collection"])
+def test_errors_name_the_metric_that_the_user_wrote(name, inside):
+    metric = HIDDEN[name]
+    if inside == "in a collection":
+        metric = jm.Collection(first=jm.Mean("other"), second=metric)
+    with pytest.raises(TypeError, match=rf"^{name} needs output"):
+        metric.from_model_output(other=np.ones(2))
+
+
+def test_the_shapes_in_errors_are_those_of_outputs_by_their_names():
+    message = r"^F1\(task='binary', scores='probs'\) on \{'probs': \(4, 2\), 'labels'"
+    with pytest.raises(ValueError, match=message):
+        jm.evaluate(
+            jm.F1(task="binary", scores="probs"),
+            probs=np.ones((4, 2)),
+            labels=np.ones(4, int),
+        )
+
+
+def test_a_metric_that_is_a_member_itself_names_itself():
+    metrics = jm.Collection(loss=jm.CrossEntropy(), perplexity=jm.Perplexity())
+    with pytest.raises(TypeError, match="^CrossEntropy needs output"):
+        metrics.update(labels=np.zeros(2, int))
