@@ -51,7 +51,7 @@ $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
 	touch $(TPU)/.installed
 
 test-tpu: $(TPU)/.installed
-	$(TPU)/bin/python -m pytest tests/tpu
+	$(TPU)/bin/python -m pytest tests/tpu $(PYTEST)
 
 # A real browser opens the pages of runs; without Chromium the tests say how to get it.
 test-page: $(INSTALLED)
