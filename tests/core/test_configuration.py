@@ -52,6 +52,9 @@ WRONG = {
     "float": ("0.5", True, None, np.float32(0.5), np.float64(0.5), (0.5,)),
     "bool": (1, 0.0, "yes", None, np.True_),
     "str": (1, 2.0, None, True, ("a",), np.str_("a")),
+    "str | None": (1, 2.0, True, ("a",)),
+    "float | None": ("0.5", True, np.float32(0.5), (0.5,)),
+    "tuple[str, ...] | None": ("ab", ["a"], (1,)),
     "int | None": (2.5, 10.0, "5", False, np.int32(5), (1,)),
     "Optional[int]": (2.5, "5", True),
     "Union[int, str]": (2.5, None, True),
@@ -96,6 +99,10 @@ def public_fields():
 def test_a_value_of_the_wrong_type_is_refused_by_every_field(metric, field):
     kind = annotation(metric, field)
     assert kind in WRONG, f"add wrong values of {kind!r} to WRONG"
+    if field in metric._scores:
+        with pytest.raises(ValueError, match=rf"{type(metric).__name__}: {field} is"):
+            metric.with_fields(**{field: 1}).__post_init__()
+        return
     refused_with_name_and_type(metric, field)
 
 
