@@ -154,7 +154,7 @@ class Grid:
 
     Args:
       bins: Number of cells of a grid, a power of two, at least 4.
-      columns: Number of labels that are told apart.
+      columns: Number of labels that are counted separately.
       weighted: Counts are sums of weights, kept as pairs.
     """
 

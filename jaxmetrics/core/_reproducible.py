@@ -1,4 +1,4 @@
-"""Which metrics have a reproducible form, see `Metric.reproducible`."""
+"""Check for and build the reproducible form of metrics, see `Metric.reproducible`."""
 
 from __future__ import annotations
 

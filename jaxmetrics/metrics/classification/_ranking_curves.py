@@ -142,7 +142,7 @@ class RankingArea(Metric):
 
     @property
     def _pairs(self) -> bool:
-        """Whether classes are ranked against each other, not against all others."""
+        """True if each pair of classes is ranked (one-vs-one)."""
         return False
 
     def _state(self) -> ScoreHistogram | ScoreRows:

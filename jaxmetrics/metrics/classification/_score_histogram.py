@@ -43,7 +43,7 @@ class ScoreHistogram(Metric):
 
     Args:
       pooled: Count the scores of all classes in one pair of histograms.
-      pairs: Tell all classes of labels apart, not only each class from the others.
+      pairs: Count the labels of each class separately, not only positive and negative.
     """
 
     task: str = "multiclass"
@@ -66,7 +66,7 @@ class ScoreHistogram(Metric):
 
     @property
     def columns(self) -> int:
-        """Number of labels that are told apart; by default negative and positive."""
+        """Number of labels counted separately; by default negative and positive."""
         return (self.classes or 0) if self.pairs else 2
 
     def observe(
