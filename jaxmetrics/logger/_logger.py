@@ -41,7 +41,16 @@ from jaxmetrics.pipeline import (
     splits_of_call,
 )
 from jaxmetrics.processes import Agreement
-from jaxmetrics.record import Elapsed, Ledger, check_step, dumps, key, loads, number
+from jaxmetrics.record import (
+    Elapsed,
+    Ledger,
+    check_step,
+    dumps,
+    duration_clock,
+    key,
+    loads,
+    number,
+)
 from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -144,9 +153,7 @@ class TrainingLogger:
         self._attached_step = -1
         self._warned: set[str] = set()
         self._progress_noted = -math.inf
-        self._clock = clock
-        if clock is not time.time and monotonic is time.monotonic:
-            monotonic = clock
+        monotonic = duration_clock(clock, monotonic)
         if is_importing_main():
             self._stay_inert()
             return
@@ -162,6 +169,7 @@ class TrainingLogger:
             resume_step=resume_step,
             mirror=mirror,
             clock=clock,
+            monotonic=monotonic,
         )
         if self._process[0] == 0:
             warn_of_unused(self.config, given, writers, console)
@@ -762,8 +770,8 @@ class TrainingLogger:
 
         These events tell how far a killed attempt has come.
         """
-        now = self._clock()
-        # A clock that was set back counts as an interval that has passed.
+        now = self._elapsed.exact()
+        # A restore sets the training seconds back.
         if at_once or not 0 <= now - self._progress_noted < _PROGRESS_SECONDS:
             self._progress_noted = now
             self.ledger.event("step", step=step)

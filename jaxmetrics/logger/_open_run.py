@@ -37,6 +37,7 @@ def open_run(
     resume_step: int | None,
     mirror: str | Path | None,
     clock: Callable[[], float],
+    monotonic: Callable[[], float],
 ) -> tuple[RunDirectory, Sinks, Mirror]:
     """Open the run directory, sinks and mirror of this process.
 
@@ -66,6 +67,7 @@ def open_run(
             overwrite=overwrite,
             resume_step=resume_step,
             clock=clock,
+            monotonic=monotonic,
         )
         try:
             if copies is not None and overwrite:

@@ -152,6 +152,7 @@ def open_directory(
     overwrite: bool,
     resume_step: int | None,
     clock: Callable[[], float],
+    monotonic: Callable[[], float],
 ) -> RunDirectory:
     """Create a run directory, or continue one as its next attempt; first process only.
 
@@ -161,7 +162,8 @@ def open_directory(
       hparams: Configuration of the training, written without secrets.
       overwrite: Set an existing directory aside, as `<run_name>.old-1`.
       resume_step: Step to continue from; later rows are not counted.
-      clock: Seconds since the epoch.
+      clock: Seconds since the epoch, for timestamps.
+      monotonic: Seconds of any origin, for durations.
 
     Raises:
       WriterLockedError: Another process writes this run.
@@ -179,7 +181,7 @@ def open_directory(
                 ).close()  # raises while another process writes this run
             set_aside(path)
         make_folder(path)
-    ledger = Ledger(path / EVENTS_JSONL, clock=clock)
+    ledger = Ledger(path / EVENTS_JSONL, clock=clock, monotonic=monotonic)
     try:
         now = iso_time(clock())
         run = _read(path) or {

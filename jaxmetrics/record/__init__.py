@@ -18,9 +18,10 @@ from jaxmetrics.record._config_changes import (
 )
 from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
 from jaxmetrics.record._durations import duration, rate
-from jaxmetrics.record._elapsed import Elapsed
+from jaxmetrics.record._elapsed import Elapsed, duration_clock
 from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
+from jaxmetrics.record._event_limit import event_count
 from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._io import (
     WriterLockedError,
@@ -155,7 +156,9 @@ __all__ = [
     "csv_line",
     "dumps",
     "duration",
+    "duration_clock",
     "escape",
+    "event_count",
     "flatten",
     "flatten_config",
     "hide_secrets",

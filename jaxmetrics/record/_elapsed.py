@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+
+Seconds = Callable[[], float]
+"""Function that returns the time in seconds."""
+
+
+def duration_clock(clock: Seconds, monotonic: Seconds) -> Seconds:
+    """Return the clock that measures durations.
+
+    The time of day is set forward and back while a machine runs, so a difference of two
+    timestamps is not a duration.
+
+    Args:
+      clock: Clock for timestamps, `time.time` unless the caller chose one.
+      monotonic: Clock for durations, `time.monotonic` unless the caller chose one. If
+        only `clock` was chosen, it serves both.
+    """
+    if clock is not time.time and monotonic is time.monotonic:
+        return clock
+    return monotonic
 
 
 class Elapsed:
@@ -13,7 +33,7 @@ class Elapsed:
       seconds: Training seconds of earlier attempts. Default 0.
     """
 
-    def __init__(self, clock: Callable[[], float], seconds: float = 0.0) -> None:
+    def __init__(self, clock: Seconds, seconds: float = 0.0) -> None:
         self._clock = clock
         self.reset(seconds)
 

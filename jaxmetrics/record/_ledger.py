@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jaxmetrics.record._append_file import AppendFile
+from jaxmetrics.record._elapsed import Elapsed, duration_clock
+from jaxmetrics.record._event_limit import EventLimit
 from jaxmetrics.record._json import dumps
 from jaxmetrics.record._redact import redact
 
 _LOG = logging.getLogger("jaxmetrics")
-_OWN_FIELDS = {"time", "attempt", "event", "seconds"}
+_OWN_FIELDS = {"time", "elapsed", "attempt", "event", "seconds", "repeated"}
+_MAX_WAITING = 1000  # lines in memory while the disk refuses them
 
 
 class Ledger:
     """Appends events to `events.jsonl`; `TrainingLogger.ledger` is that of the run.
 
-    A file system error never stops the training: it is logged once.
+    Each event has its time of day, `time`, and `elapsed`, the seconds since the ledger
+    was opened: the time of day may be set while the run lasts. Equal events, and events
+    of a kind that come more often than 100 at once or one in 36 seconds, are merged
+    into one line with `repeated`; those of the last 36 seconds are written by `flush`.
+
+    A file system error never stops the training: it is logged once, and the events wait
+    in memory for the next call. Beyond 1000 of them events are lost, and `flush`
+    returns False from then on.
 
     Args:
       path: The file; None keeps no ledger, as on all processes except the first.
       attempt: Number of this attempt of the run, from 1. Default 1.
       clock: Returns seconds since the epoch. Default `time.time`.
+      monotonic: Returns seconds of any origin, for `elapsed`. If only `clock` is
+        passed, it serves both. Default `time.monotonic`.
 
     Raises:
       WriterLockedError: Another process has the ledger open.
@@ -37,10 +52,15 @@ class Ledger:
         path: Path | None,
         attempt: int = 1,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the file."""
         self.attempt = attempt
         self._clock = clock
+        self._elapsed = Elapsed(duration_clock(clock, monotonic))
+        self._limit = EventLimit()
+        self._waiting: deque[str] = deque()
+        self._lost = False
         self._file = None if path is None else AppendFile(path)
         self._pid = os.getpid()
         self._lock = threading.RLock()
@@ -62,28 +82,64 @@ class Ledger:
                 f"ledger.event({name!r}) got {sorted(reserved)}, which the ledger "
                 f"sets; expected other names. Rename these fields."
             )
-        line = {"time": iso_time(self._clock()), "attempt": self.attempt, "event": name}
-        if seconds is not None:
-            line["seconds"] = float(seconds)
-        text = dumps({**line, **redact(fields)})
-        self._attempt_io(lambda file: file.write_line(text))
+        if self._file is None or self._pid != os.getpid():
+            return
+        plain = redact(fields)
+        length = None if seconds is None else float(seconds)
+        with self._lock:
+            time, now = iso_time(self._clock()), self._elapsed()
+            self._add(self._limit.add(name, length, plain, time, now), time, now)
+        self._attempt_io(self._write_waiting)
 
     def flush(self) -> bool:
-        """Sync the events to disk; return whether that succeeded."""
-        return self._attempt_io(AppendFile.flush)
+        """Write merged events, and sync all to disk.
+
+        Returns:
+          Whether that succeeded, and no event was lost before.
+        """
+        self._add_merged()
+        synced = self._attempt_io(self._write_waiting, AppendFile.flush)
+        return synced and not self._lost
 
     def close(self) -> None:
-        """Close the file; later events are ignored."""
+        """Write merged events and close the file; later events are ignored."""
+        self._add_merged()
+        self._attempt_io(self._write_waiting)
         self._attempt_io(AppendFile.close)
         self._file = None
 
-    def _attempt_io(self, action: Callable[[AppendFile], object]) -> bool:
+    def _add_merged(self) -> None:
+        with self._lock:
+            if events := self._limit.due(math.inf):
+                self._add(events, iso_time(self._clock()), self._elapsed())
+
+    def _add(self, events: list[dict[str, Any]], time: str, elapsed: float) -> None:
+        """Add events to the lines that wait to be written."""
+        own = {"time": time, "elapsed": elapsed, "attempt": self.attempt}
+        self._waiting += [dumps(own | event) for event in events]
+        while len(self._waiting) > _MAX_WAITING:
+            self._waiting.popleft()
+            self._lost = True
+
+    def _write_waiting(self, file: AppendFile) -> None:
+        while self._waiting:
+            try:
+                file.write_line(self._waiting[0])
+            except OSError:
+                raise  # the line waits for the next call
+            except BaseException:
+                self._waiting.popleft()
+                raise
+            self._waiting.popleft()
+
+    def _attempt_io(self, *actions: Callable[[AppendFile], object]) -> bool:
         # A forked child shares the file, whose one writer is its parent.
         if self._file is None or self._pid != os.getpid():
             return True
         try:
             with self._lock:
-                action(self._file)
+                for action in actions:
+                    action(self._file)
         except OSError as error:
             if not self._warned:
                 self._warned = True

@@ -25,6 +25,7 @@ from jaxmetrics.record import (
     Elapsed,
     EpochMetrics,
     dumps,
+    duration_clock,
     loads,
     read_epochs,
     redact,
@@ -50,7 +51,9 @@ class EpochTracker:
       output_dir: Directory of the files; created if missing.
       config: Configuration of the training, for records and reports; secrets are
         redacted. Default: the configuration in the existing files.
-      clock: Function that returns seconds since 1970.
+      clock: Function that returns seconds since 1970, for timestamps.
+      monotonic: Function that returns seconds of any origin, for durations. If only
+        `clock` is passed, it serves both.
 
     Raises:
       ValueError: The directory has a file of that name with another format.
@@ -74,10 +77,12 @@ class EpochTracker:
         *,
         config: Mapping[str, Any] | object | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read existing files."""
         self.output_dir: Path = Path(output_dir)
         self._clock = clock
+        self._monotonic = duration_clock(clock, monotonic)
         recorded = read_or_create(self.output_dir)
         self._run, self._config = recorded.run, recorded.config
         self._epochs = recorded.epochs
@@ -123,7 +128,7 @@ class EpochTracker:
         earlier = [e for e in self._epochs if e.epoch < epoch]
         if self._elapsed is None or len(earlier) < len(self._epochs):
             seconds = earlier[-1].cumulative_time_sec if earlier else None
-            self._elapsed = Elapsed(self._clock, seconds or 0.0)
+            self._elapsed = Elapsed(self._monotonic, seconds or 0.0)
         self._epochs, self._epoch, self._values = earlier, epoch, EpochValues()
         self._epoch_start = self._elapsed()
 
@@ -235,7 +240,7 @@ class EpochTracker:
             number, start = read["epoch"], read["start"]
             values = states.read(owner, state, open=EpochValues.from_state)["open"]
         self._epochs = saved["epochs"]
-        self._elapsed = None if seconds is None else Elapsed(self._clock, seconds)
+        self._elapsed = None if seconds is None else Elapsed(self._monotonic, seconds)
         self._values = values or EpochValues()
         self._epoch, self._epoch_start = number, start or 0.0
         self._is_restored = number is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import RECORD_FIELDS, number
+from jaxmetrics.record import RECORD_FIELDS, event_count, number
 from jaxmetrics.runs.live._sparkline import RunningMeans
 from jaxmetrics.runs.reading import as_array, as_float, as_record_row
 
@@ -269,5 +269,5 @@ class Events:
             if name in ("start", "close"):
                 self.closed = name == "close"
             if name.startswith(("alarm", "health")):
-                self.alarms += 1
+                self.alarms += event_count(row)
                 self.alarm = row

@@ -14,6 +14,7 @@ from jaxmetrics.record import (
     REPORT_HTML,
     changes_by_attempt,
     dumps,
+    event_count,
     number,
     redact,
 )
@@ -174,8 +175,13 @@ def _alarms(events: list[dict[str, object]]) -> Table:
     alarms = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
     names = ("time", "attempt", "step", "kind", "key", "value", "message")
     rows = [[_cell(event.get(name)) for name in names] for event in alarms[:_MAX_ROWS]]
+    counts = [event_count(event) for event in alarms]
     note = _selection(_MAX_ROWS, len(alarms)) if rows else "None was raised."
-    return Table("Alarms", names, rows, note)
+    if max(counts, default=1) > 1:
+        names = (*names, "times")
+        rows = [[*row, count] for row, count in zip(rows, counts)]
+        note = f"{sum(counts):,} alarms; equal and frequent ones share a row. {note}"
+    return Table("Alarms", names, rows, note.rstrip())
 
 
 def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:

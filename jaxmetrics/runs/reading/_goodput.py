@@ -1,5 +1,9 @@
 """Split the time of a run into productive steps and overhead, from its event ledger.
 
+**Time.** Within an attempt events are placed by `elapsed`, the seconds since the ledger
+was opened, because the time of day may be set meanwhile. The gap between two attempts,
+and events of older files, which have no `elapsed`, are measured by the time of day.
+
 **Pieces.** Each event of the ledger has the time at which it ended. Events of kind
 `start`, `step`, `restore` and `close` are signs of progress: they say which update had
 been done. The time between two consecutive signs is a *piece*, and the pieces of a run
@@ -20,8 +24,9 @@ repeated, so a third of its step time becomes `rewind`.
 a piece and are subtracted from it; what remains is its `rest`. They may overlap, as a
 compilation during an evaluation does, but each second belongs to one category: first
 those of `_PRECEDENCE`, in that order, then all others; each counts only what the
-earlier ones have not covered. Events of `_SUMS` are totals of many short waits, which
-have no position. They are taken out of the step time before them, last piece first.
+earlier ones have not covered. Events of `_SUMS`, and merged ones, which `repeated`
+marks, are totals of many short waits, which have no position. They are taken out of the
+step time before them, last piece first.
 
 All times are whole microseconds, so that the categories add up exactly.
 """
@@ -118,12 +123,13 @@ def goodput_of_events(events: Iterable[Mapping[str, object]]) -> dict[str, float
 
 @dataclass
 class _Event:
-    """An event, in microseconds; it began `length` before `time`."""
+    """An event, in microseconds; it began `length` before `time`, unless `is_sum`."""
 
     name: str
     time: int
     length: int
     step: int | None
+    is_sum: bool = False
 
 
 @dataclass
@@ -154,19 +160,52 @@ class _Piece:
 
 
 def _parsed(events: Iterable[Mapping[str, object]]) -> Iterator[_Event]:
-    latest: int | None = None
+    timeline = _Timeline()
     for row in events:
         name, seconds, time = row.get("event"), row.get("seconds"), _time(row)
         if not isinstance(name, str) or time is None:
             continue
-        latest = time if latest is None else max(time, latest)  # clocks may go back
+        now = timeline.place(row, time)
         length = 0
         if isinstance(seconds, int | float) and 0 < seconds < _MAX_SECONDS:
             length = round(seconds * _SECOND)
         step = row.get("restored_step") if name == "start" else row.get("step")
         if not isinstance(step, int) or isinstance(step, bool):
             step = None
-        yield _Event(name, latest, length, step)
+        yield _Event(name, now, length, step, name in _SUMS or "repeated" in row)
+
+
+class _Timeline:
+    """Place events on one axis, in microseconds; a clock that is set moves nothing."""
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._clock: int | None = None  # time of day of the event before
+        self._attempt: object = None
+        self._elapsed: int | None = None  # the highest of the attempt
+
+    def place(self, row: Mapping[str, object], time: int) -> int:
+        """Return the place of the next event, whose time of day is `time`."""
+        elapsed, attempt = _elapsed(row), row.get("attempt")
+        is_start = row.get("event") == "start" or attempt != self._attempt
+        if elapsed is None or self._elapsed is None or is_start:
+            self._now += max(0, time - (time if self._clock is None else self._clock))
+            self._elapsed = elapsed
+        elif elapsed > self._elapsed:
+            self._now += elapsed - self._elapsed
+            self._elapsed = elapsed
+        # Without `elapsed` a clock that went back stands still until it has caught up.
+        if elapsed is not None or self._clock is None or time > self._clock:
+            self._clock = time
+        self._attempt = attempt
+        return self._now
+
+
+def _elapsed(row: Mapping[str, object]) -> int | None:
+    seconds = row.get("elapsed")
+    if not isinstance(seconds, int | float) or not 0 <= seconds < _MAX_SECONDS:
+        return None
+    return round(seconds * _SECOND)
 
 
 def _time(row: Mapping[str, object]) -> int | None:
@@ -199,7 +238,7 @@ def _pieces(events: list[_Event]) -> list[_Piece]:
         pieces.append(_Piece(category, rest, measured, reached, max(step, reached)))
         pieces[-1].first = fresh and step > reached
         for earlier in pending:
-            if earlier.name in _SUMS:
+            if earlier.is_sum:
                 _take_from_steps(pieces, earlier)
         fresh = fresh and step <= reached
         reached, pending = max(step, reached), [event]
@@ -235,7 +274,7 @@ def _measured(events: list[_Event], begin: int) -> dict[str, int]:
     """
     intervals: dict[str, list[tuple[int, int]]] = {}
     for event in events:
-        if event.length and event.name not in _SIGNS | _SUMS:
+        if event.length and not event.is_sum and event.name not in _SIGNS:
             interval = (max(begin, event.time - event.length), event.time)
             intervals.setdefault(event.name, []).append(interval)
     measured: dict[str, int] = {}

@@ -100,6 +100,12 @@ def test_an_integer_beyond_the_range_of_floats_is_infinite():
     assert metrics.series["y"].last == -math.inf
 
 
+def test_a_merged_alarm_counts_for_all_of_them():
+    events = Events()
+    events.add([{"event": "alarm", "repeated": {"count": 7}}, {"event": "alarm"}])
+    assert events.alarms == 8
+
+
 def test_alarms_and_the_end_of_an_attempt_are_taken_from_events():
     events = Events()
     alarm = {"event": "alarm", "attempt": 2}

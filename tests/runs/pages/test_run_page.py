@@ -45,6 +45,16 @@ def run(tmp_path):
     return write_run(tmp_path / "first", rows, events, **header)
 
 
+def test_merged_alarms_show_their_number(tmp_path):
+    merged = {"event": "alarm", "step": 9, "repeated": {"count": 41}}
+    events = [{"event": "alarm", "step": 1}, merged]
+    folder = write_run(tmp_path / "merged", [row(1, train__loss=1.0)], events)
+    _, page = page_data(generate_page(folder).read_text())
+    alarms = table(page, "Alarms")
+    assert [cells[-1] for cells in alarms["rows"]] == [1, 41]
+    assert alarms["note"].startswith("42 alarms")
+
+
 def test_the_page_has_all_data_of_a_run(run):
     path = generate_page(run)
     assert path == run / "report.html"

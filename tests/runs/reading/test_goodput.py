@@ -244,6 +244,46 @@ def test_any_events_add_up_to_the_time_between_the_first_and_the_last(events):
     assert math.isclose(sum(spent.values()), length, rel_tol=1e-9, abs_tol=1e-3)
 
 
+CLOCKED = st.fixed_dictionaries(
+    {
+        "time": st.datetimes().map(lambda t: t.isoformat() + "+00:00"),
+        "attempt": st.integers(1, 3),
+        "event": st.sampled_from(["start", "step", "close", "compile", "other"]),
+    },
+    optional={
+        "elapsed": st.floats(-5, 1e4) | st.just("Infinity") | st.none(),
+        "seconds": st.floats(0, 100),
+        "step": st.integers(0, 50),
+        "repeated": st.just({"count": 3}) | st.none(),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CLOCKED, max_size=20))
+def test_any_elapsed_seconds_give_shares_of_one_whole(events):
+    spent = goodput_of_events(events)
+    ratio = spent.pop("goodput")
+    assert all(seconds > 0 for seconds in spent.values())
+    assert math.isnan(ratio) == (not spent) and (not spent or 0 <= ratio <= 1)
+
+
+def test_merged_waits_cost_what_they_did_one_by_one(training):
+    training.start()
+    for _ in range(300):
+        training.step += 1
+        training.clock.now += 10
+        for _ in range(2):
+            training.ledger.event("data_wait", seconds=0.04)
+        training.ledger.event("step", step=training.step)
+    training.end()
+    rows = [json.loads(line) for line in training.path.read_text().splitlines()]
+    assert any("repeated" in row for row in rows)
+    _, seconds = goodput_parts(training)
+    assert seconds["data_wait"] == pytest.approx(600 * 0.04)
+    assert seconds["step"] == pytest.approx(3000 - 600 * 0.04)
+
+
 def test_compilations_are_reported_with_the_name_of_the_function(tmp_path):
     with TrainingLogger(root=tmp_path, run_name="run", writers=[JSONL()]) as logger:
 
