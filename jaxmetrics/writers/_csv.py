@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,7 +23,11 @@ from jaxmetrics.record import (
 )
 from jaxmetrics.writers._writer import Writer
 
+_LOG = logging.getLogger("jaxmetrics")
 _STEP_COLUMN = "step"
+_MAX_COLUMNS = 1000
+_REWRITES = 16  # times its own size that a file may cost in replacements,
+_SMALL_BYTES = 2**26  # beyond these
 _CHUNK_BYTES = 2**20
 
 
@@ -34,6 +39,10 @@ class CSV(Writer):
     with those after it, until they are a quarter of the file or until `flush`. Then the
     file is replaced by one that has the new columns; replacing it ever more rarely
     keeps the cost per record constant.
+
+    A table has the columns of its first row, and more up to 1000. Further keys are left
+    out, with one warning; so are new keys once the replacements have cost 16 times the
+    size of a file of more than 64 MiB. `metrics.jsonl` has all keys.
 
     Arrays are left out. Values that are not finite are `nan`, `inf` and `-inf`, missing
     values are empty, and text that a spreadsheet would execute as a formula begins with
@@ -54,6 +63,8 @@ class CSV(Writer):
         self._columns_in_file = 0  # later columns wait until the file is replaced
         self._rows = 0
         self._waiting: list[tuple[str, int]] = []  # lines and their numbers of cells
+        self._replaced_bytes = 0
+        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -110,7 +121,7 @@ class CSV(Writer):
         lines = self._open_file()
         before = self._columns
         if not cells.keys() <= before.keys():
-            self._columns = before | dict.fromkeys(cells)
+            self._columns = before | dict.fromkeys(self._new_columns(cells))
         line = csv_line(cells.get(name, "") for name in self._columns)
         if not self._columns_in_file:
             lines.write_line(csv_line(self._columns))
@@ -127,6 +138,29 @@ class CSV(Writer):
                 del self._waiting[-1:]
                 self._columns = before
                 raise
+
+    def _new_columns(self, cells: Mapping[str, str]) -> list[str]:
+        """Return the keys of a row that become new columns; warn of the others."""
+        new = [name for name in cells if name not in self._columns]
+        room = _MAX_COLUMNS - len(self._columns)
+        if not self._columns:
+            room = len(new)
+        elif self._replaced_bytes > (
+            _SMALL_BYTES + _REWRITES * self._open_file().position
+        ):
+            room = 0
+        taken = new[: max(room, 0)]
+        if len(taken) < len(new) and not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "%s has %d columns and gets no more: %r and all further keys are left "
+                "out; metrics.jsonl has them. Log fewer names, without steps or ids "
+                "in them.",
+                self._open_file().path,
+                len(self._columns) + len(taken),
+                new[len(taken)],
+            )
+        return taken
 
     def flush(self) -> None:
         """Write all waiting rows, and sync the file to disk."""
@@ -190,6 +224,7 @@ class CSV(Writer):
         self._columns_in_file = len(self._columns)
         self._rows += len(self._waiting)
         self._waiting = []
+        self._replaced_bytes += lines.position
 
     def _contents(self, path: Path, position: int) -> Iterator[bytes]:
         added = b"," * (len(self._columns) - self._columns_in_file)

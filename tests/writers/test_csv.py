@@ -155,6 +155,47 @@ def test_the_file_is_replaced_less_and_less_often(open_writer, path):
     assert len(table(path)) == 2001
 
 
+def test_a_table_gets_a_thousand_columns_and_one_warning(open_writer, path, caplog):
+    writer = open_writer()
+    for step in range(300):  # 20 new keys a step
+        writer.write(record(step, loss=1.0, **{f"k{step}_{i}": 2.0 for i in range(20)}))
+    writer.write(record(300, loss=3.0))
+    writer.flush()
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(rows) == 301 and len(rows[0]) == 1000
+    assert all(row["train/loss"] for row in rows)
+    assert rows[49]["train/k49_15"] == "2.0" and "train/k49_16" not in rows[0]
+    assert path.stat().st_size < 301 * 1000 + 100_000
+    (warning,) = caplog.messages
+    assert "1000 columns" in warning and "'train/k49_16'" in warning
+    writer = open_writer(file="reopened.csv")
+    writer.write(record(1, **{f"k{i}": 1.0 for i in range(5000)}))
+    writer.write(record(2, other=1.0))
+    writer.flush()
+    other = path.with_name("reopened.csv")
+    (row, _) = csv.DictReader(other.read_text().splitlines())
+    assert len(row) > 5000 and "train/other" not in row
+
+
+def test_replacements_cost_a_bounded_multiple_of_the_file(
+    open_writer, path, monkeypatch, caplog
+):
+    monkeypatch.setattr("jaxmetrics.writers._csv._SMALL_BYTES", 0)
+    writer = open_writer()
+    sizes = []
+    for step in range(60):  # one new key a flush
+        writer.write(record(step, loss=1.0, **{f"k{step}": 2.0}))
+        before = path.stat().st_ino
+        writer.flush()
+        if path.stat().st_ino != before:
+            sizes.append(path.stat().st_size)
+    assert sum(sizes) < 18 * path.stat().st_size
+    assert len(caplog.messages) == 1 and "gets no more" in caplog.text
+    assert [
+        row["train/loss"] for row in csv.DictReader(path.read_text().splitlines())
+    ] == ["1.0"] * 60
+
+
 def test_text_cannot_start_a_formula_of_a_spreadsheet(open_writer, path):
     names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1+1", "a,b", 'q"', "a\nb", "é"]
     writer = open_writer(rename={f"train/v{n}": name for n, name in enumerate(names)})
