@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record import dumps, loads
+from jaxmetrics.record import dumps, loads, read_whole
 
 _MEASURED = ("perf/", "mem/", "tpu/", "goodput/")
 
@@ -22,7 +22,7 @@ def stripped_rows(path: str | Path) -> list[str]:
     Raises:
       ValueError: A line is not JSON.
     """
-    return [_stripped(line) for line in Path(path).read_bytes().splitlines()]
+    return [_stripped(line) for line in read_whole(path).splitlines()]
 
 
 def _stripped(line: bytes) -> str:

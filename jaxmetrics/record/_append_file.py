@@ -277,7 +277,7 @@ def _split_at_step(
     line, and the fourth line.
     """
     position, end, keep, kept = 0, 0, True, []
-    with open(path, "rb") as file:
+    with open(_io.open_read(path), "rb") as file:
         for line_end, line_step in line_steps:
             if line_step is not None:
                 keep = line_step <= step

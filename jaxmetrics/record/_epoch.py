@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from jaxmetrics.record._io import read_whole
 from jaxmetrics.record._json import loads, number
 from jaxmetrics.record._run_files import EPOCHS_JSON
+
+_MAX_BYTES = 2**28  # of some 500,000 epochs
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,29 @@ class Epochs:
     epochs: list[EpochMetrics]
 
 
-def read_epochs(folder: str | os.PathLike[str]) -> Epochs | None:
+def read_epochs(
+    folder: str | os.PathLike[str], follow_links: bool = False
+) -> Epochs | None:
     """Return the epochs in a folder, or None if it has no `training_metrics.json`.
 
+    Args:
+      folder: The folder.
+      follow_links: Read the target of a symbolic link, for those who write nothing
+        there. Default False.
+
     Raises:
-      ValueError: The file is damaged, or was not written by an `EpochTracker`.
+      ValueError: The file is damaged, was not written by an `EpochTracker`, or is
+        larger than 256 MiB.
+      OSError: The file cannot be read, or is not a regular file.
     """
     path = Path(folder) / EPOCHS_JSON
     try:
-        text = path.read_bytes()
+        content: Any = loads(read_whole(path, _MAX_BYTES, follow_links))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise _not_epochs(path, error) from None
     try:
-        content: Any = loads(text)
         if not isinstance(content, dict) or content.get("kind") != "epochs":
             raise ValueError("its kind is not 'epochs'")
         run, config = (content[name] for name in ("run", "config"))
@@ -120,11 +133,15 @@ def read_epochs(folder: str | os.PathLike[str]) -> Epochs | None:
         rows = content["epochs"]
         epochs = {row["epoch"]: EpochMetrics.from_row(row) for row in rows}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(
-            f"{path} is not a file of epochs ({error}); expected one written by an "
-            f"EpochTracker. Move it away, or choose another folder."
-        ) from None
+        raise _not_epochs(path, error) from None
     return Epochs(run, config, [epochs[number] for number in sorted(epochs)])
+
+
+def _not_epochs(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is not a file of epochs ({error}); expected one written by an "
+        f"EpochTracker. Move it away, or choose another folder."
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _APPEND_FLAGS = (
     # Opening a pipe would block for ever without it.
     | os.O_NONBLOCK
 )
+# Opening a pipe to read would block for ever without O_NONBLOCK, too.
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW_FLAGS = (
     os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 )
@@ -143,31 +146,73 @@ def make_folder(path: Path, new: bool = False) -> None:
         raise _explained(error, path) from None
 
 
-def read_whole(path: Path, limit: int = 2**24) -> bytes:
+def read_whole(
+    path: str | os.PathLike[str], limit: int = 2**24, follow_links: bool = False
+) -> bytes:
     """Return the bytes of a regular file.
 
     Args:
       path: The file.
       limit: Maximum size in bytes. Default 16 MiB.
+      follow_links: As for `open_read`. Default False.
 
     Raises:
       ValueError: The file is larger than `limit`.
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb") as file:
-        data = file.read(limit + 1)
+    data = read_start(path, limit + 1, follow_links)
     if len(data) > limit:
         raise ValueError(f"it has more than {limit} bytes")
     return data
 
 
-def open_read(path: str | os.PathLike[str]) -> int:
-    """Open a regular file for reading."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+def read_start(
+    path: str | os.PathLike[str], size: int, follow_links: bool = False
+) -> bytes:
+    """Return the first bytes of a regular file; fewer if it is shorter.
+
+    Args:
+      path: The file.
+      size: Number of bytes.
+      follow_links: As for `open_read`. Default False.
+
+    Raises:
+      OSError: The file cannot be read, or is not a regular file.
+    """
+    with open(open_read(path, follow_links), "rb") as file:
+        return file.read(size)
+
+
+def open_read(path: str | os.PathLike[str], follow_links: bool = False) -> int:
+    """Open a regular file for reading.
+
+    Args:
+      path: The file.
+      follow_links: Open the target of a symbolic link. For files that are only read
+        back, as downloads of a hub may be folders of links; a writer does not follow
+        the links of a folder that it writes to. Default False.
+
+    Raises:
+      OSError: The file cannot be read, or is not a regular file.
+    """
+    try:
+        fd = os.open(path, _READ_FLAGS | (0 if follow_links else os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(
+            errno.ELOOP,
+            "it is a symbolic link, which is not followed here. Put the file itself "
+            "in its place, or remove the link",
+            str(path),
+        ) from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(
-            errno.EINVAL, "it is not a regular file. Give a file of a run", str(path)
+            errno.EINVAL,
+            "it is not a regular file, so it is not read. Remove it, or give another "
+            "file",
+            str(path),
         )
     return fd
 
@@ -197,6 +242,30 @@ def open_unused(path: Path) -> tuple[Path, int]:
         except FileExistsError:
             number += 1
             candidate = path.with_name(f"{path.name}-{number}")
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Rename a damaged file to `<file>.damaged`, with a warning that says why.
+
+    For files that can be written anew from others. A number is added to the name if it
+    is taken.
+
+    Returns:
+      The new path.
+
+    Raises:
+      OSError: The file cannot be renamed.
+    """
+    moved, fd = open_unused(path.with_name(f"{path.name}.damaged"))
+    os.close(fd)
+    os.replace(path, moved)
+    sync_folder(path)
+    warnings.warn(
+        f"{path} is damaged ({reason}). It was renamed to {moved.name}, and is written "
+        f"anew.",
+        stacklevel=3,
+    )
+    return moved
 
 
 def lock(fd: int, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Read files of JSON lines.
 
 A complete line is a row or damage, which is named. A last line without its newline was
-cut off by a kill, or is being written, and is neither.
+cut off by a kill, or is being written, and is neither. Links to regular files are
+followed: the rows are only read.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def scan_lines(path: str | os.PathLike[str], containing: bytes = b"") -> Iterato
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb", buffering=_CHUNK_BYTES) as file:
+    with open(open_read(path, follow_links=True), "rb", buffering=_CHUNK_BYTES) as file:
         yield from _lines(file, 0, 0, containing)
 
 
@@ -110,7 +111,7 @@ def scan_blocks(
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path), "rb", buffering=_CHUNK_BYTES) as file:
+    with open(open_read(path, follow_links=True), "rb", buffering=_CHUNK_BYTES) as file:
         file.seek(end)
         rest = b""
         while chunk := file.read(4 * _CHUNK_BYTES):

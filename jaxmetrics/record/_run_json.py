@@ -52,13 +52,17 @@ class RunJsonError(CorruptLineError):
 
 
 def read_run_json(
-    run_dir: str | os.PathLike[str], required: Sequence[str] = ()
+    run_dir: str | os.PathLike[str],
+    required: Sequence[str] = (),
+    follow_links: bool = False,
 ) -> dict[str, Any] | None:
     """Return the description of a run, or None if it has no `run.json`.
 
     Args:
       run_dir: The run directory.
       required: Fields that must be present, beyond the types that all fields have.
+      follow_links: Read the target of a symbolic link, for those who write nothing
+        there. Default False.
 
     Raises:
       RunJsonError: The file is damaged, or lacks a required field.
@@ -66,7 +70,7 @@ def read_run_json(
     """
     path = Path(run_dir) / RUN_JSON
     try:
-        run = loads(read_whole(path))
+        run = loads(read_whole(path, follow_links=follow_links))
         if not isinstance(run, dict):
             raise ValueError(f"it holds a JSON {type(run).__name__}")
         _check_fields(run, required)

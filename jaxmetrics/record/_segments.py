@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmetrics.record._io import atomic_write, open_read, read_range
+from jaxmetrics.record._io import atomic_write, open_read, read_range, read_whole
 
 _CHUNK_BYTES = 2**20
 _MAX_SEGMENT_BYTES = 2**26
@@ -93,7 +93,7 @@ class Segments:
         end = 0
         for segment in _remaining(self._all):
             path = self.folder / segment.name
-            data = path.read_bytes() if segment.start == end else b""
+            data = read_whole(path, segment.end - end) if segment.start == end else b""
             if segment.start != end or zlib.crc32(data) != segment.crc:
                 raise ValueError(
                     f"{path} does not match its name or the segments before it: it is "

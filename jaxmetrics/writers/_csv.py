@@ -19,6 +19,8 @@ from jaxmetrics.record import (
     csv_cell,
     csv_cells,
     csv_line,
+    open_read,
+    set_aside,
     text_cell,
 )
 from jaxmetrics.writers._writer import Writer
@@ -29,6 +31,7 @@ _MAX_COLUMNS = 1000
 _REWRITES = 16  # times its own size that a file may cost in replacements,
 _SMALL_BYTES = 2**26  # beyond these
 _CHUNK_BYTES = 2**20
+_MAX_LINE_BYTES = 2**24  # as of an AppendFile
 
 
 class CSV(Writer):
@@ -74,23 +77,42 @@ class CSV(Writer):
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Open the file and remove the rows after `resume_step`.
 
+        A file that is damaged, or not a table of records, is renamed to
+        `<file>.damaged`, with a warning: `metrics.jsonl` has its rows, too.
+
         Raises:
           WriterLockedError: Another writer has the file open.
-          ValueError: The file is not a table of records.
         """
         path = run_dir / self.file
         self._lines = lines = AppendFile(path)
         try:
-            self._waiting, self._joining = [], None
-            self._columns = dict.fromkeys(_header(path))
-            self._columns_in_file = len(self._columns)
-            self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
-            if resume_step is not None:
-                self.load_state({"step": resume_step})
+            try:
+                self._continue(path, resume_step)
+            except CorruptLineError as error:
+                lines = self._restart(lines, f"line {error.line}: {error.reason}")
+            except ValueError as error:
+                lines = self._restart(lines, str(error))
         except BaseException:
             self._lines = None
             lines.close()
             raise
+
+    def _continue(self, path: Path, resume_step: int | None) -> None:
+        """Read the columns of the open file and remove the rows after `resume_step`."""
+        self._waiting, self._joining = [], None
+        self._columns = dict.fromkeys(_header(path))
+        self._columns_in_file = len(self._columns)
+        self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
+        if resume_step is not None:
+            self.load_state({"step": resume_step})
+
+    def _restart(self, lines: AppendFile, reason: str) -> AppendFile:
+        """Begin with an empty file in place of a damaged one."""
+        set_aside(lines.path, reason)
+        self._lines = AppendFile(lines.path)
+        lines.close()
+        self._continue(lines.path, None)
+        return self._lines
 
     def write(self, record: Record) -> bool | None:
         """Join a record with those before it, or append the row before it.
@@ -228,7 +250,7 @@ class CSV(Writer):
 
     def _contents(self, path: Path, position: int) -> Iterator[bytes]:
         added = b"," * (len(self._columns) - self._columns_in_file)
-        with open(path, "rb") as file:
+        with open(open_read(path), "rb") as file:
             header = file.readline()
             yield csv_line(self._columns).encode() + b"\n"
             left = position - len(header)
@@ -246,34 +268,50 @@ class CSV(Writer):
 
 def _header(path: Path) -> list[str]:
     """Return the columns of a file; none if it is empty."""
-    with open(path, "rb") as file:
-        line = file.readline()
-    columns = list(csv_cells(line)) if line else []
+    line = next(_lines(path), b"")
+    try:
+        columns = list(csv_cells(line)) if line else []
+    except ValueError as error:
+        raise ValueError(f"line 1 is not CSV: {error}") from None
     if line and (_STEP_COLUMN not in columns[:1] or len(set(columns)) < len(columns)):
         raise ValueError(
-            f"{path} begins with {line[:80]!r}; expected the columns of a record, "
-            f"{_STEP_COLUMN!r} first. Move it away, or choose another file."
+            f"it begins with {line[:80]!r}; expected the columns of a record, "
+            f"{_STEP_COLUMN!r} first"
         )
     return columns
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file.
+
+    Raises:
+      ValueError: A line is longer than any that is written.
+    """
+    with open(open_read(path), "rb") as file:
+        for number in itertools.count(1):
+            line = file.readline(_MAX_LINE_BYTES + 1)
+            if len(line) > _MAX_LINE_BYTES:
+                raise ValueError(f"line {number} has more than {_MAX_LINE_BYTES} bytes")
+            if not line:
+                return
+            yield line
 
 
 def _line_ends(path: Path) -> Iterator[int]:
     """Yield the position after the header and after each row, in bytes."""
     end = 0
-    with open(path, "rb") as file:
-        for line in file:
-            end += len(line)
-            if line.endswith(b"\n"):
-                yield end
+    for line in _lines(path):
+        end += len(line)
+        if line.endswith(b"\n"):
+            yield end
 
 
 def _line_steps(path: Path) -> Iterator[tuple[int, int | None]]:
     """Yield the position after each line and its step; None for the header."""
     end = 0
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            end += len(line)
-            yield end, None if number == 1 else _step(line, path, number)
+    for number, line in enumerate(_lines(path), 1):
+        end += len(line)
+        yield end, None if number == 1 else _step(line, path, number)
 
 
 def _step(line: bytes, path: Path, number: int) -> int:

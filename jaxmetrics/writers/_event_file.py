@@ -10,7 +10,14 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxmetrics.record import copy_range, open_new, open_unused, sync_folder, write_all
+from jaxmetrics.record import (
+    copy_range,
+    open_append,
+    open_new,
+    open_unused,
+    sync_folder,
+    write_all,
+)
 
 _PREFIX = "events.out.tfevents."
 
@@ -129,7 +136,7 @@ def _seconds(path: Path) -> int:
 
 
 def _move_tail(path: Path, position: int, label: str) -> None:
-    source = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    source = open_append(path)
     try:
         size = os.fstat(source).st_size
         if size <= position:

@@ -17,13 +17,12 @@ from jaxmetrics.record import (
     atomic_write,
     dumps,
     hparams_of,
-    loads,
     read_run_json,
-    read_whole,
 )
 from jaxmetrics.writers import _wandb_run
 from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._upload_limits import Keys
+from jaxmetrics.writers._wandb_file import checked_state, is_run_id, read_state
 from jaxmetrics.writers._wandb_rows import STEP, WandbRows
 from jaxmetrics.writers._writer import Writer
 
@@ -117,7 +116,7 @@ class WandB(Writer):
 
         Raises:
           ImportError: wandb is not installed.
-          ValueError: `run.json` or `wandb.json` is damaged.
+          ValueError: `run.json` is damaged.
         """
         try:
             import wandb  # noqa: F401
@@ -129,11 +128,12 @@ class WandB(Writer):
         self._run_dir = run_dir.absolute()
         self._run_json = read_run_json(run_dir) or {}
         self._attempt = max(len(self._run_json.get("attempts", ())), 1)
-        self._saved_state = _read_state(self._run_dir / WANDB_JSON)
+        self._saved_state = read_state(self._run_dir / WANDB_JSON)
         used = self._saved_state.get("estimated_upload_bytes", 0)
         self._rows = WandbRows(self._attempt, self.max_wandb_mb, used, self._clock)
-        new_id = self._run_json.get("run_id") or secrets.token_hex(8)
-        self._start(self._saved_state.get("id") or new_id)
+        run_id = self._run_json.get("run_id")
+        new_id = run_id if is_run_id(run_id) else secrets.token_hex(8)
+        self._start(self._saved_state.get("id", new_id))
 
     def write(self, record: Record) -> bool:
         """Send one row; return False if a limit left out all or part of it."""
@@ -209,12 +209,17 @@ class WandB(Writer):
         return {"id": self._id, "estimated_upload_bytes": self._rows.budget.used}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue the run that `state` names; bytes charged since remain charged."""
+        """Continue the run that `state` names; bytes charged since remain charged.
+
+        Raises:
+          ValueError: It is not a state of this writer; nothing is changed.
+        """
+        saved = checked_state({"id": self._id, **state})
         budget = self._rows.budget
-        budget.used = max(budget.used, state.get("estimated_upload_bytes", 0))
-        if state.get("id", self._id) != self._id:
+        budget.used = max(budget.used, saved["estimated_upload_bytes"])
+        if saved["id"] != self._id:
             self.close()
-            self._start(state["id"])
+            self._start(saved["id"])
 
     def _start(self, run_id: str) -> None:
         self._id = run_id
@@ -259,19 +264,3 @@ def _valid_tags(tags: Iterable[Any]) -> list[str]:
     """Return tags of 1 to 64 characters; wandb refuses a run with other tags."""
     shortened = [tag[:64] for tag in tags if isinstance(tag, str)]
     return list(dict.fromkeys(tag for tag in shortened if tag))
-
-
-def _read_state(file: Path) -> dict[str, Any]:
-    """Return the state that an earlier attempt saved; empty without a file."""
-    try:
-        state = loads(read_whole(file))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        state = None
-    if not isinstance(state, dict):
-        raise ValueError(
-            f"{file} is damaged; expected the id of a W&B run. Remove it to start "
-            f"another run."
-        )
-    return state

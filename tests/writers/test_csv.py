@@ -12,7 +12,7 @@ from support.sinks import far_deadline
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
-from jaxmetrics.writers import CSV
+from jaxmetrics.writers import CSV, _csv
 
 
 @pytest.fixture
@@ -259,12 +259,37 @@ def test_a_second_writer_is_refused_even_after_the_file_was_replaced(open_writer
     assert len(table(path)) == 4
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,a,a\n", "\xff\n", '"\n'])
-def test_a_file_that_is_not_a_table_of_records_is_not_changed(path, text):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a,b\n1,2\n", "begins with b'a,b.n'; expected the columns"),
+        ("step,a,a\n", "expected the columns"),
+        ("\xff\n", "line 1 is not CSV: .*utf-8"),
+        ('"\n', "line 1 is not CSV: unexpected end"),
+        ('"st"ep,split\n', "line 1 is not CSV: ',' expected"),
+        ("step,split\nx,train\n", "line 2: no step"),
+    ],
+)
+def test_a_file_that_is_not_a_table_of_records_is_set_aside(path, text, reason):
+    damaged = path.with_name("metrics.csv.damaged")
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError):
+    writer = CSV()
+    with pytest.warns(UserWarning, match=rf"metrics\.csv is damaged \(.*{reason}"):
+        writer.open(path.parent, 5)
+    assert damaged.read_bytes() == text.encode("latin-1")
+    with pytest.raises(WriterLockedError):  # the new file is locked as the old one was
         CSV().open(path.parent, None)
-    assert path.read_bytes() == text.encode("latin-1")
+    writer.write(record(6, loss=1.0))
+    writer.close()
+    assert table(path) == [["step", "split", "time", "train/loss"], *table(path)[1:]]
+    assert [row["step"] for row in cells(path)] == ["6"]
+
+
+def test_a_line_without_an_end_is_not_read_whole(path, monkeypatch):
+    monkeypatch.setattr(_csv, "_MAX_LINE_BYTES", 2**10)
+    path.write_bytes(b"step,split\n" + b"1" * 2**12 + b"\n")
+    with pytest.warns(UserWarning, match="line 2 has more than 1024 bytes"):
+        CSV().open(path.parent, None)
 
 
 def test_a_symbolic_link_is_not_followed(path, tmp_path):
@@ -402,7 +427,11 @@ def test_nothing_is_cut_from_an_empty_file(open_writer, path):
 
 def test_a_row_without_a_step_is_named(open_writer, path):
     path.write_text("step,split,time\n1,train,1.0\nx,train,2.0\n3,train,3.0\n")
+    writer = open_writer()
     with pytest.raises(CorruptLineError, match="line 3"):
+        writer.load_state({"step": 1})
+    writer.close()
+    with pytest.warns(UserWarning, match=r"is damaged \(line 3: no step"):
         open_writer(resume_step=1)
 
 

@@ -16,6 +16,7 @@ from support.processes import run_python
 from jaxmetrics import LogConfig
 from jaxmetrics.record import Media, Record
 from jaxmetrics.writers import WandB
+from jaxmetrics.writers._wandb_file import read_state
 from jaxmetrics.writers._wandb_rows import WandbRows
 from jaxmetrics.writers._wandb_run import call_within
 
@@ -516,10 +517,38 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
         WandB().open(tmp_path, None)
 
 
-def test_a_damaged_wandb_json_is_an_error(tmp_path):
-    (tmp_path / "wandb.json").write_text("[]")
-    with pytest.raises(ValueError, match="Remove it"):
-        WandB("offline").open(tmp_path, None)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"id":5}',
+        '{"id":""}',
+        '{"id":["a"]}',
+        '{"id":"../../x"}',
+        '{"id":"a\\u0000b"}',
+        '{"id":"\\ud800"}',
+        f'{{"id":"{"x" * 3000}"}}',
+        '{"id":"a","estimated_upload_bytes":"many"}',
+        '{"id":"a","estimated_upload_bytes":null}',
+        '{"id":"a","estimated_upload_bytes":-1}',
+        '{"id":"a","estimated_upload_bytes":1e99}',
+    ],
+)
+def test_a_damaged_wandb_json_is_set_aside(tmp_path, text):
+    file = tmp_path / "wandb.json"
+    for name in ("wandb.json.damaged", "wandb.json.damaged-2"):
+        file.write_text(text)
+        with pytest.warns(UserWarning, match=rf"wandb\.json is damaged .*{name}"):
+            assert read_state(file) == {}
+        assert not file.exists() and (tmp_path / name).read_text() == text
+
+
+def test_a_wandb_json_of_an_earlier_version_is_read(tmp_path):
+    (tmp_path / "wandb.json").write_text('{"id":"a.b-c_1"}')
+    expected = {"id": "a.b-c_1", "estimated_upload_bytes": 0}
+    assert read_state(tmp_path / "wandb.json") == expected
 
 
 def test_a_call_that_takes_too_long_is_abandoned():

@@ -16,15 +16,16 @@ from jaxmetrics.record import (
     EpochMetrics,
     Epochs,
     atomic_write,
+    copy_range,
     csv_cell,
     csv_line,
     dumps,
     iso_time,
+    open_read,
     open_unused,
     read_epochs,
     sync_folder,
     text_cell,
-    write_all,
 )
 
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -84,15 +85,17 @@ def keep_copies(folder: Path, label: str) -> None:
     """Copy both files to `<file>.after-<label>`; a number is added if that exists."""
     for name in (EPOCHS_JSON, EPOCHS_CSV):
         try:
-            content = (folder / name).read_bytes()
+            source = open_read(folder / name)
         except FileNotFoundError:
             continue
-        path, fd = open_unused(folder / f"{name}.after-{label}")
         try:
-            write_all(fd, content)
-            os.fsync(fd)
+            path, target = open_unused(folder / f"{name}.after-{label}")
+            try:
+                copy_range(source, 0, os.fstat(source).st_size, target)
+            finally:
+                os.close(target)
         finally:
-            os.close(fd)
+            os.close(source)
         sync_folder(path)
 
 

@@ -6,10 +6,10 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 from jaxmetrics._lazy import optional
+from jaxmetrics.record import read_whole
 
 _LOG = logging.getLogger("jaxmetrics")
 
@@ -107,14 +107,16 @@ class TelemetryConfig:
         Raises:
           TypeError: An override is not a field.
           ImportError: PyYAML is not installed (`pip install jaxmetrics[telemetry]`).
-          ValueError: The file is not YAML of plain values, or has no such block.
+          ValueError: The file is not YAML of plain values, has no such block, or is
+            larger than 16 MiB.
+          OSError: The file cannot be read, or is not a regular file.
         """
         with optional("TelemetryConfig.from_yaml()", "telemetry"):
             import yaml
 
         try:
-            document: Any = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
+            document: Any = yaml.safe_load(read_whole(path, follow_links=True).decode())
+        except (yaml.YAMLError, ValueError) as error:
             raise ValueError(
                 f"{os.fspath(path)} is not YAML of plain values ({error}). Fix it."
             ) from None

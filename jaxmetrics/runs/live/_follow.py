@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxmetrics.record import Block, Line, scan_blocks
+from jaxmetrics.record import Block, Line, open_read, scan_blocks
 
 _MARK_BYTES = 256
 
@@ -60,7 +60,7 @@ class Follower:
         if position == 0:
             return b""
         with contextlib.suppress(FileNotFoundError):
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = open_read(self.path, follow_links=True)
             try:
                 start = max(position - _MARK_BYTES, 0)
                 return os.pread(fd, position - start, start)

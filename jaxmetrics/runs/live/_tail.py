@@ -138,7 +138,7 @@ class Tail:
         changed = self._epochs_file.stat().st_mtime
         epochs = None
         if changed != self._epochs_changed:
-            epochs = read_epochs(self._epochs_file.parent)
+            epochs = read_epochs(self._epochs_file.parent, follow_links=True)
         if epochs is not None:
             self._metrics, self._epochs_changed = Metrics(self._keys), changed
             self._metrics.add(enumerate(rows_of_epochs(epochs), 1))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmetrics.figures import PALETTE, downsample, is_drawable
-from jaxmetrics.record import atomic_write, dumps
+from jaxmetrics.record import atomic_write, dumps, read_start
 from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError
 
 Cell = str | float | None
@@ -247,7 +247,4 @@ def _csp_hash(text: str) -> str:
 
 
 def _is_own_page(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return _MARKER in file.read(1024)
+    return path.is_file() and _MARKER in read_start(path, 1024, follow_links=True)

@@ -23,7 +23,9 @@ from jaxmetrics.record import (
     TELEMETRY_JSONL,
     atomic_write,
     changes_by_attempt,
+    open_read,
     plain_config,
+    read_whole,
     redact,
 )
 from jaxmetrics.runs.pages._markdown import (
@@ -46,6 +48,7 @@ from jaxmetrics.runs.reading import (
 )
 
 _MAX_ROWS, _MAX_KEYS = 200, 200
+_MAX_REPORT_BYTES = 2**26
 _FILES = (
     RUN_JSON,
     METRICS_JSONL,
@@ -143,9 +146,12 @@ def generate_report(
 
 
 def _refuse_edited(path: Path) -> None:
-    if not path.exists():
+    try:
+        text = read_whole(path, _MAX_REPORT_BYTES, follow_links=True)
+    except FileNotFoundError:
         return
-    text = path.read_bytes()
+    except ValueError:  # larger than any report
+        text = b""
     match = _SEAL.search(text)
     if match is None or _seal(text[: match.start()]) != match[0]:
         problem = f"{path} exists and was edited, or is not a report of jaxmetrics."
@@ -275,7 +281,7 @@ def _file_table(folder: Path, history: History, plots: Sequence[Path]) -> Iterat
     rows = []
     for path in dict.fromkeys([*files, *plots]):
         if path.is_file():
-            with open(path, "rb") as file:
+            with open(open_read(path, follow_links=True), "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 rows.append((_relative(path, folder), f"{file.tell():,}", digest))
     if rows:

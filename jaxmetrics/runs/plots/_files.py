@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics.figures import DPI, PALETTE
-from jaxmetrics.record import atomic_write
+from jaxmetrics.record import atomic_write, read_start
 from jaxmetrics.runs.reading import ExistingFileError
 
 if TYPE_CHECKING:
@@ -44,7 +44,4 @@ def save_figure(
 
 def is_own_plot(path: Path) -> bool:
     """Return whether a file is a plot that `save_figure` wrote."""
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return _MARKER in file.read(4096)
+    return path.is_file() and _MARKER in read_start(path, 4096, follow_links=True)

@@ -121,7 +121,8 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
     if isinstance(source, History):
         return source
     if isinstance(source, Run):
-        epochs = read_epochs(source.path) if source.unit == "epoch" else None
+        is_tracker = source.unit == "epoch"
+        epochs = read_epochs(source.path, follow_links=True) if is_tracker else None
         if epochs is not None:
             return history_of_epochs(epochs, source.path)
         return history_of_run(source)
@@ -132,7 +133,7 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
             f"{type(source).__name__}. Give the run directory."
         )
     path = Path(folder)
-    epochs = read_epochs(path) if path.is_dir() else None
+    epochs = read_epochs(path, follow_links=True) if path.is_dir() else None
     if epochs is None:
         if folder is not source:
             raise FileNotFoundError(

@@ -73,7 +73,7 @@ class RunFiles:
 
     def epochs(self) -> tuple[Table, dict[str, object]]:
         """Return the epochs of an `EpochTracker` as records, and their header."""
-        builder, epochs = TableBuilder(), read_epochs(self._folder)
+        builder, epochs = TableBuilder(), read_epochs(self._folder, follow_links=True)
         if epochs is None:
             return builder.table(), {}
         for row in rows_of_epochs(epochs):
@@ -112,7 +112,7 @@ class RunFiles:
     def header(self) -> dict[str, object]:
         """Return the content of `run.json`, empty if there is none."""
         try:
-            return read_run_json(self._folder) or {}
+            return read_run_json(self._folder, follow_links=True) or {}
         except RunJsonError as error:
             if not self._skip:
                 raise
