@@ -180,6 +180,7 @@ class TrainingLogger:
         self._runtime.begin()
         note_open(self)
         atexit.register(self._at_exit)
+        self._mirror.begin()
         self._sigterm.install()
 
     @property
@@ -475,7 +476,8 @@ class TrainingLogger:
           timeout: Maximum seconds to wait.
 
         Returns:
-          Whether all of it is on disk; False after a timeout, or if a row was lost.
+          Whether all of it is on disk; False after a timeout, if a row was lost, or
+          if a later attempt has taken the run over.
 
         Raises:
           RuntimeError: As in `log_step`.
@@ -492,8 +494,22 @@ class TrainingLogger:
         self._raise_errors([])
         return flushed
 
+        flushed = not self._run.is_superseded() and flushed
     def close(self, timeout: float = 30.0) -> bool:
         """Flush and close all writers; later calls do nothing.
+
+    def wait_for_mirror(self, timeout: float = 30.0) -> bool:
+        """Wait until the copies for `mirror=` that have begun are done.
+
+        Args:
+          timeout: Maximum seconds to wait.
+
+        Returns:
+          Whether all that the last `state()` has flushed is in the mirror; False after
+          a timeout, if a copy failed, or if a later attempt has taken the run over.
+          True if there is nothing to copy.
+        """
+        return self._mirror.wait(time.monotonic() + timeout)
 
         Args:
           timeout: Maximum seconds to wait, in all.
@@ -521,6 +537,7 @@ class TrainingLogger:
             note_closed(self)
             atexit.unregister(self._at_exit)
         self._sigterm.release()
+            self._closed = not self._run.is_superseded() and self._closed
         self._raise_errors([])
         return self._closed
 
@@ -744,6 +761,8 @@ class TrainingLogger:
         self._sinks.offer(self._unqueued)
 
     def _attached_values(self) -> dict[str, object]:
+        if self._run.superseded is not None:
+            return  # what it computes on all processes has been launched
         """Return the values of the attached objects by full key or field name."""
         values: dict[str, object] = {}
         for name, item in self._attached.items():
@@ -820,7 +839,7 @@ class TrainingLogger:
         self._has_folder = False
         self._run = absent_run(self.config)
         self._sinks = Sinks([], None, None)
-        self._mirror = Mirror(self._run, None, 0)
+        self._mirror = Mirror(self._run, None)
         self._elapsed = Elapsed(time.monotonic)
         _LOG.warning(
             "TrainingLogger was created while a worker process imports the main "

@@ -1,4 +1,4 @@
-"""Copy a run's files to another folder at checkpoints, on a separate thread."""
+"""Copy a run's files to a mirror at checkpoints, on a separate thread."""
 
 from __future__ import annotations
 
@@ -6,148 +6,216 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmetrics.logger._run_directory import RunDirectory
-from jaxmetrics.record import RUN_JSON, Segments, process_of_file
+from jaxmetrics.record import (
+    EVENTS_JSONL,
+    RUN_JSON,
+    AppendFile,
+    Attempt,
+    Piece,
+    RunCopies,
+    RunJsonError,
+    Source,
+    attempt_of_piece,
+    last_attempt,
+    next_number,
+    process_metrics,
+    read_run_json,
+)
 
 _LOG = logging.getLogger("jaxmetrics")
-_FILES = (
-    "*.json",
-    "*.jsonl",
-    "*.csv",
-    "telemetry/*.jsonl",
-    "tensorboard/*tfevents*",
-)
 
 
 class Mirror:
     """Copy the files of a run directory as pieces that never change.
 
-    Of an append-only file only the part added since the last copy is written. The
-    files of Weights & Biases are not copied, nor are the user's checkpoints.
+    Each copy holds what the files have beyond the one before it. The files of Weights &
+    Biases are not copied, nor are the user's checkpoints. Before each copy the pieces
+    are listed: once there is one of a later attempt, nothing is copied any more, and
+    the run is told that it is superseded.
 
     Args:
       run: The run; its ledger gets an event when a copy fails.
-      copies: Folder of the copies of all runs of the project. None copies nothing.
-      process: Index of this process; those after the first copy only their own file.
-
-    Raises:
-      ValueError: The copies would lie in the run directory.
-      OSError: Their folder cannot be created.
+      copies: The copy of the run. None copies nothing.
+      parent: Piece that the run directory was restored from. None continues the last
+        copy that is there.
     """
 
-    def __init__(self, run: RunDirectory, copies: Path | None, process: int) -> None:
-        self._run_dir = run.path
-        self._folder = copies and copies / run.path.name
-        self._process = process
-        self._ledger = run.ledger
-        self._segments: dict[Path, Segments] = {}
-        self._thread: threading.Thread | None = None
+    def __init__(
+        self, run: RunDirectory, copies: RunCopies | None, parent: Piece | None = None
+    ) -> None:
+        self._run = run
+        self._copies = copies
+        self._parent = parent
+        self._number = 1
         self._pid = os.getpid()
         self._warned = False
-        if self._folder is not None:
-            if self._folder.resolve() == run.path.resolve():
-                raise ValueError(
-                    f"TrainingLogger got mirror={str(copies)!r} for a run in "
-                    f"{run.path}, which is the run itself. Choose another folder."
-                )
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pending: list[Source] | None = None
+        self._copied = True
 
     def begin(self) -> None:
         """Start copying what the files hold now.
 
-        While a copy runs, no other one starts: the next copy has all that is missing.
+        If a copy is being made, the next one starts after it.
         """
-        if self._folder is None or self._pid != os.getpid() or self._is_running():
+        if self._copies is None or self._pid != os.getpid():
             return
         try:
-            files = [(path, path.stat().st_size) for path in self._files()]
+            sources = self._copies.sources(self._run.path)
         except OSError as error:
+            self._copied = False
             self._report(f"failed ({error})")
             return
-        self._thread = threading.Thread(
-            target=self._copy, args=(files,), name="jaxmetrics-mirror", daemon=True
-        )
-        self._thread.start()
+        with self._changed:
+            self._pending, self._copied = sources, False
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._copy_all, name="jaxmetrics-mirror", daemon=True
+                )
+                self._thread.start()
+
+    def wait(self, deadline: float) -> bool:
+        """Wait for the copies that have begun.
+
+        Args:
+          deadline: Time of `time.monotonic()` at which to give up.
+
+        Returns:
+          Whether all of it is in the mirror.
+        """
+        if self._pid != os.getpid():
+            return False
+        with self._changed:
+            while self._thread is not None:
+                if not self._changed.wait(max(deadline - time.monotonic(), 0.0)):
+                    return False
+            return self._copied
 
     def finish(self, deadline: float) -> None:
-        """Copy everything the files hold now.
+        """Copy everything the files hold now, twice if the first time fails.
 
         Args:
           deadline: Time of `time.monotonic()` at which to give up.
         """
-        for _ in range(2):  # wait for the copy that runs, then copy what came since
-            if self._thread is not None:
-                self._thread.join(max(0.0, deadline - time.monotonic()))
+        for _ in range(2):
+            if self._run.superseded is not None:
+                return
             self.begin()
+            if self.wait(deadline):
+                return
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
-        if self._is_running():
             self._report("did not finish in time")
 
-    def _is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    def _files(self) -> Iterator[Path]:
-        for path in sorted(p for glob in _FILES for p in self._run_dir.glob(glob)):
-            if copies_file(path.name, self._process) and not path.is_symlink():
-                yield path
-
-    def _copy(self, files: list[tuple[Path, int]]) -> None:
-        assert self._folder is not None
-        for path, size in files:
+    def _copy_all(self) -> None:
+        while True:
+            with self._changed:
+                sources, self._pending = self._pending, None
+                if sources is None:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
             try:
-                name = path.relative_to(self._run_dir)
-                if name not in self._segments:
-                    self._segments[name] = Segments(self._folder / name)
-                self._segments[name].update(path, size)
-            except OSError as error:
-                self._report(f"failed for {path.name} ({error})")
+                copied = self._copy(sources)
+            except Exception as error:  # of a library for a storage, too
+                copied = False
+                self._report(f"failed ({type(error).__name__}: {error})")
+            with self._changed:
+                self._copied = copied and self._pending is None
+
+    def _copy(self, sources: list[Source]) -> bool:
+        assert self._copies is not None and self._run.identity is not None
+        if self._run.is_superseded():
+            return False
+        pieces, own = self._copies.pieces, self._run.identity
+        names = pieces.names()
+        later = max((a for a in map(attempt_of_piece, names) if a), default=own)
+        if later > own:
+            self._run.supersede(later, pieces.storage.address)
+            return False
+        if self._parent is None:
+            self._parent = pieces.latest(names)
+        self._copies.copy_media(self._run.path)
+        # A write that failed may have been done all the same, so its number is used up.
+        number = max(self._number, next_number(own, names))
+        self._number = number + 1
+        self._parent = pieces.write(own, number, self._parent, sources)
+        self._number = max(self._number, next_number(own, [self._parent.name]))
+        return True
 
     def _report(self, problem: str) -> None:
-        self._ledger.event("mirror", error=problem)
+        self._run.ledger.event("mirror", error=problem)
         if not self._warned:
             self._warned = True
+            assert self._copies is not None
             _LOG.warning(
                 "The copy of %s to %s %s; the next copy tries again.",
-                self._run_dir,
-                self._folder,
+                self._run.path,
+                self._copies.pieces.storage.address,
                 problem,
             )
 
 
-def restore_from_copy(run_dir: Path, folder: Path | None, process: int) -> None:
-    """Restore the missing files of a run directory from its copy, if there is one.
+def restore_from_copy(
+    run_dir: Path, copies: RunCopies, names: list[str], process: int = 0
+) -> Piece | None:
+    """Restore a run directory from its copy, if it is missing or older.
 
-    Nothing is restored if `run.json` exists. The first process restores that file last,
-    so that an interrupted restore is repeated.
+    It is older if the copy has an attempt later than the last one in `run.json`. The
+    processes after the first restore only their own file, if it is missing.
 
     Args:
       run_dir: The run directory.
-      folder: Folder of the run's copies, or None.
-      process: Index of this process; those after the first restore only their own file.
+      copies: The copy of the run.
+      names: Names of its pieces.
+      process: Index of this process.
+
+    Returns:
+      The piece from which it was restored; None if nothing was.
 
     Raises:
-      ValueError: A piece of the copy is damaged.
-      OSError: The directory cannot be written.
+      WriterLockedError: Another process writes this run.
+      OSError: The copy cannot be reached, or the directory cannot be written.
     """
-    if folder is None or not folder.is_dir() or (run_dir / RUN_JSON).exists():
-        return
-    names = {piece.parent.relative_to(folder) for piece in folder.rglob("*-*-*-*")}
-    names = {name for name in names if copies_file(name.name, process)}
-    for name in sorted(names, key=lambda name: (name == Path(RUN_JSON), name)):
-        segments = Segments(folder / name)
-        if segments and not (run_dir / name).exists():
-            segments.restore(run_dir / name)
-    if names:
-        _LOG.warning("%s was restored from its copy in %s.", run_dir, folder)
+    pieces = copies.pieces
+    if process:
+        is_needed = not (run_dir / process_metrics(process)).exists()
+    elif is_needed := not (run_dir / RUN_JSON).exists():
+        pass
+    elif (local := _local_attempt(run_dir)) and (latest := pieces.latest(names)):
+        is_needed = (attempt_of_piece(latest.name) or local) > local
+    if not names or not is_needed:
+        return None
+    if (events := run_dir / EVENTS_JSONL).exists() and not process:
+        AppendFile(events).close()  # raises while another process writes this run
+    piece = copies.restore(names, run_dir)
+    passed = [pieces.damaged[name] for name in sorted(pieces.damaged, reverse=True)]
+    problem = f" {_problem(passed)}" if passed else ""
+    if piece is None:
+        _LOG.warning(
+            "%s cannot be restored from %s: no copy there is whole.%s The run begins "
+            "again.",
+            *(run_dir, pieces.storage.address, problem),
+        )
+    else:
+        _LOG.warning(
+            "%s was restored from its copy in %s, as of %s.%s",
+            *(run_dir, pieces.storage.address, piece.name, problem),
+        )
+    return piece
 
 
-def copies_file(name: str, process: int) -> bool:
-    """Return whether a process copies a file.
+def _problem(passed: list[str]) -> str:
+    count = "A later piece" if len(passed) == 1 else f"{len(passed)} later pieces"
+    verb = "was" if len(passed) == 1 else "were"
+    return f"{count} {verb} passed over ({passed[0]})."
 
-    The first process copies all files but those of other processes.
-    """
-    return process_of_file(name) == process
+
+def _local_attempt(run_dir: Path) -> Attempt | None:
+    try:
+        return last_attempt(read_run_json(run_dir) or {})
+    except RunJsonError:
+        return None

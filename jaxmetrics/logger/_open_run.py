@@ -16,11 +16,18 @@ from jaxmetrics.logger._run_directory import (
     join_directory,
     local_folder,
     open_directory,
-    set_aside,
 )
 from jaxmetrics.pipeline import Sinks
 from jaxmetrics.processes import process_index, run_on_first
-from jaxmetrics.record import METRICS_JSONL, Record, process_metrics
+from jaxmetrics.record import (
+    METRICS_JSONL,
+    Record,
+    RunCopies,
+    Storage,
+    attempt_of_piece,
+    open_storage,
+    process_metrics,
+)
 from jaxmetrics.writers import JSONL, Console, WandB, Writer
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -49,17 +56,23 @@ def open_run(
             f"TrainingLogger got root=None and mirror={str(mirror)!r}; without a run "
             f"directory there is nothing to copy. Pass a root, or leave out mirror=."
         )
-    copies = None if mirror is None else local_folder(mirror, "mirror") / config.project
+    copies = None if mirror is None else open_storage(mirror).child(config.project)
 
     def open_first() -> tuple[tuple[RunDirectory, Sinks, Mirror], dict[str, Any]]:
         own = process_writers(0, config, writers, console, has_folder=root is not None)
         if root is None:
             run = absent_run(config)
-            return (run, Sinks(own, None, resume_step), Mirror(run, None, 0)), {}
+            return (run, Sinks(own, None, resume_step), Mirror(run, None)), {}
         name = config.run_name
-        if copies is not None and name is not None and not overwrite:
-            run_dir = local_folder(root) / config.project / name
-            restore_from_copy(run_dir, copies / name, process=0)
+        parent, known_order = None, 0
+        if copies is not None and name is not None:
+            run_copies = RunCopies(copies.child(name))
+            names = run_copies.pieces.names()
+            attempts = filter(None, map(attempt_of_piece, names))
+            known_order = max((attempt.order for attempt in attempts), default=0)
+            if not overwrite:
+                run_dir = local_folder(root) / config.project / name
+                parent = restore_from_copy(run_dir, run_copies, names)
         run = open_directory(
             root,
             config,
@@ -68,11 +81,11 @@ def open_run(
             resume_step=resume_step,
             clock=clock,
             monotonic=monotonic,
+            known_order=known_order,
         )
         try:
-            if copies is not None and overwrite:
-                set_aside(copies / run.path.name)
-            run_mirror = Mirror(run, copies, process=0)
+            run_copies = None if copies is None else _copies_of(run, copies, 0)
+            run_mirror = Mirror(run, run_copies, parent)
             sinks = Sinks(own, run.path, resume_step)
         except BaseException:
             run.ledger.close()
@@ -85,13 +98,28 @@ def open_run(
     process = process_index()
     if root is None:
         run = absent_run(config)
-        return run, Sinks([], None, resume_step), Mirror(run, None, process)
+        return run, Sinks([], None, resume_step), Mirror(run, None)
     run = join_directory(root, config, shared)
     own_writers = process_writers(process, config, writers, console)
+    run_mirror = Mirror(run, None)
     if own_writers and copies is not None:
-        restore_from_copy(run.path, copies / run.path.name, process)
-    run_mirror = Mirror(run, copies if own_writers else None, process)
+        run_copies = _copies_of(run, copies, process)
+        names = run_copies.pieces.names()
+        parent = restore_from_copy(run.path, run_copies, names, process)
+        run_mirror = Mirror(run, run_copies, parent)
     return run, Sinks(own_writers, run.path, resume_step), run_mirror
+
+
+def _copies_of(run: RunDirectory, project: Storage, process: int) -> RunCopies:
+    """Return the copy of a run in the mirror, whose folder is created."""
+    folder = project.child(run.path.name)
+    if Path(folder.address).resolve() == run.path.resolve():
+        raise ValueError(
+            f"TrainingLogger got mirror= and root= of the same folder: the copy of "
+            f"{run.path} would be the run itself. Choose another folder."
+        )
+    folder.create()
+    return RunCopies(folder, process)
 
 
 def absent_run(config: LogConfig) -> RunDirectory:

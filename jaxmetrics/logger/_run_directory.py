@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import itertools
 import logging
 import os
 import platform
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from jaxmetrics.record import (
     EVENTS_JSONL,
     METRICS_JSONL,
     AppendFile,
+    Attempt,
     ConfigChange,
     Ledger,
     RunJsonError,
@@ -28,7 +29,9 @@ from jaxmetrics.record import (
     config_changes,
     dumps,
     hparams_of,
+    is_remote,
     iso_time,
+    last_attempt,
     loads,
     make_folder,
     plain_config,
@@ -47,12 +50,13 @@ _OWN_FIELDS = frozenset(
     {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
     | {"versions", "devices", "attempts"}
 )
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass
 class RunDirectory:
     """An open run directory.
+
+    Once it is superseded, the run belongs to a later attempt: nothing more is written.
 
     Attributes:
       path: Path of the directory.
@@ -62,6 +66,9 @@ class RunDirectory:
       elapsed: Training seconds at the end of the record.
       ledger: Events of the run; silent on processes other than the first.
       is_first: Whether this is the first process, which writes `run.json`.
+      identity: Identity of this attempt among all; None without a directory.
+      superseded: Description of the later attempt that has taken the run over; None
+        while there is none.
     """
 
     path: Path
@@ -71,18 +78,52 @@ class RunDirectory:
     elapsed: float
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
     is_first: bool = True
+    identity: Attempt | None = None
+    superseded: str | None = None
 
     def shared(self) -> dict[str, Any]:
         """Return the plain values that the other processes need."""
         names = ("run_id", "attempt", "last", "elapsed")
-        return {"run_name": self.path.name} | {n: getattr(self, n) for n in names}
+        values: dict[str, Any] = {n: getattr(self, n) for n in names}
+        identity = None if self.identity is None else list(self.identity)
+        return {"run_name": self.path.name, "identity": identity} | values
+
+    def is_superseded(self) -> bool:
+        """Return whether a later attempt has taken the run over.
+
+        `run.json` is read again: on a disk of several hosts it names the last attempt.
+        """
+        if self.superseded is None and self.identity is not None:
+            with contextlib.suppress(OSError, RunJsonError):
+                last = last_attempt(_read(self.path) or {})
+                if last is not None and last > self.identity:
+                    self.supersede(last, str(self.path))
+        return self.superseded is not None
+
+    def supersede(self, attempt: Attempt, place: str) -> None:
+        """Note, with a warning, that a later attempt has taken the run over.
+
+        Args:
+          attempt: The later attempt.
+          place: Where it was seen.
+        """
+        if self.superseded is not None:
+            return
+        self.superseded = f"attempt {attempt}"
+        _LOG.warning(
+            "Another process has taken over the run %s: attempt %s in %s is later than "
+            "this one, %s. This one records nothing more, and training goes on. End it "
+            "if it was replaced; if both are wanted, give them different names.",
+            *(self.path, attempt, place, self.identity),
+        )
+        self.ledger.close()
 
     def describe(self, **fields: Any) -> None:
         """Replace fields of `run.json`, on the first process.
 
         There is a warning if the file cannot be written.
         """
-        if self.is_first:
+        if self.is_first and not self.is_superseded():
             try:
                 write_run_json(self.path, self._read() | fields)
             except (OSError, RunJsonError) as error:
@@ -111,7 +152,7 @@ class RunDirectory:
         plain = _as_read(plain)
         if problem and process_index() == 0:
             _LOG.warning(problem)
-        if self.is_first:
+        if self.is_first and not self.is_superseded():
             try:
                 self._add_to_attempt(plain)
             except (OSError, RunJsonError) as error:
@@ -120,7 +161,7 @@ class RunDirectory:
 
     def note_restore(self, step: int) -> None:
         """Note in `run.json` and in the ledger that this attempt starts at a step."""
-        if self.is_first:
+        if self.is_first and not self.is_superseded():
             try:
                 run = _read(self.path) or {}
                 run["attempts"][-1]["restored_step"] = step
@@ -153,6 +194,7 @@ def open_directory(
     resume_step: int | None,
     clock: Callable[[], float],
     monotonic: Callable[[], float],
+    known_order: int = 0,
 ) -> RunDirectory:
     """Create a run directory, or continue one as its next attempt; first process only.
 
@@ -164,6 +206,7 @@ def open_directory(
       resume_step: Step to continue from; later rows are not counted.
       clock: Seconds since the epoch, for timestamps.
       monotonic: Seconds of any origin, for durations.
+      known_order: Highest order of the attempts that the mirror has.
 
     Raises:
       WriterLockedError: Another process writes this run.
@@ -174,6 +217,7 @@ def open_directory(
         path = _new_directory(project, clock())
     else:
         path = project / config.run_name
+        known_order = max(known_order, _last_order(path))
         if overwrite:
             if (events := path / EVENTS_JSONL).exists():
                 AppendFile(
@@ -183,7 +227,8 @@ def open_directory(
         make_folder(path)
     ledger = Ledger(path / EVENTS_JSONL, clock=clock, monotonic=monotonic)
     try:
-        now = iso_time(clock())
+        started = clock()
+        now = iso_time(started)
         run = _read(path) or {
             "schema": _SCHEMA,
             "run_id": secrets.token_hex(8),
@@ -198,11 +243,14 @@ def open_directory(
         run["devices"] = device_summary()
         attempts = run.pop("attempts", [])
         attempt = {"attempt": len(attempts) + 1, "time": now}
+        identity = Attempt.new(max(known_order, len(attempts)) + 1, started)
+        attempt |= identity.to_dict()
         attempt |= {"restored_step": resume_step, "hparams": _initial(hparams)}
         attempts.append(attempt)
         last, elapsed = record_end(path / METRICS_JSONL, resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
+        opened.identity = identity
         run["attempts"] = attempts
         write_run_json(path, run)
         changes = config_changes(run)
@@ -225,7 +273,8 @@ def join_directory(
     """
     fields = dict(shared)
     path = local_folder(root) / config.project / fields.pop("run_name")
-    run = RunDirectory(path, **fields, is_first=False)
+    identity = Attempt(*fields.pop("identity"))
+    run = RunDirectory(path, **fields, is_first=False, identity=identity)
     if not config.master_only:
         make_folder(path)
         if _read(path) is None:  # this host has its own disk
@@ -258,12 +307,11 @@ def local_folder(folder: str | Path, argument: str = "root") -> Path:
     Raises:
       ValueError: The folder is a remote address.
     """
-    if _REMOTE.match(str(folder)):
+    if is_remote(folder):
         raise ValueError(
             f"TrainingLogger got {argument}={str(folder)!r}, where files cannot be "
-            f"appended to; expected a local folder. Log to a local disk; mount the "
-            f"bucket and pass its folder as mirror=, which gets copies at each "
-            f"checkpoint."
+            f"appended to; expected a local folder. Log to a local disk, and pass the "
+            f"address as mirror=, which gets copies at each checkpoint."
         )
     return Path(os.path.expanduser(folder))
 
@@ -271,6 +319,14 @@ def local_folder(folder: str | Path, argument: str = "root") -> Path:
 def _read(path: Path) -> dict[str, Any] | None:
     """Read `run.json`; a run that can be continued has a `run_id` in it."""
     return read_run_json(path, required=("run_id",))
+
+
+def _last_order(path: Path) -> int:
+    """Return the order of the last attempt in a directory; 0 if it is not known."""
+    with contextlib.suppress(OSError, RunJsonError):
+        last = last_attempt(_read(path) or {})
+        return 0 if last is None else last.order
+    return 0
 
 
 def _initial(hparams: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Every package takes the names from here; none of them writes such a name itself.
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 RUN_JSON = "run.json"
 """Description of the run: identity, configuration, versions, devices, attempts."""
@@ -49,6 +50,19 @@ REPORT_MD = "training_report.md"
 REPORT_HTML = "report.html"
 """Report as one self-contained page."""
 
+PIECES_FOLDER = "pieces"
+"""Folder of the pieces in a mirror; `pieces.p3` is that of process 3."""
+
+COPIED = (
+    "*.json",
+    "*.jsonl",
+    "*.csv",
+    f"{TELEMETRY_FOLDER}/*.jsonl",
+    f"{TENSORBOARD_FOLDER}/*tfevents*",
+)
+"""Patterns of the files that a mirror has; media are there one by one."""
+
+_MAX_NAME = 200
 _PROCESS_METRICS = re.compile(r"metrics\.p(\d+)\.jsonl")
 
 
@@ -72,3 +86,22 @@ def process_of_file(name: str) -> int:
     """
     match = _PROCESS_METRICS.fullmatch(name)
     return int(match[1]) if match else 0
+
+
+def is_copied(name: str) -> bool:
+    """Return whether a mirror has a file of this name.
+
+    >>> is_copied("metrics.jsonl"), is_copied("telemetry/telemetry.jsonl")
+    (True, True)
+    >>> is_copied("../metrics.jsonl"), is_copied(".x.json"), is_copied("report.html")
+    (False, False, False)
+    """
+    parts = name.split("/")
+    if not name.isprintable() or any(
+        p.startswith(".") or len(p) > _MAX_NAME for p in parts
+    ):
+        return False
+    return any(
+        len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+        for patterns in (pattern.split("/") for pattern in COPIED)
+    )

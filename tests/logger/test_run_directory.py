@@ -1,5 +1,7 @@
 """The directory of a run: its name, `run.json`, and the attempts in it."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -26,10 +28,14 @@ def test_run_json_describes_the_run_and_its_attempts(make_logger):
     assert run["created"] == "1970-01-01T00:00:00.000+00:00"
     assert run["tags"] == ["tpu"]
     assert run["versions"]["jax"] == jax.__version__
+    token = run["attempts"][0].pop("token")
+    assert re.fullmatch("[0-9a-f]{8}", token)
     assert run["attempts"] == [
         {
             "attempt": 1,
             "time": "1970-01-01T00:00:00.000+00:00",
+            "order": 1,
+            "started": 0.0,
             "restored_step": None,
             "hparams": {"lr": 1e-3},
         }
@@ -97,7 +103,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused(make_logger, name):
 
 @pytest.mark.parametrize("root", ["gs://bucket/runs", "gs:/bucket", "s3://bucket"])
 def test_a_bucket_is_refused_with_advice(make_logger, root):
-    with pytest.raises(ValueError, match="mount the bucket"):
+    with pytest.raises(ValueError, match="address as mirror="):
         make_logger(root=root)
 
 
