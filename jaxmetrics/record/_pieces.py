@@ -165,6 +165,7 @@ class Pieces:
         """Write the files of a copy, their last bytes first."""
         needed = self._sizes(chain[0])
         opened: dict[str, int] = {}
+        make_folder(folder)
         try:
             for name in needed:
                 make_folder((folder / name).parent)

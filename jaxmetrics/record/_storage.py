@@ -183,8 +183,13 @@ class RemoteStorage:
             raise ValueError("it does not exist") from None
 
     def write(self, name: str, data: bytes) -> None:
-        with self._reaching():
-            self._files.pipe_file(f"{self._path}/{name}", data, mode="create")
+        try:
+            with self._reaching():
+                self._files.pipe_file(f"{self._path}/{name}", data, mode="create")
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{self.address} is in no bucket that exists. Create the bucket first."
+            ) from None
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
