@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import zlib
@@ -220,7 +221,9 @@ class MetricsAggregator:
           ValueError: The state has another schema, types that are not registered, or
             is not a state; nothing is changed.
         """
-        schema = state.get("schema") if isinstance(state, Mapping) else None
+        schema = None
+        with contextlib.suppress(TypeError, ValueError):
+            schema = states.fields_of(schema=states.integer)(state)["schema"]
         if schema != _SCHEMA:
             raise ValueError(
                 f"MetricsAggregator got a state of schema {schema}; this version reads "

@@ -16,6 +16,8 @@ import numpy as np
 from jaxmetrics.record import states
 
 _DROPPED_BITS = 45  # of the 52 bits of a mantissa
+_BINS = 1 << (63 - _DROPPED_BITS)
+_MAX_COUNT = (2**63 - 1) // (2 * _BINS)  # whose sum over all bins fits int64
 
 
 class MagnitudeBins:
@@ -52,6 +54,12 @@ class MagnitudeBins:
         self.zeros += other.zeros
         self._negative.add_counts(other._negative.first, other._negative.counts)
         self._positive.add_counts(other._positive.first, other._positive.counts)
+
+    @property
+    def total(self) -> int:
+        """Number of numbers that were counted."""
+        rows = self._negative.counts, self._positive.counts
+        return self.zeros + sum(int(counts.sum()) for counts in rows)
 
     def at_ranks(self, ranks: np.ndarray) -> np.ndarray:
         """Return the middle of the bin of each rank; the smallest number has rank 1."""
@@ -128,6 +136,10 @@ class _BinRow:
     def load_state(self, gaps: np.ndarray, counts: np.ndarray) -> None:
         if gaps.shape != counts.shape:
             raise ValueError(f"{gaps.size} bins have {counts.size} counts")
+        if (gaps[1:] <= 0).any() or (gaps < 0).any() or (gaps >= _BINS).any():
+            raise ValueError("its bins are not in ascending order")
+        if (counts < 0).any() or (counts > _MAX_COUNT).any() or gaps.sum() >= _BINS:
+            raise ValueError("a bin or a count is out of range")
         self.first, self.counts = 0, np.zeros(0, np.int64)
         if gaps.size:
             bins = np.cumsum(gaps)

@@ -84,9 +84,15 @@ class DistributionTotal(Total):
             squares=states.real,
             range=states.list_of(states.real),
         )(state)
+        if saved["squares"] < 0:
+            raise ValueError(f"'squares' is {saved['squares']}, below 0")
         self.values, self.bins = None, MagnitudeBins()
         if state.get("values") is None:
             states.fields_of(bins=self.bins.load_state)(state)
+            if self.bins.total != saved["count"]:
+                raise ValueError(
+                    f"its bins hold {self.bins.total} values of {saved['count']}"
+                )
         else:
             self.values = states.floats_of(saved["count"])(state["values"])
         self.sum, self.count = saved["sum"], saved["count"]

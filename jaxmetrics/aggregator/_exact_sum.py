@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxmetrics.record import states
 
+_MAX_BITS = 1000  # beyond all sums of integers of 64 bits; floats have 1024
+
 
 class ExactSum:
     """Exact sum of integers, plus a compensated float64 sum of floats.
@@ -55,8 +57,11 @@ class ExactSum:
           TypeError: A part is not a number.
           ValueError: There are not three parts.
         """
-        integer, high, low = states.list_of(states.number)(parts)
-        return cls(states.integer(integer), float(high), float(low))
+        first, high, low = states.list_of(states.number)(parts)
+        integer = states.integer(first)
+        if integer.bit_length() > _MAX_BITS:
+            raise ValueError(f"a sum has more than {_MAX_BITS} bits")
+        return cls(integer, float(high), float(low))
 
     @property
     def value(self) -> float:

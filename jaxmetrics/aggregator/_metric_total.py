@@ -211,10 +211,9 @@ class MetricTotal(Total):
         differences = configuration_differences(saved, handler.configuration)
         if differences:
             raise ValueError(
-                f"MetricsAggregator got a state of {handler.name!r} saved by "
-                f"{state['metric']}; expected {handler.description}, which is "
-                f"registered here: {'; '.join(differences)}. Register the same metric "
-                "on every process and after a restart."
+                f"it was saved by {state['metric']}; expected {handler.description}, "
+                f"which is registered here: {'; '.join(differences)}. Register the "
+                f"same metric on every process and after a restart"
             )
         layout, leaves = state["layout"], state["leaves"]
         # JSON keeps the numbers of an array, and not their type.
@@ -224,7 +223,10 @@ class MetricTotal(Total):
             else np.asarray(x)
             for name, x in leaves.items()
         }
-        self._metric, _ = from_saved(handler.metric, layout, arrays)
+        metric, _ = from_saved(handler.metric, layout, arrays)
+        if (found := _leaf_types(metric)) != (expected := _leaf_types(handler.metric)):
+            raise ValueError(f"its leaves are {found}, expected {expected}")
+        self._metric = metric
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the value of the metric, `{name}/{part}` if it has parts."""
@@ -259,6 +261,13 @@ def _padded(
     if weights is not None:
         weights = np.pad(weights.astype(np.float32), padding)
     return np.pad(values, padding), weights, np.int32(values.size)
+
+
+def _leaf_types(metric: Any) -> list[str]:
+    """Return shape and dtype of each leaf of a metric."""
+    import jax
+
+    return [f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(metric)]
 
 
 def _depends_on_updates(metric: Any) -> bool:

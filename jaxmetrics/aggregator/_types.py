@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxmetrics.aggregator._categories import CategoryTotal
 from jaxmetrics.aggregator._distribution import DistributionTotal
-from jaxmetrics.aggregator._inputs import Name, name_text
+from jaxmetrics.aggregator._inputs import Name, name_text, require_valid_name
 from jaxmetrics.aggregator._metric_total import MetricHandler, MetricTotal
 from jaxmetrics.aggregator._observation import AggregationType
 from jaxmetrics.aggregator._totals import (
@@ -74,10 +74,9 @@ class AggregationTypes:
         """
         total = self.empty(states.text(state["type"]))
         try:
+            require_valid_name(name)
             total.load_state(state["state"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(total, MetricTotal) and isinstance(error, ValueError):
-                raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"MetricsAggregator got a state of {name_text(name)} that is not one "
                 f"of {total.agg_type}: {error}. Pass what state() returned, unchanged."

@@ -68,7 +68,7 @@ class EpochMetrics:
         if not isinstance(row, Mapping):
             raise TypeError("an epoch that is not an object")
         epoch = _plain(row.get("epoch"))
-        if type(epoch) is not int:
+        if type(epoch) is not int or epoch.bit_length() > 63:
             raise TypeError("an epoch without a number")
         extra = row.get("extra", {})
         if not isinstance(extra, Mapping):

@@ -279,9 +279,14 @@ def _lines(epochs: Sequence[EpochMetrics]) -> Any:
 
 def _read_epoch(line: Any) -> EpochMetrics:
     """Return an epoch of `_lines`."""
-    read = states.fields_of(extra=states.list_of(tuple))
+    read = states.fields_of(extra=states.list_of(_read_pair))
     extra = dict(read(line)["extra"])
     return EpochMetrics.from_row({**line, "extra": extra})
+
+
+def _read_pair(pair: Any) -> tuple[str, object]:
+    name, value = pair
+    return states.text(name), value
 
 
 def _summarize(
