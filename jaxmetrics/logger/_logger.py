@@ -89,10 +89,11 @@ class TrainingLogger:
       console: Whether there is a console if `writers` has none.
       overwrite: Set an existing run directory aside and begin again.
       resume_step: Continue from this step; later rows are set aside.
-      mirror: Folder, such as a mounted bucket, that gets copies of the run's files at
-        each checkpoint and at the end, below `<project>/<run_name>`. The copies are
-        pieces of the files that never change. A run directory that is missing is
-        restored from them. None makes no copies.
+      mirror: Folder, or address such as `gs://bucket/folder`, that gets copies of the
+        run's files at the start, at each checkpoint and at the end, below
+        `<project>/<run_name>`. The copies are pieces of the files that never change. A
+        run directory that is missing, or older than they are, is restored from them.
+        None makes no copies.
       clock: Seconds since the epoch, for timestamps.
       monotonic: Seconds of any origin, for durations. If only `clock` is passed, it
         serves both.
@@ -153,6 +154,7 @@ class TrainingLogger:
         self._attached_step = -1
         self._warned: set[str] = set()
         self._progress_noted = -math.inf
+        self._missing_noted: dict[str, Any] = {}
         monotonic = duration_clock(clock, monotonic)
         if is_importing_main():
             self._stay_inert()
@@ -178,9 +180,9 @@ class TrainingLogger:
         self.ledger.event("start", restored_step=resume_step)
         self._runtime = RuntimeEvents(self.ledger)
         self._runtime.begin()
+        self._mirror.begin()
         note_open(self)
         atexit.register(self._at_exit)
-        self._mirror.begin()
         self._sigterm.install()
 
     @property
@@ -490,13 +492,11 @@ class TrainingLogger:
                 return self._closed
             self._sinks.offer(self._unqueued)
         flushed = self._sinks.flush(deadline)
+        self._note_missing()
         flushed = self.ledger.flush() and flushed
+        flushed = not self._run.is_superseded() and flushed
         self._raise_errors([])
         return flushed
-
-        flushed = not self._run.is_superseded() and flushed
-    def close(self, timeout: float = 30.0) -> bool:
-        """Flush and close all writers; later calls do nothing.
 
     def wait_for_mirror(self, timeout: float = 30.0) -> bool:
         """Wait until the copies for `mirror=` that have begun are done.
@@ -510,6 +510,9 @@ class TrainingLogger:
           True if there is nothing to copy.
         """
         return self._mirror.wait(time.monotonic() + timeout)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Flush and close all writers; later calls do nothing.
 
         Args:
           timeout: Maximum seconds to wait, in all.
@@ -529,15 +532,16 @@ class TrainingLogger:
             self._runtime.end()
             self._sinks.offer(self._unqueued)
             self._closed = self._sinks.close(deadline)
+            self._note_missing()
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
             self.ledger.event("close", step=self._steps.last.get("train"), **counts)
             self._closed = self.ledger.flush() and self._closed
             self._mirror.finish(deadline)
+            self._closed = not self._run.is_superseded() and self._closed
             self.ledger.close()
             note_closed(self)
             atexit.unregister(self._at_exit)
         self._sigterm.release()
-            self._closed = not self._run.is_superseded() and self._closed
         self._raise_errors([])
         return self._closed
 
@@ -757,12 +761,12 @@ class TrainingLogger:
         """Pass a row to the writers; rows that an interrupt left behind go first."""
         if not row.values and not row.defaults:
             return
+        if self._run.superseded is not None:
+            return  # what it computes on all processes has been launched
         self._unqueued.append(row)
         self._sinks.offer(self._unqueued)
 
     def _attached_values(self) -> dict[str, object]:
-        if self._run.superseded is not None:
-            return  # what it computes on all processes has been launched
         """Return the values of the attached objects by full key or field name."""
         values: dict[str, object] = {}
         for name, item in self._attached.items():
@@ -794,6 +798,13 @@ class TrainingLogger:
         if at_once or not 0 <= now - self._progress_noted < _PROGRESS_SECONDS:
             self._progress_noted = now
             self.ledger.event("step", step=step)
+
+    def _note_missing(self) -> None:
+        """Put what the writers have lost into the ledger, if it has changed."""
+        missing = self._sinks.missing()
+        if missing != self._missing_noted:
+            self._missing_noted = missing
+            self.ledger.event("missing", writers=missing)
 
     def _require_open(self) -> None:
         if self._yielded:

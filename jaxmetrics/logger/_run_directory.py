@@ -168,6 +168,7 @@ class RunDirectory:
                 write_run_json(self.path, run)
             except (OSError, RunJsonError) as error:
                 _LOG.warning("run.json lacks the restored step %d (%s).", step, error)
+            self.ledger.renew()
             self.ledger.event("restore", step=step)
 
     def _read(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     log_step(2, loss=loss)
        |  CallReader: values under their full keys; device scalars stay on the device
        v
-    Row ---> Sinks ---> one Sink per writer: Cadence | RowQueue | thread | Breaker
+    Row ---> Sinks ---> one Sink per writer: Thinning | RowQueue | thread | Breaker
                                                            |
     FetchedValues <--- Row.record(): fetched once, by the first thread that needs it
     (latest, faults)                                       |

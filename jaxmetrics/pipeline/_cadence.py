@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 _REMEMBERED_STEPS = 64
+_MAX_LEFT_OUT = 1024
 
 
 class Cadence:
@@ -60,3 +61,57 @@ class Cadence:
             self.last = step
             return True
         return step < last and step % self.every == 0
+
+
+class _Stepped(Protocol):
+    @property
+    def step(self) -> int: ...
+    @property
+    def split(self) -> str: ...
+
+
+_Taken = TypeVar("_Taken", bound=_Stepped)
+
+
+class Thinning(Generic[_Taken]):
+    """Take the train records that a `Cadence` takes, and all of other splits.
+
+    Args:
+      every: Steps between the train steps taken.
+
+    Attributes:
+      left_out: Records of the last train step, if it was not taken; they are written
+        at the end.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._cadence = Cadence(every)
+        self.left_out: list[_Taken] = []
+
+    def takes(self, record: _Taken) -> bool:
+        """Decide whether a record is taken."""
+        if record.split != "train":
+            return True
+        taken = self._cadence.takes(record.step)
+        left_out = self.left_out
+        last = left_out[0].step if left_out else self._cadence.last or 0
+        if taken and record.step >= last:
+            self.left_out = []
+        elif not taken and record.step == last and len(left_out) < _MAX_LEFT_OUT:
+            left_out.append(record)
+        elif not taken and record.step > last:
+            self.left_out = [record]
+        return taken
+
+    def state(self) -> dict[str, Any]:
+        """Return `Cadence.state`."""
+        return self._cadence.state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state`; nothing is left out yet.
+
+        Raises:
+          AttributeError, TypeError, ValueError: It is not a state.
+        """
+        self._cadence.load_state(state)
+        self.left_out = []

@@ -56,6 +56,9 @@ class RowQueue:
     The consumer polls for rows every 10 to 160 ms; only jobs and a queue that fills up
     wake it, because waking a thread costs the training thread 10 microseconds.
 
+    A consumer that cannot process a row now puts it back. Rows then wait until it is
+    ready again or a job comes, which waits only for one more attempt.
+
     Args:
       capacity: Maximum number of rows in the queue.
       when_full: `"block"` makes `put` wait for room, `"drop_oldest"` makes room.
@@ -77,27 +80,59 @@ class RowQueue:
         self.offered = 0
         """Rows that were put, including dropped ones."""
         self._rows_to_wake = max(1, capacity // 4)
-        self._is_stuck = self._closed = self._ended = False
+        self._is_stuck = self._is_paused = self._closed = self._ended = False
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
-    def put(self, row: Row) -> int:
-        """Add a row; return the number of rows dropped for it, 0 or 1."""
+    def put(self, row: Row) -> Row | None:
+        """Add a row; return the row that was dropped for it, if any."""
         with self._lock:
             self.offered += 1
             if self._closed:
-                return 1
+                return row
             full = len(self._rows) >= self._capacity
             if full and self._when_full == "block" and not self._wait_for_room():
-                return 1
+                return row
             self._rows.append(row)
-            dropped = len(self._rows) > self._capacity
-            if dropped:
-                self._rows.popleft()
+            dropped = None
+            if len(self._rows) > self._capacity:
+                dropped = self._rows.popleft()
                 self._rows_taken += 1
             if len(self._rows) == self._rows_to_wake:
                 self._changed.notify_all()
-            return int(dropped)
+            return dropped
+
+    def put_back(self, row: Row) -> bool:
+        """Return a row that could not be processed to the front; rows wait after it.
+
+        Jobs that came meanwhile are taken next, before the rows that they follow.
+
+        Returns:
+          False if the queue has ended, which drops the row.
+        """
+        with self._lock:
+            if self._ended:
+                return False
+            self._is_paused = True
+            self._rows.appendleft(row)
+            self._rows_taken -= 1
+            self._jobs = deque(job._replace(after=0) for job in self._jobs)
+            return True
+
+    def resume(self) -> None:
+        """Hand out rows again as they come."""
+        if self._is_paused:
+            with self._lock:
+                self._is_paused = False
+
+    def clear(self) -> list[Row]:
+        """Remove and return all rows."""
+        with self._lock:
+            rows = list(self._rows)
+            self._rows.clear()
+            self._rows_taken += len(rows)
+            self._changed.notify_all()
+            return rows
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
         """Have the consumer call a function after the rows that are in the queue."""
@@ -111,7 +146,11 @@ class RowQueue:
                 self._changed.notify_all()
         return future
 
-    def take(self, idle: Callable[[], object] | None = None) -> Row | Job | None:
+    def take(
+        self,
+        idle: Callable[[], object] | None = None,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> Row | Job | None:
         """Wait for the next row or job; return None once the queue has ended.
 
         Taking one means that the previous one is done.
@@ -119,12 +158,18 @@ class RowQueue:
         Args:
           idle: Called every 10 to 160 ms while there is nothing to take, without the
             lock.
+          is_ready: Returns whether a row that was put back may be tried again.
         """
+
+        def has_next() -> bool:
+            rows = self._rows and (not self._is_paused or is_ready())
+            return bool(rows or self._jobs or self._ended)
+
         with self._lock:
             self._is_stuck = False
             self._changed.notify_all()
             poll_seconds = _MIN_POLL_SECONDS
-            while not (self._rows or self._jobs or self._ended):
+            while not has_next():
                 self._changed.wait(poll_seconds)
                 poll_seconds = min(2 * poll_seconds, _MAX_POLL_SECONDS)
                 if idle is not None and not (self._rows or self._jobs or self._ended):
@@ -156,25 +201,23 @@ class RowQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def end(self) -> int:
-        """Drop all rows and refuse all jobs; return the number of rows dropped."""
+    def end(self) -> list[Row]:
+        """Drop all rows and refuse all jobs; return the rows dropped."""
         with self._lock:
             self._closed = self._ended = True
-            dropped = len(self._rows)
-            self._rows.clear()
             while self._jobs:
                 _refuse(self._jobs.popleft().future)
-            self._changed.notify_all()
-            return dropped
+            return self.clear()
 
     def _wait_for_room(self) -> bool:
         def has_room() -> bool:
             return len(self._rows) < self._capacity or self._closed
 
         # A consumer that is stuck costs one timeout, not one per row: `put` waits again
-        # only after the consumer has taken something.
+        # only after the consumer has taken something. One that is paused costs none.
+        may_wait = not (self._is_stuck or self._is_paused)
         room = has_room() or (
-            not self._is_stuck and self._changed.wait_for(has_room, self._put_timeout)
+            may_wait and self._changed.wait_for(has_room, self._put_timeout)
         )
         self._is_stuck = not room
         return room and not self._closed

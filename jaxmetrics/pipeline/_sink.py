@@ -1,34 +1,32 @@
 """One queue and one thread for each writer, so that no writer stops a step.
 
-`Sink` is that of one writer, `Sinks` holds those of a process: a slow writer takes no
-time from the others.
+`Sink` is that of one writer, `Sinks` holds those of a process.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxmetrics.pipeline._breaker import Breaker
-from jaxmetrics.pipeline._cadence import Cadence
+from jaxmetrics.pipeline._cadence import Thinning
+from jaxmetrics.pipeline._delivery import Delivery
 from jaxmetrics.pipeline._queue import Job, RowQueue
+from jaxmetrics.pipeline._replay import Replay
 from jaxmetrics.pipeline._row import Row
+from jaxmetrics.record import METRICS_JSONL, MissingRows, Record
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
 
-_LOG = logging.getLogger("jaxmetrics")
-_OUTCOMES = ("written", "failed", "dropped", "skipped")
-_MAX_LEFT_OUT = 1024
+_TOO_SLOW = "is too slow; rows are dropped and counted"
 _MAX_UNFETCHED = 4096
 
 
@@ -36,11 +34,18 @@ class Sink:
     """A bounded queue before an open writer, and the thread that empties it.
 
     Whatever the writer does, `offer` returns: at once for a writer that drops its
-    oldest rows, within `put_timeout` for one that blocks. A writer's errors are
-    counted, and the first one is logged. After three in a row the writer pauses (see
-    `Breaker`); a pause and its end are logged. In a forked child the sink is inert.
+    oldest rows, within `put_timeout` for one that blocks. In a forked child the sink is
+    inert.
 
-    A writer with `every` above 1 gets the train rows that its `Cadence` takes, and at
+    `Delivery` counts and retries. While a row is to be tried again, those after it wait
+    in the queue; each flush tries once more. What does not fit into the queue is lost.
+
+    A flush after which rows of a writer are lost is not acknowledged. If the writer
+    blocks, no later one is, until a rewind goes back to before the first of them. The
+    close answers for all rows; a writer that can be completed gets those it has lost
+    before.
+
+    A writer with `every` above 1 gets the train rows that its `Thinning` takes, and at
     the end those of the last step, if it has not got them.
 
     Once the queue is empty, offered = written + failed + dropped + skipped.
@@ -62,14 +67,9 @@ class Sink:
     ) -> None:
         self.writer = writer
         self._queue = RowQueue(capacity, writer.when_full, put_timeout)
-        self._breaker = Breaker(clock)
-        self._cadence = Cadence(writer.every) if writer.every > 1 else None
-        self._left_out: list[Row] = []  # of the last train step, if it was not taken
-        self._counts_lock = threading.RLock()
-        self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
+        self._delivery = Delivery(writer, clock)
+        self._thinning = Thinning[Row](writer.every) if writer.every > 1 else None
         self._repeated = 0  # rows that were offered again
-        self._lost = False
-        self._warned: set[str] = set()
         self._closing: Future[bool] | None = None
         self._pid: int | None = os.getpid()
         _sinks_of_process().add(self)
@@ -86,7 +86,7 @@ class Sink:
         after the writer's keys and limits. The writer's own counters follow.
         """
         offered = {"offered": self._queue.offered - self._repeated}
-        return offered | self._counts | self.writer.counters
+        return offered | self._delivery.counts | self.writer.counters
 
     def offer(self, row: Row) -> None:
         """Queue a row if it is for the writer; a row offered again is written once."""
@@ -95,25 +95,31 @@ class Sink:
         if row.kind is not None:
             if row.kind not in self.writer.shows:
                 return
-        elif self._cadence is not None and not self._takes(row):
+        elif self._thinning is not None and not self._thinning.takes(row):
             return
         if dropped := self._queue.put(row):
-            self._count_dropped(dropped)
+            self._delivery.drop([dropped], _TOO_SLOW)
 
     def begin_flush(self) -> Future[bool]:
         """Request a flush after the rows offered so far.
 
         Returns:
-          A future that is True if the flush can be acknowledged. It is False if, since
-          the flush before, the writer failed to write or to flush, or a writer that
-          blocks has lost a row.
+          A future that is True if the flush can be acknowledged. It is False if the
+          writer has lost a row or failed to flush since the flush before, and as long
+          as rows of a writer that blocks wait or are lost.
         """
-        return self._submit(self._flush)
+        return self._submit(self._delivery.flush)
+
+    def missing(self) -> dict[str, Any]:
+        """Return how many rows the writer has lost, and their steps by split."""
+        return self._delivery.missing()
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the writer and of its cadence; flush before."""
-        cadence = None if self._cadence is None else self._cadence.state()
-        return self.writer.state() | ({"cadence": cadence} if cadence else {})
+        """Return the state of the writer, its cadence and its losses; flush before."""
+        cadence = None if self._thinning is None else self._thinning.state()
+        state = self.writer.state() | ({"cadence": cadence} if cadence else {})
+        missing = {} if self.writer.is_display else self.missing()
+        return state | ({"missing": missing} if missing else {})
 
     def begin_rewind(self, state: Mapping[str, Any]) -> Future[None]:
         """Have the writer load `state` after the rows offered so far.
@@ -122,21 +128,46 @@ class Sink:
           TypeError, ValueError: The state of the cadence is not one.
         """
         own = dict(state)
-        cadence = own.pop("cadence", {})
-        if self._cadence is not None:
-            self._cadence.load_state(cadence)
-            self._left_out = []
-        return self._submit(lambda: self.writer.load_state(own))
+        cadence, missing = own.pop("cadence", {}), own.pop("missing", {})
+        MissingRows().load_state(missing)
+        if self._thinning is not None:
+            self._thinning.load_state(cadence)
 
-    def begin_close(self) -> Future[bool]:
-        """Refuse further rows, and close the writer after those offered so far."""
+        def rewind() -> None:
+            # Rows that wait were offered before the rewind, and are not tried again.
+            self._delivery.drop(
+                self._queue.clear() if self._delivery.is_waiting else []
+            )
+            self._queue.resume()
+            self._delivery.rewind(own, cadence, missing)
+
+        return self._submit(rewind)
+
+    def begin_close(
+        self, records: Callable[[], Iterator[Record]] = lambda: iter(())
+    ) -> Future[bool]:
+        """Refuse further rows, and close the writer after those offered so far.
+
+        Args:
+          records: Returns all records since the start or the last rewind, for a writer
+            that has lost some of them and can be completed.
+
+        Returns:
+          A future that is True if the writer has all rows, and they are flushed.
+        """
         if self._is_in_child():
-            return self._submit(self._close)
+            return self._submit(lambda: False)
         if self._closing is None:
-            for row in self._left_out:
-                self._count_dropped(self._queue.put(row))
+            for row in self._thinning.left_out if self._thinning else ():
+                if dropped := self._queue.put(row):
+                    self._delivery.drop([dropped], _TOO_SLOW)
             self._queue.close()
-            self._closing = self._submit(self._close)
+
+            def close() -> bool:
+                self._delivery.drop(self._queue.end())
+                return self._delivery.close(records)
+
+            self._closing = self._submit(close)
         return self._closing
 
     def wait_for(self, future: Future[Any], deadline: float) -> bool:
@@ -153,7 +184,7 @@ class Sink:
         """Wait as `finish_flush`; at the deadline drop the queue, leave the writer."""
         acknowledged = self.finish_flush(future, deadline)
         if not future.done() and not self._is_in_child():
-            self._count_dropped(self._queue.end())
+            self._delivery.drop(self._queue.end(), _TOO_SLOW)
         return acknowledged
 
     def flush(self, deadline: float) -> bool:
@@ -170,9 +201,7 @@ class Sink:
 
     def warn_if_idle(self) -> None:
         """Warn about a writer whose keys selected nothing of the rows that it got."""
-        counts, keys = self.counters, self.writer.keys
-        if keys is not None and 0 < counts["offered"] == counts["skipped"]:
-            self._warn(f"wrote none of {counts['offered']} rows: no key is in {keys}")
+        self._delivery.warn_if_idle(self._queue.offered - self._repeated)
 
     def disable(self) -> None:
         """Make this sink inert, as the copy in a forked child, which has no thread."""
@@ -188,103 +217,25 @@ class Sink:
         future.set_exception(RuntimeError("Logging stays with the parent process."))
         return future
 
-    def _takes(self, row: Row) -> bool:
-        assert self._cadence is not None
-        if row.split != "train":
-            return True
-        taken = self._cadence.takes(row.step)
-        left_out = self._left_out
-        last = left_out[0].step if left_out else self._cadence.last or 0
-        if taken and row.step >= last:
-            self._left_out = []
-        elif not taken and row.step == last and len(left_out) < _MAX_LEFT_OUT:
-            left_out.append(row)
-        elif not taken and row.step > last:
-            self._left_out = [row]
-        return taken
-
     def _run(self) -> None:
-        while (next_up := self._queue.take(self._idle)) is not None:
+        delivery, queue = self._delivery, self._queue
+        next_up: Row | Job | None
+        while next_up := queue.take(delivery.idle, delivery.is_ready):
             if isinstance(next_up, Job):
                 next_up.run()
             elif self in next_up.delivered_to:
                 self._repeated += 1
-            else:
+            elif delivery.write(next_up):
                 next_up.delivered_to.add(self)
-                self._write(next_up)
-
-    def _write(self, row: Row) -> None:
-        if not self._breaker.allows():
-            # Only a writer that drops rows anyway may lose some without failing the
-            # next flush.
-            self._count("skipped", lost=self.writer.when_full == "block")
-            return
-        try:
-            record = self.writer.select(row.record())
-            if record is None:
-                self._count("skipped")
-                return
-            written = self.writer.write(record)
-        except Exception as error:
-            self._count("failed", lost=True)
-            self._warn_once("failed to write a row; failures are counted", error)
-            if self._breaker.failed():
-                self._warn("is paused after repeated failures; rows are skipped", error)
-            return
-        if self._breaker.succeeded():
-            self._warn("works again")
-        self._count("skipped" if written is False else "written")
-
-    def _idle(self) -> None:
-        if self._breaker.allows():
-            try:
-                self.writer.idle()
-            except Exception as error:
-                self._count("failed", 0, lost=True)
-                self._warn_once("failed to write a row; failures are counted", error)
-
-    def _flush(self) -> bool:
-        with self._counts_lock:
-            lost, self._lost = self._lost, False
-        try:
-            self.writer.flush()
-        except Exception as error:
-            self._warn_once("could not flush", error)
-            return False
-        return not lost
-
-    def _close(self) -> bool:
-        flushed = self._flush()
-        self._queue.end()
-        try:
-            self.writer.close()
-        except Exception as error:
-            self._warn_once("could not be closed", error)
-            return False
-        return flushed
-
-    def _count_dropped(self, rows: int) -> None:
-        if rows:
-            self._count("dropped", rows, lost=self.writer.when_full == "block")
-            self._warn_once("is too slow; rows are dropped and counted")
-
-    def _count(self, outcome: str, rows: int = 1, lost: bool = False) -> None:
-        with self._counts_lock:
-            self._counts[outcome] += rows
-            self._lost = self._lost or lost
-
-    def _warn_once(self, message: str, error: Exception | None = None) -> None:
-        if message not in self._warned:
-            self._warned.add(message)
-            self._warn(message, error)
-
-    def _warn(self, message: str, error: Exception | None = None) -> None:
-        reason = f" ({type(error).__name__}: {error})" if error else ""
-        _LOG.warning("Writer %s %s%s.", self.writer.name, message, reason)
+                queue.resume()
+            elif not queue.put_back(next_up):
+                delivery.drop([next_up])
 
 
 class Sinks:
     """Open all writers, or none, and put a queue before each.
+
+    A slow writer takes no time from the others.
 
     Deadlines are times of `time.monotonic()`.
 
@@ -313,6 +264,7 @@ class Sinks:
                 writer.close()
             raise
         self._sinks = _by_name([Sink(writer, clock=clock) for writer in opened])
+        self._replay = Replay(run_dir)
         self._rows_offered = 0
         self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
 
@@ -375,11 +327,24 @@ class Sinks:
 
         A writer whose keys selected nothing of what was logged is named in a warning.
         """
-        begun = [(sink, sink.begin_close()) for sink in self._sinks.values()]
+        record = self._sinks.get(METRICS_JSONL)
+        written = record and record.begin_close()
+
+        def records() -> Iterator[Record]:
+            if record is not None and written is not None:
+                record.wait_for(written, deadline)
+            return self._replay.records()
+
+        begun = [(sink, sink.begin_close(records)) for sink in self._sinks.values()]
         closed = all([sink.finish_close(future, deadline) for sink, future in begun])
         for sink in self._sinks.values():
             sink.warn_if_idle()
         return closed
+
+    def missing(self) -> dict[str, dict[str, Any]]:
+        """Return `Sink.missing` by name of the writer, of those that have lost rows."""
+        lost = {name: sink.missing() for name, sink in self._sinks.items()}
+        return {name: missing for name, missing in lost.items() if missing}
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return `Sink.counters` by name of the writer."""
@@ -423,6 +388,7 @@ class Sinks:
                     f"kind of writer ({type(error).__name__}: {error}). Restore the "
                     f"state that it saved."
                 ) from error
+        self._replay.mark()
 
 
 def _fetch(rows: Sequence[Row]) -> None:

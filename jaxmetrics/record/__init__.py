@@ -7,7 +7,7 @@ for what it receives, and may use `AppendFile`, `dumps`, `csv_line`, `csv_cell`,
 The bottom layer: imports the standard library, NumPy and orjson only.
 """
 
-from jaxmetrics.record._append_file import AppendFile
+from jaxmetrics.record._append_file import AppendFile, OtherWriterError
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._config_changes import (
     ConfigChange,
@@ -16,6 +16,7 @@ from jaxmetrics.record._config_changes import (
     config_changes,
     flatten_config,
 )
+from jaxmetrics.record._copies import RunCopies
 from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
 from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed, duration_clock
@@ -54,8 +55,16 @@ from jaxmetrics.record._keys import (
 from jaxmetrics.record._ledger import Ledger, iso_time
 from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media, images_of
+from jaxmetrics.record._missing import MissingRows, missing_records
 from jaxmetrics.record._nested import flatten
 from jaxmetrics.record._packing import pack, unpack
+from jaxmetrics.record._piece import (
+    Attempt,
+    Piece,
+    attempt_of_piece,
+    last_attempt,
+)
+from jaxmetrics.record._pieces import Pieces, Source, next_number
 from jaxmetrics.record._reader import (
     Block,
     CorruptLineError,
@@ -79,6 +88,7 @@ from jaxmetrics.record._run_files import (
     MEDIA_FOLDER,
     METRICS_CSV,
     METRICS_JSONL,
+    PIECES_FOLDER,
     REPORT_HTML,
     REPORT_MD,
     RUN_JSON,
@@ -87,6 +97,7 @@ from jaxmetrics.record._run_files import (
     TELEMETRY_JSONL,
     TENSORBOARD_FOLDER,
     WANDB_JSON,
+    is_copied,
     process_metrics,
     process_of_file,
 )
@@ -98,13 +109,21 @@ from jaxmetrics.record._run_json import (
 )
 from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
-from jaxmetrics.record._segments import Segments
 from jaxmetrics.record._step import check_step
+from jaxmetrics.record._storage import (
+    LocalStorage,
+    RemoteStorage,
+    Storage,
+    address_of,
+    is_remote,
+    open_storage,
+)
 from jaxmetrics.record._text import escape, text_cell
 
 __all__ = [
     "ALIASES",
     "AppendFile",
+    "Attempt",
     "Bins",
     "Block",
     "CONVERSIONS",
@@ -122,31 +141,42 @@ __all__ = [
     "Html",
     "Ledger",
     "Line",
+    "LocalStorage",
     "MEDIA_FOLDER",
     "MEDIA_KINDS",
     "METRICS_CSV",
     "METRICS_JSONL",
     "Media",
     "MetricsEntry",
+    "MissingRows",
+    "OtherWriterError",
+    "PIECES_FOLDER",
     "PREFIXES",
+    "Piece",
+    "Pieces",
     "RECORD_FIELDS",
     "REDACTED",
     "REPORT_HTML",
     "REPORT_MD",
     "RUN_JSON",
     "Record",
+    "RemoteStorage",
+    "RunCopies",
     "RunJsonError",
     "SHORT_NAMES",
     "SPELLINGS",
     "SUMMARY_JSON",
-    "Segments",
+    "Source",
+    "Storage",
     "TELEMETRY_FOLDER",
     "TELEMETRY_JSONL",
     "TENSORBOARD_FOLDER",
     "UnnumberedRecord",
     "WANDB_JSON",
     "WriterLockedError",
+    "address_of",
     "atomic_write",
+    "attempt_of_piece",
     "binned",
     "changes_by_attempt",
     "changes_text",
@@ -169,16 +199,22 @@ __all__ = [
     "hparams_of",
     "html_table",
     "images_of",
+    "is_copied",
+    "is_remote",
     "is_secret",
     "iso_time",
     "key",
+    "last_attempt",
     "loads",
     "make_folder",
     "markdown_table",
+    "next_number",
+    "missing_records",
     "number",
     "open_append",
     "open_new",
     "open_read",
+    "open_storage",
     "open_unused",
     "pack",
     "plain_config",

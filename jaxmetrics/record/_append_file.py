@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import operator
@@ -16,13 +17,22 @@ from jaxmetrics.record._keys import check_name
 from jaxmetrics.record._reader import LINE_LIMIT, CorruptLineError, scan_lines
 
 
+class OtherWriterError(OSError):
+    """Another process writes the file, on a disk whose locks it does not see."""
+
+
 class AppendFile:
     """File of lines with one writer; a kill loses no line that was written.
 
     Each line is one write, undone completely if it fails. A last line without its
     newline, cut off by a kill, is moved to `<file>.torn` when the file is opened, with
-    a warning. A second writer, in this process or another, is refused. Symbolic links,
-    pipes and devices are refused.
+    a warning. A second writer, in this process or another, is refused; on a disk where
+    other machines do not see the lock, each flush compares the file with what was
+    written to it. Symbolic links, pipes and devices are refused.
+
+    What was written since the last flush may be gone after a flush that failed, even if
+    it can still be read: it was read from memory. From then on every flush fails, until
+    the file is cut back to what an earlier flush has synced.
 
     Args:
       path: The file. It is created if missing; its folder is not.
@@ -38,6 +48,8 @@ class AppendFile:
         self._pid = os.getpid()
         self._partial = False
         self._renamed = False
+        self._unsynced_from: int | None = None  # set by a flush that failed
+        self._has_other_writer = False
         fd = _io.open_locked(self.path)
         self._fd: int | None = fd
         try:
@@ -47,6 +59,7 @@ class AppendFile:
                 self._move_torn_line(size)
             elif size == 0:
                 _io.sync_folder(self.path)
+            self._synced = self._position
         except BaseException:
             os.close(fd)
             raise
@@ -73,11 +86,32 @@ class AppendFile:
         self._append(data)
 
     def flush(self) -> None:
-        """Sync everything written to disk."""
-        os.fsync(self._complete())
-        if self._renamed:
-            _io.sync_folder(self.path)
-            self._renamed = False
+        """Sync everything written to disk.
+
+        Raises:
+          OSError: The disk failed, now or at an earlier flush.
+          OtherWriterError: Another process writes the file.
+        """
+        fd = self._complete()
+        self._check_is_only_writer(fd)
+        try:
+            os.fsync(fd)
+            if self._renamed:
+                _io.sync_folder(self.path)
+                self._renamed = False
+        except OSError:
+            if self._unsynced_from is None:
+                self._unsynced_from = self._synced
+            raise
+        if self._unsynced_from is not None:
+            raise OSError(
+                errno.EIO,
+                f"the disk failed at an earlier flush, and may have lost what was "
+                f"written after byte {self._unsynced_from}. Restore a checkpoint from "
+                f"before it",
+                str(self.path),
+            )
+        self._synced = self._position
 
     def replace(self, pieces: Iterable[bytes]) -> None:
         """Replace the contents atomically and keep the lock.
@@ -90,12 +124,22 @@ class AppendFile:
         Raises:
           OSError: The file system refused it; the file is as before.
         """
-        self._complete()
+        self._check_is_only_writer(self._complete())
         fd = _io.replace_file(self.path, pieces, locked=True)
         old, self._fd = self._descriptor(), fd
         self._position = os.fstat(fd).st_size
         self._renamed = True
         os.close(old)
+
+    def renew(self) -> None:
+        """Write what can be read to a fresh file, if a flush has failed.
+
+        Raises:
+          OSError: The file system refused it; the file is as before.
+        """
+        if self._unsynced_from is not None:
+            self.replace(_io.read_range(self._complete(), 0, self._position))
+            self._unsynced_from, self._synced = None, self._position
 
     def cut(self, position: int, label: str, then: Sequence[bytes] = ()) -> Path | None:
         """Truncate the file to an earlier `position` and save the rest in another file.
@@ -132,14 +176,18 @@ class AppendFile:
                 "is not the one this position was taken from. Restore that file, or "
                 "start with overwrite=True."
             )
-        if position == self._position:
-            return None
-        saved = self._save_rest(position, label)
-        if then:  # in one step, so that a kill cannot fall between cut and append
-            self.replace(itertools.chain(_io.read_range(fd, 0, position), then))
-        else:
-            self._truncate(position)
-        self.flush()
+        self._check_is_only_writer(fd)
+        saved = None
+        if position < self._position:
+            saved = self._save_rest(position, label)
+            if then:  # in one step, so that a kill cannot fall between cut and append
+                self.replace(itertools.chain(_io.read_range(fd, 0, position), then))
+            else:
+                self._truncate(position)
+        if self._unsynced_from is not None and self._position <= self._unsynced_from:
+            self._unsynced_from = None
+        if saved is not None:
+            self.flush()
         return saved
 
     def cut_after_step(
@@ -192,8 +240,29 @@ class AppendFile:
         """Close the file."""
         self.close()
 
+    def _check_is_only_writer(self, fd: int) -> None:
+        """Compare the file at the path with what this object has written to it.
+
+        Raises:
+          OtherWriterError: They differ; nothing is written any more.
+        """
+        size, is_there = os.fstat(fd).st_size, _io.is_open_at(fd, self.path)
+        if size == self._position and is_there and not self._has_other_writer:
+            return
+        self._has_other_writer = True
+        found = f"has {size} bytes" if is_there else "was replaced or removed"
+        raise OtherWriterError(
+            errno.ESTALE,
+            f"it {found} where this process left {self._position}: another process "
+            f"writes it too, perhaps on a machine that does not see the lock. This one "
+            f"writes no more; end one of the two",
+            str(self.path),
+        )
+
     def _append(self, data: bytes) -> None:
         fd = self._complete()
+        if self._has_other_writer:
+            self._check_is_only_writer(fd)
         self._partial = True
         try:
             _io.write_all(fd, data)

@@ -93,7 +93,7 @@ def open_locked(path: Path) -> int:
         fd = open_append(path)
         try:
             lock(fd, path)
-            if _is_open_at(fd, path):
+            if is_open_at(fd, path):
                 return fd
         except BaseException:
             os.close(fd)
@@ -334,7 +334,7 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def _is_open_at(fd: int, path: Path) -> bool:
+def is_open_at(fd: int, path: Path) -> bool:
     """Return whether the path still leads to the open file."""
     try:
         return os.path.samestat(os.fstat(fd), os.lstat(path))

@@ -101,6 +101,16 @@ class Ledger:
         synced = self._attempt_io(self._write_waiting, AppendFile.flush)
         return synced and not self._lost
 
+    def renew(self) -> bool:
+        """Write the events anew after a failure, when the run goes back to a checkpoint.
+
+        Returns:
+          Whether that succeeded; later flushes then answer for later events.
+        """
+        renewed = self._attempt_io(AppendFile.renew)
+        self._lost = self._lost and not renewed
+        return renewed
+
     def close(self) -> None:
         """Write merged events and close the file; later events are ignored."""
         self._add_merged()

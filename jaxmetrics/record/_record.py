@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jaxmetrics.record._json import number
+
 COUNT_FIELDS = ("tokens", "samples")
 """Names whose values are fields of a record, not keyed values."""
 
@@ -70,6 +72,25 @@ class Record:
         row.update(self.values)
         row.update(self.arrays)
         return row
+
+    @classmethod
+    def from_line(cls, row: Mapping[str, Any]) -> Record:
+        """Return the record of a row that `line` has returned, also once it is read.
+
+        >>> row = {"step": 1, "split": "val", "time": 2.5, "val/loss": "NaN"}
+        >>> Record.from_line(row).values
+        {'val/loss': nan}
+        """
+        values: dict[str, Any] = {
+            name: value if isinstance(value, list) else number(value)
+            for name, value in row.items()
+            if name not in RECORD_FIELDS
+        }
+        arrays = {n: value for n, value in values.items() if isinstance(value, list)}
+        scalars = {n: value for n, value in values.items() if n not in arrays}
+        counts = {name: row.get(name) for name in COUNT_FIELDS}
+        place = row["step"], row["split"], scalars, row["time"]
+        return cls(*place, **counts, arrays=arrays)
 
     def joined(self, later: Record) -> Record:
         """Return one record with the values of this one and of a later call.

@@ -62,6 +62,7 @@ class Console(Writer):
     """
 
     needs_run_dir: ClassVar[bool] = False
+    is_display: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from jaxmetrics.record import (
     CorruptLineError,
     Record,
     check_name,
+    copy_range,
     csv_cell,
     csv_cells,
     csv_line,
     open_read,
+    open_unused,
     set_aside,
     text_cell,
 )
@@ -65,6 +69,7 @@ class CSV(Writer):
         self._columns: dict[str, None] = {}
         self._columns_in_file = 0  # later columns wait until the file is replaced
         self._rows = 0
+        self._start_rows = 0  # when the file was opened or cut back
         self._waiting: list[tuple[str, int]] = []  # lines and their numbers of cells
         self._replaced_bytes = 0
         self._has_warned = False
@@ -103,6 +108,7 @@ class CSV(Writer):
         self._columns = dict.fromkeys(_header(path))
         self._columns_in_file = len(self._columns)
         self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
+        self._start_rows = self._rows
         if resume_step is not None:
             self.load_state({"step": resume_step})
 
@@ -202,6 +208,33 @@ class CSV(Writer):
             lines, self._lines = self._lines, None
             lines.close()
 
+    def complete(self, records: Callable[[], Iterator[Record]]) -> bool:
+        """Write the rows since `open` or `load_state` anew, and replace the file.
+
+        A kill leaves the file that was there before.
+        """
+        self.flush()
+        lines = self._open_file()
+        ends = _line_ends(lines.path)
+        start = next(itertools.islice(ends, self._start_rows, None), 0)
+        fresh, target = open_unused(lines.path.with_name(f"{self.file}.complete"))
+        try:
+            with open(open_read(lines.path), "rb") as file:
+                copy_range(file.fileno(), 0, start, target)
+            with contextlib.closing(CSV(fresh.name)) as writer:
+                writer.open(fresh.parent, None)
+                for record in records():
+                    writer.write(record)
+                writer.flush()
+                with open(open_read(fresh), "rb") as file:
+                    lines.replace(iter(lambda: file.read(_CHUNK_BYTES), b""))
+                self._columns, self._rows = writer._columns, writer._rows
+                self._columns_in_file = len(self._columns)
+        finally:
+            os.close(target)
+            fresh.unlink()
+        return True
+
     def state(self) -> dict[str, Any]:
         """Return the number of rows; positions in bytes change with new columns."""
         return {"rows": self._rows}
@@ -219,6 +252,7 @@ class CSV(Writer):
             label = str(max(step, 0))
             lines.cut_after_step(step, label, _line_steps(lines.path))
             self._rows = max(sum(1 for _ in _line_ends(lines.path)) - 1, 0)
+            self._start_rows = self._rows
             return
         if state["rows"] < 0:
             raise ValueError(
@@ -236,6 +270,7 @@ class CSV(Writer):
         end = next(itertools.islice(_line_ends(lines.path), rows, None), 0)
         lines.cut(end, str(step))
         self._rows = rows
+        self._start_rows = rows
 
     def _rewrite(self) -> None:
         """Replace the file by one with the waiting columns and rows, if any."""

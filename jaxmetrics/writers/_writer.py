@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,7 +32,8 @@ class Writer(ABC):
     time. After a fork the child process does not call the writer.
 
     An error of `write` is counted and logged, and never reaches the training loop; when
-    errors repeat, writes pause for a while.
+    errors repeat, writes pause for a while. If `when_full` is `"block"`, a record whose
+    write raises an OSError is passed again, as its rows wait for the disk.
 
     Args:
       every: Train records are thinned: written are the first one, each one whose step
@@ -51,6 +52,10 @@ class Writer(ABC):
 
     needs_run_dir: ClassVar[bool] = True
     """True if `open` needs a run directory. If False, `run_dir` may be None."""
+
+    is_display: ClassVar[bool] = False
+    """True if what is written is only looked at: rows that were dropped, for example
+    because they come too fast to read, do not make `flush()` and `close()` False."""
 
     def __init__(
         self,
@@ -149,6 +154,22 @@ class Writer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Flush and release all resources; a second call does nothing."""
+
+    def complete(self, records: Callable[[], Iterator[Record]]) -> bool:
+        """Write anew what was written since `open` or the last `load_state`.
+
+        It is called before `close` if rows were lost, on the thread that calls `write`.
+        A writer that can replace what it wrote overrides it.
+
+        Args:
+          records: Returns, each time, all records of that time that the writer takes,
+            as the complete record of the run has them.
+
+        Returns:
+          Whether no row is missing any more.
+        """
+        del records
+        return False
 
     @property
     def counters(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ from support.processes import run_python, start_python
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import _row
 from jaxmetrics.record import AppendFile, hparams_of, read_lines, scalar
+from jaxmetrics.runs.reading import load_history, summary_facts
 from jaxmetrics.writers import JSONL, Memory
 
 
@@ -74,7 +75,7 @@ def test_flush_is_false_after_a_failed_write(make_logger, monkeypatch):
     monkeypatch.undo()
     logger.log_step(2, loss=1.0)
     assert logger.flush()
-    assert steps(logger) == [2]
+    assert steps(logger) == [1, 2]
 
 
 def test_flush_is_false_after_the_record_dropped_rows(make_logger, monkeypatch):
@@ -97,9 +98,15 @@ def test_flush_is_false_after_the_record_dropped_rows(make_logger, monkeypatch):
     gate.set()
     assert not logger.flush()
     logger.log_step(6, loss=1.0)
-    assert logger.flush()
+    assert not logger.flush()
+    assert not logger.close()
     assert steps(logger)[:2] == [1, 2]
     assert len(steps(logger)) < 5
+    (noted,) = [e for e in events(logger) if e["event"] == "missing"]
+    lost = noted["writers"]["metrics.jsonl"]
+    assert lost["rows"] == 5 - len(steps(logger))
+    facts = dict(summary_facts(load_history(logger.run_dir)))
+    assert facts["Missing records"].startswith(f"{lost['rows']} row")
 
 
 def test_closing_twice_is_the_same_as_once(make_logger):

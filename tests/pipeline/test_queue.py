@@ -37,7 +37,7 @@ def test_rows_that_are_dropped_do_not_delay_a_job():
     queue = RowQueue(1, "drop_oldest", 0.0)
     queue.put(filled_row(0))
     future = queue.submit(lambda: "done")
-    assert queue.put(filled_row(1)) == 1
+    assert queue.put(filled_row(1)).step == 0
     queue.submit(queue.end)
     assert contents(queue) == ["job", 1, "job"]
     assert future.result() == "done"
@@ -55,9 +55,9 @@ def test_an_error_of_a_job_is_in_its_future_and_the_queue_goes_on():
 
 def test_a_closed_queue_refuses_rows_and_delivers_those_it_has():
     queue = RowQueue(10, "block", 0.0)
-    assert queue.put(filled_row(0)) == 0
+    assert queue.put(filled_row(0)) is None
     queue.close()
-    assert queue.put(filled_row(1)) == 1
+    assert queue.put(filled_row(1)).step == 1
     queue.submit(queue.end)
     assert contents(queue) == [0, "job"]
     assert queue.offered == 2
@@ -67,7 +67,7 @@ def test_an_ended_queue_drops_its_rows_and_refuses_jobs():
     queue = RowQueue(10, "block", 0.0)
     queue.put(filled_row(0))
     future = queue.submit(lambda: None)
-    assert queue.end() == 1
+    assert [row.step for row in queue.end()] == [0]
     for refused in (future, queue.submit(lambda: None)):
         with pytest.raises(RuntimeError, match="closed"):
             refused.result()
@@ -101,3 +101,42 @@ def test_waiting_for_a_job_ends_at_the_deadline():
     consumer.start()
     assert queue.wait_for(future, far_deadline())
     consumer.join()
+
+
+def test_rows_wait_behind_one_that_was_put_back_until_the_consumer_is_ready():
+    queue, ready = RowQueue(2, "block", 60.0), []
+    queue.put(filled_row(0))
+    queue.put(filled_row(1))
+    assert queue.put_back(queue.take())
+    assert queue.put(filled_row(2)).step == 2  # at once: the consumer is paused
+    asked = []
+
+    def is_ready():
+        asked.append(len(asked))
+        return len(asked) > 2
+
+    assert queue.take(is_ready=is_ready).step == 0
+    assert len(asked) == 3
+    queue.resume()
+    assert queue.take(is_ready=ready.pop).step == 1
+
+
+def test_a_job_waits_only_for_one_attempt_of_the_rows_before_it():
+    queue = RowQueue(10, "block", 0.0)
+    queue.put(filled_row(0))
+    queue.put(filled_row(1))
+    queue.put_back(queue.take())
+    future = queue.submit(lambda: "done")
+    assert queue.take(is_ready=lambda: False).step == 0  # the job is the reason
+    queue.put_back(filled_row(0))
+    queue.take(is_ready=lambda: False).run()
+    assert future.result() == "done"
+    assert [row.step for row in queue.clear()] == [0, 1]
+    queue.submit(queue.end)
+    assert contents(queue) == ["job"]
+
+
+def test_a_row_cannot_be_put_back_into_an_ended_queue():
+    queue = RowQueue(10, "block", 0.0)
+    queue.end()
+    assert not queue.put_back(filled_row(0))

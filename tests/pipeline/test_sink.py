@@ -7,7 +7,14 @@ import time
 
 import pytest
 from support.processes import run_python
-from support.sinks import Blocking, Failing, Gated, far_deadline, filled_row
+from support.sinks import (
+    Blocking,
+    Failing,
+    Gated,
+    Retried,
+    far_deadline,
+    filled_row,
+)
 
 from jaxmetrics.pipeline._row import Row
 from jaxmetrics.pipeline._sink import Sink, Sinks
@@ -31,13 +38,30 @@ def test_a_full_queue_drops_its_oldest_rows():
     for step in range(1, 6):
         sink.offer(filled_row(step))
     writer.gate.set()
-    assert sink.flush(far_deadline())  # this writer is configured to drop rows
+    assert not sink.flush(far_deadline())
     assert [record.step for record in writer.records] == [0, 4, 5]
     assert sink.counters["dropped"] == 3
-    sink.close(far_deadline())
+    assert sink.flush(far_deadline())  # nothing was lost since the flush before
+    assert not sink.close(far_deadline())
 
 
-def test_a_blocking_writer_loses_rows_after_the_timeout_and_fails_one_flush():
+def test_rows_that_a_display_drops_fail_no_flush():
+    class Screen(Gated):
+        is_display = True
+
+    writer = Screen()
+    sink = Sink(writer, capacity=1)
+    sink.offer(filled_row(0))
+    writer.entered.wait()
+    for step in range(1, 6):
+        sink.offer(filled_row(step))
+    writer.gate.set()
+    assert sink.flush(far_deadline())
+    assert sink.counters["dropped"] == 4
+    assert sink.close(far_deadline())
+
+
+def test_a_blocking_writer_that_lost_rows_acknowledges_no_flush_until_a_rewind():
     writer = Blocking()
     sink = Sink(writer, capacity=2, put_timeout=0.0)
     sink.offer(filled_row(0))
@@ -48,9 +72,16 @@ def test_a_blocking_writer_loses_rows_after_the_timeout_and_fails_one_flush():
     assert not sink.flush(far_deadline())
     assert [record.step for record in writer.records] == [0, 1, 2]
     assert sink.counters["dropped"] == 2
+    assert sink.missing() == {"rows": 2, "steps": {"train": [[3, 4]]}}
     sink.offer(filled_row(9))
+    assert not sink.flush(far_deadline())
+    sink.begin_rewind({"step": 3}).result()
+    assert sink.missing()["steps"] == {"train": [[3, 3]]}
+    assert not sink.flush(far_deadline())
+    sink.begin_rewind({"step": 2}).result()
+    assert sink.missing() == {}
     assert sink.flush(far_deadline())
-    sink.close(far_deadline())
+    assert sink.close(far_deadline())
 
 
 def test_a_blocking_writer_makes_its_producer_wait_for_room():
@@ -414,16 +445,110 @@ def test_a_writer_is_abstract():
         Writer()
 
 
-def test_rows_skipped_in_a_pause_fail_the_flush_of_a_blocking_writer():
-    sink = Sink(Failing(lambda step: True), clock=lambda: 0.0)
+def test_rows_of_a_blocking_writer_wait_while_it_fails(caplog):
+    now, broken = [0.0], [True]
+    sink = Sink(Retried(lambda step: broken[0]), clock=lambda: now[0])
+    for step in range(100):
+        sink.offer(filled_row(step))
+    assert not sink.flush(far_deadline())
+    assert not sink.flush(far_deadline())
+    broken[0] = False
+    assert sink.flush(far_deadline())  # which does not wait for the end of the pause
+    assert [record.step for record in sink.writer.records] == list(range(100))
+    assert sink.counters["written"] == sink.counters["offered"] == 100
+    assert sink.missing() == {}
+    assert [r.getMessage() for r in caplog.records] == [
+        "Writer retried cannot write; rows wait (OSError: no space left).",
+        "Writer retried works again.",
+    ]
+    assert sink.close(far_deadline())
+
+
+def test_rows_that_wait_are_tried_again_when_the_pause_is_over():
+    now, broken = [0.0], [True]
+    tried = threading.Event()
+
+    def fails(step):
+        tried.set()
+        return broken[0]
+
+    sink = Sink(Retried(fails), clock=lambda: now[0])
+    sink.offer(filled_row(1))
+    tried.wait()
+    broken[0], now[0] = False, 0.05
+    while not sink.counters["written"]:
+        threading.Event().wait(0.001)
+    assert sink.close(far_deadline())
+
+
+def test_more_rows_than_the_queue_holds_are_lost_at_once_while_a_writer_fails():
+    broken = [True]
+    sink = Sink(
+        Retried(lambda step: broken[0]),
+        capacity=2,
+        put_timeout=60.0,
+        clock=lambda: 0.0,
+    )
+    sink.offer(filled_row(0))
+    assert not sink.flush(far_deadline())
+    for step in range(1, 5):
+        sink.offer(filled_row(step))
+    broken[0] = False
+    assert not sink.flush(far_deadline())
+    assert [record.step for record in sink.writer.records] == [0, 1]
+    assert sink.missing() == {"rows": 3, "steps": {"train": [[2, 4]]}}
+    assert sink.state()["missing"] == sink.missing()
+    assert not sink.close(far_deadline())
+
+
+def test_an_error_of_a_value_loses_its_row_and_no_other():
+    class Picky(Memory):
+        when_full = "block"
+
+        def write(self, record):
+            if record.step == 1:
+                raise ValueError("too long")
+            super().write(record)
+
+    sink = Sink(Picky())
     for step in range(3):
         sink.offer(filled_row(step))
     assert not sink.flush(far_deadline())
-    sink.offer(filled_row(3))
+    assert [record.step for record in sink.writer.records] == [0, 2]
+    assert sink.missing() == {"rows": 1, "steps": {"train": [[1, 1]]}}
+    assert not sink.close(far_deadline())
+
+
+def test_rows_that_wait_at_the_close_are_missing():
+    sink = Sink(Retried(lambda step: step > 1), clock=lambda: 0.0)
+    for step in range(5):
+        sink.offer(filled_row(step))
+    assert not sink.close(far_deadline())
+    assert sink.missing() == {"rows": 3, "steps": {"train": [[2, 4]]}}
+    assert sink.counters["dropped"] == 3
+
+
+def test_a_rewind_gives_up_the_rows_that_wait():
+    broken = [True]
+    sink = Sink(Retried(lambda step: broken[0]), clock=lambda: 0.0)
+    for step in range(5):
+        sink.offer(filled_row(step))
     assert not sink.flush(far_deadline())
-    assert sink.counters["skipped"] == 1
+    broken[0] = False
+    sink.begin_rewind({"step": -1}).result()
+    sink.offer(filled_row(1))
     assert sink.flush(far_deadline())
-    sink.close(far_deadline())
+    assert [record.step for record in sink.writer.records] == [1]
+    assert sink.close(far_deadline())
+
+
+def test_a_state_takes_the_losses_before_it_to_the_next_attempt():
+    first = Sink(Retried(lambda step: False), capacity=1, put_timeout=0.0)
+    first.offer(filled_row(1))
+    state = {"step": 9, "missing": {"rows": 2, "steps": {"val": [[3, 4]]}}}
+    first.begin_rewind(state).result()
+    assert not first.flush(far_deadline())
+    assert not first.close(far_deadline())
 
 
 def test_a_row_offered_again_is_written_and_counted_once():

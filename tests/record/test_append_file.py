@@ -1,6 +1,7 @@
 """Append-only files under kills, forks, second writers and failing disks."""
 
 import errno
+import fcntl
 import os
 
 import numpy as np
@@ -11,6 +12,7 @@ from support.processes import run_python, start_python
 from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
+    OtherWriterError,
     WriterLockedError,
     _io,
     atomic_write,
@@ -469,3 +471,80 @@ def test_new_contents_are_synced_before_they_are_renamed(path, calls):
         file.flush()
     synced, folder = ("fsync", "metrics.jsonl"), ("fsync", path.parent.name)
     assert calls[2:] == [synced, folder, synced]
+
+
+def failing_fsync(monkeypatch):
+    def fail(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    context = monkeypatch.context()
+    context.__enter__().setattr(os, "fsync", fail)
+    return context
+
+
+def test_after_a_failed_flush_none_is_acknowledged_until_a_cut_to_before_it(
+    path, monkeypatch
+):
+    with AppendFile(path) as file:
+        file.write_line("1")
+        file.flush()
+        synced = file.position
+        file.write_line("2")
+        after = file.position
+        broken = failing_fsync(monkeypatch)
+        with pytest.raises(OSError, match="Input/output"):
+            file.flush()
+        broken.__exit__(None, None, None)
+        for _ in range(2):  # reading the lines back would prove nothing
+            file.write_line("3")
+            with pytest.raises(OSError, match=rf"earlier flush.*after byte {synced}"):
+                file.flush()
+        with pytest.raises(OSError, match="earlier flush"):
+            file.cut(after, "2")
+        file.cut(synced, "1")
+        file.write_line("4")
+        file.flush()
+    assert path.read_text() == "1\n4\n"
+
+
+def test_lines_are_written_to_a_fresh_file_after_a_failed_flush(path, monkeypatch):
+    with AppendFile(path) as file:
+        file.write_line("1")
+        file.renew()  # does nothing
+        inode = path.stat().st_ino
+        broken = failing_fsync(monkeypatch)
+        with pytest.raises(OSError, match="Input/output"):
+            file.flush()
+        broken.__exit__(None, None, None)
+        file.renew()
+        file.flush()
+    assert path.read_text() == "1\n"
+    assert path.stat().st_ino != inode
+
+
+def test_another_writer_on_a_disk_without_locks_is_an_error_at_the_next_flush(
+    path, monkeypatch
+):
+    monkeypatch.setattr(fcntl, "flock", lambda *arguments: None)
+    with AppendFile(path) as first, AppendFile(path) as second:
+        first.write_line("1")
+        first.flush()
+        with pytest.raises(OtherWriterError, match="has 2 bytes.*left 0: another"):
+            second.flush()
+        with pytest.raises(OtherWriterError):
+            second.write_line("2")
+        with pytest.raises(OtherWriterError):
+            second.cut(0, "0")
+        first.flush()
+    assert path.read_text() == "1\n"
+
+
+def test_a_file_that_another_writer_replaced_is_an_error(path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", lambda *arguments: None)
+    with AppendFile(path) as first, AppendFile(path) as second:
+        first.replace([b"1\n"])
+        with pytest.raises(OtherWriterError, match="replaced or removed"):
+            second.flush()
+        with pytest.raises(OtherWriterError):
+            second.replace([b"2\n"])
+    assert path.read_text() == "1\n"

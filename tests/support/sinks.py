@@ -42,8 +42,6 @@ class Blocking(Gated):
 class Failing(Memory):
     """A writer that raises at the steps for which `fails` returns True."""
 
-    when_full = "block"
-
     def __init__(self, fails, **options):
         super().__init__(**options)
         self.fails = fails
@@ -54,3 +52,9 @@ class Failing(Memory):
         if self.fails(record.step):
             raise OSError("no space left")
         super().write(record)
+
+
+class Retried(Failing):
+    """A failing writer whose rows wait."""
+
+    when_full = "block"

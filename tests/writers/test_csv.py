@@ -2,17 +2,19 @@
 
 import csv
 import math
+import threading
 
 import numpy as np
 import pandas as pd
 import pytest
 from support.faults import FullDisk
 from support.processes import run_python
-from support.sinks import far_deadline
+from support.sinks import far_deadline, filled_row
 
 from jaxmetrics import TrainingLogger
+from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
-from jaxmetrics.writers import CSV, _csv
+from jaxmetrics.writers import CSV, JSONL, _csv
 
 
 @pytest.fixture
@@ -481,3 +483,40 @@ def test_a_resumed_logger_writes_the_same_bytes(tmp_path):
         return (logger.run_dir / "metrics.csv").read_bytes()
 
     assert run("resumed", (1, 9), (6, 12)) == run("reference", (1, 12))
+
+
+class SlowCSV(CSV):
+    """A table that takes no row until its gate opens."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.gate = threading.Event()
+
+    def write(self, record):
+        self.gate.wait()
+        return super().write(record)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_table_that_lost_rows_is_completed_from_the_record_at_the_close(
+    tmp_path, every
+):
+    def logged(folder, is_slow):
+        folder.mkdir()
+        for attempt in range(2):
+            writer = SlowCSV(every=every)
+            if not is_slow or not attempt:
+                writer.gate.set()
+            sinks = Sinks([JSONL(), writer], folder, None)
+            for step in range(1200 * every):
+                row = filled_row(10_000 * attempt + step + 1, loss=step / 2)
+                row.values |= {"train/late": 1.0} if step > 900 else {}
+                sinks.offer([row])
+            dropped = sinks.counters()["csv"]["dropped"]
+            assert dropped or not (is_slow and attempt)
+            writer.gate.set()
+            assert sinks.close(far_deadline())
+        return (folder / "metrics.csv").read_text()
+
+    assert logged(tmp_path / "slow", True) == logged(tmp_path / "quick", False)
+    assert not [*tmp_path.rglob("*.complete*")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxmetrics.record import duration
+from jaxmetrics.record import duration, missing_records
 from jaxmetrics.runs.reading._format import format_bytes
 from jaxmetrics.runs.reading._history import History
 from jaxmetrics.runs.reading._quantities import Evaluation, own_key
@@ -44,6 +44,10 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
     attempts = len(attempts) if isinstance(attempts, list) else attempts
     if isinstance(attempts, int) and attempts > 1:
         facts.append(("Attempts", f"{attempts:,}"))
+    if history.run is not None:
+        missing = missing_records(history.run.events)
+        if missing.rows:
+            facts.append(("Missing records", str(missing)))
     return facts
 
 
