@@ -304,17 +304,29 @@ def _merged(deferred: Deferred, other: Deferred) -> Deferred:
 
 @jax.jit
 def _reduced(deferred: Deferred) -> Any:
-    def total(stacked: Any) -> Any:
-        state = jax.tree.map(lambda x: x[0], stacked)
-        return _reduction.reduce(state, deferred.axes)
+    return reduce_with_marks(deferred, None)
+
+
+def reduce_with_marks(deferred: Deferred, marks: Any) -> Any:
+    """Return the total of all shards, and the marks of all of them if there are any.
+
+    Args:
+      deferred: The state.
+      marks: Array of uint32 with a leading shard axis, as `_reduction.reduce` takes
+        it, or None.
+    """
+
+    def total(stacked: Any, marks: Any) -> Any:
+        state, marks = jax.tree.map(lambda x: x[0], (stacked, marks))
+        return _reduction.reduce(state, deferred.axes, marks)
 
     return jax.shard_map(
         total,
         mesh=deferred._mesh(),
         axis_names=set(deferred.mesh.axis_names),
-        in_specs=(P(deferred.axes),),
+        in_specs=(P(deferred.axes), P(deferred.axes)),
         out_specs=P(),
-    )(deferred.state)
+    )(deferred.state, marks)
 
 
 def _unpickled(

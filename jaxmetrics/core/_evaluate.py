@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._collection import Collection, flat
-from jaxmetrics.core._deferred import Deferred
+from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._metric import Metric
 
@@ -44,11 +45,12 @@ class Snapshot:
     `compute` waits for the copy and may run in any thread.
 
     Attributes:
-      words: The leaves as one vector of 32-bit words, on device.
+      words: The leaves as one vector of 32-bit words, on device, then the marks.
       structure: Treedef of the metrics.
       leaves: Leaves of the state, of which only shapes and dtypes are used.
       stacked: The leaves have a leading shard axis, which the words do not have.
       name: Name of a single metric; empty for a collection.
+      marks_shape: Shape of the marks of all shards.
     """
 
     words: Any
@@ -56,6 +58,7 @@ class Snapshot:
     leaves: Sequence[Any]
     stacked: bool
     name: str
+    marks_shape: tuple[int, ...] = (0,)
 
     def metrics(self) -> Any:
         """Return the reduced metrics with NumPy leaves; one transfer."""
@@ -68,6 +71,12 @@ class Snapshot:
             leaves.append(part.view(leaf.dtype).reshape(shape))
             offset += size
         return jax.tree.unflatten(self.structure, leaves)
+
+    def marks(self) -> np.ndarray:
+        """Return the marks of all shards, zeros where there is no shard."""
+        words = np.asarray(self.words)
+        size = math.prod(self.marks_shape)
+        return words[len(words) - size :].reshape(self.marks_shape)
 
     def compute(self) -> dict[str, Any]:
         """Return the values by name, a metric's by its output or class."""
@@ -90,28 +99,38 @@ class Snapshot:
         return value if self.name == "" else flat(self.name, value)
 
 
-def snapshot(metrics: Metrics) -> Snapshot:
+def snapshot(metrics: Metrics, marks: Any = None) -> Snapshot:
     """Reduce a state and start to copy it in one launch, without waiting.
 
     The state may be donated right after. If the metrics are deferred or global, every
     process has to call it.
+
+    Args:
+      metrics: Metric, collection, or the deferred form of one.
+      marks: Array of uint32, `[shards, ...]`, that is reduced with a deferred state;
+        each shard has entries of its own and zeros.
     """
     stacked = isinstance(metrics, Deferred)
     state = metrics.state if isinstance(metrics, Deferred) else metrics
     leaves, structure = jax.tree.flatten(state)
     name = "" if isinstance(state, Collection) else _name(state)
-    return Snapshot(_words(metrics), structure, leaves, stacked, name)
+    marks = marks if stacked else None
+    words = _words(metrics, marks)
+    shape = (0,) if marks is None else marks.shape[1:]
+    return Snapshot(words, structure, leaves, stacked, name, shape)
 
 
 @jax.jit
-def _words(metrics: Metrics) -> jax.Array:
+def _words(metrics: Metrics, marks: Any) -> jax.Array:
     """Return all leaves as one vector of 32-bit words: one buffer to copy."""
-    total = metrics.reduce() if isinstance(metrics, Deferred) else metrics
+    total: Any = metrics
+    if isinstance(metrics, Deferred):
+        total = reduce_with_marks(metrics, marks)
     words = [
         jnp.asarray(x)
         if x.dtype == jnp.uint32
         else lax.bitcast_convert_type(x, jnp.uint32)
-        for x in jax.tree.leaves(total)
+        for x in jax.tree.leaves(total)  # the marks, behind the totals, are the last
     ]
     return jnp.concatenate([word.ravel() for word in words])
 

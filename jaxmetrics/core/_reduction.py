@@ -18,6 +18,10 @@ round two. For a mean (a float sum and a count) over the axis "data":
 
 A metric with a free leaf, whose own `merge` combines it, is gathered as a whole in
 round two and folded. `rebuild` takes the totals in the order of the parts.
+
+Marks of processes ride along: words of which each shard holds those of its own process
+and zeros elsewhere, so that their maximum, or their sum, has those of all. They join
+the first collective of uint32 that takes place anyway.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ from jaxmetrics.core._mesh import as_axes, tracks_variance, vary, varying
 Job = Generator[list[Request], list[jax.Array], Any]
 Rebuild = Callable[[Iterator[Any]], Any]
 
-_ROUNDS = 2  # maxima, then sums that may depend on them
+_ROUNDS = ("max", "sum")  # the sums may depend on the maxima
 _COLLECTIVES = {"max": lax.pmax, "sum": lax.psum}
 
 
@@ -54,13 +58,21 @@ def is_metric(x: Any) -> bool:
     return getattr(type(x), "_leaves", None) is not None
 
 
-def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
+def reduce(
+    tree: Any, axis: str | Iterable[str] | None = None, marks: Any = None
+) -> Any:
     """Return the total of every metric in a tree, over mesh axes or the leading axis.
 
     At most three collectives for any tree: max of uint32, sums of uint32 and of
     float32. With `check_vma` a metric is summed only over the axes that it varies
     over, so that one already reduced is not counted twice; without it, and in pmap
     and vmap, reducing twice cannot be seen and multiplies.
+
+    Args:
+      tree: Metrics, and containers of them.
+      axis: Mesh axes; None reduces the leading axis.
+      marks: Array of uint32, in which each shard has entries of its own and zeros. If
+        passed, the result is a pair: the totals, and the entries of all shards.
     """
     if axis is None:
         return fold(tree)
@@ -69,12 +81,19 @@ def reduce(tree: Any, axis: str | Iterable[str] | None = None) -> Any:
     parts: list[_Part] = []
     rebuild = _plan(tree, axes, tracked, parts)
     job = _group_jobs(parts)
-    requests = next(job)
-    for _ in range(_ROUNDS):
+    requests, gathered = next(job), None
+    for op in _ROUNDS:
+        ride = marks is not None and gathered is None and (requests or op == "sum")
+        if ride:
+            requests = [*requests, (op, marks)]
+        results = _packed(requests, axes, tracked)
+        if ride:
+            gathered = results.pop()
         try:
-            requests = job.send(_packed(requests, axes, tracked))
+            requests = job.send(results)
         except StopIteration as done:
-            return rebuild(iter(done.value))
+            total = rebuild(iter(done.value))
+            return total if marks is None else (total, gathered)
     raise RuntimeError("a leaf asked for more than two rounds of collectives")
 
 
@@ -208,7 +227,7 @@ def _gather_job(metric: Any, axes: tuple[str, ...]) -> Job:
 def _in_step(jobs: list[Job]) -> Job:
     """Run several jobs as one: their requests in one list, the results handed out."""
     results: list[Any] = [None] * len(jobs)
-    for _ in range(_ROUNDS):
+    for _ in _ROUNDS:
         requests = [job.send(result) for job, result in zip(jobs, results)]
         flat = iter((yield [request for of_job in requests for request in of_job]))
         results = [[next(flat) for _ in of_job] for of_job in requests]

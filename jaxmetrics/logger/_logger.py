@@ -39,8 +39,9 @@ from jaxmetrics.pipeline import (
     best_fn,
     media_value,
     splits_of_call,
+    with_metrics,
 )
-from jaxmetrics.processes import Agreement
+from jaxmetrics.processes import Agreement, CallMarks
 from jaxmetrics.record import (
     Elapsed,
     Ledger,
@@ -146,6 +147,7 @@ class TrainingLogger:
         self._closed: bool | None = None
         self._yielded = False
         self._agreement = Agreement()
+        self._marks = CallMarks(*self._process)
         self._fetched = FetchedValues()
         self._calls = CallReader()
         self._steps = Steps()
@@ -241,8 +243,15 @@ class TrainingLogger:
                 self._require_open()
                 self._check_process()
             call = self._calls.read(split, split is not _TRAIN, metrics, values)
+            try:
+                number = self._steps.of_call(step, call.split)
+            except (TypeError, ValueError):
+                with_metrics(call, None, self._marks)  # other processes wait for it
+                raise
+            if call.metrics is not None:
+                call = with_metrics(call, number, self._marks)
             row = Row(
-                self._steps.of_call(step, call.split),
+                number,
                 call.split,
                 self._elapsed.exact(),
                 step is not None,

@@ -13,7 +13,7 @@
 The training thread does what is above the queue, and never waits for a device.
 """
 
-from jaxmetrics.pipeline._call import full_key, splits_of_call
+from jaxmetrics.pipeline._call import full_key, splits_of_call, with_metrics
 from jaxmetrics.pipeline._fetched import FetchedValues, best_fn
 from jaxmetrics.pipeline._media import MediaKind, MediaRow, media_value
 from jaxmetrics.pipeline._row import CallReader, Row
@@ -30,4 +30,5 @@ __all__ = [
     "full_key",
     "media_value",
     "splits_of_call",
+    "with_metrics",
 ]

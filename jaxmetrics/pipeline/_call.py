@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from jaxmetrics.processes import CallMarks
 from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
 
 
 class Call(NamedTuple):
-    """Split, values and errors of one `log_step` call.
+    """Split, values, metrics and errors of one `log_step` call.
 
     Attributes:
       split: Split of the record.
@@ -20,6 +21,7 @@ class Call(NamedTuple):
       errors: Errors of the values that cannot be recorded.
       repeated: Two names and the key that both stand for, where the values may differ;
         the value of the second name is recorded.
+      metrics: Metric or collection that is still to be reduced, or None.
     """
 
     split: str
@@ -27,6 +29,7 @@ class Call(NamedTuple):
     values: dict[str, object]
     errors: list[Exception]
     repeated: list[tuple[str, str, str]]
+    metrics: Any = None
 
 
 def check_call(
@@ -91,8 +94,17 @@ def splits_of_call(
     return record_split, None if split is None else record_split
 
 
-def with_metrics(call: Call, metrics: Any) -> Call:
-    """Launch the reduction of a metric or collection; the row fetches its values."""
+def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
+    """Launch the reduction of the metrics of a call; the row fetches their values.
+
+    Args:
+      call: The call.
+      step: Its step; None if it was refused, where the reduction is still launched,
+        since other processes take part in it.
+      marks: Marks of the calls of this process.
+    """
+    if (metrics := call.metrics) is None:
+        return call
     if not hasattr(metrics, "compute") or isinstance(metrics, type):
         error: Exception = TypeError(
             f"log_step() got metrics of type {type(metrics).__name__}, expected a "
@@ -102,14 +114,23 @@ def with_metrics(call: Call, metrics: Any) -> Call:
     from jaxmetrics.core import snapshot
 
     try:
-        computed = {"(metrics)": snapshot(metrics).record}
+        own = marks.of(metrics, step, call.split)
+        taken = snapshot(metrics, own)
     except Exception as cause:
         error = RuntimeError(
             f"log_step() could not reduce metrics={type(metrics).__name__} ({cause}). "
             f"Log the metrics that the last step returned."
         )
         return call._replace(errors=[*call.errors, error])
-    return call._replace(values={**computed, **call.values})
+
+    def record(split: str) -> dict[str, Any]:
+        values = taken.record(split)
+        if own is not None and step is not None:
+            if others := marks.differing(taken.marks(), step, split):
+                values[f"health/other_calls/{split}"] = others
+        return values
+
+    return call._replace(values={"(metrics)": record, **call.values})
 
 
 def full_key(name: str, split: str | None, *, keep_slashes: bool = False) -> str:

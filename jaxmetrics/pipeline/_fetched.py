@@ -21,6 +21,7 @@ _DIAGNOSES = {
         "%s: the value is an estimate, and its bounds are that far apart. Use more "
         "bins, or exact=True."
     ),
+    "other_calls": "",  # CallMarks warns, and names the processes
 }
 _OTHER_DIAGNOSIS = "%s is not 0; see diagnostics() of the metric."
 
@@ -58,7 +59,8 @@ class FetchedValues:
             for key in row.diagnosed:
                 what = key.split("/")[1]
                 message = _DIAGNOSES.get(what, _OTHER_DIAGNOSIS)
-                self._warn_once(key, message, of=f"health/{what}")
+                if message:
+                    self._warn_once(key, message, of=f"health/{what}")
             for key in row.clipped:
                 self._warn_once(
                     key,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.pipeline._call import Call, check_call, is_array, with_metrics
+from jaxmetrics.pipeline._call import Call, check_call, is_array
 from jaxmetrics.pipeline._row_limits import arrays_within_limits, within_limits
 from jaxmetrics.record import COUNT_FIELDS, Record, UnnumberedRecord, key, scalar
 
@@ -41,8 +41,8 @@ class CallReader:
         Args:
           split: The split, or None to keep all names.
           is_given: Whether the caller passed the split.
-          metrics: A metric or collection, whose reduction is launched here, a mapping
-            of names to values, which may be nested, or None.
+          metrics: A metric or collection, which becomes that of the call, a mapping of
+            names to values, which may be nested, or None.
           values: Further values by name; they win over equal names of a mapping.
 
         Raises:
@@ -65,7 +65,7 @@ class CallReader:
             infers = named is None and (split is None or not is_given)
             call = check_call(split, is_given, infers, given)
             self._learn(signature, given, call)
-        return call if named is None else with_metrics(call, named)
+        return call if named is None else call._replace(metrics=named)
 
     def _learn(
         self, signature: tuple[Any, ...], given: Mapping[Any, Any], call: Call
@@ -90,10 +90,14 @@ class CallReader:
             self._known[signature] = call.split, tuple(call.values)
 
 
+class LostValuesError(RuntimeError):
+    """No value of a row could be fetched."""
+
+
 class Row:
     """The record of one call in flight: its values may still be on a device.
 
-    `record()` waits for the values, once, in the thread of the first writer that needs
+    `fetch()` waits for the values, once, in the thread of the first writer that needs
     them, so that the training thread never waits.
 
     Args:
@@ -106,7 +110,7 @@ class Row:
 
     Attributes:
       kind: Kind of the media that the row holds; None for the values of `log_step`.
-      is_fetched: True once `record()` returns at once.
+      is_fetched: True once `fetch()` returns at once.
       number: Place of the row among those of the process, in the order of the calls.
       values: Values by full key or field name; a function of the split returns those
         of a metric by plain name, and its diagnostics. Empty once they are fetched.
@@ -122,7 +126,7 @@ class Row:
     """
 
     kind: str | None = None
-    # `record()` replaces these; rows in flight share them.
+    # `fetch()` replaces these; rows in flight share them.
     faults: list[str] = []
     replaced: list[str] = []
     array_keys: list[str] = []
@@ -157,7 +161,18 @@ class Row:
         """Return the record; the first call fetches it.
 
         A value that cannot be fetched is left out and named in `faults`.
+
+        Raises:
+          LostValuesError: None of the values could be fetched. A record without them
+            would only say that the step was logged, and keep it from being logged anew.
         """
+        record = self.fetch()
+        if self.faults and not (record.values or record.arrays or _has_counts(record)):
+            raise LostValuesError(self.faults[0])
+        return record
+
+    def fetch(self) -> Record:
+        """Wait for the values, and return the record of those that could be fetched."""
         with self._lock:
             if self._record is None:
                 self.faults, self.replaced, self.array_keys = [], [], []
@@ -230,11 +245,17 @@ class Row:
                 self.replaced.append(full)
 
     def _not_fetched(self, subject: str, error: Exception) -> str:
-        advice = "Log a number"
-        if not isinstance(error, TypeError):
+        if isinstance(error, TypeError):
+            advice = "Log a number"
+        elif "delete" in str(error) or "donate" in str(error):
             advice = (
                 "If a later step donates it, log a value that the step returns and "
                 "that is not donated"
+            )
+        else:
+            advice = (
+                "The computation failed on its devices; if it spans processes, see "
+                "whether one of them has ended"
             )
         return (
             f"{subject} logged at step {self.step} of {self.split!r} could not be "
@@ -263,6 +284,10 @@ def _plain_array(value: Any) -> list[Any] | None:
     if array.ndim > 2 or array.dtype.kind not in "biuf":
         return None
     return array.astype(np.int64 if array.dtype.kind == "b" else array.dtype).tolist()
+
+
+def _has_counts(record: Record) -> bool:
+    return any(getattr(record, name) is not None for name in COUNT_FIELDS)
 
 
 def _is_finite(value: float | int) -> bool:

@@ -393,7 +393,7 @@ class Sinks:
 
 def _fetch(rows: Sequence[Row]) -> None:
     for row in rows:
-        row.record()
+        row.fetch()
 
 
 def _by_name(sinks: Sequence[Sink]) -> dict[str, Sink]:

@@ -5,6 +5,7 @@ from jaxmetrics.processes._agreement import (
     require_same_metrics,
     spans_processes,
 )
+from jaxmetrics.processes._call_marks import CallMarks
 from jaxmetrics.processes._exchange import (
     EXCHANGE_TIMEOUT,
     MissingHostError,
@@ -20,6 +21,7 @@ from jaxmetrics.processes._identity import (
 
 __all__ = [
     "Agreement",
+    "CallMarks",
     "EXCHANGE_TIMEOUT",
     "MissingHostError",
     "device_summary",

@@ -1,13 +1,16 @@
 """Snapshots of states on their way to the host."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxmetrics as jm
-from jaxmetrics.core import snapshot
+from jaxmetrics.core import _evaluate, snapshot
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(16, 12, 8)).astype(np.float32)
@@ -49,6 +52,34 @@ def test_snapshot_survives_donation_of_the_state():
         values = taken.compute()
         assert values["accuracy"] == expected()["accuracy"]
         assert values["n"] == LOSS.size
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"n": jm.Count()},
+        {"top": jm.Max("loss")},
+        {"loss": jm.Mean("loss"), "top": jm.Max("loss"), "n": jm.Count()},
+        {"last": jm.Last("loss")},
+    ],
+    ids=str,
+)
+def test_marks_of_all_shards_ride_in_a_collective_that_takes_place_anyway(kinds):
+    mesh = mesh_of((4, 2), ("data", "model"))
+    state = jm.Collection(**kinds).deferred(mesh)
+    state = state.update(**outputs(mesh, P("data")))
+    marks = np.zeros((4, 3, 2), np.uint32)  # shards 0, 1 and 3 are those of processes
+    marks[[0, 1, 3], [0, 1, 2]] = [[7, 2**32 - 1], [0, 1], [5, 6]]
+    placed = jax.device_put(marks, NamedSharding(mesh, P("data")))
+    taken, plain = snapshot(state, placed), snapshot(state)
+    assert taken.marks().tolist() == [[7, 2**32 - 1], [0, 1], [5, 6]]
+    jax.tree.map(np.testing.assert_array_equal, taken.metrics(), plain.metrics())
+    assert plain.marks().size == 0
+    texts = [
+        _evaluate._words.lower(state, x).compile().as_text() for x in (None, placed)
+    ]
+    without, beside = [len(re.findall(r" all-reduce(?:-start)?\(", t)) for t in texts]
+    assert 1 <= beside == without
 
 
 def test_a_snapshot_of_a_single_metric_is_named_by_its_output_or_class():

@@ -127,7 +127,7 @@ def test_an_error_of_the_loop_takes_precedence_over_one_of_the_log(make_logger):
         logger.log_step(1, loss=donated)
         donated.delete()
         raise ZeroDivisionError
-    assert logger.close()
+    assert not logger.close()
 
 
 def test_a_loop_that_never_closes_loses_no_row(tmp_path):

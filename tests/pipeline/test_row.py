@@ -11,6 +11,7 @@ from support.loggers import rows, steps
 import jaxmetrics as jm
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline import CallReader, Row
+from jaxmetrics.pipeline._row import LostValuesError
 from jaxmetrics.writers import Memory
 
 
@@ -282,3 +283,43 @@ def test_nothing_is_diagnosed_in_valid_data(make_logger, caplog):
     assert logger.flush()
     assert rows(logger)[0].keys() == {"step", "split", "time", "train/accuracy"}
     assert state.diagnostics() == {} and not caplog.messages
+
+
+class DeadHost:
+    """Metrics whose reduction fails on the devices, as when a host has died."""
+
+    def compute(self):
+        raise RuntimeError("Gloo AllReduce failed: connection closed by peer")
+
+
+def lost_row(step, **values):
+    row = Row(step, "train", 0.0)
+    row.values = {"(metrics)": lambda split: DeadHost().compute(), **values}
+    return row
+
+
+def test_a_row_without_any_value_is_not_recorded_and_fails_for_every_writer():
+    row = lost_row(1)
+    for _ in range(2):
+        with pytest.raises(LostValuesError, match="AllReduce failed.*has ended"):
+            row.record()
+    row.fetch()  # does not raise
+    assert row.is_fetched and "donate" not in row.faults[0]
+
+
+@pytest.mark.parametrize("value", [{"train/loss": 1.0}, {"tokens": 5}])
+def test_a_row_with_another_value_is_recorded(value):
+    record = lost_row(1, **value).record()
+    assert record.line().items() >= value.items()
+
+
+def test_lost_rows_block_no_step_of_the_next_attempt(make_logger):
+    logger = make_logger()
+    logger.log_step(1, loss=1.0)
+    logger._sinks.offer([lost_row(2), lost_row(3)])
+    assert not logger.flush()
+    assert logger.counters()["metrics.jsonl"]["failed"] == 2
+    logger.close()
+    with make_logger() as logger:
+        logger.log_step(2, loss=2.0)
+    assert steps(logger) == [1, 2]

@@ -136,6 +136,26 @@ def test_metrics_that_differ_between_processes_are_an_error_on_all(pods, name):
     assert rows(pods, name)[-2]["train/after"] == 2.0
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_process_that_logs_another_step_or_split_is_named(pods, name):
+    first, second, *_ = [result["out_of_step"] for result in results(pods, name)]
+    (message,) = first["messages"]
+    assert message.startswith(
+        "log_step() of step 2 of 'train' was reduced with step 2 of 'val' on process 1."
+    )
+    assert second["messages"] == []
+    assert first["refused"] is None and "step -4" in second["refused"]
+    lines = scan_lines(pods / name / "p" / "out" / "metrics.jsonl")
+    written = [line.row for line in lines if "step" in (line.row or {})]
+    assert [(row["step"], row["split"]) for row in written] == [
+        *[(1, "train"), (2, "train"), (2, "val"), (3, "train"), (4, "train")],
+        (12, "train"),
+    ]
+    counts = [row.get(f"health/other_calls/{row['split']}", 0) for row in written]
+    assert counts == [0, 1, 1, 1, 0, 0]  # the refused call has no step to compare
+    assert all(f"{row['split']}/loss" in row for row in written)
+
+
 @pytest.mark.parametrize("name", PODS)
 def test_a_pod_continues_from_its_checkpoint(pods, name):
     logged = one_result(pods, name, "numbers")["deferred"]

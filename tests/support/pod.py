@@ -4,6 +4,7 @@
 process call `main` instead. Results are plain values in `DIRECTORY/RANK.json`.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -156,6 +157,26 @@ def logged(rank, mesh, metrics, placed, directory):
         "latest": latest,
         "restored": leaf_values(back),
     }
+
+
+def out_of_step(rank, metrics, directory):
+    """Log other steps and splits on process 1, as a mistake in a loop does."""
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logging.getLogger("jaxmetrics").addHandler(handler)
+    splits = ("train", "val") if rank != 1 else ("val", "train")
+    with jm.TrainingLogger("p", "out", root=directory, console=False) as logger:
+        logger.log_step(1, metrics=metrics)
+        for split in splits:
+            logger.log_step(2, metrics=metrics, split=split)
+        logger.log_step(3 if rank != 1 else 10, metrics=metrics)
+        refused = error_text(
+            lambda: logger.log_step(4 if rank != 1 else -4, metrics=metrics)
+        )
+        logger.log_step(12, metrics=metrics)
+    logging.getLogger("jaxmetrics").removeHandler(handler)
+    return {"messages": messages, "refused": refused}
 
 
 def in_own_files(rank, directory):
@@ -340,6 +361,7 @@ def main(rank, count, directory, saved=None):
         results["timed"] = timed_hosts(rank)
         results["drawn"] = drawn_epochs(directory / f"epochs-{rank}")
         in_own_files(rank, directory)
+        results["out_of_step"] = out_of_step(rank, shards, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]
         results["restored"] = restored(saved, [mesh, mesh_of(each)])
