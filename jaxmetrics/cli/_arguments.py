@@ -6,7 +6,7 @@ import argparse
 
 _RUN = (
     "run directory, file of metrics, project/run_name below --root, or project, for "
-    "its latest run"
+    "its latest run; also its address or that of its mirror, such as gs://bucket/..."
 )
 
 
@@ -69,7 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("run", metavar="RUN", help=_RUN)
     for command in (report, plot):
         command.add_argument(
-            "--output", metavar="DIR", help="output folder (default: that of the run)"
+            "--output",
+            metavar="DIR",
+            help="output folder (default: that of the run; for a run in a mirror or a "
+            "bucket the current one)",
         )
     report.add_argument("--no-plots", action="store_true", help="write no PNG files")
     plot.add_argument(

@@ -26,7 +26,7 @@ def report(args: Namespace) -> int:
     from jaxmetrics.runs import generate_page, generate_report
 
     history = _load_history(args)
-    folder = Path(args.output) if args.output else history.folder
+    folder = Path(args.output) if args.output else history.output
     plots = [] if args.no_plots else _write_plots(args, history, folder)
     text = write_or_ask(
         lambda force: generate_report(history, save_dir=folder, overwrite=force),
@@ -47,7 +47,7 @@ def report(args: Namespace) -> int:
 def plot(args: Namespace) -> int:
     """Write the plots."""
     history = _load_history(args)
-    folder = Path(args.output) if args.output else history.folder
+    folder = Path(args.output) if args.output else history.output
     paths = _write_plots(args, history, folder, dpi=args.dpi)
     if args.json:
         print(dumps({"plots": [*map(str, paths)]}))
@@ -229,7 +229,7 @@ def _comparison_data(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as plain values, for JSON."""
     return {
         "x": comparison.x,
-        "runs": {name: str(run.path) for name, run in comparison.runs.items()},
+        "runs": {name: run.address for name, run in comparison.runs.items()},
         "notes": list(comparison.notes),
         "configuration": redact(dict(comparison.difference)),
         "groups": dict(comparison.groups),

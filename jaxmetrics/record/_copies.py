@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from pathlib import Path
 
 from jaxmetrics.record._io import atomic_write, make_folder, open_read, read_range
@@ -64,9 +65,9 @@ class RunCopies:
         paths = sorted(path for glob in COPIED for path in run_dir.glob(glob))
         names = [path.relative_to(run_dir).as_posix() for path in paths]
         return [
-            Source(name, path, path.stat().st_size)
+            Source(name, path, status.st_size, status.st_mtime)
             for name, path in zip(names, paths)
-            if self._is_own(name) and path.is_file() and not path.is_symlink()
+            if self._is_own(name) and stat.S_ISREG((status := path.lstat()).st_mode)
         ]
 
     def restore(self, names: list[str], run_dir: Path) -> Piece | None:

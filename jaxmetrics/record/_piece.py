@@ -112,6 +112,7 @@ class PieceFile(NamedTuple):
       end: Size of the file as of this piece.
       crc: CRC-32 of bytes [start, end).
       marks: Earlier ends of the file, ascending; the last is its size.
+      modified: Time of its last change, in seconds since the epoch.
     """
 
     name: str
@@ -119,6 +120,7 @@ class PieceFile(NamedTuple):
     end: int
     crc: int
     marks: tuple[Mark, ...]
+    modified: float = 0.0
 
 
 class Piece(NamedTuple):
@@ -200,8 +202,10 @@ def _file(entry: object) -> PieceFile:
             "end": int(end),
             "crc": int(crc),
             "marks": [*marks],
-        } if 0 <= start <= end <= _MAX_FILE_BYTES:
-            return PieceFile(name, start, end, crc, tuple(map(_mark, marks)))
+            "modified": int() | float() as modified,
+        } if 0 <= start <= end <= _MAX_FILE_BYTES and 0 <= modified < 10**10:
+            parts = tuple(map(_mark, marks))
+            return PieceFile(name, start, end, crc, parts, modified)
     raise ValueError("its list of files is damaged")
 
 

@@ -40,11 +40,19 @@ _NEW_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Source(NamedTuple):
-    """A file to copy: its name in the run directory, its path, the bytes to copy."""
+    """A file to copy.
+
+    Attributes:
+      name: Its name in the run directory.
+      path: Its path.
+      size: Number of bytes to copy.
+      modified: Time of its last change, in seconds since the epoch.
+    """
 
     name: str
     path: Path
     size: int
+    modified: float = 0.0
 
 
 class Pieces:
@@ -183,6 +191,7 @@ class Pieces:
             for file in chain[0].files:
                 if file.name in opened:
                     _check_whole(opened[file.name], file)
+                    os.utime(opened[file.name], (file.modified, file.modified))
                     os.fsync(opened[file.name])
         except BaseException:
             for name in opened:
@@ -285,7 +294,8 @@ class _Copy:
     def _add(self, fd: int, source: Source) -> None:
         common = _common_marks(fd, source.size, self._files[source.name].marks)
         position, crc = common[-1] if common else Mark(0, 0)
-        file = PieceFile(source.name, position, position, 0, common)
+        modified = min(max(source.modified, 0.0), 1e10 - 1)
+        file = PieceFile(source.name, position, position, 0, common, modified)
         self._files[source.name] = file
         while data := _read(fd, position, min(source.size, position + self._room)):
             position += len(data)

@@ -218,7 +218,8 @@ def header(name, files, parent=None, complete=True, **fields):
 
 
 def entry(name="a", start=0, end=0, crc=0, marks=()):
-    return {"name": name, "start": start, "end": end, "crc": crc, "marks": [*marks]}
+    fields = {"name": name, "start": start, "end": end, "crc": crc}
+    return fields | {"marks": [*marks], "modified": 0.0}
 
 
 def test_hostile_headers_are_refused():

@@ -21,7 +21,12 @@ from jaxmetrics.record import (
 from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._sparkline import sparkline
 from jaxmetrics.runs.live._state import Events, Metrics, Series
-from jaxmetrics.runs.reading import importance, rows_of_epochs, telemetry_file
+from jaxmetrics.runs.reading import (
+    importance,
+    local_copy,
+    rows_of_epochs,
+    telemetry_file,
+)
 
 _MAX_ROWS_AT_ONCE = 4096
 _MIN_KEY_WIDTH, _MIN_SPARKLINE, _MAX_SPARKLINE, _MAX_TEXT = 12, 10, 60, 24
@@ -74,7 +79,8 @@ class Tail:
 
     Args:
       path: Run directory, whose files need not exist yet; or a file of metrics, or the
-        folder of an `EpochTracker` or of `TrainingTelemetry`.
+        folder of an `EpochTracker` or of `TrainingTelemetry`. Or the address of a run,
+        or of its copy in a mirror, of which each `read` takes in the new pieces.
       keys: Globs of the keys to keep, such as `["train/*", "perf/mfu"]`. Default all.
       name: Name to show. Default `<project>/<run_name>`, from the folders.
     """
@@ -86,7 +92,8 @@ class Tail:
         name: str | None = None,
     ) -> None:
         """Prepare; the first `read` reads the files."""
-        path = Path(path)
+        self._copy = local_copy(path)
+        path = Path(path if self._copy is None else self._copy.folder)
         is_file = path.is_file()
         self._keys = tuple(keys)
         self._name = name or "/".join(path.resolve().parts[-2:])
@@ -105,6 +112,8 @@ class Tail:
         Raises:
           OSError: A file cannot be read, or is not a regular file.
         """
+        if self._copy is not None:
+            self._copy.refresh()
         if not self._metrics_file.path.exists() and self._epochs_file.is_file():
             return self._read_epochs()
         if self._metrics_file.restarted():

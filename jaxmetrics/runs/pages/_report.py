@@ -117,7 +117,7 @@ def generate_report(
     if not writes_files(source):
         return []
     history = load_history(source)
-    folder = Path(save_dir) if save_dir is not None else history.folder
+    folder = Path(save_dir) if save_dir is not None else history.output
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPORT_MD
     if not overwrite:
@@ -278,12 +278,14 @@ def _file_table(folder: Path, history: History, plots: Sequence[Path]) -> Iterat
     files = [history.folder / name for name in _FILES]
     if history.run is not None and history.run.path.is_file():
         files.append(history.run.path)
+    copied = () if history.copy is None else files
     rows = []
     for path in dict.fromkeys([*files, *plots]):
         if path.is_file():
             with open(open_read(path, follow_links=True), "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                rows.append((_relative(path, folder), f"{file.tell():,}", digest))
+                shown = path.name if path in copied else _relative(path, folder)
+                rows.append((shown, f"{file.tell():,}", digest))
     if rows:
         yield "\n## Artifacts\n\n" + table(("file", "bytes", "sha256"), rows)
 

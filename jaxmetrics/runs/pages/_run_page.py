@@ -61,7 +61,7 @@ def generate_page(
       FileExistsError: A file of that name is not a page of jaxmetrics.
     """
     history = load_history(source)
-    file = Path(path) if path is not None else history.folder / REPORT_HTML
+    file = Path(path) if path is not None else history.output / REPORT_HTML
     return save_page(run_page(history), file, overwrite)
 
 

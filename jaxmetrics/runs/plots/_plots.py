@@ -62,7 +62,7 @@ def generate_all_plots(
     if not writes_files(source):
         return []
     history = load_history(source)
-    folder = Path(save_dir) if save_dir is not None else history.folder
+    folder = Path(save_dir) if save_dir is not None else history.output
     folder.mkdir(parents=True, exist_ok=True)
     ledger = history.folder / EVENTS_JSONL
     if goodput is None and ledger.is_file():

@@ -22,6 +22,7 @@ from jaxmetrics.runs.reading._config import (
     seed_groups,
     unique_name,
 )
+from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._drawing import is_wide, x_unit
 from jaxmetrics.runs.reading._errors import (
     ExistingFileError,
@@ -83,6 +84,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "History",
+    "LocalCopy",
     "MediaEntry",
     "MediaTable",
     "Reached",
@@ -116,6 +118,7 @@ __all__ = [
     "is_telemetry",
     "is_wide",
     "load_history",
+    "local_copy",
     "own_key",
     "quantity",
     "reached",

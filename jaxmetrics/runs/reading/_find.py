@@ -11,10 +11,15 @@ from pathlib import Path
 from jaxmetrics.record import (
     EPOCHS_JSON,
     METRICS_JSONL,
+    PIECES_FOLDER,
     RUN_JSON,
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
+    attempt_of_piece,
+    is_remote,
+    open_storage,
 )
+from jaxmetrics.runs.reading._copy import is_in_mirror, is_stored_run
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 
 _FILES = (
@@ -31,16 +36,18 @@ def find_run(
 
     Args:
       name: Run directory or file of metrics; `project/run_name` below `root`; or a
-        project, for the run of it that was written to last.
-      root: Folder of all projects.
+        project, for the run of it that was written to last. Also its address in a
+        bucket, or that of its copy in a mirror.
+      root: Folder of all projects, or its address.
 
     Raises:
       FileNotFoundError: There is no such run; the error names the most similar one.
+      OSError: A bucket cannot be reached.
     """
-    for path in (Path(name), Path(root) / name):
+    for path in _places(name, root):
         if path.is_file() or is_run(path):
             return path
-    for path in (Path(name), Path(root) / name):
+    for path in _places(name, root):
         if runs := list(runs_in(path)):
             return max(runs, key=_last_written)
     existing = [run for project in _folders(Path(root)) for run in runs_in(project)]
@@ -74,7 +81,7 @@ def find_runs(
     Raises:
       FileNotFoundError: There is no such run.
     """
-    places = [Path(name), Path(root) / name]
+    places = _places(name, root)
     if any(path.is_file() or is_run(path) for path in places):
         return [find_run(name, root)]
     for place in places:
@@ -99,8 +106,19 @@ def _matching(pattern: Path) -> list[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a folder holds the files of a run, of epochs or of telemetry."""
-    return any((path / name).is_file() for name in _FILES)
+    """Return whether a folder holds a run, its copy, epochs or telemetry."""
+    if is_remote(path):
+        return is_stored_run(open_storage(path).names())
+    return any((path / name).is_file() for name in _FILES) or is_in_mirror(path)
+
+
+def _places(
+    name: str | os.PathLike[str], root: str | os.PathLike[str]
+) -> tuple[Path, ...]:
+    """Return the paths that a name may stand for."""
+    path = Path(name)
+    is_whole = is_remote(path) or path.is_absolute()
+    return (path,) if is_whole else (path, Path(root) / path)
 
 
 def runs_in(project: Path) -> Iterator[Path]:
@@ -111,12 +129,21 @@ def runs_in(project: Path) -> Iterator[Path]:
 
 
 def _folders(path: Path) -> list[Path]:
+    if is_remote(path):
+        return [path / name for name in sorted(open_storage(path).names())]
     if not path.is_dir():
         return []
     return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 
 def _last_written(run: Path) -> tuple[float, str]:
-    """Return when a run was last written to, then its name to break ties."""
+    """Return when a run was last written to, then its name to break ties.
+
+    For a copy in a mirror it is the start of its last attempt.
+    """
+    if is_remote(run) or is_in_mirror(run):
+        names = open_storage(run).child(PIECES_FOLDER).names()
+        attempts = filter(None, map(attempt_of_piece, names))
+        return max((a.started / 1000 for a in attempts), default=0.0), run.name
     files = (run / name for name in _FILES)
     return max(file.stat().st_mtime for file in files if file.is_file()), run.name

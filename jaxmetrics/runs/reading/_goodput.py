@@ -42,6 +42,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jaxmetrics.record import EVENTS_JSONL, scan_lines
+from jaxmetrics.runs.reading._copy import local_copy
 
 # Of overlapping measurements, the first of these counts.
 _PRECEDENCE = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
@@ -71,7 +72,8 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
     later ones.
 
     Args:
-      path: Run directory, or its `events.jsonl`.
+      path: Run directory, its address or that of its copy in a mirror; or its
+        `events.jsonl`.
 
     Returns:
       `{"goodput": ratio, "<category>": seconds}`, longest category first, without
@@ -80,7 +82,8 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
     Raises:
       FileNotFoundError: There are no events.
     """
-    file = Path(path)
+    copy = local_copy(path)
+    file = Path(path if copy is None else copy.folder)
     file = file / EVENTS_JSONL if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(

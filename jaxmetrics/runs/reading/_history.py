@@ -24,6 +24,7 @@ from jaxmetrics.record import (
     Epochs,
     read_epochs,
 )
+from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._quantities import (
     Evaluation,
@@ -61,6 +62,7 @@ class History:
         logged.
       evaluation: Series by which models are chosen, the loss of an evaluation if there
         is one.
+      copy: Temporary copy that `folder` is, if the run is in a mirror or a bucket.
     """
 
     name: str
@@ -72,6 +74,16 @@ class History:
     run: Run | None = None
     extra: Mapping[str, Series] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    copy: LocalCopy | None = None
+
+    @property
+    def output(self) -> Path:
+        """Folder for files made of the run: `folder`.
+
+        It is the current directory if the run was read from a mirror or a bucket, to
+        which nothing is written.
+        """
+        return self.folder if self.copy is None else Path.cwd()
 
     @property
     def evaluation_loss(self) -> Evaluation | None:
@@ -124,7 +136,7 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
         is_tracker = source.unit == "epoch"
         epochs = read_epochs(source.path, follow_links=True) if is_tracker else None
         if epochs is not None:
-            return history_of_epochs(epochs, source.path)
+            return history_of_epochs(epochs, source.path, copy=source.local_copy)
         return history_of_run(source)
     folder = getattr(source, "output_dir", source)
     if not isinstance(folder, str | os.PathLike):
@@ -132,7 +144,8 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
             f"Expected a run, a path or an EpochTracker; got a "
             f"{type(source).__name__}. Give the run directory."
         )
-    path = Path(folder)
+    copy = local_copy(folder)
+    path = Path(folder if copy is None else copy.folder)
     epochs = read_epochs(path, follow_links=True) if path.is_dir() else None
     if epochs is None:
         if folder is not source:
@@ -140,19 +153,22 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
                 f"{path / EPOCHS_JSON} does not exist: no epoch has ended, or another "
                 f"process writes the files. End an epoch first, on process 0."
             )
-        return history_of_run(Run.load(path, errors))
+        return history_of_run(Run.load(copy or path, errors))
     has_metrics = (path / METRICS_JSONL).is_file() or telemetry_file(path) is not None
-    run = Run.load(path, errors) if has_metrics else None
-    return history_of_epochs(epochs, path, run)
+    run = Run.load(copy or path, errors) if has_metrics else None
+    return history_of_epochs(epochs, path, run, copy)
 
 
-def history_of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> History:
+def history_of_epochs(
+    epochs: Epochs, folder: Path, run: Run | None = None, copy: LocalCopy | None = None
+) -> History:
     """Return the history of epochs, under the project's keys.
 
     Args:
       epochs: Content of the epoch file.
       folder: Folder of the file.
       run: Run in the same folder, if there is one.
+      copy: Temporary copy that the folder is, if it is one.
     """
     series: dict[str, Series] = {}
     for name in EPOCH_FIELDS[1:]:
@@ -175,6 +191,7 @@ def history_of_epochs(epochs: Epochs, folder: Path, run: Run | None = None) -> H
         run=run,
         extra=extra,
         evaluation=chosen_by,
+        copy=copy,
     )
 
 
@@ -206,6 +223,7 @@ def history_of_run(run: Run) -> History:
     return History(
         *(run.name, "step", folder, run.header, run.config, series, run),
         evaluation=evaluation(run, "step"),
+        copy=run.local_copy,
     )
 
 

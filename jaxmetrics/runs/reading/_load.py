@@ -20,6 +20,7 @@ from jaxmetrics.record import (
     scan_blocks,
     scan_lines,
 )
+from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._media import MediaEntry, media_entries
 from jaxmetrics.runs.reading._record_rows import as_record_row, rows_of_epochs
 from jaxmetrics.runs.reading._table import Table, TableBuilder
@@ -34,15 +35,23 @@ class RunFiles:
       folder: Run directory.
       skip: Collect damage instead of raising it.
       name: Name of the file of metrics.
+      copy: Temporary copy that the folder is, if it is one.
 
     Attributes:
       bad: Damaged lines as (file, line number, reason).
     """
 
-    def __init__(self, folder: Path, skip: bool, name: str = METRICS_JSONL) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        skip: bool,
+        name: str = METRICS_JSONL,
+        copy: LocalCopy | None = None,
+    ) -> None:
         """Prepare; files are read by the methods."""
         self._name = name
         self.bad: list[tuple[str, int, str]] = []
+        self.copy: LocalCopy | None = copy
         self._folder = folder
         self._skip = skip
 
@@ -84,6 +93,8 @@ class RunFiles:
         """Return the media in the order of steps; of a step and key the last one."""
         if not self.has_metrics:
             return []
+        if self.copy is not None:
+            self.copy.add_media()
         entries: dict[tuple[int, str, str], MediaEntry] = {}
         for line in scan_lines(self._folder / self._name, containing=b'"kind"'):
             row = line.row

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
+from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._html import run_html
 from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
@@ -39,7 +40,9 @@ class Run:
     A key has one value per step: that of the later line.
 
     Attributes:
-      path: Run directory, or file of metrics.
+      path: Run directory, or file of metrics. Of a run in a mirror or a bucket, a
+        temporary copy, which is removed with the run.
+      address: Path or address that the run was loaded from.
       header: Content of `run.json`; without it, the first line of the metrics.
       events: Rows of `events.jsonl`, in order.
       unit: What steps count: `"step"`, or `"epoch"` for the files of an `EpochTracker`.
@@ -60,6 +63,7 @@ class Run:
         self.unit: Literal["step", "epoch"] = unit
         self.events: list[dict[str, object]] = files.events() if path.is_dir() else []
         self.bad: list[tuple[str, int, str]] = files.bad
+        self.address: str = str(path) if files.copy is None else files.copy.address
         self._table = table
         self._files = files
 
@@ -75,13 +79,15 @@ class Run:
 
         Args:
           path: Folder with `metrics.jsonl`, `run.json` and `events.jsonl`; a missing
-            file counts as empty. Or a file of metrics, or of a `MetricsLog`, whose
-            keys are the names of its fields; or the folder of an `EpochTracker`, whose
-            epochs count as steps, or of `TrainingTelemetry`.
+            file counts as empty. Also its address (`gs://bucket/...`), or the folder
+            or address of its copy in a mirror. Or a file of metrics, or of a
+            `MetricsLog`, whose keys are the names of its fields; or the folder of an
+            `EpochTracker`, whose epochs count as steps, or of `TrainingTelemetry`.
           errors: `"raise"` at a damaged line, or `"skip"` it and list it in `bad`.
 
         Raises:
-          FileNotFoundError: There is no run at `path`.
+          FileNotFoundError: There is no run at `path`, or no copy of it is whole.
+          ImportError: The package for a bucket is not installed.
           CorruptLineError: A line before the last, or `run.json`, is damaged.
           ValueError: `errors` has another value.
         """
@@ -90,17 +96,18 @@ class Run:
                 f"Run.load() got errors={errors!r}; expected 'raise' or 'skip'. "
                 "Choose one of them."
             )
-        path, skip = Path(path), errors == "skip"
+        skip, copy = errors == "skip", local_copy(path)
+        path = Path(path if copy is None else copy.folder)
         folder = path.parent if path.is_file() else path
         if path.is_file():
             files = RunFiles(folder, skip, path.name)
         elif any((folder / name).is_file() for name in (METRICS_JSONL, RUN_JSON)):
-            files = RunFiles(folder, skip)
+            files = RunFiles(folder, skip, copy=copy)
         elif (folder / EPOCHS_JSON).is_file():
-            files = RunFiles(folder, skip)
+            files = RunFiles(folder, skip, copy=copy)
             return cls(path, *files.epochs(), files, unit="epoch")
         elif (name := telemetry_file(folder)) is not None:
-            files = RunFiles(folder, skip, name)
+            files = RunFiles(folder, skip, name, copy)
         else:
             raise FileNotFoundError(
                 f"Run.load() found neither {METRICS_JSONL} nor {RUN_JSON} in "
@@ -113,6 +120,11 @@ class Run:
         run = cls(path, table, header, files)
         run._warn_of_conflicts()
         return run
+
+    @property
+    def local_copy(self) -> LocalCopy | None:
+        """Temporary copy that `path` is; None if the run was read where it is."""
+        return self._files.copy
 
     @property
     def name(self) -> str:
