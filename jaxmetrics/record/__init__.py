@@ -118,7 +118,7 @@ from jaxmetrics.record._storage import (
     is_remote,
     open_storage,
 )
-from jaxmetrics.record._text import escape, text_cell
+from jaxmetrics.record._text import encodable, escape, text_cell
 
 __all__ = [
     "ALIASES",
@@ -191,6 +191,7 @@ __all__ = [
     "dumps",
     "duration",
     "duration_clock",
+    "encodable",
     "escape",
     "event_count",
     "flatten",

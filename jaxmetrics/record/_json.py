@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import orjson
 
+from jaxmetrics.record._text import encodable
+
 _INT64 = range(-(2**63), 2**63)
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_SURROGATE_MARKS = ("\\ud", "\\uD")
 _BIG_INT = re.compile(r"-?[1-9][0-9]{18,4000}")
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
@@ -23,7 +26,8 @@ def dumps(value: object) -> str:
     Non-finite floats become the strings `"NaN"`, `"Infinity"` and `"-Infinity"`;
     integers beyond int64 become strings, so that no reader rounds them. NumPy scalars
     and arrays of rank 0 become numbers; narrow floats are widened (float32 0.1 is
-    0.10000000149011612). `number` reverses the conversion to strings.
+    0.10000000149011612). `number` reverses the conversion to strings. Lone surrogates,
+    which strict readers refuse, become escape sequences in the text.
 
     Raises:
       TypeError: A value has another type, or a mapping has a key that is not a string;
@@ -45,15 +49,20 @@ def dumps(value: object) -> str:
 def loads(text: str | bytes) -> object:
     """Parse a strict JSON text; bytes are UTF-8.
 
+    Lone surrogates become escape sequences, so that every text can be encoded.
+
     Raises:
       ValueError: The text is not strict JSON. No other error is raised.
     """
     # Not orjson.loads: it rounds integers beyond 64 bits to floats, and refuses lone
     # surrogates and 1e999, all of which files of earlier versions may contain.
     try:
-        if not isinstance(text, str):
-            text = bytes(text).decode("utf-8")
-        return _DECODER.decode(text)
+        is_text = isinstance(text, str)
+        text = encodable(text) if is_text else bytes(text).decode("utf-8")
+        value = _DECODER.decode(text)
+        # Surrogates are rare: most texts have none, and are not searched twice.
+        has_surrogates = any(mark in text for mark in _SURROGATE_MARKS)
+        return _encodable(value) if has_surrogates else value
     except RecursionError:
         raise ValueError("loads() got JSON that is nested too deep") from None
 
@@ -81,9 +90,19 @@ def _encode(plain: object) -> str:
     try:
         data = orjson.dumps(plain)
     except TypeError:  # a lone surrogate, a key of a subclass of str, over 254 levels
-        return _ENCODER.encode(plain)
+        return _ENCODER.encode(_encodable(plain))
     # orjson writes UTF-8; the escapes of the standard library keep a line ASCII.
     return data.decode() if data.isascii() else _ENCODER.encode(plain)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(name): _encodable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value
 
 
 def _plain(value: Any, *where: object) -> object:

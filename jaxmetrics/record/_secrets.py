@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from jaxmetrics.record._text import encodable
+
 REDACTED = "<redacted>"
 """Text that replaces a secret."""
 
@@ -65,9 +67,12 @@ def is_secret(name: str, value: object) -> bool:
 def hide_secrets(text: str) -> str:
     """Replace every part of `text` that has the form of a secret.
 
+    Lone surrogates become escape sequences, so that every writer can encode the text.
+
     A bare run of 40 hexadecimal digits is kept: a git commit looks the same.
 
     >>> hide_secrets("clone https://me:pw@host/x with ghp_0123456789abcdef")
     'clone https://<redacted>@host/x with <redacted>'
     """
+    text = encodable(text)
     return _SECRET_TEXT.sub(lambda match: (match["lead"] or "") + REDACTED, text)

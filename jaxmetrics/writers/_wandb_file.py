@@ -20,10 +20,10 @@ def read_state(file: Path) -> dict[str, Any]:
       OSError: The file cannot be read, or is not a regular file.
     """
     try:
-        return checked_state(loads(read_whole(file)))
+        return states.fields_of(**_READERS)(_with_defaults(loads(read_whole(file))))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         set_aside(file, str(error))
         return {}
 
@@ -34,9 +34,7 @@ def checked_state(state: object) -> dict[str, Any]:
     Raises:
       ValueError: It is not such a state.
     """
-    if isinstance(state, dict):
-        state = {"estimated_upload_bytes": 0, **state}
-    return states.read("WandB", state, id=_run_id, estimated_upload_bytes=states.count)
+    return states.read("WandB", _with_defaults(state), **_READERS)
 
 
 def is_run_id(text: object) -> bool:
@@ -51,3 +49,10 @@ def _run_id(value: object) -> str:
             f"{ascii(text[:80])} is not 1 to 128 letters, digits, '-', '_' and '.'"
         )
     return text
+
+
+def _with_defaults(state: object) -> object:
+    return {"estimated_upload_bytes": 0, **state} if isinstance(state, dict) else state
+
+
+_READERS = {"id": _run_id, "estimated_upload_bytes": states.count}

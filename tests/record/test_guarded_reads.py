@@ -44,7 +44,9 @@ def unguarded(source):
             mode = ast.literal_eval(node.args[0]) if _is_constant(node) else "r"
             of_path = mode in MODES and (not node.args or _is_constant(node))
             module = ast.unparse(function.value)
+            creates = module == "os" and "NEW_FLAGS" in text  # which has O_EXCL
             unsafe = module in OPENERS or (of_path and not node.keywords)
+            unsafe = unsafe and not creates
         else:
             unsafe = isinstance(function, ast.Attribute) and function.attr in READS
         found += [text] if unsafe else []

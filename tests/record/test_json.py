@@ -5,6 +5,7 @@ import math
 
 import ml_dtypes
 import numpy as np
+import orjson
 import pytest
 
 from jaxmetrics.record import dumps, loads, number
@@ -74,10 +75,22 @@ def test_values_that_are_not_text_are_returned_unchanged():
 
 
 def test_text_is_ascii_on_one_line():
-    text = dumps({"a\nb": "é\u2028\ud800"})
+    text = dumps({"a\nb": "é\u2028\U0001f600"})
     assert text.isascii()
     assert "\n" not in text
-    assert loads(text) == {"a\nb": "é\u2028\ud800"}
+    assert loads(text) == {"a\nb": "é\u2028\U0001f600"}
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udcff/\U0001f600", "\ude00\ud83d"])
+def test_lone_surrogates_are_escaped_so_that_strict_readers_take_the_text(text):
+    escaped = text.encode("utf-8", "backslashreplace").decode()
+    written = dumps({text: [text, {"a": text}]})
+    expected = {escaped: [escaped, {"a": escaped}]}
+    assert orjson.loads(written) == loads(written) == expected
+    by_others = json.dumps({text: [text, {"a": text}]})
+    raw = json.dumps({text: [text, {"a": text}]}, ensure_ascii=False)
+    for read in (by_others, by_others.replace("ud", "uD"), by_others.encode(), raw):
+        assert loads(read) == expected
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,6 @@ def test_the_python_reader_of_strict_json_agrees():
 @pytest.mark.parametrize(
     "value",
     [
-        {"a": "\ud800"},
         {np.str_("a"): 1},
         {"a": "\u00e9\u2028"},
         ['\x7f\x00"'],
@@ -181,7 +193,7 @@ def test_deep_values_are_written(depth):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("18446744073709551616", 2**64), ('"\\ud800"', "\ud800"), ("1e999", math.inf)],
+    [("18446744073709551616", 2**64), ('"\\ud800"', "\\ud800"), ("1e999", math.inf)],
 )
 def test_texts_that_a_faster_reader_would_change_or_refuse_are_read(text, value):
     assert loads(text) == value

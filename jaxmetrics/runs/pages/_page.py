@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmetrics.figures import PALETTE, downsample, is_drawable
-from jaxmetrics.record import atomic_write, dumps, read_start
+from jaxmetrics.record import atomic_write, dumps, encodable, read_start
 from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError
 
 Cell = str | float | None
@@ -121,7 +121,7 @@ def save_page(page: Page, path: Path, overwrite: bool = False) -> Path:
             path, f"{path} exists and is not a page written by jaxmetrics."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, render(page).encode())
+    atomic_write(path, encodable(render(page)).encode())
     return path
 
 

@@ -23,6 +23,7 @@ from jaxmetrics.record import (
     TELEMETRY_JSONL,
     atomic_write,
     changes_by_attempt,
+    encodable,
     open_read,
     plain_config,
     read_whole,
@@ -140,7 +141,7 @@ def generate_report(
         *_plot_section(folder, plots),
         *_file_table(folder, history, plots),
     ]
-    text = "".join(parts).encode()
+    text = encodable("".join(parts)).encode()
     atomic_write(path, text + _seal(text))
     return path
 

@@ -9,6 +9,7 @@ from support.markdown import HOSTILE_TEXTS, cell_counts, rendered
 from support.runs import epoch, row, write_epochs, write_run
 
 from jaxmetrics import Run
+from jaxmetrics.record import encodable
 from jaxmetrics.runs import generate_report
 from jaxmetrics.runs.plots._files import save_figure
 
@@ -103,7 +104,7 @@ def test_recorded_texts_have_no_effect(tmp_path, text):
     assert html.count("<h1>") == 1 and html.count("<h2>") == 5
     assert "<" not in re.search(r"```json\n(.*?)\n```\n", body, re.S)[1]
     assert json.loads(re.search(r"```json\n(.*?)\n```\n", body, re.S)[1]) is not None
-    assert card["model_name"] == text
+    assert card["model_name"] == encodable(text)
 
 
 def test_secrets_are_redacted(tmp_path):
