@@ -167,7 +167,14 @@ def restore(
                 step,
             )
     if logger is not None and host["logger"] is not None:
-        logger.load_state(host["logger"] | {"step": step})
+        try:
+            logger.load_state(host["logger"] | {"step": step})
+        except (OSError, RuntimeError, ValueError) as error:
+            _LOG.warning(
+                "checkpoint.restore(): the record of step %d was not restored (%s). "
+                "The training continues; look at %s before you trust the record.",
+                *(step, error, logger.run_dir),
+            )
     return restored
 
 

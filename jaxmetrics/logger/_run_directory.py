@@ -19,11 +19,11 @@ from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.processes import device_summary, process_index
 from jaxmetrics.record import (
     EVENTS_JSONL,
-    METRICS_JSONL,
     AppendFile,
     Attempt,
     ConfigChange,
     Ledger,
+    RecordIndex,
     RunJsonError,
     changes_text,
     config_changes,
@@ -37,15 +37,12 @@ from jaxmetrics.record import (
     plain_config,
     read_run_json,
     redact,
-    scan_lines,
     write_run_json,
 )
 
 _LOG = logging.getLogger("jaxmetrics")
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _SCHEMA = 2
-_MAX_STEP = 2**63 - 1
-_MAX_SECONDS = 2**63 - 1
 _OWN_FIELDS = frozenset(
     {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
     | {"versions", "devices", "attempts"}
@@ -248,7 +245,7 @@ def open_directory(
         attempt |= identity.to_dict()
         attempt |= {"restored_step": resume_step, "hparams": _initial(hparams)}
         attempts.append(attempt)
-        last, elapsed = record_end(path / METRICS_JSONL, resume_step)
+        last, elapsed = RecordIndex.of(path).last(resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
         opened.identity = identity
@@ -397,24 +394,6 @@ def set_aside(path: Path) -> None:
             if not (old := path.with_name(f"{path.name}.old-{n}")).exists()
         )
     )
-
-
-def record_end(file: Path, step: int | None) -> tuple[dict[str, int], float]:
-    """Return last step by split, and training seconds, of the rows up to `step`."""
-    last: dict[str, int] = {}
-    elapsed = 0.0
-    max_step = _MAX_STEP if step is None else step
-    if file.exists():
-        for line in scan_lines(file):
-            row = line.row or {}
-            reached, split, time = (row.get(n) for n in ("step", "split", "time"))
-            if isinstance(reached, int) and reached <= max_step:
-                # Texts and tables need no order of steps.
-                if isinstance(split, str) and "kind" not in row:
-                    last[split] = max(reached, last.get(split, 0))
-                if isinstance(time, int | float) and elapsed < time <= _MAX_SECONDS:
-                    elapsed = float(time)
-    return last, elapsed
 
 
 def _versions() -> dict[str, str]:

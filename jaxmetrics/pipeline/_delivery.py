@@ -107,6 +107,7 @@ class Delivery:
             lost, self._lost = self._lost, False
             lost = lost or self.is_waiting or (self._keeps and self._missing.rows > 0)
         try:
+            self._writer.missing = self.missing()
             self._writer.flush()
         except Exception as error:
             self._warn_once("could not flush", error)

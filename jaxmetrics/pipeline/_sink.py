@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,7 @@ from jaxmetrics.record import METRICS_JSONL, MissingRows, Record
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
 
+_LOG = logging.getLogger("jaxmetrics")
 _TOO_SLOW = "is too slow; rows are dropped and counted"
 _MAX_UNFETCHED = 4096
 
@@ -142,6 +144,20 @@ class Sink:
             self._delivery.rewind(own, cadence, missing)
 
         return self._submit(rewind)
+
+    def finish_rewind(self, future: Future[None], step: int, deadline: float) -> None:
+        """Wait for a rewind until the deadline.
+
+        Raises:
+          RuntimeError: The writer did not answer.
+          Exception: Whatever the writer raises.
+        """
+        if not self.wait_for(future, deadline):
+            raise RuntimeError(
+                f"load_state(): writer {self.writer.name} did not go back to step "
+                f"{step} in time. Close the logger and restore a new one."
+            )
+        future.result()
 
     def begin_close(
         self, records: Callable[[], Iterator[Record]] = lambda: iter(())
@@ -358,6 +374,10 @@ class Sinks:
     def rewind(self, step: int, states: Mapping[str, Any], timeout: float) -> None:
         """Take all writers back to `states`, or those without one to `step`.
 
+        A writer whose files do not fit its state, because they were changed since, goes
+        back to the step instead; one that cannot do that stays as it is. Both are told
+        in warnings: what was recorded must not keep a model from being restored.
+
         Raises:
           RuntimeError: A writer did not answer within `timeout` seconds.
           ValueError: A state does not belong to its writer.
@@ -374,20 +394,30 @@ class Sinks:
                     f"'cadence' is damaged ({error}). Restore the state that was saved."
                 ) from error
         for sink, future in begun:
-            if not sink.wait_for(future, deadline):
-                raise RuntimeError(
-                    f"load_state(): writer {sink.writer.name} did not go back to step "
-                    f"{step} within {timeout:g} seconds. Close the logger and restore "
-                    f"a new one."
-                )
+            name = sink.writer.name
             try:
-                future.result()
+                sink.finish_rewind(future, step, deadline)
             except (KeyError, TypeError) as error:
                 raise ValueError(
-                    f"load_state(): writer {sink.writer.name} got a state of another "
-                    f"kind of writer ({type(error).__name__}: {error}). Restore the "
-                    f"state that it saved."
+                    f"load_state(): writer {name} got a state of another kind of "
+                    f"writer ({type(error).__name__}: {error}). Restore the state that "
+                    f"it saved."
                 ) from error
+            except (OSError, ValueError) as error:
+                _LOG.warning(
+                    "Writer %s cannot go back to where it was (%s). Its rows after "
+                    "step %d are set aside instead.",
+                    *(name, error, step),
+                )
+                try:
+                    again = sink.begin_rewind({"step": step})
+                    sink.finish_rewind(again, step, deadline)
+                except (OSError, ValueError) as second:
+                    _LOG.warning(
+                        "Writer %s cannot go back to step %d (%s). It continues after "
+                        "what it has.",
+                        *(name, step, second),
+                    )
         self._replay.mark()
 
 

@@ -24,6 +24,7 @@ from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
 from jaxmetrics.record._event_limit import event_count
 from jaxmetrics.record._html import Html, html_table
+from jaxmetrics.record._index import RecordIndex, read_summary
 from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
@@ -107,6 +108,7 @@ from jaxmetrics.record._run_json import (
     read_run_json,
     write_run_json,
 )
+from jaxmetrics.record._run_summary import RunSummary
 from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
 from jaxmetrics.record._step import check_step
@@ -160,9 +162,11 @@ __all__ = [
     "REPORT_MD",
     "RUN_JSON",
     "Record",
+    "RecordIndex",
     "RemoteStorage",
     "RunCopies",
     "RunJsonError",
+    "RunSummary",
     "SHORT_NAMES",
     "SPELLINGS",
     "SUMMARY_JSON",
@@ -210,11 +214,11 @@ __all__ = [
     "make_folder",
     "markdown_table",
     "missing_records",
+    "next_number",
     "number",
     "open_append",
     "open_new",
     "open_read",
-    "next_number",
     "open_storage",
     "open_unused",
     "pack",
@@ -226,6 +230,7 @@ __all__ = [
     "read_lines",
     "read_run_json",
     "read_start",
+    "read_summary",
     "read_whole",
     "redact",
     "rename_keys",

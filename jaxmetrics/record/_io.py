@@ -52,13 +52,27 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     sync_folder(path)
 
 
-def replace_file(path: Path, pieces: Iterable[bytes], locked: bool = False) -> int:
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file that can be derived from others, without syncing it to disk.
+
+    A reader or a kill sees the old or the new text; a loss of power may leave neither.
+
+    Raises:
+      OSError: The folder cannot be written, or the disk is full; the file is as before.
+    """
+    os.close(replace_file(path, [text.encode()], synced=False))
+
+
+def replace_file(
+    path: Path, pieces: Iterable[bytes], locked: bool = False, synced: bool = True
+) -> int:
     """Write a new file and rename it to `path`, without syncing the folder.
 
     Args:
       path: The file to replace.
       pieces: New contents in pieces.
       locked: If true, lock the new file before it is renamed. Default False.
+      synced: Sync the contents before the file is renamed. Default True.
 
     Returns:
       A descriptor of the new file for reading and appending.
@@ -73,7 +87,8 @@ def replace_file(path: Path, pieces: Iterable[bytes], locked: bool = False) -> i
             lock(fd, temporary)
         for piece in pieces:
             write_all(fd, piece)
-        os.fsync(fd)
+        if synced:
+            os.fsync(fd)
         os.replace(temporary, path)
     except BaseException:
         os.close(fd)

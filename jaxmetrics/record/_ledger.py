@@ -102,7 +102,7 @@ class Ledger:
         return synced and not self._lost
 
     def renew(self) -> bool:
-        """Write the events anew after a failure, when the run goes back to a checkpoint.
+        """Write the events anew after a failure, as the run goes back to a checkpoint.
 
         Returns:
           Whether that succeeded; later flushes then answer for later events.

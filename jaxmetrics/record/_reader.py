@@ -63,7 +63,9 @@ class Line(NamedTuple):
     reason: str | None
 
 
-def scan_lines(path: str | os.PathLike[str], containing: bytes = b"") -> Iterator[Line]:
+def scan_lines(
+    path: str | os.PathLike[str], containing: bytes = b"", end: int = 0
+) -> Iterator[Line]:
     """Yield the complete lines of a file one by one, in bounded memory.
 
     Only a newline byte ends a line. Blank lines are skipped but counted, and a last
@@ -73,12 +75,14 @@ def scan_lines(path: str | os.PathLike[str], containing: bytes = b"") -> Iterato
       path: The file.
       containing: Bytes that a line must contain to be parsed and yielded, which is
         faster than to parse all lines. Default: all lines.
+      end: Position of the first line; lines are numbered from there. Default 0.
 
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
     with open(open_read(path, follow_links=True), "rb", buffering=_CHUNK_BYTES) as file:
-        yield from _lines(file, 0, 0, containing)
+        file.seek(end)
+        yield from _lines(file, 0, end, containing)
 
 
 class Block(NamedTuple):

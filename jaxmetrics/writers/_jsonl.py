@@ -12,6 +12,7 @@ from jaxmetrics.record import (
     AppendFile,
     Media,
     Record,
+    RunSummary,
     check_name,
     dumps,
     read_run_json,
@@ -24,8 +25,9 @@ class JSONL(Writer):
     """Appends each record to a file of the run directory, a line of JSON each.
 
     Every run has `metrics.jsonl`, its complete record, without this writer being given.
-    Its images and audio are files in `media/`, named by content. A further file has
-    the scalars, texts and tables that `every` and `keys` select.
+    Its images and audio are files in `media/`, named by content, and `summary.json`
+    tells how far it goes. A further file has the scalars, texts and tables that `every`
+    and `keys` select.
 
     The file begins with a header line that names the run. If the queue of this writer
     is full, `log_step` waits up to 5 seconds before it drops a record.
@@ -47,6 +49,7 @@ class JSONL(Writer):
             }  # these are in run.json
         self._lines: AppendFile | None = None
         self._media: MediaFiles | None = None
+        self._summary: RunSummary | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +66,8 @@ class JSONL(Writer):
         self._lines = AppendFile(run_dir / self.file)
         self._media = MediaFiles(run_dir)
         try:
+            if self.file == METRICS_JSONL:
+                self._summary = RunSummary(run_dir)
             if resume_step is not None:
                 self.load_state({"step": resume_step})
             if self._lines.position == 0:
@@ -77,13 +82,20 @@ class JSONL(Writer):
         """Append one line: all of it, or nothing and an error."""
         file = self._open_file()
         if isinstance(record, Media) and self._media is not None:
-            file.write_line(dumps(self._media.line(record)))
+            row = self._media.line(record)
         else:
-            file.write_line(dumps(record.line()))
+            row = record.line()
+        file.write_line(dumps(row))
+        if self._summary is not None:
+            self._summary.add(row, file.position)
 
     def flush(self) -> None:
         """Sync every line to disk."""
-        self._open_file().flush()
+        try:
+            self._open_file().flush()
+        finally:
+            if self._summary is not None:
+                self._summary.write(self.missing)
 
     def close(self) -> None:
         """Flush and close the file; a second call does nothing."""
@@ -94,6 +106,8 @@ class JSONL(Writer):
             lines.flush()
         finally:
             lines.close()
+            if self._summary is not None:
+                self._summary.write(self.missing, state="closed")
 
     def state(self) -> dict[str, Any]:
         """Return the size of the file in bytes."""
@@ -101,11 +115,17 @@ class JSONL(Writer):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Cut the file back, and save the removed rows in `<file>.after-<step>`."""
-        lines, label = self._open_file(), str(max(state["step"], 0))
+        lines, step = self._open_file(), state["step"]
+        label, summary = str(max(step, 0)), self._summary
         if "position" in state:
             lines.cut(state["position"], label)
+            if summary is not None:
+                summary.note_cut(state["position"])
+        elif summary is None:
+            lines.cut_after_step(step, label)
         else:
-            lines.cut_after_step(state["step"], label)
+            lines.cut_after_step(step, label, summary.index.line_steps(step))
+            summary.note_cut(step=step)
 
     def _open_file(self) -> AppendFile:
         if self._lines is None:

@@ -74,6 +74,10 @@ class Writer(ABC):
         self.rename: dict[str, str] = check_rename(rename or {}, type(self).__name__)
         self._kept = False
 
+    missing: Mapping[str, Any] = {}
+    """Rows that the logger could not pass to the writer, as `{"rows": 3, "steps":
+    {"train": [[10, 30]]}}`; set before each `flush`."""
+
     @property
     def name(self) -> str:
         """Name of the writer in counters, warnings and checkpoints."""

@@ -8,7 +8,6 @@ import pytest
 from support.loggers import events, rows, run_json, steps
 from support.processes import run_python
 
-from jaxmetrics.logger._run_directory import record_end
 from jaxmetrics.record import dumps, read_lines
 from jaxmetrics.writers import Memory
 
@@ -207,20 +206,3 @@ def test_overwrite_sets_the_old_run_aside(make_logger):
 def test_overwrite_and_resume_step_exclude_each_other(make_logger):
     with pytest.raises(ValueError, match="overwrite=True and resume_step=3"):
         make_logger(overwrite=True, resume_step=3)
-
-
-def test_seconds_and_steps_of_a_record_are_the_largest_of_rows_up_to_a_step(tmp_path):
-    file = tmp_path / "metrics.jsonl"
-    rows = [
-        {"kind": "header", "schema": 1},
-        {"step": 1, "split": "train", "time": 5.0},
-        {"kind": "text", "step": 4, "split": "train", "time": 6.0},
-        {"step": 2, "split": "val", "time": 3.0},  # the clock was set back
-        {"step": 3, "split": "train", "time": 1e300},
-        {"step": 2, "split": "train", "time": "high"},
-        {"step": 9, "split": "train", "time": 7.0},
-    ]
-    file.write_text("".join(f"{dumps(row)}\n" for row in rows))
-    assert record_end(file, 4) == ({"train": 3, "val": 2}, 6.0)
-    assert record_end(file, None) == ({"train": 9, "val": 2}, 7.0)
-    assert record_end(tmp_path / "missing", None) == ({}, 0.0)

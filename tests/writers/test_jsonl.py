@@ -136,9 +136,10 @@ def test_a_restored_state_is_a_position_and_not_a_step(path):
 
 
 def test_a_file_that_cannot_be_resumed_is_released(path):
-    path.write_text("damage\n")
-    with pytest.raises(CorruptLineError, match="line 1"):
-        opened(path, resume_step=1)
+    path.write_text("")
+    path.with_name("run.json").write_text("damage")
+    with pytest.raises(CorruptLineError, match="run.json"):
+        opened(path)
     AppendFile(path).close()
 
 
