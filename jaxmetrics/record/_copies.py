@@ -46,7 +46,8 @@ class RunCopies:
     def __init__(self, storage: Storage, process: int = 0) -> None:
         self._process = process
         folder = f"{PIECES_FOLDER}.p{process}" if process else PIECES_FOLDER
-        self.pieces = Pieces(storage.child(folder), self._is_own)
+        self._required = process_metrics(process) if process else RUN_JSON
+        self.pieces = Pieces(storage.child(folder), self._is_own, self._required)
         self._media = storage.child(MEDIA_FOLDER)
         self._media_names: set[str] | None = None
 
@@ -57,8 +58,7 @@ class RunCopies:
           FileNotFoundError: It is not a run directory any more: it was moved away.
           OSError: A file cannot be read.
         """
-        principal = process_metrics(self._process) if self._process else RUN_JSON
-        os.stat(run_dir / principal)
+        os.stat(run_dir / self._required)
         return self._files(run_dir)
 
     def _files(self, run_dir: Path) -> list[Source]:

@@ -28,6 +28,7 @@ from jaxmetrics.record._json import dumps, loads
 
 MAX_PIECE_BYTES = 2**26
 MAX_HEADER_BYTES = 2**22
+MAX_PIECES = 1024
 _MAX_FILE_BYTES = 2**45
 _NAME = re.compile(r"((\d{6})-(\d{13})-([0-9a-f]{8}))-(\d{8})")
 _SCHEMA = 1
@@ -129,7 +130,7 @@ class Piece(NamedTuple):
     Attributes:
       name: Name of the piece.
       parent: Name of the piece that it builds on; None if it holds all bytes.
-      depth: Number of pieces before it, down to one without a parent.
+      depth: Number of pieces before it, down to one without a parent; less than 1024.
       complete: Whether it ends a copy. A copy larger than 64 MiB consists of several
         pieces, of which only the last is complete.
       files: Files in the order of their bytes.
@@ -187,6 +188,8 @@ def decode_header(name: str, data: bytes) -> Piece:
         raise ValueError(f"it is a copy of {own_name}")
     if parent is not None and not (attempt_of_piece(parent) and parent < name):
         raise ValueError("its parent is not an earlier piece")
+    if not 0 <= depth < MAX_PIECES:
+        raise ValueError("it follows too many others")
     if sum(file.end - file.start for file in files) > MAX_PIECE_BYTES:
         raise ValueError("it is too large")
     if len({file.name for file in files}) < len(files):

@@ -34,7 +34,7 @@ from jaxmetrics.record._storage import Storage
 
 _FIRST_READ_BYTES = 2**16
 _CHUNK_BYTES = 2**20
-_MAX_DEPTH = 256
+_MAX_DEPTH = 256  # of the parent of a copy
 _MAX_MARKS = 8
 _NEW_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -61,14 +61,18 @@ class Pieces:
     Args:
       storage: The folder.
       accepts: Returns whether a file of this name is restored; others are ignored.
+      required: Name of a file that each copy has; without it, it is none of a run.
 
     Attributes:
       damaged: Why each piece that was found to be damaged or without its parent cannot
         be used.
     """
 
-    def __init__(self, storage: Storage, accepts: Callable[[str], bool]) -> None:
+    def __init__(
+        self, storage: Storage, accepts: Callable[[str], bool], required: str
+    ) -> None:
         self.storage = storage
+        self._required = required
         self._accepts = accepts
         self.damaged: dict[str, str] = {}
         self._headers: dict[str, Piece] = {}
@@ -132,7 +136,14 @@ class Pieces:
             except ValueError as error:  # those after it need it as well
                 self.damaged |= {piece.name: str(error) for piece in chain}
                 return None
-            needed = needed if chain else self._sizes(piece)
+            if chain and piece.depth != chain[-1].depth - 1:
+                self.damaged[name] = f"{name}: {piece.name} is not the one before it"
+                return None
+            if not chain:
+                needed = self._sizes(piece)
+                if piece.complete and self._required not in needed:
+                    self.damaged[name] = f"{name}: it has no {self._required}"
+                    return None
             chain.append(piece)
             files = {file.name: file for file in piece.files}
             for file, size in needed.items():

@@ -139,6 +139,7 @@ def as_one_history(monkeypatch):
     monkeypatch.setattr(Pieces, "_header", following)
     monkeypatch.setattr("jaxmetrics.record._pieces._check_whole", lambda fd, file: None)
     monkeypatch.setattr(RunCopies, "_is_own", lambda _, name: name == "metrics.jsonl")
+    monkeypatch.setattr("jaxmetrics.record._copies.RUN_JSON", "metrics.jsonl")
 
 
 @pytest.mark.parametrize("control", [None, as_one_history])

@@ -38,7 +38,7 @@ class Memory:
 
 
 def pieces_in(storage):
-    return Pieces(storage, lambda name: not name.startswith("."))
+    return Pieces(storage, lambda name: not name.startswith("."), "a")
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_last_attempt_is_read_from_run_json_if_it_is_one():
     st.lists(
         st.tuples(
             st.sampled_from(["append", "cut", "rewrite", "remove"]),
-            st.sampled_from("ab"),
+            st.sampled_from("abc"),
             st.binary(max_size=8),
             st.booleans(),
         ),
@@ -115,10 +115,11 @@ def test_the_last_attempt_is_read_from_run_json_if_it_is_one():
 def test_the_last_copy_restores_the_files_after_any_changes(tmp_path_factory, changes):
     run = tmp_path_factory.mktemp("run")
     storage, files, parent = Memory(), {}, None
+    changes = [("append", "a", b"", True), *changes]
     for number, (change, name, more, same) in enumerate(changes):
         data = files.pop(name, b"")
         size = {"append": len(data), "cut": len(data) // 2}.get(change, 0)
-        if change != "remove":
+        if change != "remove" or name == "a":
             files[name] = data[:size] + more
         attempt = ATTEMPTS[0] if same or number < 3 else ATTEMPTS[1]
         if parent is not None and parent.name.startswith(str(ATTEMPTS[1])):
