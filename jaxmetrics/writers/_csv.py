@@ -192,10 +192,7 @@ class CSV(Writer):
 
     def flush(self) -> None:
         """Write all waiting rows, and sync the file to disk."""
-        if self._joining is not None:
-            self._append(self._joining[1])
-            self._joining = None
-        self._rewrite()
+        self._write_waiting()
         self._open_file().flush()
 
     def close(self) -> None:
@@ -213,7 +210,7 @@ class CSV(Writer):
 
         A kill leaves the file that was there before.
         """
-        self.flush()
+        self._write_waiting()
         lines = self._open_file()
         ends = _line_ends(lines.path)
         start = next(itertools.islice(ends, self._start_rows, None), 0)
@@ -246,7 +243,7 @@ class CSV(Writer):
           CorruptLineError: A row does not begin with its step.
           ValueError: The number of rows to keep is negative.
         """
-        self.flush()  # writes waiting rows and removes what a failed write has left
+        self._write_waiting()
         lines, step = self._open_file(), state["step"]
         if "rows" not in state:
             label = str(max(step, 0))
@@ -267,10 +264,20 @@ class CSV(Writer):
                 f"continues after what is left.",
                 stacklevel=2,
             )
-        end = next(itertools.islice(_line_ends(lines.path), rows, None), 0)
+        end = 0
+        if rows:
+            end = next(itertools.islice(_line_ends(lines.path), rows, None), 0)
         lines.cut(end, str(step))
+        if not rows:  # the first row brings its header
+            self._columns, self._columns_in_file = {}, 0
         self._rows = rows
         self._start_rows = rows
+
+    def _write_waiting(self) -> None:
+        if self._joining is not None:
+            self._append(self._joining[1])
+            self._joining = None
+        self._rewrite()
 
     def _rewrite(self) -> None:
         """Replace the file by one with the waiting columns and rows, if any."""

@@ -1,0 +1,159 @@
+"""What was lost stays told: no flush or close is True while the record lacks a row."""
+
+import logging
+import os
+import random
+import time
+
+import pytest
+from support.faults import FullDisk
+from support.loggers import events, steps
+from support.sinks import far_deadline, filled_row
+
+from jaxmetrics import TrainingLogger
+from jaxmetrics.pipeline._sink import Sinks
+from jaxmetrics.record import AppendFile, read_lines, read_summary
+from jaxmetrics.writers import CSV, JSONL, Memory
+
+
+class FailingSync:
+    """Lets one call of `os.fsync` fail; the pages of that call are lost for good."""
+
+    def __init__(self, monkeypatch, failing):
+        self.calls, self.failed = 0, False
+        self._failing, self._real = failing, os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+
+    def fsync(self, fd):
+        self.calls += 1
+        if self.calls == self._failing:
+            self.failed = True
+            raise OSError(5, "Input/output error")
+
+
+def acknowledged_after_a_failed_sync(folder, seed, monkeypatch):
+    """Log with one failing sync; return the flushes that are True although it failed.
+
+    Then go back to a state from before the failure, and to the end again.
+    """
+    random_ = random.Random(seed)
+    folder.mkdir()
+    sinks = Sinks([JSONL(), CSV()], folder, None)
+    failing = random_.randrange(1, 40)
+    wrong, good, step = [], None, 0
+    with monkeypatch.context() as patch:
+        disk = FailingSync(patch, failing)
+        for _ in range(random_.randrange(5, 15)):
+            for _ in range(random_.randrange(4)):
+                step += 1
+                sinks.offer([filled_row(step)])
+            had_failed = disk.failed
+            flushed = sinks.flush(far_deadline())
+            if flushed and had_failed:
+                wrong.append(step)
+            if flushed and not disk.failed:
+                good = step, sinks.state()
+    if good is not None:
+        sinks.rewind(*good, timeout=60.0)
+        sinks.offer([filled_row(good[0] + 1)])
+        assert sinks.flush(far_deadline())
+        rows, _ = read_lines(folder / "metrics.jsonl")
+        assert [row["step"] for row in rows[1:]] == list(range(1, good[0] + 2))
+    sinks.close(far_deadline())
+    return wrong
+
+
+def test_no_flush_is_acknowledged_after_a_sync_that_failed(tmp_path, monkeypatch):
+    for seed in range(200):
+        wrong = acknowledged_after_a_failed_sync(
+            tmp_path / str(seed), seed, monkeypatch
+        )
+        assert wrong == [], f"seed {seed}"
+
+
+def test_a_file_that_forgets_the_failure_acknowledges_what_may_be_lost(
+    tmp_path, monkeypatch
+):
+    def forgetful(self):
+        os.fsync(self._complete())
+
+    monkeypatch.setattr(AppendFile, "flush", forgetful)
+    runs = [
+        acknowledged_after_a_failed_sync(tmp_path / str(seed), seed, monkeypatch)
+        for seed in range(20)
+    ]
+    assert any(runs)
+
+
+def test_half_a_second_of_a_full_disk_loses_no_row(tmp_path, monkeypatch):
+    now = [0.0]
+    disk = FullDisk(monkeypatch, tmp_path)
+    sinks = Sinks([JSONL()], tmp_path, None, clock=lambda: now[0])
+    for number in range(20 * 36):
+        now[0] = number / 20
+        disk.room = 0 if 1.0 <= now[0] < 1.5 else None
+        sinks.offer([filled_row(number)])
+    assert sinks.flush(far_deadline())
+    assert sinks.close(far_deadline())
+    rows, _ = read_lines(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows[1:]] == list(range(720))
+
+
+def test_a_disk_that_stays_full_is_told_to_the_end_and_stops_no_step(
+    tmp_path, monkeypatch, caplog
+):
+    memory = Memory()
+    options = {"writers": [memory], "root": tmp_path, "console": False}
+    logger = TrainingLogger("p", "r", **options)
+    logger.log_step(1, loss=1.0)
+    assert logger.flush()
+    disk = FullDisk(monkeypatch, tmp_path)
+    disk.room = 20
+    longest = 0.0
+    for step in range(2, 2002):
+        started = time.monotonic()
+        logger.log_step(step, loss=1.0)
+        longest = max(longest, time.monotonic() - started)
+        if step == 100:
+            assert not logger.flush()
+    assert not logger.flush()
+    assert logger.counters()["metrics.jsonl"]["dropped"] == 2000 - 1024
+    assert not logger.close()
+    assert longest < 4.0  # less than the wait for a slow disk
+    assert [record.step for record in memory.records][-1] == 2001
+    assert steps(logger) == [1]
+    lacks = [r.getMessage() for r in caplog.records if "lacks" in r.getMessage()]
+    assert lacks == ["Writer metrics.jsonl lacks 2000 rows: train 2-2001."]
+
+
+def test_what_was_lost_is_in_the_events_and_in_the_summary(tmp_path, monkeypatch):
+    logger = TrainingLogger("p", "r", root=tmp_path, console=False)
+    disk = FullDisk(monkeypatch, tmp_path)
+    disk.room = 0
+    logger.log_step(0, loss=1.0)
+    assert not logger.flush()
+    for step in range(1, 1030):
+        logger.log_step(step, loss=1.0)
+    disk.room = None
+    assert not logger.flush()
+    lost = {"rows": 6, "steps": {"train": [[1024, 1029]]}}
+    assert read_summary(logger.run_dir)["missing"] == lost
+    state = logger.state()
+    logger.log_step(2000, loss=1.0)
+    assert not logger.close()
+    noted = [e["writers"] for e in events(logger) if e["event"] == "missing"]
+    assert noted == [{"metrics.jsonl": lost}]
+
+    again = TrainingLogger("p", "r", root=tmp_path, console=False)
+    again.load_state(state)
+    assert not again.flush()  # the state has the loss
+    again.load_state(state | {"writers": {}, "step": 1000})
+    again.log_step(1001, loss=1.0)
+    assert again.flush()
+    assert again.close()
+    assert read_summary(again.run_dir)["missing"] == {}
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    caplog.set_level(logging.WARNING, "jaxmetrics")
