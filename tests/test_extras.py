@@ -50,6 +50,7 @@ ROWS = {
         "telemetry",
         "import jaxmetrics as jm\njm.TelemetryConfig.from_yaml('training.yaml')",
     ),
+    "mirror": ("gcs", "import jaxmetrics as jm\njm.Run.load('gs://bucket/project/run')"),
     "demo": ("demo", "from jaxmetrics.cli import main\nmain(['demo'])"),
 }
 """A feature, by the extra that installs its packages, and code that uses it."""
@@ -81,7 +82,8 @@ print(json.dumps([{name: complaint(code) for name, code in rows.items()},
 def without_extras(tmp_path_factory):
     """Return the error text of each row, and of each example of the README."""
     blocked = "tensorboardX google_crc32c tensorboard wandb PIL matplotlib pandas "
-    blocked += "pyarrow orbax tensorstore optax flax clu yaml etils starlette uvicorn"
+    blocked += "pyarrow orbax tensorstore optax flax clu yaml etils starlette uvicorn "
+    blocked += "fsspec gcsfs"
     rows = {name: code for name, (_, code) in ROWS.items()}
     run = subprocess.run(
         [sys.executable, "-c", CHILD],

@@ -647,7 +647,8 @@ class TrainingLogger:
         Raises:
           RuntimeError: As in `log_step`.
         """
-        if not self.flush() and self._pid is not None:
+        flushed = self.flush() or self._pid is None
+        if not flushed and self._run.superseded is None:
             _LOG.warning("state() of %s: not all rows could be flushed.", self.run_dir)
         with self._lock:
             self._require_open()
@@ -697,7 +698,8 @@ class TrainingLogger:
             self._sinks.offer(self._unqueued)
             self._steps.reset(state["last_steps"], state["next_step"])
             self._attached_step = state["last_steps"].get("train", -1)
-            self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
+            if not self._run.is_superseded():
+                self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
             self._fetched.restore(state["latest"], state.get("latest_steps", {}))
             self._elapsed.reset(state["time"])
             self._run.note_restore(step)
@@ -719,7 +721,7 @@ class TrainingLogger:
             self._sinks.offer(self._unqueued)
             self._steps.reset({})
             self._attached_step = -1
-            if had_records:
+            if had_records and not self._run.is_superseded():
                 self._sinks.rewind(-1, {}, timeout=_REWIND_SECONDS)
                 self._run.note_restore(0)
             self._fetched.restore({})

@@ -19,6 +19,7 @@ from jaxmetrics.logger._log_config import LogConfig
 from jaxmetrics.processes import device_summary, process_index
 from jaxmetrics.record import (
     EVENTS_JSONL,
+    RUN_JSON,
     AppendFile,
     Attempt,
     ConfigChange,
@@ -77,6 +78,7 @@ class RunDirectory:
     is_first: bool = True
     identity: Attempt | None = None
     superseded: str | None = None
+    _version: tuple[int, int, int] | None = None
 
     def shared(self) -> dict[str, Any]:
         """Return the plain values that the other processes need."""
@@ -88,10 +90,16 @@ class RunDirectory:
     def is_superseded(self) -> bool:
         """Return whether a later attempt has taken the run over.
 
-        `run.json` is read again: on a disk of several hosts it names the last attempt.
+        `run.json` is read again if it has changed: on a disk of several hosts it names
+        the last attempt.
         """
         if self.superseded is None and self.identity is not None:
             with contextlib.suppress(OSError, RunJsonError):
+                status = os.stat(self.path / RUN_JSON)
+                version = status.st_ino, status.st_size, status.st_mtime_ns
+                if version == self._version:
+                    return False
+                self._version = version
                 last = last_attempt(_read(self.path) or {})
                 if last is not None and last > self.identity:
                     self.supersede(last, str(self.path))
