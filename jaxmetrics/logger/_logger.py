@@ -499,11 +499,12 @@ class TrainingLogger:
         with self._lock:
             if self._closed is not None:
                 return self._closed
+            if self._run.is_superseded():
+                return False
             self._sinks.offer(self._unqueued)
         flushed = self._sinks.flush(deadline)
         self._note_missing()
         flushed = self.ledger.flush() and flushed
-        flushed = not self._run.is_superseded() and flushed
         self._raise_errors([])
         return flushed
 

@@ -160,13 +160,20 @@ def test_on_a_shared_disk_a_replaced_attempt_stops_at_its_next_flush(
     # As on disks without locks between hosts.
     monkeypatch.setattr("fcntl.flock", lambda fd, operation: None)
     monkeypatch.setattr("jaxmetrics.logger._logger.take_over", lambda path: None)
-    old, new = make(mirror=None), make(mirror=None)
-    assert not old.flush() and new.flush()
+    old = make(mirror=None)
+    state = old.state()
+    new = make(mirror=None)
+    log(new, [1, 2])
+    assert new.flush() and not old.flush()
     assert "has taken over" in caplog.text
     size = (old.run_dir / "metrics.jsonl").stat().st_size
     log(old, [1])
-    assert not old.close()
+    old.describe(mesh="x")
+    old.load_state(old.state() | state)  # a checkpoint is taken and restored
+    old.reset()
+    assert len(caplog.records) == 1 and not old.close()
     assert (old.run_dir / "metrics.jsonl").stat().st_size == size
+    assert "mesh" not in (old.run_dir / "run.json").read_text()
 
 
 def test_a_directory_that_is_older_than_its_copy_is_replaced(make, tmp_path, caplog):

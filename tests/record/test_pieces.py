@@ -260,6 +260,33 @@ def test_a_header_that_promises_more_than_there_is_is_passed_over(run):
         assert restored(Memory(objects), run / str(files[0]["start"])) == {"a": b"01"}
 
 
+def test_a_copy_without_the_main_file_is_passed_over(run):
+    storage, names = chain(run, 2)
+    copy(storage, run, {"b": b"x"}, ATTEMPTS[1])
+    assert restored(storage, run / "copy") == {"a": b"01"}
+
+
+def test_chains_that_are_too_long_or_skip_a_piece_are_passed_over(run):
+    storage, names = chain(run, 2)
+    later = f"{ATTEMPTS[1]}-00000001"
+    for depth in (1, 3, 1024):
+        data = header(later, [entry(start=2, end=2)], names[-1], depth=depth)
+        pieces = pieces_in(Memory(storage.objects | {later: data}))
+        assert pieces.latest(pieces.names()).name == names[-1]
+    data = header(later, [entry(start=2, end=2)], names[-1], depth=2)
+    pieces = pieces_in(Memory(storage.objects | {later: data}))
+    assert pieces.latest(pieces.names()).name == later
+
+
+def test_the_time_of_the_last_change_is_restored(run):
+    storage = Memory()
+    (run / "a").write_bytes(b"x")
+    pieces = pieces_in(storage)
+    pieces.write(ATTEMPTS[0], 1, None, [Source("a", run / "a", 1, 12.5)])
+    assert pieces.restore(pieces.names(), run / "copy")
+    assert (run / "copy" / "a").stat().st_mtime == 12.5
+
+
 def test_files_of_other_names_are_not_restored(run):
     storage = Memory()
     copy(storage, run, {".bashrc": b"x", "a": b"y"})
