@@ -4,10 +4,14 @@ A collective holds a thread for each of them, and XLA has no more unless it is t
 programs in flight then wait for each other without end (docs/performance.md).
 """
 
+import gc
 import os
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
+from support.figures import figure
 from support.processes import restore_sigint
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -30,8 +34,8 @@ SLOWEST = ("faults", "docs", "demo", "processes", "checkpoint", "core")
 """Folders whose tests begin first, so that no worker is left with one of them."""
 
 
-def pytest_collection_modifyitems(items):
-    """Put the files of slow folders first, and keep the order otherwise."""
+def pytest_collection_modifyitems(config, items):
+    """Put the files of slow folders first; of sampled tests keep a part."""
     tests = Path(__file__).parent
 
     def place(item):
@@ -46,3 +50,44 @@ def pytest_collection_modifyitems(items):
                 f"{item.nodeid}: the name of a test has an address, which differs "
                 f"between the workers of pytest-xdist. Pass ids=."
             )
+    left_out = sampled_out(items)
+    if left_out:
+        config.hook.pytest_deselected(items=[i for i in items if i in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+def sampled_out(items):
+    """Return the tests that are not in the sample: with SOAK set there are none.
+
+    Of the cases of a test marked `sampled(n)` one in n is kept, chosen by its name, and
+    at least one. With `by=` all cases of one value of that parameter are kept or not.
+    """
+    tests = {}
+    for item in items:
+        mark = item.get_closest_marker("sampled")
+        if mark is not None and figure(mark.args[0], 1) > 1:
+            tests.setdefault((item.path, item.originalname), []).append((item, mark))
+    left_out = set()
+    for cases in tests.values():
+        rest = [item for item, mark in cases if draw(item, mark) % mark.args[0]]
+        left_out |= set(rest[1:] if len(rest) == len(cases) else rest)
+    return left_out
+
+
+def draw(item, mark):
+    """Return a number that depends on the name of a test or of a parameter alone."""
+    name = item.nodeid
+    parameters = getattr(item, "callspec", None)
+    if (by := mark.kwargs.get("by")) and parameters and by in parameters.params:
+        value = parameters.params[by]
+        name = getattr(value, "name", str(value))
+    return zlib.crc32(name.encode())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs():
+    """Release what a file has compiled: Linux limits the memory maps of a process."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()

@@ -33,6 +33,9 @@ from support.laws import (
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(2, by="case")
+
+
 CASES = cases.CASES
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))

@@ -33,6 +33,9 @@ from support.laws import (
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(4)
+
+
 CASES = cases.CASES
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8

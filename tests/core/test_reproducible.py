@@ -30,6 +30,9 @@ from support.laws import (
 import jaxmetrics as jm
 from jaxmetrics.core import configuration_of
 
+pytestmark = pytest.mark.sampled(3)
+
+
 LIMBS = 12  # words of a reproducible sum
 
 

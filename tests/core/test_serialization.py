@@ -19,6 +19,9 @@ from support.laws import bits, draw
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
+
 ROWS = 16
 
 

@@ -14,6 +14,9 @@ from support.laws import draw, expected
 
 from jaxmetrics.core import equations, traced_program
 
+pytestmark = pytest.mark.sampled(3)
+
+
 NARROW = [np.dtype(name) for name in ("int8", "uint8", "int16", "uint16")]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

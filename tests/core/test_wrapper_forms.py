@@ -14,6 +14,9 @@ from support.forms import assert_close, has_deferred_form, in_every_form, mesh_o
 import jaxmetrics as jm
 from jaxmetrics.core import from_saved, saved_form
 
+pytestmark = pytest.mark.sampled(4)
+
+
 RNG = np.random.default_rng(0)
 ROWS = 32
 LOGITS = RNG.normal(size=(ROWS, 3)).astype(np.float32)
