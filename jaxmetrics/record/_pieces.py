@@ -94,7 +94,31 @@ class Pieces:
         Raises:
           OSError: The storage cannot be reached.
         """
-        return next((chain[0] for chain in self._chains(names)), None)
+        existing = set(names)
+        for chain in self._chains(existing):
+            if existing.issuperset(piece.name for piece in chain):
+                return chain[0]
+        return None
+
+    def is_whole(self, piece: Piece, names: Iterable[str]) -> bool:
+        """Return whether a piece and all those before it are there.
+
+        Args:
+          piece: The piece.
+          names: Names of the pieces.
+
+        Raises:
+          OSError: The storage cannot be reached.
+        """
+        existing, following = set(names), piece
+        try:
+            while following.name in existing:
+                if following.parent is None:
+                    return True
+                following = self._header(following.parent)
+        except ValueError:
+            pass
+        return False
 
     def restore(self, names: Iterable[str], folder: Path) -> Piece | None:
         """Write the files of the last copy that is whole to an empty folder.
@@ -248,7 +272,9 @@ class Pieces:
         if parent is not None and parent.depth >= _MAX_DEPTH:
             parent = None
         copy = _Copy(self.storage, attempt, number, parent, list(sources))
-        return copy.write()
+        piece = copy.write()
+        self._headers[piece.name] = piece
+        return piece
 
 
 class _DamageError(ValueError):

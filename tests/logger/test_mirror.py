@@ -300,6 +300,16 @@ def test_a_damaged_piece_is_passed_over_and_named(make, tmp_path, caplog):
     assert losses(make("third")) == ["1.0}", "3.0}"]
 
 
+def test_after_pieces_were_deleted_all_is_copied_again(make, tmp_path):
+    logger = make()
+    checkpointed(logger, [1])
+    checkpointed(logger, [2])
+    first, *_ = pieces(tmp_path)
+    (tmp_path / "copies/project/run/pieces" / first).unlink()
+    checkpointed(logger, [3])
+    assert losses(make("other")) == ["1.0}"] * 3
+
+
 def test_a_copy_without_a_whole_piece_begins_the_run_again(make, tmp_path, caplog):
     with make() as logger:
         log(logger, [1])
