@@ -137,9 +137,8 @@ class Mirror:
             self._run.supersede(later, pieces.storage.address)
             return False
         if self._parent is None or not pieces.is_whole(self._parent, names):
-            self._parent = pieces.latest(
-                names
-            )  # a rule of the bucket may delete old ones
+            # The first copy, or a rule of the bucket has deleted old pieces.
+            self._parent = pieces.latest(names)
         self._copies.copy_media(self._run.path)
         # A write that failed may have been done all the same, so its number is used up.
         number = max(self._number, next_number(own, names))
