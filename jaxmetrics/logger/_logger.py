@@ -504,6 +504,7 @@ class TrainingLogger:
             self._sinks.offer(self._unqueued)
         flushed = self._sinks.flush(deadline)
         self._note_missing()
+        flushed = self._run.flush() and flushed
         flushed = self.ledger.flush() and flushed
         self._raise_errors([])
         return flushed
@@ -545,6 +546,7 @@ class TrainingLogger:
             self._note_missing()
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
             self.ledger.event("close", step=self._steps.last.get("train"), **counts)
+            self._closed = self._run.flush() and self._closed
             self._closed = self.ledger.flush() and self._closed
             self._mirror.finish(deadline)
             self._closed = not self._run.is_superseded() and self._closed

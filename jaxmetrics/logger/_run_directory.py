@@ -44,10 +44,15 @@ from jaxmetrics.record import (
 _LOG = logging.getLogger("jaxmetrics")
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _SCHEMA = 2
+_MAX_EDITS = 100  # that wait for a disk
 _OWN_FIELDS = frozenset(
     {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
     | {"versions", "devices", "attempts"}
 )
+
+
+Edit = Callable[[dict[str, Any]], None]
+"""Function that changes the contents of `run.json`."""
 
 
 @dataclass
@@ -79,6 +84,8 @@ class RunDirectory:
     identity: Attempt | None = None
     superseded: str | None = None
     _version: tuple[int, int, int] | None = None
+    _edits: list[Edit] = field(default_factory=list)  # of run.json, still to be made
+    _has_warned: bool = False
 
     def shared(self) -> dict[str, Any]:
         """Return the plain values that the other processes need."""
@@ -126,20 +133,22 @@ class RunDirectory:
     def describe(self, **fields: Any) -> None:
         """Replace fields of `run.json`, on the first process.
 
-        There is a warning if the file cannot be written.
+        If the file cannot be written, there is one warning, and `flush` tries again.
         """
-        if self.is_first and not self.is_superseded():
-            try:
-                write_run_json(self.path, self._read() | fields)
-            except (OSError, RunJsonError) as error:
-                _LOG.warning("run.json lacks %s (%s).", sorted(fields), error)
+        self._edit(lambda run: run.update(fields))
+
+    def flush(self) -> bool:
+        """Write what `run.json` still lacks; return whether it lacks nothing."""
+        if not self._edits:
+            return True
+        return not self.is_superseded() and self._write_edits()
 
     def add_hparams(self, hparams: object) -> dict[str, Any]:
         """Add to the configuration of this attempt in `run.json`, and return it plain.
 
         Existing names are replaced. There is one warning about values that cannot be
-        recorded, one about values that differ from those of earlier attempts, and one
-        if the file cannot be written.
+        recorded, and one about values that differ from those of earlier attempts. If
+        the file cannot be written, it is as in `describe`.
 
         Args:
           hparams: A mapping, or an object with fields or attributes.
@@ -157,38 +166,55 @@ class RunDirectory:
         plain = _as_read(plain)
         if problem and process_index() == 0:
             _LOG.warning(problem)
-        if self.is_first and not self.is_superseded():
-            try:
-                self._add_to_attempt(plain)
-            except (OSError, RunJsonError) as error:
-                _LOG.warning("run.json lacks %s (%s).", sorted(plain), error)
+        self._edit(lambda run: self._add_to_attempt(run, plain))
         return plain
 
     def note_restore(self, step: int) -> None:
         """Note in `run.json` and in the ledger that this attempt starts at a step."""
         if self.is_first and not self.is_superseded():
-            try:
-                run = _read(self.path) or {}
-                run["attempts"][-1]["restored_step"] = step
-                write_run_json(self.path, run)
-            except (OSError, RunJsonError) as error:
-                _LOG.warning("run.json lacks the restored step %d (%s).", step, error)
+            self._edit(lambda run: self._attempt_of(run).update(restored_step=step))
             self.ledger.renew()
             self.ledger.event("restore", step=step)
 
-    def _read(self) -> dict[str, Any]:
-        return _read(self.path) or {"schema": _SCHEMA, "run_id": self.run_id}
+    def _edit(self, edit: Edit) -> None:
+        """Change `run.json` on the first process, after the changes that wait."""
+        if self.is_first and not self.is_superseded():
+            self._edits = [*self._edits[-_MAX_EDITS:], edit]
+            self._write_edits()
 
-    def _add_to_attempt(self, hparams: dict[str, Any]) -> None:
-        run = self._read()
-        known = set(config_changes(run))
+    def _write_edits(self) -> bool:
+        try:
+            run = _read(self.path) or {"schema": _SCHEMA, "run_id": self.run_id}
+            known = set(config_changes(run))
+            for edit in self._edits:
+                edit(run)
+            write_run_json(self.path, run)
+        except (OSError, RunJsonError) as error:
+            if not self._has_warned:
+                self._has_warned = True
+                _LOG.warning(
+                    "run.json of %s cannot be written (%s). Training goes on; flush() "
+                    "tries again, and is False until then.",
+                    *(self.path, error),
+                )
+            return False
+        self._edits = []
+        changes = [c for c in config_changes(run) if c not in known]
+        count = len(run.get("attempts", []))
+        _warn_of_changes(self.path, [c for c in changes if c.attempt == count])
+        return True
+
+    def _attempt_of(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Return the last attempt of `run.json`, which is this one."""
         attempts = run.setdefault("attempts", [])
         if not attempts:
             attempts.append({"attempt": self.attempt})
-        attempts[-1]["hparams"] = attempts[-1].get("hparams", {}) | hparams
-        write_run_json(self.path, run)
-        changes = [c for c in config_changes(run) if c not in known]
-        _warn_of_changes(self.path, [c for c in changes if c.attempt == len(attempts)])
+        last: dict[str, Any] = attempts[-1]
+        return last
+
+    def _add_to_attempt(self, run: dict[str, Any], hparams: dict[str, Any]) -> None:
+        attempt = self._attempt_of(run)
+        attempt["hparams"] = attempt.get("hparams", {}) | hparams
 
 
 def open_directory(

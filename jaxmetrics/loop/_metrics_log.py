@@ -12,6 +12,7 @@ from typing import Any
 from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
+    DiskErrors,
     MetricsEntry,
     dumps,
     scan_lines,
@@ -63,6 +64,9 @@ class MetricsLog:
         self.path = path
         self._entries = entries
         self._position = position
+        self._unwritten = 0  # of the last entries
+        self._cut: tuple[int, str] | None = None  # still to be made
+        self._errors = DiskErrors(f"The log {path}", "its entries wait in memory")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> MetricsLog:
@@ -90,39 +94,59 @@ class MetricsLog:
             return cls(path, entries, file.position)
 
     def record(self, entry: MetricsEntry) -> None:
-        """Append an entry to the file, and then to the log.
+        """Append an entry to the log and to the file.
+
+        If the file system refuses the write, there is one warning, and the entry is
+        written to the file with the next one.
 
         Raises:
           TypeError: The entry is not a `MetricsEntry`.
           RuntimeError: The file was changed by another writer since it was read.
-          OSError: The file system refused the write; file and log are unchanged.
         """
         if not isinstance(entry, MetricsEntry):
             raise TypeError(
                 f"MetricsLog.record() got a {type(entry).__name__}, expected a "
                 f"MetricsEntry. Create one: MetricsEntry(step, wall_time_ms, ...)."
             )
+        self._entries.append(entry)
+        self._unwritten += 1
+        try:
+            self._errors.attempt(self._write)
+        except RuntimeError:
+            del self._entries[-1]
+            self._unwritten -= 1
+            raise
+
+    def flush(self) -> bool:
+        """Write entries that wait, and sync the file; return whether that succeeded."""
+        return self._errors.attempt(lambda: self._write(then_sync=True))
+
+    def _write(self, then_sync: bool = False) -> None:
+        """Write the entries that wait, after a cut that waits."""
         with AppendFile(self.path) as file:
+            if self._cut is not None:
+                file.cut(*self._cut)
+                self._cut, self._position = None, file.position
             if file.position != self._position:
                 raise RuntimeError(
                     f"{self.path} ends at byte {file.position}, expected "
                     f"{self._position}: another writer has changed it. Open it again."
                 )
-            file.write_line(dumps(entry.line()))
-            self._position = file.position
-            self._entries.append(entry)
+            for entry in self._entries[len(self) - self._unwritten :]:
+                file.write_line(dumps(entry.line()))
+                self._position = file.position
+                self._unwritten -= 1
+            if then_sync:
+                file.flush()
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint: number of entries, and size of the file.
 
-        The file is synced to disk before.
-
-        Raises:
-          OSError: The file cannot be synced.
+        The file is synced to disk before; entries that it does not take are not in the
+        state.
         """
-        with AppendFile(self.path) as file:
-            file.flush()
-        return {"entries": len(self), "position": self._position}
+        self.flush()
+        return {"entries": len(self) - self._unwritten, "position": self._position}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore a `state`, also after a round trip through JSON or orbax.
@@ -132,26 +156,28 @@ class MetricsLog:
         Raises:
           ValueError: It is not a state of a log, or not one of this file; nothing is
             changed.
-          OSError: The file cannot be written.
         """
         saved = states.read(
             "MetricsLog", state, entries=states.count, position=states.count
         )
-        with AppendFile(self.path) as file:
-            file.cut(saved["position"], "restore")
-            self._position = file.position
-        del self._entries[saved["entries"] :]
+        self._go_back(saved["entries"], saved["position"], "restore")
 
     def reset(self) -> None:
-        """Begin without entries; existing ones are moved to `<file>.after-restart`.
+        """Begin without entries; existing ones are moved to `<file>.after-restart`."""
+        self._go_back(0, 0, "restart")
 
-        Raises:
-          OSError: The file cannot be written.
-        """
-        with AppendFile(self.path) as file:
-            file.cut(0, "restart")
-            self._position = file.position
-        self._entries.clear()
+    def _go_back(self, entries: int, position: int, label: str) -> None:
+        """Cut the file, now or with the next entry, and drop the later entries."""
+
+        def cut() -> None:
+            with AppendFile(self.path) as file:
+                file.cut(position, label)
+                self._position = file.position
+
+        done = self._errors.attempt(cut)
+        self._cut = None if done else (position, label)
+        del self._entries[entries:]
+        self._unwritten = 0
 
     def summary(self) -> MetricsSummary:
         """Return the summary of all entries."""

@@ -18,6 +18,7 @@ from jaxmetrics.record._config_changes import (
 )
 from jaxmetrics.record._copies import RunCopies
 from jaxmetrics.record._csv_cells import csv_cell, csv_cells, csv_line
+from jaxmetrics.record._disk_errors import DiskErrors
 from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed, duration_clock
 from jaxmetrics.record._entry import MetricsEntry
@@ -59,6 +60,7 @@ from jaxmetrics.record._media import MEDIA_KINDS, Media, images_of
 from jaxmetrics.record._missing import MissingRows, missing_records
 from jaxmetrics.record._nested import flatten
 from jaxmetrics.record._packing import pack, unpack
+from jaxmetrics.record._patient_file import PatientFile
 from jaxmetrics.record._piece import (
     Attempt,
     Piece,
@@ -132,6 +134,7 @@ __all__ = [
     "COUNT_FIELDS",
     "ConfigChange",
     "CorruptLineError",
+    "DiskErrors",
     "EPOCHS_CSV",
     "EPOCHS_JSON",
     "EPOCH_FIELDS",
@@ -154,6 +157,7 @@ __all__ = [
     "OtherWriterError",
     "PIECES_FOLDER",
     "PREFIXES",
+    "PatientFile",
     "Piece",
     "Pieces",
     "RECORD_FIELDS",

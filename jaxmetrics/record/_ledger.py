@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record._append_file import AppendFile
 from jaxmetrics.record._elapsed import Elapsed, duration_clock
 from jaxmetrics.record._event_limit import EventLimit
 from jaxmetrics.record._json import dumps
+from jaxmetrics.record._patient_file import PatientFile
 from jaxmetrics.record._redact import redact
 
-_LOG = logging.getLogger("jaxmetrics")
 _OWN_FIELDS = {"time", "elapsed", "attempt", "event", "seconds", "repeated"}
-_MAX_WAITING = 1000  # lines in memory while the disk refuses them
 
 
 class Ledger:
@@ -59,12 +55,9 @@ class Ledger:
         self._clock = clock
         self._elapsed = Elapsed(duration_clock(clock, monotonic))
         self._limit = EventLimit()
-        self._waiting: deque[str] = deque()
-        self._lost = False
-        self._file = None if path is None else AppendFile(path)
+        self._file = None if path is None else PatientFile(path, "The ledger")
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._warned = False
 
     def event(self, name: str, seconds: float | None = None, **fields: object) -> None:
         """Append an event.
@@ -82,14 +75,14 @@ class Ledger:
                 f"ledger.event({name!r}) got {sorted(reserved)}, which the ledger "
                 f"sets; expected other names. Rename these fields."
             )
-        if self._file is None or self._pid != os.getpid():
+        if (file := self._own_file()) is None:
             return
         plain = redact(fields)
         length = None if seconds is None else float(seconds)
         with self._lock:
             time, now = iso_time(self._clock()), self._elapsed()
-            self._add(self._limit.add(name, length, plain, time, now), time, now)
-        self._attempt_io(self._write_waiting)
+            events = self._limit.add(name, length, plain, time, now)
+            file.write_lines(*self._lines(events, time, now))
 
     def flush(self) -> bool:
         """Write merged events, and sync all to disk.
@@ -97,9 +90,10 @@ class Ledger:
         Returns:
           Whether that succeeded, and no event was lost before.
         """
-        self._add_merged()
-        synced = self._attempt_io(self._write_waiting, AppendFile.flush)
-        return synced and not self._lost
+        if (file := self._own_file()) is None:
+            return True
+        self._write_merged(file)
+        return file.flush()
 
     def renew(self) -> bool:
         """Write the events anew after a failure, as the run goes back to a checkpoint.
@@ -107,55 +101,31 @@ class Ledger:
         Returns:
           Whether that succeeded; later flushes then answer for later events.
         """
-        renewed = self._attempt_io(AppendFile.renew)
-        self._lost = self._lost and not renewed
-        return renewed
+        file = self._own_file()
+        return file is None or file.renew()
 
     def close(self) -> None:
         """Write merged events and close the file; later events are ignored."""
-        self._add_merged()
-        self._attempt_io(self._write_waiting)
-        self._attempt_io(AppendFile.close)
+        if (file := self._own_file()) is not None:
+            self._write_merged(file)
+            file.close()
         self._file = None
 
-    def _add_merged(self) -> None:
+    def _own_file(self) -> PatientFile | None:
+        # A forked child shares the file, whose one writer is its parent.
+        return self._file if self._pid == os.getpid() else None
+
+    def _write_merged(self, file: PatientFile) -> None:
         with self._lock:
             if events := self._limit.due(math.inf):
-                self._add(events, iso_time(self._clock()), self._elapsed())
+                time, now = iso_time(self._clock()), self._elapsed()
+                file.write_lines(*self._lines(events, time, now))
 
-    def _add(self, events: list[dict[str, Any]], time: str, elapsed: float) -> None:
-        """Add events to the lines that wait to be written."""
+    def _lines(
+        self, events: list[dict[str, Any]], time: str, elapsed: float
+    ) -> list[str]:
         own = {"time": time, "elapsed": elapsed, "attempt": self.attempt}
-        self._waiting += [dumps(own | event) for event in events]
-        while len(self._waiting) > _MAX_WAITING:
-            self._waiting.popleft()
-            self._lost = True
-
-    def _write_waiting(self, file: AppendFile) -> None:
-        while self._waiting:
-            try:
-                file.write_line(self._waiting[0])
-            except OSError:
-                raise  # the line waits for the next call
-            except BaseException:
-                self._waiting.popleft()
-                raise
-            self._waiting.popleft()
-
-    def _attempt_io(self, *actions: Callable[[AppendFile], object]) -> bool:
-        # A forked child shares the file, whose one writer is its parent.
-        if self._file is None or self._pid != os.getpid():
-            return True
-        try:
-            with self._lock:
-                for action in actions:
-                    action(self._file)
-        except OSError as error:
-            if not self._warned:
-                self._warned = True
-                _LOG.warning("The ledger %s failed (%s).", self._file.path, error)
-            return False
-        return True
+        return [dumps(own | event) for event in events]
 
 
 def iso_time(seconds: float) -> str:

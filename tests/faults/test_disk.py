@@ -15,8 +15,9 @@ import pytest
 from support.faults import FullDisk, run_in_process, tensorboard_steps
 from support.sinks import far_deadline, filled_row
 
+import jaxmetrics as jm
 from jaxmetrics.pipeline._sink import Sinks
-from jaxmetrics.record import read_lines
+from jaxmetrics.record import read_epochs, read_lines, read_run_json
 from jaxmetrics.writers import CSV, JSONL, TensorBoard, WandB
 
 MOUNTING = ("unshare", "--map-root-user", "--mount")
@@ -185,6 +186,62 @@ def test_a_full_disk_loses_rows_of_one_writer_until_there_is_room(tmp_path, name
         f"Writer {name} works again",
         *lacks,
     ]
+
+
+@pytest.mark.parametrize("until", ["flush", "close"])
+def test_a_full_disk_raises_in_no_call_of_the_loop(
+    tmp_path, caplog, monkeypatch, until
+):
+    logger = jm.TrainingLogger("p", "r", root=tmp_path, console=False)
+    epochs = jm.EpochTracker(tmp_path / "epochs")
+    config = jm.TelemetryConfig(collect_every_n=1, weights_on="host")
+    telemetry = jm.TrainingTelemetry(config, logger=logger)
+    log = jm.MetricsLog.open(tmp_path / "steps.jsonl")
+
+    def steps(first, last):
+        for step in range(first, last):
+            epochs.start_epoch(step)
+            epochs.log_batch(loss=1.0)
+            epochs.end_epoch()
+            place = dict(step=step, batch_idx=step, epoch=step)
+            telemetry.on_batch_end({"lr/lr": 0.1}, **place)
+            log.record(jm.MetricsEntry(step, 1.0, 2.0, 3.0, 4.0))
+            logger.log_step(step, loss=1.0)
+            logger.describe(note=step)
+            logger.log_hparams({"lr": step})
+            logger.ledger.event("alarm", step=step)
+
+    steps(1, 4)
+    epochs.state(), log.state()
+    assert logger.flush() and telemetry.flush() and log.flush()
+    disk = FullDisk(monkeypatch)
+    disk.room = 10
+    steps(4, 8)
+    assert not (logger.flush(1.0) or telemetry.flush() or log.flush())
+    epochs.state(), log.state(), telemetry.state(), logger.state()
+    (tmp_path / "epochs").rename(tmp_path / "other")  # gone: errors of another kind
+    (tmp_path / "epochs").write_text("")
+    steps(8, 9)
+    (tmp_path / "epochs").unlink()
+    (tmp_path / "other").rename(tmp_path / "epochs")
+    disk.room = None
+    messages = [m for m in caplog.messages if "lr" not in m]
+    kinds = ("Writer metrics.jsonl", "run.json of", "The ledger", "The telemetry")
+    for kind in (*kinds, "The epochs", "The log"):
+        assert sum(m.startswith(kind) for m in messages) >= 1, kind
+    assert sum("Training goes on" in m for m in messages) == 5
+    epochs.start_epoch(9), epochs.log_batch(loss=1.0), epochs.end_epoch()
+    if until == "flush":
+        logger.flush(), log.flush(), telemetry.flush()
+    telemetry.close(), log.flush(), logger.close()
+    run = tmp_path / "p" / "r"
+    expected = list(range(1, 9))
+    for file in (run / "telemetry" / "telemetry.jsonl", tmp_path / "steps.jsonl"):
+        assert [row["step"] for row in read_lines(file)[0]] == expected
+    assert read_run_json(run)["note"] == 8
+    events = [e for e in read_lines(run / "events.jsonl")[0] if e["event"] == "alarm"]
+    assert [e["step"] for e in events] == expected
+    assert [e.epoch for e in read_epochs(tmp_path / "epochs").epochs] == [*expected, 9]
 
 
 def write_carelessly(folder, real):

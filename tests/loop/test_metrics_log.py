@@ -138,17 +138,35 @@ def test_an_incomplete_last_line_is_moved_away_with_a_warning(path):
     assert [e.step for e in MetricsLog.open(path)] == [1, 2]
 
 
-def test_a_full_disk_leaves_file_and_log_unchanged(path, monkeypatch):
+def test_entries_refused_by_a_full_disk_are_written_later(path, monkeypatch, caplog):
     log = MetricsLog.open(path)
     log.record(entry(1))
     before = path.read_bytes()
     with monkeypatch.context() as patch:
         FullDisk(patch).room = 20
-        with pytest.raises(OSError, match="No space"):
-            log.record(entry(2))
-    assert len(log) == 1 and path.read_bytes() == before
+        log.record(entry(2))
+        log.record(entry(3))
+        assert not log.flush()
+        assert log.state() == {"entries": 1, "position": len(before)}
+    assert len(log) == 3 and path.read_bytes() == before
+    assert len(caplog.messages) == 1 and "Training goes on" in caplog.text
+    log.record(entry(4))
+    assert [e.step for e in MetricsLog.open(path)] == [1, 2, 3, 4]
+    assert log.flush() and log.state()["entries"] == 4
+
+
+def test_a_cut_refused_by_a_full_disk_is_made_with_the_next_entry(path, monkeypatch):
+    log = MetricsLog.open(path)
+    log.record(entry(1))
+    state = log.state()
+    log.record(entry(2))
+    with monkeypatch.context() as patch:
+        FullDisk(patch).room = 0
+        log.load_state(state)
+    assert [e.step for e in log] == [1]
     log.record(entry(3))
-    assert [e.step for e in log] == [e.step for e in MetricsLog.open(path)] == [1, 3]
+    assert [e.step for e in MetricsLog.open(path)] == [1, 3]
+    assert path.with_name("steps.jsonl.after-restore").exists()
 
 
 def test_a_file_changed_by_another_log_is_refused(path):

@@ -92,6 +92,9 @@ def keep_copies(folder: Path, label: str) -> None:
             path, target = open_unused(folder / f"{name}.after-{label}")
             try:
                 copy_range(source, 0, os.fstat(source).st_size, target)
+            except BaseException:
+                path.unlink()
+                raise
             finally:
                 os.close(target)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import time
@@ -22,6 +23,7 @@ from jaxmetrics.loop.epochs._values import EpochValues
 from jaxmetrics.processes import process_index
 from jaxmetrics.record import (
     EPOCH_FIELDS,
+    DiskErrors,
     Elapsed,
     EpochMetrics,
     dumps,
@@ -93,6 +95,11 @@ class EpochTracker:
         self._is_restored = False  # the open epoch
         self._values = EpochValues()
         self._epoch_start = 0.0
+        self._is_written = True
+        self._copies: str | None = None  # label of copies to keep before writing
+        self._errors = DiskErrors(
+            f"The epochs in {self.output_dir}", "they are written with the next epoch"
+        )
 
     @property
     def epochs(self) -> Sequence[EpochMetrics]:
@@ -168,6 +175,9 @@ class EpochTracker:
     def end_epoch(self, params: Any = None, ema_params: Any = None) -> EpochMetrics:
         """Wait for the values of the epoch, and write the files.
 
+        If the file system refuses them, they are unchanged, there is one warning, and
+        the epoch is written with the next one, or at a checkpoint.
+
         Args:
           params: Parameters, any tree of arrays.
           ema_params: Moving average of the parameters; with both, their distance is
@@ -178,8 +188,6 @@ class EpochTracker:
 
         Raises:
           RuntimeError: No epoch was started, or a value was donated.
-          OSError: The files could not be written; they are unchanged, and the epoch is
-            written with the next one.
         """
         if self._epoch is None or self._elapsed is None:
             raise RuntimeError("end_epoch() before start_epoch(). Start an epoch.")
@@ -211,6 +219,8 @@ class EpochTracker:
         Raises:
           RuntimeError: A value was donated.
         """
+        if not self._is_written:
+            self._write()
         state: dict[str, Any] = {"epochs": _lines(self._epochs)}
         if self._elapsed is not None:
             state["seconds"] = self._elapsed.exact()
@@ -227,7 +237,6 @@ class EpochTracker:
 
         Raises:
           ValueError: It is not a state of a tracker; nothing is changed.
-          OSError: The files cannot be written.
         """
         owner = type(self).__name__
         saved = states.read(owner, state, epochs=states.list_of(_read_epoch))
@@ -247,25 +256,30 @@ class EpochTracker:
         if process_index() == 0:
             recorded = read_epochs(self.output_dir)
             if _lines(recorded.epochs if recorded else []) != _lines(self._epochs):
-                keep_copies(self.output_dir, "restore")
+                self._copies = "restore"
                 self._write()
 
     def reset(self) -> None:
-        """Begin without epochs; existing files are moved to `<file>.after-restart`.
-
-        Raises:
-          OSError: The files cannot be moved.
-        """
+        """Begin without epochs; existing files are moved to `<file>.after-restart`."""
         self._epochs, self._epoch, self._elapsed = [], None, None
         self._values, self._is_restored = EpochValues(), False
         if process_index() == 0:
-            keep_copies(self.output_dir, "restart")
-            remove_files(self.output_dir)
+            self._copies = "restart"
+            remove = functools.partial(remove_files, self.output_dir)
+            self._is_written = self._errors.attempt(self._keep_copies, remove)
 
     def _write(self) -> None:
         if process_index() == 0:
-            run = update_header(self._run, self._clock())
-            write_files(self.output_dir, run, self._config, self._epochs)
+            self._is_written = self._errors.attempt(self._keep_copies, self._replace)
+
+    def _keep_copies(self) -> None:
+        if self._copies is not None:
+            keep_copies(self.output_dir, self._copies)
+            self._copies = None
+
+    def _replace(self) -> None:
+        run = update_header(self._run, self._clock())
+        write_files(self.output_dir, run, self._config, self._epochs)
 
 
 def _lines(epochs: Sequence[EpochMetrics]) -> Any:

@@ -21,7 +21,7 @@ from jaxmetrics.processes import process_index
 from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
-    AppendFile,
+    PatientFile,
     check_step,
     dumps,
     iso_time,
@@ -96,7 +96,7 @@ class TrainingTelemetry:
         """Open the file."""
         self.config: TelemetryConfig = replace(config or TelemetryConfig())
         self._logger, self._clock = logger, clock
-        self._file: AppendFile | None = None
+        self._file: PatientFile | None = None
         self._position = _UNKNOWN  # of the file, once it is closed
         self._holdout: tuple[Any, np.ndarray, Callable[..., Any]] | None = None
         self._writing: Future[None] | None = None
@@ -121,7 +121,7 @@ class TrainingTelemetry:
         )
         if process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = AppendFile(folder / TELEMETRY_JSONL)
+            self._file = PatientFile(folder / TELEMETRY_JSONL, "The telemetry")
         if logger is not None:
             logger.attach(**{self._free_name(logger): self})
 
@@ -177,7 +177,6 @@ class TrainingTelemetry:
           TypeError: A further value is of another type.
           ValueError: The statistics were not collected in this step, or a further
             value has the name of a field of the line.
-          OSError: An earlier line could not be written.
         """
         config, step = self.config, check_step(step, "on_batch_end")
         self._log_scalars()
@@ -207,18 +206,21 @@ class TrainingTelemetry:
         scalars, self._scalars = self._scalars, {}
         return scalars
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Wait until all lines are written.
+
+        Lines that the file system refuses wait for a later flush; there is one warning.
+
+        Returns:
+          Whether all lines are in the file and on the disk.
 
         Raises:
           ValueError: The statistics of a line were not collected in its step.
-          OSError: A line could not be written.
         """
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
-        if self._file is not None:
-            self._file.flush()
+        return self._file is None or self._file.flush()
 
     def close(self) -> None:
         """Flush and close the file; a second call does nothing."""
@@ -402,7 +404,7 @@ class TrainingTelemetry:
     def _write(self, line: dict[str, Any], collected: Any) -> None:
         self._require_collected(collected, line)
         if self._file is not None:
-            self._file.write_line(dumps(plain(line)))
+            self._file.write_lines(dumps(plain(line)))
 
 
 def _position(value: object) -> int | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import math
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +16,7 @@ import jax
 import numpy as np
 
 from jaxmetrics.processes import exchange, process_count, process_index
-from jaxmetrics.record import dumps, loads, number
+from jaxmetrics.record import DiskErrors, dumps, loads, number
 from jaxmetrics.telemetry import BlockDrift, drift
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -30,7 +33,8 @@ class WeightSnapshot:
     restored run continues from the one that an uninterrupted run would have had. A
     snapshot on disk or on the host is compared on the host, block by block.
 
-    Without orbax a snapshot for the disk is kept on the host, with one warning.
+    Without orbax a snapshot for the disk is kept on the host, with one warning. If it
+    cannot be written, there is one warning, and the next change is unknown.
 
     Args:
       location: `"disk"`, `"host"` or `"device"`.
@@ -50,6 +54,10 @@ class WeightSnapshot:
         self._groups = groups
         self._kept: list[int] = []
         self._in_memory: Any = None
+        self._errors = DiskErrors(
+            f"The snapshot of the weights in {self._folder}",
+            "the next change of the weights is unknown",
+        )
 
     def advance(self, params: Any, step: int) -> dict[str, Any]:
         """Replace the snapshot, and return the distance of the weights from it.
@@ -60,7 +68,7 @@ class WeightSnapshot:
           Distances by suffix of the key: `""` for the whole tree, `"/head"`. All are
           None if there is no snapshot of these arrays.
         """
-        now = BlockDrift(params, self._groups)
+        now, is_kept = BlockDrift(params, self._groups), True
         if not any(map(np.size, now.arrays.values())):
             return dict.fromkeys(now.suffixes)
         if self._location == "device":
@@ -75,8 +83,8 @@ class WeightSnapshot:
                     for name, index, block in now.blocks()
                 }
             else:
-                self._write(ocp, now, step)
-        self.step = step
+                is_kept = self._write(ocp, now, step)
+        self.step = step if is_kept else None
         return distances or dict.fromkeys(now.suffixes)
 
     def keep(self) -> None:
@@ -142,18 +150,27 @@ class WeightSnapshot:
         files = {name: _open_array(folder, each.name) for name, each in saved.items()}
         return lambda name, index: files[name][index].read().result()
 
-    def _write(self, ocp: Any, now: BlockDrift, step: int) -> None:
+    def _write(self, ocp: Any, now: BlockDrift, step: int) -> bool:
+        """Write a snapshot; return False if the disk refuses it."""
         # Orbax renames a directory once it is complete, so that a kill leaves the
         # earlier snapshots as they are.
-        folder = self._folder / str(step)
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder, _storable(now.arrays), force=True)
-            checkpointer.wait_until_finished()
-        if process_index() == 0:
-            used = {str(each) for each in (*self._kept, step)}
+        folder, arrays = self._folder / str(step), _storable(now.arrays)
+        try:
+            if process_count() == 1:
+                _require_room(self._folder, sum(x.nbytes for x in arrays.values()))
+            with _without_log_of(self._folder), ocp.StandardCheckpointer() as saver:
+                saver.save(folder, arrays, force=True)
+                saver.wait_until_finished()
+        except Exception as error:  # tensorstore's are ValueErrors, for one
+            self._errors.note(error)
+            used, is_written = {*map(str, self._steps_on_disk())} - {str(step)}, False
+        else:
+            used, is_written = {str(each) for each in (*self._kept, step)}, True
+        if process_index() == 0 and self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path.name not in used:
                     _remove(path)
+        return is_written
 
     def _steps_on_disk(self) -> list[int]:
         names = [p.name for p in self._folder.glob("*")]
@@ -210,6 +227,35 @@ def _open_array(folder: Path, name: str) -> Any:
     kvstore = {"driver": "ocdbt", "base": base, "path": f"{name}/"}
     spec = {"driver": "zarr", "kvstore": kvstore}
     return tensorstore.open(spec, read=True, open=True).result()
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Raise an error if a folder cannot take a snapshot.
+
+    Orbax would fail with many messages, or wait for minutes for a folder that it could
+    not create.
+    """
+    probe = folder / "probe"
+    probe.mkdir(parents=True, exist_ok=True)
+    probe.rmdir()
+    disk = os.statvfs(folder)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+@contextlib.contextmanager
+def _without_log_of(folder: Path) -> Iterator[None]:
+    """Leave out messages of orbax about a folder: their error is raised as well."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return str(folder) not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def _remove(path: Path) -> None:

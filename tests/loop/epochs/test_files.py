@@ -116,15 +116,43 @@ def test_a_csv_file_without_a_json_file_is_refused(tmp_path):
         EpochTracker(tmp_path)
 
 
-def test_an_epoch_refused_by_a_full_disk_is_written_later(tmp_path, clock, monkeypatch):
+@pytest.mark.parametrize("at_checkpoint", [False, True])
+def test_epochs_refused_by_a_full_disk_are_written_later(
+    tmp_path, clock, monkeypatch, caplog, at_checkpoint
+):
     tracker = EpochTracker(tmp_path, clock=clock)
     run_epoch(tracker, clock, 0)
     disk = FullDisk(monkeypatch)
     disk.room = 10
-    with pytest.raises(OSError, match="No space left"):
-        run_epoch(tracker, clock, 1)
+    for epoch in (1, 2):
+        run_epoch(tracker, clock, epoch)
     assert [row["epoch"] for row in table(tmp_path)] == ["0"]
+    assert len(caplog.messages) == 1 and "Training goes on" in caplog.text
     disk.room = None
-    run_epoch(tracker, clock, 2)
-    assert [row["epoch"] for row in table(tmp_path)] == ["0", "1", "2"]
+    if at_checkpoint:
+        tracker.state()
+    else:
+        run_epoch(tracker, clock, 3)
+    last = 3 - at_checkpoint
+    assert [int(row["epoch"]) for row in table(tmp_path)] == list(range(last + 1))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("back", ["restore", "restart"])
+def test_going_back_on_a_full_disk_keeps_the_later_epochs(
+    tmp_path, clock, monkeypatch, back
+):
+    tracker = EpochTracker(tmp_path, clock=clock)
+    run_epoch(tracker, clock, 0)
+    state = tracker.state()
+    run_epoch(tracker, clock, 1)
+    disk = FullDisk(monkeypatch)
+    disk.room = 10
+    tracker.load_state(state) if back == "restore" else tracker.reset()
+    assert len(list(tmp_path.iterdir())) == 2  # nothing half-written
+    disk.room = None
+    run_epoch(tracker, clock, 5)
+    kept = ["0", "5"] if back == "restore" else ["5"]
+    assert [row["epoch"] for row in table(tmp_path)] == kept
+    copy = (tmp_path / f"training_metrics.csv.after-{back}").read_text()
+    assert len(copy.splitlines()) == 3

@@ -1,6 +1,7 @@
 """The previous weights are kept on disk, on the host or on the device."""
 
 import logging
+import os
 import socket
 import sys
 
@@ -152,6 +153,40 @@ def test_a_snapshot_that_is_gone_is_named_and_the_change_unknown(tmp_path, caplo
     (record,) = caplog.records
     assert "since step 2 is unknown" in record.message
     assert resumed == [(2, None), (4, None), (6, 80.0 / 2), (8, 56.0)]
+
+
+@pytest.mark.parametrize("fault", ["no room", "not a folder"])
+def test_a_snapshot_that_cannot_be_written_is_one_message_and_stops_nothing(
+    tmp_path, caplog, capfd, monkeypatch, fault
+):
+    telemetry = TrainingTelemetry(config(tmp_path, collect_every_n=1))
+    folder = tmp_path / "telemetry" / "last_checkpoint"
+    collect(telemetry, 1, params(1.0))
+    capfd.readouterr()
+    with monkeypatch.context() as patch:
+        if fault == "no room":
+            sizes = os.statvfs_result((4096, 4096, 100, 0, 0, 100, 100, 100, 0, 255))
+            patch.setattr(os, "statvfs", lambda _: sizes)
+        else:
+            folder.rename(tmp_path / "away")
+            folder.write_text("")
+        collect(telemetry, 2, params(2.0))
+        collect(telemetry, 3, params(3.0))
+    if fault == "not a folder":
+        folder.unlink()
+        (tmp_path / "away").rename(folder)
+    else:
+        assert snapshots(tmp_path) == [1]
+    collect(telemetry, 4, params(4.0))
+    collect(telemetry, 5, params(6.0))
+    telemetry.close()
+    assert [m for m in caplog.messages if "cannot be written" in m] == [
+        m for m in caplog.messages if m.startswith("The snapshot of the weights in")
+    ]
+    assert len(caplog.messages) <= 2 and len(capfd.readouterr().err) < 3000
+    known = [delta["overall"] is not None for delta in deltas(tmp_path)]
+    assert known[2:] == [False, False, True]
+    assert snapshots(tmp_path) == [5]
 
 
 def test_the_weights_are_not_copied_to_devices(tmp_path, monkeypatch):
