@@ -112,7 +112,8 @@ from jaxmetrics.record._run_json import (
 )
 from jaxmetrics.record._run_summary import RunSummary
 from jaxmetrics.record._scalar import scalar
-from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
+from jaxmetrics.record._secret_text import hide_secrets
+from jaxmetrics.record._secrets import REDACTED, is_secret
 from jaxmetrics.record._step import check_step
 from jaxmetrics.record._storage import (
     LocalStorage,

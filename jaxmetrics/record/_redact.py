@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import deque
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 from jaxmetrics.record._plain import (
@@ -18,7 +18,8 @@ from jaxmetrics.record._plain import (
     plain_leaf,
     qualified_name,
 )
-from jaxmetrics.record._secrets import REDACTED, hide_secrets, is_secret
+from jaxmetrics.record._secret_text import hide_secrets
+from jaxmetrics.record._secrets import REDACTED, is_secret, is_secret_word
 
 _MAX_DEPTH = 100
 _MAX_VALUES = 10_000
@@ -26,6 +27,8 @@ _MAX_NAME_LENGTH = 256
 _MAX_TEXT_LENGTH = 2**16
 _MAX_KEY_DEPTH = 3
 _MAX_NAMED = 8
+_NAME_FIELDS = ("name", "key", "env", "variable", "option", "flag", "header")
+_VALUE_FIELDS = frozenset({"value", "val", "default", "content"})
 
 
 def redact(value: object) -> Any:
@@ -209,7 +212,10 @@ class _Walk:
             if self._is_full():
                 out.append(self._cut_values(task))
                 break
-            out.append(None)
+            out.append(REDACTED)
+            if _is_secret_item(items, index):
+                self._values += 1
+                continue
             self._add(task, out, index, value, f"{task.path}[{index}]", task.annotation)
         return out
 
@@ -221,7 +227,9 @@ class _Walk:
         out: dict[str, Any] = {}
         if task.depth and _is_ambiguous(parts, task.annotation):
             out["class"] = parts.class_name
-        for (_, value), name in zip(items, self._names([name for name, _ in items])):
+        names = self._names([name for name, _ in items])
+        secret_fields = _secret_fields({n: v for n, (_, v) in zip(names, items)})
+        for (_, value), name in zip(items, names):
             if self._is_full():
                 out["<cut>"] = self._cut_values(task)
                 break
@@ -229,7 +237,7 @@ class _Walk:
             path = f"{task.path}.{name}" if task.path else name
             inherited = frozenset() if parts.class_name else task.annotation
             annotation = parts.annotations.get(name, inherited)
-            if is_secret(name, value):
+            if is_secret(name, value) or name in secret_fields:
                 self._values += 1
             else:
                 self._add(task, out, name, value, path, annotation)
@@ -311,6 +319,30 @@ class _Walk:
     def _lost(self, task: _Task, reason: str, text: str | None = None) -> str:
         self._losses.append(f"{task.path} ({reason})" if task.path else reason)
         return text or _type_text(task.value)
+
+
+def _is_secret_item(items: list[Any], index: int) -> bool:
+    """Return whether the item before is the name of this one, which is a secret.
+
+    As in `["--password", "x"]`, or in a pair `("password", "x")`.
+    """
+    name, value = items[index - 1] if index else None, items[index]
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    if name.startswith("-"):
+        return "=" not in name and value[:1] != "-" and is_secret(name, value)
+    return len(items) == 2 and is_secret_word(name, value)
+
+
+def _secret_fields(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of `{"name": "api_key", "value": "x"}` that hold a secret."""
+    for field in _NAME_FIELDS:
+        name = fields.get(field)
+        if isinstance(name, str) and any(
+            is_secret(name, fields.get(f)) for f in _VALUE_FIELDS
+        ):
+            return _VALUE_FIELDS
+    return frozenset()
 
 
 def _is_among(value: object, ancestors: _Ancestors | None) -> bool:
