@@ -8,7 +8,7 @@ import pytest
 from support.loggers import events, rows, run_json, steps
 from support.processes import run_python
 
-from jaxmetrics.record import dumps, read_lines
+from jaxmetrics.record import read_lines
 from jaxmetrics.writers import Memory
 
 

@@ -17,6 +17,7 @@ from support.telemetry_lines import config, lines, params
 
 import jaxmetrics as jm
 from jaxmetrics import TrainingTelemetry, checkpoint
+from jaxmetrics.loop.training_telemetry import _weight_snapshot
 
 UNKNOWN = {"overall": None, "body": None, "head": None}
 
@@ -291,3 +292,12 @@ def test_weights_sharded_over_processes_are_compared_by_each(tmp_path):
         assert set(first.values()) == {None}
         assert second["sharded"] == second["replicated"] == second["own"] == 4.0
         assert third["sharded"] == third["own"] == (2.0 if where == "disk" else None)
+
+
+def test_only_messages_about_the_folder_are_left_out(tmp_path, caplog):
+    log = logging.getLogger("absl")
+    with _weight_snapshot._without_log_of(tmp_path):
+        log.error("Error writing %s/2.orbax-checkpoint-tmp", tmp_path)
+        log.error("Error writing /elsewhere")
+    log.error("Error writing %s", tmp_path)
+    assert caplog.messages == ["Error writing /elsewhere", f"Error writing {tmp_path}"]
