@@ -344,7 +344,7 @@ class Collection(Placed):
         return self._with_nodes([function(node) for node in self._nodes])
 
     def _with_nodes(self, nodes: list[Any]) -> Self:
-        return _rebuilt((self._keys, self._plan), nodes)
+        return rebuilt_collection((self._keys, self._plan), nodes)
 
 
 def flat(name: str, value: Any) -> dict[str, Any]:
@@ -432,7 +432,8 @@ def _is_readable(leaf: Any) -> bool:
     return leaf.is_fully_addressable or leaf.is_fully_replicated
 
 
-def _rebuilt(structure: tuple[Any, Any], nodes: Any) -> Any:
+def rebuilt_collection(structure: tuple[Any, Any], nodes: Any) -> Any:
+    """Return a collection of its keys and plan, and its nodes."""
     register_with_flax(Collection)
     new = object.__new__(Collection)
     new._keys, new._plan = structure
@@ -443,7 +444,7 @@ def _rebuilt(structure: tuple[Any, Any], nodes: Any) -> Any:
 jax.tree_util.register_pytree_with_keys(
     Collection,
     lambda c: (tuple(zip(map(DictKey, c._keys), c._nodes)), (c._keys, c._plan)),
-    _rebuilt,
+    rebuilt_collection,
     lambda c: (c._nodes, (c._keys, c._plan)),
 )
 register_for_export(Collection)

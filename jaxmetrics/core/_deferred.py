@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import pickle
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -35,6 +34,7 @@ from jaxmetrics.core._mesh import (
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import is_metric
 from jaxmetrics.core._serialization import register_for_export, register_with_flax
+from jaxmetrics.core._static import static_bytes, static_of_bytes
 
 
 @functools.partial(
@@ -345,11 +345,11 @@ def _unpickled(
 def _static_bytes(static: tuple[Any, ...]) -> bytes:
     """Return the static part of a deferred state as bytes."""
     mesh, *others = static
-    return pickle.dumps((mesh_form(mesh), *others))
+    return static_bytes((mesh_form(mesh), *others))
 
 
 def _static_of_bytes(data: bytes) -> tuple[Any, ...]:
-    mesh, *others = pickle.loads(data)
+    mesh, *others = static_of_bytes(data)
     return (mesh_of_form(mesh), *others)
 
 

@@ -8,8 +8,8 @@ imported it.
 
 from __future__ import annotations
 
+import functools
 import json
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,19 +17,22 @@ from typing import Any
 import jax.export
 import numpy as np
 
+from jaxmetrics.core._static import static_bytes, static_of_bytes
+
 
 def register_for_export(
     cls: type,
-    serialize: Callable[[Any], bytes] = pickle.dumps,
-    deserialize: Callable[[bytes], Any] = pickle.loads,
+    serialize: Callable[[Any], bytes] = static_bytes,
+    deserialize: Callable[[bytes], Any] | None = None,
 ) -> None:
     """Let `jax.export` serialize functions that take or return a class.
 
     Args:
       cls: A class that is a pytree node already.
       serialize: Return the static part of a node as bytes.
-      deserialize: Undo `serialize`.
+      deserialize: Undo `serialize`. Default: that of `static_bytes`.
     """
+    deserialize = deserialize or functools.partial(static_of_bytes, rebuilt=_rebuilt)
     name = f"{cls.__module__}.{cls.__qualname__}"
     taken = 0  # by classes of this name that were defined before, as in a notebook
     while True:
@@ -45,6 +48,21 @@ def register_for_export(
             if "for serialized_name" not in " ".join(str(error).split()):
                 raise
             taken += 1
+
+
+def _rebuilt(kind: type, static: Any, children: list[Any]) -> Any:
+    """Return metrics of a class, as jax unflattens them."""
+    from jaxmetrics.core._collection import Collection, rebuilt_collection
+    from jaxmetrics.core._metric import Metric
+
+    if kind is Collection:
+        return rebuilt_collection(static, children)
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        raise TypeError(f"{kind!r} is not a class of metrics")
+    state = object.__new__(kind)
+    names = (*kind._leaves, *kind._children, *kind._configuration)
+    state.__dict__.update(zip(names, (*children, *static)))
+    return state
 
 
 def register_with_flax(cls: Any) -> None:

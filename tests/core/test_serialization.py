@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import pickle
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from jax.sharding import PartitionSpec as P
 from support.laws import bits, draw
 
 import jaxmetrics as jm
+from jaxmetrics.core import _serialization
+from jaxmetrics.core._static import static_bytes, static_of_bytes
 
 pytestmark = pytest.mark.sampled(3)
 
@@ -171,3 +174,26 @@ def test_flax_saves_metrics_in_a_collection_of_clu():
     assert (
         flax.serialization.from_bytes(cls.empty(), saved).compute() == state.compute()
     )
+
+
+def test_an_exported_program_names_only_what_is_imported_and_calls_nothing(monkeypatch):
+    def round_trip(static):
+        return static_of_bytes(static_bytes(static), _serialization._rebuilt)
+
+    static = (1, 2.5, float("-inf"), None, ("a", True), P(None, ("x",)), np.subtract)
+    assert round_trip(static) == static
+    assert round_trip(np.dtype("float32")) == np.dtype("float32")
+    assert round_trip(jax.sharding.AxisType.Auto) is jax.sharding.AxisType.Auto
+    with pytest.raises(TypeError, match="top level of a module"):
+        static_bytes(lambda: None)
+    hostile = [
+        {"name": "a_module_that_is_not_imported:run"},
+        {"tree": ["os:system", None, []]},
+        {"tree": ["builtins:object", None, []]},
+        {"reduce": ["os:system", "true"]},
+        [1],
+        {},
+    ]
+    for form in hostile:
+        with pytest.raises(ValueError):
+            static_of_bytes(json.dumps(form).encode(), _serialization._rebuilt)
