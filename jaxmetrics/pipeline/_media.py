@@ -9,7 +9,15 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import REDACTED, Media, Record, hide_secrets, is_secret, redact
+from jaxmetrics.record import (
+    REDACTED,
+    Media,
+    Record,
+    hide_secrets,
+    is_secret,
+    redact,
+    secret_fields,
+)
 
 MediaKind = Literal["text", "image", "audio", "histogram", "table", "hparams"]
 
@@ -55,19 +63,20 @@ class MediaRow(Row):
             return self._without_secrets(key, key, value)
         if self.kind == "table":
             columns, rows = value
-            return columns, [
-                [
-                    self._without_secrets(key, column, cell)
-                    for column, cell in zip(columns, row, strict=True)
-                ]
-                for row in rows
-            ]
+            return columns, [self._plain_row(key, columns, row) for row in rows]
         if self.kind == "hparams" or isinstance(value, tuple):
             return value
         plain: Any = value() if callable(value) else np.asarray(value)
         if self.kind == "image" and _is_out_of_range(plain):
             self.clipped: list[str] = [*self.clipped, key]
         return plain
+
+    def _plain_row(self, key: str, columns: list[str], row: list[Any]) -> list[Any]:
+        secrets = secret_fields(dict(zip(columns, row, strict=True)))
+        return [
+            REDACTED if name in secrets else self._without_secrets(key, name, cell)
+            for name, cell in zip(columns, row, strict=True)
+        ]
 
     def _without_secrets(self, key: str, name: str, value: Any) -> Any:
         if is_secret(name, value):

@@ -82,7 +82,7 @@ from jaxmetrics.record._record import (
     Record,
     UnnumberedRecord,
 )
-from jaxmetrics.record._redact import plain_config, redact
+from jaxmetrics.record._redact import plain_config, redact, secret_fields
 from jaxmetrics.record._renames import check_rename, rename_keys, renamed
 from jaxmetrics.record._run_files import (
     EPOCHS_CSV,
@@ -243,6 +243,7 @@ __all__ = [
     "scalar",
     "scan_blocks",
     "scan_lines",
+    "secret_fields",
     "set_aside",
     "spellings",
     "split_of",

@@ -42,7 +42,11 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Return the value that was packed. Its arrays are copies and can be written to."""
+    """Return the value that was packed. Its arrays are copies and can be written to.
+
+    Raises:
+      ValueError: The data is not what `pack` returned.
+    """
     end = 8 + int.from_bytes(data[:8], "little")
     position = end
 
@@ -55,4 +59,10 @@ def unpack(data: bytes) -> Any:
         position += flat.nbytes
         return flat.reshape(shape).copy()
 
-    return json.loads(data[8:end], object_hook=array_from)
+    try:
+        return json.loads(data[8:end], object_hook=array_from)
+    except Exception as error:  # NumPy has many for a dtype or shape that is wrong
+        raise ValueError(
+            f"unpack() got {len(data)} bytes that pack() did not write: {error}. "
+            f"Use the same version of jaxmetrics on all processes."
+        ) from None

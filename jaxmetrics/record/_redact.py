@@ -27,7 +27,10 @@ _MAX_NAME_LENGTH = 256
 _MAX_TEXT_LENGTH = 2**16
 _MAX_KEY_DEPTH = 3
 _MAX_NAMED = 8
-_NAME_FIELDS = ("name", "key", "env", "variable", "option", "flag", "header")
+_NAME_FIELDS = frozenset(
+    """name key env variable option flag header parameter param hparam
+    setting""".split()
+)
 _VALUE_FIELDS = frozenset({"value", "val", "default", "content"})
 
 
@@ -86,6 +89,21 @@ def plain_config(config: object) -> tuple[Any, str]:
     plain = walk.convert(config)
     sentences = walk.loss_sentence(), walk.cut_sentence()
     return plain, " ".join(sentence for sentence in sentences if sentence)
+
+
+def secret_fields(fields: Mapping[str, object]) -> frozenset[str]:
+    """Return the fields that hold the secret whose name is in another field.
+
+    >>> secret_fields({"name": "api_key", "value": "x", "scope": "all"})
+    frozenset({'value'})
+    """
+    names = [fields[name] for name in _NAME_FIELDS if name in fields]
+    return frozenset(
+        field
+        for name in names
+        for field in _VALUE_FIELDS & fields.keys()
+        if isinstance(name, str) and is_secret(name, fields[field])
+    )
 
 
 class _Ancestors(NamedTuple):
@@ -228,7 +246,7 @@ class _Walk:
         if task.depth and _is_ambiguous(parts, task.annotation):
             out["class"] = parts.class_name
         names = self._names([name for name, _ in items])
-        secret_fields = _secret_fields({n: v for n, (_, v) in zip(names, items)})
+        secrets = secret_fields({n: v for n, (_, v) in zip(names, items)})
         for (_, value), name in zip(items, names):
             if self._is_full():
                 out["<cut>"] = self._cut_values(task)
@@ -237,7 +255,7 @@ class _Walk:
             path = f"{task.path}.{name}" if task.path else name
             inherited = frozenset() if parts.class_name else task.annotation
             annotation = parts.annotations.get(name, inherited)
-            if is_secret(name, value) or name in secret_fields:
+            if is_secret(name, value) or name in secrets:
                 self._values += 1
             else:
                 self._add(task, out, name, value, path, annotation)
@@ -332,17 +350,6 @@ def _is_secret_item(items: list[Any], index: int) -> bool:
     if name.startswith("-"):
         return "=" not in name and value[:1] != "-" and is_secret(name, value)
     return len(items) == 2 and is_secret_word(name, value)
-
-
-def _secret_fields(fields: Mapping[str, Any]) -> frozenset[str]:
-    """Return the fields of `{"name": "api_key", "value": "x"}` that hold a secret."""
-    for field in _NAME_FIELDS:
-        name = fields.get(field)
-        if isinstance(name, str) and any(
-            is_secret(name, fields.get(f)) for f in _VALUE_FIELDS
-        ):
-            return _VALUE_FIELDS
-    return frozenset()
 
 
 def _is_among(value: object, ancestors: _Ancestors | None) -> bool:

@@ -6,14 +6,14 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def encodable(text: str) -> str:
-    """Return text that can be encoded: lone surrogates become escape sequences.
+    r"""Return text that can be encoded: lone surrogates become escape sequences.
 
     Python has them in file names that are not UTF-8. All text that is written to a run,
     or read from one, passes through this function: `hide_secrets` applies it to texts
     and configurations, `dumps` and `loads` to JSON.
 
-    >>> encodable("data/\udcff.txt")
-    'data/\\udcff.txt'
+    >>> print(encodable("data/\udcff.txt"))
+    data/\udcff.txt
     """
     if text.isascii():
         return text

@@ -177,13 +177,17 @@ def test_no_writer_gets_a_secret_of_a_text_or_a_table(make):
     logger.log_text(1, note=f"use {token}", api_key="hush-hush")
     rows = [[f"key {token}", "hush-hush", 5], [None, 7, True]]
     logger.log_table(1, t=(["note", "password", "max_tokens"], rows))
+    settings = [["lr", 0.1], ["api_key", "hush-hush"], ["max_tokens", 512]]
+    logger.log_table(1, settings=(["parameter", "value"], settings))
     logger.close()
-    text, table = memory.records
+    text, table, by_name = memory.records
     hidden = "<redacted>"
     assert text.values == {"train/note": f"use {hidden}", "train/api_key": hidden}
     assert table.values["train/t"][1] == [[f"key {hidden}", hidden, 5]] + [
         [None, hidden, True]
     ]
+    settings[1][1] = hidden
+    assert by_name.values["train/settings"][1] == settings
     for path in logger.run_dir.rglob("*"):
         if path.is_file():
             data = path.read_bytes()

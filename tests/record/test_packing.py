@@ -1,6 +1,7 @@
 """Values are packed as bytes and unpacked unchanged."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -38,3 +39,19 @@ def test_unpacked_arrays_can_be_written_to_and_share_no_memory():
 
 def test_tuples_are_unpacked_as_lists():
     assert unpack(pack({"a": (1, (2.5, None))})) == {"a": [1, [2.5, None]]}
+
+
+def test_damaged_bytes_are_unpacked_or_refused():
+    source = random.Random(1)
+    packed = pack({"a": np.arange(4.0), "b": [1, "x", np.zeros((2, 3), np.uint8)]})
+    refused = 0
+    for _ in range(3000):
+        data = bytearray(packed)
+        for _ in range(source.randint(1, 3)):
+            data[source.randrange(len(data) - 40)] = source.randrange(256)
+        try:
+            unpack(bytes(data[: source.choice((None, source.randrange(len(data))))]))
+        except ValueError as error:
+            assert str(error).startswith("unpack() got")
+            refused += 1
+    assert 0 < refused < 3000

@@ -290,7 +290,7 @@ def test_text_that_repeats_a_part_is_searched(part):
 def slow_parts(pattern):
     """Return the repetitions of an expression that may be tried again often.
 
-    Short ones without another one inside are taken: they cost a bounded number of tries.
+    Short ones without another one inside are taken: their tries are bounded.
     """
     return [
         (name, maximum)
