@@ -176,6 +176,43 @@ def test_on_a_shared_disk_a_replaced_attempt_stops_at_its_next_flush(
     assert "mesh" not in (old.run_dir / "run.json").read_text()
 
 
+def test_an_overwritten_run_on_a_shared_disk_supersedes_the_old_one(
+    make, monkeypatch, caplog
+):
+    monkeypatch.setattr("fcntl.flock", lambda fd, operation: None)
+    monkeypatch.setattr("jaxmetrics.logger._logger.take_over", lambda path: None)
+    old = make(mirror=None, clock=lambda: 2.0)
+    new = make(mirror=None, clock=lambda: 1.0, overwrite=True)  # clocks may differ
+    assert not old.flush() and new.flush()
+    assert caplog.text.count("has taken over") == 1
+
+
+def test_a_restore_that_is_interrupted_is_repeated(make, tmp_path, monkeypatch):
+    with make() as logger:
+        log(logger, [1])
+    replace = os.replace
+
+    def failing(source, target):
+        if os.path.basename(target) == "metrics.jsonl" and "new" in str(target):
+            raise OSError("disk full")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(OSError, match="disk full"):
+        make("new machine")
+    monkeypatch.undo()
+    assert losses(make("new machine")) == ["1.0}"]
+
+
+def test_damaged_media_are_not_restored(make, tmp_path):
+    with make() as logger:
+        logger.log_images(1, sample=[[0.5] * 4] * 4)
+    (name,) = os.listdir(logger.run_dir / "media")
+    (tmp_path / "copies/project/run/media" / name).write_bytes(b"damaged")
+    other = make("other")
+    assert not (other.run_dir / "media" / name).exists()
+
+
 def test_a_directory_that_is_older_than_its_copy_is_replaced(make, tmp_path, caplog):
     with make("first") as logger:
         log(logger, [1])

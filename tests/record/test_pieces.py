@@ -260,6 +260,16 @@ def test_a_header_that_promises_more_than_there_is_is_passed_over(run):
         assert restored(Memory(objects), run / str(files[0]["start"])) == {"a": b"01"}
 
 
+def test_a_piece_that_needs_a_file_of_its_parent_which_has_none_is_passed_over(run):
+    storage, names = chain(run, 2)
+    later = f"{ATTEMPTS[1]}-00000001"
+    for files in ([entry("a", 2, 2), entry("b", 5, 5)], [entry("a", 9, 9)]):
+        data = header(later, files, names[-1], depth=2)
+        pieces = pieces_in(Memory(storage.objects | {later: data}))
+        assert pieces.latest(pieces.names()).name == names[-1]
+        assert "too little" in pieces.damaged[later]
+
+
 def test_a_copy_without_the_main_file_is_passed_over(run):
     storage, names = chain(run, 2)
     copy(storage, run, {"b": b"x"}, ATTEMPTS[1])

@@ -39,6 +39,17 @@ def test_another_client_s_objects_are_listed_at_once(storage):
     assert storage.names() == ["x"]
 
 
+def test_objects_of_another_machine_are_listed_at_once(bucket):
+    from gcsfs import GCSFileSystem
+
+    storage = open_storage(bucket)
+    storage.write("x", b"1")
+    assert storage.names() == ["x"]
+    elsewhere = GCSFileSystem(skip_instance_cache=True)
+    elsewhere.pipe_file(f"{bucket}/y", b"2")
+    assert storage.names() == ["x", "y"]
+
+
 def test_what_is_missing_is_a_value_error(storage):
     with pytest.raises(ValueError):
         storage.read("missing", 0, 1)
