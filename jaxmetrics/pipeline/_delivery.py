@@ -33,6 +33,8 @@ class Delivery:
 
     Attributes:
       is_waiting: Whether a row is to be tried again.
+      is_rewound: False if the writer could not go back to a checkpoint, so that it has
+        rows that another attempt at these steps replaces.
     """
 
     def __init__(self, writer: Writer, clock: Callable[[], float]) -> None:
@@ -41,6 +43,7 @@ class Delivery:
         retry = {"failures": 1, "pause": 0.05, "max_pause": 30.0}
         self._breaker = Breaker(clock, **(retry if self._keeps else {}))
         self.is_waiting: bool = False
+        self.is_rewound: bool = True
         self._lock = threading.RLock()
         self._counts: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
         self._missing = MissingRows()
@@ -105,7 +108,8 @@ class Delivery:
         """Flush the writer; return whether all rows up to now are in it."""
         with self._lock:
             lost, self._lost = self._lost, False
-            lost = lost or self.is_waiting or (self._keeps and self._missing.rows > 0)
+            lost = lost or self.is_waiting or not self.is_rewound
+            lost = lost or (self._keeps and self._missing.rows > 0)
         try:
             self._writer.missing = self.missing()
             self._writer.flush()
@@ -130,6 +134,7 @@ class Delivery:
         """
         self.is_waiting = False
         self._writer.load_state(state)
+        self.is_rewound = True
         with self._lock:
             if missing or state.keys() - {"step"}:
                 self._missing.load_state(missing)

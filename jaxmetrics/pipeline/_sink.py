@@ -159,6 +159,10 @@ class Sink:
             )
         future.result()
 
+    def note_not_rewound(self) -> None:
+        """Acknowledge no flush until a rewind succeeds."""
+        self._delivery.is_rewound = False
+
     def begin_close(
         self, records: Callable[[], Iterator[Record]] = lambda: iter(())
     ) -> Future[bool]:
@@ -415,9 +419,10 @@ class Sinks:
                 except (OSError, ValueError) as second:
                     _LOG.warning(
                         "Writer %s cannot go back to step %d (%s). It continues after "
-                        "what it has.",
+                        "what it has, and no flush is acknowledged.",
                         *(name, step, second),
                     )
+                    sink.note_not_rewound()
         self._replay.mark()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -31,6 +32,7 @@ from jaxmetrics.writers._writer import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
 _STEP_COLUMN = "step"
+_STEPS = re.compile(rb"^(-?\d+),", re.MULTILINE)
 _MAX_COLUMNS = 1000
 _REWRITES = 16  # times its own size that a file may cost in replacements,
 _SMALL_BYTES = 2**26  # beyond these
@@ -107,7 +109,7 @@ class CSV(Writer):
         self._waiting, self._joining = [], None
         self._columns = dict.fromkeys(_header(path))
         self._columns_in_file = len(self._columns)
-        self._rows = sum(1 for _ in _line_ends(path)) - 1 if self._columns else 0
+        self._rows = _count_rows(path)
         self._start_rows = self._rows
         if resume_step is not None:
             self.load_state({"step": resume_step})
@@ -212,8 +214,7 @@ class CSV(Writer):
         """
         self._write_waiting()
         lines = self._open_file()
-        ends = _line_ends(lines.path)
-        start = next(itertools.islice(ends, self._start_rows, None), 0)
+        start = _end_of_row(lines.path, self._start_rows)
         fresh, target = open_unused(lines.path.with_name(f"{self.file}.complete"))
         try:
             with open(open_read(lines.path), "rb") as file:
@@ -247,8 +248,8 @@ class CSV(Writer):
         lines, step = self._open_file(), state["step"]
         if "rows" not in state:
             label = str(max(step, 0))
-            lines.cut_after_step(step, label, _line_steps(lines.path))
-            self._rows = max(sum(1 for _ in _line_ends(lines.path)) - 1, 0)
+            lines.cut_after_step(step, label, _line_steps(lines.path, step))
+            self._rows = _count_rows(lines.path)
             self._start_rows = self._rows
             return
         if state["rows"] < 0:
@@ -264,10 +265,7 @@ class CSV(Writer):
                 f"continues after what is left.",
                 stacklevel=2,
             )
-        end = 0
-        if rows:
-            end = next(itertools.islice(_line_ends(lines.path), rows, None), 0)
-        lines.cut(end, str(step))
+        lines.cut(_end_of_row(lines.path, rows) if rows else 0, str(step))
         if not rows:  # the first row brings its header
             self._columns, self._columns_in_file = {}, 0
         self._rows = rows
@@ -339,25 +337,62 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _line_ends(path: Path) -> Iterator[int]:
-    """Yield the position after the header and after each row, in bytes."""
-    end = 0
-    for line in _lines(path):
-        end += len(line)
-        if line.endswith(b"\n"):
-            yield end
+def _count_rows(path: Path) -> int:
+    """Return the number of complete lines after the header."""
+    with open(open_read(path), "rb") as file:
+        chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
+        return max(sum(chunk.count(b"\n") for chunk in chunks) - 1, 0)
 
 
-def _line_steps(path: Path) -> Iterator[tuple[int, int | None]]:
-    """Yield the position after each line and its step; None for the header."""
-    end = 0
-    for number, line in enumerate(_lines(path), 1):
-        end += len(line)
-        yield end, None if number == 1 else _step(line, path, number)
+def _end_of_row(path: Path, number: int) -> int:
+    """Return the position after the header and a number of rows; 0 without them."""
+    position, left = 0, number + 1
+    with open(open_read(path), "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if (lines := chunk.count(b"\n")) < left:
+                position, left = position + len(chunk), left - lines
+                continue
+            end = 0
+            for _ in range(left):
+                end = chunk.index(b"\n", end) + 1
+            return position + end
+    return 0
 
 
-def _step(line: bytes, path: Path, number: int) -> int:
-    try:
-        return int(csv_cells(line)[0])
-    except (ValueError, IndexError):
-        raise CorruptLineError(path, number, "no step in its first column") from None
+def _line_steps(path: Path, cut: int) -> Iterator[tuple[int, int | None]]:
+    """Yield positions after lines and the steps before them, to cut after a step.
+
+    Consecutive lines that are all on one side of the step are one line; the header has
+    no step.
+
+    Raises:
+      CorruptLineError: A row does not begin with its step.
+      ValueError: A line is longer than any that is written.
+    """
+    number, end, rest = 0, 0, b""
+    with open(open_read(path), "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            data = rest + chunk
+            size = data.rfind(b"\n") + 1
+            data, rest = data[:size], data[size:]
+            if len(rest) > _MAX_LINE_BYTES:
+                raise ValueError(f"a line has more than {_MAX_LINE_BYTES} bytes")
+            if data and not number:
+                end, number = data.index(b"\n") + 1, 1
+                data = data[end:]
+                yield end, None
+            lines = data.count(b"\n")
+            steps = [*map(int, _STEPS.findall(data))]
+            if len(steps) != lines:
+                for line_number, line in enumerate(data.splitlines(), number + 1):
+                    if not _STEPS.match(line):
+                        reason = "no step in its first column"
+                        raise CorruptLineError(path, line_number, reason)
+            number += lines
+            if steps and not min(steps) <= cut < max(steps):
+                end += len(data)
+                yield end, steps[0]
+                continue
+            for line, step in zip(data.splitlines(True), steps):
+                end += len(line)
+                yield end, step

@@ -157,3 +157,43 @@ def test_what_was_lost_is_in_the_events_and_in_the_summary(tmp_path, monkeypatch
 @pytest.fixture(autouse=True)
 def quiet(caplog):
     caplog.set_level(logging.WARNING, "jaxmetrics")
+
+
+def test_a_record_that_cannot_go_back_is_told_and_stops_no_restore(
+    tmp_path, monkeypatch, caplog
+):
+    logger = TrainingLogger("p", "r", root=tmp_path, console=False)
+    logger.log_step(1, loss=1.0)
+    state = logger.state()
+    for step in range(2, 9):
+        logger.log_step(step, loss=1.0)
+    assert logger.flush()
+    disk = FullDisk(monkeypatch, tmp_path)
+    disk.room = 0
+    logger.load_state(state | {"step": 1})  # the rest cannot be set aside
+    disk.room = None
+    logger.log_step(2, loss=1.0)
+    assert not logger.flush()
+    assert "cannot go back to step 1" in caplog.text
+    logger.load_state(state | {"step": 1})
+    logger.log_step(2, loss=1.0)
+    assert logger.flush()
+    assert logger.close()
+    assert steps(logger) == [1, 2]
+
+
+def test_a_record_that_was_changed_keeps_its_rows_up_to_the_step(tmp_path, caplog):
+    logger = TrainingLogger("p", "r", root=tmp_path, console=False, writers=[CSV()])
+    for step in range(1, 5):
+        logger.log_step(step, loss=1.0)
+    state = logger.state()
+    logger.close()
+    file = logger.run_dir / "metrics.jsonl"
+    file.write_text(file.read_text().replace("1.0", "1.000"))  # bytes do not fit
+    (logger.run_dir / "summary.json").unlink()
+    again = TrainingLogger("p", "r", root=tmp_path, console=False, writers=[CSV()])
+    again.load_state(state | {"step": 2})
+    assert "cannot go back to where it was" in caplog.text
+    again.log_step(3, loss=1.0)
+    assert again.close()
+    assert steps(again) == [1, 2, 3]
