@@ -50,7 +50,10 @@ ROWS = {
         "telemetry",
         "import jaxmetrics as jm\njm.TelemetryConfig.from_yaml('training.yaml')",
     ),
-    "mirror": ("gcs", "import jaxmetrics as jm\njm.Run.load('gs://bucket/project/run')"),
+    "mirror": (
+        "gcs",
+        "import jaxmetrics as jm\njm.Run.load('gs://bucket/project/run')",
+    ),
     "demo": ("demo", "from jaxmetrics.cli import main\nmain(['demo'])"),
 }
 """A feature, by the extra that installs its packages, and code that uses it."""
