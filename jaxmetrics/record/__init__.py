@@ -25,7 +25,7 @@ from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
 from jaxmetrics.record._event_limit import event_count
 from jaxmetrics.record._html import Html, html_table
-from jaxmetrics.record._index import RecordIndex, read_summary
+from jaxmetrics.record._index import RecordIndex, crc_before, read_summary
 from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
@@ -194,6 +194,7 @@ __all__ = [
     "check_step",
     "config_changes",
     "copy_range",
+    "crc_before",
     "csv_cell",
     "csv_cells",
     "csv_line",

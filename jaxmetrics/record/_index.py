@@ -190,7 +190,7 @@ class RecordIndex:
             "last_steps": last,
             "elapsed": seconds,
             "position": self.position,
-            "crc": _crc(self._path, self.position),
+            "crc": crc_before(self._path, self.position),
             "segments": segments,
         }
 
@@ -252,16 +252,24 @@ def _fits(summary: Mapping[str, Any], path: Path) -> bool:
             return False
         end = after
     is_of_file = 0 < position <= path.stat().st_size
-    return is_of_file and end == position and summary.get("crc") == _crc(path, position)
+    return (
+        is_of_file
+        and end == position
+        and summary.get("crc") == crc_before(path, position)
+    )
 
 
-def _crc(path: Path, position: int) -> int | None:
-    """Return the CRC-32 of the last bytes before a position, which ends a line."""
+def crc_before(path: Path, position: int) -> int | None:
+    """Return the CRC-32 of the 4 KiB before a position; None if it ends no line.
+
+    Raises:
+      OSError: The file cannot be read.
+    """
     start = max(0, position - _TAIL_BYTES)
     with open(open_read(path), "rb") as file:
         file.seek(start)
         data = file.read(position - start)
-    ends_line = len(data) == position - start and data.endswith(b"\n")
+    ends_line = len(data) == position - start and (data.endswith(b"\n") or not position)
     return zlib.crc32(data) if ends_line else None
 
 

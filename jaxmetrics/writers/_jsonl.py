@@ -14,6 +14,7 @@ from jaxmetrics.record import (
     Record,
     RunSummary,
     check_name,
+    crc_before,
     dumps,
     read_run_json,
 )
@@ -110,15 +111,30 @@ class JSONL(Writer):
                 self._summary.write(self.missing, state="closed")
 
     def state(self) -> dict[str, Any]:
-        """Return the size of the file in bytes."""
-        return {"position": self._open_file().position}
+        """Return the size of the file in bytes, and a CRC of what it ends with."""
+        lines = self._open_file()
+        return {
+            "position": lines.position,
+            "crc": crc_before(lines.path, lines.position),
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Cut the file back, and save the removed rows in `<file>.after-<step>`."""
+        """Cut the file back, and save the removed rows in `<file>.after-<step>`.
+
+        Raises:
+          ValueError: The file has other rows there than when the state was taken.
+        """
         lines, step = self._open_file(), state["step"]
         label, summary = str(max(step, 0)), self._summary
         if "position" in state:
-            lines.cut(state["position"], label)
+            position, crc = state["position"], state.get("crc")
+            is_there = crc is not None and position <= lines.position
+            if is_there and crc != crc_before(lines.path, position):
+                raise ValueError(
+                    f"{lines.path} has other rows before byte {position} than when "
+                    f"this state was taken. Restore the file of that run"
+                )
+            lines.cut(position, label)
             if summary is not None:
                 summary.note_cut(state["position"])
         elif summary is None:

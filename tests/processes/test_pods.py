@@ -104,7 +104,8 @@ def test_metrics_of_all_processes_are_one_row_written_by_process_0(pods, name):
     assert written[1, "train"]["train/own"] == 0
     assert written[2, "train"]["train/only_here"] == 1.0
     files = sorted(file.name for file in (pods / name / "p" / "pod").iterdir())
-    expected = ["events.jsonl", "metrics.jsonl", "metrics.jsonl.after-4", "run.json"]
+    expected = ["events.jsonl", "metrics.jsonl", "metrics.jsonl.after-4"]
+    expected += ["run.json", "summary.json"]
     assert files == expected
 
 

@@ -14,7 +14,7 @@ from support.sinks import far_deadline, filled_row
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
-from jaxmetrics.writers import CSV, JSONL, _csv
+from jaxmetrics.writers import CSV, JSONL
 
 
 @pytest.fixture

@@ -135,6 +135,21 @@ def test_a_restored_state_is_a_position_and_not_a_step(path):
     assert steps_in(path) == [1, 2, 3]
 
 
+def test_a_position_in_a_record_with_other_rows_is_refused(path):
+    writer = opened(path)
+    write(writer, 1, 2)
+    state = writer.state()
+    write(writer, 3)
+    writer.close()
+    path.write_text(path.read_text().replace('"step":2', '"step":7'))
+    writer = opened(path)
+    with pytest.raises(ValueError, match="other rows before byte"):
+        writer.load_state(state | {"step": 2})
+    writer.load_state({"step": 2})
+    writer.close()
+    assert steps_in(path) == [1]
+
+
 def test_a_file_that_cannot_be_resumed_is_released(path):
     path.write_text("")
     path.with_name("run.json").write_text("damage")
