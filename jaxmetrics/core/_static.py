@@ -67,7 +67,7 @@ def _encoded(value: Any) -> Any:
     return {"name": _name(value)}
 
 
-def _encoded_tree(tree: jax.tree_util.PyTreeDef) -> Any:
+def _encoded_tree(tree: Any) -> Any:
     node = tree.node_data()
     if node is None:
         return "leaf"
