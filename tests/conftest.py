@@ -86,8 +86,13 @@ def draw(item, mark):
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_programs():
-    """Release what a file has compiled: Linux limits the memory maps of a process."""
+    """Release what a file has compiled: Linux limits the memory maps of a process.
+
+    W&B tells child processes of the service that this process has started, which keeps
+    the runs of children that are killed in use.
+    """
     yield
+    os.environ.pop("WANDB_SERVICE", None)
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
         gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +11,29 @@ from typing import TYPE_CHECKING, Any
 from jaxmetrics.pipeline._breaker import Breaker
 from jaxmetrics.pipeline._cadence import Thinning
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import MissingRows, OtherWriterError, Record
+from jaxmetrics.record import MissingRows, Record
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
+_MAY_HEAL = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EROFS,
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+    }
+)
 _OUTCOMES = ("written", "failed", "dropped", "skipped")
 
 
@@ -24,8 +42,9 @@ class Delivery:
 
     A writer's errors are counted, and the first one is logged. After three in a row a
     writer that drops rows pauses (see `Breaker`), and rows are skipped. A writer that
-    blocks keeps its rows instead: after an OSError the row is to be tried again, after
-    0.05 seconds at first, then after pauses that double up to 30 seconds.
+    blocks keeps its rows instead: after an error from which a disk may recover, such as
+    ENOSPC or EIO, the row is to be tried again, after 0.05 seconds at first, then after
+    pauses that double up to 30 seconds.
 
     Args:
       writer: The open writer.
@@ -163,8 +182,8 @@ class Delivery:
 
     def _failed(self, row: Row, error: Exception) -> bool:
         """Count a row that could not be written, or return False to try it again."""
-        may_heal = isinstance(error, OSError) and row.kind is None
-        if self._keeps and may_heal and not isinstance(error, OtherWriterError):
+        may_heal = isinstance(error, OSError) and error.errno in _MAY_HEAL
+        if self._keeps and may_heal and row.kind is None:
             if self._breaker.failed():
                 self._warn("cannot write; rows wait", error)
             self.is_waiting = True

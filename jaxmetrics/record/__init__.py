@@ -7,7 +7,11 @@ for what it receives, and may use `AppendFile`, `dumps`, `csv_line`, `csv_cell`,
 The bottom layer: imports the standard library, NumPy and orjson only.
 """
 
-from jaxmetrics.record._append_file import AppendFile, OtherWriterError
+from jaxmetrics.record._append_file import (
+    AppendFile,
+    OtherWriterError,
+    earlier_failure,
+)
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._config_changes import (
     ConfigChange,
@@ -201,6 +205,7 @@ __all__ = [
     "dumps",
     "duration",
     "duration_clock",
+    "earlier_failure",
     "encodable",
     "escape",
     "event_count",

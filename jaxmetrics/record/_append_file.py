@@ -92,26 +92,9 @@ class AppendFile:
           OSError: The disk failed, now or at an earlier flush.
           OtherWriterError: Another process writes the file.
         """
-        fd = self._complete()
-        self._check_is_only_writer(fd)
-        try:
-            os.fsync(fd)
-            if self._renamed:
-                _io.sync_folder(self.path)
-                self._renamed = False
-        except OSError:
-            if self._unsynced_from is None:
-                self._unsynced_from = self._synced
-            raise
+        self._sync()
         if self._unsynced_from is not None:
-            raise OSError(
-                errno.EIO,
-                f"the disk failed at an earlier flush, and may have lost what was "
-                f"written after byte {self._unsynced_from}. Restore a checkpoint from "
-                f"before it",
-                str(self.path),
-            )
-        self._synced = self._position
+            raise earlier_failure(self.path, self._unsynced_from)
 
     def replace(self, pieces: Iterable[bytes]) -> None:
         """Replace the contents atomically and keep the lock.
@@ -187,7 +170,7 @@ class AppendFile:
         if self._unsynced_from is not None and self._position <= self._unsynced_from:
             self._unsynced_from = None
         if saved is not None:
-            self.flush()
+            self._sync()
         return saved
 
     def cut_after_step(
@@ -239,6 +222,21 @@ class AppendFile:
     def __exit__(self, *exception: object) -> None:
         """Close the file."""
         self.close()
+
+    def _sync(self) -> None:
+        fd = self._complete()
+        self._check_is_only_writer(fd)
+        try:
+            os.fsync(fd)
+            if self._renamed:
+                _io.sync_folder(self.path)
+                self._renamed = False
+        except OSError:
+            if self._unsynced_from is None:
+                self._unsynced_from = self._synced
+            raise
+        if self._unsynced_from is None:
+            self._synced = self._position
 
     def _check_is_only_writer(self, fd: int) -> None:
         """Compare the file at the path with what this object has written to it.
@@ -327,6 +325,16 @@ class AppendFile:
             os.close(target)
         _io.sync_folder(saved)
         return saved
+
+
+def earlier_failure(path: Path, position: int) -> OSError:
+    """Return the error of each flush after one that failed."""
+    return OSError(
+        errno.EIO,
+        f"the disk failed at an earlier flush, and may have lost what was written "
+        f"after byte {position}. Restore a checkpoint from before it",
+        str(path),
+    )
 
 
 def _json_line_steps(path: Path) -> Iterator[tuple[int, int | None]]:

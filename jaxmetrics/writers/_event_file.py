@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxmetrics.record import (
     copy_range,
+    earlier_failure,
     open_append,
     open_new,
     open_unused,
@@ -44,6 +45,8 @@ class EventFile:
         host = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self.path = folder / f"{_PREFIX}{seconds:010d}.{host}"
         self.position = 0
+        self._synced = 0
+        self._unsynced_from: int | None = None  # set by a flush that failed
         self._partial = False
         self._fd: int | None = open_new(self.path)
         try:
@@ -69,8 +72,21 @@ class EventFile:
         self._partial = False
 
     def flush(self) -> None:
-        """Sync everything written to disk."""
-        os.fsync(self._complete())
+        """Sync everything written to disk.
+
+        Raises:
+          OSError: The disk failed, now or at an earlier flush.
+        """
+        fd = self._complete()
+        try:
+            os.fsync(fd)
+        except OSError:
+            if self._unsynced_from is None:
+                self._unsynced_from = self._synced
+            raise
+        if self._unsynced_from is not None:
+            raise earlier_failure(self.path, self._unsynced_from)
+        self._synced = self.position
 
     def rewind(self, name: str, position: int, label: str) -> None:
         """Restore the folder to the time when the file `name` ended at `position`.
@@ -98,6 +114,8 @@ class EventFile:
         if self.path.name == name:
             self.position = min(position, self.position)
             self._truncate(self._complete())
+            if self.position <= (self._unsynced_from or 0):
+                self._unsynced_from = None
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -33,7 +33,7 @@ class Writer(ABC):
 
     An error of `write` is counted and logged, and never reaches the training loop; when
     errors repeat, writes pause for a while. If `when_full` is `"block"`, a record whose
-    write raises an OSError is passed again, as its rows wait for the disk.
+    write raises an OSError of a full or failing disk (by its errno) is passed again.
 
     Args:
       every: Train records are thinned: written are the first one, each one whose step

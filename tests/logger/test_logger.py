@@ -68,7 +68,7 @@ def test_the_training_thread_fetches_no_value(make_logger, monkeypatch):
 def test_flush_is_false_after_a_failed_write(make_logger, monkeypatch):
     logger = make_logger()
     monkeypatch.setattr(
-        JSONL, "write", lambda self, record: (_ for _ in ()).throw(OSError("full"))
+        JSONL, "write", lambda self, record: (_ for _ in ()).throw(OSError(28, "full"))
     )
     logger.log_step(1, loss=1.0)
     assert not logger.flush()

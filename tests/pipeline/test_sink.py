@@ -458,7 +458,7 @@ def test_rows_of_a_blocking_writer_wait_while_it_fails(caplog):
     assert sink.counters["written"] == sink.counters["offered"] == 100
     assert sink.missing() == {}
     assert [r.getMessage() for r in caplog.records] == [
-        "Writer retried cannot write; rows wait (OSError: no space left).",
+        "Writer retried cannot write; rows wait (OSError: [Errno 28] no space left).",
         "Writer retried works again.",
     ]
     assert sink.close(far_deadline())

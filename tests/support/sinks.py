@@ -1,5 +1,6 @@
 """Rows and writers for tests of queues: writers that hang, block or fail."""
 
+import errno
 import threading
 import time
 
@@ -42,6 +43,8 @@ class Blocking(Gated):
 class Failing(Memory):
     """A writer that raises at the steps for which `fails` returns True."""
 
+    error = OSError("no space left")
+
     def __init__(self, fails, **options):
         super().__init__(**options)
         self.fails = fails
@@ -50,11 +53,12 @@ class Failing(Memory):
     def write(self, record):
         self.attempted.append(record.step)
         if self.fails(record.step):
-            raise OSError("no space left")
+            raise self.error
         super().write(record)
 
 
 class Retried(Failing):
-    """A failing writer whose rows wait."""
+    """A writer whose rows wait while its disk is full."""
 
     when_full = "block"
+    error = OSError(errno.ENOSPC, "no space left")
