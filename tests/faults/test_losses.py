@@ -117,7 +117,8 @@ def test_a_disk_that_stays_full_is_told_to_the_end_and_stops_no_step(
         if step == 100:
             assert not logger.flush()
     assert not logger.flush()
-    assert logger.counters()["metrics.jsonl"]["dropped"] == 2000 - 1024
+    dropped = logger.counters()["metrics.jsonl"]["dropped"]
+    assert dropped in (2000 - 1024, 2000 - 1025)  # one row may be out of the queue
     assert not logger.close()
     assert longest < 4.0  # less than the wait for a slow disk
     assert [record.step for record in memory.records][-1] == 2001
@@ -136,8 +137,10 @@ def test_what_was_lost_is_in_the_events_and_in_the_summary(tmp_path, monkeypatch
         logger.log_step(step, loss=1.0)
     disk.room = None
     assert not logger.flush()
-    lost = {"rows": 6, "steps": {"train": [[1024, 1029]]}}
-    assert read_summary(logger.run_dir)["missing"] == lost
+    lost = read_summary(logger.run_dir)["missing"]
+    first = 1030 - lost["rows"]
+    assert lost["steps"] == {"train": [[first, 1029]]}
+    assert first in (1024, 1025)  # one row may be out of the queue
     state = logger.state()
     logger.log_step(2000, loss=1.0)
     assert not logger.close()
