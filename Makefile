@@ -37,7 +37,8 @@ test-new: $(NEW)/.installed
 	$(NEW)/bin/python -c "import jax, sys; print('Python', sys.version, 'jax', jax.__version__)"
 	$(NEW)/bin/python -m pytest $(PARALLEL) $(PYTEST)
 
-# The faults of `make test`, ten times as many and more; SEED=n repeats a failure.
+# The faults of `make test`, ten times as many and more; SEED=n repeats a failure. QUICK=1
+# makes them a quarter, and samples the tests of all metrics.
 soak: $(INSTALLED)
 	SOAK=1 $(BIN)/python -m pytest -ra --timeout 7200 tests/faults
 

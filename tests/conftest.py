@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from support.figures import figure
+from support.figures import is_quick
 from support.processes import restore_sigint
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def sampled_out(items):
-    """Return the tests that are not in the sample: with SOAK set there are none.
+    """Return the tests that are not in the sample: unless QUICK is set there are none.
 
     Of the cases of a test marked `sampled(n)` one in n is kept, chosen by its name, and
     at least one. With `by=` all cases of one value of that parameter are kept or not.
@@ -65,7 +65,7 @@ def sampled_out(items):
     tests = {}
     for item in items:
         mark = item.get_closest_marker("sampled")
-        if mark is not None and figure(mark.args[0], 1) > 1:
+        if mark is not None and is_quick():
             tests.setdefault((item.path, item.originalname), []).append((item, mark))
     left_out = set()
     for cases in tests.values():

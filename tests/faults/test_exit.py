@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from jaxmetrics.record import read_lines
 
-TIMES = figure(ci=20, soak=200)
+TIMES = figure(usual=20, soak=200)
 ENDS = {"return": 0, "exception": 1, "sys.exit": 3}
 
 

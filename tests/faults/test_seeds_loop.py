@@ -22,8 +22,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from jaxmetrics.record import read_lines
 
 PROGRAM = Path(__file__).parents[1] / "support" / "seeds_loop.py"
-KILLS = figure(ci=10, soak=40)
-POD_KILLS = figure(ci=3, soak=10)
+KILLS = figure(usual=10, soak=40)
+POD_KILLS = figure(usual=3, soak=10)
 SHORT = 14  # steps of the controls
 KILLED = -signal.SIGKILL
 

@@ -1,12 +1,22 @@
-"""How often a test repeats: in CI, and in `make soak`."""
+"""How often a test repeats: in CI, in `make test`, and in `make soak`."""
 
 import os
 import secrets
 
 
-def figure(ci: int, soak: int) -> int:
-    """The number for CI, or with SOAK set in the environment the one for the soak."""
-    return soak if os.environ.get("SOAK") else ci
+def is_quick() -> bool:
+    """Whether QUICK is set in the environment, as it is in CI."""
+    return bool(os.environ.get("QUICK"))
+
+
+def figure(usual: int, soak: int) -> int:
+    """The number for `make test`, or with SOAK set that for the soak.
+
+    With QUICK set it is a quarter of the number for `make test`.
+    """
+    if os.environ.get("SOAK"):
+        return soak
+    return max(1, usual // 4) if is_quick() else usual
 
 
 def seed() -> int:
