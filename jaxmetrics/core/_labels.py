@@ -57,7 +57,7 @@ def top_and_valid(logits: Any) -> tuple[jax.Array, jax.Array]:
         of -inf masks its class out.
     """
     logits = as_scores(logits)
-    best = logits == logits.max(axis=-1, keepdims=True)
+    best = logits == _unfused(logits.max(axis=-1, keepdims=True))
     index = jnp.where(best, class_index(logits), jnp.int32(logits.shape[-1]))
     top, worst = _over_classes(lax.min, _INT32.max, index, _kind(logits))
     return top, worst == _FINITE
@@ -199,6 +199,15 @@ def _widened(labels: Any) -> jax.Array:
     if labels.dtype.itemsize == 8:
         labels = labels.clip(_INT32.min, _INT32.max)
     return labels.astype(jnp.int32)
+
+
+def _unfused(largest: jax.Array) -> jax.Array:
+    """Return `[..., 1]` unchanged, through a gather.
+
+    XLA:CPU would fuse the maximum with what compares it, and then store the operands of
+    the second reduction, 4 bytes a logit, without vector instructions.
+    """
+    return jnp.take_along_axis(largest, jnp.zeros(largest.shape, jnp.int32), axis=-1)
 
 
 def _kind(logits: jax.Array) -> jax.Array:
