@@ -63,28 +63,19 @@ def sampled_out(items):
     """Return the tests that are not in the sample: unless QUICK is set there are none.
 
     Of the cases of a test marked `sampled(n)` one in n is kept, chosen by its name, and
-    at least one. With `by=` all cases of one value of that parameter are kept or not.
+    at least one.
     """
     tests = {}
     for item in items:
         mark = item.get_closest_marker("sampled")
         if mark is not None and is_quick():
-            tests.setdefault((item.path, item.originalname), []).append((item, mark))
+            place = item.path, item.originalname, mark.args[0]
+            tests.setdefault(place, []).append(item)
     left_out = set()
-    for cases in tests.values():
-        rest = [item for item, mark in cases if draw(item, mark) % mark.args[0]]
+    for (*_, n), cases in tests.items():
+        rest = [item for item in cases if zlib.crc32(item.nodeid.encode()) % n]
         left_out |= set(rest[1:] if len(rest) == len(cases) else rest)
     return left_out
-
-
-def draw(item, mark):
-    """Return a number that depends on the name of a test or of a parameter alone."""
-    name = item.nodeid
-    parameters = getattr(item, "callspec", None)
-    if (by := mark.kwargs.get("by")) and parameters and by in parameters.params:
-        value = parameters.params[by]
-        name = getattr(value, "name", str(value))
-    return zlib.crc32(name.encode())
 
 
 @pytest.fixture(autouse=True, scope="module")

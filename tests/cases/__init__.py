@@ -10,6 +10,7 @@ wrappers are in `wrappers.py`.
 """
 
 from support.case import Case, values
+from support.figures import is_quick
 
 from cases import classification, regression, sketches, statistics, text, wrappers
 
@@ -24,4 +25,12 @@ FAMILIES = {
 
 CASES = (*(case for cases in FAMILIES.values() for case in cases), *wrappers.CASES)
 
-__all__ = ["CASES", "FAMILIES", "Case", "values"]
+__all__ = ["CASES", "FAMILIES", "Case", "sample", "values"]
+
+
+def sample(n: int) -> tuple[Case, ...]:
+    """Return all cases; with QUICK set, as in CI, one in n of each family's.
+
+    For tests of which one compiled program has all cases.
+    """
+    return CASES[::n] if is_quick() else CASES

@@ -33,10 +33,8 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-pytestmark = pytest.mark.sampled(2, by="case")
 
-
-CASES = cases.CASES
+CASES = cases.sample(3)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
 SPLITS = ("split 1", "split 2", "split 3")

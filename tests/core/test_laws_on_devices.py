@@ -33,10 +33,8 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-pytestmark = pytest.mark.sampled(4)
 
-
-CASES = cases.CASES
+CASES = cases.sample(5)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8
 KEEP[-5:] = False  # more than the last device's rows

@@ -30,8 +30,6 @@ from support.laws import (
 import jaxmetrics as jm
 from jaxmetrics.core import configuration_of
 
-pytestmark = pytest.mark.sampled(3)
-
 
 LIMBS = 12  # words of a reproducible sum
 
@@ -48,7 +46,7 @@ def holds_exact_sums(metric):
 def reproducible_cases():
     """The rows with a sum, and the reproducible metric of each."""
     chosen = {}
-    for case in cases.CASES:
+    for case in cases.sample(3):
         if case.without.keys() & {"permutation", "commutativity", "split", "deferred"}:
             continue
         try:
