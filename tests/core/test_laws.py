@@ -33,7 +33,6 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-
 CASES = cases.sample(3)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))

@@ -33,7 +33,6 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-
 CASES = cases.sample(5)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8

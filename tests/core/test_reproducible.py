@@ -30,7 +30,6 @@ from support.laws import (
 import jaxmetrics as jm
 from jaxmetrics.core import configuration_of
 
-
 LIMBS = 12  # words of a reproducible sum
 
 
