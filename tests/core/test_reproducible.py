@@ -197,7 +197,8 @@ def test_eight_devices_change_no_bit(name, on_eight, states):
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_the_number_of_devices_changes_no_bit(count, outputs, on_eight):
-    names = ["mean weighted", "accuracy weighted", "calibration error", "mean by group"]
+    names = {"mean weighted", "accuracy weighted", "calibration error", "mean by group"}
+    names = sorted(names & on_eight.keys())
     total = on_devices(count, outputs, names)
     for name in names:
         leaves = [x.tobytes() for x in jax.tree.leaves(total[name])]

@@ -10,6 +10,9 @@ from support.forms import assert_close, in_every_form
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(2)
+
+
 NAN = float("nan")
 RATIOS = (jm.Precision, jm.Recall, jm.F1, jm.FBeta)
 

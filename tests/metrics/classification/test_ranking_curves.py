@@ -9,6 +9,9 @@ import sklearn.metrics as sk
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
+
 AREAS = (jm.AUROC, jm.AveragePrecision)
 EXACT = {
     jm.AUROC: sk.roc_auc_score,

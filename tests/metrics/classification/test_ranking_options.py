@@ -17,6 +17,8 @@ AREAS = {
     jm.AUROC: sk.roc_auc_score,
     jm.AveragePrecision: sk.average_precision_score,
 }
+pytestmark = pytest.mark.sampled(5)
+
 every_area = pytest.mark.parametrize("metric", AREAS, ids=lambda m: m.__name__)
 every_state = pytest.mark.parametrize("exact", [False, True], ids=["bins", "exact"])
 with_and_without_weights = pytest.mark.parametrize("weighted", [False, True])
