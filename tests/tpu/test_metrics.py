@@ -9,9 +9,9 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from cases import CASES
 from tpu import checks
 from tpu.metrics import (
+    CASES,
     compile_cases,
     compile_for_topology,
     complaint,
