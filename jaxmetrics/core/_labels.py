@@ -42,7 +42,8 @@ def top_class(logits: Any) -> jax.Array:
 
     See `top_and_valid` for rows without a largest logit.
     """
-    return top_and_valid(logits)[0]
+    # Without the barrier the kinds of the logits are left out, see `_over_classes`.
+    return lax.optimization_barrier(top_and_valid(logits))[0]
 
 
 def top_and_valid(logits: Any) -> tuple[jax.Array, jax.Array]:
