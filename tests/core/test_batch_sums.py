@@ -18,6 +18,9 @@ import jaxmetrics as jm
 from jaxmetrics.core._cell_sum import _by_comparison, sum_cells
 from jaxmetrics.core._pair_sum import pair_sum
 
+pytestmark = pytest.mark.sampled(3)
+
+
 UNIT = 2.0**-48
 FLUSHED = 2.0**-126  # devices take smaller numbers for 0
 SEEDS = st.integers(0, 2**32 - 1)

@@ -33,7 +33,7 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-CASES = cases.sample(3)
+CASES = cases.sample(5)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
 SPLITS = ("split 1", "split 2", "split 3")

@@ -17,6 +17,9 @@ from jax.sharding import PartitionSpec as P
 import jaxmetrics as jm
 from jaxmetrics.interop.clu import from_clu
 
+pytestmark = pytest.mark.sampled(3)
+
+
 ROWS = 64
 # Each program runs twice only; optimizing its machine code would take longer.
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

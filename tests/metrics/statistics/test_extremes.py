@@ -9,6 +9,9 @@ from support.forms import mesh_of
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
+
 NAN = float("nan")
 METRICS = (jm.Min, jm.Max, jm.Last)
 
