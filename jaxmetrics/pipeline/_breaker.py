@@ -37,6 +37,10 @@ class Breaker:
         is_closed = self._failures < self._max_failures
         return is_closed or self._clock() >= self._paused_until
 
+    def retry(self) -> None:
+        """End the pause now; the next attempt is the probe."""
+        self._paused_until = self._clock()
+
     def succeeded(self) -> bool:
         """Note a success; return whether it ended a pause."""
         was_open = self._failures >= self._max_failures

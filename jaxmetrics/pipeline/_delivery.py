@@ -41,10 +41,10 @@ class Delivery:
     """Calls of one writer, on the thread of the writer.
 
     A writer's errors are counted, and the first one is logged. After three in a row a
-    writer that drops rows pauses (see `Breaker`), and rows are skipped. A writer that
-    blocks keeps its rows instead: after an error from which a disk may recover, such as
-    ENOSPC or EIO, the row is to be tried again, after 0.05 seconds at first, then after
-    pauses that double up to 30 seconds.
+    writer that drops rows pauses (see `Breaker`): rows are skipped until the pause is
+    over or a flush succeeds. A writer that blocks keeps its rows instead: after an
+    error from which a disk may recover, such as ENOSPC or EIO, the row is to be tried
+    again, after 0.05 seconds at first, then after pauses that double up to 30 seconds.
 
     Args:
       writer: The open writer.
@@ -135,6 +135,8 @@ class Delivery:
         except Exception as error:
             self._warn_once("could not flush", error)
             return False
+        if not self._breaker.allows():
+            self._breaker.retry()
         return not lost
 
     def rewind(

@@ -152,7 +152,7 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
     def offer(*steps: int) -> None:
         for step in steps:
             sink.offer(filled_row(step))
-        sink.flush(far_deadline())
+        sink.begin_rewind({"step": 10**9}).result()  # after these rows
 
     offer(0, 1, 2, 3, 4)
     assert writer.attempted == [0, 1, 2]
@@ -179,6 +179,19 @@ def test_three_failures_pause_a_writer_and_one_probe_ends_the_pause(caplog):
         "no space left).",
         "Writer failing works again.",
     ]
+    sink.close(far_deadline())
+
+
+def test_a_flush_that_succeeds_ends_a_pause():
+    broken = [True]
+    sink = Sink(Failing(lambda step: broken[0]), clock=lambda: 0.0)
+    for step in range(5):
+        sink.offer(filled_row(step))
+    assert not sink.flush(far_deadline())
+    broken[0] = False
+    sink.offer(filled_row(5))
+    assert sink.flush(far_deadline())
+    assert [record.step for record in sink.writer.records] == [5]
     sink.close(far_deadline())
 
 
