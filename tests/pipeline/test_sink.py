@@ -479,18 +479,19 @@ def test_rows_of_a_blocking_writer_wait_while_it_fails(caplog):
 
 def test_rows_that_wait_are_tried_again_when_the_pause_is_over():
     now, broken = [0.0], [True]
-    tried = threading.Event()
+    tried, written = threading.Event(), threading.Event()
 
     def fails(step):
         tried.set()
+        if not broken[0]:
+            written.set()
         return broken[0]
 
     sink = Sink(Retried(fails), clock=lambda: now[0])
     sink.offer(filled_row(1))
-    tried.wait()
+    assert tried.wait(60)
     broken[0], now[0] = False, 0.05
-    while not sink.counters["written"]:
-        threading.Event().wait(0.001)
+    assert written.wait(60)  # no flush and no further row was needed
     assert sink.close(far_deadline())
 
 
