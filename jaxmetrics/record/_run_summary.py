@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxmetrics.record._index import RecordIndex, read_summary, write_summary
 from jaxmetrics.record._record import RECORD_FIELDS
 
 _SECONDS = 10.0
+_MAX_KEYS = 10_000  # whose last values are kept; of more, those that came last
 
 
 class RunSummary:
@@ -46,6 +48,9 @@ class RunSummary:
         self.index.add(row, end)
         if "kind" not in row:
             self._row.update(row)
+            if (excess := len(self._row) - _MAX_KEYS) > 0:
+                for name in list(itertools.islice(self._row, excess)):
+                    del self._row[name]
         if self._monotonic() - self._written >= _SECONDS:
             self.write(self._missing)
 

@@ -11,6 +11,7 @@ from jaxmetrics.record import (
     RecordIndex,
     RunSummary,
     _index,
+    _run_summary,
     dumps,
     read_lines,
     read_summary,
@@ -180,3 +181,11 @@ def test_a_summary_tells_the_last_values_and_how_far_the_run_is(tmp_path):
 def test_a_summary_that_cannot_be_written_stops_nothing(tmp_path):
     (tmp_path / "summary.json").mkdir()
     RunSummary(tmp_path).write({})
+
+
+def test_a_summary_holds_a_limited_number_of_keys(tmp_path, monkeypatch):
+    monkeypatch.setattr(_run_summary, "_MAX_KEYS", 5)
+    summary = RunSummary(tmp_path)
+    for step in range(9):
+        summary.add({"step": step, "split": "train", f"train/k{step}": 1.0}, 10 + step)
+    assert len(summary._row) == 5 and "train/k8" in summary._row
