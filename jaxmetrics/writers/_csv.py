@@ -6,12 +6,13 @@ import contextlib
 import itertools
 import logging
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxmetrics.record import (
     METRICS_CSV,
@@ -32,7 +33,7 @@ from jaxmetrics.writers._writer import Writer
 
 _LOG = logging.getLogger("jaxmetrics")
 _STEP_COLUMN = "step"
-_STEPS = re.compile(rb"^(-?\d+),", re.MULTILINE)
+_MAX_DIGITS = 19  # of a step
 _MAX_COLUMNS = 1000
 _REWRITES = 16  # times its own size that a file may cost in replacements,
 _SMALL_BYTES = 2**26  # beyond these
@@ -381,18 +382,39 @@ def _line_steps(path: Path, cut: int) -> Iterator[tuple[int, int | None]]:
                 end, number = data.index(b"\n") + 1, 1
                 data = data[end:]
                 yield end, None
-            lines = data.count(b"\n")
-            steps = [*map(int, _STEPS.findall(data))]
-            if len(steps) != lines:
-                for line_number, line in enumerate(data.splitlines(), number + 1):
-                    if not _STEPS.match(line):
-                        reason = "no step in its first column"
-                        raise CorruptLineError(path, line_number, reason)
-            number += lines
-            if steps and not min(steps) <= cut < max(steps):
-                end += len(data)
-                yield end, steps[0]
+            if not data:
                 continue
-            for line, step in zip(data.splitlines(True), steps):
-                end += len(line)
-                yield end, step
+            ends, steps = _ends_and_steps(data)
+            if steps.min() < 0:
+                line_number = number + 1 + int(steps.argmin())
+                reason = "no step in its first column"
+                raise CorruptLineError(path, line_number, reason)
+            number += len(ends)
+            if not steps.min() <= cut < steps.max():
+                ends, steps = ends[-1:], steps[-1:]
+            for line_end, step in zip(ends.tolist(), steps.tolist()):
+                yield end + line_end, step
+            end += len(data)
+
+
+def _ends_and_steps(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions after lines, and the numbers before their first commas.
+
+    A line that does not begin with one has -1. There is no loop over the lines, of
+    which a table may have millions.
+    """
+    characters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n")) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    steps, is_step = np.zeros(len(ends), np.int64), np.ones(len(ends), bool)
+    rest = np.arange(len(ends))  # lines that may have further digits
+    for place in range(_MAX_DIGITS + 1):
+        character = characters[np.minimum(starts[rest] + place, ends[rest] - 1)]
+        digit = character.astype(np.int64) - ord("0")
+        is_digit = (digit >= 0) & (digit <= 9)
+        is_end = (character == ord(",")) & (place > 0)
+        is_step[rest[~(is_digit | is_end)]] = False
+        rest, digit = rest[is_digit], digit[is_digit]
+        steps[rest] = 10 * steps[rest] + digit
+    is_step[rest] = False
+    return ends, np.where(is_step, steps, -1)

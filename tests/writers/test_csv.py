@@ -14,7 +14,7 @@ from support.sinks import far_deadline, filled_row
 from jaxmetrics import TrainingLogger
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.record import CorruptLineError, Media, Record, WriterLockedError
-from jaxmetrics.writers import CSV, JSONL
+from jaxmetrics.writers import CSV, JSONL, _csv
 
 
 @pytest.fixture
@@ -519,3 +519,24 @@ def test_a_table_that_lost_rows_is_completed_from_the_record_at_the_close(
 
     assert logged(tmp_path / "slow", True) == logged(tmp_path / "quick", False)
     assert not [*tmp_path.rglob("*.complete*")]
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        (b"1,a,2", 1),
+        (b"007,", 7),
+        (b"9223372036854775807,z", 2**63 - 1),
+        (b"12345678901234567890,a", -1),
+        (b"x,1", -1),
+        (b"-1,1", -1),
+        (b"1", -1),
+        (b",1", -1),
+        (b"", -1),
+    ],
+)
+def test_the_step_of_a_line_is_the_number_before_its_first_comma(line, step):
+    data = b"5,x\n" + line + b"\n12345,6\n"
+    ends, steps = _csv._ends_and_steps(data)
+    assert ends.tolist() == [4, 5 + len(line), len(data)]
+    assert steps.tolist() == [5, step, 12345]
