@@ -114,4 +114,4 @@ def test_any_order_and_grouping_gives_one_total(case, totals):
 def test_a_mean_of_means_depends_on_the_order():
     values = np.arange(ROWS, dtype=np.float32)
     total = totals_of({"careless": Careless()}, {"careless": {"values": values}})
-    assert len(np.unique(total["careless"].mean)) > ORDERS // 2
+    assert len(np.unique(total["careless"].mean)) > min(ORDERS // 2, 1000)
