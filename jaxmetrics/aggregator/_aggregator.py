@@ -22,7 +22,12 @@ from jaxmetrics.aggregator._metric_total import MetricHandler
 from jaxmetrics.aggregator._observation import AggregationType, Observation
 from jaxmetrics.aggregator._totals import Total
 from jaxmetrics.aggregator._types import AggregationTypes, to_state
-from jaxmetrics.processes import EXCHANGE_TIMEOUT, exchange
+from jaxmetrics.processes import (
+    EXCHANGE_TIMEOUT,
+    exchange,
+    identity_is_known,
+    process_count,
+)
 from jaxmetrics.record import key, pack, states, unpack
 
 _SCHEMA = 1
@@ -238,7 +243,19 @@ class MetricsAggregator:
             for total in saved["totals"]:
                 name = total["dataset"], total["name"]
                 restored[name] = self._types.from_state(name, total)
-            self._restored, self._observed = restored, {}
+            # One process adds to what it restored: merged as one part, later values
+            # would be rounded otherwise than in a run that was not interrupted.
+            alone = identity_is_known() and process_count() == 1
+            self._observed = {
+                name: total
+                for name, total in restored.items()
+                if alone and total.continues
+            }
+            self._restored = {
+                name: total
+                for name, total in restored.items()
+                if name not in self._observed
+            }
 
     def state(self) -> dict[str, Any]:
         """Return the `state_dict`, for `checkpoint.args`; every process calls it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class CategoryTotal(Total):
     is lost. In one process the first categories get counts of their own; where the
     totals of processes or restarts have too many, the most frequent do.
     """
+
+    continues: ClassVar[bool] = False  # the least frequent categories are left out
 
     def __init__(self, max_categories: int = DEFAULT_MAX_CATEGORIES) -> None:
         self._max_categories = max_categories

@@ -39,7 +39,10 @@ class ExactSum:
         self._parts = integer + value, high, low
 
     def merge(self, other: ExactSum) -> None:
-        """Add another sum."""
+        """Add another sum; to an empty one, without rounding it anew."""
+        if not any(self._parts):
+            self._parts = other._parts
+            return
         integer, high, low = self._parts
         other_integer, other_high, other_low = other._parts
         high, low = _pair_add(high, low, other_high)

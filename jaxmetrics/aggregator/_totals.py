@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ class Total(abc.ABC):
     An update calls `read`, which checks the values and changes nothing, and then
     `add`, which does not fail.
     """
+
+    continues: ClassVar[bool] = True
+    """Whether a restored total adds later values as one that was not interrupted."""
 
     agg_type: str = ""
     """Aggregation type of the total."""

@@ -2,9 +2,12 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from support.aggregator import DISTRIBUTION, INF, NAN, aggregate
+
+from jaxmetrics import AggregationType, MetricsAggregator
 
 DRAWS = {
     "lengths": lambda rng, n: rng.integers(1, 8192, n),
@@ -79,3 +82,23 @@ def test_a_distribution_counts_values_that_are_not_finite_separately():
     assert (logged["mean"], logged["p99"], logged["x_nonfinite"]) == (2.0, 3.0, 2.0)
     empty = distribution([NAN])
     assert math.isnan(empty["p50"]) and math.isnan(empty["std"])
+
+
+@pytest.mark.parametrize("kind", ["distribution", "mean", "sum"])
+def test_totals_restored_at_any_step_have_every_bit_of_uninterrupted_ones(kind):
+    jax.devices()  # as in a training, where it is known that this process is alone
+    values = np.random.default_rng(0).lognormal(0, 3, 60)
+
+    def totals(restore_after):
+        aggregator = MetricsAggregator()
+        for step, value in enumerate(values):
+            aggregator.update("d", AggregationType(kind), n=value)
+            if step in restore_after:
+                state = aggregator.state()
+                aggregator = MetricsAggregator()
+                aggregator.load_state(state)
+        return aggregator.get_metrics_for_logging()
+
+    whole = totals(())
+    for first in range(0, 60, 7):
+        assert totals((first, first + 3)) == whole
