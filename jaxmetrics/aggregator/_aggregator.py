@@ -243,8 +243,8 @@ class MetricsAggregator:
             for total in saved["totals"]:
                 name = total["dataset"], total["name"]
                 restored[name] = self._types.from_state(name, total)
-            # One process adds to what it restored: merged as one part, later values
-            # would be rounded otherwise than in a run that was not interrupted.
+            # A single process adds later values to the restored totals. Merging them
+            # as a second total would round differently than an uninterrupted run.
             alone = identity_is_known() and process_count() == 1
             self._observed = {
                 name: total

@@ -22,7 +22,10 @@ class Total(abc.ABC):
     """
 
     continues: ClassVar[bool] = True
-    """Whether a restored total adds later values as one that was not interrupted."""
+    """Whether later values may be added to a restored total itself.
+
+    If not, they get a total of their own, and the two are merged for the results.
+    """
 
     agg_type: str = ""
     """Aggregation type of the total."""

@@ -203,12 +203,17 @@ def _widened(labels: Any) -> jax.Array:
 
 
 def _unfused(largest: jax.Array) -> jax.Array:
-    """Return `[..., 1]` unchanged, through a gather.
+    """Return `[..., 1]` unchanged; on a CPU through a gather, which XLA does not fuse.
 
     XLA:CPU would fuse the maximum with what compares it, and then store the operands of
-    the second reduction, 4 bytes a logit, without vector instructions.
+    the second reduction, 4 bytes a logit, without vector instructions. Other platforms
+    need no gather.
     """
-    return jnp.take_along_axis(largest, jnp.zeros(largest.shape, jnp.int32), axis=-1)
+
+    def gathered(x: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, jnp.zeros(x.shape, jnp.int32), axis=-1)
+
+    return lax.platform_dependent(largest, cpu=gathered, default=lambda x: x)
 
 
 def _kind(logits: jax.Array) -> jax.Array:

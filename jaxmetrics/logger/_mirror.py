@@ -33,8 +33,8 @@ class Mirror:
 
     Each copy holds what the files have beyond the one before it. The files of Weights &
     Biases are not copied, nor are the user's checkpoints. Before each copy the pieces
-    are listed: once there is one of a later attempt, nothing is copied any more, and
-    the run is told that it is superseded.
+    are listed: once there is one of a later attempt, nothing more is copied, and the
+    run is marked as superseded.
 
     Args:
       run: The run; its ledger gets an event when a copy fails.

@@ -379,8 +379,8 @@ class Sinks:
         """Take all writers back to `states`, or those without one to `step`.
 
         A writer whose files do not fit its state, because they were changed since, goes
-        back to the step instead; one that cannot do that stays as it is. Both are told
-        in warnings: what was recorded must not keep a model from being restored.
+        back to the step instead; one that cannot do that is left unchanged. Each is a
+        warning and no error, so that the model can be restored.
 
         Raises:
           RuntimeError: A writer did not answer within `timeout` seconds.

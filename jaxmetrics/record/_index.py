@@ -1,4 +1,4 @@
-"""Where the steps of a record lie in its file, so that reopening does not read it all.
+"""Index of the steps in `metrics.jsonl`, so that reopening does not read all of it.
 
 The index of `metrics.jsonl` is in `summary.json`, which is written at each flush. Its
 segments are consecutive parts of the file: of each it has the end, the lowest and the
