@@ -117,6 +117,7 @@ class RowQueue:
             self._rows.appendleft(row)
             self._rows_taken -= 1
             self._jobs = deque(job._replace(after=0) for job in self._jobs)
+            self._changed.notify_all()
             return True
 
     def resume(self) -> None:
@@ -213,12 +214,14 @@ class RowQueue:
         def has_room() -> bool:
             return len(self._rows) < self._capacity or self._closed
 
+        def need_not_wait() -> bool:
+            return has_room() or self._is_paused
+
         # A consumer that is stuck costs one timeout, not one per row: `put` waits again
         # only after the consumer has taken something. One that is paused costs none.
-        may_wait = not (self._is_stuck or self._is_paused)
-        room = has_room() or (
-            may_wait and self._changed.wait_for(has_room, self._put_timeout)
-        )
+        if not (self._is_stuck or need_not_wait()):
+            self._changed.wait_for(need_not_wait, self._put_timeout)
+        room = has_room()
         self._is_stuck = not room
         return room and not self._closed
 

@@ -140,3 +140,17 @@ def test_a_row_cannot_be_put_back_into_an_ended_queue():
     queue = RowQueue(10, "block", 0.0)
     queue.end()
     assert not queue.put_back(filled_row(0))
+
+
+def test_a_producer_that_waits_for_room_is_released_by_a_pause():
+    queue, dropped = RowQueue(1, "block", 3600.0), []
+    queue.put(filled_row(0))
+    row = queue.take()
+    queue.put(filled_row(1))
+    thread = threading.Thread(target=lambda: dropped.append(queue.put(filled_row(2))))
+    thread.start()
+    while queue.offered < 3:  # it is about to wait, or waits
+        thread.join(0.001)
+    queue.put_back(row)
+    thread.join(60)
+    assert [row.step for row in dropped] == [2]
