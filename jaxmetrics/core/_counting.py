@@ -9,6 +9,7 @@ arithmetic, so NaN in padding does not leak.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -28,6 +29,7 @@ from jaxmetrics.core._cell_sum import FEW_CELLS
 from jaxmetrics.core._integer_extreme import integer_extreme
 from jaxmetrics.core._pair_sum import pair_sum
 from jaxmetrics.core._summands import Summands
+from jaxmetrics.core._wide import as_wide, in_float64, wide_pair, wide_sum
 
 _NEGATIVE_INFINITY = np.float32(-np.inf)
 _KEY_OF_NEGATIVE_INFINITY = np.uint32(0x007FFFFF)
@@ -156,12 +158,33 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     valid = _mask_for(values, mask)
     axes = _reduced(values, keep)
     if weights is None:
-        n = valid.sum(axis=axes, dtype=jnp.uint32)
-        share, size = jnp.float32(1), n.astype(jnp.float32)
+        n, share = valid.sum(axis=axes, dtype=jnp.uint32), jnp.float32(1)
+        size = (n,)
     else:
         valid, share = _weighted(values, valid, weights)
-        n = pair_sum((share,), axes)
-        size = n[0]
+        size = n = pair_sum((share,), axes)
+    in_pairs = functools.partial(_deviations, axes=axes)
+    in_wide = functools.partial(_wide_deviations, axes=axes)
+    mean, squares = lax.platform_dependent(
+        values, valid, share, size, default=in_pairs, cpu=in_wide
+    )
+    return n, mean, squares
+
+
+def _deviations(
+    values: jax.Array, valid: jax.Array, share: jax.Array, size: Any, axes: Any
+) -> tuple[Pair, Pair]:
+    """Return the mean, and the weighted sum of squared deviations from it.
+
+    Args:
+      values: float32.
+      valid: Bool, same shape; other values do not count.
+      share: Weights, or 1.
+      size: Arrays whose sum is the sum of the weights of valid values, the first of
+        them rounded.
+      axes: Axes to sum over.
+    """
+    size = size[0].astype(jnp.float32)
     size = jnp.where(size > 0, size, 1)
 
     def sum_of(x: jax.Array) -> Pair:
@@ -172,7 +195,24 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     rest = sum_of(deviation)[0] / size
     deviation = deviation - jnp.expand_dims(rest, axes)
     deviation = jnp.where(valid, deviation, jnp.float32(0))
-    return n, two_sum(centre, rest), sum_of(deviation * deviation)
+    return two_sum(centre, rest), sum_of(deviation * deviation)
+
+
+@in_float64
+def _wide_deviations(
+    values: jax.Array, valid: jax.Array, share: jax.Array, size: Any, axes: Any
+) -> tuple[Pair, Pair]:
+    """Return the same, computed in float64."""
+    share, size = as_wide(share), sum(map(as_wide, size))
+    size = jnp.where(size > 0, size, 1.0)
+
+    def sum_of(x: jax.Array) -> jax.Array:
+        return wide_sum(jnp.where(valid, x, 0.0) * share, axes)
+
+    values = as_wide(values)
+    mean = sum_of(values) / size
+    deviation = values - jnp.expand_dims(mean, axes)
+    return wide_pair(mean), wide_pair(sum_of(deviation * deviation))
 
 
 def both(mask: Any, other: Any) -> Any:

@@ -58,7 +58,7 @@ def top_and_valid(logits: Any) -> tuple[jax.Array, jax.Array]:
         of -inf masks its class out.
     """
     logits = as_scores(logits)
-    best = logits == _unfused(logits.max(axis=-1, keepdims=True))
+    best = logits == unfused(logits.max(axis=-1, keepdims=True))
     index = jnp.where(best, class_index(logits), jnp.int32(logits.shape[-1]))
     top, worst = _over_classes(lax.min, _INT32.max, index, _kind(logits))
     return top, worst == _FINITE
@@ -94,7 +94,26 @@ def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
 
 def score_of(logits: jax.Array, label: jax.Array) -> jax.Array:
     """Return the logit of each label `[..., 1]`, which must be in range."""
-    return jnp.take_along_axis(logits, label, axis=-1)
+    if logits.dtype.itemsize != 2:
+        return jnp.take_along_axis(logits, label, axis=-1)
+    # XLA:CPU would convert all logits to float32 before it gathers a few.
+    words = lax.bitcast_convert_type(logits, jnp.uint16)
+    found = jnp.take_along_axis(words, label, axis=-1)
+    return lax.bitcast_convert_type(found, logits.dtype)
+
+
+def unfused(rows: jax.Array) -> jax.Array:
+    """Return what was reduced to `[..., 1]`; on a CPU through a gather.
+
+    A gather is not fused with what comes before and after it. XLA:CPU otherwise fuses
+    a reduction with others that use its result, and then stores their operands, at
+    least 4 bytes a logit, without vector instructions. Other platforms need no gather.
+    """
+
+    def gathered(x: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, jnp.zeros(x.shape, jnp.int32), axis=-1)
+
+    return lax.platform_dependent(rows, cpu=gathered, default=lambda x: x)
 
 
 def class_predictions(
@@ -200,20 +219,6 @@ def _widened(labels: Any) -> jax.Array:
     if labels.dtype.itemsize == 8:
         labels = labels.clip(_INT32.min, _INT32.max)
     return labels.astype(jnp.int32)
-
-
-def _unfused(largest: jax.Array) -> jax.Array:
-    """Return `[..., 1]` unchanged; on a CPU through a gather, which XLA does not fuse.
-
-    XLA:CPU would fuse the maximum with what compares it, and then store the operands of
-    the second reduction, 4 bytes a logit, without vector instructions. Other platforms
-    need no gather.
-    """
-
-    def gathered(x: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, jnp.zeros(x.shape, jnp.int32), axis=-1)
-
-    return lax.platform_dependent(largest, cpu=gathered, default=lambda x: x)
 
 
 def _kind(logits: jax.Array) -> jax.Array:

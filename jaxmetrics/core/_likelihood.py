@@ -18,11 +18,15 @@ from jax import lax
 
 from jaxmetrics.core._labels import (
     as_class_numbers,
+    as_scores,
     class_index,
     in_range,
     require_labels,
     score_of,
+    unfused,
 )
+
+_WEIGHTLESS = -200.0  # exp() of it is 0 in float32
 
 
 class SoftmaxTerms(NamedTuple):
@@ -73,21 +77,28 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
       logits: Floats `[..., classes]`.
       labels: int32 `[...]`.
     """
-    x = logits.astype(jnp.float32)
-    inside = in_range(labels, x.shape[-1])
+    classes = logits.shape[-1]
+    inside = in_range(labels, classes)
     index = jnp.where(inside, labels, 0)[..., None]
-    top = lax.stop_gradient(x.max(axis=-1, keepdims=True))
+    top = lax.stop_gradient(unfused(logits.max(axis=-1, keepdims=True)))
+    top = top.astype(jnp.float32)
     label = score_of(logits, index).astype(jnp.float32) - top
-    shifted = x - top
-    weight, zero = jnp.exp(shifted), jnp.float32(0)
-    rest = jnp.where(class_index(x) == index, zero, weight).sum(axis=-1)
+    shifted = logits.astype(jnp.float32) - top
+
+    def over_classes(x: jax.Array) -> jax.Array:
+        return unfused(x.sum(axis=-1, keepdims=True))[..., 0]
+
+    # 0 for the label and 1 for others. XLA:CPU does not fuse a selection with a sum.
+    distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
+    rest = over_classes(lax.sign(lax.abs(distance)) * jnp.exp(shifted))
     label, top = label[..., 0], top[..., 0]
     log_z = jnp.log1p(rest + jnp.expm1(label))
-    weighted = jnp.where(weight > 0, weight * shifted, zero)
-    mean_shifted = weighted.sum(axis=-1) * jnp.exp(-log_z)
+    # Where a weight is 0, also at -inf, its product with a finite number is.
+    finite = lax.max(shifted, jnp.float32(_WEIGHTLESS))
+    mean_shifted = over_classes(jnp.exp(shifted) * finite) * jnp.exp(-log_z)
     unmasked = shifted > -jnp.inf
     count = unmasked.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
-    mean_unmasked = jnp.where(unmasked, shifted, zero).sum(axis=-1) / count
+    mean_unmasked = jnp.where(unmasked, shifted, 0).sum(axis=-1) / count
     # NaN, inf, and -inf as the largest logit make one of these NaN.
     valid = jnp.isfinite(rest) & ~jnp.isnan(label)
     return SoftmaxTerms(top, log_z, label, mean_shifted, mean_unmasked, valid, inside)
@@ -118,11 +129,10 @@ def negative_log_likelihood(
       TypeError: The labels are not integers.
       ValueError: The labels do not have the shape of the scores without the classes.
     """
-    scores = jnp.asarray(scores).astype(jnp.float32)
-    labels = as_class_numbers(labels)
+    scores, labels = as_scores(scores), as_class_numbers(labels)
     require_labels(scores, labels)
     if probs:
-        return _of_probabilities(scores, labels, label_smoothing)
+        return _of_probabilities(scores.astype(jnp.float32), labels, label_smoothing)
     terms = softmax_terms(scores, labels)
     return terms.cross_entropy(label_smoothing), terms.inside & terms.valid
 

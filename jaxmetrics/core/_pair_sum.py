@@ -24,6 +24,8 @@ after it is split in [outer, inner], so that the slices of an array that is shar
 this axis lie on one device each: no values move, only partial results of the last
 reduction. Each fold writes its terms in one stacked array, because a compiler makes one
 loop of one output, but computes several outputs in several passes over the values.
+
+A CPU sums in float64 instead, in short chains, which keeps the same bound.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from jax import lax
 from jaxmetrics.core._arithmetic import Pair, two_sum
 from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._mesh import vary, varying
+from jaxmetrics.core._wide import in_float64, wide_pair, wide_sum
 
 Terms = tuple[jax.Array, ...]
 
@@ -84,6 +87,17 @@ def as_floats(values: jax.Array) -> Terms:
 
 @functools.partial(jax.jit, static_argnames="axes", inline=True)
 def _sum(parts: Terms, axes: tuple[int, ...]) -> Pair:
+    folded = functools.partial(_folded_sum, axes=axes)
+    wide = functools.partial(_wide_sum, axes=axes)
+    return lax.platform_dependent(parts, default=folded, cpu=wide)
+
+
+@in_float64
+def _wide_sum(parts: Terms, axes: tuple[int, ...]) -> Pair:
+    return wide_pair(functools.reduce(jnp.add, [wide_sum(x, axes) for x in parts]))
+
+
+def _folded_sum(parts: Terms, axes: tuple[int, ...]) -> Pair:
     pieces = [jnp.stack(parts)]
     for axis in axes:
         most = _OUTER_OF_FIRST if axis == axes[0] else _OUTER_OF_OTHERS
