@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,39 +36,40 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
     return metric.from_model_output(**outputs).compute()
 
 
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A reduced state that is being copied to the host.
 
     `compute` waits for the copy and may run in any thread.
 
     Attributes:
       words: The leaves as one vector of 32-bit words, on device, then the marks.
-      structure: Treedef of the metrics.
-      leaves: Leaves of the state, of which only shapes and dtypes are used.
+      state: The state, of which only the structure, shapes and dtypes are used.
       stacked: The leaves have a leading shard axis, which the words do not have.
-      name: Name of a single metric; empty for a collection.
       marks_shape: Shape of the marks of all shards.
     """
 
     words: Any
-    structure: Any
-    leaves: Sequence[Any]
+    state: Any
     stacked: bool
-    name: str
     marks_shape: tuple[int, ...] = (0,)
+
+    @property
+    def name(self) -> str:
+        """Name of a single metric; empty for a collection."""
+        return "" if isinstance(self.state, Collection) else _name(self.state)
 
     def metrics(self) -> Any:
         """Return the reduced metrics with NumPy leaves; one transfer."""
         words = np.asarray(self.words)
+        of_state, structure = jax.tree.flatten(self.state)
         leaves, offset = [], 0
-        for leaf in self.leaves:
+        for leaf in of_state:
             shape = leaf.shape[1:] if self.stacked else leaf.shape
             size = int(np.prod(shape))
             part = words[offset : offset + size]
             leaves.append(part.view(leaf.dtype).reshape(shape))
             offset += size
-        return jax.tree.unflatten(self.structure, leaves)
+        return jax.tree.unflatten(structure, leaves)
 
     def marks(self) -> np.ndarray:
         """Return the marks of all shards, zeros where there is no shard."""
@@ -86,17 +85,17 @@ class Snapshot:
         """Return the values by name, and diagnostics as `health/{what}/{split}/...`."""
         metrics = self.metrics()
         diagnostics = metrics.diagnostics()
-        if self.name:
-            diagnostics = {f"{what}/{self.name}": x for what, x in diagnostics.items()}
+        if name := self.name:
+            diagnostics = {f"{what}/{name}": x for what, x in diagnostics.items()}
         values = self._values(metrics)
         for place, value in diagnostics.items():
-            what, _, name = place.partition("/")
-            values[f"health/{what}/{split}/{name}"] = value
+            what, _, of = place.partition("/")
+            values[f"health/{what}/{split}/{of}"] = value
         return values
 
     def _values(self, metrics: Any) -> dict[str, Any]:
-        value = metrics.compute()
-        return value if self.name == "" else flat(self.name, value)
+        value, name = metrics.compute(), self.name
+        return flat(name, value) if name else value
 
 
 def snapshot(metrics: Metrics, marks: Any = None) -> Snapshot:
@@ -112,12 +111,10 @@ def snapshot(metrics: Metrics, marks: Any = None) -> Snapshot:
     """
     stacked = isinstance(metrics, Deferred)
     state = metrics.state if isinstance(metrics, Deferred) else metrics
-    leaves, structure = jax.tree.flatten(state)
-    name = "" if isinstance(state, Collection) else _name(state)
     marks = marks if stacked else None
     words = _words(metrics, marks)
     shape = (0,) if marks is None else marks.shape[1:]
-    return Snapshot(words, structure, leaves, stacked, name, shape)
+    return Snapshot(words, state, stacked, shape)
 
 
 @jax.jit

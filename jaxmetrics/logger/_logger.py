@@ -32,6 +32,7 @@ from jaxmetrics.logger._steps import Steps
 from jaxmetrics.pipeline import (
     CallReader,
     FetchedValues,
+    Intake,
     MediaKind,
     MediaRow,
     Row,
@@ -45,6 +46,7 @@ from jaxmetrics.processes import Agreement, CallMarks
 from jaxmetrics.record import (
     Elapsed,
     Ledger,
+    Record,
     check_step,
     dumps,
     duration_clock,
@@ -58,6 +60,8 @@ _LOG = logging.getLogger("jaxmetrics")
 _PROGRESS_SECONDS = 10.0
 _REWIND_SECONDS = 30.0
 _MAX_SHOWN = 30
+_MAX_ENTRIES = 256  # that wait for the thread of an idle writer
+_MAX_UNUSED_ENTRIES = 16  # of a process that writes nothing
 
 
 class _Default(str):
@@ -138,7 +142,7 @@ class TrainingLogger:
                 f"TrainingLogger got overwrite=True and resume_step={resume_step}; the "
                 f"first begins again, the second continues. Pass one of them."
             )
-        self._sigterm = Sigterm(install_sigterm)
+        self._sigterm = Sigterm(install_sigterm, self._look_closer)
         self._process_known = processes.identity_is_known()
         self._process = processes.process_index(), processes.process_count()
         self._has_folder = root is not None
@@ -151,13 +155,20 @@ class TrainingLogger:
         self._fetched = FetchedValues()
         self._calls = CallReader()
         self._steps = Steps()
-        self._unqueued: list[Row] = []
         self._attached: dict[str, Any] = {}
         self._attached_step = -1
         self._warned: set[str] = set()
-        self._progress_noted = -math.inf
         self._missing_noted: dict[str, Any] = {}
         monotonic = duration_clock(clock, monotonic)
+        self._clock = monotonic
+        # What `log_step` compares with to take the short way.
+        self._names: tuple[Any, ...] | None = None
+        self._known_names: set[tuple[Any, ...]] = set()
+        self._types = self._calls.types
+        self._type: type = float
+        self._metrics_type: type | None = None
+        self._look_at = self._progress_due = -math.inf
+        self._last_train_step = -1
         if is_importing_main():
             self._stay_inert()
             return
@@ -177,6 +188,7 @@ class TrainingLogger:
         )
         if self._process[0] == 0:
             warn_of_unused(self.config, given, writers, console)
+        self._take_in(self._sinks.intake)
         self._elapsed = Elapsed(monotonic, self._run.elapsed)
         self._steps.reset(self._run.last, (resume_step or 0) + 1, guarded=True)
         self.ledger.event("start", restored_step=resume_step)
@@ -234,6 +246,69 @@ class TrainingLogger:
             was fetched; the error names it, and the other values are logged.
           MissingHostError: Another process does not log these metrics.
         """
+        # After a training step the caches are cold, and each function entered costs a
+        # microsecond. So a call like an earlier one enters none but this.
+        if metrics is None:
+            given = values
+        elif type(metrics) is dict and not values:
+            given = metrics = metrics.copy()  # the caller may change it
+        else:
+            self._log_metrics(step, metrics, split, values)
+            return
+        names = (*given,)
+        if (
+            (names == self._names or names in self._known_names)
+            and type(step) is int
+            and 0 <= step < 2**63
+            and split is _TRAIN
+        ):
+            usual, types = self._type, self._types
+            for value in given.values():
+                if type(value) is not usual and type(value) not in types:
+                    break
+            else:
+                now = self._clock()
+                entry = [now, step, given]
+                entries = self._entries
+                entries.append(entry)
+                if now >= self._look_at or len(entries) >= self._max_entries:
+                    self._settle(entry)
+                return
+        self._log(step, metrics, split, values)
+
+    def _log_metrics(
+        self,
+        step: int | None,
+        metrics: Any,
+        split: str | None,
+        values: Mapping[str, Any],
+    ) -> None:
+        """Log metrics in one launch and little else, if they are like earlier ones."""
+        is_known = type(metrics) is self._metrics_type and not values
+        if is_known and type(step) is int and 0 <= step < 2**63 and split is _TRAIN:
+            if self._pid != os.getpid():
+                return
+            try:
+                taken = self._snapshot(metrics)
+            except Exception:  # raised again below, with advice
+                pass
+            else:
+                now = self._clock()
+                entry = [now, step, taken]
+                self._entries.append(entry)
+                if now >= self._look_at or len(self._entries) >= self._max_entries:
+                    self._settle(entry)
+                return
+        self._log(step, metrics, split, values)
+
+    def _log(
+        self,
+        step: int | None,
+        metrics: Any,
+        split: str | None,
+        values: Mapping[str, Any],
+    ) -> None:
+        """Log a call of `log_step`, whatever it has."""
         if self._pid != os.getpid():
             return
         refusal = None if metrics is None else self._agreement.mismatch(metrics)
@@ -243,6 +318,8 @@ class TrainingLogger:
                 self._require_open()
                 self._check_process()
             call = self._calls.read(split, split is not _TRAIN, metrics, values)
+            if step is None:
+                self._note_steps()
             try:
                 number = self._steps.of_call(step, call.split)
             except (TypeError, ValueError):
@@ -250,21 +327,24 @@ class TrainingLogger:
                 raise
             if call.metrics is not None:
                 call = with_metrics(call, number, self._marks)
-            row = Row(
-                number,
-                call.split,
-                self._elapsed.exact(),
-                step is not None,
-                call.key_split,
-                self._fetched.add,
-            )
+            given = step is not None
+            row = Row(number, call.split, 0.0, given, call.key_split, self._add_fetched)
             row.values = call.values
+            now = self._clock()
             if call.split == "train":
-                self._note_progress(row.step)
-                if self._attached and row.step > self._attached_step:
-                    self._attached_step = row.step
-                    row.defaults = self._attached_values()
-            self._queue(row)
+                self._note_progress(number, now)
+                if self._attached:
+                    if number > self._attached_step:
+                        self._attached_step = number
+                        row.defaults = self._attached_values()
+                elif split is _TRAIN and metrics is None:
+                    self._expect(values)
+                elif split is _TRAIN and not values:
+                    if type(metrics) is dict:
+                        self._expect(metrics)
+                    elif call.metrics is not None and not call.errors:
+                        self._expect_metrics(metrics)
+            self._queue(row, now)
         errors = call.errors
         if refusal or errors or self._fetched.faults or self._sigterm.noted:
             self._raise_errors([refusal, *errors] if refusal else errors)
@@ -294,6 +374,7 @@ class TrainingLogger:
                     f"pytrees to checkpoint.args() instead."
                 )
         with self._lock:
+            self._expect({})
             for name, item in objects.items():
                 self._attached.pop(name, None)
                 if item is not None:
@@ -475,9 +556,10 @@ class TrainingLogger:
             self._require_open()
             self._check_process()
             plain = self._run.add_hparams(hparams)
+            self._note_steps()
             row = self._media_row("hparams", max(self._steps.last.values(), default=0))
             row.values = dict(plain)
-            self._queue(row)
+            self._queue(row, self._clock())
         self._raise_errors([])
 
     def flush(self, timeout: float = 30.0) -> bool:
@@ -501,7 +583,6 @@ class TrainingLogger:
                 return self._closed
             if self._run.is_superseded():
                 return False
-            self._sinks.offer(self._unqueued)
         flushed = self._sinks.flush(deadline)
         self._note_missing()
         flushed = self._run.flush() and flushed
@@ -541,8 +622,10 @@ class TrainingLogger:
             if self._closed is not None:
                 return self._closed
             self._runtime.end()
-            self._sinks.offer(self._unqueued)
+            self._expect({})
+            self._look_closer()
             self._closed = self._sinks.close(deadline)
+            self._note_steps()
             self._note_missing()
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
             self.ledger.event("close", step=self._steps.last.get("train"), **counts)
@@ -565,6 +648,7 @@ class TrainingLogger:
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks: the run, its last steps and values."""
+        self._note_steps()
         facts = {"run": str(self.run_dir or self._run.path.name)}
         facts["state"] = "open" if self._closed is None else "closed"
         facts |= {f"step ({split})": n for split, n in self._steps.last.items()}
@@ -655,8 +739,10 @@ class TrainingLogger:
             _LOG.warning("state() of %s: not all rows could be flushed.", self.run_dir)
         with self._lock:
             self._require_open()
+            self._note_steps()
             if "train" in self._steps.last:
-                self._note_progress(self._steps.last["train"], at_once=True)
+                self._progress_due = -math.inf
+                self._note_progress(self._steps.last["train"], self._clock())
             self._mirror.begin()
             return {
                 "schema": 1,
@@ -698,13 +784,15 @@ class TrainingLogger:
                     self.run_dir,
                     step,
                 )
-            self._sinks.offer(self._unqueued)
+            self._note_steps()
             self._steps.reset(state["last_steps"], state["next_step"])
+            self._last_train_step = -1
             self._attached_step = state["last_steps"].get("train", -1)
             if not self._run.is_superseded():
                 self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
             self._fetched.restore(state["latest"], state.get("latest_steps", {}))
             self._elapsed.reset(state["time"])
+            self._look_at = self._progress_due = -math.inf
             self._run.note_restore(step)
 
     def reset(self) -> None:
@@ -720,15 +808,17 @@ class TrainingLogger:
             return
         with self._lock:
             self._require_open()
+            self._note_steps()
             had_records = bool(self._steps.last) or self._run.attempt > 1
-            self._sinks.offer(self._unqueued)
             self._steps.reset({})
+            self._last_train_step = -1
             self._attached_step = -1
             if had_records and not self._run.is_superseded():
                 self._sinks.rewind(-1, {}, timeout=_REWIND_SECONDS)
                 self._run.note_restore(0)
             self._fetched.restore({})
             self._elapsed.reset(0.0)
+            self._look_at = self._progress_due = -math.inf
 
     def yield_to_another(self) -> None:
         """Close, because another logger of this process takes the run over."""
@@ -768,17 +858,94 @@ class TrainingLogger:
                 except (TypeError, ValueError, RuntimeError) as error:
                     errors.append(error)
             if is_shown:
-                self._queue(row)
+                self._queue(row, self._clock())
         self._raise_errors(errors)
 
-    def _queue(self, row: Row) -> None:
-        """Pass a row to the writers; rows that an interrupt left behind go first."""
-        if not row.values and not row.defaults:
+    def _take_in(self, intake: Intake) -> None:
+        """Append what is logged to an intake, which has no entries yet."""
+        self._entries = intake.entries
+        self._max_entries = _MAX_ENTRIES if self._sinks else _MAX_UNUSED_ENTRIES
+        intake.row_of = self._row_of
+        intake.on_excess = self._look_closer
+
+    def _row_of(self, entry: list[Any]) -> Row | None:
+        """Return the row of an entry; called in the order of the entries.
+
+        An entry has the reading of the clock at the call, and the row or, from a call
+        like earlier ones, its step, and its values or the snapshot of its metrics.
+        """
+        now, row, given = entry[:3]
+        time = self._elapsed.at(now)
+        if given is None:
+            row.time = time
+        else:
+            step, row = row, Row(row, "train", time, on_record=self._add_fetched)
+            if type(given) is not dict:
+                row.values = {"(metrics)": given.record}
+            elif known := self._calls.keys("train", False, tuple(given)):
+                row.values = dict(zip(known[1], given.values()))
+            if step > self._last_train_step:
+                self._last_train_step = step
+        # What a later attempt would write again is dropped.
+        return row if self._run.superseded is None else None
+
+    def _expect(self, given: Mapping[Any, Any]) -> None:
+        """Let calls with the names of this one take the short way, if all is known."""
+        names = tuple(given)
+        if not names:
+            self._names = self._metrics_type = None
+            self._known_names.clear()
+        elif self._process_known and self._calls.keys("train", False, names):
+            self._names = names
+            self._known_names.add(names)
+            self._type = type(given[names[0]])
+
+    def _expect_metrics(self, metrics: Any) -> None:
+        """Let calls with metrics of this type take the short way, if all is known."""
+        if self._process_known and self._process[1] == 1:
+            from jaxmetrics.core import snapshot
+
+            self._snapshot, self._metrics_type = snapshot, type(metrics)
+
+    def _look_closer(self) -> None:
+        """Have the next call look at faults, signals and the queues."""
+        self._look_at = -math.inf
+
+    def _settle(self, entry: list[Any]) -> None:
+        """Do what a call is to do now and then, after its entry was appended."""
+        if self._pid != os.getpid():
+            self._entries.clear()
             return
-        if self._run.superseded is not None:
-            return  # what it computes on all processes has been launched
-        self._unqueued.append(row)
-        self._sinks.offer(self._unqueued)
+        with self._lock:
+            if self._closed is not None and self._sinks.intake.has(entry):
+                self._require_open()
+            self._note_progress(entry[1], entry[0])
+            self._make_room()
+        self._raise_errors([])
+
+    def _make_room(self) -> None:
+        """Wait for room if a writer that blocks has none, and drop what is too much."""
+        intake = self._sinks.intake
+        if intake.has_excess or len(intake.entries) >= self._max_entries:
+            intake.hand_out(waits=True)
+
+    def _note_steps(self) -> None:
+        """Note the steps of all calls so far."""
+        if self._pid == os.getpid():
+            self._sinks.intake.hand_out()
+        if self._last_train_step >= 0:
+            self._steps.note(self._last_train_step, "train")
+
+    def _add_fetched(self, row: Row, record: Record) -> None:
+        self._fetched.add(row, record)
+        if self._fetched.faults:
+            self._look_closer()
+
+    def _queue(self, row: Row, now: float) -> None:
+        """Pass a row to the writers."""
+        if row.values or row.defaults:
+            self._entries.append([now, row, None])
+            self._make_room()
 
     def _attached_values(self) -> dict[str, object]:
         """Return the values of the attached objects by full key or field name."""
@@ -800,18 +967,18 @@ class TrainingLogger:
         return values
 
     def _media_row(self, kind: MediaKind, step: int, split: str = "train") -> MediaRow:
-        return MediaRow(kind, step, split, self._elapsed(), self._fetched.add)
+        return MediaRow(kind, step, split, 0.0, self._add_fetched)
 
-    def _note_progress(self, step: int, at_once: bool = False) -> None:
-        """Put the step into the ledger, at most every 10 seconds unless `at_once`.
+    def _note_progress(self, step: int, now: float) -> None:
+        """Put the step into the ledger, at most every 10 seconds.
 
         These events tell how far a killed attempt has come.
         """
-        now = self._elapsed.exact()
-        # A restore sets the training seconds back.
-        if at_once or not 0 <= now - self._progress_noted < _PROGRESS_SECONDS:
-            self._progress_noted = now
+        if now >= self._progress_due:
+            self._progress_due = now + _PROGRESS_SECONDS
             self.ledger.event("step", step=step)
+        # Before faults are looked at: one that comes later makes the next call look.
+        self._look_at = self._progress_due if self._closed is None else -math.inf
 
     def _note_missing(self) -> None:
         """Put what the writers have lost into the ledger, if it has changed."""
@@ -864,6 +1031,7 @@ class TrainingLogger:
         self._has_folder = False
         self._run = absent_run(self.config)
         self._sinks = Sinks([], None, None)
+        self._take_in(self._sinks.intake)
         self._mirror = Mirror(self._run, None)
         self._elapsed = Elapsed(time.monotonic)
         _LOG.warning(

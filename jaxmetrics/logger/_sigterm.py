@@ -24,14 +24,18 @@ class Sigterm:
 
     Args:
       enabled: Whether to do any of this.
+      on_note: Called when SIGTERM has arrived.
 
     Raises:
       RuntimeError: This is not the main thread, or the handler would replace one that
         it cannot call: of another logger, or of a service outside of Python.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(
+        self, enabled: bool = True, on_note: Callable[[], object] = lambda: None
+    ) -> None:
         """Check that the handler can be installed."""
+        self._on_note = on_note
         self.noted = False
         """True if SIGTERM has arrived and is not handled yet."""
         self._enabled = enabled
@@ -85,6 +89,7 @@ class Sigterm:
 
     def _note(self, number: int, frame: Any) -> None:
         self.noted = True
+        self._on_note()
         if callable(self._previous):
             self._previous(number, frame)
         elif self._closed or self._pid != os.getpid():

@@ -68,9 +68,13 @@ class Steps:
                     f"begin again with overwrite=True."
                 )
             self._recorded = None
+        self.note(number, split)
+        return number
+
+    def note(self, number: int, split: str) -> None:
+        """Note a step of which a record is made."""
         if number > self.last.get(split, -1):
             self.last[split] = number
-        return number
 
     def _next_step(self, split: str) -> int:
         reached = max(self._min_step - 1, *self.last.values(), 0)

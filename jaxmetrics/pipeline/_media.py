@@ -56,7 +56,8 @@ class MediaRow(Row):
                 values[key] = self._plain(key, value)
             except Exception as error:
                 self.faults.append(self._not_fetched(f"the value of {key!r}", error))
-        return Media(self.step, self.split, values, self.time, kind=self._media_kind)
+        time = round(self.time, 6)
+        return Media(self.step, self.split, values, time, kind=self._media_kind)
 
     def _plain(self, key: str, value: Any) -> Any:
         if self.kind == "text":

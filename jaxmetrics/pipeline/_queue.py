@@ -84,23 +84,32 @@ class RowQueue:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
-    def put(self, row: Row) -> Row | None:
-        """Add a row; return the row that was dropped for it, if any."""
+    def put(self, row: Row) -> list[Row]:
+        """Add a row; return the rows that were dropped for it."""
         with self._lock:
             self.offered += 1
             if self._closed:
-                return row
+                return [row]
             full = len(self._rows) >= self._capacity
             if full and self._when_full == "block" and not self._wait_for_room():
-                return row
+                return [row]
             self._rows.append(row)
-            dropped = None
-            if len(self._rows) > self._capacity:
-                dropped = self._rows.popleft()
+            dropped = []
+            while len(self._rows) > self._capacity and self._when_full != "block":
+                dropped.append(self._rows.popleft())
                 self._rows_taken += 1
-            if len(self._rows) == self._rows_to_wake:
+            if len(self._rows) >= self._rows_to_wake:
                 self._changed.notify_all()
             return dropped
+
+    def add(self, row: Row) -> bool:
+        """Add a row at once, without the lock; return False if it exceeds the capacity.
+
+        One thread at a time calls `put` or `add`.
+        """
+        self.offered += 1
+        self._rows.append(row)
+        return len(self._rows) <= self._capacity
 
     def put_back(self, row: Row) -> bool:
         """Return a row that could not be processed to the front; rows wait after it.
@@ -129,8 +138,8 @@ class RowQueue:
     def clear(self) -> list[Row]:
         """Remove and return all rows."""
         with self._lock:
-            rows = list(self._rows)
-            self._rows.clear()
+            # One by one: another thread may add rows meanwhile.
+            rows = [self._rows.popleft() for _ in range(len(self._rows))]
             self._rows_taken += len(rows)
             self._changed.notify_all()
             return rows
@@ -151,6 +160,7 @@ class RowQueue:
         self,
         idle: Callable[[], object] | None = None,
         is_ready: Callable[[], bool] = lambda: True,
+        refill: Callable[[], object] = lambda: None,
     ) -> Row | Job | None:
         """Wait for the next row or job; return None once the queue has ended.
 
@@ -160,25 +170,30 @@ class RowQueue:
           idle: Called every 10 to 160 ms while there is nothing to take, without the
             lock.
           is_ready: Returns whether a row that was put back may be tried again.
+          refill: Called, without the lock, when there is nothing to take and after each
+            poll; it may add rows.
         """
 
         def has_next() -> bool:
             rows = self._rows and (not self._is_paused or is_ready())
             return bool(rows or self._jobs or self._ended)
 
+        def is_empty() -> bool:
+            return not (self._rows or self._jobs or self._ended)
+
         with self._lock:
             self._is_stuck = False
             self._changed.notify_all()
             poll_seconds = _MIN_POLL_SECONDS
+            if is_empty():
+                self._without_lock(refill)
             while not has_next():
                 self._changed.wait(poll_seconds)
                 poll_seconds = min(2 * poll_seconds, _MAX_POLL_SECONDS)
-                if idle is not None and not (self._rows or self._jobs or self._ended):
-                    self._lock.release()
-                    try:
-                        idle()
-                    finally:
-                        self._lock.acquire()
+                if is_empty():
+                    self._without_lock(refill)
+                if idle is not None and is_empty():
+                    self._without_lock(idle)
             if self._jobs and self._jobs[0].after <= self._rows_taken:
                 return self._jobs.popleft()
             if not self._rows:
@@ -209,6 +224,13 @@ class RowQueue:
             while self._jobs:
                 _refuse(self._jobs.popleft().future)
             return self.clear()
+
+    def _without_lock(self, function: Callable[[], object]) -> None:
+        self._lock.release()
+        try:
+            function()
+        finally:
+            self._lock.acquire()
 
     def _wait_for_room(self) -> bool:
         def has_room() -> bool:

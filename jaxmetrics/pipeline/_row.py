@@ -30,8 +30,15 @@ class CallReader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
-        self._types: set[type] = {float, int}
+        self.types: set[type] = {float, int}
+        """Types of values that are numbers whatever they are, and never change."""
         self._warned: set[str] = set()
+
+    def keys(
+        self, split: str | None, is_given: bool, names: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Return the split and the keys of names that are known, or None."""
+        return self._known.get((split, is_given, True, names))
 
     def read(
         self, split: str | None, is_given: bool, metrics: Any, values: Mapping[str, Any]
@@ -57,7 +64,7 @@ class CallReader:
             known = self._known.get(signature)
         except TypeError:  # a name that is not hashable is not a string
             known = None
-        if known is not None and set(map(type, given.values())) <= self._types:
+        if known is not None and set(map(type, given.values())) <= self.types:
             key_split = None if split is None else known[0]
             values = dict(zip(known[1], given.values()))
             call = Call(known[0], key_split, values, [], [])
@@ -85,7 +92,7 @@ class CallReader:
             return
         if any(value is None or isinstance(value, Mapping) for value in given.values()):
             return
-        self._types |= {type(v) for v in given.values() if is_array(v)}
+        self.types |= {type(v) for v in given.values() if is_array(v)}
         if len(self._known) < _MAX_CACHED_CALLS:
             self._known[signature] = call.split, tuple(call.values)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.pipeline._cadence import Thinning
 from jaxmetrics.pipeline._delivery import Delivery
+from jaxmetrics.pipeline._intake import Intake
 from jaxmetrics.pipeline._queue import Job, RowQueue
 from jaxmetrics.pipeline._replay import Replay
 from jaxmetrics.pipeline._row import Row
@@ -57,6 +58,7 @@ class Sink:
       capacity: Maximum number of rows in the queue.
       put_timeout: Seconds that `offer` waits when a writer that blocks has no room.
       clock: Monotonic seconds, for the pauses after repeated failures.
+      refill: Called by the thread when the queue is empty, to offer rows that wait.
     """
 
     def __init__(
@@ -66,15 +68,17 @@ class Sink:
         capacity: int = 1024,
         put_timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        refill: Callable[[], object] = lambda: None,
     ) -> None:
         self.writer = writer
         self._queue = RowQueue(capacity, writer.when_full, put_timeout)
         self._delivery = Delivery(writer, clock)
         self._thinning = Thinning[Row](writer.every) if writer.every > 1 else None
+        self._refill = refill
         self._repeated = 0  # rows that were offered again
         self._closing: Future[bool] | None = None
         self._pid: int | None = os.getpid()
-        _sinks_of_process().add(self)
+        _inert_in_children().add(self)
         thread = threading.Thread(
             target=self._run, name=f"jaxmetrics-{writer.name}", daemon=True
         )
@@ -90,17 +94,28 @@ class Sink:
         offered = {"offered": self._queue.offered - self._repeated}
         return offered | self._delivery.counts | self.writer.counters
 
-    def offer(self, row: Row) -> None:
-        """Queue a row if it is for the writer; a row offered again is written once."""
+    def offer(self, row: Row, *, waits: bool = True) -> bool:
+        """Queue a row if it is for the writer; a row offered again is written once.
+
+        Args:
+          row: The row.
+          waits: Whether a full queue makes room, as its writer wants it. If false, it
+            grows beyond its capacity.
+
+        Returns:
+          Whether the queue is within its capacity.
+        """
         if self._pid is None:
-            return
+            return True
         if row.kind is not None:
             if row.kind not in self.writer.shows:
-                return
+                return True
         elif self._thinning is not None and not self._thinning.takes(row):
-            return
-        if dropped := self._queue.put(row):
-            self._delivery.drop([dropped], _TOO_SLOW)
+            return True
+        if not waits:
+            return self._queue.add(row)
+        self._delivery.drop(self._queue.put(row), _TOO_SLOW)
+        return True
 
     def begin_flush(self) -> Future[bool]:
         """Request a flush after the rows offered so far.
@@ -179,8 +194,7 @@ class Sink:
             return self._submit(lambda: False)
         if self._closing is None:
             for row in self._thinning.left_out if self._thinning else ():
-                if dropped := self._queue.put(row):
-                    self._delivery.drop([dropped], _TOO_SLOW)
+                self._delivery.drop(self._queue.put(row), _TOO_SLOW)
             self._queue.close()
 
             def close() -> bool:
@@ -240,7 +254,8 @@ class Sink:
     def _run(self) -> None:
         delivery, queue = self._delivery, self._queue
         next_up: Row | Job | None
-        while next_up := queue.take(delivery.idle, delivery.is_ready):
+        refill = self._refill
+        while next_up := queue.take(delivery.idle, delivery.is_ready, refill):
             if isinstance(next_up, Job):
                 next_up.run()
             elif self in next_up.delivered_to:
@@ -256,6 +271,9 @@ class Sinks:
     """Open all writers, or none, and put a queue before each.
 
     A slow writer takes no time from the others.
+
+    Rows come from an `Intake`, which hands them out in the thread of whichever writer
+    is idle first.
 
     Deadlines are times of `time.monotonic()`.
 
@@ -283,10 +301,15 @@ class Sinks:
             for writer in opened:
                 writer.close()
             raise
-        self._sinks = _by_name([Sink(writer, clock=clock) for writer in opened])
+        self.intake = Intake(self.offer)
+        """Calls that are not rows yet."""
+        _inert_in_children().add(self.intake)
         self._replay = Replay(run_dir)
         self._rows_offered = 0
         self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
+        refill = self.intake.try_hand_out
+        self._sinks: dict[str, Sink] = {}
+        self._sinks = _by_name([Sink(w, clock=clock, refill=refill) for w in opened])
 
     def __len__(self) -> int:
         """Return the number of writers."""
@@ -296,15 +319,21 @@ class Sinks:
         """Return whether any writer takes this kind of `Media`."""
         return any(kind in sink.writer.shows for sink in self._sinks.values())
 
-    def offer(self, rows: list[Row]) -> None:
+    def offer(self, rows: Sequence[Row], waits: bool = True) -> bool:
         """Queue rows, in order, for every writer that takes them.
 
-        A row leaves the list once every writer has it. If that is interrupted, by
-        KeyboardInterrupt for example, the row is still in the list and can be offered
+        If that is interrupted, by KeyboardInterrupt for example, they can be offered
         again.
+
+        Args:
+          rows: The rows.
+          waits: As in `Sink.offer`.
+
+        Returns:
+          Whether all queues are within their capacity.
         """
-        while rows:
-            row = rows[0]
+        has_room = True
+        for row in rows:
             if not row.number:
                 row.number = self._rows_offered = self._rows_offered + 1
                 unfetched = self._unfetched
@@ -313,9 +342,8 @@ class Sinks:
                 if self._sinks:
                     unfetched.append(row)
             for sink in self._sinks.values():
-                sink.offer(row)
-            if rows and rows[0] is row:  # a signal handler may have logged meanwhile
-                del rows[0]
+                has_room = sink.offer(row, waits=waits) and has_room
+        return has_room
 
     def fetch(self, timeout: float | None = None) -> bool:
         """Fetch the rows offered so far; return whether that was done in time.
@@ -323,7 +351,9 @@ class Sinks:
         Args:
           timeout: Maximum seconds to wait for devices. None waits as long as it takes.
         """
-        rows = list(self._unfetched)
+        with self.intake.lock:
+            self.intake.hand_out()
+            rows = list(self._unfetched)
         if timeout is None or all(row.is_fetched for row in rows):
             _fetch(rows)
             return True
@@ -339,6 +369,7 @@ class Sinks:
 
         All flushes begin before one is waited for, so that one deadline covers them.
         """
+        self.intake.hand_out()
         begun = [(sink, sink.begin_flush()) for sink in self._sinks.values()]
         return all([sink.finish_flush(future, deadline) for sink, future in begun])
 
@@ -347,6 +378,7 @@ class Sinks:
 
         A writer whose keys selected nothing of what was logged is named in a warning.
         """
+        self.intake.close()
         record = self._sinks.get(METRICS_JSONL)
         written = record and record.begin_close()
 
@@ -363,11 +395,13 @@ class Sinks:
 
     def missing(self) -> dict[str, dict[str, Any]]:
         """Return `Sink.missing` by name of the writer, of those that have lost rows."""
+        self.intake.hand_out()
         lost = {name: sink.missing() for name, sink in self._sinks.items()}
         return {name: missing for name, missing in lost.items() if missing}
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return `Sink.counters` by name of the writer."""
+        self.intake.hand_out()
         return {name: sink.counters for name, sink in self._sinks.items()}
 
     def state(self) -> dict[str, dict[str, Any]]:
@@ -387,6 +421,7 @@ class Sinks:
           ValueError: A state does not belong to its writer.
         """
         deadline = time.monotonic() + timeout
+        self.intake.hand_out()
         begun = []
         for name, sink in self._sinks.items():
             try:
@@ -443,19 +478,19 @@ def _by_name(sinks: Sequence[Sink]) -> dict[str, Sink]:
 
 
 @functools.cache
-def _sinks_of_process() -> weakref.WeakSet[Sink]:
-    """Return the set of all sinks, which a forked child disables.
+def _inert_in_children() -> weakref.WeakSet[Sink | Intake]:
+    """Return the set of all sinks and intakes, which a forked child disables.
 
     The only state of the module. `os.register_at_fork` cannot be undone, so that a
     callback per sink would stay for the life of the process; one callback, registered
     with the first sink, serves all of them. The process number alone is not enough to
     recognize a child: in another PID namespace it can have its parent's number.
     """
-    sinks: weakref.WeakSet[Sink] = weakref.WeakSet()
+    parts: weakref.WeakSet[Sink | Intake] = weakref.WeakSet()
 
     def disable_all() -> None:
-        for sink in sinks:
-            sink.disable()
+        for part in parts:
+            part.disable()
 
     os.register_at_fork(after_in_child=disable_all)
-    return sinks
+    return parts

@@ -48,7 +48,11 @@ class Elapsed:
 
     def exact(self) -> float:
         """Return the training seconds so far, not rounded."""
-        now = self._base + self._clock() - self._start
+        return self.at(self._clock())
+
+    def at(self, reading: float) -> float:
+        """Return the training seconds, not rounded, at a reading of the clock."""
+        now = self._base + reading - self._start
         if now > self._now:
             self._now = now
         return self._now

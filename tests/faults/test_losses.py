@@ -106,6 +106,7 @@ def test_a_disk_that_stays_full_is_told_to_the_end_and_stops_no_step(
     logger = TrainingLogger("p", "r", **options)
     logger.log_step(1, loss=1.0)
     assert logger.flush()
+    logger._max_entries = 1  # no call waits for an idle writer
     disk = FullDisk(monkeypatch, tmp_path)
     disk.room = 20
     for step in range(2, 2002):
@@ -123,6 +124,7 @@ def test_a_disk_that_stays_full_is_told_to_the_end_and_stops_no_step(
 
 def test_what_was_lost_is_in_the_events_and_in_the_summary(tmp_path, monkeypatch):
     logger = TrainingLogger("p", "r", root=tmp_path, console=False)
+    logger._max_entries = 1  # no call waits for an idle writer
     disk = FullDisk(monkeypatch, tmp_path)
     disk.room = 0
     logger.log_step(0, loss=1.0)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 
 import pytest
 from support.sinks import far_deadline, filled_row
@@ -37,7 +38,7 @@ def test_rows_that_are_dropped_do_not_delay_a_job():
     queue = RowQueue(1, "drop_oldest", 0.0)
     queue.put(filled_row(0))
     future = queue.submit(lambda: "done")
-    assert queue.put(filled_row(1)).step == 0
+    assert [row.step for row in queue.put(filled_row(1))] == [0]
     queue.submit(queue.end)
     assert contents(queue) == ["job", 1, "job"]
     assert future.result() == "done"
@@ -55,9 +56,9 @@ def test_an_error_of_a_job_is_in_its_future_and_the_queue_goes_on():
 
 def test_a_closed_queue_refuses_rows_and_delivers_those_it_has():
     queue = RowQueue(10, "block", 0.0)
-    assert queue.put(filled_row(0)) is None
+    assert queue.put(filled_row(0)) == []
     queue.close()
-    assert queue.put(filled_row(1)).step == 1
+    assert [row.step for row in queue.put(filled_row(1))] == [1]
     queue.submit(queue.end)
     assert contents(queue) == [0, "job"]
     assert queue.offered == 2
@@ -108,7 +109,8 @@ def test_rows_wait_behind_one_that_was_put_back_until_the_consumer_is_ready():
     queue.put(filled_row(0))
     queue.put(filled_row(1))
     assert queue.put_back(queue.take())
-    assert queue.put(filled_row(2)).step == 2  # at once: the consumer is paused
+    (dropped,) = queue.put(filled_row(2))  # at once: the consumer is paused
+    assert dropped.step == 2
     asked = []
 
     def is_ready():
@@ -147,10 +149,32 @@ def test_a_producer_that_waits_for_room_is_released_by_a_pause():
     queue.put(filled_row(0))
     row = queue.take()
     queue.put(filled_row(1))
-    thread = threading.Thread(target=lambda: dropped.append(queue.put(filled_row(2))))
+    thread = threading.Thread(target=lambda: dropped.extend(queue.put(filled_row(2))))
     thread.start()
     while queue.offered < 3:  # it is about to wait, or waits
         thread.join(0.001)
     queue.put_back(row)
     thread.join(60)
     assert [row.step for row in dropped] == [2]
+
+
+def test_a_row_that_is_added_while_the_queue_is_cleared_stays():
+    class Growing(deque):
+        def popleft(self):
+            row = super().popleft()
+            if row.step == 0:
+                self.append(filled_row(2))  # another thread
+            return row
+
+    queue = RowQueue(10, "block", 0.0)
+    queue._rows = Growing([filled_row(0), filled_row(1)])
+    assert [row.step for row in queue.clear()] == [0, 1]
+    assert [row.step for row in queue._rows] == [2]
+
+
+def test_a_queue_grows_beyond_its_capacity_only_where_nobody_waits():
+    queue = RowQueue(1, "drop_oldest", 0.0)
+    assert queue.add(filled_row(0))
+    assert not queue.add(filled_row(1))
+    assert [row.step for row in queue.put(filled_row(2))] == [0, 1]
+    assert queue.offered == 3

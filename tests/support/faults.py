@@ -29,9 +29,12 @@ class FullDisk:
         monkeypatch.setattr(os, "write", self.write)
 
     def write(self, fd, data):
-        if self.room is None or not self._holds(fd):
+        room = self.room
+        if room is None or not self._holds(fd):
             return self._write(fd, data)
-        accepted, self.room = min(self.room, len(data)), max(self.room - len(data), 0)
+        accepted = min(room, len(data))
+        if self.room is room:  # the test may have changed it meanwhile
+            self.room = room - accepted
         if not accepted:
             raise OSError(errno.ENOSPC, "No space left on device")
         return self._write(fd, bytes(data)[:accepted])
