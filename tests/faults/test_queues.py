@@ -161,6 +161,50 @@ def log_from_handlers(signals, plain=False):
     return [handled, len(sink.writer.records)]
 
 
+class InterruptedEntries(deque):
+    """Entries of a logger that raise a signal while one is added or handed out."""
+
+    def append(self, entry):
+        super().append(entry)
+        signal.raise_signal(signal.SIGUSR1)
+
+    def popleft(self):
+        signal.raise_signal(signal.SIGUSR1)
+        return super().popleft()
+
+
+def log_from_handlers_of_a_logger(folder, calls):
+    """Log and flush from a signal handler within each call of a loop, and each row.
+
+    Returns:
+      Whether the handler ran in most calls, the rows of the loop, those of the handler
+      that are missing, and whether each split has each of its steps once, in order.
+    """
+    logger = TrainingLogger("p", "run", root=folder, console=False, writers=[CSV()])
+    logger._entries = logger._sinks.intake.entries = InterruptedEntries()
+    handled, is_handling = 0, False
+
+    def handle(number, frame):
+        nonlocal handled, is_handling
+        if not is_handling:
+            is_handling, handled = True, handled + 1
+            logger.log_step(handled, loss=1.0, split="val")
+            assert handled % 10 or logger.flush()
+            is_handling = False
+
+    signal.signal(signal.SIGUSR1, handle)
+    for step in range(1, calls + 1):
+        logger.log_step(step, loss=1.0)
+    assert logger.close()
+    rows = read_lines(logger.run_dir / "metrics.jsonl")[0][1:]
+    steps = [
+        [row["step"] for row in rows if row["split"] == split]
+        for split in ("train", "val")
+    ]
+    in_order = [own == list(range(1, len(own) + 1)) for own in steps]
+    return [2 * handled > calls, len(steps[0]), handled - len(steps[1]), *in_order]
+
+
 def log_from_handlers_with_a_plain_lock():
     return exit_status(fork_process(lambda: log_from_handlers(1, plain=True)), 1.0)
 
@@ -168,6 +212,12 @@ def log_from_handlers_with_a_plain_lock():
 def test_a_signal_handler_can_log_within_the_row_it_interrupts():
     signals = figure(400, 4000)
     assert run_in_process(log_from_handlers, signals) == [signals, 2 * signals]
+
+
+def test_a_signal_handler_can_log_within_the_call_it_interrupts(tmp_path):
+    calls = figure(400, 4000)
+    outcome = run_in_process(log_from_handlers_of_a_logger, tmp_path, calls)
+    assert outcome == [True, calls, 0, True, True]
 
 
 def test_with_a_plain_lock_the_handler_hangs():
