@@ -34,7 +34,6 @@ class Replay:
         if self._file is None or not self._file.exists():
             return
         for part in scan_blocks(self._file, end=self._start):
-            rows = part.rows if isinstance(part, Block) else [part.row]
-            for row in rows:
-                if row is not None and "kind" not in row:
+            for row in part.rows if isinstance(part, Block) else ():
+                if "kind" not in row:
                     yield Record.from_line(row)

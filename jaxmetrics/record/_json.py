@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,17 @@ import orjson
 
 from jaxmetrics.record._text import encodable
 
+BRACKET_LIMIT = 500
+"""Maximum number of opening brackets in a text for `parser`."""
+
 _INT64 = range(-(2**63), 2**63)
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SURROGATE_MARKS = ("\\ud", "\\uD")
 _BIG_INT = re.compile(r"-?[1-9][0-9]{18,4000}")
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+# Digits become "0", what may come before a number ",", and the rest stays.
+_OUTLINE = bytes.maketrans(b"123456789:[-\t\r\n ", b"000000000,,,,,,,")
+_LONG_INTEGER = b"," + b"0" * 19
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -37,6 +44,8 @@ def dumps(value: object) -> str:
     >>> dumps({"step": 3, "train/loss": float("nan"), "seen": 2**63})
     '{"step":3,"train/loss":"NaN","seen":"9223372036854775808"}'
     """
+    if (text := _dumps_flat(value)) is not None:
+        return text
     try:
         return _encode(_plain(value))
     except RecursionError:
@@ -54,17 +63,33 @@ def loads(text: str | bytes) -> object:
     Raises:
       ValueError: The text is not strict JSON. No other error is raised.
     """
-    # Not orjson.loads: it rounds integers beyond 64 bits to floats, and refuses lone
-    # surrogates and 1e999, all of which files of earlier versions may contain.
-    try:
-        is_text = isinstance(text, str)
-        text = encodable(text) if is_text else bytes(text).decode("utf-8")
-        value = _DECODER.decode(text)
-        # Surrogates are rare: most texts have none, and are not searched twice.
-        has_surrogates = any(mark in text for mark in _SURROGATE_MARKS)
-        return _encodable(value) if has_surrogates else value
-    except RecursionError:
-        raise ValueError("loads() got JSON that is nested too deep") from None
+    is_text = isinstance(text, str)
+    data = text.encode("utf-8", "backslashreplace") if is_text else bytes(text)
+    if brackets(data) <= BRACKET_LIMIT and not _may_have_long_integers(data):
+        try:
+            return orjson.loads(data)
+        except ValueError:  # also for what only the slower parser reads
+            pass
+    return _loads_exactly(data)
+
+
+def parser(data: bytes) -> Callable[[bytes], object]:
+    """Return a fast function for parts of a text, the result of which `loads` returns.
+
+    It refuses, with a ValueError, more than `loads` does. The texts that it parses have
+    the same value, unless they have more than `BRACKET_LIMIT` opening brackets: those
+    may be nested deeper than `loads` allows, and deeper than a recursive function can
+    go.
+
+    Args:
+      data: The text, such as many lines of JSON.
+    """
+    return loads if _may_have_long_integers(data) else orjson.loads
+
+
+def brackets(data: bytes) -> int:
+    """Return the number of opening brackets in a JSON text, which limits its depth."""
+    return data.count(b"{") + data.count(b"[")
 
 
 def number(value: object) -> Any:
@@ -84,6 +109,50 @@ def number(value: object) -> Any:
     if _BIG_INT.fullmatch(value) and int(value) not in _INT64:
         return int(value)
     return value
+
+
+def _loads_exactly(data: bytes) -> object:
+    """Parse what orjson refuses or changes, as `loads` does.
+
+    orjson rounds integers beyond 64 bits to floats, and refuses lone surrogates and
+    1e999, all of which files of earlier versions may contain. Everything else that it
+    parses has the same value here.
+    """
+    try:
+        text = data.decode("utf-8")
+        value = _DECODER.decode(text)
+        # Surrogates are rare: most texts have none, and are not searched twice.
+        has_surrogates = any(mark in text for mark in _SURROGATE_MARKS)
+        return _encodable(value) if has_surrogates else value
+    except RecursionError:
+        raise ValueError("loads() got JSON that is nested too deep") from None
+
+
+def _may_have_long_integers(data: bytes) -> bool:
+    """Return False if no integer of a JSON text has 19 digits or more.
+
+    Shorter integers fit in 64 bits. The digits after a point may be as many.
+    """
+    outline = data.translate(_OUTLINE)
+    # From the end: commas, the first byte of the pattern, are rarer than zeros.
+    found = outline.rfind(_LONG_INTEGER) >= 0
+    return found or outline.startswith(_LONG_INTEGER[1:])
+
+
+def _dumps_flat(value: object) -> str | None:
+    """Serialize a mapping of scalars, which most lines are; None for other values.
+
+    orjson writes their text as `dumps` does, except for integers beyond int64, of which
+    it refuses those beyond 53 bits here, and for floats that are not finite, which it
+    writes as null.
+    """
+    if type(value) is not dict or not _SCALARS.issuperset(map(type, value.values())):
+        return None
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+    except TypeError:  # or a key that is no string, or a lone surrogate
+        return None
+    return data.decode() if data.isascii() and b"null" not in data else None
 
 
 def _encode(plain: object) -> str:

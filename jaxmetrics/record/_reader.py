@@ -8,19 +8,18 @@ followed: the rows are only read.
 from __future__ import annotations
 
 import io
-import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from jaxmetrics.record._io import open_read
-from jaxmetrics.record._json import loads
+from jaxmetrics.record._json import BRACKET_LIMIT, brackets, loads, parser
 
 LINE_LIMIT = 16 * 2**20
 """Maximum length of a line in bytes with its newline; a longer one is damage."""
 
-_CHUNK_BYTES = 2**18
+_CHUNK_BYTES = 2**16  # with its rows in the cache of a core
 
 
 class CorruptLineError(ValueError):
@@ -86,7 +85,7 @@ def scan_lines(
 
 
 class Block(NamedTuple):
-    """Consecutive lines that are all rows of scalars.
+    """Consecutive lines that are all rows.
 
     Attributes:
       number: Number of the first line, from 1.
@@ -104,8 +103,8 @@ def scan_blocks(
 ) -> Iterator[Block | Line]:
     """Yield the complete lines of a file in blocks, which is faster than one by one.
 
-    Consecutive rows of scalars are one `Block`, at most those of one chunk of the file.
-    Other lines are yielded one by one, as `scan_lines` does.
+    Consecutive rows are one `Block`, at most those of one chunk of the file. A `Line`
+    is damaged. Blank lines are skipped.
 
     Args:
       path: The file.
@@ -118,20 +117,19 @@ def scan_blocks(
     with open(open_read(path, follow_links=True), "rb", buffering=_CHUNK_BYTES) as file:
         file.seek(end)
         rest = b""
-        while chunk := file.read(4 * _CHUNK_BYTES):
+        while chunk := file.read(_CHUNK_BYTES):
             data = rest + chunk
             size = data.rfind(b"\n") + 1
             rest = data[size:]
-            if len(rest) > LINE_LIMIT:
-                file.seek(end)
-                yield from _lines(file, number, end)
+            if len(data) <= LINE_LIMIT:
+                number += yield from _blocks(data[:size], number, end)
+                end += size
+                continue
+            file.seek(end)  # of a line that may be too long
+            if (line := next(_lines(file, number, end), None)) is None:
                 return
-            if (rows := _flat_rows(data[:size])) is not None:
-                yield Block(number + 1, rows, end + size)
-            else:
-                yield from _mixed_lines(data[:size], number, end)
-            number += data.count(b"\n", 0, size)
-            end += size
+            rest, number, end = b"", line.number, line.end
+            yield line if line.row is None else Block(number, [line.row], end)
 
 
 def read_lines(
@@ -165,27 +163,47 @@ def read_lines(
     return rows, bad
 
 
-def _mixed_lines(data: bytes, number: int, end: int) -> Iterator[Block | Line]:
-    """Yield complete lines, those that look like rows of scalars in blocks.
+def _blocks(data: bytes, number: int, end: int) -> Generator[Block | Line, None, int]:
+    """Yield complete lines: rows in blocks, damaged lines one by one.
 
     Args:
-      data: The lines.
+      data: The lines, none of which is too long.
       number: Number of lines before them.
       end: Position after the lines before them.
+
+    Returns:
+      Number of the lines.
     """
-    for flat, group in itertools.groupby(io.BytesIO(data), _looks_flat):
-        lines = b"".join(group)
-        rows = _flat_rows(lines) if flat else None
-        if rows is not None:
-            yield Block(number + 1, rows, end + len(lines))
-        else:
-            yield from _lines(io.BytesIO(lines), number, end)
-        number += lines.count(b"\n")
-        end += len(lines)
-
-
-def _looks_flat(line: bytes) -> bool:
-    return line.startswith(b"{") and line.count(b"{") == 1 and b"[" not in line
+    values: list[Any] = []
+    parse, file = parser(data), io.BytesIO(data)
+    while file.tell() < len(data):
+        try:
+            values.extend(map(parse, file))
+        except ValueError:  # the last line that was read is none of `values`
+            position = file.tell()
+            line = data[data.rfind(b"\n", 0, position - 1) + 1 : position]
+            values.append(_parse_row(line)[0])
+    odd: list[int] = []
+    if set(map(type, values)) != {dict}:
+        odd = [index for index, value in enumerate(values) if type(value) is not dict]
+    # Every row has a bracket, so this is the limit of those in one line.
+    if brackets(data) - (len(values) - len(odd)) > BRACKET_LIMIT:
+        values = [_parse_row(line)[0] for line in io.BytesIO(data)]
+        odd = [index for index, value in enumerate(values) if value is None]
+    if values and not odd:
+        yield Block(number + 1, values, end + len(data))
+        return len(values)
+    lines = io.BytesIO(data).readlines()
+    start = 0
+    for index in [*odd, len(lines)]:
+        if rows := values[start:index]:
+            end += sum(map(len, lines[start:index]))
+            yield Block(number + start + 1, rows, end)
+        if index < len(lines):
+            yield from _lines(io.BytesIO(lines[index]), number + index, end)
+            end += len(lines[index])
+        start = index + 1
+    return len(values)
 
 
 def _lines(
@@ -214,24 +232,6 @@ def _lines(
         if reason is None:
             row, reason = _parse_row(line)
         yield Line(number, end, row, reason)
-
-
-def _flat_rows(data: bytes) -> list[dict[str, object]] | None:
-    """Return the rows of complete lines, or None unless all are objects of scalars.
-
-    The lines are joined to one JSON array, which is parsed at once. With exactly one
-    brace per line, at its beginning, damage in one line cannot be repaired by the next:
-    `{"a":1` and `"b":2}` would otherwise join to one valid object.
-    """
-    number = data.count(b"\n")
-    flat = data.count(b"{") == number and b"[" not in data
-    if not (flat and data.startswith(b"{") and data.count(b"\n{") == number - 1):
-        return None
-    try:
-        rows: Any = loads(b"[" + data[:-1].replace(b"\n", b",") + b"]")
-    except ValueError:
-        return None
-    return rows if len(rows) == number else None
 
 
 def _parse_row(line: bytes) -> tuple[dict[str, object] | None, str | None]:

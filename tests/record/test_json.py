@@ -1,14 +1,19 @@
 """Strict JSON, written and read."""
 
+import datetime
+import enum
 import json
 import math
+import uuid
 
 import ml_dtypes
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from jaxmetrics.record import dumps, loads, number
+from jaxmetrics.record import _json, dumps, loads, number
 
 
 @pytest.mark.parametrize(
@@ -197,3 +202,159 @@ def test_deep_values_are_written(depth):
 )
 def test_texts_that_a_faster_reader_would_change_or_refuse_are_read(text, value):
     assert loads(text) == value
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=24)
+NUMBERS = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "-", "-", "+"]),
+    DIGITS | st.integers(2**63 - 9, 2**64 + 9).map(str) | st.just("0"),
+    st.just("") | DIGITS.map(".{}".format),
+    st.just("")
+    | st.builds("{}{}".format, st.sampled_from(["e", "E-", "e+"]), DIGITS)
+    | st.builds("e{}".format, st.integers(-345, 310)),
+)
+TEXTS = st.text(max_size=4) | st.text(
+    '\ud83d\ude00\\"/\x00\x1f\x7f\xe9\ufeff', max_size=4
+)
+STRINGS = st.builds(json.dumps, TEXTS, ensure_ascii=st.booleans()).map(
+    lambda text: text.encode("utf-8", "surrogatepass").decode("latin-1")
+)
+WORDS = st.sampled_from(["true", "null", "NaN", "-Infinity", "1", "{", "}", "[]", ""])
+SCALARS = NUMBERS | STRINGS | WORDS
+SPACES = st.sampled_from(["", "", "", " ", "\t\r", "\n", "\x0c", "\xa0"])
+
+
+def pairs(values):
+    return st.builds("{}{}:{}".format, SPACES, STRINGS, values)
+
+
+def objects(values):
+    members = st.lists(pairs(values), max_size=4).map(",".join)
+    return st.builds("{{{}}}{}".format, members, SPACES)
+
+
+def arrays(values):
+    return st.lists(values, max_size=4).map(lambda items: f"[{','.join(items)}]")
+
+
+VALUES = st.recursive(SCALARS, lambda v: objects(v) | arrays(v), max_leaves=8)
+LATIN = st.builds("{}{}".format, SPACES, objects(SCALARS) | VALUES)
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 80),
+        st.integers(0, 3),
+        st.binary(max_size=2) | NUMBERS.map(str.encode) | st.just(b"\\ud83d"),
+    ),
+    max_size=2,
+)
+
+
+def edited(text, edits):
+    """Return text in bytes, with some of them replaced."""
+    data = text.encode("latin-1")
+    for start, length, new in edits:
+        data = data[:start] + new + data[start + length :]
+    return data
+
+
+def outcome(function, value):
+    """Return the representation of a result, in which -0.0 is not 0, or the refusal."""
+    try:
+        return repr(function(value))
+    except ValueError as error:
+        return str(error)
+
+
+def assert_parsers_agree(data):
+    assert outcome(loads, data) == outcome(_json._loads_exactly, data)
+    try:
+        fast = repr(_json.parser(data)(data))
+    except ValueError:
+        return
+    assert fast == outcome(_json._loads_exactly, data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.builds(edited, LATIN, EDITS) | st.binary())
+def test_the_fast_parser_and_the_exact_one_agree(data):
+    assert_parsers_agree(data)
+
+
+@settings(deadline=None)
+@given(st.floats() | st.floats(1e-5, 1e-2), st.integers(-(2**70), 2**70))
+def test_the_parsers_agree_on_numbers_that_were_written(real, integer):
+    assert_parsers_agree(json.dumps({"a": real, "b": [integer]}).encode())
+
+
+@settings(deadline=None)
+@given(
+    st.lists(NUMBERS, min_size=1, max_size=5),
+    st.sampled_from(["{}", '{{"a":{}}}', "[1,{}]", "[1,\t{}]", ' {{"a": [{}]}}']),
+)
+def test_the_parser_of_a_chunk_is_exact_for_each_of_its_lines(numbers, form):
+    lines = [form.format(number).encode() for number in numbers]
+    parse = _json.parser(b"\n".join(lines))
+    for line in lines:
+        try:
+            value = repr(parse(line))
+        except ValueError:
+            continue
+        assert value == outcome(_json._loads_exactly, line)
+
+
+PLAIN = (
+    st.sampled_from([None, True, "null", math.nan, math.inf, -math.inf, 0.1, -0.0])
+    | st.sampled_from(
+        [2**53 - 1, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**400]
+    )
+    | st.integers(-(2**54), 2**54)
+    | st.floats()
+)
+ODD = (
+    TEXTS
+    | st.builds(np.float32, st.floats(width=32))
+    | st.builds(np.str_, TEXTS)
+    | st.lists(st.floats(), max_size=2)
+)
+NAMES = st.sampled_from(["step", "a/b", "\xe9", "\ud800", np.str_("c")])
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b"]), PLAIN)
+    | st.dictionaries(NAMES, PLAIN | ODD, max_size=3)
+)
+def test_a_mapping_of_scalars_is_written_as_any_other_value(value):
+    assert dumps(value) == _json._encode(_json._plain(value))
+
+
+class Record(dict):
+    pass
+
+
+def test_types_that_the_encoder_knows_and_json_does_not_are_refused():
+    for value in (datetime.date(2020, 1, 1), uuid.UUID(int=0), Colour.RED):
+        with pytest.raises(TypeError, match="expected numbers"):
+            dumps({"a": 1, "b": value})
+    with pytest.raises(TypeError, match="keys are strings"):
+        dumps({1: 1})
+    assert dumps(Record(a=math.nan)) == '{"a":"NaN"}'
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def test_a_line_of_scalars_is_written_without_a_copy(monkeypatch):
+    monkeypatch.delattr(_json, "_plain")
+    line = {"step": 1, "split": "val", "a": 0.5, "b": 2**53 - 1, "c": True, "d": "nul"}
+    assert json.loads(dumps(line)) == line
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 1000 + "]" * 1000, '{"a":' * 999 + "1" + "}" * 999]
+)
+def test_nesting_that_a_faster_reader_would_take_is_refused(text):
+    with pytest.raises(ValueError, match="nested too deep"):
+        loads(text)

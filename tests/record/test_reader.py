@@ -12,6 +12,7 @@ from jaxmetrics.record import (
     AppendFile,
     Block,
     CorruptLineError,
+    _json,
     dumps,
     read_lines,
     scan_blocks,
@@ -153,14 +154,76 @@ def test_blocks_have_the_rows_that_are_read_one_by_one(tmp_path_factory, lines):
     assert rows == [(line.number, line.row) for line in scan_lines(path)]
 
 
-def test_a_line_of_media_leaves_the_rows_around_it_in_blocks(path):
-    rows = [{"step": n} for n in range(100)]
-    rows[50]["files"] = ["a.png"]
-    path.write_text("".join(dumps(row) + "\n" for row in rows))
-    before, media, after = scan_blocks(path)
-    assert (before.rows, media.row, after.rows) == (rows[:50], rows[50], rows[51:])
-    assert (media.number, after.number) == (51, 52)
-    assert after.end == path.stat().st_size
+ODD_LINES = [
+    b'{"step":50,"files":["a.png"],"of":{"a":{"b":1}}}',
+    b'{"step":50,"x":"NaN","text":"\\ud800 { [ \xc3\xa9"}',
+    b'{"step":50,"x":1e999}',
+    b'{"step":50,"x":18446744073709551617}',
+    b' {"step":50, "step":50} \r',
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_an_odd_row_stays_in_the_block_of_the_rows_around_it(path, line):
+    rows = [dumps({"step": n}).encode() for n in range(100)]
+    rows[50] = line
+    path.write_bytes(b"\n".join(rows) + b"\n")
+    (block,) = scan_blocks(path)
+    assert block.rows == [one.row for one in scan_lines(path)]
+    assert (block.number, block.end) == (1, path.stat().st_size)
+
+
+@pytest.mark.parametrize("depth", [499, 500, 1000])
+@pytest.mark.parametrize("before", [b'{"step":1}\n', b"\n", b"3\n", b'{"a":[{}]}\n'])
+def test_deep_lines_are_damage_in_blocks_too(path, depth, before, monkeypatch):
+    calls = count_calls(monkeypatch, "_loads_exactly")
+    deep = b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}\n"
+    path.write_bytes(before * 300 + deep)
+    *_, last = scan_blocks(path)
+    assert (deep in calls) == (depth > 500)  # as deep as the stack allows, or refused
+    assert isinstance(last, Block) == (depth < 1000)
+
+
+@pytest.mark.parametrize("line", [b'{"a":1', b"3", b"[]", b'{"a":NaN}', b'"\xff"'])
+def test_a_damaged_line_leaves_the_rows_around_it_in_blocks(path, line):
+    row = b'{"step":1}\n'
+    path.write_bytes(row * 50 + b"\n" + row + line + b"\n" + row * 30 + line + b"\n")
+    blank, before, damage, after, last = scan_blocks(path)
+    assert [len(part.rows) for part in (blank, before, after)] == [50, 1, 30]
+    assert [part.number for part in (blank, before, damage, after, last)] == [
+        *(1, 52, 53, 54, 84)
+    ]
+    assert damage == list(scan_lines(path))[51] and damage.row is None
+    assert last.end == path.stat().st_size
+
+
+def count_calls(monkeypatch, name):
+    """Return a list that grows by each call of a function of the JSON module."""
+    calls, function = [], getattr(_json, name)
+
+    def counted(data):
+        calls.append(data)
+        return function(data)
+
+    monkeypatch.setattr(_json, name, counted)
+    return calls
+
+
+@pytest.mark.parametrize("line", [*ODD_LINES[1:3], b'{"a":1', b"3"])
+def test_only_the_odd_line_is_parsed_slowly(path, line, monkeypatch):
+    calls = count_calls(monkeypatch, "_loads_exactly")
+    path.write_bytes(b'{"step":1}\n' * 500 + line + b"\n" + b'{"step":2}\n' * 500)
+    parts = list(scan_blocks(path))
+    assert sum(len(part.rows) for part in parts if isinstance(part, Block)) >= 1000
+    assert set(calls) <= {line + b"\n"} and len(calls) <= 2
+
+
+def test_long_integers_are_parsed_slowly_in_their_own_line_only(path, monkeypatch):
+    calls = count_calls(monkeypatch, "_loads_exactly")
+    path.write_bytes(b'{"step":1}\n' * 500 + ODD_LINES[3] + b"\n" + b'{"a":1}\n' * 9)
+    (block,) = scan_blocks(path)
+    assert block.rows[500]["x"] == 2**64 + 1 and len(block.rows) == 510
+    assert calls == [ODD_LINES[3] + b"\n"]
 
 
 def test_only_lines_that_contain_the_given_bytes_are_parsed(path):
@@ -178,9 +241,11 @@ def test_blocks_end_where_lines_end_whatever_their_length(path):
     blocks = list(scan_blocks(path))
     assert [row for block in blocks for row in block.rows] == rows
     assert 1 < len(blocks) < len(rows)
-    path.write_bytes(path.read_bytes() + b"x" * (17 * 2**20) + b'\n{"step":9}\n')
+    path.write_bytes(
+        path.read_bytes() + b"x" * (17 * 2**20) + b"\n" + b'{"step":9}\n' * 20
+    )
     *_, gigantic, last = scan_blocks(path)
-    assert "longer" in gigantic.reason and last.row == {"step": 9}
+    assert "longer" in gigantic.reason and last.rows == [{"step": 9}] * 20
 
 
 def test_the_longest_line_that_can_be_written_is_read(path):

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import RECORD_FIELDS, event_count, number
+from jaxmetrics.record import RECORD_FIELDS, event_count
 from jaxmetrics.runs.live._sparkline import RunningMeans
-from jaxmetrics.runs.reading import as_array, as_float, as_record_row
+from jaxmetrics.runs.reading import Records, as_array, numbers_of, records_of
 
 _MAX_KEYS = 1000
 _MAX_DAMAGED_LINES = 3
 _MAX_TEXT = 80
+_WAITING = 2048  # values of a key that are added up together, for speed
 _OPEN_STEPS = 64  # last steps of a key whose values may still be replaced
 _OPEN_RECORDS = 256  # last records that further lines may belong to
 
@@ -36,28 +37,25 @@ class Series:
         self._older = Statistics()
         self._older_means = RunningMeans()
         self._text: tuple[int, str] | None = None  # unless a number came later
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []  # after all others
+        self._count_waiting = 0
 
-    def add(self, steps: Sequence[int], values: Sequence[float]) -> None:
+    def add(
+        self, steps: np.ndarray | Sequence[int], values: np.ndarray | Sequence[float]
+    ) -> None:
         """Add the next numbers, at least one.
 
         Args:
           steps: Step of each number.
           values: The numbers, in the order in which they were logged.
         """
-        if self._text is not None and max(steps) >= self._text[0]:
+        if self._text is not None and np.max(steps) >= self._text[0]:
             self._text = None
-        all_steps = np.concatenate([self._steps, np.array(steps, np.int64)])
-        all_values = np.concatenate([self._values, np.array(values, np.float64)])
-        if not np.all(all_steps[1:] > all_steps[:-1]):
-            order = np.argsort(all_steps, kind="stable")
-            all_steps, all_values = all_steps[order], all_values[order]
-            last = np.append(all_steps[1:] != all_steps[:-1], True)
-            all_steps, all_values = all_steps[last], all_values[last]
-        older = max(len(all_steps) - _OPEN_STEPS, 0)
-        if older:
-            self._older = self._older.with_values(all_steps[:older], all_values[:older])
-            self._older_means.add(all_values[:older])
-        self._steps, self._values = all_steps[older:], all_values[older:]
+        numbers = np.asarray(steps, np.int64), np.asarray(values, np.float64)
+        self._waiting.append(numbers)
+        self._count_waiting += len(steps)
+        if self._count_waiting >= _WAITING:
+            self._add_waiting()
 
     def add_text(self, step: int, text: str) -> None:
         """Take a text as the last value, unless a later step has a number."""
@@ -69,6 +67,7 @@ class Series:
         """Value of the last step, a number or a text; nan without any."""
         if self._text is not None:
             return self._text[1]
+        self._add_waiting()
         return float(self._values[-1]) if len(self._values) else math.nan
 
     @property
@@ -76,15 +75,18 @@ class Series:
         """Last step; None without a value."""
         if self._text is not None:
             return self._text[0]
+        self._add_waiting()
         return int(self._steps[-1]) if len(self._steps) else None
 
     @property
     def statistics(self) -> Statistics:
         """Number of the numbers, and their extremes."""
+        self._add_waiting()
         return self._older.with_values(self._steps, self._values)
 
     def means(self, cells: int) -> np.ndarray:
         """Return the means of the numbers over at most `cells` windows."""
+        self._add_waiting()
         means = self._older_means.copy()
         means.add(self._values)
         return means.means(cells)
@@ -103,6 +105,25 @@ class Series:
             "count": statistics.count,
             "nonfinite": statistics.nonfinite,
         }
+
+    def _add_waiting(self) -> None:
+        """Sort in the waiting numbers, and add up those of older steps."""
+        if not self._waiting:
+            return
+        steps, values = zip(*self._waiting)
+        self._waiting, self._count_waiting = [], 0
+        all_steps = np.concatenate([self._steps, *steps])
+        all_values = np.concatenate([self._values, *values])
+        if not np.all(all_steps[1:] > all_steps[:-1]):
+            order = np.argsort(all_steps, kind="stable")
+            all_steps, all_values = all_steps[order], all_values[order]
+            last = np.append(all_steps[1:] != all_steps[:-1], True)
+            all_steps, all_values = all_steps[last], all_values[last]
+        older = max(len(all_steps) - _OPEN_STEPS, 0)
+        if older:
+            self._older = self._older.with_values(all_steps[:older], all_values[:older])
+            self._older_means.add(all_values[:older])
+        self._steps, self._values = all_steps[older:], all_values[older:]
 
 
 @dataclass(frozen=True)
@@ -172,28 +193,38 @@ class Metrics:
     more_keys: set[str] = field(default_factory=set)
     damaged: int = 0
     damage: list[tuple[int, str]] = field(default_factory=list)
-    _recent: dict[tuple[int, object], None] = field(default_factory=dict, repr=False)
+    _recent: dict[tuple[int, str], None] = field(default_factory=dict, repr=False)
+    _last: tuple[np.ndarray, Sequence[str]] | None = field(default=None, repr=False)
 
-    def add(self, rows: Iterable[tuple[int, dict[str, object]]]) -> None:
-        """Add the next rows, each with the number of its line."""
-        numbers: dict[str, tuple[list[int], list[float]]] = {}
-        for line, row in rows:
-            if "kind" in row:
-                continue
-            try:
-                row = as_record_row(row)
-            except (TypeError, ValueError) as error:
-                self.skip(line, str(error))
-                continue
-            step = row.get("step")
-            if type(step) is not int or not -(2**63) <= step < 2**63:
-                self.skip(line, "a row without a step of 64 bits")
-                continue
-            self._add_fields(step, row)
-            for key, value in row.items():
-                if key not in RECORD_FIELDS and value is not None:
-                    self._add_value(numbers, key, step, value)
-        for key, (steps, values) in numbers.items():
+    def add(self, rows: Sequence[dict[str, object]], number: int = 1) -> None:
+        """Add the next rows, those of consecutive lines from line `number` on."""
+        records = records_of(rows)
+        for index, reason in records.problems:
+            self.skip(number + index, reason)
+        self._count(records)
+        numbers: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+        for places, columns in records.groups:
+            steps = records.steps[places]
+            self._add_fields(columns)
+            for key, values in columns.items():
+                if key in RECORD_FIELDS:
+                    continue
+                indices, reals, others = numbers_of(values)
+                if not (len(reals) or others) or not self._keeps(key):
+                    continue
+                for index, value in others:
+                    self.series[key].add_text(int(steps[index]), _text(value))
+                if len(reals):
+                    part = (places, steps, reals)
+                    if indices is not None:
+                        part = (places[indices], steps[indices], reals)
+                    numbers.setdefault(key, []).append(part)
+        for key, parts in numbers.items():
+            places, steps, values = parts[0]
+            if len(parts) > 1:
+                places, steps, values = map(np.concatenate, zip(*parts))
+                order = np.argsort(places)
+                steps, values = steps[order], values[order]
             self.series[key].add(steps, values)
 
     def skip(self, line: int, reason: str) -> None:
@@ -201,47 +232,71 @@ class Metrics:
         self.damaged += 1
         self.damage = sorted([*self.damage, (line, reason)])[-_MAX_DAMAGED_LINES:]
 
-    def _add_fields(self, step: int, row: Mapping[str, object]) -> None:
-        record = step, str(row.get("split", "train"))
-        if record in self._recent:
-            del self._recent[record]  # it is the most recent one again
-        else:
-            self.records += 1
-        self._recent[record] = None
-        if len(self._recent) > _OPEN_RECORDS:
-            del self._recent[next(iter(self._recent))]
-        self.step = step if self.step is None else max(self.step, step)
-        seconds, tokens = number(row.get("time")), row.get("tokens")
-        if isinstance(seconds, int | float) and not self.seconds >= seconds:
-            self.seconds = float(seconds)
-        if isinstance(tokens, int):
-            self.tokens = max(tokens, self.tokens or tokens)
-
-    def _add_value(
-        self,
-        numbers: dict[str, tuple[list[int], list[float]]],
-        key: str,
-        step: int,
-        value: object,
-    ) -> None:
-        """Collect a number in `numbers`, or store a text as the last value."""
-        if key not in self.series:
-            if not any(fnmatch.fnmatchcase(key, glob) for glob in self.keys):
-                return
-            if len(self.series) == _MAX_KEYS:
-                if len(self.more_keys) < _MAX_KEYS:
-                    self.more_keys.add(key)
-                return
-            self.series[key] = Series()
-        if (real := as_float(value)) is not None:
-            steps, values = numbers.setdefault(key, ([], []))
-            steps.append(step)
-            values.append(real)
+    def _count(self, records: Records) -> None:
+        """Count the next records; further lines of recent records are no new ones."""
+        steps, splits = records.steps, records.splits
+        if not len(steps):
             return
-        if (array := as_array(value)) is not None:
-            value = f"array {'×'.join(map(str, array.shape))}"
-        text = value if isinstance(value, str) else type(value).__name__
-        self.series[key].add_text(step, text[:_MAX_TEXT])
+        newest, self.step = self.step, int(steps.max())
+        if newest is not None:
+            self.step = max(self.step, newest)
+        ascending = len(records.names) == 1 and np.all(steps[1:] > steps[:-1])
+        if ascending and (newest is None or steps[0] > newest):
+            self.records += len(steps)
+            if len(steps) >= _OPEN_RECORDS:  # the usual block of a long file
+                self._recent, self._last = {}, (steps, splits)
+                return
+            self._recent_records().update(dict.fromkeys(zip(steps.tolist(), splits)))
+        else:
+            recent = self._recent_records()
+            for record in zip(steps.tolist(), splits):
+                if record in recent:
+                    del recent[record]  # it is the most recent one again
+                else:
+                    self.records += 1
+                recent[record] = None
+                if len(recent) > _OPEN_RECORDS:
+                    del recent[next(iter(recent))]
+        for record in list(self._recent)[:-_OPEN_RECORDS]:
+            del self._recent[record]
+
+    def _recent_records(self) -> dict[tuple[int, str], None]:
+        """Return the records that further lines may belong to, the last one last."""
+        if self._last is not None:
+            steps, splits = self._last
+            recent = zip(steps[-_OPEN_RECORDS:].tolist(), splits[-_OPEN_RECORDS:])
+            self._recent = dict.fromkeys(recent)
+            self._last = None
+        return self._recent
+
+    def _add_fields(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        times = numbers_of(columns.get("time", ())).numbers
+        self.seconds = float(np.fmax.reduce(times, initial=self.seconds))
+        tokens = columns.get("tokens", ())
+        if set(map(type, tokens)) != {int}:
+            tokens = [count for count in tokens if isinstance(count, int)]
+        if tokens:
+            self.tokens = max(max(tokens), self.tokens or 0)
+
+    def _keeps(self, key: str) -> bool:
+        """Return whether a key is kept, with a series from now on."""
+        if key in self.series:
+            return True
+        if not any(fnmatch.fnmatchcase(key, glob) for glob in self.keys):
+            return False
+        if len(self.series) == _MAX_KEYS:
+            if len(self.more_keys) < _MAX_KEYS:
+                self.more_keys.add(key)
+            return False
+        self.series[key] = Series()
+        return True
+
+
+def _text(value: object) -> str:
+    """Return a value that is not a number as a short text."""
+    if (array := as_array(value)) is not None:
+        value = f"array {'×'.join(map(str, array.shape))}"
+    return (value if isinstance(value, str) else type(value).__name__)[:_MAX_TEXT]
 
 
 @dataclass

@@ -28,7 +28,6 @@ from jaxmetrics.runs.reading import (
     telemetry_file,
 )
 
-_MAX_ROWS_AT_ONCE = 4096
 _MIN_KEY_WIDTH, _MIN_SPARKLINE, _MAX_SPARKLINE, _MAX_TEXT = 12, 10, 60, 24
 
 
@@ -118,21 +117,11 @@ class Tail:
             return self._read_epochs()
         if self._metrics_file.restarted():
             self._metrics = Metrics(self._keys)
-        rows: list[tuple[int, dict[str, object]]] = []  # added together, for speed
-        try:
-            for block in self._metrics_file.read():
-                if isinstance(block, Block):
-                    rows.extend(enumerate(block.rows, block.number))
-                elif block.row is None:
-                    self._metrics.skip(block.number, str(block.reason))
-                else:
-                    rows.append((block.number, block.row))
-                if len(rows) >= _MAX_ROWS_AT_ONCE:
-                    self._metrics.add(rows)
-                    rows = []
-        finally:  # the lines are not read again after an error
-            if rows:
-                self._metrics.add(rows)
+        for block in self._metrics_file.read():
+            if isinstance(block, Block):
+                self._metrics.add(block.rows, block.number)
+            else:
+                self._metrics.skip(block.number, str(block.reason))
         if self._events_file is not None:
             self._read_events(self._events_file)
         try:
@@ -150,7 +139,7 @@ class Tail:
             epochs = read_epochs(self._epochs_file.parent, follow_links=True)
         if epochs is not None:
             self._metrics, self._epochs_changed = Metrics(self._keys), changed
-            self._metrics.add(enumerate(rows_of_epochs(epochs), 1))
+            self._metrics.add(list(rows_of_epochs(epochs)))
         file = self._epochs_file.name
         return View(self._name, self._metrics, self._events, changed, file, "epoch")
 
@@ -160,8 +149,6 @@ class Tail:
         for block in file.read():
             if isinstance(block, Block):
                 self._events.add(block.rows)
-            elif block.row is not None:
-                self._events.add([block.row])
 
 
 def tail_lines(

@@ -15,6 +15,7 @@ from jaxmetrics.runs.reading._axes import (
     series_on_axis,
 )
 from jaxmetrics.runs.reading._better import Better, directions
+from jaxmetrics.runs.reading._columns import Records, numbers_of, records_of
 from jaxmetrics.runs.reading._comparison import AlignedRuns
 from jaxmetrics.runs.reading._config import (
     config_difference,
@@ -62,7 +63,7 @@ from jaxmetrics.runs.reading._quantities import (
     own_key,
     quantity,
 )
-from jaxmetrics.runs.reading._record_rows import as_record_row, rows_of_epochs
+from jaxmetrics.runs.reading._record_rows import rows_of_epochs
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -72,7 +73,7 @@ from jaxmetrics.runs.reading._results import (
     spreads,
 )
 from jaxmetrics.runs.reading._run import Run
-from jaxmetrics.runs.reading._table import as_array, as_float
+from jaxmetrics.runs.reading._table import as_array
 
 __all__ = [
     "AXES",
@@ -88,6 +89,7 @@ __all__ = [
     "MediaEntry",
     "MediaTable",
     "Reached",
+    "Records",
     "Result",
     "Run",
     "RunNotFoundError",
@@ -95,8 +97,6 @@ __all__ = [
     "Spread",
     "UnknownDirectionError",
     "as_array",
-    "as_float",
-    "as_record_row",
     "axis_label",
     "axis_positions",
     "chart_title",
@@ -119,9 +119,11 @@ __all__ = [
     "is_wide",
     "load_history",
     "local_copy",
+    "numbers_of",
     "own_key",
     "quantity",
     "reached",
+    "records_of",
     "result",
     "rows_of_epochs",
     "runs_of",

@@ -22,7 +22,7 @@ from jaxmetrics.record import (
 )
 from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._media import MediaEntry, media_entries
-from jaxmetrics.runs.reading._record_rows import as_record_row, rows_of_epochs
+from jaxmetrics.runs.reading._record_rows import rows_of_epochs
 from jaxmetrics.runs.reading._table import Table, TableBuilder
 
 _NOT_MEDIA = frozenset({"header", "hparams"})
@@ -65,19 +65,11 @@ class RunFiles:
         header: dict[str, object] = {}
         builder = TableBuilder()
         for block in self._blocks(self._name):
-            if builder.add_all(block.rows):
-                continue
-            for line, row in enumerate(block.rows, block.number):
-                kind = row.get("kind")
-                if kind is None:
-                    try:
-                        problem = builder.add(as_record_row(row))
-                    except (TypeError, ValueError) as error:
-                        problem = str(error)
-                    if problem is not None:
-                        self._damage(self._name, line, problem)
-                elif kind == "header" and not header:
-                    header = row
+            if not header:
+                headers = (r for r in block.rows if r.get("kind") == "header")
+                header = next(headers, {})
+            for index, problem in builder.add(block.rows):
+                self._damage(self._name, block.number + index, problem)
         return builder.table(), header
 
     def epochs(self) -> tuple[Table, dict[str, object]]:
@@ -85,8 +77,7 @@ class RunFiles:
         builder, epochs = TableBuilder(), read_epochs(self._folder, follow_links=True)
         if epochs is None:
             return builder.table(), {}
-        for row in rows_of_epochs(epochs):
-            builder.add(row)
+        builder.add(list(rows_of_epochs(epochs)))
         return builder.table(), {**epochs.run, "hparams": epochs.config}
 
     def media(self) -> list[MediaEntry]:
@@ -137,10 +128,8 @@ class RunFiles:
         for block in scan_blocks(path):
             if isinstance(block, Block):
                 yield block
-            elif block.row is None:
-                self._damage(name, block.number, str(block.reason))
             else:
-                yield Block(block.number, [block.row], block.end)
+                self._damage(name, block.number, str(block.reason))
 
     def _damage(self, name: str, line: int, reason: str) -> None:
         if not self._skip:

@@ -7,7 +7,7 @@ keys and units of the project here, and only here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from jaxmetrics.record import EPOCH_FIELDS, EpochMetrics, Epochs, MetricsEntry, number
@@ -61,6 +61,14 @@ _TELEMETRY_FIELDS: Mapping[str, str] = {
 _NOT_SCALARS = frozenset({"step", "timestamp", "holdout_logits"})
 
 
+def is_record_row(keys: Container[str]) -> bool:
+    """Return whether a row with these keys has the form of a run's records already."""
+    if "split" in keys:
+        return True
+    is_telemetry = "timestamp" in keys and "batch_idx" in keys
+    return "wall_time_ms" not in keys and not is_telemetry
+
+
 def as_record_row(row: dict[str, object]) -> dict[str, object]:
     """Return a row in the form of a run's records.
 
@@ -73,16 +81,14 @@ def as_record_row(row: dict[str, object]) -> dict[str, object]:
       TypeError: A field of such a line has the wrong type.
       ValueError: A field of such a line has a wrong value.
     """
-    if "split" in row:
+    if is_record_row(row):
         return row
     if "wall_time_ms" in row:
         entry = MetricsEntry.from_row(row)
         fields = entry.line() | {"time": entry.wall_time_ms / 1000, "split": "train"}
         fields.pop("extra")
         return fields | {k: v for k, v in entry.extra.items() if k not in fields}
-    if "timestamp" in row and "batch_idx" in row:
-        return _telemetry_row(row)
-    return row
+    return _telemetry_row(row)
 
 
 def rows_of_epochs(epochs: Epochs) -> Iterator[dict[str, object]]:

@@ -1,20 +1,7 @@
 """Records of a run as compact columns.
 
-`TableBuilder` is fed with the rows of the file, one by one (`add`) or in blocks
-(`add_all`). One by one is general and slow: a Python loop over the values of each row.
-Most blocks hold nothing but numbers, and their rows have only a few different sets of
-keys, such as those of training and evaluation records. `add_all` groups the rows of a
-block by their keys and converts each key of a group to an array at once:
-
-    {"step": 1, "split": "train", "train/loss": 2.0}     group 1: indices 0, 2
-    {"step": 1, "split": "val", "val/loss": 3.0}         group 2: index 1
-    {"step": 2, "split": "train", "train/loss": 1.5}
-
-    columns["train/loss"] += lines [0, 2], values [2.0, 1.5]
-    columns["val/loss"]   += lines [1], values [3.0]
-
-It takes a block as a whole or not at all, since the caller passes the rows of a refused
-block to `add`. Groups are appended one after the other, so the lines of a key that
+`TableBuilder` is fed with blocks of rows, in the order of the file. Groups of rows with
+the same keys are appended one after the other (`_columns`), so the lines of a key that
 several groups share may be out of order; `table` sorts them.
 
 **Joining.** `table` joins all lines of one (step, split) to one record, whatever the
@@ -36,21 +23,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmetrics.record import number
+from jaxmetrics.runs.reading._columns import (
+    Group,
+    as_float,
+    numbers_of,
+    records_of,
+)
 
 FIELDS = ("time", "tokens", "samples")
 """Columns that describe a record and are not metrics."""
 
 _FIRST_COUNTS = "time"
-_MIN_BLOCK = 8  # fewer rows are faster one by one
-_SPECIAL_KEYS = frozenset({"kind", "wall_time_ms"})  # rows that need `as_record_row`
-_NOT_VALUES = frozenset({"kind", "step", "split"})
 
 
 class Column(NamedTuple):
@@ -136,85 +125,68 @@ class TableBuilder:
         """Begin without rows."""
         self._names: dict[str, int] = {}
         self._steps = array("q")
-        self._splits = array("I")
+        self._splits = array("i")
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
         self._arrays: dict[str, tuple[array[int], list[np.ndarray]]] = {}
         self._left_out: dict[str, int] = {}
 
-    def add(self, row: Mapping[str, object]) -> str | None:
-        """Add one row; return a description of the problem if it is not a record."""
-        step, split = row.get("step"), row.get("split", "train")
-        if type(step) is not int or not -(2**63) <= step < 2**63:
-            return "a row without a step of 64 bits"
-        if not isinstance(split, str):
-            return "a row whose split is not a string"
-        line = len(self._steps)
-        self._steps.append(step)
-        self._splits.append(self._names.setdefault(split, len(self._names)))
-        for key, value in row.items():
-            if key in _NOT_VALUES or value is None:
-                continue
-            if (real := as_float(value)) is not None:
+    def add(self, rows: Sequence[dict[str, object]]) -> list[tuple[int, str]]:
+        """Add the records of a block of rows, in which media are ignored.
+
+        Returns:
+          What is wrong with the other rows, by index in the block.
+        """
+        records = records_of(rows)
+        for group in records.groups:
+            self._add_values(group)
+        indices = [self._names.setdefault(n, len(self._names)) for n in records.names]
+        if len(indices) == 1:
+            self._splits.extend(array("i", indices) * len(records.steps))
+        else:
+            self._splits.extend(map(self._names.__getitem__, records.splits))
+        self._steps.frombytes(records.steps.tobytes())
+        return records.problems
+
+    def _add_values(self, group: Group) -> None:
+        """Add the values of records, of which the steps are added later."""
+        lines = (group.places + len(self._steps)).astype(np.uint32)
+        all_lines = lines.tobytes()
+        for key, values in group.columns.items():
+            indices, numbers, others = numbers_of(values)
+            if len(numbers):
                 column = self._columns.get(key)
                 if column is None:
                     column = self._columns[key] = array("I"), array("d")
-                column[0].append(line)
-                column[1].append(real)
-            elif key not in FIELDS and (values := as_array(value)) is not None:
+                column[0].frombytes(
+                    all_lines if indices is None else lines[indices].tobytes()
+                )
+                column[1].frombytes(numbers.tobytes())
+            for index, value in others:
+                values_ = None if key in FIELDS else as_array(value)
+                if values_ is None:
+                    self._left_out[key] = self._left_out.get(key, 0) + 1
+                    continue
                 arrays = self._arrays.setdefault(key, (array("I"), []))
-                arrays[0].append(line)
-                arrays[1].append(values)
-            else:
-                self._left_out[key] = self._left_out.get(key, 0) + 1
-        return None
-
-    def add_all(self, rows: list[dict[str, object]]) -> bool:
-        """Add all rows of a block, or none of them; return whether they were added.
-
-        None are added if a row has anything but numbers, or if there are too few rows
-        for arrays to be worthwhile.
-        """
-        if len(rows) < _MIN_BLOCK:
-            return False
-        indices_by_keys: dict[tuple[str, ...], list[int]] = {}
-        for index, row in enumerate(rows):
-            indices_by_keys.setdefault(tuple(row), []).append(index)
-        parts: list[_Part] = []
-        for indices in indices_by_keys.values():
-            part = _Part.of(np.array(indices), [rows[i] for i in indices])
-            if part is None:
-                return False
-            parts.append(part)
-        first, count = len(self._steps), len(rows)
-        steps, splits = np.empty(count, np.int64), np.empty(count, np.uint32)
-        for split in dict.fromkeys(str(row.get("split", "train")) for row in rows):
-            self._names.setdefault(split, len(self._names))
-        for part in parts:
-            steps[part.indices] = part.steps
-            splits[part.indices] = [self._names[split] for split in part.splits]
-            for key, values in part.columns.items():
-                column = self._columns.setdefault(key, (array("I"), array("d")))
-                lines = (first + part.indices).astype(np.uint32)
-                column[0].frombytes(lines.tobytes())
-                column[1].frombytes(values.tobytes())
-        self._steps.frombytes(steps.tobytes())
-        self._splits.frombytes(splits.tobytes())
-        return True
+                arrays[0].append(int(lines[index]))
+                arrays[1].append(values_)
 
     def table(self) -> Table:
-        """Return the table, with the lines of each (step, split) joined."""
+        """Return the table, with the lines of each (step, split) joined.
+
+        It shares memory with the builder, to which nothing can be added any more.
+        """
         lines = _Lines(
-            np.array(self._steps, np.int64), np.array(self._splits, np.int32)
+            np.frombuffer(self._steps, np.int64), np.frombuffer(self._splits, np.int32)
         )
         columns: dict[str, Column] = {}
         arrays: dict[str, Column] = {}
         conflicts: dict[str, Conflict] = {}
         seconds = math.nan
         for key, (numbers, reals) in self._columns.items():
-            indices, values = np.array(numbers, np.int64), np.array(reals, np.float64)
-            if np.any(np.diff(indices) < 0):  # groups of `add_all` share the key
-                order = np.argsort(indices, kind="stable")
-                indices, values = indices[order], values[order]
+            indices, order = lines.sort(numbers)
+            values = np.frombuffer(reals, np.float64)
+            if order is not None:
+                values = values[order]
             join = lines.join(indices, first_counts=key == _FIRST_COUNTS)
             columns[key] = Column(join.records, values[join.kept], join.shown)
             if key == _FIRST_COUNTS:
@@ -224,9 +196,11 @@ class TableBuilder:
                 equal = (before == after) | (np.isnan(before) & np.isnan(after))
                 _note_conflicts(conflicts, key, lines.steps[indices[join.again]], equal)
         for key, (numbers, several) in self._arrays.items():
-            indices = np.array(numbers, np.int64)
+            indices, order = lines.sort(numbers)
+            if order is not None:
+                several = [several[i] for i in order]
             join = lines.join(indices)
-            kept = [several[i] for i in join.kept]
+            kept = [several[i] for i in np.arange(len(several))[join.kept]]
             arrays[key] = Column(join.records, kept, join.shown)
             if len(join.again):
                 pairs = zip(join.before, join.again)
@@ -244,14 +218,14 @@ class _Join(NamedTuple):
 
     Attributes:
       records: Indices of the records that have a value, ascending.
-      kept: Index of the value of each of them.
+      kept: Indices of the values of these records.
       shown: Which of them count in the column; None for all.
       again: Indices of the values whose step an earlier line had too.
       before: Indices of the values of these earlier lines.
     """
 
     records: np.ndarray
-    kept: np.ndarray
+    kept: np.ndarray | slice
     shown: np.ndarray | None
     again: np.ndarray
     before: np.ndarray
@@ -269,6 +243,7 @@ class _Lines:
     def __init__(self, steps: np.ndarray, splits: np.ndarray) -> None:
         self.steps = self.record_steps = steps
         self.record_splits = splits
+        self._all = np.arange(len(steps))
         self._record_of_line: np.ndarray | None = None  # None: a record for each line
         later, same = steps[1:] > steps[:-1], steps[1:] == steps[:-1]
         if np.all(later | (same & (splits[1:] > splits[:-1]))):
@@ -285,6 +260,20 @@ class _Lines:
             sorted_splits[first],
         )
 
+    def sort(self, numbers: array[int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return different lines in ascending order, and the order of their indices.
+
+        The order is None if they are ascending, which they are unless several groups of
+        `TableBuilder.add` share a key. All lines are one shared array.
+        """
+        indices = np.frombuffer(numbers, np.uint32)
+        order = None
+        if np.any(indices[1:] < indices[:-1]):
+            order = np.argsort(indices, kind="stable")
+        if len(indices) == len(self._all):
+            return self._all, order
+        return (indices if order is None else indices[order]).astype(np.int64), order
+
     def join(self, lines: np.ndarray, first_counts: bool = False) -> _Join:
         """Join the values of a key.
 
@@ -292,12 +281,13 @@ class _Lines:
           lines: Lines that have a value, ascending, at least one.
           first_counts: Of several values for a step the first one counts, not the last.
         """
-        records, steps = lines, self.steps[lines]
+        records = lines
+        steps = self.steps if lines is self._all else self.steps[lines]
         if self._record_of_line is not None:
             records = self._record_of_line[lines]
         none = np.zeros(0, np.int64)
         if np.all(steps[1:] > steps[:-1]):
-            return _Join(records, np.arange(len(lines)), None, none, none)
+            return _Join(records, slice(None), None, none, none)
         order = np.argsort(records, kind="stable")
         by_record = records[order]
         edges = by_record[1:] != by_record[:-1]
@@ -314,45 +304,6 @@ class _Lines:
         repeated = np.flatnonzero(steps[order][1:] == steps[order][:-1])
         again, before = order[repeated + 1], order[repeated]
         return _Join(records[kept], kept, shown, again, before)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows of a block that have the same keys, as columns.
-
-    Attributes:
-      indices: Indices of the rows in the block.
-      steps: Step of each row.
-      splits: Split of each row.
-      columns: Values of each row by key.
-    """
-
-    indices: np.ndarray
-    steps: np.ndarray
-    splits: list[str]
-    columns: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, indices: np.ndarray, rows: list[dict[str, object]]) -> _Part | None:
-        """Return the columns of rows with equal keys, None if not all are numbers."""
-        columns: dict[str, Any] = dict(zip(rows[0], zip(*map(dict.values, rows))))
-        splits: Any = columns.pop("split", ()) or ("train",) * len(rows)
-        steps: Any = columns.pop("step", ())
-        if set(map(type, steps)) != {int} or set(map(type, splits)) != {str}:
-            return None
-        if columns.keys() & _SPECIAL_KEYS or not all(
-            map(_are_numbers, columns.values())
-        ):
-            return None
-        try:
-            arrays = {key: np.array(c, np.float64) for key, c in columns.items()}
-            return cls(indices, np.array(steps, np.int64), list(splits), arrays)
-        except OverflowError:
-            return None
-
-
-def _are_numbers(values: tuple[object, ...]) -> bool:
-    return set(map(type, values)) <= {float, int}
 
 
 def _note_conflicts(
@@ -402,19 +353,3 @@ def _as_floats(value: object) -> Any:
     if (real := as_float(value)) is None:
         raise TypeError
     return real
-
-
-def as_float(value: object) -> float | None:
-    """Return a number, or a text that stands for one, as a float; None for others.
-
-    >>> as_float(3), as_float("-Infinity"), as_float("3")
-    (3.0, -inf, None)
-    """
-    if isinstance(value, str):
-        value = number(value)
-    if not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf

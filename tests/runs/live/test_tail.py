@@ -94,12 +94,12 @@ def test_only_added_lines_are_read(make, monkeypatch):
     tail = Tail(folder)
     tail.read()
     seen = []
-    monkeypatch.setattr(tail._metrics, "add", seen.extend)
+    monkeypatch.setattr(tail._metrics, "add", lambda *block: seen.append(block))
     tail.read()
     assert seen == []
     add(folder / "metrics.jsonl", row(400, train__loss=1.0))
     tail.read()
-    assert seen == [(7, row(400, train__loss=1.0))]
+    assert seen == [([row(400, train__loss=1.0)], 7)]
 
 
 def test_an_incomplete_last_line_is_read_once_it_is_complete(make):

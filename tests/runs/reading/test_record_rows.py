@@ -8,7 +8,8 @@ from support.runs import named_run, rows_of
 from jaxmetrics import EpochTracker, MetricsEntry, MetricsLog, Run
 from jaxmetrics.record import CorruptLineError, dumps
 from jaxmetrics.runs import compare, export, find_run
-from jaxmetrics.runs.reading import as_record_row, load_history
+from jaxmetrics.runs.reading import load_history
+from jaxmetrics.runs.reading._record_rows import as_record_row
 
 TELEMETRY = {
     "step": 200,

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmetrics.runs.reading import _table
 from jaxmetrics.runs.reading._table import TableBuilder, as_array
 
 ROWS = st.lists(
@@ -24,17 +23,9 @@ def test_a_block_of_rows_gives_the_same_table_as_single_rows(rows, random):
     for row in rows:
         row |= {"step": random.randrange(5), "split": random.choice(["train", "val"])}
     in_block, one_by_one = TableBuilder(), TableBuilder()
-    min_block = _table._MIN_BLOCK
-    try:
-        _table._MIN_BLOCK = 1
-        added = in_block.add_all(rows)
-    finally:
-        _table._MIN_BLOCK = min_block
-    assert added or not rows or any("NaN" in row.values() for row in rows)
+    assert in_block.add(rows) == []
     for row in rows:
-        one_by_one.add(row)
-        if not added:
-            in_block.add(row)
+        assert one_by_one.add([row]) == []
     table = one_by_one.table()
     assert_same(in_block.table(), table)
     assert_joined(table, rows)
@@ -96,7 +87,7 @@ def test_arrays_are_joined_as_numbers_are():
     ]
     builder = TableBuilder()
     for step, split, value in lines:
-        assert builder.add({"step": step, "split": split, "x": value}) is None
+        assert builder.add([{"step": step, "split": split, "x": value}]) == []
     table = builder.table()
     steps, arrays = table.array_column("x")
     assert steps.tolist() == [1, 2] and not table.columns
@@ -105,12 +96,23 @@ def test_arrays_are_joined_as_numbers_are():
     assert len(table.arrays["x"].values) == 3  # one for each record
 
 
+def test_arrays_of_rows_with_different_keys_are_in_the_order_of_their_lines():
+    rows = [{"step": n, "x": [n], **({"y": 1.0} if n % 2 else {})} for n in range(9)]
+    rows += [{"step": 4, "x": [44], "y": 2.0}, {"step": 4, "x": [4]}]
+    builder = TableBuilder()
+    assert builder.add(rows) == []
+    table = builder.table()
+    steps, arrays = table.array_column("x")
+    assert (steps.tolist(), np.ravel(arrays).tolist()) == ([*range(9)],) * 2
+    assert table.conflicts == {"x": (1, 4)}
+
+
 @pytest.mark.parametrize(
     "value", [["text"], [[1], [2, 3]], [1, None], [{}], {"a": 1}, [[[]], 1], [[1], 2]]
 )
 def test_lists_that_are_no_arrays_are_counted_as_left_out(value):
     builder = TableBuilder()
-    builder.add({"step": 1, "x": value, "time": [1.0]})
+    builder.add([{"step": 1, "x": value, "time": [1.0]}])
     table = builder.table()
     assert table.left_out == {"x": 1, "time": 1} and not table.arrays
 
@@ -121,24 +123,42 @@ def test_arrays_keep_large_integers_and_numbers_as_text():
     assert as_array([]).shape == (0,)
 
 
-def test_a_block_with_a_text_is_refused_as_a_whole():
-    rows = [{"step": n, "train/loss": 1.0} for n in range(20)]
-    rows[13]["train/note"] = "text"
+def test_a_row_that_is_not_a_record_is_described_and_the_others_are_added():
     builder = TableBuilder()
-    assert not builder.add_all(rows)
-    assert len(builder.table().steps) == 0
-
-
-def test_a_row_that_is_not_a_record_is_described():
-    builder = TableBuilder()
-    assert builder.add({"step": True}) == "a row without a step of 64 bits"
-    assert builder.add({"step": 1, "split": 2}) == "a row whose split is not a string"
-    assert builder.add({"step": 1}) is None
+    rows = [
+        {"step": 1, "split": "train", "x": 1.0},
+        {"step": True, "split": "train", "x": 2.0},
+        {"step": 2, "split": "val", "x": "text"},
+        {"split": "train", "x": 3.0},
+        {"step": 2**63, "split": "val", "x": 4.0},
+        {"step": 3, "split": 2, "x": 5.0},
+        {"step": 3, "split": ["train"], "x": 5.0},
+        {"kind": "header", "step": 4},
+        {"wall_time_ms": "soon"},
+        {"step": -(2**63)},
+        {},
+        {"step": 5, "split": "test", "x": None},
+    ]
+    problems = builder.add(rows)
+    no_step = "a row without a step of 64 bits"
+    assert problems == [
+        (1, no_step),
+        (3, no_step),
+        (4, no_step),
+        (5, "a row whose split is not a string"),
+        (6, "a row whose split is not a string"),
+        (8, problems[5][1]),
+        (10, no_step),
+    ]
+    table = builder.table()
+    assert table.names == ("train", "val", "test") and table.left_out == {"x": 1}
+    assert table.steps.tolist() == [-(2**63), 1, 2, 5]
+    assert table.column("x")[0].tolist() == [1]
 
 
 def test_integers_beyond_the_range_of_floats_are_infinite():
     builder = TableBuilder()
-    builder.add({"step": 1, "x": 10**400, "y": -(10**400)})
+    builder.add([{"step": 1, "x": 10**400, "y": -(10**400)}])
     table = builder.table()
     assert table.column("x")[1].tolist() == [math.inf]
     assert table.column("y")[1].tolist() == [-math.inf]
