@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ import orjson
 from jaxmetrics.record._text import encodable
 
 BRACKET_LIMIT = 500
-"""Maximum number of opening brackets in a text for `parser`."""
+"""Maximum number of opening brackets in a line that orjson parses as `loads` does."""
 
 _INT64 = range(-(2**63), 2**63)
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SURROGATE_MARKS = ("\\ud", "\\uD")
 _BIG_INT = re.compile(r"-?[1-9][0-9]{18,4000}")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+# Integers of fewer than 19 digits fit in 64 bits; a point may have more after it.
 # Digits become "0", what may come before a number ",", and the rest stays.
 _OUTLINE = bytes.maketrans(b"123456789:[-\t\r\n ", b"000000000,,,,,,,")
 _LONG_INTEGER = b"," + b"0" * 19
@@ -65,26 +66,38 @@ def loads(text: str | bytes) -> object:
     """
     is_text = isinstance(text, str)
     data = text.encode("utf-8", "backslashreplace") if is_text else bytes(text)
-    if brackets(data) <= BRACKET_LIMIT and not _may_have_long_integers(data):
+    if brackets(data) <= BRACKET_LIMIT:
         try:
-            return orjson.loads(data)
+            return orjson.loads(orjson_lines(data))
         except ValueError:  # also for what only the slower parser reads
             pass
     return _loads_exactly(data)
 
 
-def parser(data: bytes) -> Callable[[bytes], object]:
-    """Return a fast function for parts of a text, the result of which `loads` returns.
+def orjson_lines(data: bytes) -> bytes:
+    """Return lines of JSON of which orjson refuses those that it would change.
 
-    It refuses, with a ValueError, more than `loads` does. The texts that it parses have
-    the same value, unless they have more than `BRACKET_LIMIT` opening brackets: those
-    may be nested deeper than `loads` allows, and deeper than a recursive function can
-    go.
+    Integers that may be beyond 64 bits have a NUL in place of their first digit, which
+    no parser takes. All other lines that orjson parses have the value that `loads`
+    returns, unless they have more than `BRACKET_LIMIT` opening brackets: those may be
+    nested deeper than `loads` allows, and deeper than a recursive function can go.
 
     Args:
-      data: The text, such as many lines of JSON.
+      data: The lines.
     """
-    return loads if _may_have_long_integers(data) else orjson.loads
+    outline = data.translate(_OUTLINE)
+    # From the end: commas, the first byte of the pattern, are rarer than zeros.
+    comma = outline.rfind(_LONG_INTEGER)
+    starts_long = outline.startswith(_LONG_INTEGER[1:])
+    if comma < 0 and not starts_long:
+        return data
+    refused = bytearray(data)
+    while comma >= 0:
+        refused[comma + 1] = 0
+        comma = outline.rfind(_LONG_INTEGER, 0, comma + 1)
+    if starts_long:
+        refused[0] = 0
+    return bytes(refused)
 
 
 def brackets(data: bytes) -> int:
@@ -126,17 +139,6 @@ def _loads_exactly(data: bytes) -> object:
         return _encodable(value) if has_surrogates else value
     except RecursionError:
         raise ValueError("loads() got JSON that is nested too deep") from None
-
-
-def _may_have_long_integers(data: bytes) -> bool:
-    """Return False if no integer of a JSON text has 19 digits or more.
-
-    Shorter integers fit in 64 bits. The digits after a point may be as many.
-    """
-    outline = data.translate(_OUTLINE)
-    # From the end: commas, the first byte of the pattern, are rarer than zeros.
-    found = outline.rfind(_LONG_INTEGER) >= 0
-    return found or outline.startswith(_LONG_INTEGER[1:])
 
 
 def _dumps_flat(value: object) -> str | None:

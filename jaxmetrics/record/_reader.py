@@ -13,8 +13,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+import orjson
+
 from jaxmetrics.record._io import open_read
-from jaxmetrics.record._json import BRACKET_LIMIT, brackets, loads, parser
+from jaxmetrics.record._json import BRACKET_LIMIT, brackets, loads, orjson_lines
 
 LINE_LIMIT = 16 * 2**20
 """Maximum length of a line in bytes with its newline; a longer one is damage."""
@@ -175,10 +177,10 @@ def _blocks(data: bytes, number: int, end: int) -> Generator[Block | Line, None,
       Number of the lines.
     """
     values: list[Any] = []
-    parse, file = parser(data), io.BytesIO(data)
+    file = io.BytesIO(orjson_lines(data))
     while file.tell() < len(data):
         try:
-            values.extend(map(parse, file))
+            values.extend(map(orjson.loads, file))
         except ValueError:  # the last line that was read is none of `values`
             position = file.tell()
             line = data[data.rfind(b"\n", 0, position - 1) + 1 : position]
