@@ -84,7 +84,7 @@ package: $(INSTALLED)
 	rm -rf .venv-package
 
 bench: $(INSTALLED)
-	for name in step eager sums writers telemetry losses aggregator sketches ranking runs reopen; do \
+	for name in step eager sums writers telemetry losses aggregator sketches ranking reopen; do \
 	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 
