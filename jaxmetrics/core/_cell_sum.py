@@ -50,7 +50,8 @@ def sum_cells(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     """Return the sum of the values in each cell, as (hi, lo), each `[cells]`.
 
     The error is at most 9 * 2^-48 of the sum of magnitudes in the cell, but for
-    subnormal numbers. Infinities and NaN pass. No sort, and on TPU no scatter for few cells.
+    subnormal numbers. Infinities and NaN pass. No sort, and on TPU no scatter for few
+    cells.
 
     Args:
       values: float32 `[rows]`.

@@ -42,7 +42,9 @@ def child(make: Callable[[Any], Any], *, init: NotInInit = False) -> Any:
     )
 
 
-def scores_field(*choices: str, default: str | None = None) -> Any:
+def scores_field(
+    *choices: str, default: str | None = None, narrow: bool = False
+) -> Any:
     """Declare the configuration field `scores`: the output that holds the scores.
 
     `observe` takes the scores as its argument `logits`, whatever they are. They are
@@ -52,9 +54,11 @@ def scores_field(*choices: str, default: str | None = None) -> Any:
       *choices: Outputs that the metric can read, such as "logits", "probs". Any other
         value is refused when a metric is constructed.
       default: One of them, by default the first; type checkers need it spelled out.
+      narrow: `observe` takes floats of 16 bits as they are and converts what it needs,
+        instead of taking them as float32. Default False.
     """
     return dataclasses.field(
-        default=default or choices[0], metadata={"scores": choices}
+        default=default or choices[0], metadata={"scores": choices, "narrow": narrow}
     )
 
 

@@ -19,6 +19,7 @@ Outputs = Mapping[str, Any]
 
 _INT32 = np.iinfo(np.int32)
 _KEPT = frozenset(np.dtype(t) for t in (np.float32, np.int32, np.uint32, np.bool_))
+_HALF = frozenset(np.dtype(t) for t in (jnp.bfloat16, np.float16))
 
 _NAMED: ContextVar[Any] = ContextVar("named", default=None)
 
@@ -98,18 +99,25 @@ def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
             )
 
 
-def as_32bit(name: str, output: Any) -> Any:
+def as_32bit(name: str, output: Any, narrow: bool = False) -> Any:
     """Return an output, an array or a tree of arrays, in 32-bit types.
 
     Floats become float32. Integers of fewer bits become int32, so that no comparison
     or index wraps around; so do 64-bit integers on the host. Booleans and uint32 keep
     their type.
 
+    Args:
+      name: Name of the output, for errors.
+      output: Array, number, or tree of them.
+      narrow: Leave an array of floats of 16 bits as it is.
+
     Raises:
       TypeError: A leaf is no array or number, or not real.
       ValueError: A host integer does not fit in int32.
     """
     if isinstance(output, np.ndarray | jax.Array):
+        if narrow and output.dtype in _HALF:
+            return output
         return output if output.dtype in _KEPT else _narrow(name, output)
     if isinstance(output, list | tuple):
         if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(output)):

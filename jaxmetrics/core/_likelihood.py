@@ -36,6 +36,7 @@ class SoftmaxTerms(NamedTuple):
 
     Args:
       top: Largest logit, `[...]`.
+      top_probability: Largest softmax probability.
       log_z: Logarithm of the sum of the exponentials of shifted logits, at least 0.
       label: Shifted logit of the label, at most 0; of class 0 if that is out of range.
       mean_shifted: Mean of the shifted logits under the softmax; the entropy is
@@ -47,6 +48,7 @@ class SoftmaxTerms(NamedTuple):
     """
 
     top: jax.Array
+    top_probability: jax.Array
     log_z: jax.Array
     label: jax.Array
     mean_shifted: jax.Array
@@ -80,19 +82,22 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     classes = logits.shape[-1]
     inside = in_range(labels, classes)
     index = jnp.where(inside, labels, 0)[..., None]
-    top = lax.stop_gradient(unfused(logits.max(axis=-1, keepdims=True)))
-    top = top.astype(jnp.float32)
-    label = score_of(logits, index).astype(jnp.float32) - top
-    shifted = logits.astype(jnp.float32) - top
+    largest = lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    x, below_zero = logits.astype(jnp.float32), unfused(-largest).astype(jnp.float32)
+    label = score_of(logits, index).astype(jnp.float32) + below_zero
 
     def over_classes(x: jax.Array) -> jax.Array:
         return unfused(x.sum(axis=-1, keepdims=True))[..., 0]
 
     # 0 for the label and 1 for others. XLA:CPU does not fuse a selection with a sum.
     distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
-    rest = over_classes(lax.sign(lax.abs(distance)) * jnp.exp(shifted))
-    label, top = label[..., 0], top[..., 0]
+    other = lax.sign(lax.abs(distance))
+    rest = over_classes(other * jnp.exp(x + below_zero))
+    label, top = label[..., 0], -below_zero[..., 0]
     log_z = jnp.log1p(rest + jnp.expm1(label))
+    top_probability = 1 / (rest + jnp.exp(label))
+    # Not the sum above: XLA:CPU stores what two reductions read.
+    shifted = x - unfused(largest).astype(jnp.float32)
     # Where a weight is 0, also at -inf, its product with a finite number is.
     finite = lax.max(shifted, jnp.float32(_WEIGHTLESS))
     mean_shifted = over_classes(jnp.exp(shifted) * finite) * jnp.exp(-log_z)
@@ -101,7 +106,9 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     mean_unmasked = jnp.where(unmasked, shifted, 0).sum(axis=-1) / count
     # NaN, inf, and -inf as the largest logit make one of these NaN.
     valid = jnp.isfinite(rest) & ~jnp.isnan(label)
-    return SoftmaxTerms(top, log_z, label, mean_shifted, mean_unmasked, valid, inside)
+    return SoftmaxTerms(
+        top, top_probability, log_z, label, mean_shifted, mean_unmasked, valid, inside
+    )
 
 
 def negative_log_likelihood(

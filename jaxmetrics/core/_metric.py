@@ -149,6 +149,7 @@ class Metric(Placed):
     _scalars: ClassVar[bool] = False
     _sources: ClassVar[Mapping[str, str]] = {}
     _scores: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _takes_narrow_scores: ClassVar[bool] = False
     _not_deferred: ClassVar[str] = ""
     _not_reproducible: ClassVar[str] = ""
     _stacks_children: ClassVar[bool] = False  # along an axis of its own
@@ -185,6 +186,7 @@ class Metric(Placed):
         cls._scores = {
             f.name: f.metadata["scores"] for f in fields if "scores" in f.metadata
         }
+        cls._takes_narrow_scores = any(f.metadata.get("narrow") for f in fields)
         cls._arguments = arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
         cls._sources = sources or cls._sources
@@ -557,7 +559,8 @@ class Metric(Placed):
         arguments = {}
         for argument, (output, required) in self._layout.sources.items():
             if outputs.get(output) is not None:
-                arguments[argument] = as_32bit(output, outputs[output])
+                narrow = argument == "logits" and self._takes_narrow_scores
+                arguments[argument] = as_32bit(output, outputs[output], narrow)
             elif required:
                 scores = self._scores.values() if argument == "logits" else ()
                 choices = next(iter(scores), ())

@@ -69,7 +69,9 @@ class Accuracy(Metric):
     average: str = "micro"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    scores: str = scores_field(
+        "logits", "probs", "preds", default="logits", narrow=True
+    )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     correct: Array = count_leaf("groups", weighted="weighted")
@@ -134,7 +136,7 @@ class TopKAccuracy(Metric):
     weighted: bool = False
     average: str = "micro"
     classes: int | None = None
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
     correct: Array = count_leaf("groups", weighted="weighted")
     total: Array = count_leaf("groups", weighted="weighted")
     invalid: Array = count_leaf()
@@ -194,7 +196,9 @@ class ExactMatch(Metric):
 
     task: str = "multilabel"
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    scores: str = scores_field(
+        "logits", "probs", "preds", default="logits", narrow=True
+    )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     correct: Array = count_leaf(weighted="weighted")

@@ -11,6 +11,7 @@ import numpy as np
 from jaxmetrics.core import (
     Array,
     Metric,
+    as_class_numbers,
     both,
     count_at,
     count_leaf,
@@ -20,6 +21,7 @@ from jaxmetrics.core import (
     namespace,
     not_ignored,
     scores_field,
+    softmax_terms,
     sum_leaf,
 )
 from jaxmetrics.metrics.classification._scores import (
@@ -62,7 +64,7 @@ class ExpectedCalibrationError(Metric):
     bins: int = 15
     norm: str = "l1"
     task: str = "multiclass"
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     count: Array = count_leaf("bins", weighted="weighted")
@@ -82,31 +84,32 @@ class ExpectedCalibrationError(Metric):
     ) -> dict[str, Any]:
         """Return the batch's count, hits and confidence by bin, and invalid labels."""
         logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+        is_logits = self.scores == "logits"
         if self.task == "multiclass":
             rank, valid = label_rank(logits, labels)
             hit, confidence = rank == 0, logits.max(axis=-1)
-            if self.scores == "logits":
-                # The largest logit is subtracted first: an offset costs no digits.
-                weights_of_classes = jnp.exp(logits - confidence[..., None])
-                confidence = 1 / weights_of_classes.sum(axis=-1)
+            if is_logits:
+                terms = softmax_terms(logits, as_class_numbers(labels))
+                confidence = terms.top_probability
         else:
             valid = valid_binary(logits, labels)
-            hit = labels == 1
-            confidence = jax.nn.sigmoid(logits) if self.scores == "logits" else logits
+            hit, confidence = labels == 1, logits.astype(jnp.float32)
+            if is_logits:
+                confidence = jax.nn.sigmoid(confidence)
+        confidence = confidence.astype(jnp.float32)
         valid = valid & (confidence >= 0) & (confidence <= 1)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         index = jnp.clip(jnp.floor(confidence * self.bins), 0, self.bins - 1)
-        index, shape = index.astype(jnp.int32), (self.bins,)
-        count = count_at(index, shape, scored, weights)
+        index = index.astype(jnp.int32)
         if weights is not None:
             weights = jnp.asarray(weights)
             missing_axes = (1,) * (confidence.ndim - weights.ndim)
             confidence = confidence * weights.reshape(weights.shape + missing_axes)
         return dict(
-            count=count,
-            hits=count_at(index, shape, both(hit, scored), weights),
-            confidence=count_at(index, shape, scored, weights=confidence),
+            count=count_at(index, (self.bins,), scored, weights),
+            hits=count_at(index, (self.bins,), both(hit, scored), weights),
+            confidence=count_at(index, (self.bins,), scored, weights=confidence),
             invalid=count_where(~valid, kept),
         )
 

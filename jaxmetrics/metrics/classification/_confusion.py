@@ -70,7 +70,9 @@ class ConfusionMatrix(Metric):
     task: str = "multiclass"
     normalize: str = "none"
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    scores: str = scores_field(
+        "logits", "probs", "preds", default="logits", narrow=True
+    )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     counts: Array = count_leaf("cells", weighted="weighted")

@@ -38,7 +38,9 @@ class ClassCounts(Metric):
     task: str = "multiclass"
     classes: int | None = None
     threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    scores: str = scores_field(
+        "logits", "probs", "preds", default="logits", narrow=True
+    )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     top_k: int | None = None

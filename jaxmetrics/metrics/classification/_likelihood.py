@@ -51,7 +51,7 @@ class CrossEntropy(Metric):
       0.6931
     """
 
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -111,7 +111,7 @@ class Perplexity(Metric):
       2.0
     """
 
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     loss: CrossEntropy = child(

@@ -131,7 +131,7 @@ def is_positive(scores: Any, threshold: float, kind: str) -> Any:
     if kind == "preds":
         return jnp.asarray(scores).astype(jnp.int32) == 1
     edge = math.log(threshold / (1 - threshold)) if kind == "logits" else threshold
-    return as_scores(scores) >= edge
+    return as_scores(scores).astype(jnp.float32) >= edge
 
 
 def valid_binary(scores: Any, labels: Any, kind: str = "logits") -> Any:

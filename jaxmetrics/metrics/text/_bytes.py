@@ -56,7 +56,7 @@ class BitsPerByte(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
-    scores: str = scores_field("logits", "probs", default="logits")
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
     weighted: bool = False
     nats: Array = sum_leaf()
     bytes: Array = count_leaf(weighted="weighted")

@@ -47,7 +47,9 @@ class TokenAccuracy(Metric):
 
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
+    scores: str = scores_field(
+        "logits", "probs", "preds", default="logits", narrow=True
+    )
     weighted: bool = False
     correct: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")

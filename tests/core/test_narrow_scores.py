@@ -1,0 +1,37 @@
+"""Scores of 16 bits count as the float32 numbers of equal value do."""
+
+import cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+from support.laws import draw, host
+
+SCORES = ("logits", "probs")
+CASES = [
+    case
+    for case in cases.sample(4)
+    if set(SCORES) & set(case.outputs(np.random.default_rng(0), 2))
+]
+
+
+def with_scores(outputs, change):
+    return {k: change(v) if k in SCORES else v for k, v in outputs.items()}
+
+
+def test_narrow_scores_count_as_float32():
+    batches = [
+        with_scores(draw(case, rows=64), lambda x: jnp.asarray(x, jnp.bfloat16))
+        for case in CASES
+    ]
+    wide = [with_scores(batch, lambda x: x.astype(jnp.float32)) for batch in batches]
+
+    @jax.jit
+    def values(batches):
+        return [
+            case.metric.update(**batch).compute()
+            for case, batch in zip(CASES, batches, strict=True)
+        ]
+
+    for case, a, b in zip(CASES, host(values(batches)), host(values(wide))):
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7, err_msg=case.name)

@@ -1,0 +1,55 @@
+"""Updates of wide logits store nothing of the logits' size, as the compiler counts."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxmetrics as jm
+
+ROWS, CLASSES = 2048, 512
+METRICS = {
+    "accuracy": jm.Accuracy(),
+    "balanced accuracy": jm.Accuracy(average="macro", classes=CLASSES),
+    "top 5": jm.TopKAccuracy(k=5),
+    "F1": jm.F1(classes=CLASSES),
+    "cross entropy": jm.CrossEntropy(),
+    "perplexity": jm.Perplexity(),
+    "calibration": jm.ExpectedCalibrationError(),
+    "confusion": jm.ConfusionMatrix(CLASSES),
+}
+
+
+def temporary_bytes(metric, dtype):
+    """Bytes that an update stores beside its state and the batch."""
+    shapes = {
+        "logits": jax.ShapeDtypeStruct((ROWS, CLASSES), dtype),
+        "labels": jax.ShapeDtypeStruct((ROWS,), jnp.int32),
+    }
+    update = jax.jit(lambda metric, batch: metric.update(**batch), donate_argnums=0)
+    compiled = update.lower(metric.empty(), shapes).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def limit(metric):
+    """An eighth of the logits, and two copies of the metric's own counts."""
+    counts = sum(leaf.nbytes for leaf in jax.tree.leaves(metric.empty()))
+    return ROWS * CLASSES * 4 // 8 + 2 * counts
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_update_stores_no_copy_of_the_logits(name):
+    metric = METRICS[name]
+    assert temporary_bytes(metric, jnp.float32) < limit(metric)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "top 5", "cross entropy", "perplexity"])
+def test_16_bit_logits_are_not_copied_to_float32(name):
+    metric = METRICS[name]
+    assert temporary_bytes(metric, jnp.bfloat16) < limit(metric)
+
+
+def test_metrics_of_the_same_logits_store_no_copy_between_them():
+    collection = jm.Collection(
+        **{name.replace(" ", "_"): metric for name, metric in METRICS.items()}
+    )
+    assert temporary_bytes(collection, jnp.float32) < limit(collection)
