@@ -1,0 +1,1 @@
+"""Benchmarks: ratios measured side by side, each to a named floor."""
