@@ -43,6 +43,7 @@ from jaxmetrics.runs.reading import (
     Run,
     format_number,
     load_history,
+    merged_x,
     own_key,
     summary_facts,
     writes_files,
@@ -208,15 +209,16 @@ def _progress_table(history: History) -> Iterator[str]:
         columns[own_key(loss.key)[0]] = (loss.x, loss.y)
         evaluated = _selection(loss.x, _MAX_ROWS // 2)
     series = list(columns.values())
-    all_x = np.unique(np.concatenate([[], *(x for x, _ in series)]))
     if history.unit == "step" and "loss_mean" in columns:  # one row for each loss
-        all_x = np.union1d(columns["loss_mean"][0], evaluated)
+        all_x = merged_x([columns["loss_mean"][0], evaluated])
+    else:
+        all_x = merged_x([x for x, _ in series])
     if not len(all_x):
         return
     yield f"\n## {history.unit.capitalize()}s\n\n"
     rows = all_x
     if len(all_x) > _MAX_ROWS:
-        others = np.setdiff1d(all_x, evaluated)
+        others = np.delete(all_x, np.searchsorted(all_x, evaluated))
         rows = _selection(others, _MAX_ROWS - len(evaluated))
         rows = np.union1d(rows, evaluated)
         yield f"{len(rows):,} of {len(all_x):,}, evenly selected"

@@ -9,7 +9,13 @@ import numpy as np
 
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE, windows
-from jaxmetrics.runs.reading import Evaluation, History, Series, own_key
+from jaxmetrics.runs.reading import (
+    Evaluation,
+    History,
+    Series,
+    at_common_x,
+    own_key,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,10 +91,9 @@ def loss_distribution(axes: Axes, history: History) -> None:
     """Draw mean and standard deviation of the loss, by epoch or by window of steps."""
     title, window = "Loss, mean ± one standard deviation", ""
     x, mean = history.get("train/loss")
-    std_x, std = history.get("train/loss_std")
+    std = history.get("train/loss_std")[1]
     if len(std):
-        x, mean = x[np.isin(x, std_x)], mean[np.isin(x, std_x)]
-        std = std[np.isin(std_x, x)]
+        x, mean, std = at_common_x((x, mean), history.get("train/loss_std"))
     elif len(mean) > 1:
         count = min(len(mean) // 2, _MAX_LOSS_WINDOWS)
         x, mean, std, _, _, size = windows(x, mean, count)
@@ -297,9 +302,7 @@ def _nothing_to_draw(
 
 def _band(axes: Axes, history: History, low_key: str, high_key: str, color: str) -> Any:
     """Draw the area between two keys where both are known; return None without one."""
-    (low_x, low), (high_x, high) = history.get(low_key), history.get(high_key)
-    x, in_low, in_high = np.intersect1d(low_x, high_x, return_indices=True)
-    low, high = low[in_low], high[in_high]
+    x, low, high = at_common_x(history.get(low_key), history.get(high_key))
     if not (figures.is_drawable(low) & figures.is_drawable(high)).any():
         return None
     return figures.draw_band(axes, x, low, high, color)

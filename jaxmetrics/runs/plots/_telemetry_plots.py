@@ -13,7 +13,7 @@ from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import duration
 from jaxmetrics.runs.plots._holdout import holdout_predictions
-from jaxmetrics.runs.reading import History
+from jaxmetrics.runs.reading import History, at_common_x
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -228,9 +228,7 @@ def _quantiles(
     band_colors = iter((PALETTE.blue, PALETTE.teal, PALETTE.green) * 17)
     for lower in sorted(percent for percent in keys if percent < 50):
         if (upper := 100 - lower) in keys:
-            (low_x, low), (high_x, high) = run[keys[lower]], run[keys[upper]]
-            x, in_low, in_high = np.intersect1d(low_x, high_x, return_indices=True)
-            low, high = low[in_low], high[in_high]
+            x, low, high = at_common_x(run[keys[lower]], run[keys[upper]])
             handles.append(figures.draw_band(axes, x, low, high, next(band_colors)))
             names.append(f"p{lower:02} to p{upper:02}")
     paired = {p for p in keys if 100 - p in keys and p != 50}

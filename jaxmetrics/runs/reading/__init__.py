@@ -55,6 +55,7 @@ from jaxmetrics.runs.reading._labels import (
 )
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
+from jaxmetrics.runs.reading._merging import at_common_x, merged_x
 from jaxmetrics.runs.reading._quantities import (
     Evaluation,
     Series,
@@ -97,6 +98,7 @@ __all__ = [
     "Spread",
     "UnknownDirectionError",
     "as_array",
+    "at_common_x",
     "axis_label",
     "axis_positions",
     "chart_title",
@@ -119,6 +121,7 @@ __all__ = [
     "is_wide",
     "load_history",
     "local_copy",
+    "merged_x",
     "numbers_of",
     "own_key",
     "quantity",

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmetrics.runs.reading._axes import series_on_axis
 from jaxmetrics.runs.reading._better import Better
+from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._results import Reached, Result, Spread, standard_error
 from jaxmetrics.runs.reading._run import Run
 
@@ -94,8 +95,7 @@ class AlignedRuns:
           x `[n]`, and y `[n]` by run.
         """
         series = {name: s for name, s in self.series(key, x).items() if len(s[0])}
-        all_x = [np.zeros(0), *(run_x for run_x, _ in series.values())]
-        grid = np.unique(np.concatenate(all_x))
+        grid = merged_x(run_x for run_x, _ in series.values()).astype(np.float64)
         if max_points is not None and len(grid) > max_points:
             selected = np.linspace(0, len(grid) - 1, max_points).round()
             grid = grid[selected.astype(np.int64)]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxmetrics.record import duration, missing_records
 from jaxmetrics.runs.reading._format import format_bytes
 from jaxmetrics.runs.reading._history import History
+from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._quantities import Evaluation, own_key
 
 _MEMORY = ("mem/peak_bytes", "mem/in_use_bytes")
@@ -66,7 +67,7 @@ def _length(history: History) -> int:
     if not all_x:
         return 0
     if history.unit == "epoch":
-        return len(np.unique(np.concatenate(all_x)))
+        return len(merged_x(all_x))
     return int(max(x[-1] for x in all_x))
 
 

@@ -26,6 +26,7 @@ from jaxmetrics.record import (
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._load import telemetry_file
+from jaxmetrics.runs.reading._merging import at_common_x
 from jaxmetrics.runs.reading._quantities import (
     Evaluation,
     Series,
@@ -248,10 +249,7 @@ def _step_seconds(steps: np.ndarray, seconds: np.ndarray) -> Series:
 
 def _rate(total: Series, time: Series) -> Series:
     """Return the increase of a total per second, between records."""
-    (total_steps, totals), (time_steps, seconds) = total, time
-    steps, in_total, in_time = np.intersect1d(
-        total_steps, time_steps, return_indices=True
-    )
-    increase, spent = np.diff(totals[in_total]), np.diff(seconds[in_time])
+    steps, totals, seconds = at_common_x(total, time)
+    increase, spent = np.diff(totals), np.diff(seconds)
     known = spent > 0
     return steps[1:][known], increase[known] / spent[known]

@@ -19,6 +19,7 @@ from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._html import run_html
 from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
+from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._summary import count_attempts, describe
 from jaxmetrics.runs.reading._table import FIELDS, Conflict, Table
 
@@ -178,7 +179,7 @@ class Run:
     @property
     def steps(self) -> np.ndarray:
         """Steps that have a record, ascending, each once: int64."""
-        return np.unique(self._table.steps)
+        return merged_x([self._table.steps])
 
     @property
     def seconds(self) -> float:
