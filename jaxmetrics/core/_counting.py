@@ -25,12 +25,14 @@ from jaxmetrics.core._arithmetic import (
     order_key,
     two_sum,
 )
+from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._cell_sum import FEW_CELLS
 from jaxmetrics.core._integer_extreme import integer_extreme
 from jaxmetrics.core._pair_sum import pair_sum
 from jaxmetrics.core._summands import Summands
 from jaxmetrics.core._wide import as_wide, in_float64, wide_pair, wide_sum
 
+_FEW = 1 << 13  # values of which integers are compared fast enough
 _NEGATIVE_INFINITY = np.float32(-np.inf)
 _KEY_OF_NEGATIVE_INFINITY = np.uint32(0x007FFFFF)
 
@@ -132,10 +134,36 @@ def maximum(values: Any, mask: Any = None, keep: int = 0) -> Any:
     if _holds_integers(values):
         return _integer_extreme(values, mask, keep, largest=True)
     values = _floats(values)
-    values = jnp.where(_mask_for(values, mask), values, _NEGATIVE_INFINITY)
-    axes = _reduced(values, keep)
-    return from_order_key(
-        order_key(values).max(axis=axes, initial=_KEY_OF_NEGATIVE_INFINITY)
+    valid, axes = _mask_for(values, mask), _reduced(values, keep)
+    by_key = functools.partial(_largest_key, axes=axes)
+    if not is_known(*values.shape) or values.size < _FEW:
+        return by_key(values, valid)
+    by_float = functools.partial(_largest_float, axes=axes)
+    return lax.platform_dependent(values, valid, default=by_key, cpu=by_float)
+
+
+def _largest_key(values: jax.Array, valid: jax.Array, axes: Any) -> jax.Array:
+    """Compare integers, of which no reduction loses a NaN."""
+    keys = order_key(jnp.where(valid, values, _NEGATIVE_INFINITY))
+    return from_order_key(keys.max(axis=axes, initial=_KEY_OF_NEGATIVE_INFINITY))
+
+
+def _largest_float(values: jax.Array, valid: jax.Array, axes: Any) -> jax.Array:
+    """Compare floats, which is faster, unless there is NaN, infinity or no value.
+
+    XLA:CPU loses a NaN in some maxima, but not in sums.
+    """
+    lowest = jnp.finfo(values.dtype).min
+    values_or_lowest = jnp.where(valid, values, lowest)
+    largest = values_or_lowest.max(axis=axes)
+    usual = (values_or_lowest * 0).sum(axis=axes) == 0
+    by_key = functools.partial(_largest_key, axes=axes)
+    return lax.cond(
+        (usual & (largest > lowest)).all(),
+        lambda values, valid: largest,
+        by_key,
+        values,
+        valid,
     )
 
 

@@ -1,5 +1,6 @@
 """Counts and sums: masks, weights, scalars and indices out of range."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -88,3 +89,37 @@ def test_a_weight_that_is_nan_stays_visible():
     weights = np.float32([1, np.nan])
     assert np.isnan(jm.total([1.0, 2.0], None, weights).value())
     assert np.isnan(jm.count_where([True, True], None, weights).value())
+
+
+LOWEST = np.finfo(np.float32).min
+
+
+@pytest.mark.parametrize(
+    ("special", "largest", "smallest"),
+    [
+        ([], 9.0, -9.0),
+        ([np.nan], np.nan, np.nan),
+        ([np.inf], np.inf, -9.0),
+        ([-np.inf], 9.0, -np.inf),
+        ([np.inf, -np.inf], np.inf, -np.inf),
+        ([np.inf, np.nan], np.nan, np.nan),
+    ],
+)
+def test_extremes_of_many_values_are_those_of_numpy_at_any_place(
+    special, largest, smallest
+):
+    values = np.full((3, 10_007), 2.0, np.float32)
+    values[:, :2] = 9, -9
+    for place in (0, 5, 4999, 10_003):
+        batch = values.copy()
+        batch[1, 2 + place : 2 + place + len(special)] = special
+        got = jax.jit(lambda x: (jm.maximum(x), jm.minimum(x)))(batch)
+        np.testing.assert_array_equal(got, (largest, smallest))
+
+
+def test_many_masked_values_have_no_extreme():
+    values, none = np.full(10_007, np.nan, np.float32), np.zeros(10_007, bool)
+    assert jm.maximum(values, none) == -np.inf and jm.minimum(values, none) == np.inf
+    one = none.copy()
+    one[77], values[77] = True, LOWEST
+    assert jm.maximum(values, one) == LOWEST == jm.minimum(values, one)

@@ -119,22 +119,34 @@ class Histogram(Statistic):
         """Return the index of each value's cell."""
         edges = _round_up(self.edges)
         low, high = edges[0], -_round_up(-self.edges)[-1]
-        finite = jnp.isfinite(values)
-        inside = jnp.clip(jnp.where(finite, values, low), low, high)
-        last = self.bins - 1
-        bin_ = jnp.clip(jnp.floor(self._bin_position(inside)), 0, last)
-        bin_ = bin_.astype(jnp.int32)
-        too_high = inside < jnp.take(edges, bin_, mode="clip")
-        bin_ = bin_ - too_high.astype(jnp.int32)
-        too_low = inside >= jnp.take(edges, bin_ + 1, mode="clip")
-        bin_ = bin_ + too_low.astype(jnp.int32)
+        inside = jnp.clip(values, low, high)
+        if self.scale == "log":
+            inside = jnp.where(jnp.isfinite(values), inside, low)
+        error, last = self._position_error(), self.bins - 1
+        # The bin is this one or the next; or, if bins are hardly wider than the spacing
+        # of float32, one of three.
+        bin_ = jnp.floor(self._bin_position(inside) - np.float32(min(error, 1)))
+        bin_ = jnp.clip(bin_, -1, last).astype(jnp.int32)
+        upper = np.append(edges[:-1], np.float32(np.inf))
+        for _ in range(1 if error < 0.5 else 2):
+            bin_ = bin_ + (inside >= jnp.take(upper, bin_ + 1, mode="clip"))
         index = 1 + jnp.clip(bin_, 0, last)
         index = jnp.where(values < low, 0, index)
         index = jnp.where(values > high, self.bins + 1, index)
-        return jnp.where(finite, index, self.bins + 2)
+        return jnp.where(jnp.isfinite(values), index, self.bins + 2)
+
+    def _position_error(self) -> float:
+        """Return a bound of the error of positions, in bins; at most 1."""
+        if self.scale == "linear":
+            largest = max(abs(self.low), abs(self.high))
+            width = (self.high - self.low) / self.bins
+        else:
+            largest = max(1, abs(math.log(self.low)), abs(math.log(self.high)))
+            width = math.log(self.high / self.low) / self.bins
+        return 2.0**-20 * (largest / width + self.bins)
 
     def _bin_position(self, values: Any) -> Any:
-        """Return values in units of bins from the first edge, within one bin."""
+        """Return values in units of bins from the first edge; see `_position_error`."""
         if self.scale == "linear":
             width = (self.high - self.low) / self.bins
             return (values - np.float32(self.low)) / np.float32(width)

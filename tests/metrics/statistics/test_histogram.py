@@ -27,7 +27,9 @@ def test_values_outside_and_not_finite_are_counted_separately():
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
-@pytest.mark.parametrize(("low", "high"), [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4), (3e4, 30001)]
+)
 def test_float32_neighbours_of_each_edge_fall_where_numpy_puts_them(scale, low, high):
     metric = jm.Histogram(low=low, high=high, bins=37, scale=scale)
     nearest = metric.edges.astype(np.float32)
