@@ -97,6 +97,7 @@ from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, state_dict
 from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.core._statistic import Statistic
+from jaxmetrics.core._wide import as_narrow, as_wide, in_float64
 from jaxmetrics.core._windowed import Windowed
 from jaxmetrics.core._wrapper import ByGroup, Masked, Wrapper
 
@@ -132,7 +133,9 @@ __all__ = [
     "arguments_read",
     "as_32bit",
     "as_class_numbers",
+    "as_narrow",
     "as_scores",
+    "as_wide",
     "backends_are_initialized",
     "both",
     "buffer_leaf",
@@ -155,6 +158,7 @@ __all__ = [
     "from_saved",
     "grid_counts",
     "grid_leaf",
+    "in_float64",
     "in_range",
     "is_deleted",
     "is_known",

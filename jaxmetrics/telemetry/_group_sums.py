@@ -10,12 +10,14 @@ where the first is inf. Values below 3e-29 are lost in both.
 
 A scale from the largest value would need another pass over the arrays and, for sharded
 arrays, another collective before that of the sums. Both sums are exchanged at once, and
-compilers for accelerators compute them in one pass. Both factors are not scaled alike,
+compilers for accelerators compute them in one pass. That for CPUs does not: there one
+sum is computed in float64. Both factors are not scaled alike,
 `(x * scale) * (x * scale)`: XLA may compute that as `(x * x) * scale**2`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +25,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from jaxmetrics.core import as_narrow, as_wide, in_float64
 from jaxmetrics.telemetry._groups import Group, Leaf, float_leaves
 
 Scaled = tuple[jax.Array, jax.Array]
@@ -166,7 +170,12 @@ def sum_of_products(x: Any, y: Any, layers: int, exponents: Exponents) -> Scaled
     if jnp.iscomplexobj(x) and jnp.iscomplexobj(y):
         factors.append((_real(jnp.imag(x)), _real(jnp.imag(y))))
     axes = tuple(range(1 if layers else 0, x.ndim))
+    scaled = functools.partial(_scaled_sums, axes=axes, exponents=exponents)
+    wide = functools.partial(_wide_sums, axes=axes, exponents=exponents)
+    return lax.platform_dependent(factors, default=scaled, cpu=wide)
 
+
+def _scaled_sums(factors: Any, axes: Any, exponents: Exponents) -> Scaled:
     def scaled_sum(exponent: int) -> jax.Array:
         scale = np.float32(2.0**exponent)
         products = [(a * scale) * b for a, b in factors]
@@ -174,6 +183,15 @@ def sum_of_products(x: Any, y: Any, layers: int, exponents: Exponents) -> Scaled
 
     large, small = exponents
     return scaled_sum(large), scaled_sum(small)
+
+
+@in_float64
+def _wide_sums(factors: Any, axes: Any, exponents: Exponents) -> Scaled:
+    """Return the same from one sum: float64 has no need of scales."""
+    products = [(as_wide(a) * as_wide(b)).sum(axis=axes) for a, b in factors]
+    total = functools.reduce(jnp.add, products).reshape(-1)
+    large, small = (as_narrow(total * 2.0**exponent) for exponent in exponents)
+    return large, small
 
 
 def _real(x: jax.Array) -> jax.Array:

@@ -75,7 +75,7 @@ def test_sharded_norms_are_equal_and_exchange_scalars_only(kind):
         assert grad_norm(single) == pytest.approx(size * 8**0.5)  # one on each device
     collectives = COLLECTIVES.findall(measure.lower(*trees).compile().as_text())
     assert [name for _, name in collectives] == ["all-reduce"]
-    (shapes,) = (re.findall(r"f32\[(\d*)\]", shape) for shape, _ in collectives)
+    (shapes,) = (re.findall(r"f(?:32|64)\[(\d*)\]", shape) for shape, _ in collectives)
     assert shapes and set(shapes) <= {"", "3"}  # a scalar, or one per layer
 
 
