@@ -179,7 +179,7 @@ def _scaled_sums(factors: Any, axes: Any, exponents: Exponents) -> Scaled:
     def scaled_sum(exponent: int) -> jax.Array:
         scale = np.float32(2.0**exponent)
         products = [(a * scale) * b for a, b in factors]
-        return sum(products[1:], products[0]).sum(axis=axes).reshape(-1)
+        return functools.reduce(jnp.add, products).sum(axis=axes).reshape(-1)
 
     large, small = exponents
     return scaled_sum(large), scaled_sum(small)
