@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
 NEW := .venv-new
+BENCH := .venv-bench
 # Files are handed out in the order of tests/conftest.py, the slowest first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -83,14 +84,20 @@ package: $(INSTALLED)
 	.venv-package/bin/python -P tests/support/readme.py
 	rm -rf .venv-package
 
-bench: $(INSTALLED)
-	for name in step eager sums writers telemetry losses aggregator sketches ranking reopen; do \
-	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
-	done
+# The package beside the libraries that it is compared with.
+$(BENCH)/.installed: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade pip
+	$(BENCH)/bin/python -m pip install --quiet --editable ".[test]" \
+	  --requirement benchmarks/requirements.txt
+	touch $(BENCH)/.installed
+
+# All groups, or those of BENCHMARKS="step update --rounds 5".
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks --save $(BENCHMARKS)
 
 bench-tpu: $(TPU)/.installed
-	PYTHONPATH=tests $(TPU)/bin/python -P benchmarks/tpu.py
-	$(TPU)/bin/python -P benchmarks/losses.py --tpu
+	PYTHONPATH=tests $(TPU)/bin/python -m benchmarks tpu --save
 
 clean:
-	rm -rf $(VENV) $(TPU) $(NEW) .venv-package build dist *.egg-info
+	rm -rf $(VENV) $(TPU) $(NEW) $(BENCH) .venv-package build dist *.egg-info

@@ -15,7 +15,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-GROUPS = ("step", "update", "eager", "logging", "reading")
+GROUPS = (
+    "step",
+    "update",
+    "eager",
+    "logging",
+    "compute",
+    "compiling",
+    "importing",
+    "memory",
+    "tpu",
+    "checkpoints",
+    "reading",
+    "reopen",
+    "aggregator",
+    "telemetry",
+    "losses",
+    "sketches",
+    "accuracy",
+)
 
 
 def main() -> int:

@@ -1,21 +1,18 @@
-"""Benchmark the aggregator: observations per second, and merging over processes.
+"""The aggregator: time of a thousand observations, and of merging between processes.
 
-The baseline is a loop that creates one object for each observation of a sample and
-updates one dictionary entry for each object. The exchange between processes is
+The floor is a loop that creates one object for each observation of a sample and updates
+one dictionary entry for each object. The exchange between processes is
 `get_metrics_for_logging` of 1,000 metrics: 500 sums, 250 means, and 250 distributions
 of 2,000 values each.
-
-    python benchmarks/aggregator.py [--rounds 5] [--processes 1 2 4]
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import dataclasses
+import functools
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -25,38 +22,37 @@ from typing import Any
 import numpy as np
 
 import jaxmetrics as jm
+from benchmarks.measure import prepared
 
+LOOP_SAMPLES = 50_000
+PROCESSES, MERGE_ROUNDS = (1, 2, 4), 3
+MERGE = "merge of 1,000 metrics"
 KINDS = jm.AggregationType
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4])
-    parser.add_argument("--worker", type=int, nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        worker(*options.worker)
-        return
-    print(f"{'observations per second':34s} {'loop':>12s} {'batched':>14s} {'x':>6s}")
-    for name, loop, batched, count in contenders():
-        slow = rate(loop, 200_000, options.rounds)
-        fast = rate(batched, count, options.rounds)
-        print(f"{name:34s} {slow:12,.0f} {fast:14,.0f} {fast / slow:6.0f}")
-    print(f"\n{'merge 1,000 metrics':34s} {'ms':>8s} {'kB/process':>14s}")
-    for count in options.processes:
-        milliseconds, kilobytes = pod(count)
-        print(f"{f'{count} processes':34s} {milliseconds:8.1f} {kilobytes:14.0f}")
+def measure(bench: Any) -> None:
+    """Time a thousand observations of each kind, and merging between processes."""
+    for case, loop, batched, count in contenders():
+        if bench.wants(case):
+            readings = {
+                "loop": functools.partial(seconds, loop, LOOP_SAMPLES),
+                "aggregator": functools.partial(seconds, batched, count),
+            }
+            bench.collect(case, readings)
+    if bench.wants(MERGE):
+        names = {f"processes: {count}": count for count in PROCESSES}
+        figures = {name: {"kB/process": pod(n)[1]} for name, n in names.items()}
+        readings = {
+            name: lambda count=count: pod(count)[0] for name, count in names.items()
+        }
+        bench.collect(MERGE, readings, figures, min(bench.rounds, MERGE_ROUNDS))
 
 
-def rate(run: Callable[[int], Any], count: int, rounds: int) -> float:
-    """Return observations per second, the median over rounds."""
-    rates = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        observations = run(count)
-        rates.append(observations / (time.perf_counter() - start))
-    return statistics.median(rates[1:])
+def seconds(run: Callable[[int], int], samples: int) -> float:
+    """Return the seconds of a thousand observations."""
+    began = time.perf_counter()
+    observations = run(samples)
+    return 1000 * (time.perf_counter() - began) / observations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +96,7 @@ LOOPS = {
 
 
 def loop_of(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int]:
-    """Return the baseline: one object and one update per metric and sample."""
+    """Return the floor: one object and one update per metric and sample."""
 
     def run(count: int) -> int:
         states: dict[tuple[str, str], State] = {}
@@ -153,7 +149,7 @@ def listed(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int
 
 
 def contenders() -> Any:
-    """Yield name, baseline, aggregator, and number of samples for the aggregator."""
+    """Yield name, floor, aggregator, and number of samples for the aggregator."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 8192, 1 << 22)
     losses = rng.lognormal(size=1 << 22)
@@ -182,11 +178,11 @@ def contenders() -> Any:
 
 
 def pod(count: int) -> tuple[float, float]:
-    """Return milliseconds of a merge, and kilobytes that each process sends."""
+    """Return seconds of a merge, and kilobytes that each process sends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, __file__, "--worker"]
+    command = [sys.executable, "-m", "benchmarks.aggregator"]
     running = [
         subprocess.Popen(
             [*command, str(rank), str(count), str(port)],
@@ -197,14 +193,12 @@ def pod(count: int) -> tuple[float, float]:
         for rank in range(count)
     ]
     outputs = [process.communicate(timeout=300)[0] for process in running]
-    milliseconds, kilobytes = map(float, outputs[0].split())
-    return milliseconds, kilobytes
+    merge, kilobytes = map(float, outputs[0].split())
+    return merge, kilobytes
 
 
 def worker(rank: int, count: int, port: int) -> None:
     import jax
-
-    from jaxmetrics import processes
 
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", count, rank)
@@ -215,21 +209,20 @@ def worker(rank: int, count: int, port: int) -> None:
         aggregator.update(f"d{i}", KINDS.MEAN, loss=rng.random(64))
         lengths = rng.integers(1, 8192, 2000)
         aggregator.update(f"d{i}", KINDS.DISTRIBUTION, seq_len=lengths)
-    exchange = processes.exchange
+    module = sys.modules[jm.MetricsAggregator.__module__]
+    exchange = module.exchange
 
     def measured(tag: str, payload: bytes, *rest: Any) -> Any:
         sizes.append(len(payload))
         return exchange(tag, payload, *rest)
 
-    processes.exchange = measured
-    seconds = []
-    for _ in range(11):
-        start = time.perf_counter()
-        aggregator.get_metrics_for_logging()
-        seconds.append(time.perf_counter() - start)
+    module.exchange = measured
+    merge = prepared(lambda: None, lambda _: aggregator.get_metrics_for_logging(), 10)
+    aggregator.get_metrics_for_logging()
+    found = merge()
     if rank == 0:
-        print(statistics.median(seconds[1:]) * 1e3, sizes[-1] / 1e3)
+        print(found, sizes[-1] / 1e3)
 
 
 if __name__ == "__main__":
-    main()
+    worker(*map(int, sys.argv[1:]))

@@ -1,103 +1,113 @@
-"""Cost of calls outside jit, beside clu and beside a jitted function of one's own.
+"""Update, merge and compute outside jit, over the same call in the user's own jit.
 
-Each row is the median of its rounds, and the ratio the median of the ratios to its
-baseline within a round; all rows take turns.
-
-    python benchmarks/eager.py [--rounds 300]
+A call outside jit launches one program, as a jitted function does. The loop of clu has
+batches in jit and merges them on the host.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+from collections.abc import Callable
+from typing import Any
 
-import clu.metrics
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-import jaxmetrics as jm
-
+CORES = 1
 ROWS, CLASSES, MEANS = 64, 10, 5
 
+Run = Callable[[], object]
 
-def outputs():
-    rng = np.random.default_rng(0)
-    return dict(
-        logits=jnp.asarray(rng.normal(size=(ROWS, CLASSES)), jnp.float32),
-        labels=jnp.asarray(rng.integers(0, CLASSES, ROWS), jnp.int32),
-        loss=jnp.asarray(rng.random(ROWS), jnp.float32),
+
+def measure(bench: Any) -> None:
+    """Time each call and add its rows."""
+    import jax
+
+    for name, functions in cases().items():
+        if bench.wants(name):
+            runs = {
+                who: lambda run=run: jax.block_until_ready(run())
+                for who, run in functions.items()
+            }
+            bench.compare(name, runs)
+
+
+def cases() -> dict[str, dict[str, Run]]:
+    """Return functions by case and contender; the first one is the floor."""
+    import clu.metrics as cm
+
+    import jaxmetrics as jm
+
+    outputs = batch()
+    mean, average = jm.Mean("loss"), cm.Average.from_output("loss")
+    three = jm.Collection(accuracy=jm.Accuracy(), loss=mean, last=jm.Last("loss"))
+    clu_three = cm.Collection.create(
+        accuracy=cm.Accuracy,
+        loss=average,
+        last=cm.LastValue.from_fun(lambda loss, **_: loss.mean()),
     )
-
-
-def loop_of(accuracy, mean):
-    """Return a step of clu's usual loop: jitted outputs, a merge on the host."""
-    means = {f"mean_{i}": mean("loss") for i in range(MEANS)}
-    metrics = clu.metrics.Collection.create(accuracy=accuracy, **means)
-    of_batch, batch = jax.jit(metrics.single_from_model_output), outputs()
-    state = metrics.empty().merge(of_batch(**batch))
-    return lambda: state.merge(of_batch(**batch))
-
-
-def rows():
-    """Return functions by name, each with the name of its baseline."""
-    batch = outputs()
-    loss = batch["loss"]
-    average = clu.metrics.Average.from_model_output(loss)
-    mean = jm.Mean("loss").update(loss=loss)
-    collection = jm.Collection(
-        accuracy=jm.Accuracy(), f1=jm.F1(classes=CLASSES), spread=jm.Std("loss")
-    ).update(**batch)
-    update = jax.jit(lambda metrics, batch: metrics.update(**batch))
-    clu_accuracy, clu_mean = clu.metrics.Accuracy, clu.metrics.Average.from_output
+    loop_of_clu = loop(cm.Accuracy, cm.Average.from_output)
+    loss = {"loss": outputs["loss"]}
     return {
-        "Mean, jitted update": (lambda: update(mean, dict(loss=loss)), None),
-        "Mean, update": (lambda: mean.update(loss=loss), "Mean, jitted update"),
-        "Collection, jitted update": (lambda: update(collection, batch), None),
-        "Collection, update": (
-            lambda: collection.update(**batch),
-            "Collection, jitted update",
+        **calls("Mean", mean, average.from_model_output, loss),
+        **calls(
+            "Collection of three",
+            three,
+            clu_three.single_from_model_output,
+            outputs,
         ),
-        "clu Average, merge": (lambda: average.merge(average), None),
-        "Mean, merge": (lambda: mean.merge(mean), "clu Average, merge"),
-        "clu Average, batch and merge": (
-            lambda: average.merge(clu.metrics.Average.from_model_output(loss)),
-            None,
-        ),
-        "Mean, update, beside it": (
-            lambda: mean.update(loss=loss),
-            "clu Average, batch and merge",
-        ),
-        "clu loop of six": (loop_of(clu_accuracy, clu_mean), None),
-        "clu loop of six of ours": (loop_of(jm.Accuracy, jm.Mean), "clu loop of six"),
+        "clu's loop of six metrics": {
+            "clu": loop_of_clu,
+            "jaxmetrics": loop(jm.Accuracy, jm.Mean),
+        },
     }
 
 
-def seconds(function):
-    start = time.perf_counter()
-    jax.block_until_ready(jax.tree.leaves(function()))
-    return time.perf_counter() - start
+def calls(
+    name: str, metric: Any, of_batch: Callable[..., Any], outputs: Any
+) -> dict[str, dict[str, Run]]:
+    """Return update, merge and compute of a metric, beside clu's."""
+    import jax
+
+    ours, theirs = metric.empty().update(**outputs), of_batch(**outputs)
+    update = jax.jit(lambda state, outputs: state.update(**outputs))
+    merge = jax.jit(lambda state, other: state.merge(other))
+    compute = jax.jit(lambda state: state.compute())
+    return {
+        f"update of {name}": {
+            "own jit": lambda: update(ours, outputs),
+            "jaxmetrics": lambda: ours.update(**outputs),
+            "clu": lambda: theirs.merge(of_batch(**outputs)),
+        },
+        f"merge of {name}": {
+            "own jit": lambda: merge(ours, ours),
+            "jaxmetrics": lambda: ours.merge(ours),
+            "clu": lambda: theirs.merge(theirs),
+        },
+        f"compute of {name}": {
+            "own jit": lambda: jax.device_get(compute(ours)),
+            "jaxmetrics": lambda: ours.compute(),
+            "clu": lambda: jax.device_get(theirs.compute()),
+        },
+    }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300)
-    rounds = parser.parse_args().rounds
-    functions = rows()
-    for function, _ in functions.values():
-        seconds(function), seconds(function)
-    times = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, (function, _) in functions.items():
-            times[name].append(seconds(function))
-    for name, (_, baseline) in functions.items():
-        line = f"{name:30s} {1e6 * statistics.median(times[name]):8.1f} us"
-        if baseline:
-            pairs = zip(times[name], times[baseline])
-            line += f"   {statistics.median(a / b for a, b in pairs):.2f} x {baseline}"
-        print(line)
+def batch() -> dict[str, Any]:
+    """Return outputs of a classifier."""
+    import jax
+    import jax.numpy as jnp
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    return {
+        "logits": jax.random.normal(keys[0], (ROWS, CLASSES)),
+        "labels": jax.random.randint(keys[1], (ROWS,), 0, CLASSES, jnp.int32),
+        "loss": jax.random.uniform(keys[2], (ROWS,)),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def loop(accuracy: Any, mean: Callable[[str], Any]) -> Run:
+    """Return a step of clu's usual loop: jitted outputs, a merge on the host."""
+    import clu.metrics as cm
+    import jax
+
+    means = {f"mean_{i}": mean("loss") for i in range(MEANS)}
+    metrics = cm.Collection.create(accuracy=accuracy, **means)
+    of_batch, outputs = jax.jit(metrics.single_from_model_output), batch()
+    state = metrics.empty().merge(of_batch(**outputs))
+    return lambda: state.merge(of_batch(**outputs))

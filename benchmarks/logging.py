@@ -11,10 +11,10 @@ as the core beside an accelerator is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
-import random
 import statistics
 import tempfile
 import threading
@@ -139,6 +139,7 @@ def contenders(folder: Path, stack: contextlib.ExitStack) -> dict[str, Log]:
     import wandb
 
     import jaxmetrics as jm
+    from benchmarks.jitted import as_one
 
     def logger(name: str, writers: Any = (), root: Path | None = folder) -> Any:
         new = jm.TrainingLogger("bench", name, root, writers=writers, console=False)
@@ -156,7 +157,7 @@ def contenders(folder: Path, stack: contextlib.ExitStack) -> dict[str, Log]:
     update = jax.jit(lambda m, x: m.update(**{f"x{i}": x for i in range(SCALARS)}))
     state = jax.block_until_ready(update(metrics.empty(), jnp.ones(8)))
     one, launch = jnp.ones(3), jax.jit(lambda x: x + 1)
-    leaves, stacked = jax.tree.leaves(state), jax.jit(_as_one)
+    leaves, stacked = jax.tree.leaves(state), jax.jit(as_one)
 
     run = wandb.init(mode="offline", dir=str(folder), reinit="create_new")
     stack.callback(run.finish)
@@ -250,34 +251,11 @@ def ten_milliseconds() -> Callable[[Any], Any]:
 def _compare(
     bench: Any, case: str, loggers: dict[str, Log], once: Callable[[Log], float]
 ) -> None:
-    """Time loggers in turns, one number a round, and add their rows."""
-    from benchmarks.measure import AGAIN, Row
-
-    floor = next(iter(loggers))
-    runs = {floor: loggers[floor], AGAIN: loggers[floor], **loggers}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    order, shuffle = list(runs), random.Random(0).shuffle
-    for log in runs.values():
+    """Warm up loggers, time them in turns, one number a round, and add their rows."""
+    for log in loggers.values():
         once(log)
-    for _ in range(bench.rounds):
-        shuffle(order)
-        for name in order:
-            times[name].append(once(runs[name]))
-    rows = []
-    for name, seconds in times.items():
-        ratios = [t / f for t, f in zip(seconds, times[floor])]
-        low, ratio, high = statistics.quantiles(ratios, n=4)
-        us = 1e6 * statistics.median(seconds)
-        rows.append(Row(case, name, floor, us, ratio, low, high))
-    bench.add(rows)
-
-
-def _as_one(leaves: list[Any]) -> Any:
-    import jax.numpy as jnp
-    from jax import lax
-
-    words = [lax.bitcast_convert_type(x, jnp.uint32).ravel() for x in leaves]
-    return jnp.concatenate(words)
+    readings = {name: functools.partial(once, log) for name, log in loggers.items()}
+    bench.collect(case, readings)
 
 
 def _numbers() -> Iterator[int]:

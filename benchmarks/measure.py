@@ -16,7 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 AGAIN = "A/A"
 _PACKAGES = (
@@ -94,23 +94,40 @@ class Bench:
           figures: Counts by contender, shown beside the times.
           rounds: Rounds, if not those of the group.
         """
-        floor = next(iter(functions))
-        runs = {floor: functions[floor], AGAIN: functions[floor], **functions}
-        calls = {name: _calls(run) for name, run in runs.items()}
-        calls[AGAIN] = calls[floor]
+        calls = {name: _timed(function) for name, function in functions.items()}
+        return self.collect(case, calls, figures, rounds)
+
+    def collect(
+        self,
+        case: str,
+        readings: dict[str, Callable[[], float]],
+        figures: dict[str, dict[str, float]] | None = None,
+        rounds: int | None = None,
+    ) -> list[Row]:
+        """Compare like `compare` what functions measure themselves.
+
+        Args:
+          case: Name of the case.
+          readings: Functions by contender that return the seconds of one call, such as
+            those that prepare each call first or start a process.
+          figures: Counts by contender, shown beside the times.
+          rounds: Rounds, if not those of the group.
+        """
+        floor = next(iter(readings))
+        runs = {floor: readings[floor], AGAIN: readings[floor], **readings}
         times: dict[str, list[float]] = {name: [] for name in runs}
         order, shuffle = list(runs), random.Random(0).shuffle
         for _ in range(rounds or self.rounds):
             shuffle(order)
             for name in order:
-                times[name].append(_seconds(runs[name], calls[name]))
+                times[name].append(runs[name]())
         rows = []
         for name, seconds in times.items():
             ratios = sorted(t / f for t, f in zip(seconds, times[floor]))
             low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
             ratio, us = statistics.median(ratios), 1e6 * statistics.median(seconds)
-            found = (figures or {}).get(name, {})
-            rows.append(Row(case, name, floor, us, ratio, low, high, found))
+            counts = (figures or {}).get(name, {})
+            rows.append(Row(case, name, floor, us, ratio, low, high, counts))
         self.add(rows)
         return rows
 
@@ -119,6 +136,25 @@ class Bench:
         for row in rows:
             self.rows.append(row)
             print(as_text(row), flush=True)
+
+
+def prepared(
+    prepare: Callable[[], Any], run: Callable[[Any], object], calls: int = 1
+) -> Callable[[], float]:
+    """Return a reading for `Bench.collect`: the median seconds of some calls.
+
+    Args:
+      prepare: Returns the argument of a call; it is not timed.
+      run: Function to time; it returns after its work is done.
+      calls: Calls of one reading.
+    """
+
+    def once() -> float:
+        argument, start = prepare(), time.perf_counter()
+        run(argument)
+        return time.perf_counter() - start
+
+    return lambda: statistics.median(once() for _ in range(calls))
 
 
 def as_text(row: Row) -> str:
@@ -184,11 +220,14 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _calls(run: Callable[[], object]) -> int:
-    """Return how many calls in a row take long enough to be timed, after warming up."""
+def _timed(run: Callable[[], object]) -> Callable[[], float]:
+    """Warm up a function, and return one that returns the seconds of a call."""
     run()
-    run()
-    return max(1, round(_SHORTEST / max(_seconds(run, 3), 1e-9)))
+    seconds = _seconds(run, 1)
+    if seconds < _SHORTEST:
+        seconds = _seconds(run, 3)
+    calls = max(1, round(_SHORTEST / max(seconds, 1e-9)))
+    return lambda: _seconds(run, calls)
 
 
 def _seconds(run: Callable[[], object], calls: int) -> float:

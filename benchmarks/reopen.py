@@ -1,42 +1,46 @@
-"""Benchmark opening a run again, and taking it back to a step, by its length.
+"""Opening a run again, and taking it back to a step, by its length.
 
-Medians over several rounds, interleaved. The run has metrics.jsonl and metrics.csv.
-
-    python benchmarks/reopen.py [--rows 10000 1000000] [--rounds 5]
+The run has metrics.jsonl and metrics.csv. The floor is a run of 10,000 rows.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
 import random
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jaxmetrics import TrainingLogger, writers
 from jaxmetrics.record import RunSummary, csv_line
 
+ROWS, MOST_ROUNDS = (10_000, 1_000_000), 7
+RESTORE = "restore 100 steps before the end"
+TASKS = (
+    "open again",
+    RESTORE,
+    "resume_step= near the end",
+    "resume_step= in the middle",
+)
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    figures: dict[tuple[str, int], list[float]] = {}
+
+def measure(bench: Any) -> None:
+    """Time each task on copies of a run of 10,000 rows and of a million."""
+    chosen = [task for task in TASKS if bench.wants(task)]
+    if not chosen:
+        return
     with tempfile.TemporaryDirectory() as folder:
-        runs = {rows: write_run(Path(folder), rows) for rows in options.rows}
-        for _ in range(options.rounds):
-            for rows, run in runs.items():
-                for task, seconds in timed(run, rows).items():
-                    figures.setdefault((task, rows), []).append(seconds)
-    print(f"{'':28s}" + "".join(f"{rows:>12,}" for rows in options.rows))
-    for task in dict.fromkeys(task for task, _ in figures):
-        medians = [statistics.median(figures[task, rows]) for rows in options.rows]
-        print(f"{task:28s}" + "".join(f"{1e3 * s:9.0f} ms" for s in medians))
+        runs = {rows: write_run(Path(folder), rows) for rows in ROWS}
+        for task in chosen:
+            readings = {
+                f"{rows:,} rows": functools.partial(seconds, task, run, rows)
+                for rows, run in runs.items()
+            }
+            bench.collect(task, readings, rounds=min(bench.rounds, MOST_ROUNDS))
 
 
 def logger_of(run: Path, **options: object) -> TrainingLogger:
@@ -69,33 +73,32 @@ def write_run(folder: Path, rows: int) -> Path:
     return run
 
 
-def timed(run: Path, rows: int) -> dict[str, float]:
-    """Return the seconds of each task on a copy of a run."""
+def seconds(task: str, run: Path, rows: int) -> float:
+    """Return the seconds of a task on a new copy of a run."""
     copy = run.with_name(f"copy-{rows}")
     shutil.copytree(run, copy)
-    seconds: dict[str, float] = {}
+    opened = []
 
-    def measure(task: str, function: Callable[[], object]) -> object:
-        start = time.perf_counter()
-        result = function()
-        seconds[task] = time.perf_counter() - start
-        return result
+    def open_again(**options: Any) -> None:
+        opened.append(logger_of(copy, **options))
 
-    logger = measure("open again", lambda: logger_of(copy))
-    state = logger.state()
-    for step in range(rows + 1, rows + 101):
-        logger.log_step(step, loss=1.0)
-    logger.flush()
-    measure("restore 100 steps before", lambda: logger.load_state(state))
-    logger.close()
-    for task, step in (
-        ("resume near the end", rows - 100),
-        ("in the middle", rows // 2),
-    ):
-        measure(task, lambda step=step: logger_of(copy, resume_step=step)).close()
+    if task == RESTORE:
+        open_again()
+        (logger,) = opened
+        state = logger.state()
+        for step in range(rows + 1, rows + 101):
+            logger.log_step(step, loss=1.0)
+        logger.flush()
+    tasks: dict[str, Callable[[], None]] = {
+        "open again": open_again,
+        RESTORE: lambda: logger.load_state(state),
+        "resume_step= near the end": lambda: open_again(resume_step=rows - 100),
+        "resume_step= in the middle": lambda: open_again(resume_step=rows // 2),
+    }
+    began = time.perf_counter()
+    tasks[task]()
+    found = time.perf_counter() - began
+    for logger in opened:
+        logger.close()
     shutil.rmtree(copy)
-    return seconds
-
-
-if __name__ == "__main__":
-    main()
+    return found

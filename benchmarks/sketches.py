@@ -1,95 +1,106 @@
-"""Benchmark sketches, relative to a masked mean of the same values.
+"""Sketches over a masked mean, exact sums over `jnp.sum`, counts over a scatter.
 
-Each variant updates a donated state in jit. Variants run interleaved; the table has
-medians of the ratios, with quartiles. The A/A row compares the mean with itself:
-differences smaller than its spread are noise. On CPU the sketches scatter, on TPU they
-multiply one-hot rows, so results on one do not carry over to the other.
-
-    python benchmarks/sketches.py [--rounds 40] [--values 100000]
+On a CPU sketches scatter, on a TPU they multiply one-hot rows, so results on one do not
+carry over to the other.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+from collections.abc import Callable
+from typing import Any
+
+CORES = 1
+VALUES, CELLS = 100_000, 15
+SIZES = (1024, 65_536, 1_000_000)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--updates", type=int, default=5, help="updates per round")
-    parser.add_argument("--values", type=int, default=100_000, help="values per update")
-    options = parser.parse_args()
-    variants = make_variants(options.values)
-    for run in variants.values():
-        run(3)
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, run in variants.items():
-            start = time.perf_counter()
-            run(options.updates)
-            times[name].append((time.perf_counter() - start) / options.updates)
-    mean = times["masked mean"]
-    print(f"{'':34s} {'us/update':>12s} {'x mean':>7s}   [quartiles]")
-    for name, seconds in times.items():
-        ratios = sorted(t / m for t, m in zip(seconds, mean))
-        low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
-        us, ratio = statistics.median(seconds) * 1e6, statistics.median(ratios)
-        print(f"{name:34s} {us:12.1f} {ratio:7.2f}   [{low:.2f}, {high:.2f}]")
+def measure(bench: Any) -> None:
+    """Time updates of sketches, and the parts that sums are made of."""
+    from benchmarks.jitted import update_of, updating
+
+    case = f"sketch of {VALUES:,} values"
+    if bench.wants(case):
+        runs, figures = {}, {}
+        for name, (metric, outputs) in sketches().items():
+            runs[name], figures[name] = updating(update_of, metric, outputs)
+        bench.compare(case, runs, figures)
+    for size in SIZES:
+        for case, functions in sums(size).items():
+            if bench.wants(case):
+                runs = {name: called(*parts) for name, parts in functions.items()}
+                bench.compare(case, runs)
 
 
-def make_variants(count: int) -> dict:
-    """Return functions that run n updates and wait for the last, by variant."""
+def sketches() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return metrics with their batches; the first one is the floor."""
     import jax
     import numpy as np
 
     import jaxmetrics as jm
 
     rng = np.random.default_rng(0)
-    outputs_by_name = dict(
-        values=rng.lognormal(0, 2, count).astype(np.float32),
-        tokens=np.minimum(rng.zipf(1.3, count), 2**17 - 1).astype(np.int32),
-        ids=np.arange(count, dtype=np.int32),
-        rows=rng.normal(size=(count // 16, 16)).astype(np.float32),
-    )
-    outputs_by_name = jax.device_put(outputs_by_name)
-    mask = jax.device_put(np.random.default_rng(1).random(count) < 0.9)
-
-    def variant(metric, **names):
-        outputs = {argument: outputs_by_name[name] for argument, name in names.items()}
-        first = outputs["values"].shape[0]
-
-        def update(state, outputs, mask):
-            return state.update(**outputs, mask=mask)
-
-        step = jax.jit(update, donate_argnums=0)
-        state = jax.device_put(metric)
-
-        def run(n):
-            nonlocal state
-            for _ in range(n):
-                state = step(state, outputs, mask[:first])
-            jax.block_until_ready(state)
-
-        return run
-
+    arrays = {
+        "values": rng.lognormal(0, 2, VALUES).astype(np.float32),
+        "tokens": np.minimum(rng.zipf(1.3, VALUES), 2**17 - 1).astype(np.int32),
+        "ids": np.arange(VALUES, dtype=np.int32),
+        "rows": rng.normal(size=(VALUES // 16, 16)).astype(np.float32),
+        "mask": rng.random(VALUES) < 0.9,
+    }
+    arrays = jax.device_put(arrays)
+    mask = arrays["mask"]
+    batch = {"values": arrays["values"], "mask": mask}
+    of_tokens = {"values": arrays["tokens"], "mask": mask}
+    log_bins = jm.Histogram(low=1e-4, high=1e4, scale="log")
     return {
-        "masked mean": variant(jm.Mean(), values="values"),
-        "masked mean again (A/A)": variant(jm.Mean(), values="values"),
-        "Histogram, 64 bins": variant(
-            jm.Histogram(low=1e-4, high=1e4, scale="log"), values="values"
+        "Mean": (jm.Mean(), batch),
+        "Histogram, 64 bins": (log_bins, batch),
+        "Quantiles": (jm.Quantiles(), batch),
+        "DistinctCount": (jm.DistinctCount(), batch),
+        "CountMin": (jm.CountMin(), of_tokens),
+        "TopItems, 17 bits": (jm.TopItems(bits=17), of_tokens),
+        "TopItems, 32 bits": (jm.TopItems(), of_tokens),
+        "Reservoir": (jm.Reservoir(), batch | {"ids": arrays["ids"]}),
+        "Moments": (jm.Moments(), batch),
+        "Covariance, 16 columns": (
+            jm.Covariance(size=16),
+            {"values": arrays["rows"], "mask": mask[: VALUES // 16]},
         ),
-        "Quantiles": variant(jm.Quantiles(), values="values"),
-        "DistinctCount": variant(jm.DistinctCount(), values="values"),
-        "CountMin": variant(jm.CountMin(), values="tokens"),
-        "TopItems, 17 bits": variant(jm.TopItems(bits=17), values="tokens"),
-        "TopItems, 32 bits": variant(jm.TopItems(), values="tokens"),
-        "Reservoir": variant(jm.Reservoir(), values="values", ids="ids"),
-        "Moments": variant(jm.Moments(), values="values"),
-        "Covariance, 16 columns": variant(jm.Covariance(size=16), values="rows"),
     }
 
 
-if __name__ == "__main__":
-    main()
+def sums(size: int) -> dict[str, dict[str, tuple[Callable[..., Any], Any]]]:
+    """Return functions and operands by case; the first one is the floor."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    import jaxmetrics as jm
+
+    rng = np.random.default_rng(0)
+    values = jnp.asarray(rng.normal(size=size).astype(np.float32))
+    weights = jnp.asarray(rng.random(size, np.float32))
+    index = jnp.asarray(rng.integers(0, CELLS, size).astype(np.int32))
+
+    def scatter(index: Any, weights: Any) -> Any:
+        return jnp.zeros(CELLS, jnp.float32).at[index].add(weights, mode="drop")
+
+    def counted(index: Any, weights: Any) -> Any:
+        return jm.count_at(index, (CELLS,), None, weights).pair()
+
+    return {
+        f"sum of {size:,}": {
+            "jnp.sum": (lambda x: x.sum(), (values,)),
+            "jm.total": (lambda x: jm.total(x).pair(), (values,)),
+        },
+        f"weighted count of {size:,} in {CELLS} cells": {
+            "float32 scatter": (scatter, (index, weights)),
+            "jm.count_at": (counted, (index, weights)),
+        },
+    }
+
+
+def called(function: Callable[..., Any], operands: Any) -> Callable[[], object]:
+    """Return a function that runs another in jit, and waits."""
+    import jax
+
+    jitted = jax.jit(function)
+    return lambda: jax.block_until_ready(jitted(*operands))

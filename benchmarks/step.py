@@ -1,190 +1,214 @@
-"""Benchmark twenty metrics in a train step, against no metrics and clu in jit.
+"""A train step with twenty metrics, over the step without metrics.
 
-Interleaved runs, medians, and an A/A row (the step without metrics against another
-compilation of itself): differences smaller than its spread are noise. A step with
-metrics can even be faster, because XLA compiles the training part differently; the
-rows "update alone" therefore time the update by itself.
+The step takes about 10 ms. Other libraries have fewer metrics; the figures tell how
+many, how many programs a step launches, and how many are compiled after the first step.
+The time of a step resolves no ratio near 1, since further outputs change how XLA
+compiles the rest of it: the cases "update alone" time the update itself, over the step.
 
-    python benchmarks/step.py [--rounds 40] [--devices 1]
+    python -m benchmarks step [--only "step, scan*"]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import time
+from collections.abc import Callable
+from typing import Any
+
+DEVICES, MICROBATCHES = 8, 8
+ENVIRONMENT = {
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+    "NPROC": "32",
+}
+
+BARE = "without metrics"
+Update = Callable[[Any, Any], Any]
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--steps", type=int, default=10, help="steps per round")
-    parser.add_argument("--devices", type=int, default=1, help="emulated CPU devices")
-    options = parser.parse_args()
-    flag = f"--xla_force_host_platform_device_count={options.devices}"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    variants = make_variants()
-    for run in variants.values():
-        run(3)
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, run in variants.items():
-            start = time.perf_counter()
-            run(options.steps)
-            times[name].append((time.perf_counter() - start) / options.steps)
-    baseline = times["step without metrics"]
-    print(f"{'':34s} {'ms/step':>10s} {'ratio':>7s}   [quartiles]")
-    for name, seconds in times.items():
-        ratios = sorted(t / b for t, b in zip(seconds, baseline))
-        low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
-        ms, ratio = statistics.median(seconds) * 1e3, statistics.median(ratios)
-        print(f"{name:34s} {ms:10.3f} {ratio:7.3f}   [{low:.3f}, {high:.3f}]")
+def measure(bench: Any) -> None:
+    """Time the step in three forms, and updates of Collections that share logits."""
+    if bench.wants("step"):
+        compare(bench, "step", one_update, *placed())
+    if bench.wants("step, 8 devices"):
+        compare(bench, "step, 8 devices", one_update, *sharded())
+    if bench.wants("step, scan of 8 microbatches"):
+        compare(bench, "step, scan of 8 microbatches", microbatches, *placed())
+    if bench.wants("update alone"):
+        alone(bench, "update alone", *placed())
+    if bench.wants("update alone, 8 devices"):
+        alone(bench, "update alone, 8 devices", *sharded())
+    for classes in (10, 1000):
+        case = f"six metrics of logits, 10,000 x {classes:,}"
+        if bench.wants(case):
+            shared(bench, case, 10_000, classes)
 
 
-def make_variants() -> dict:
-    """Return functions that run n steps and wait for the last, by variant."""
-    import flax.struct
+def placed() -> tuple[dict[str, tuple[Any, Any]], Any]:
+    """Return libraries with states on one device, by name, and the batch."""
     import jax
-    import jax.numpy as jnp
+
+    from benchmarks import classifier, twenty
+
+    ours = twenty.jaxmetrics()
+    libraries = {"jaxmetrics": ours, **twenty.peers()}
+    device = jax.devices()[0]
+    states = {
+        name: (library, jax.device_put(library.start, device))
+        for name, library in libraries.items()
+    }
+    return states, jax.device_put(classifier.batch(), device)
+
+
+def sharded() -> tuple[dict[str, tuple[Any, Any]], Any]:
+    """Return the same for a batch that is sharded over all devices."""
+    import jax
     import numpy as np
-    from clu import metrics as clu_metrics
     from jax.sharding import Mesh, NamedSharding
     from jax.sharding import PartitionSpec as P
 
-    import jaxmetrics as jm
+    from benchmarks import classifier, twenty
 
     mesh = Mesh(np.array(jax.devices()), ("data",))
-    rng = np.random.default_rng(0)
-    width, classes, rows = 512, 256, 512
-    weights = {
-        name: rng.normal(0, 0.05, shape).astype(np.float32)
-        for name, shape in dict(
-            a=(width, 4 * width), b=(4 * width, width), out=(width, classes)
-        ).items()
+    ours, everywhere = twenty.jaxmetrics(), NamedSharding(mesh, P())
+    states = {
+        "jaxmetrics, deferred": (ours, ours.start.deferred(mesh)),
+        "jaxmetrics, placed": (ours, ours.start.place(mesh)),
     }
-    batch = dict(
-        x=rng.normal(size=(rows, width)).astype(np.float32),
-        labels=rng.integers(0, classes, rows).astype(np.int32),
-    )
-    batch = jax.device_put(batch, NamedSharding(mesh, P("data")))
+    for name, library in twenty.peers().items():
+        states[name] = library, jax.device_put(library.start, everywhere)
+    return states, jax.device_put(classifier.batch(), NamedSharding(mesh, P("data")))
 
-    def train(w, b):
-        def loss_of(w):
-            hidden = b["x"] + jax.nn.gelu(b["x"] @ w["a"]) @ w["b"]
-            logits = hidden @ w["out"]
-            label_logits = jnp.take_along_axis(logits, b["labels"][:, None], -1)[:, 0]
-            losses = jax.nn.logsumexp(logits, -1) - label_logits
-            return losses.mean(), (losses, logits)
 
-        (_, (losses, logits)), grads = jax.value_and_grad(loss_of, has_aux=True)(w)
-        new = jax.tree.map(lambda p, g: p - 1e-3 * g, w, grads)
-        return new, dict(loss=losses, logits=logits, labels=b["labels"])
+def one_update(update: Update | None) -> Step:
+    """Return a step that updates once, or without metrics."""
+    from benchmarks.classifier import train
 
-    metrics = jm.Collection(
-        loss=jm.Mean("loss"),
-        accuracy=jm.Accuracy(),
-        balanced=jm.Accuracy(average="macro", classes=classes),
-        confusion=jm.ConfusionMatrix(classes),
-        entropy=jm.CrossEntropy(),
-        perplexity=jm.Perplexity(),
-        smallest=jm.Min("loss"),
-        largest=jm.Max("loss"),
-        spread=jm.Std("loss"),
-        variance=jm.Variance("loss", ddof=1),
-        last=jm.Last("loss"),
-        examples=jm.Count("loss"),
-        total=jm.Sum("loss"),
-        **{f"top{k}": jm.TopKAccuracy(k=k) for k in range(2, 9)},
-    )
-    assert len(metrics) == 20
+    def step(weights: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+        weights, outputs = train(weights, batch)
+        return weights, state if update is None else update(state, outputs)
 
-    def hit(k):
-        @flax.struct.dataclass
-        class Hit(clu_metrics.Average):
-            @classmethod
-            def from_model_output(cls, *, logits, labels, **_):
-                label_logits = jnp.take_along_axis(logits, labels[:, None], -1)
-                rank = (logits > label_logits).sum(-1)
-                return super().from_model_output((rank < k).astype(jnp.float32))
+    return step
 
-        return Hit
 
-    clu_collection = clu_metrics.Collection.create(
-        loss=clu_metrics.Average.from_output("loss"),
-        spread=clu_metrics.Std.from_output("loss"),
-        last=clu_metrics.LastValue.from_output("loss"),
-        **{f"mean{i}": clu_metrics.Average.from_output("loss") for i in range(9)},
-        **{f"top{k}": hit(k) for k in range(1, 9)},
-    )
+def microbatches(update: Update | None) -> Step:
+    """Return a step that scans over parts of the batch, with the metrics as carry."""
+    import jax
 
-    def placed_weights():
-        replicated = NamedSharding(mesh, P())
-        return jax.tree.map(lambda x: jax.device_put(x.copy(), replicated), weights)
+    one = one_update(update)
 
-    def without_metrics():
-        step = jax.jit(lambda w, b: train(w, b)[0], donate_argnums=0)
-        state = placed_weights()
+    def step(weights: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+        parts = jax.tree.map(lambda x: x.reshape(MICROBATCHES, -1, *x.shape[1:]), batch)
+        carry, _ = jax.lax.scan(
+            lambda carry, part: (one(*carry, part), None), (weights, state), parts
+        )
+        return carry
 
-        def run(n):
-            nonlocal state
-            for _ in range(n):
-                state = step(state, batch)
-            jax.block_until_ready(state)
+    return step
 
-        return run
 
-    def with_metrics(start, update):
-        def step(w, metrics, b):
-            w, outputs = train(w, b)
-            return w, update(metrics, outputs)
+def compare(
+    bench: Any,
+    case: str,
+    form: Callable[[Update | None], Step],
+    states: dict[str, tuple[Any, Any]],
+    batch: Any,
+) -> None:
+    """Time a step of each library over the one without metrics."""
+    runs = {BARE: stepping(form(None), (), batch)}
+    figures = {BARE: counts(runs[BARE])}
+    for name, (library, start) in states.items():
+        if form is microbatches:  # a carry keeps its types, those of an update
+            start = updated(library.update, start, batch)
+        runs[name] = stepping(form(library.update), start, batch)
+        figures[name] = {"metrics": library.metrics} | counts(runs[name])
+    bench.compare(case, runs, figures)
 
-        step = jax.jit(step, donate_argnums=(0, 1))
-        state, metrics = placed_weights(), start
 
-        def run(n):
-            nonlocal state, metrics
-            for _ in range(n):
-                state, metrics = step(state, metrics, batch)
-            jax.block_until_ready((state, metrics))
+def alone(
+    bench: Any, case: str, states: dict[str, tuple[Any, Any]], batch: Any
+) -> None:
+    """Time updates without the step, over the step without metrics."""
+    from benchmarks.jitted import updating
 
-        return run
+    runs = {BARE: stepping(one_update(None), (), batch)}
+    figures = {}
+    for name, (library, start) in states.items():
+        start = updated(library.update, start, batch)
+        runs[name], memory = updating(library.update, start, outputs_of(batch))
+        figures[name] = {"metrics": library.metrics} | memory
+    bench.compare(case, runs, figures)
 
-    def alone(start, update):
-        _, outputs = jax.jit(train)(placed_weights(), batch)
-        step = jax.jit(update, donate_argnums=0)
-        metrics = start
 
-        def run(n):
-            nonlocal metrics
-            for _ in range(n):
-                metrics = step(metrics, outputs)
-            jax.block_until_ready(metrics)
+def shared(bench: Any, case: str, rows: int, classes: int) -> None:
+    """Time six metrics of the same logits, each alone and all in one Collection."""
+    import jaxmetrics as jm
+    from benchmarks.jitted import update_of, updating
+    from benchmarks.update import classified
 
-        return run
-
-    def update(metrics, outputs):
-        return metrics.update(**outputs)
-
-    def update_clu(metrics, outputs):
-        return metrics.merge(metrics.single_from_model_output(**outputs))
-
-    replicated = NamedSharding(mesh, P())
-
-    def clu_start():
-        return jax.device_put(clu_collection.empty(), replicated)
-
-    return {
-        "step without metrics": without_metrics(),
-        "the same step again (A/A)": without_metrics(),
-        "20 metrics, placed": with_metrics(metrics.place(mesh), update),
-        "20 metrics, deferred": with_metrics(metrics.deferred(mesh), update),
-        "clu, 20 simpler metrics, in jit": with_metrics(clu_start(), update_clu),
-        "update alone, placed": alone(metrics.place(mesh), update),
-        "update alone, deferred": alone(metrics.deferred(mesh), update),
-        "update alone, clu": alone(clu_start(), update_clu),
+    metrics = {
+        "calibration": jm.ExpectedCalibrationError(),
+        "confusion": jm.ConfusionMatrix(classes),
+        "accuracy": jm.Accuracy(),
+        "top-5": jm.TopKAccuracy(k=5),
+        "cross entropy": jm.CrossEntropy(),
+        "perplexity": jm.Perplexity(),
     }
+    together = jm.Collection(**{x.replace("-", ""): m for x, m in metrics.items()})
+    outputs, runs, figures = classified(rows, classes, "float32"), {}, {}
+    for name, metric in {**metrics, "all six in a Collection": together}.items():
+        runs[name], figures[name] = updating(update_of, metric.empty(), outputs)
+    bench.compare(case, runs, figures)
 
 
-if __name__ == "__main__":
-    main()
+def stepping(step: Step, start: Any, batch: Any) -> Callable[[], object]:
+    """Return a function that runs one jitted step with donated state, and waits."""
+    import jax
+
+    compiled = jax.jit(step, donate_argnums=(0, 1))
+    state = weights_beside(batch), jax.tree.map(jax.numpy.copy, start)
+
+    def run() -> object:
+        nonlocal state
+        state = compiled(*state, batch)
+        return jax.block_until_ready(state)
+
+    return run
+
+
+def counts(run: Callable[[], object]) -> dict[str, float]:
+    """Return what a step launches, and what is compiled after the first."""
+    from benchmarks.jitted import Compilations, launches
+
+    run()
+    with Compilations() as compilations:
+        run(), run()
+    return {"launches": launches(run), "late compilations": compilations.count}
+
+
+def updated(update: Update, start: Any, batch: Any) -> Any:
+    """Return a state after one update."""
+    import jax
+
+    return jax.jit(update)(start, outputs_of(batch))
+
+
+def outputs_of(batch: Any) -> Any:
+    """Return the outputs of a step."""
+    import jax
+
+    from benchmarks.classifier import train
+
+    return jax.jit(train)(weights_beside(batch), batch)[1]
+
+
+def weights_beside(batch: Any) -> Any:
+    """Return weights on the devices of a batch."""
+    import jax
+    from jax.sharding import NamedSharding
+    from jax.sharding import PartitionSpec as P
+
+    from benchmarks.classifier import weights
+
+    sharding = batch["x"].sharding
+    if isinstance(sharding, NamedSharding):
+        sharding = NamedSharding(sharding.mesh, P())
+    return jax.device_put(weights(), sharding)

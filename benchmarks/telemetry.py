@@ -1,76 +1,49 @@
-"""Benchmark statistics of gradients, updates and parameters in a train step.
+"""Statistics of gradients, updates and parameters in a train step.
 
-Interleaved runs and medians, as in step.py, with an A/A row: differences smaller than
-its spread are noise. On a busy machine, a cost of a few percent of the step is below
-the noise. The optimizer is therefore also run alone, where the same cost is a large
-fraction. The average below the table is what `collect` adds there in a step without
-statistics, plus the time of the statistics divided by the 200 steps between them. The
-statistics are also compared with a program that reads the same arrays once.
-
-The cost depends on the number of parameters, the time of the step also on the tokens of
-its batch, so the ratio falls as the batch grows (--rows).
-
-    python benchmarks/telemetry.py [--rounds 15] [--devices 1]
+Behind a whole step the cost of statistics is lost in noise, so the optimizer is also
+run alone, where it is a large fraction, and all norms are compared with a program that
+reads the same arrays once. The cost depends on the number of parameters, the time of
+the step also on the tokens of its batch.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import time
 from collections.abc import Callable
+from typing import Any
 
-EVERY = 200
+LAYERS, WIDTH, ROWS, EVERY = 4, 256, 2048, 200
 NEVER = 10**9
 Run = Callable[[], object]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--repeats", type=int, default=5, help="repeats of partial steps"
-    )
-    parser.add_argument("--devices", type=int, default=1, help="emulated CPU devices")
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=2048, help="tokens per batch")
-    options = parser.parse_args()
-    flag = f"--xla_force_host_platform_device_count={options.devices}"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    steps, alone = make_variants(options.width, options.rows)
-    variants = steps | alone
-    for run in variants.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, run in variants.items():
-            repeats = options.repeats if name in alone else 1
-            start = time.perf_counter()
-            for _ in range(repeats):
-                run()
-            times[name].append((time.perf_counter() - start) / repeats)
-    print(f"{'':38s} {'ms':>9s} {'x step':>12s}   {'[quartiles]':18s} x read once")
-    step_times, read = times["step"], times["arrays read once"]
-    for name, seconds in times.items():
-        low, middle, high = statistics.quantiles(
-            [t / b for t, b in zip(seconds, step_times)]
-        )
-        text = f"{statistics.median(seconds) * 1e3:9.3f} {middle:12.4f}"
-        text = f"{name:38s} {text}   [{low:.4f}, {high:.4f}]"
-        once = statistics.median(t / r for t, r in zip(seconds, read))
-        print(text + f"   {once:8.2f}" * (name in alone))
+def measure(bench: Any) -> None:
+    """Time whole steps, the optimizer alone, and norms alone."""
+    wanted = [case for case in CASES if bench.wants(case)]
+    found: dict[str, dict[str, float]] = {}
+    for case, runs in cases().items() if wanted else ():
+        if case in wanted:
+            rows = bench.compare(case, runs)
+            found[case] = {row.contender: row.us for row in rows}
+    if len(found) == len(CASES):
+        average(bench, *found.values())
+
+
+def average(bench: Any, steps: dict, optimizers: dict, norms: dict) -> None:
+    """Add the cost of `collect` on average, as a ratio to the step."""
+    from benchmarks.measure import Row
+
     for trees in ("all", "no updates"):
-        idle = zip(times[f"optimizer, collect idle, {trees}"], times["optimizer"])
-        added = statistics.median((i - o) / b for (i, o), b in zip(idle, step_times))
-        norms = statistics.median(n / b for n, b in zip(times["all norms"], step_times))
-        print(f"collect(every={EVERY}), {trees}:", end=" ")
-        print(f"{added:+.4f} in a step without statistics,", end=" ")
-        print(f"{added + norms / EVERY:+.4f} of the step on average")
+        idle = optimizers[f"collect idle, {trees}"] - optimizers["optimizer"]
+        cost = (idle + norms["all norms"] / EVERY) / steps["step"]
+        case = f"collect(every={EVERY}), average of a step"
+        bench.add([Row(case, trees, "step", figures={"ratio": cost})])
 
 
-def make_variants(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]]:
-    """Return functions that run a whole step, and those that run a part, by name."""
+CASES = "train step with telemetry", "optimizer alone", "norms alone"
+
+
+def cases() -> dict[str, dict[str, Run]]:
+    """Return functions by case and contender; the first one is the floor."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -80,10 +53,9 @@ def make_variants(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]
 
     from jaxmetrics import telemetry
 
-    layers = 4
     mesh = Mesh(np.array(jax.devices()), ("fsdp",))
     rng = np.random.default_rng(0)
-    shapes = dict(up=(layers, width, 4 * width), down=(layers, 4 * width, width))
+    shapes = dict(up=(LAYERS, WIDTH, 4 * WIDTH), down=(LAYERS, 4 * WIDTH, WIDTH))
     specs = dict(up=P(None, None, "fsdp"), down=P(None, "fsdp"))
     groups = {"layer": telemetry.Stacked("*"), "up": "up", "down": "down"}
     optimizer = optax.inject_hyperparams(optax.adamw)(learning_rate=1e-3)
@@ -97,7 +69,7 @@ def make_variants(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]
             for name, shape in shapes.items()
         }
 
-    x = rng.normal(size=(rows, width)).astype(np.float32)
+    x = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
     x = jax.device_put(x, NamedSharding(mesh, P("fsdp")))
 
     def gradient(params, x):
@@ -147,26 +119,22 @@ def make_variants(width: int, rows: int) -> tuple[dict[str, Run], dict[str, Run]
     def read(*trees):
         return [leaf.sum() for leaf in jax.tree.leaves(trees)]
 
-    steps = {
-        "step": stepping(gradient, x),
-        "step again (A/A)": stepping(gradient, x),
-        f"collect(every={EVERY}), idle": stepping(gradient, x, NEVER),
-        "collect(every=1)": stepping(gradient, x, 1),
-    }
     grads = weights()
-    alone = {
+    parts = {
         "optimizer": stepping(constant_grads, grads),
-        "optimizer again (A/A)": stepping(constant_grads, grads),
-        "optimizer, collect idle, all": stepping(constant_grads, grads, NEVER),
-        "optimizer, collect idle, no updates": stepping(
+        "collect idle, all": stepping(constant_grads, grads, NEVER),
+        "collect idle, no updates": stepping(
             constant_grads, grads, NEVER, updates_too=False
         ),
+    }
+    steps = {
+        "step": stepping(gradient, x),
+        "collect, idle": stepping(gradient, x, NEVER),
+        "collect(every=1)": stepping(gradient, x, 1),
+    }
+    norms = {
         "arrays read once": measuring(read),
         "all norms": measuring(all_norms),
         "grad_norm": measuring(lambda g, u, p: telemetry.grad_norm(g)),
     }
-    return steps, alone
-
-
-if __name__ == "__main__":
-    main()
+    return dict(zip(CASES, (steps, parts, norms)))

@@ -1,90 +1,119 @@
-"""Print the TPU compiler's cost estimates for metrics, the tables of docs/tpu.md.
+"""Estimates of the TPU compiler, from 8 to 4,096 chips: nothing runs on a TPU.
 
-Nothing runs, and no TPU is needed. `make bench-tpu` installs libtpu in a separate
-environment.
+The figures are collectives of the optimized program, bytes that a chip reads and
+writes, and the compiler's estimate of the time of the operations, which has no waiting
+for other chips. `make bench-tpu` installs libtpu in an environment of its own.
 """
 
-import os
+from __future__ import annotations
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+import importlib.util
+from collections import Counter
+from typing import Any
 
-from importlib.metadata import version  # noqa: E402
-
-import numpy as np  # noqa: E402
-from tpu.programs import (  # noqa: E402
-    KINDS,
-    TOPOLOGIES,
-    compiled,
-    mesh_of,
-    program_of,
-)
-
-import jaxmetrics as jm  # noqa: E402
+ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
 
 ROWS, CLASSES = 32, 1000
+KINDS = "update", "deferred update", "reduction"
+TOPOLOGIES = (  # names of libtpu, with the number of slices
+    ("v5e:2x4", 1),
+    ("v5e:4x4", 1),
+    ("v5e:4x4", 2),
+    ("tpu7x:4x4x4", 1),
+    ("v6e:16x16", 1),
+    ("v5p:8x8x8", 1),
+    ("v5p:16x16x16", 1),
+)
 
 
-def main():
-    outputs = dict(
-        loss=np.zeros(ROWS, np.float32),
-        logits=np.zeros((ROWS, CLASSES), np.float32),
-        labels=np.zeros(ROWS, np.int32),
-    )
-    print(f"jax {version('jax')}, libtpu {version('libtpu')}")
-    for title, metrics in collections().items():
-        print(f"\n{title}\n")
-        print(f"| topology | devices | {' | '.join(KINDS)} |")
-        print("|---|---|" + "---|" * len(KINDS))
-        for topology, (name, slices) in TOPOLOGIES.items():
-            mesh = mesh_of(topology)
-            cells = [
-                cell(compiled(*program_of(kind, metrics, outputs, mesh)))
-                for kind in KINDS
-            ]
-            name += f", {slices} slices" * (slices > 1)
-            print(f"| {name} | {mesh.size} | {' | '.join(cells)} |", flush=True)
+def measure(bench: Any) -> None:
+    """Add the estimates of metrics by topology, and those of the losses."""
+    if importlib.util.find_spec("libtpu") is None:
+        print("(without libtpu; run `make bench-tpu`)")
+        return
+    from benchmarks.measure import Row
+
+    for topology, slices in TOPOLOGIES:
+        for title, metrics in collections().items():
+            for kind in KINDS:
+                case = f"{title}, {kind}"
+                if bench.wants(case):
+                    who, found = estimated(kind, metrics, topology, slices)
+                    bench.add([Row(case, who, figures=found)])
+    from benchmarks.losses import LOSSES, SIZES
+
+    for case, size in SIZES.items():
+        for name, loss in LOSSES.items():
+            if bench.wants(f"{case}, v5p"):
+                found = loss_on_a_chip(loss, *size)
+                bench.add([Row(f"{case}, v5p", name, figures=found)])
 
 
-def collections():
-    """Return the twenty metrics of benchmarks/step.py, the largest one separately."""
-    nineteen = jm.Collection(
-        loss=jm.Mean("loss"),
-        accuracy=jm.Accuracy(),
-        balanced=jm.Accuracy(average="macro", classes=CLASSES),
-        entropy=jm.CrossEntropy(),
-        perplexity=jm.Perplexity(),
-        smallest=jm.Min("loss"),
-        largest=jm.Max("loss"),
-        spread=jm.Std("loss"),
-        variance=jm.Variance("loss", ddof=1),
-        last=jm.Last("loss"),
-        examples=jm.Count("loss"),
-        total=jm.Sum("loss"),
-        **{f"top{k}": jm.TopKAccuracy(k=k) for k in range(2, 9)},
-    )
+def collections() -> dict[str, Any]:
+    """Return twenty metrics, the largest one apart."""
+    import jaxmetrics as jm
+    from benchmarks import twenty
+
+    metrics = dict(twenty.collection(CLASSES))
+    confusion = metrics.pop("confusion")
     return {
-        f"Nineteen metrics of {CLASSES} classes": nineteen,
-        f"A confusion matrix of {CLASSES} classes": jm.Collection(
-            confusion=jm.ConfusionMatrix(CLASSES)
-        ),
+        "19 metrics of 1,000 classes": jm.Collection(**metrics),
+        "confusion of 1,000 classes": jm.Collection(confusion=confusion),
     }
 
 
-def cell(program):
-    """Return collectives, bytes accessed, and estimated time (negative: unknown)."""
-    seconds = program.cost["optimal_seconds"]
-    time = f"{seconds * 1e6:.1f} us" if seconds >= 0 else "no estimate"
-    megabytes = program.cost["bytes accessed"] / 1e6
-    return f"{collectives(program)}, {megabytes:.1f} MB, {time}"
+def estimated(
+    kind: str, metrics: Any, topology: str, slices: int
+) -> tuple[str, dict[str, float]]:
+    """Return a topology in words, and the estimates for it."""
+    import numpy as np
+    from tpu.programs import compiled, program_of
+
+    outputs = {
+        "loss": np.zeros(ROWS, np.float32),
+        "logits": np.zeros((ROWS, CLASSES), np.float32),
+        "labels": np.zeros(ROWS, np.int32),
+    }
+    mesh = mesh_of(topology, slices)
+    program = compiled(*program_of(kind, metrics, outputs, mesh))
+    figures: dict[str, float] = dict(Counter(program.collectives()))
+    figures["MB accessed"] = program.cost["bytes accessed"] / 1e6
+    if (seconds := program.cost["optimal_seconds"]) >= 0:  # negative: unknown
+        figures["estimated us"] = 1e6 * seconds
+    words = f"{topology}, {mesh.size} chips"
+    return words + f", {slices} slices" * (slices > 1), figures
 
 
-def collectives(program):
-    """Return the number of each collective, such as `3 all-reduce`."""
-    names = program.collectives()
-    return ", ".join(f"{names.count(x)} {x}" for x in sorted(set(names))) or "none"
+def loss_on_a_chip(loss: Any, tokens: int, classes: int) -> dict[str, float]:
+    """Return memory and traffic of a loss on one v5p chip."""
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import NamedSharding
+    from jax.sharding import PartitionSpec as P
+
+    from benchmarks.losses import compiled
+
+    sharding = NamedSharding(mesh_of("v5p:2x2x1", chips=1), P())
+    program = compiled(
+        loss,
+        jax.ShapeDtypeStruct((tokens, classes), jnp.bfloat16, sharding=sharding),
+        jax.ShapeDtypeStruct((tokens,), jnp.int32, sharding=sharding),
+    )
+    temporary = program.memory_analysis().temp_size_in_bytes
+    accessed = program.cost_analysis()["bytes accessed"]
+    return {"MiB temporary": temporary / 2**20, "MB accessed": accessed / 1e6}
 
 
-if __name__ == "__main__":
-    main()
+def mesh_of(topology: str, slices: int = 1, chips: int | None = None) -> Any:
+    """Return a mesh of chips that are not attached, along one axis."""
+    import numpy as np
+    from jax.experimental import topologies
+    from jax.sharding import Mesh
+
+    more = {"num_slices": slices} if slices > 1 else {}
+    found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **more)
+    return Mesh(np.array(found.devices[:chips]), ("data",))

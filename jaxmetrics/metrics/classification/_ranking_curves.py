@@ -249,7 +249,7 @@ class AUROC(RankingArea):
     off. For 20,000 continuous scores at scales from 1e-3 to 1e4 and offsets to 100
     standard deviations the error was below 1e-3, and the bounds were within 0.01 of
     each other, for Student's t with 2 degrees of freedom within 0.05; see
-    `benchmarks/ranking.py`. Equal scores are known to be equal, and then no source
+    `benchmarks/accuracy.py`. Equal scores are known to be equal, and then no source
     of error, if they are the smallest, the largest or infinite, if all scores are
     integers from a range below `bins`, or if fewer than `bins` float32 numbers lie
     between the smallest and the largest. The area is nan where the order of more than
