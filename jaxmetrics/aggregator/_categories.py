@@ -8,6 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jaxmetrics.aggregator._string_table import (
+    MAX_NAMES,
+    StringTable,
+    count_strings,
+    table_width,
+)
 from jaxmetrics.aggregator._totals import Total
 from jaxmetrics.record import key, states
 
@@ -15,6 +21,9 @@ DEFAULT_MAX_CATEGORIES = 1000
 """Maximum number of categories of one metric with a count of their own."""
 
 _MAX_CATEGORY_LENGTH = 128
+_MIN_TABLE_ARRAY = 128  # strings; fewer are counted one by one
+_MISSES_PER_NAME = 8
+_MAX_TABLES = 8
 _MAX_BINCOUNT = 65_536  # smaller integers are counted without sorting
 
 
@@ -31,11 +40,23 @@ class CategoryTotal(Total):
 
     def __init__(self, max_categories: int = DEFAULT_MAX_CATEGORIES) -> None:
         self._max_categories = max_categories
-        self.counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self.overflow = 0
+        self._tables: dict[int, StringTable] = {}  # by width, of the first categories
+        self._table_counts = np.zeros(0, np.int64)  # to be added to those of these
+        self._missed: Counter[int] = Counter()  # strings that a table did not find
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Count of each category, in the order in which they were first counted."""
+        if self._table_counts.any():
+            for category, count in zip(self._counts, self._table_counts.tolist()):
+                self._counts[category] += count
+            self._table_counts[:] = 0
+        return self._counts
 
     def read(self, where: str, values: Any, weights: Any) -> tuple[Any, Any]:
-        """Return the count of each category in the values.
+        """Return the counts of a table, and the count of each other category.
 
         Raises:
           TypeError: A value is no string, integer or bool.
@@ -43,29 +64,55 @@ class CategoryTotal(Total):
         """
         if weights is not None:
             super().read(where, (), weights)
-        counts: Counter[str] = Counter()
-        for category, count in _count(where, values).items():
-            counts[_text(where, category)] += count
-        for category in counts.keys() - self.counts.keys():
+        table_counts = None
+        if not isinstance(values, str | list | tuple):
+            values = np.asarray(values).ravel()
+            if values.size >= _MIN_TABLE_ARRAY and (width := table_width(values)):
+                table = self._table(width)
+                if table is not None:
+                    table_counts, values = table.count(values)
+                    if not values.size:
+                        return (table_counts, {}), None
+                self._missed[width] += values.size
+        counts = _count(where, values)
+        if set(map(type, counts)) - {str}:
+            texts: Counter[str] = Counter()
+            for category, count in counts.items():
+                texts[_text(where, category)] += count
+            counts = texts
+        for category in counts.keys() - self._counts.keys():
             _require_valid_category(where, category)
-        return counts, None
+        return (table_counts, counts), None
 
-    def add(self, values: Counter[str], weights: Any) -> None:
+    def add(
+        self, values: tuple[np.ndarray | None, Mapping[str, int]], weights: Any
+    ) -> None:
         """Add counts; new categories go to the overflow if there are too many."""
-        for category, count in values.items():
-            if category in self.counts or len(self.counts) < self._max_categories:
-                self.counts[category] += count
+        table_counts, other_counts = values
+        if table_counts is not None:
+            missing = len(table_counts) - len(self._table_counts)
+            if missing > 0:
+                zeros = np.zeros(missing, np.int64)
+                self._table_counts = np.concatenate([self._table_counts, zeros])
+            self._table_counts[: len(table_counts)] += table_counts
+        counts = self._counts
+        for category, count in other_counts.items():
+            if category in counts:
+                counts[category] += count
+            elif len(counts) < self._max_categories:
+                counts[category] = count
             else:
                 self.overflow += count
 
     def merge(self, later: CategoryTotal) -> None:
         """Add the counts of later values; the most frequent categories stay."""
-        self.counts += later.counts
+        counts = Counter(self.counts) + Counter(later.counts)
         self.overflow += later.overflow
-        if len(self.counts) > self._max_categories:
-            ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-            self.counts = Counter(dict(ranked[: self._max_categories]))
+        if len(counts) > self._max_categories:
+            ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            counts = dict(ranked[: self._max_categories])
             self.overflow += sum(count for _, count in ranked[self._max_categories :])
+        self._replace(counts)
 
     def state(self) -> dict[str, Any]:
         """Return the counts by category."""
@@ -76,7 +123,8 @@ class CategoryTotal(Total):
         saved = states.fields_of(
             counts=states.mapping_of(states.count), overflow=states.count
         )(state)
-        self.counts, self.overflow = Counter(saved["counts"]), saved["overflow"]
+        self._replace(saved["counts"])
+        self.overflow = saved["overflow"]
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the counts sorted by category, and the overflow if there is one."""
@@ -87,6 +135,26 @@ class CategoryTotal(Total):
         overflow = {f"{name}_overflow": float(self.overflow)} if self.overflow else {}
         return counts | overflow
 
+    def _replace(self, counts: Mapping[str, int]) -> None:
+        """Replace the counts, and forget the tables of the former ones."""
+        self._counts = dict(counts)
+        self._table_counts[:] = 0
+        self._tables.clear()
+
+    def _table(self, width: int) -> StringTable | None:
+        """Return the table that finds categories in arrays of a width.
+
+        A table is made once the strings that were counted without it cost more.
+        """
+        table, names = self._tables.get(width), min(len(self._counts), MAX_NAMES)
+        known = 0 if table is None else len(table)
+        if known < names and self._missed[width] > _MISSES_PER_NAME * names:
+            if len(self._tables) == _MAX_TABLES:
+                self._tables.clear()
+            table = self._tables[width] = StringTable(self._counts, width)
+            self._missed[width] = 0
+        return table
+
 
 def _count(where: str, values: Any) -> Mapping[Any, int]:
     if isinstance(values, str):
@@ -95,6 +163,8 @@ def _count(where: str, values: Any) -> Mapping[Any, int]:
         array = np.asarray(values)
         if array.dtype.kind in "iu":
             return _count_integers(array.ravel())
+        if array.dtype.kind == "U":
+            return count_strings(array.ravel())
         values = array.ravel().tolist()
     try:
         return Counter(values)

@@ -63,7 +63,7 @@ def require_valid_name(name: Name, datasets: Collection[str] | None = None) -> N
 
 def name_text(name: Any) -> str:
     """Return a dataset and a metric as text for an error."""
-    return "/".join(str(part) for part in name)
+    return "/".join(map(str, name))
 
 
 def from_observations(observations: Iterable[Observation]) -> list[Batch]:
