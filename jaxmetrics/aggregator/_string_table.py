@@ -44,11 +44,14 @@ def count_strings(array: np.ndarray) -> Counter[str]:
     width = table_width(array)
     while width is not None and array.size > 4 * _SAMPLE_SIZE:
         counts.update(array[:_SAMPLE_SIZE].tolist())
-        size, table = array.size, StringTable(counts, width)
-        table_counts, array = table.count(array[_SAMPLE_SIZE:])
+        array = array[_SAMPLE_SIZE:]
+        if len(counts) > _SAMPLE_SIZE // 2:  # too many different strings
+            break
+        table_counts, others = StringTable(counts, width).count(array)
         for name, count in zip(counts, table_counts.tolist()):
             counts[name] += count
-        if array.size > size // 2:  # too many different strings
+        few_found, array = others.size > array.size // 2, others
+        if few_found:
             break
     counts.update(array.tolist())
     return counts

@@ -66,8 +66,15 @@ def test_more_names_than_a_table_holds_are_counted():
     assert count_strings(array) == Counter(array.tolist())
 
 
-@pytest.mark.parametrize("names", [4, 50_000])
-def test_few_strings_need_one_table_and_many_no_second_one(monkeypatch, names):
+@pytest.mark.parametrize(
+    ("indices", "tables"),
+    [
+        (np.arange(50_000) % 4, [4]),
+        (np.arange(50_000), []),
+        (np.arange(50_000) // 2048, [1]),  # sorted: a sample tells little
+    ],
+)
+def test_a_table_is_made_where_it_finds_many_strings(monkeypatch, indices, tables):
     made = []
 
     class Recorded(StringTable):
@@ -76,9 +83,9 @@ def test_few_strings_need_one_table_and_many_no_second_one(monkeypatch, names):
             super().__init__(names, width)
 
     monkeypatch.setattr(_string_table, "StringTable", Recorded)
-    array = np.resize(np.array([f"{i:x}" for i in range(names)]), 50_000)
-    assert len(count_strings(array)) == names
-    assert made == [min(names, 1024)]
+    array = np.array([f"{i:x}" for i in indices])
+    assert count_strings(array) == Counter(array.tolist())
+    assert made == tables
 
 
 @pytest.mark.parametrize("dtype", [">U3", "<U3"])
