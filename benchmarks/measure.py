@@ -34,6 +34,7 @@ _PACKAGES = (
     "orjson",
 )
 _SHORTEST = 2e-3  # seconds; a shorter function is called several times in a row
+_LONG = 5.0
 
 
 class Row(NamedTuple):
@@ -106,6 +107,8 @@ class Bench:
     ) -> list[Row]:
         """Compare like `compare` what functions measure themselves.
 
+        A contender that takes more than five seconds takes part in three rounds.
+
         Args:
           case: Name of the case.
           readings: Functions by contender that return the seconds of one call, such as
@@ -120,7 +123,8 @@ class Bench:
         for _ in range(rounds or self.rounds):
             shuffle(order)
             for name in order:
-                times[name].append(runs[name]())
+                if name in (floor, AGAIN) or not _is_slow(times[name]):
+                    times[name].append(runs[name]())
         rows = []
         for name, seconds in times.items():
             ratios = sorted(t / f for t, f in zip(seconds, times[floor]))
@@ -218,6 +222,10 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor()
+
+
+def _is_slow(seconds: list[float]) -> bool:
+    return len(seconds) >= 3 and min(seconds) > _LONG
 
 
 def _timed(run: Callable[[], object]) -> Callable[[], float]:

@@ -25,7 +25,7 @@ Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 def measure(bench: Any) -> None:
-    """Time the step in three forms, and updates of Collections that share logits."""
+    """Time the step in three forms, and updates alone."""
     if bench.wants("step"):
         compare(bench, "step", one_update, *placed())
     if bench.wants("step, 8 devices"):
@@ -36,10 +36,6 @@ def measure(bench: Any) -> None:
         alone(bench, "update alone", *placed())
     if bench.wants("update alone, 8 devices"):
         alone(bench, "update alone, 8 devices", *sharded())
-    for classes in (10, 1000):
-        case = f"six metrics of logits, 10,000 x {classes:,}"
-        if bench.wants(case):
-            shared(bench, case, 10_000, classes)
 
 
 def placed() -> tuple[dict[str, tuple[Any, Any]], Any]:
@@ -135,27 +131,6 @@ def alone(
         start = updated(library.update, start, batch)
         runs[name], memory = updating(library.update, start, outputs_of(batch))
         figures[name] = {"metrics": library.metrics} | memory
-    bench.compare(case, runs, figures)
-
-
-def shared(bench: Any, case: str, rows: int, classes: int) -> None:
-    """Time six metrics of the same logits, each alone and all in one Collection."""
-    import jaxmetrics as jm
-    from benchmarks.jitted import update_of, updating
-    from benchmarks.update import classified
-
-    metrics = {
-        "calibration": jm.ExpectedCalibrationError(),
-        "confusion": jm.ConfusionMatrix(classes),
-        "accuracy": jm.Accuracy(),
-        "top-5": jm.TopKAccuracy(k=5),
-        "cross entropy": jm.CrossEntropy(),
-        "perplexity": jm.Perplexity(),
-    }
-    together = jm.Collection(**{x.replace("-", ""): m for x, m in metrics.items()})
-    outputs, runs, figures = classified(rows, classes, "float32"), {}, {}
-    for name, metric in {**metrics, "all six in a Collection": together}.items():
-        runs[name], figures[name] = updating(update_of, metric.empty(), outputs)
     bench.compare(case, runs, figures)
 
 

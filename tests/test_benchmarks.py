@@ -54,6 +54,14 @@ def test_every_contender_and_the_floor_again_run_in_each_round():
     assert rows[-1].figures == {"bytes": 3}
 
 
+def test_a_slow_contender_takes_part_in_three_rounds():
+    calls = []
+    readings = {"floor": lambda: 6.0, "slow": lambda: calls.append(0) or 12.0}
+    rows = Bench(5).collect("case", readings)
+    assert len(calls) == 3
+    assert rows[-1].ratio == 2
+
+
 def test_a_reading_prepares_each_call():
     seen = []
     counter = iter(range(10))
