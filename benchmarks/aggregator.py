@@ -95,12 +95,16 @@ LOOPS = {
 }
 
 
-def loop_of(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], int]:
+Values = np.ndarray | list[str]
+
+
+def loop_of(metrics: dict[str, KINDS], values: Values) -> Callable[[int], int]:
     """Return the floor: one object and one update per metric and sample."""
 
     def run(count: int) -> int:
         states: dict[tuple[str, str], State] = {}
-        for value in values[:count].tolist():
+        chosen = values[:count]
+        for value in chosen if isinstance(chosen, list) else chosen.tolist():
             for name, kind in metrics.items():
                 observation = OneValue("alpaca", name, value, kind)
                 update, empty = LOOPS[kind]
@@ -114,9 +118,9 @@ def loop_of(metrics: dict[str, KINDS], values: np.ndarray) -> Callable[[int], in
 
 
 def batched_of(
-    metrics: dict[str, KINDS], values: np.ndarray, batch: int
+    metrics: dict[str, KINDS], values: Values, batch: int
 ) -> Callable[[int], int]:
-    """Return the same totals, updated with arrays of `batch` values."""
+    """Return the same totals, updated with `batch` values at a time."""
 
     def run(count: int) -> int:
         aggregator = jm.MetricsAggregator()
@@ -153,8 +157,10 @@ def contenders() -> Any:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 8192, 1 << 22)
     losses = rng.lognormal(size=1 << 22)
-    names = np.array(["en", "sv", "de", "fr"])[lengths[: 1 << 20] % 4]
+    few = np.array(["en", "sv", "de", "fr"])[lengths[: 1 << 18] % 4]
+    many = np.array([f"category {i:03d}" for i in range(100)])[lengths[: 1 << 18] % 100]
     default = {"tokens_seen": KINDS.SUM, "seq_len": KINDS.DISTRIBUTION}
+    category = {"language": KINDS.CATEGORICAL_COUNT}
     samples = len(lengths)
     for batch in (1024, 65536):
         for name, metrics, values in (
@@ -163,16 +169,15 @@ def contenders() -> Any:
             ("MAX", {"longest": KINDS.MAX}, lengths),
             ("DISTRIBUTION", {"seq_len": KINDS.DISTRIBUTION}, lengths),
             ("tokens_seen and seq_len", default, lengths),
-            (
-                "CATEGORICAL_COUNT, integers",
-                {"l": KINDS.CATEGORICAL_COUNT},
-                lengths % 4,
-            ),
-            ("CATEGORICAL_COUNT, strings", {"l": KINDS.CATEGORICAL_COUNT}, names),
+            ("4 integers as categories", category, lengths % 4),
+            ("4 strings as categories", category, few),
+            ("100 strings as categories", category, many),
+            ("list of 4 strings", category, few.tolist()),
+            ("list of 100 strings", category, many.tolist()),
         ):
             batched = batched_of(metrics, values, batch)
             label = f"{name}, {batch:,} per call"
-            yield label, loop_of(metrics, values), batched, min(samples, len(values))
+            yield label, loop_of(metrics, values), batched, len(values)
     lists = listed(default, lengths)
     yield "lists of 96 Observation", loop_of(default, lengths), lists, samples
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -100,4 +99,6 @@ def peak(task: str, path: Path) -> float:
 
 if __name__ == "__main__":
     tasks(Path(sys.argv[2]))[sys.argv[1]]()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not `ru_maxrss`, which includes the process that this one was started from.
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
