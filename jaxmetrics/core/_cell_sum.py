@@ -95,7 +95,7 @@ def _by_tables(values: jax.Array, index: jax.Array, cells: int) -> Pair:
     outer = math.gcd(values.size, _SHARDS)
     inner = values.size // outer
     tables = -(-inner // CHAIN)
-    table = jnp.arange(inner, dtype=jnp.int32) // CHAIN
+    table = jnp.arange(inner, dtype=jnp.int32)[None] // CHAIN
     index = index.reshape(outer, inner)
     index = jnp.where(index < cells, index + cells * table, tables * cells)
 

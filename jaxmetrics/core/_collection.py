@@ -205,7 +205,7 @@ class Collection(Placed):
         """
         state = self._with_nodes(fetch(list(self._nodes))) if on_host(self) else self
         values: dict[str, Any] = {}
-        for name, metric in state.items():
+        for name, metric in state._members():
             for path, value in flat(name, metric.compute()).items():
                 if path in values:
                     raise ValueError(
@@ -223,7 +223,7 @@ class Collection(Placed):
         state = self._with_nodes(fetch(list(self._nodes)))
         return {
             f"{what}/{name}": value
-            for name, metric in state.items()
+            for name, metric in state._members()
             for what, value in metric.diagnostics().items()
         }
 
@@ -333,6 +333,13 @@ class Collection(Placed):
                 with errors_in_the_name_of(self._metric_of_node(i)):
                     nodes.append(function(node))
         return self._with_nodes(nodes)
+
+    def _members(self) -> Iterator[tuple[str, Metric]]:
+        """Return what `items` does, in one pass over the nodes."""
+        of_node = [jax.tree.leaves(node) for node in self._nodes]
+        for name, treedef, places in self._plan:
+            leaves = [x for i in places for x in of_node[i]]
+            yield name, jax.tree.unflatten(treedef, leaves)
 
     def _metric_of_node(self, index: int) -> Metric | None:
         """Return the metric that is stored as a node among others; None if it is it."""

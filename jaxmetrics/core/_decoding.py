@@ -13,6 +13,8 @@ import numpy as np
 from jaxmetrics.core._arrays import is_deleted
 from jaxmetrics.core._jax import is_tracer
 
+_NUMBERS = (int, float)  # np.float64 is a float
+
 
 def on_plain_values(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Run a `compute` body on a view whose leaves are plain values."""
@@ -43,6 +45,8 @@ def fetch(tree: Any) -> Any:
       RuntimeError: An array lies on devices of other processes too.
     """
     leaves, treedef = jax.tree.flatten(tree)
+    if all(isinstance(x, np.ndarray) for x in leaves):
+        return tree
     for x in leaves:
         if isinstance(x, jax.Array):
             if not (x.is_fully_addressable or x.is_fully_replicated):
@@ -51,8 +55,9 @@ def fetch(tree: Any) -> Any:
                     "Reduce it first: every process calls reduce() or compute() of the "
                     "deferred metrics."
                 )
-    # Starts all copies before it waits, and passes `jax.transfer_guard("disallow")`.
-    return jax.tree.unflatten(treedef, jax.device_get(leaves))
+            x.copy_to_host_async()
+    with jax.transfer_guard_device_to_host("allow"):  # the user asked for it
+        return jax.tree.unflatten(treedef, [np.asarray(x) for x in leaves])
 
 
 def on_host(tree: Any) -> bool:
@@ -88,6 +93,8 @@ def divide(a: Any, b: Any) -> Any:
     if isinstance(a, jax.Array) or isinstance(b, jax.Array):
         a, b = (jnp.asarray(x).astype(jnp.float32) for x in (a, b))
         return jnp.where(b == 0, jnp.float32(jnp.nan), a / jnp.where(b == 0, 1, b))
+    if isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS):
+        return np.float64(float(a) / float(b) if b else np.nan)
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     with np.errstate(all="ignore"):
         return np.where(b == 0, np.nan, a / np.where(b == 0, 1, b))[()]
@@ -133,9 +140,11 @@ def describe(metric: Any, state: bool = True) -> str:
 
 
 def _view(metric: Any) -> Any:
-    host = on_host(metric)
-    raw = fetch(metric) if host else metric
-    return _decoded(raw, host)
+    leaves = jax.tree.leaves(metric)
+    if all(isinstance(x, np.ndarray) for x in leaves):
+        return _decoded(metric, True)
+    host = not any(is_tracer(x) for x in leaves)
+    return _decoded(fetch(metric) if host else metric, host)
 
 
 def _decoded(metric: Any, host: bool) -> Any:

@@ -79,9 +79,10 @@ class Count:
         """Return an int or int64 array on the host, float32 under jit."""
         if not host:
             return limbs_to_float(state)
-        lo, hi = (part.astype(np.int64) for part in state)
-        value = lo + (hi << 32)
-        return int(value) if value.ndim == 0 else value
+        lo, hi = state
+        if not lo.ndim:
+            return int(lo) + (int(hi) << 32)
+        return lo.astype(np.int64) + (hi.astype(np.int64) << 32)
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
         """Sum the 16-bit digits: 65,536 of them fit in a uint32."""
@@ -124,6 +125,8 @@ class Sum:
         hi, lo = state
         if not host:
             return hi + lo
+        if not hi.ndim:
+            return np.float64(float(hi) + float(lo))
         return (hi.astype(np.float64) + lo.astype(np.float64))[()]
 
     def reduce(self, state: State, axes: Axes) -> Rounds:

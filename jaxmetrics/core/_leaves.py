@@ -271,7 +271,7 @@ class LeafLayout:
 
     def front(self, state: Any) -> Any:
         """Move the axis of the parts to the front."""
-        if self._axis is None:
+        if self._axis is None or state.ndim == len(self.stored_shape):
             return state
         xp = np if isinstance(state, np.ndarray) else jnp
         return xp.moveaxis(state, self._axis, 0)
@@ -279,7 +279,9 @@ class LeafLayout:
     def back(self, state: Any) -> Any:
         """Move the axis of the parts back; undoes `front`."""
         state = _stack(state) if isinstance(state, tuple) else state
-        return state if self._axis is None else jnp.moveaxis(state, 0, self._axis)
+        if self._axis is None or state.ndim == len(self.stored_shape):
+            return state
+        return jnp.moveaxis(state, 0, self._axis)
 
 
 def declare(declaration: Leaf, *, init: NotInInit = False) -> Any:

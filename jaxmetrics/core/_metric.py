@@ -511,8 +511,11 @@ class Metric(Placed):
         """Leaf kinds, shapes and sources of arguments, derived once.
 
         They follow from the configuration alone, so copies with another state keep
-        them (`with_fields`).
+        them (`with_fields`), and states that jit returns look them up.
         """
+        return _layout_of(jax.tree.structure(self))
+
+    def _derived_layout(self) -> _Layout:
         arguments = dict(self.observe_arguments())
         if "weights" in self._arguments:
             arguments.pop("weights", None)
@@ -618,3 +621,10 @@ class Metric(Placed):
     def _reduce_merge(self, other: Self) -> Self:
         """Merge two shards, under the name that clu's containers call."""
         return self.merge_shards(other)
+
+
+@functools.lru_cache(maxsize=1024)
+def _layout_of(structure: Any) -> _Layout:
+    """Return the layout of the metrics of one class and configuration."""
+    metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
+    return metric._derived_layout()

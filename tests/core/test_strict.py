@@ -27,23 +27,24 @@ def step(metric, outputs):
 
 
 def traced(case):
-    """Trace and run a step with 64-bit types, strict promotion and strict ranks."""
+    """Lower for TPU and run a step with 64-bit types, strict promotion and ranks."""
     outputs = draw(case)
     with (
         jax.enable_x64(True),
         jax.numpy_dtype_promotion("strict"),
         jax.numpy_rank_promotion("raise"),
     ):
-        text = str(jax.make_jaxpr(step)(case.metric, outputs))
+        program = jax.jit(step).trace(case.metric, outputs)
+        text = program.lower(lowering_platforms=("tpu",)).as_text()
         update = jax.jit(lambda m, o: m.update(**o))
         return text, update(case.metric, outputs).compute()
 
 
 @every_case
-def test_no_float64_under_x64_and_nothing_promotes(case):
+def test_no_float64_on_a_tpu_under_x64_and_nothing_promotes(case):
     text, value = traced(case)
     # Python numbers are weak scalars of 64 bits until they meet an array.
-    wide = [line for line in text.splitlines() if re.search(r"\bf64\[\d", line)]
+    wide = [line for line in text.splitlines() if re.search(r"\dxf64>", line)]
     assert not wide, f"{case.name}: {wide[:3]}"
     np.testing.assert_allclose(
         np.asarray(value, np.float64),

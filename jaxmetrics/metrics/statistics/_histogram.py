@@ -129,7 +129,8 @@ class Histogram(Statistic):
         bin_ = jnp.clip(bin_, -1, last).astype(jnp.int32)
         upper = np.append(edges[:-1], np.float32(np.inf))
         for _ in range(1 if error < 0.5 else 2):
-            bin_ = bin_ + (inside >= jnp.take(upper, bin_ + 1, mode="clip"))
+            above = inside >= jnp.take(upper, bin_ + 1, mode="clip")
+            bin_ = bin_ + above.astype(jnp.int32)
         index = 1 + jnp.clip(bin_, 0, last)
         index = jnp.where(values < low, 0, index)
         index = jnp.where(values > high, self.bins + 1, index)
