@@ -37,7 +37,7 @@ GROUPS = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run groups of benchmarks.")
     parser.add_argument("groups", nargs="*", help=f"default: {' '.join(GROUPS)}")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--only", default="*", help="pattern of the cases")

@@ -146,13 +146,15 @@ def clu() -> Answers:
     from clu import metrics as cm
     from jax.sharding import PartitionSpec as P
 
+    mean: Any = cm.Average
+
     def counted() -> Any:
-        start = cm.Average(jnp.float32(0), jnp.int32(2**24))
+        start = mean(jnp.float32(0), jnp.int32(2**24))
         step = cm.Average.from_model_output(jnp.zeros(1))
         return repeated(lambda m: m.merge(step), start, 1000).count - 2**24
 
     def mean_of_ones() -> Any:
-        start = cm.Average(jnp.float32(2**31 - 1), jnp.int32(2**31 - 1))
+        start = mean(jnp.float32(2**31 - 1), jnp.int32(2**31 - 1))
         return start.merge(cm.Average.from_model_output(jnp.ones(8))).compute()
 
     def drift() -> Any:
@@ -174,8 +176,10 @@ def clu() -> Answers:
             values = {f"v{i}": x[i] for i in range(10)}
             return metrics.gather_from_model_output(axis_name="data", **values)
 
-        specs = dict(in_specs=P(None, "data"), out_specs=P(), check_vma=False)
-        return collectives(jax.shard_map(step, mesh=mesh, **specs), rows)
+        over_shards = jax.shard_map(
+            step, mesh=mesh, in_specs=P(None, "data"), out_specs=P(), check_vma=False
+        )
+        return collectives(over_shards, rows)
 
     return {
         COUNT: counted,
@@ -191,18 +195,20 @@ def metrax() -> Answers:
     import jax.numpy as jnp
     import metrax as mx
 
+    mean: Any = mx.Average
+
     def counted() -> Any:
-        start = mx.Average(jnp.float32(0), jnp.float32(2**24))
+        start = mean(jnp.float32(0), jnp.float32(2**24))
         step = mx.Average.from_model_output(jnp.zeros(1))
         return repeated(lambda m: m.merge(step), start, 1000).count - 2**24
 
     def mean_of_ones() -> Any:
-        start = mx.Average(jnp.float32(2**31 - 1), jnp.float32(2**31 - 1))
+        start = mean(jnp.float32(2**31 - 1), jnp.float32(2**31 - 1))
         return start.merge(mx.Average.from_model_output(jnp.ones(8))).compute()
 
     def drift() -> Any:
         step = mx.Average.from_model_output(jnp.float32([0.1]))
-        start = mx.Average(jnp.float32(0), jnp.float32(0))
+        start = mean(jnp.float32(0), jnp.float32(0))
         return repeated(lambda m: m.merge(step), start, 5_000_000).compute()
 
     def r2() -> Any:
@@ -238,6 +244,7 @@ def torchmetrics() -> Answers:
     """Return the answers of torchmetrics."""
     import torch
     import torchmetrics as tm
+    from torchmetrics.text import Perplexity
 
     def counted() -> Any:
         metric = tm.MeanMetric()
@@ -255,10 +262,11 @@ def torchmetrics() -> Answers:
         return metric.compute()
 
     def r2() -> Any:
-        return tm.functional.r2_score(*map(torch.tensor, series()))
+        preds, targets = map(torch.tensor, series())
+        return tm.functional.r2_score(preds, targets)
 
     def perplexity() -> Any:
-        metric = tm.text.Perplexity(ignore_index=-100)
+        metric = Perplexity(ignore_index=-100)
         for logits, labels, mask in zip(*tokens()):
             marked = torch.tensor(labels.astype("int64"))
             marked[torch.tensor(~mask)] = -100
@@ -301,7 +309,7 @@ def collectives(step: Callable[..., Any], *operands: Any) -> int:
     """Return the number of collectives in a compiled step."""
     import jax
 
-    text = jax.jit(step).lower(*operands).compile().as_text()
+    text = jax.jit(step).lower(*operands).compile().as_text() or ""
     return len(re.findall(r"\b(?:all-\w+|reduce-scatter|collective-\w+)\(", text))
 
 
@@ -347,7 +355,9 @@ def worst(labels: Any, values: Any, offsets: list[float]) -> dict[str, Any]:
     import jaxmetrics as jm
 
     exact = {"AUROC": roc_auc_score, "AveragePrecision": average_precision_score}
-    metrics = jm.Collection(AUROC=jm.AUROC(), AveragePrecision=jm.AveragePrecision())
+    metrics: Any = jm.Collection(
+        AUROC=jm.AUROC(), AveragePrecision=jm.AveragePrecision()
+    )
     step = jax.jit(
         lambda state, logits, labels: state.update(logits=logits, labels=labels)
     )
@@ -355,7 +365,7 @@ def worst(labels: Any, values: Any, offsets: list[float]) -> dict[str, Any]:
     for offset in offsets:
         for scale in SCALES:
             x = (scale * (values + offset)).astype(np.float32)
-            state = metrics
+            state: Any = metrics
             order = np.argsort(x) if scale == 1 else np.arange(SCORES)
             for start in range(0, SCORES, BATCH):
                 rows = order[start : start + BATCH]

@@ -214,7 +214,7 @@ def worker(rank: int, count: int, port: int) -> None:
         aggregator.update(f"d{i}", KINDS.MEAN, loss=rng.random(64))
         lengths = rng.integers(1, 8192, 2000)
         aggregator.update(f"d{i}", KINDS.DISTRIBUTION, seq_len=lengths)
-    module = sys.modules[jm.MetricsAggregator.__module__]
+    module: Any = sys.modules[jm.MetricsAggregator.__module__]
     exchange = module.exchange
 
     def measured(tag: str, payload: bytes, *rest: Any) -> Any:

@@ -50,7 +50,8 @@ def first_step(name: str) -> float:
         "20 metrics": twenty.collection(),
         "100 metrics": jm.Collection(**twenty.collection(), **means),
     }
-    start, update = (), None
+    start: Any = ()
+    update: Any = None
     if name in ours:
         start, update = ours[name], twenty.jaxmetrics().update
     elif name in twenty.peers():

@@ -37,7 +37,8 @@ def updating(
         state = step(state, outputs)
         return jax.block_until_ready(state)
 
-    return run, {"MB temporary": step.memory_analysis().temp_size_in_bytes / 1e6}
+    memory: Any = step.memory_analysis()
+    return run, {"MB temporary": memory.temp_size_in_bytes / 1e6}
 
 
 def update_of(state: Any, outputs: dict[str, Any]) -> Any:
@@ -69,7 +70,7 @@ class Compilations:
 
         monitoring.unregister_event_duration_listener(self._on_event)
 
-    def _on_event(self, event: str, seconds: float, **details: object) -> None:
+    def _on_event(self, event: str, duration_secs: float, **details: Any) -> None:
         self.count += event == _COMPILE
 
 

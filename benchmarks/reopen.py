@@ -43,7 +43,7 @@ def measure(bench: Any) -> None:
             bench.collect(task, readings, rounds=min(bench.rounds, MOST_ROUNDS))
 
 
-def logger_of(run: Path, **options: object) -> TrainingLogger:
+def logger_of(run: Path, **options: Any) -> TrainingLogger:
     return TrainingLogger(
         run.parent.name,
         run.name,
@@ -82,6 +82,10 @@ def seconds(task: str, run: Path, rows: int) -> float:
     def open_again(**options: Any) -> None:
         opened.append(logger_of(copy, **options))
 
+    def restore() -> None:
+        opened[0].load_state(state)
+
+    state: dict[str, Any] = {}
     if task == RESTORE:
         open_again()
         (logger,) = opened
@@ -91,7 +95,7 @@ def seconds(task: str, run: Path, rows: int) -> float:
         logger.flush()
     tasks: dict[str, Callable[[], None]] = {
         "open again": open_again,
-        RESTORE: lambda: logger.load_state(state),
+        RESTORE: restore,
         "resume_step= near the end": lambda: open_again(resume_step=rows - 100),
         "resume_step= in the middle": lambda: open_again(resume_step=rows // 2),
     }

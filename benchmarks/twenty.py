@@ -122,12 +122,13 @@ def metrax() -> Library:
         return {name: state[name].merge(one) for name, one in found.items()}
 
     zeros = jnp.zeros(len(_TOP))
+    top: Any = mx.RecallAtK.empty()  # of one k
     start = {
         "loss": mx.Average.empty(),
         "accuracy": mx.Accuracy.empty(),
         "entropy": mx.Average.empty(),
         "perplexity": mx.Perplexity.empty(),
-        "top": mx.RecallAtK(total=zeros, count=zeros),
+        "top": top.replace(total=zeros, count=zeros),
     }
 
     def compute(state: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def torchmetrics(outputs: Outputs) -> Any:
     from benchmarks.contenders import tensor
 
     torch.set_num_threads(1)
-    plain = {"compute_with_cache": False}
+    plain: dict[str, Any] = {"compute_with_cache": False}
     many = plain | {"num_classes": CLASSES, "validate_args": False}
     metrics = tm.MetricCollection(
         {
