@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import classifier, jitted, twenty
+from benchmarks import classifier, contenders, jitted, twenty
 from benchmarks.measure import AGAIN, Bench, Row, prepared, save
 
 
@@ -108,6 +109,17 @@ def test_peers_compute_the_metrics_that_they_are_timed_with(name):
     hits = outputs["logits"].argmax(-1) == outputs["labels"]
     np.testing.assert_allclose(values["loss"], outputs["loss"].mean(), rtol=1e-6)
     np.testing.assert_allclose(values["accuracy"], hits.mean(), rtol=1e-6)
+
+
+def test_peers_that_are_installed_update_the_same_outputs():
+    logits = jnp.asarray(np.eye(5, dtype=np.float32))
+    outputs = {"labels": jnp.arange(5, dtype=jnp.int32) % 4, "logits": logits}
+    runs = contenders.updates("accuracy 5 x 5", outputs)
+    assert set(runs) >= {"clu", "metrax", "nnx"}
+    for name in ("clu", "metrax"):
+        state: Any = runs[name]()
+        assert float(state.compute()) == pytest.approx(0.8)
+    assert contenders.updates("no such metric 5 x 5", outputs) == {}
 
 
 def test_ours_are_twenty():
