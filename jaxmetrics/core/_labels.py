@@ -94,12 +94,20 @@ def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
 
 def score_of(logits: jax.Array, label: jax.Array) -> jax.Array:
     """Return the logit of each label `[..., 1]`, which must be in range."""
+
+    def gathered(x: jax.Array, label: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, label, axis=-1)
+
+    def gathered_as_words(x: jax.Array, label: jax.Array) -> jax.Array:
+        # XLA:CPU would convert all logits to float32 before it gathers a few.
+        words = gathered(lax.bitcast_convert_type(x, jnp.uint16), label)
+        return lax.bitcast_convert_type(words, x.dtype)
+
     if logits.dtype.itemsize != 2:
-        return jnp.take_along_axis(logits, label, axis=-1)
-    # XLA:CPU would convert all logits to float32 before it gathers a few.
-    words = lax.bitcast_convert_type(logits, jnp.uint16)
-    found = jnp.take_along_axis(words, label, axis=-1)
-    return lax.bitcast_convert_type(found, logits.dtype)
+        return gathered(logits, label)
+    return lax.platform_dependent(
+        logits, label, cpu=gathered_as_words, default=gathered
+    )
 
 
 def unfused(rows: jax.Array) -> jax.Array:

@@ -89,15 +89,18 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     def over_classes(x: jax.Array) -> jax.Array:
         return unfused(x.sum(axis=-1, keepdims=True))[..., 0]
 
+    shifted = x + below_zero
     # 0 for the label and 1 for others. XLA:CPU does not fuse a selection with a sum.
     distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
     other = lax.sign(lax.abs(distance))
-    rest = over_classes(other * jnp.exp(x + below_zero))
+    rest = over_classes(other * jnp.exp(shifted))
     label, top = label[..., 0], -below_zero[..., 0]
     log_z = jnp.log1p(rest + jnp.expm1(label))
     top_probability = 1 / (rest + jnp.exp(label))
-    # Not the sum above: XLA:CPU stores what two reductions read.
-    shifted = x - unfused(largest).astype(jnp.float32)
+    # XLA:CPU would store what two sums read: there it is computed in another way.
+    shifted = lax.platform_dependent(
+        x, largest, cpu=_shifted_again, default=lambda *_: shifted
+    )
     # Where a weight is 0, also at -inf, its product with a finite number is.
     finite = lax.max(shifted, jnp.float32(_WEIGHTLESS))
     mean_shifted = over_classes(jnp.exp(shifted) * finite) * jnp.exp(-log_z)
@@ -109,6 +112,10 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     return SoftmaxTerms(
         top, top_probability, log_z, label, mean_shifted, mean_unmasked, valid, inside
     )
+
+
+def _shifted_again(x: jax.Array, largest: jax.Array) -> jax.Array:
+    return x - unfused(largest).astype(jnp.float32)
 
 
 def negative_log_likelihood(
