@@ -55,9 +55,14 @@ def fetch(tree: Any) -> Any:
                     "Reduce it first: every process calls reduce() or compute() of the "
                     "deferred metrics."
                 )
-            x.copy_to_host_async()
+            if not _is_on_cpu(x):
+                x.copy_to_host_async()
     with jax.transfer_guard_device_to_host("allow"):  # the user asked for it
         return jax.tree.unflatten(treedef, [np.asarray(x) for x in leaves])
+
+
+def _is_on_cpu(x: jax.Array) -> bool:
+    return next(iter(x.sharding.device_set)).platform == "cpu"
 
 
 def on_host(tree: Any) -> bool:
