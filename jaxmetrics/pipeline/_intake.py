@@ -54,10 +54,10 @@ class Intake:
 
     def __init__(self, offer: Callable[[Sequence[Row], bool], bool]) -> None:
         self.entries: deque[Entry] = deque()
-        self.lock = threading.RLock()
+        self.lock: Any = threading.RLock()
         self.row_of: Callable[[Entry], Row | None] = lambda entry: entry[1]
         self.on_excess: Callable[[], object] = lambda: None
-        self.has_excess = False
+        self.has_excess: bool = False
         self._offer = offer
         self._is_closed = False
 

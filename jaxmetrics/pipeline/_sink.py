@@ -301,7 +301,7 @@ class Sinks:
             for writer in opened:
                 writer.close()
             raise
-        self.intake = Intake(self.offer)
+        self.intake: Intake = Intake(self.offer)
         """Calls that are not rows yet."""
         _inert_in_children().add(self.intake)
         self._replay = Replay(run_dir)

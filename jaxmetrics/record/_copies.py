@@ -47,7 +47,9 @@ class RunCopies:
         self._process = process
         folder = f"{PIECES_FOLDER}.p{process}" if process else PIECES_FOLDER
         self._required = process_metrics(process) if process else RUN_JSON
-        self.pieces = Pieces(storage.child(folder), self._is_own, self._required)
+        self.pieces: Pieces = Pieces(
+            storage.child(folder), self._is_own, self._required
+        )
         self._media = storage.child(MEDIA_FOLDER)
         self._media_names: set[str] | None = None
 

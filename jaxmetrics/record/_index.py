@@ -20,6 +20,7 @@ from jaxmetrics.record._io import open_read, read_whole, replace_text
 from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import scan_lines
 from jaxmetrics.record._run_files import METRICS_JSONL, SUMMARY_JSON
+from jaxmetrics.record._step import can_be_followed
 
 _LOG = logging.getLogger("jaxmetrics")
 _MAX_SEGMENTS = 256
@@ -54,7 +55,8 @@ class _Segment:
         if not isinstance(step, int):
             return
         self.low, self.high = min(step, self.low), max(step, self.high)
-        if isinstance(split, str) and "kind" not in row:  # media need no order of steps
+        is_scalars = "kind" not in row  # media need no order of steps
+        if isinstance(split, str) and is_scalars and can_be_followed(step):
             self.last[split] = max(step, self.last.get(split, 0))
         if isinstance(seconds, int | float) and self.seconds < seconds <= _MAX_SECONDS:
             self.seconds = float(seconds)
@@ -243,7 +245,7 @@ def _fits(summary: Mapping[str, Any], path: Path) -> bool:
                 and end < after <= position
                 and isinstance(high, int)
                 and (low is None or isinstance(low, int))
-                and all(isinstance(step, int) for step in last.values())
+                and all(map(can_be_followed, last.values()))
                 and isinstance(seconds, int | float)
             )
         except (TypeError, ValueError, AttributeError):

@@ -97,7 +97,8 @@ class MissingRows:
             str(split): [[int(first), int(last)] for first, last in ranges]
             for split, ranges in (state["steps"] if state else {}).items()
         }
-        self.rows, self._steps = int(state["rows"]) if state else 0, steps
+        self.rows: int = int(state["rows"]) if state else 0
+        self._steps = steps
         self._written = {}
 
 

@@ -37,3 +37,11 @@ def check_step(step: Any, call: str = "log_step") -> int:
             f"readers hold. Count optimizer updates."
         )
     return number
+
+
+def can_be_followed(step: object) -> bool:
+    """Return whether a value is a step after which there is another.
+
+    The step of a damaged row may be any number.
+    """
+    return isinstance(step, int) and 0 <= step < 2**63 - 1

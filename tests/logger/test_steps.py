@@ -3,7 +3,9 @@
 import pytest
 from support.loggers import events, rows, steps
 
+import jaxmetrics as jm
 from jaxmetrics.logger._steps import Steps
+from jaxmetrics.record import read_lines
 from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 
 EVERY_KIND_OF_WRITERS = pytest.mark.parametrize(
@@ -116,3 +118,18 @@ def test_a_step_is_above_those_of_its_split_and_those_before_a_resume():
     assert known.of_call(None, "train") == 20
     known.of_call(5, "train")
     assert known.last == {"train": 20, "val": 19}
+
+
+@pytest.mark.parametrize("step", [2**63 - 1, 10**4000 - 1], ids=["63 bits", "huge"])
+def test_a_step_that_none_can_follow_is_not_continued(tmp_path, step):
+    rows = [(step, 1), (7, 2)]
+    lines = (
+        f'{{"step":{number},"split":"train","train/loss":{x}}}\n' for number, x in rows
+    )
+    path = tmp_path / "p" / "run" / "metrics.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(lines))
+    with jm.TrainingLogger("p", "run", root=tmp_path, console=False) as logger:
+        logger.log_step(loss=3.0)
+    last = read_lines(path)[0][-1]
+    assert (last["step"], last["train/loss"]) == (8, 3.0)
