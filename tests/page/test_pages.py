@@ -25,7 +25,7 @@ LOSS_BLUE = (0x58, 0xA6, 0xFF)
 def train(root, name, rate, seed, loss_nan=()):
     """Log a run of 200 steps, and return its directory."""
     noise = np.random.default_rng(seed)
-    now = itertools.count(1e9, 0.25)
+    now = itertools.count(1e9, 0.5)
     hparams = {"rate": rate, "seed": seed, "note": HOSTILE, LINK: LINK}
     with TrainingLogger(
         project="pages",
