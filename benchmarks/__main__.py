@@ -17,6 +17,7 @@ from pathlib import Path
 
 GROUPS = (
     "step",
+    "step_on_devices",
     "update",
     "eager",
     "logging",

@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-DEVICES, MICROBATCHES = 8, 8
-ENVIRONMENT = {
-    "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
-    "NPROC": "32",
-}
+CORES = 1
+
+MICROBATCHES = 8
 
 BARE = "without metrics"
 Update = Callable[[Any, Any], Any]
@@ -25,17 +23,13 @@ Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 def measure(bench: Any) -> None:
-    """Time the step in three forms, and updates alone."""
+    """Time the step in two forms, and the update alone."""
     if bench.wants("step"):
         compare(bench, "step", one_update, *placed())
-    if bench.wants("step, 8 devices"):
-        compare(bench, "step, 8 devices", one_update, *sharded())
     if bench.wants("step, scan of 8 microbatches"):
         compare(bench, "step, scan of 8 microbatches", microbatches, *placed())
     if bench.wants("update alone"):
         alone(bench, "update alone", *placed())
-    if bench.wants("update alone, 8 devices"):
-        alone(bench, "update alone, 8 devices", *sharded())
 
 
 def placed() -> tuple[dict[str, tuple[Any, Any]], Any]:
