@@ -22,7 +22,7 @@ class Total(abc.ABC):
     """
 
     continues: ClassVar[bool] = True
-    """Whether later values may be added to a restored total itself.
+    """True if later values may be added to a restored total itself.
 
     If not, they get a total of their own, and the two are merged for the results.
     """
