@@ -57,7 +57,8 @@ class RowQueue:
     wake it, because waking a thread costs the training thread 10 microseconds.
 
     A consumer that cannot process a row now puts it back. Rows then wait until it is
-    ready again or a job comes, which waits only for one more attempt.
+    ready again or a job comes, which waits only for one more attempt: one that began
+    after the job came.
 
     Args:
       capacity: Maximum number of rows in the queue.
@@ -77,6 +78,7 @@ class RowQueue:
         self._rows: deque[Row] = deque()
         self._jobs: deque[Job] = deque()
         self._rows_taken = 0
+        self._jobs_before = 0  # that came before the last row was taken
         self.offered = 0
         """Rows that were put, including dropped ones."""
         self._rows_to_wake = max(1, capacity // 4)
@@ -114,7 +116,7 @@ class RowQueue:
     def put_back(self, row: Row) -> bool:
         """Return a row that could not be processed to the front; rows wait after it.
 
-        Jobs that came meanwhile are taken next, before the rows that they follow.
+        Jobs that came before it was taken are next, before the rows that they follow.
 
         Returns:
           False if the queue has ended, which drops the row.
@@ -125,7 +127,8 @@ class RowQueue:
             self._is_paused = True
             self._rows.appendleft(row)
             self._rows_taken -= 1
-            self._jobs = deque(job._replace(after=0) for job in self._jobs)
+            for place in range(self._jobs_before):
+                self._jobs[place] = self._jobs[place]._replace(after=0)
             self._changed.notify_all()
             return True
 
@@ -199,6 +202,7 @@ class RowQueue:
             if not self._rows:
                 return None
             self._rows_taken += 1
+            self._jobs_before = len(self._jobs)
             return self._rows.popleft()
 
     def wait_for(self, future: Future[Any], deadline: float) -> bool:

@@ -138,6 +138,18 @@ def test_a_job_waits_only_for_one_attempt_of_the_rows_before_it():
     assert contents(queue) == ["job"]
 
 
+def test_an_attempt_that_began_before_a_job_came_is_not_the_one_it_waits_for():
+    queue = RowQueue(10, "block", 0.0)
+    queue.put(filled_row(0))
+    row = queue.take()
+    future = queue.submit(lambda: "done")  # the disk may have got room since
+    queue.put_back(row)
+    assert queue.take(is_ready=lambda: False) is row
+    queue.put_back(row)
+    queue.take(is_ready=lambda: False).run()
+    assert future.result() == "done"
+
+
 def test_a_row_cannot_be_put_back_into_an_ended_queue():
     queue = RowQueue(10, "block", 0.0)
     queue.end()
