@@ -9,25 +9,23 @@ import jax.numpy as jnp
 from jaxmetrics.core import (
     Array,
     Metric,
+    Predictions,
     both,
+    check_choice,
+    check_task,
+    check_top_k,
     count_at,
     count_leaf,
     count_where,
     divide,
-    namespace,
-    not_ignored,
-    scores_field,
-)
-from jaxmetrics.metrics.classification._scores import (
-    Predictions,
-    check_choice,
-    check_task,
-    check_top_k,
     has_class_axis,
     hits_of_labels,
     in_top_k,
+    namespace,
     need_classes,
+    not_ignored,
     require_classes,
+    scores_field,
 )
 
 _AVERAGES = ("micro", "macro", "none")

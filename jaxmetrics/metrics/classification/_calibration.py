@@ -13,6 +13,8 @@ from jaxmetrics.core import (
     Metric,
     as_class_numbers,
     both,
+    check_bins,
+    check_choice,
     count_at,
     count_leaf,
     count_where,
@@ -23,10 +25,6 @@ from jaxmetrics.core import (
     scores_field,
     softmax_terms,
     sum_leaf,
-)
-from jaxmetrics.metrics.classification._scores import (
-    check_bins,
-    check_choice,
     valid_binary,
 )
 

@@ -12,24 +12,22 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    check_choice,
+    check_task,
     class_index,
     count_at,
     count_leaf,
     count_where,
     divide,
+    has_class_axis,
     namespace,
+    need_classes,
     not_ignored,
+    predicted,
+    require_classes,
     scores_field,
 )
 from jaxmetrics.figures import Chart, Heatmap
-from jaxmetrics.metrics.classification._scores import (
-    check_choice,
-    check_task,
-    has_class_axis,
-    need_classes,
-    predicted,
-    require_classes,
-)
 
 _NORMALIZATIONS = ("none", "true", "pred", "all")
 

@@ -9,22 +9,20 @@ import jax.numpy as jnp
 from jaxmetrics.core import (
     Array,
     Metric,
+    Predictions,
     both,
+    check_task,
     count_at,
     count_leaf,
     count_where,
-    not_ignored,
-    scores_field,
-)
-from jaxmetrics.metrics.classification._scores import (
-    Predictions,
-    check_task,
     has_class_axis,
     need_classes,
+    not_ignored,
     per_class,
     predicted,
     predicted_in_top_k,
     require_classes,
+    scores_field,
 )
 
 

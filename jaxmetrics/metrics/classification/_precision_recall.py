@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.core import Metric, child, divide, namespace, scores_field
-from jaxmetrics.metrics.classification._counts import ClassCounts
-from jaxmetrics.metrics.classification._scores import (
+from jaxmetrics.core import (
+    Metric,
     averaged_classes,
     check_choice,
     check_task,
+    child,
+    divide,
+    namespace,
     need_classes,
+    scores_field,
 )
+from jaxmetrics.metrics.classification._counts import ClassCounts
 
 _AVERAGES = ("micro", "macro", "weighted", "none")
 _ABSENT = ("drop", "zero", "nan")

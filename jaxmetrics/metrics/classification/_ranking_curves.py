@@ -20,21 +20,19 @@ import numpy as np
 
 from jaxmetrics.core import (
     Metric,
+    averaged_classes,
+    check_choice,
+    check_task,
     child,
     divide,
     namespace,
+    need_classes,
     on_plain_values,
     scores_field,
 )
 from jaxmetrics.figures import Chart, Curves
 from jaxmetrics.metrics.classification._score_histogram import ScoreHistogram
 from jaxmetrics.metrics.classification._score_rows import ScoreRows
-from jaxmetrics.metrics.classification._scores import (
-    averaged_classes,
-    check_choice,
-    check_task,
-    need_classes,
-)
 
 _AVERAGES = ("micro", "macro", "weighted", "none")
 _MAX_CURVES = 8

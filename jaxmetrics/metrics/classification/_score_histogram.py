@@ -12,6 +12,7 @@ from jaxmetrics.core import (
     Metric,
     as_class_numbers,
     as_scores,
+    averaged_classes,
     both,
     class_index,
     count_leaf,
@@ -20,15 +21,12 @@ from jaxmetrics.core import (
     grid_leaf,
     in_range,
     not_ignored,
+    per_class,
+    require_classes,
     require_labels,
     scores_field,
     top_and_valid,
     top_class,
-)
-from jaxmetrics.metrics.classification._scores import (
-    averaged_classes,
-    per_class,
-    require_classes,
     valid_binary,
 )
 

@@ -11,6 +11,7 @@ from jax import lax
 from jaxmetrics.core import (
     Array,
     Metric,
+    averaged_classes,
     buffer_leaf,
     count_leaf,
     count_where,
@@ -18,7 +19,6 @@ from jaxmetrics.core import (
     scores_field,
 )
 from jaxmetrics.metrics.classification._score_histogram import ranked_scores
-from jaxmetrics.metrics.classification._scores import averaged_classes
 
 _NONE = -1.0  # label of a score that is not counted
 

@@ -1,4 +1,4 @@
-"""Checks of settings, and predictions from scores, shared by the family."""
+"""Checks of settings, and predictions from scores, shared by families of metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import (
+from jaxmetrics.core._labels import (
     as_class_numbers,
     as_scores,
     class_index,
