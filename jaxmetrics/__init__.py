@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
         TrainingTelemetry as TrainingTelemetry,
     )
     from jaxmetrics.metrics.classification import *  # noqa: F403
+    from jaxmetrics.metrics.clustering import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
     from jaxmetrics.metrics.sketches import *  # noqa: F403
     from jaxmetrics.metrics.statistics import *  # noqa: F403

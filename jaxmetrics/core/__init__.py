@@ -27,6 +27,7 @@ from jaxmetrics.core._configuration import (
     configuration_of,
     same_configuration,
 )
+from jaxmetrics.core._contingency import ContingencyTable, TableMetric
 from jaxmetrics.core._counting import (
     both,
     count_at,
@@ -38,7 +39,12 @@ from jaxmetrics.core._counting import (
     total,
 )
 from jaxmetrics.core._declaration import child, scores_field
-from jaxmetrics.core._decoding import divide, namespace, on_plain_values
+from jaxmetrics.core._decoding import (
+    divide,
+    namespace,
+    on_plain_values,
+    require_host,
+)
 from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import evaluate, snapshot
 from jaxmetrics.core._from_function import FromFunction
@@ -128,6 +134,7 @@ __all__ = [
     "Classwise",
     "Collection",
     "Compose",
+    "ContingencyTable",
     "CoordinationService",
     "Deferred",
     "Equation",
@@ -149,6 +156,7 @@ __all__ = [
     "RuntimeEvent",
     "Statistic",
     "TASKS",
+    "TableMetric",
     "Windowed",
     "Wrapper",
     "arguments_read",
@@ -221,6 +229,7 @@ __all__ = [
     "product_over_rows",
     "register_with_flax",
     "require_classes",
+    "require_host",
     "require_integers",
     "require_known_programs",
     "require_labels",

@@ -76,6 +76,21 @@ def namespace(metric: Any) -> Any:
     return np if (on_host(metric) if host is None else host) else jnp
 
 
+def require_host(metric: Any, reason: str) -> None:
+    """Refuse to compute under jit what needs the host.
+
+    Args:
+      metric: The metric, in its `compute`.
+      reason: What needs the host, for the error.
+    """
+    if namespace(metric) is not np:
+        name = type(metric).__name__
+        raise TypeError(
+            f"{name} computes on the host only: {reason}. Return the state from the "
+            "jitted function, and call compute() outside."
+        )
+
+
 def invalid_count(metric: Any) -> int:
     """Return the sum of all leaves named `invalid` of a state on the host."""
     if not hasattr(metric, "_leaves"):

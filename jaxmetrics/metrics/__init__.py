@@ -18,8 +18,16 @@ Conventions that the metrics share:
 - A ratio without data is nan. Counts and sums without data are 0.
 """
 
-from jaxmetrics.metrics import classification, regression, sketches, statistics, text
+from jaxmetrics.metrics import (
+    classification,
+    clustering,
+    regression,
+    sketches,
+    statistics,
+    text,
+)
 from jaxmetrics.metrics.classification import *  # noqa: F403
+from jaxmetrics.metrics.clustering import *  # noqa: F403
 from jaxmetrics.metrics.regression import *  # noqa: F403
 from jaxmetrics.metrics.sketches import *  # noqa: F403
 from jaxmetrics.metrics.statistics import *  # noqa: F403
@@ -28,6 +36,7 @@ from jaxmetrics.metrics.text import *  # noqa: F403
 __all__ = sorted(
     [
         *classification.__all__,
+        *clustering.__all__,
         *regression.__all__,
         *sketches.__all__,
         *statistics.__all__,

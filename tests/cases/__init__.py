@@ -12,10 +12,19 @@ wrappers are in `wrappers.py`.
 from support.case import Case, values
 from support.figures import is_quick
 
-from cases import classification, regression, sketches, statistics, text, wrappers
+from cases import (
+    classification,
+    clustering,
+    regression,
+    sketches,
+    statistics,
+    text,
+    wrappers,
+)
 
 FAMILIES = {
     "classification": classification.CASES,
+    "clustering": clustering.CASES,
     "regression": regression.CASES,
     "sketches": sketches.CASES,
     "statistics": statistics.CASES,

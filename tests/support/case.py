@@ -38,7 +38,8 @@ class Case:
       by_value: True if states are compared by the values that they compute, not by
         their leaves.
       reads: Arguments of `observe` that read an output of another name.
-      without: Laws that do not hold, each with the reason.
+      without: Laws that do not hold, each with the reason; "jit" of a metric that
+        computes on the host only.
     """
 
     name: str

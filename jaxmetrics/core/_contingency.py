@@ -1,0 +1,84 @@
+"""Contingency table: the state that metrics of clusterings and associations share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxmetrics.core._counting import both, count_at, count_where
+from jaxmetrics.core._declaration import child
+from jaxmetrics.core._labels import class_predictions, in_range, not_ignored
+from jaxmetrics.core._leaves import count_leaf
+from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._predictions import need_classes
+
+
+class ContingencyTable(Metric):
+    """Number of samples with each pair of a label and a prediction.
+
+    The state that metrics of clusterings and of nominal association share.
+
+    Args:
+      classes: Number of values of `labels`, the rows of the table.
+      clusters: Number of values of `preds`, its columns. Default as many as classes.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+    """
+
+    classes: int | None = None
+    clusters: int | None = None
+    ignore_index: int | tuple[int, ...] | None = None
+    counts: Any = count_leaf("cells")
+    invalid: Any = count_leaf()
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Shape of the table."""
+        classes = self.classes or 0
+        return (classes, classes if self.clusters is None else self.clusters)
+
+    def validate(self) -> None:
+        """Refuse missing and impossible numbers of rows and columns."""
+        check_table("ContingencyTable", self.classes, self.clusters)
+
+    def observe(self, *, preds: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+        """Return the batch's counts of pairs, and of invalid samples."""
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        preds, labels, _ = class_predictions(preds, labels)
+        rows, columns = self.cells
+        valid = in_range(labels, rows) & in_range(preds, columns)
+        return dict(
+            counts=count_at((labels, preds), self.cells, both(valid, kept)),
+            invalid=count_where(~valid, kept),
+        )
+
+    def compute(self) -> Any:
+        """Return the counts, `[classes, clusters]`."""
+        return self.counts
+
+
+class TableMetric(Metric):
+    """Base of metrics that are computed from a contingency table.
+
+    A subclass computes from `self.table.counts`, `[..., classes, clusters]`.
+    """
+
+    classes: int | None = None
+    clusters: int | None = None
+    ignore_index: int | tuple[int, ...] | None = None
+    table: ContingencyTable = child(
+        lambda m: ContingencyTable(m.classes, m.clusters, m.ignore_index)
+    )
+
+    def validate(self) -> None:
+        """Refuse missing and impossible numbers of rows and columns."""
+        check_table(type(self).__name__, self.classes, self.clusters)
+
+
+def check_table(metric: str, classes: int | None, clusters: int | None) -> None:
+    """Refuse a table without a number of classes, or without rows or columns."""
+    need_classes(metric, "the contingency table", classes)
+    for name, size in (("classes", classes), ("clusters", clusters)):
+        if size is not None and size < 1:
+            raise ValueError(
+                f"{metric}: {name} is {size}, but must be at least 1. Pass the number "
+                f"of different {'labels' if name == 'classes' else 'preds'}."
+            )
