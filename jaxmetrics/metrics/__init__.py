@@ -21,14 +21,18 @@ Conventions that the metrics share:
 from jaxmetrics.metrics import (
     classification,
     clustering,
+    nominal,
     regression,
+    segmentation,
     sketches,
     statistics,
     text,
 )
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
+from jaxmetrics.metrics.nominal import *  # noqa: F403
 from jaxmetrics.metrics.regression import *  # noqa: F403
+from jaxmetrics.metrics.segmentation import *  # noqa: F403
 from jaxmetrics.metrics.sketches import *  # noqa: F403
 from jaxmetrics.metrics.statistics import *  # noqa: F403
 from jaxmetrics.metrics.text import *  # noqa: F403
@@ -37,7 +41,9 @@ __all__ = sorted(
     [
         *classification.__all__,
         *clustering.__all__,
+        *nominal.__all__,
         *regression.__all__,
+        *segmentation.__all__,
         *sketches.__all__,
         *statistics.__all__,
         *text.__all__,

@@ -15,7 +15,9 @@ from support.figures import is_quick
 from cases import (
     classification,
     clustering,
+    nominal,
     regression,
+    segmentation,
     sketches,
     statistics,
     text,
@@ -25,7 +27,9 @@ from cases import (
 FAMILIES = {
     "classification": classification.CASES,
     "clustering": clustering.CASES,
+    "nominal": nominal.CASES,
     "regression": regression.CASES,
+    "segmentation": segmentation.CASES,
     "sketches": sketches.CASES,
     "statistics": statistics.CASES,
     "text": text.CASES,

@@ -13,7 +13,16 @@ import jaxmetrics as jm
 from jaxmetrics import metrics
 
 FAMILIES = sorted(m.name for m in pkgutil.iter_modules(metrics.__path__) if m.ispkg)
-SHARED = {"ClassCounts", "ClassRatio", "RankingArea", "ScoreHistogram", "ScoreRows"}
+SHARED = {
+    "ClassCounts",
+    "ClassRatio",
+    "Overlap",
+    "OverlapsOfImages",
+    "PixelCounts",
+    "RankingArea",
+    "ScoreHistogram",
+    "ScoreRows",
+}
 """Bases and states that several metrics of a family share; users never name them."""
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
