@@ -30,6 +30,7 @@ from jaxmetrics.core._configuration import (
 from jaxmetrics.core._contingency import ContingencyTable, TableMetric
 from jaxmetrics.core._counting import (
     both,
+    comoments,
     count_at,
     count_elements,
     count_where,
@@ -85,6 +86,7 @@ from jaxmetrics.core._leaves import (
     Leaf,
     LeafLayout,
     buffer_leaf,
+    comoments_leaf,
     count_leaf,
     declare,
     grid_leaf,
@@ -179,6 +181,8 @@ __all__ = [
     "class_index",
     "class_predictions",
     "clear_low_bit",
+    "comoments",
+    "comoments_leaf",
     "configuration_differences",
     "configuration_of",
     "count_at",

@@ -243,6 +243,78 @@ def _wide_deviations(
     return wide_pair(mean), wide_pair(sum_of(deviation * deviation))
 
 
+def comoments(
+    x: Any, y: Any, mask: Any = None, weights: Any = None, keep: int = 0
+) -> Any:
+    """Return the contribution to a `comoments_leaf`.
+
+    Count (or sum of weights), the two means, and the sums of the products of deviations
+    dx * dx, dy * dy and dx * dy.
+
+    Args:
+      x: Real numbers `[..., *kept]`.
+      y: Real numbers of the same shape.
+      mask: Bool, leading axes of both.
+      weights: Float, leading axes of both.
+      keep: Number of trailing axes that are not reduced.
+    """
+    x, y = _floats(x), _floats(y)
+    valid = _mask_for(x, mask)
+    axes = _reduced(x, keep)
+    if weights is None:
+        n, share = valid.sum(axis=axes, dtype=jnp.uint32), jnp.float32(1)
+        size = (n,)
+    else:
+        valid, share = _weighted(x, valid, weights)
+        size = n = pair_sum((share,), axes)
+    in_pairs = functools.partial(_codeviations, axes=axes)
+    in_wide = functools.partial(_wide_codeviations, axes=axes)
+    numbers = lax.platform_dependent(
+        x, y, valid, share, size, default=in_pairs, cpu=in_wide
+    )
+    return n, *numbers
+
+
+def _codeviations(
+    x: jax.Array, y: jax.Array, valid: jax.Array, share: jax.Array, size: Any, axes: Any
+) -> tuple[Pair, ...]:
+    """Return the means, and the weighted sums of products of deviations from them."""
+    size = size[0].astype(jnp.float32)
+    size = jnp.where(size > 0, size, 1)
+
+    def sum_of(values: jax.Array) -> Pair:
+        return pair_sum((jnp.where(valid, values, jnp.float32(0)) * share,), axes)
+
+    means, deviations = [], []
+    for values in (x, y):
+        centre = clear_low_bit(sum_of(values)[0] / size)
+        deviation = values - jnp.expand_dims(centre, axes)
+        rest = sum_of(deviation)[0] / size
+        deviation = deviation - jnp.expand_dims(rest, axes)
+        means.append(two_sum(centre, rest))
+        deviations.append(jnp.where(valid, deviation, jnp.float32(0)))
+    dx, dy = deviations
+    return (*means, sum_of(dx * dx), sum_of(dy * dy), sum_of(dx * dy))
+
+
+@in_float64
+def _wide_codeviations(
+    x: jax.Array, y: jax.Array, valid: jax.Array, share: jax.Array, size: Any, axes: Any
+) -> tuple[Pair, ...]:
+    """Return the same, computed in float64."""
+    share, size = as_wide(share), sum(map(as_wide, size))
+    size = jnp.where(size > 0, size, 1.0)
+
+    def sum_of(values: jax.Array) -> jax.Array:
+        return wide_sum(jnp.where(valid, values, 0.0) * share, axes)
+
+    wide = [as_wide(values) for values in (x, y)]
+    means = [sum_of(values) / size for values in wide]
+    dx, dy = (values - jnp.expand_dims(mean, axes) for values, mean in zip(wide, means))
+    sums = [sum_of(product) for product in (dx * dx, dy * dy, dx * dy)]
+    return tuple(wide_pair(number) for number in (*means, *sums))
+
+
 def both(mask: Any, other: Any) -> Any:
     """Return where both masks are true.
 

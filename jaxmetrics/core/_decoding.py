@@ -210,7 +210,7 @@ def _shown(layout: Any, kind: str, value: Any) -> str:
     if not (local and scalar) or kind == "buffer":
         return f"{np.dtype(layout.kind.dtype)}{list(np.shape(value))}"
     plain = layout.decode(np.asarray(value), True)
-    return repr(plain) if kind == "moments" else f"{plain}"
+    return repr(plain) if kind in ("moments", "comoments") else f"{plain}"
 
 
 def _outline(x: Any) -> str:

@@ -51,6 +51,7 @@ from jaxmetrics.core._leaves import (
     Leaf,
     LeafLayout,
     buffer_leaf,
+    comoments_leaf,
     count_leaf,
     leaf,
     max_leaf,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     buffer_leaf,
+    comoments_leaf,
     count_leaf,
     leaf,
     max_leaf,

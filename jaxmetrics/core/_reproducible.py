@@ -10,6 +10,7 @@ from jaxmetrics.core._inputs import errors_in_the_name_of, named_in_errors
 
 _FLOAT_ARITHMETIC = {
     "moments": "merges means and variances in float arithmetic",
+    "comoments": "merges means and covariances in float arithmetic",
     "grid": "adds weights in float arithmetic",
 }
 """Leaves without an exact form, by the name of their declaration."""
@@ -24,7 +25,8 @@ def refuse_irreproducible(metric: Any) -> None:
     reason = metric._not_reproducible
     for name, declared in metric._leaves.items():
         weighted = declared.weighted and getattr(metric, declared.weighted)
-        if declared.name == "moments" or (declared.name == "grid" and weighted):
+        always = declared.name in ("moments", "comoments")
+        if always or (declared.name == "grid" and weighted):
             reason = f"its leaf {name!r} {_FLOAT_ARITHMETIC[declared.name]}"
     if reason:
         raise TypeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import scipy.stats
 import sklearn.metrics as sk
 from support.case import Case, series, weighted
 
@@ -26,6 +28,98 @@ def with_constant(rng, rows):
     drawn = series(rng, rows)
     drawn["targets"][:, 1] = 0  # scikit-learn rounds the mean of other constants
     return drawn
+
+
+def positive(rng, rows):
+    targets = rng.gamma(2, 2, (rows, 3)).astype(np.float32)
+    preds = (targets * rng.uniform(0.3, 3, (rows, 3)) + 0.01).astype(np.float32)
+    return dict(preds=preds, targets=targets)
+
+
+def counts(rng, rows):
+    targets = rng.poisson(2, (rows, 3)).astype(np.float32)
+    preds = rng.gamma(4, 0.5, (rows, 3)).astype(np.float32)
+    return dict(preds=preds, targets=targets)
+
+
+def _smape(preds, targets):
+    error = 2 * np.abs(preds - targets) / (np.abs(preds) + np.abs(targets))
+    return error.mean()
+
+
+def _wmape(preds, targets, weights):
+    error, size = np.abs(preds - targets), np.abs(targets)
+    return ((weights @ error) / (weights @ size)).mean()
+
+
+def _huber(preds, targets):
+    size = np.abs(preds - targets)
+    return np.where(size <= 0.7, size**2 / 2, 0.7 * (size - 0.35)).mean()
+
+
+def _tweedie(power):
+    def deviance(preds, targets):
+        return sk.mean_tweedie_deviance(targets.ravel(), preds.ravel(), power=power)
+
+    return deviance
+
+
+def _relative(preds, targets):
+    error = ((preds - targets) ** 2).sum(0)
+    return error / ((targets - targets.mean(0)) ** 2).sum(0)
+
+
+def _normalized(preds, targets, weights):
+    error = np.sqrt(np.average((preds - targets) ** 2, axis=0, weights=weights))
+    mean = np.average(targets, axis=0, weights=weights)
+    return error / np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
+
+
+def _pearson(preds, targets):
+    return np.array(
+        [scipy.stats.pearsonr(*pair).statistic for pair in _pairs(preds, targets)]
+    )
+
+
+def _weighted_pearson(preds, targets, weights):
+    covariances = [np.cov(*pair, aweights=weights) for pair in _pairs(preds, targets)]
+    return np.mean([c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]) for c in covariances])
+
+
+def _concordance(preds, targets):
+    values = []
+    for x, y in _pairs(preds, targets):
+        spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+        values.append(2 * np.cov(x, y, ddof=0)[0, 1] / spread)
+    return np.array(values)
+
+
+def _pairs(preds, targets):
+    return list(zip(preds.T, targets.T))
+
+
+def tied(rng, rows):
+    return {name: (2 * x).round() / 2 for name, x in series(rng, rows).items()}
+
+
+def _ranked(metric):
+    return lambda preds, targets: metric(preds.ravel(), targets.ravel()).statistic
+
+
+def _ranked_in_bins(metric):
+    def in_bins(preds, targets):
+        bins = [np.clip(np.floor(2 * (x + 4)), 0, 15).ravel() for x in (preds, targets)]
+        return metric(*bins).statistic
+
+    return in_bins
+
+
+BINNED = dict(low=-4.0, high=4.0, bins=16)
+
+
+def _success(preds, targets):
+    predicted, real = preds.ravel() >= 1, targets.ravel() >= 1
+    return sk.jaccard_score(real, predicted)
 
 
 CASES = (
@@ -112,5 +206,156 @@ CASES = (
         jm.R2(outputs=3),
         with_constant,
         lambda preds, targets: sk.r2_score(targets, preds),
+    ),
+    Case(
+        "mean squared log error",
+        jm.MeanSquaredLogError(),
+        positive,
+        _flat(sk.mean_squared_log_error),
+    ),
+    Case(
+        "root mean squared log error weighted",
+        jm.RootMeanSquaredLogError(outputs=3, weighted=True),
+        weighted(positive),
+        _weighted(sk.root_mean_squared_log_error),
+    ),
+    Case(
+        "mean absolute percentage error",
+        jm.MeanAbsolutePercentageError(outputs=3, weighted=True),
+        weighted(positive),
+        _weighted(sk.mean_absolute_percentage_error),
+    ),
+    Case(
+        "symmetric mean absolute percentage error",
+        jm.SymmetricMeanAbsolutePercentageError(),
+        series,
+        _smape,
+    ),
+    Case(
+        "weighted mean absolute percentage error",
+        jm.WeightedMeanAbsolutePercentageError(outputs=3, weighted=True),
+        weighted(series),
+        _wmape,
+    ),
+    Case(
+        "log-cosh error",
+        jm.LogCoshError(),
+        series,
+        lambda preds, targets: np.log(np.cosh(preds - targets)).mean(),
+    ),
+    Case("huber loss", jm.HuberLoss(0.7), series, _huber),
+    Case(
+        "pinball loss",
+        jm.PinballLoss(0.9, outputs=3, average="none"),
+        series,
+        lambda preds, targets: sk.mean_pinball_loss(
+            targets, preds, alpha=0.9, multioutput="raw_values"
+        ),
+    ),
+    Case(
+        "mean bias error",
+        jm.MeanBiasError(),
+        series,
+        lambda preds, targets: (preds - targets).mean(),
+    ),
+    Case(
+        "minkowski distance",
+        jm.MinkowskiDistance(3),
+        series,
+        lambda preds, targets: np.linalg.norm((preds - targets).ravel(), 3),
+    ),
+    Case(
+        "max error",
+        jm.MaxError(),
+        series,
+        # The difference is rounded to float32, as the extreme is.
+        lambda preds, targets: np.abs(
+            preds.astype(np.float32) - targets.astype(np.float32)
+        ).max(),
+        exact=True,
+    ),
+    Case("poisson deviance", jm.TweedieDeviance(1), counts, _tweedie(1)),
+    Case("compound poisson deviance", jm.TweedieDeviance(1.5), counts, _tweedie(1.5)),
+    Case("gamma deviance", jm.TweedieDeviance(2), positive, _tweedie(2)),
+    Case(
+        "critical success index",
+        jm.CriticalSuccessIndex(1.0),
+        series,
+        _success,
+        exact=True,
+    ),
+    Case(
+        "explained variance",
+        jm.ExplainedVariance(outputs=3),
+        with_constant,
+        lambda preds, targets: sk.explained_variance_score(targets, preds),
+    ),
+    Case(
+        "explained variance weighted by variance",
+        jm.ExplainedVariance(outputs=3, average="variance_weighted", weighted=True),
+        weighted(series),
+        lambda preds, targets, weights: sk.explained_variance_score(
+            targets, preds, sample_weight=weights, multioutput="variance_weighted"
+        ),
+    ),
+    Case(
+        "relative squared error",
+        jm.RelativeSquaredError(outputs=3, average="none"),
+        series,
+        _relative,
+    ),
+    Case(
+        "normalized root mean squared error",
+        jm.NormalizedRootMeanSquaredError(
+            normalization="std", outputs=3, average="none", weighted=True
+        ),
+        weighted(series),
+        _normalized,
+    ),
+    Case(
+        "pearson correlation",
+        jm.PearsonCorrelation(outputs=3, average="none"),
+        series,
+        _pearson,
+    ),
+    Case(
+        "pearson correlation weighted",
+        jm.PearsonCorrelation(outputs=3, weighted=True),
+        weighted(series),
+        _weighted_pearson,
+    ),
+    Case(
+        "concordance correlation",
+        jm.ConcordanceCorrelation(outputs=3, average="none"),
+        series,
+        _concordance,
+    ),
+    Case(
+        "spearman correlation in bins",
+        jm.SpearmanCorrelation(**BINNED),
+        tied,
+        _ranked_in_bins(scipy.stats.spearmanr),
+        exact=True,
+    ),
+    Case(
+        "spearman correlation exact",
+        jm.SpearmanCorrelation(exact=True, capacity=1024),
+        tied,
+        _ranked(scipy.stats.spearmanr),
+        by_value=True,
+    ),
+    Case(
+        "kendall tau in bins",
+        jm.KendallTau(**BINNED),
+        tied,
+        _ranked_in_bins(scipy.stats.kendalltau),
+        exact=True,
+    ),
+    Case(
+        "kendall tau exact",
+        jm.KendallTau(exact=True, capacity=1024),
+        tied,
+        _ranked(scipy.stats.kendalltau),
+        by_value=True,
     ),
 )

@@ -16,9 +16,13 @@ FAMILIES = sorted(m.name for m in pkgutil.iter_modules(metrics.__path__) if m.is
 SHARED = {
     "ClassCounts",
     "ClassRatio",
+    "JointHistogram",
     "Overlap",
     "OverlapsOfImages",
+    "PairRows",
     "PixelCounts",
+    "PointwiseMean",
+    "RankCorrelation",
     "RankingArea",
     "ScoreHistogram",
     "ScoreRows",

@@ -1,0 +1,154 @@
+"""Pearson's and Lin's correlation of predictions and targets."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    child,
+    comoments,
+    comoments_leaf,
+    divide,
+    max_leaf,
+    maximum,
+    min_leaf,
+    minimum,
+    namespace,
+)
+from jaxmetrics.metrics.regression._series import (
+    check_outputs,
+    over_outputs,
+    paired,
+    series,
+)
+
+
+class PearsonCorrelation(Metric):
+    """Pearson's correlation of predictions and targets, their linear relation.
+
+    `cov(preds, targets) / (std(preds) std(targets))`, in [-1, 1], as
+    `scipy.stats.pearsonr`. Means, variances and covariance are merged about a common
+    centre: at means of 1e4 standard deviations the error is 1e-6. nan where predictions
+    or targets are all equal (in float32), for fewer than two entries, and if a value is
+    NaN or infinite.
+
+    Reads `preds` and `targets` of one shape.
+
+    Args:
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, whose entries are outputs with a correlation each.
+      weighted: Require `weights` and weight each entry by them.
+      average: "uniform" (the default) is the mean over the outputs; "none" gives
+        `[outputs]`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.PearsonCorrelation()
+      >>> value = jm.evaluate(metric, preds=[1.0, 2.0, 4.0], targets=[1.0, 3.0, 5.0])
+      >>> round(float(value), 4)
+      0.982
+    """
+
+    outputs: int | None = dataclasses.field(default=None, kw_only=True)
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    average: str = dataclasses.field(default="uniform", kw_only=True)
+    pairs: Any = comoments_leaf("series", weighted="weighted")
+    smallest: Array = min_leaf("2 series")  # of predictions and targets
+    largest: Array = max_leaf("2 series")
+
+    @property
+    def series(self) -> tuple[int, ...]:
+        """Shape of the moments: one per output."""
+        return series(self.outputs)
+
+    def validate(self) -> None:
+        """Refuse a number of outputs below 1 and unknown averages."""
+        check_outputs("PearsonCorrelation", self.outputs, self.average)
+
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's co-moments and ranges."""
+        preds, targets = paired(preds, targets, self.outputs)
+        keep = len(self.series)
+        counted = both(jnp.ones(targets.shape, bool), mask)
+        if weights is not None:
+            counted = both(counted, jnp.asarray(weights) != 0)
+        smallest = [minimum(x, counted, keep) for x in (preds, targets)]
+        largest = [maximum(x, counted, keep) for x in (preds, targets)]
+        return dict(
+            pairs=comoments(preds, targets, mask, weights, keep),
+            smallest=jnp.stack(smallest),
+            largest=jnp.stack(largest),
+        )
+
+    def compute(self) -> Any:
+        """Return the correlation, or `[outputs]` of them."""
+        return over_outputs(self.by_output(), self.outputs, self.average)[()]
+
+    def by_output(self) -> Any:
+        """Return the correlation of each output, where decoded."""
+        xp, pairs = namespace(self), self.pairs
+        # Rounding may leave a variance above zero to equal values, but no range.
+        equal = xp.asarray(self.smallest) == self.largest
+        equal = equal.any(axis=-1 - len(self.series))
+        spread = xp.sqrt(pairs.variance_x) * xp.sqrt(pairs.variance_y)
+        value = xp.clip(divide(pairs.covariance, spread), -1, 1)
+        return xp.where(equal, np.nan, value)
+
+
+class ConcordanceCorrelation(Metric):
+    """Lin's concordance correlation: how close the pairs lie to the line of equality.
+
+    `2 cov(preds, targets) / (var(preds) + var(targets) + (mean(preds) -
+    mean(targets))**2)` with population moments (Lin 1989), in [-1, 1], higher is
+    better; 1 only if predictions equal targets, while Pearson's correlation forgives
+    scale and offset. The state is that of `PearsonCorrelation`. nan where predictions
+    and targets all are the same number, and without data.
+
+    Reads `preds` and `targets` of one shape.
+
+    Args:
+      outputs: None takes all entries as one series; a number keeps the last axis, of
+        that length, whose entries are outputs with a correlation each.
+      weighted: Require `weights` and weight each entry by them.
+      average: "uniform" (the default) is the mean over the outputs; "none" gives
+        `[outputs]`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.ConcordanceCorrelation()
+      >>> value = jm.evaluate(metric, preds=[2.0, 3.0, 4.0], targets=[1.0, 2.0, 3.0])
+      >>> round(float(value), 4)
+      0.5714
+    """
+
+    outputs: int | None = dataclasses.field(default=None, kw_only=True)
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    average: str = dataclasses.field(default="uniform", kw_only=True)
+    pearson: PearsonCorrelation = child(
+        lambda m: PearsonCorrelation(outputs=m.outputs, weighted=m.weighted)
+    )
+
+    def validate(self) -> None:
+        """Refuse a number of outputs below 1 and unknown averages."""
+        check_outputs("ConcordanceCorrelation", self.outputs, self.average)
+
+    def compute(self) -> Any:
+        """Return the correlation, or `[outputs]` of them."""
+        xp, state = namespace(self), self.pearson
+        pairs = state.pairs
+        equal = xp.asarray(state.smallest) == state.largest
+        equal = equal.any(axis=-1 - len(state.series))
+        covariance = xp.where(equal, 0, pairs.covariance)
+        distance = pairs.mean_difference * pairs.mean_difference
+        spread = pairs.variance_x + pairs.variance_y + distance
+        value = divide(2 * covariance, spread)
+        return over_outputs(value, self.outputs, self.average)[()]

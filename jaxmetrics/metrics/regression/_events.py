@@ -1,0 +1,68 @@
+"""Critical success index of predicted events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import Array, Metric, count_leaf, count_where, divide, namespace
+from jaxmetrics.metrics.regression._series import paired
+
+
+class CriticalSuccessIndex(Metric):
+    """Fraction of the events, predicted or real, that were both: the threat score.
+
+    An event is a value of at least the threshold: `hits / (hits + misses + false
+    alarms)`, the Jaccard index of the events. In [0, 1], higher is better. Without any
+    event it is nan, as without data: there was nothing to predict (torchmetrics gives
+    0). As torchmetrics' `CriticalSuccessIndex`.
+
+    Entries in which a value is NaN are left out and counted in `invalid`. Reads `preds`
+    and `targets` of one shape.
+
+    Args:
+      threshold: Smallest value that is an event, in the unit of the values.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> rain = jm.CriticalSuccessIndex(threshold=1.0)
+      >>> preds, targets = [0.0, 1.0, 3.0, 0.5], [0.0, 2.0, 0.0, 1.0]
+      >>> round(float(jm.evaluate(rain, preds=preds, targets=targets)), 4)
+      0.3333
+    """
+
+    threshold: float = 0.5
+    hits: Array = count_leaf()
+    misses: Array = count_leaf()
+    false_alarms: Array = count_leaf()
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse a threshold that is NaN."""
+        if np.isnan(self.threshold):
+            raise ValueError(
+                "CriticalSuccessIndex: threshold is nan. Pass the smallest value that "
+                "is an event."
+            )
+
+    def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
+        """Return the batch's numbers of hits, misses and false alarms."""
+        preds, targets = paired(preds, targets, None)
+        invalid = jnp.isnan(preds) | jnp.isnan(targets)
+        threshold = jnp.float32(self.threshold)
+        predicted = (preds >= threshold) & ~invalid
+        real = (targets >= threshold) & ~invalid
+        return dict(
+            hits=count_where(predicted & real, mask),
+            misses=count_where(real & ~predicted, mask),
+            false_alarms=count_where(predicted & ~real, mask),
+            invalid=count_where(invalid, mask),
+        )
+
+    def compute(self) -> Any:
+        """Return the index."""
+        xp = namespace(self)
+        hits, misses = xp.asarray(self.hits), xp.asarray(self.misses)
+        return divide(hits, hits + misses + self.false_alarms)
