@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.loop.training_telemetry import (
         TrainingTelemetry as TrainingTelemetry,
     )
+    from jaxmetrics.metrics.calibration import *  # noqa: F403
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.clustering import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403

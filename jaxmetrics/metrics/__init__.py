@@ -19,6 +19,7 @@ Conventions that the metrics share:
 """
 
 from jaxmetrics.metrics import (
+    calibration,
     classification,
     clustering,
     nominal,
@@ -28,6 +29,7 @@ from jaxmetrics.metrics import (
     statistics,
     text,
 )
+from jaxmetrics.metrics.calibration import *  # noqa: F403
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
@@ -39,6 +41,7 @@ from jaxmetrics.metrics.text import *  # noqa: F403
 
 __all__ = sorted(
     [
+        *calibration.__all__,
         *classification.__all__,
         *clustering.__all__,
         *nominal.__all__,

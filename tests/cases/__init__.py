@@ -13,6 +13,7 @@ from support.case import Case, values
 from support.figures import is_quick
 
 from cases import (
+    calibration,
     classification,
     clustering,
     nominal,
@@ -25,6 +26,7 @@ from cases import (
 )
 
 FAMILIES = {
+    "calibration": calibration.CASES,
     "classification": classification.CASES,
     "clustering": clustering.CASES,
     "nominal": nominal.CASES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
+import scipy.stats
 import sklearn.metrics as sk
 from support.case import (
     CLASSES,
@@ -89,38 +90,6 @@ def _over_pairs(logits, labels):
     return np.mean(areas)
 
 
-def _calibration(norm, bins=15):
-    """Return the calibration error of confidences, hits and weights, bin by bin."""
-
-    def error(confidence, hit, weights=None):
-        weights = np.ones_like(confidence) if weights is None else weights
-        index = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1])
-        share, distance = [], []
-        for number in np.unique(index):
-            in_bin = index == number
-            share.append(weights[in_bin].sum() / weights.sum())
-            gap = np.average((hit - confidence)[in_bin], weights=weights[in_bin])
-            distance.append(abs(gap))
-        share, distance = np.array(share), np.array(distance)
-        return {
-            "l1": (share * distance).sum(),
-            "l2": np.sqrt((share * distance**2).sum()),
-            "max": distance.max(),
-        }[norm]
-
-    return error
-
-
-def _calibrated(norm):
-    error = _calibration(norm)
-
-    def reference(logits, labels, weights=None):
-        confidence = scipy.special.softmax(logits, -1).max(-1)
-        return error(confidence, logits.argmax(-1) == labels, weights)
-
-    return reference
-
-
 def _preds(logits):
     return logits.argmax(-1)
 
@@ -174,6 +143,33 @@ def _weighted_nats(logits, labels, weights):
 
 def _confusion(logits, labels, **kwargs):
     return sk.confusion_matrix(labels, _preds(logits), labels=range(CLASSES), **kwargs)
+
+
+def _positives_and_negatives(matrices):
+    """Return tp, fp, tn and fn of matrices of scikit-learn, `[..., 2, 2]`."""
+    tn, fp, fn, tp = np.moveaxis(matrices.reshape(*matrices.shape[:-2], 4), -1, 0)
+    return tp, fp, tn, fn
+
+
+def _rates(value):
+    """Return the reference of a value by class from tp, fp, tn and fn."""
+
+    def reference(logits, labels, weights=None):
+        if logits.ndim == 1:
+            matrices = sk.confusion_matrix(labels, logits >= 0)
+        elif labels.ndim == 2:
+            matrices = sk.multilabel_confusion_matrix(labels, logits >= 0)
+        else:
+            matrices = sk.multilabel_confusion_matrix(
+                labels, _preds(logits), labels=range(CLASSES), sample_weight=weights
+            )
+        return value(*_positives_and_negatives(matrices))
+
+    return reference
+
+
+def _label_recalls(logits, labels):
+    return sk.recall_score(labels, _preds(logits), average=None, zero_division=0)
 
 
 ACCURACY = (
@@ -573,6 +569,314 @@ PRECISION = (
     ),
 )
 
+RATES = (
+    Case(
+        "specificity",
+        jm.Specificity(classes=CLASSES),
+        multiclass,
+        _rates(lambda tp, fp, tn, fn: (tn / (tn + fp)).mean()),
+        exact=True,
+    ),
+    Case(
+        "specificity weighted, by class",
+        jm.Specificity(classes=CLASSES, weighted=True, average="none"),
+        weighted(multiclass),
+        _rates(lambda tp, fp, tn, fn: tn / (tn + fp)),
+        reason=WEIGHTED_REASON,
+    ),
+    Case(
+        "negative predictive value multilabel",
+        jm.NegativePredictiveValue(task="multilabel", classes=LABELS),
+        multilabel,
+        _rates(lambda tp, fp, tn, fn: (tn / (tn + fn)).mean()),
+        exact=True,
+    ),
+    Case(
+        "false positive rate binary",
+        jm.FalsePositiveRate(task="binary"),
+        binary,
+        _rates(lambda tp, fp, tn, fn: fp / (fp + tn)),
+        exact=True,
+    ),
+    Case(
+        "false negative rate micro",
+        jm.FalseNegativeRate(classes=CLASSES, average="micro"),
+        multiclass,
+        _rates(lambda tp, fp, tn, fn: fn.sum() / (fn + tp).sum()),
+        exact=True,
+    ),
+    Case(
+        "false discovery rate by support",
+        jm.FalseDiscoveryRate(classes=CLASSES, average="weighted"),
+        multiclass,
+        _rates(
+            lambda tp, fp, tn, fn: np.average(
+                fp / np.maximum(tp + fp, 1), weights=tp + fn
+            )
+        ),
+        exact=True,
+    ),
+    Case(
+        "informedness",
+        jm.Informedness(classes=CLASSES),
+        multiclass,
+        _rates(lambda tp, fp, tn, fn: (tp / (tp + fn) + tn / (tn + fp) - 1).mean()),
+        exact=True,
+    ),
+    Case(
+        "markedness multilabel, micro",
+        jm.Markedness(task="multilabel", classes=LABELS, average="micro"),
+        multilabel,
+        _rates(
+            lambda tp, fp, tn, fn: (
+                tp.sum() / (tp + fp).sum() + tn.sum() / (tn + fn).sum() - 1
+            )
+        ),
+        exact=True,
+    ),
+    Case(
+        "jaccard",
+        jm.Jaccard(classes=CLASSES),
+        multiclass,
+        _multiclass(sk.jaccard_score, average="macro", zero_division=0),
+        exact=True,
+    ),
+    Case(
+        "stat scores",
+        jm.StatScores(classes=CLASSES),
+        multiclass,
+        _rates(lambda tp, fp, tn, fn: np.stack([tp, fp, tn, fn, tp + fn], axis=-1)),
+        exact=True,
+        empty=0,
+    ),
+    Case(
+        "balanced accuracy, adjusted",
+        jm.BalancedAccuracy(classes=CLASSES, adjusted=True),
+        multiclass,
+        _multiclass(sk.balanced_accuracy_score, adjusted=True),
+        exact=True,
+    ),
+    Case(
+        "geometric mean score",
+        jm.GeometricMeanScore(classes=CLASSES, correction=0.01),
+        multiclass,
+        lambda logits, labels: scipy.stats.gmean(
+            np.where((r := _label_recalls(logits, labels)) == 0, 0.01, r)
+        ),
+        exact=True,
+    ),
+    Case(
+        "hamming distance",
+        jm.HammingDistance(),
+        multilabel,
+        lambda logits, labels: sk.hamming_loss(labels, logits >= 0),
+        exact=True,
+    ),
+)
+
+AGREEMENT = (
+    Case(
+        "cohen kappa",
+        jm.CohenKappa(classes=CLASSES),
+        multiclass,
+        lambda logits, labels: sk.cohen_kappa_score(labels, _preds(logits)),
+        exact=True,
+    ),
+    Case(
+        "cohen kappa quadratic, weighted",
+        jm.CohenKappa(classes=CLASSES, disagreement="quadratic", weighted=True),
+        weighted(multiclass),
+        lambda logits, labels, weights: sk.cohen_kappa_score(
+            labels, _preds(logits), weights="quadratic", sample_weight=weights
+        ),
+        reason=WEIGHTED_REASON,
+    ),
+    Case(
+        "matthews correlation",
+        jm.MatthewsCorrelation(classes=CLASSES),
+        multiclass,
+        _multiclass(sk.matthews_corrcoef),
+        exact=True,
+    ),
+    Case(
+        "matthews correlation binary, from preds",
+        jm.MatthewsCorrelation(task="binary", scores="preds"),
+        with_preds(binary),
+        lambda preds, labels: sk.matthews_corrcoef(labels, preds),
+        exact=True,
+        reads={"logits": "preds"},
+    ),
+)
+
+
+def _brier_by_hand(probs, labels):
+    return ((probs - np.eye(CLASSES)[labels]) ** 2).sum(-1).mean()
+
+
+def _normalized_entropy(logits, labels, weights=None):
+    loss = sk.log_loss(labels, scipy.special.expit(logits), sample_weight=weights)
+    rate = np.average(labels, weights=weights)
+    return loss / scipy.stats.entropy([rate, 1 - rate])
+
+
+LOSSES = (
+    Case(
+        "hinge loss",
+        jm.HingeLoss(),
+        multiclass,
+        lambda logits, labels: sk.hinge_loss(labels, logits, labels=range(CLASSES)),
+    ),
+    Case(
+        "hinge loss one against the rest, squared",
+        jm.HingeLoss(mode="one_vs_rest", classes=CLASSES, squared=True),
+        multiclass,
+        lambda logits, labels: (
+            np.maximum(0, 1 - (2 * np.eye(CLASSES)[labels] - 1) * logits) ** 2
+        ).mean(0),
+    ),
+    Case(
+        "hinge loss binary, weighted",
+        jm.HingeLoss(task="binary", weighted=True),
+        weighted(binary),
+        lambda logits, labels, weights: sk.hinge_loss(
+            labels, logits, sample_weight=weights
+        ),
+    ),
+    Case(
+        "brier score",
+        jm.BrierScore(),
+        multiclass,
+        lambda logits, labels: _brier_by_hand(
+            scipy.special.softmax(logits, -1), labels
+        ),
+    ),
+    Case(
+        "brier score binary, from probs, weighted",
+        jm.BrierScore(task="binary", scores="probs", weighted=True),
+        weighted(with_probs(binary)),
+        lambda probs, labels, weights: sk.brier_score_loss(
+            labels, probs, sample_weight=weights
+        ),
+        reads={"logits": "probs"},
+    ),
+    Case(
+        "normalized entropy",
+        jm.NormalizedEntropy(),
+        binary,
+        _normalized_entropy,
+    ),
+    Case(
+        "normalized entropy from probs, weighted",
+        jm.NormalizedEntropy(scores="probs", weighted=True),
+        weighted(with_probs(binary)),
+        lambda probs, labels, weights: _normalized_entropy(
+            scipy.special.logit(probs), labels, weights
+        ),
+        reads={"logits": "probs"},
+    ),
+    Case(
+        "click through rate",
+        jm.ClickThroughRate(),
+        lambda rng, rows: dict(clicks=binary(rng, rows)["labels"]),
+        lambda clicks: clicks.mean(),
+        exact=True,
+    ),
+)
+
+LABEL_RANKING = (
+    Case(
+        "coverage error",
+        jm.MultilabelCoverageError(),
+        multilabel,
+        lambda logits, labels: sk.coverage_error(labels, logits),
+    ),
+    Case(
+        "label ranking average precision, weighted",
+        jm.LabelRankingAveragePrecision(weighted=True),
+        weighted(multilabel),
+        lambda logits, labels, weights: sk.label_ranking_average_precision_score(
+            labels, logits, sample_weight=weights
+        ),
+    ),
+    Case(
+        "label ranking loss",
+        jm.LabelRankingLoss(),
+        multilabel,
+        lambda logits, labels: sk.label_ranking_loss(labels, logits),
+    ),
+)
+
+GROUPS = 3
+
+
+def with_groups(draw):
+    """Return a draw function with the group of each row."""
+
+    def outputs(rng, rows):
+        groups = rng.integers(0, GROUPS, rows).astype(np.int32)
+        return dict(draw(rng, rows), groups=groups)
+
+    return outputs
+
+
+def _by_group(value):
+    """Return a function of the values of the groups, from labels and predictions."""
+
+    def reference(labels, groups, logits=None, preds=None, weights=None):
+        preds = (logits >= 0) if preds is None else preds
+        weights = np.ones(labels.shape) if weights is None else weights
+        rows = [groups == group for group in range(GROUPS)]
+        return [value(labels[r], preds[r], weights[r]) for r in rows]
+
+    return reference
+
+
+def _ratio(rates):
+    return min(rates) / max(rates)
+
+
+_group_scores = _by_group(
+    lambda labels, preds, weights: (
+        [
+            weights[(preds == p) & (labels == t)].sum()
+            for p, t in ((1, 1), (1, 0), (0, 0), (0, 1))
+        ]
+        + [weights[labels == 1].sum()]
+    )
+)
+
+FAIRNESS = (
+    Case(
+        "stat scores by group, weighted",
+        jm.GroupStatScores(GROUPS, weighted=True),
+        weighted(with_groups(binary)),
+        lambda **outputs: np.array(_group_scores(**outputs)),
+        reason=WEIGHTED_REASON,
+        empty=0,
+    ),
+    Case(
+        "demographic parity",
+        jm.DemographicParity(GROUPS),
+        with_groups(binary),
+        lambda **outputs: _ratio(
+            _by_group(lambda labels, preds, weights: preds.mean())(**outputs)
+        ),
+        exact=True,
+    ),
+    Case(
+        "equal opportunity from preds",
+        jm.EqualOpportunity(GROUPS, scores="preds"),
+        with_groups(with_preds(binary)),
+        lambda **outputs: _ratio(
+            _by_group(lambda labels, preds, weights: sk.recall_score(labels, preds))(
+                **outputs
+            )
+        ),
+        exact=True,
+        reads={"logits": "preds"},
+    ),
+)
+
 RANKING = (
     Case(
         "auroc binary",
@@ -634,48 +938,16 @@ RANKING = (
     ),
 )
 
-CALIBRATION = (
-    Case(
-        "calibration error",
-        jm.ExpectedCalibrationError(),
-        multiclass,
-        _calibrated("l1"),
-    ),
-    Case(
-        "calibration error, squared, weighted",
-        jm.ExpectedCalibrationError(norm="l2", weighted=True),
-        weighted(multiclass),
-        _calibrated("l2"),
-    ),
-    Case(
-        "largest calibration error",
-        jm.ExpectedCalibrationError(norm="max"),
-        multiclass,
-        _calibrated("max"),
-    ),
-    Case(
-        "calibration error binary, from probs",
-        jm.ExpectedCalibrationError(task="binary", scores="probs"),
-        with_probs(binary),
-        lambda probs, labels: _calibration("l1")(probs, labels),
-        reads={"logits": "probs"},
-    ),
-    Case(
-        "calibration error binary",
-        jm.ExpectedCalibrationError(10, task="binary"),
-        binary,
-        lambda logits, labels: _calibration("l1", 10)(
-            scipy.special.expit(logits), labels
-        ),
-    ),
-)
-
 CASES = (
     *ACCURACY,
     *EXACT_MATCH,
     *CONFUSION,
     *LIKELIHOOD,
     *PRECISION,
+    *RATES,
+    *AGREEMENT,
+    *LOSSES,
+    *LABEL_RANKING,
+    *FAIRNESS,
     *RANKING,
-    *CALIBRATION,
 )

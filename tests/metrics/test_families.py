@@ -16,7 +16,11 @@ FAMILIES = sorted(m.name for m in pkgutil.iter_modules(metrics.__path__) if m.is
 SHARED = {
     "ClassCounts",
     "ClassRatio",
+    "ConfidenceBins",
+    "GroupCounts",
+    "GroupFairness",
     "JointHistogram",
+    "LabelRanking",
     "Overlap",
     "OverlapsOfImages",
     "PairRows",

@@ -5,9 +5,53 @@ from jaxmetrics.metrics.classification._accuracy import (
     ExactMatch,
     TopKAccuracy,
 )
-from jaxmetrics.metrics.classification._calibration import ExpectedCalibrationError
+from jaxmetrics.metrics.classification._agreement import (
+    CohenKappa,
+    MatthewsCorrelation,
+)
+from jaxmetrics.metrics.classification._balanced_accuracy import (
+    BalancedAccuracy,
+    GeometricMeanScore,
+)
+from jaxmetrics.metrics.classification._brier import (
+    BrierScore,
+)
+from jaxmetrics.metrics.classification._clicks import (
+    ClickThroughRate,
+    NormalizedEntropy,
+)
 from jaxmetrics.metrics.classification._confusion import ConfusionMatrix
+from jaxmetrics.metrics.classification._fairness import (
+    DemographicParity,
+    EqualOpportunity,
+    GroupStatScores,
+)
+from jaxmetrics.metrics.classification._hamming import (
+    HammingDistance,
+)
+from jaxmetrics.metrics.classification._hinge import (
+    HingeLoss,
+)
+from jaxmetrics.metrics.classification._informedness import (
+    Informedness,
+    Markedness,
+)
+from jaxmetrics.metrics.classification._jaccard import (
+    Jaccard,
+)
+from jaxmetrics.metrics.classification._label_ranking import (
+    LabelRankingAveragePrecision,
+    LabelRankingLoss,
+    MultilabelCoverageError,
+)
 from jaxmetrics.metrics.classification._likelihood import CrossEntropy, Perplexity
+from jaxmetrics.metrics.classification._negatives import (
+    FalseDiscoveryRate,
+    FalseNegativeRate,
+    FalsePositiveRate,
+    NegativePredictiveValue,
+    Specificity,
+)
 from jaxmetrics.metrics.classification._precision_recall import (
     F1,
     FBeta,
@@ -15,19 +59,45 @@ from jaxmetrics.metrics.classification._precision_recall import (
     Recall,
 )
 from jaxmetrics.metrics.classification._ranking_curves import AUROC, AveragePrecision
+from jaxmetrics.metrics.classification._stat_scores import (
+    StatScores,
+)
 
 __all__ = [
     "AUROC",
     "Accuracy",
     "AveragePrecision",
+    "BalancedAccuracy",
+    "BrierScore",
+    "ClickThroughRate",
+    "CohenKappa",
     "ConfusionMatrix",
     "CrossEntropy",
+    "DemographicParity",
+    "EqualOpportunity",
     "ExactMatch",
-    "ExpectedCalibrationError",
     "F1",
     "FBeta",
+    "FalseDiscoveryRate",
+    "FalseNegativeRate",
+    "FalsePositiveRate",
+    "GeometricMeanScore",
+    "GroupStatScores",
+    "HammingDistance",
+    "HingeLoss",
+    "Informedness",
+    "Jaccard",
+    "LabelRankingAveragePrecision",
+    "LabelRankingLoss",
+    "Markedness",
+    "MatthewsCorrelation",
+    "MultilabelCoverageError",
+    "NegativePredictiveValue",
+    "NormalizedEntropy",
     "Perplexity",
     "Precision",
     "Recall",
+    "Specificity",
+    "StatScores",
     "TopKAccuracy",
 ]

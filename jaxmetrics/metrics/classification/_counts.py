@@ -1,4 +1,4 @@
-"""Hits, predictions and labels by class, shared by precision, recall and F-scores."""
+"""Hits, predictions and labels by class, shared by all metrics of such counts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from jaxmetrics.core import (
 class ClassCounts(Metric):
     """Number of predictions, labels and hits of each class.
 
-    The state that `Precision`, `Recall`, `F1` and `FBeta` of equal configuration share;
-    see there for the arguments. The binary task counts the positive class.
+    The state that `Precision`, `Recall`, `Specificity` and other ratios of equal
+    configuration share; see there for the arguments. The binary task counts the
+    positive class.
     """
 
     task: str = "multiclass"
@@ -45,13 +46,18 @@ class ClassCounts(Metric):
     hits: Array = count_leaf("groups", weighted="weighted")
     predicted: Array = count_leaf("groups", weighted="weighted")
     support: Array = count_leaf("groups", weighted="weighted")
-    total: Array = count_leaf(weighted="weighted")
+    total: Array = count_leaf("labels_apart", weighted="weighted")
     invalid: Array = count_leaf()
 
     @property
     def groups(self) -> tuple[int, ...]:
         """Shape of the counts."""
         return per_class(self.task, self.classes)
+
+    @property
+    def labels_apart(self) -> tuple[int, ...]:
+        """Shape of the total: in the multilabel task each label has its own."""
+        return self.groups if self.task == "multilabel" else ()
 
     def validate(self) -> None:
         """Refuse unknown tasks and a missing number of classes."""
@@ -83,7 +89,9 @@ class ClassCounts(Metric):
             hits=hits,
             predicted=predictions,
             support=support,
-            total=count_where(jnp.ones_like(valid), scored, weights),
+            total=count_where(
+                jnp.ones_like(valid), scored, weights, len(self.labels_apart)
+            ),
             invalid=count_where(~valid, kept),
         )
 

@@ -5,144 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from jaxmetrics.core import (
-    Metric,
-    averaged_classes,
-    check_choice,
-    check_task,
-    child,
-    divide,
-    namespace,
-    need_classes,
-    scores_field,
-)
-from jaxmetrics.metrics.classification._counts import ClassCounts
-
-_AVERAGES = ("micro", "macro", "weighted", "none")
-_ABSENT = ("drop", "zero", "nan")
-
-
-class ClassRatio(Metric):
-    """Base of `Precision`, `Recall`, `F1` and `FBeta`: a ratio of counts by class.
-
-    A subclass returns numerator and denominator of its ratio from `_terms`.
-    """
-
-    task: str = "multiclass"
-    average: str = "macro"
-    classes: int | None = None
-    threshold: float = 0.5
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
-    ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    absent: str = "drop"
-    zero_division: float = 0.0
-    top_k: int | None = None
-    counts: ClassCounts = child(
-        lambda m: ClassCounts(
-            m.task,
-            m.classes,
-            m.threshold,
-            m.scores,
-            m.ignore_index,
-            m.weighted,
-            m.top_k,
-        )
-    )
-
-    def validate(self) -> None:
-        """Refuse unknown settings, and a missing number of classes."""
-        name = type(self).__name__
-        check_task(name, self.task, self.classes, self.threshold)
-        check_choice(name, "average", self.average, _AVERAGES)
-        if self.task != "binary":
-            need_classes(name, f"task={self.task!r}", self.classes)
-        if self.top_k is not None:
-            self._check_top_k(name, self.top_k)
-        check_choice(name, "absent", self.absent, _ABSENT)
-        if self.task != "multiclass" and self.absent != "drop":
-            raise ValueError(
-                f"{name}: absent={self.absent!r} applies to the multiclass task only; "
-                f"with task={self.task!r} every label counts. Set zero_division."
-            )
-        if self.zero_division != self.zero_division:
-            # A string, because nan is not equal to itself: two metrics of the same
-            # configuration must have equal tree structures.
-            object.__setattr__(self, "zero_division", "nan")
-        if self.zero_division not in (0, 1, "nan"):
-            raise ValueError(
-                f"{name}: zero_division is {self.zero_division!r}, but must be 0, 1 or "
-                "nan. nan leaves undefined classes out of the mean."
-            )
-
-    def _check_top_k(self, name: str, k: int) -> None:
-        if not 1 <= k <= (self.classes or k):
-            raise ValueError(
-                f"{name}: top_k is {k}, but must be from 1 to the number of classes. "
-                "Leave it out for the largest score alone."
-            )
-        if self.scores == "preds" or self.task == "binary":
-            reason = (
-                "there is one score"
-                if self.task == "binary"
-                else "a predicted class has no second best"
-            )
-            raise ValueError(
-                f"{name}: top_k={k} does not go with task={self.task!r} and "
-                f"scores={self.scores!r}, where {reason}. Leave it out."
-            )
-        if self.threshold != 0.5:
-            raise ValueError(
-                f"{name}: top_k={k} takes no threshold, got {self.threshold}. Leave "
-                "one of them out."
-            )
-
-    def compute(self) -> Any:
-        """Return the ratio, or `[classes]` of them; nan without data."""
-        xp, counts = namespace(self), self.counts
-        terms = [xp.asarray(x) for x in (counts.hits, counts.predicted, counts.support)]
-        combine = self._ratio if self.task == "binary" else self._average
-        value = combine(*terms)
-        has_data = xp.asarray(counts.total) > 0
-        if value.ndim > has_data.ndim:
-            has_data = has_data[..., None]
-        return xp.where(has_data, value, np.nan)[()]
-
-    def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        """Return numerator and denominator of the ratio."""
-        raise NotImplementedError(f"{type(self).__name__} defines no ratio")
-
-    def _ratio(self, hits: Any, predicted: Any, support: Any) -> Any:
-        numerator, denominator = self._terms(hits, predicted, support)
-        ratio = divide(numerator, denominator)
-        undefined = float(self.zero_division)
-        return namespace(self).where(denominator == 0, undefined, ratio)
-
-    def _average(self, hits: Any, predicted: Any, support: Any) -> Any:
-        xp = namespace(self)
-        averaged = averaged_classes(self.task, self.classes, self.ignore_index)
-        averaged = np.broadcast_to(averaged, hits.shape)
-        if self.average == "micro":
-            terms = (hits, predicted, support)
-            return self._ratio(*(xp.where(averaged, x, 0).sum(-1) for x in terms))
-        ratio = self._ratio(hits, predicted, support)
-        if self.average == "weighted":
-            weight = xp.where(averaged & ~xp.isnan(ratio), support, 0)
-            weighted_sum = xp.where(weight > 0, weight * ratio, 0).sum(-1)
-            mean = divide(weighted_sum, weight.sum(-1))
-            # Without a positive label in the multilabel task no class has a weight.
-            return xp.where(weight.sum(-1) > 0, mean, float(self.zero_division))
-        occurs = predicted + support > 0
-        defined = ~xp.isnan(ratio)
-        if self.task == "multiclass":
-            ratio = xp.where(occurs, ratio, 0.0 if self.absent == "zero" else np.nan)
-            defined = xp.where(occurs, defined, self.absent != "drop")
-        if self.average == "none":
-            return xp.where(averaged, ratio, np.nan)
-        defined = averaged & defined
-        return divide(xp.where(defined, ratio, 0).sum(-1), defined.sum(-1))
+from jaxmetrics.metrics.classification._class_ratio import ClassRatio, Counts
 
 
 class Precision(ClassRatio):
@@ -189,8 +52,8 @@ class Precision(ClassRatio):
       0.75
     """
 
-    def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        return hits, predicted
+    def _terms(self, counts: Counts) -> tuple[Any, Any]:
+        return counts.hits, counts.predicted
 
 
 class Recall(ClassRatio):
@@ -207,8 +70,8 @@ class Recall(ClassRatio):
       0.75
     """
 
-    def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        return hits, support
+    def _terms(self, counts: Counts) -> tuple[Any, Any]:
+        return counts.hits, counts.support
 
 
 class F1(ClassRatio):
@@ -227,8 +90,8 @@ class F1(ClassRatio):
       0.6667
     """
 
-    def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
-        return 2.0 * hits, predicted + support
+    def _terms(self, counts: Counts) -> tuple[Any, Any]:
+        return 2.0 * counts.hits, counts.predicted + counts.support
 
 
 class FBeta(ClassRatio):
@@ -261,6 +124,7 @@ class FBeta(ClassRatio):
                 "for F1."
             )
 
-    def _terms(self, hits: Any, predicted: Any, support: Any) -> tuple[Any, Any]:
+    def _terms(self, counts: Counts) -> tuple[Any, Any]:
         square = self.beta * self.beta
-        return (1 + square) * hits, predicted + square * support
+        weighted_sum = counts.predicted + square * counts.support
+        return (1 + square) * counts.hits, weighted_sum
