@@ -81,6 +81,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.metrics.calibration import *  # noqa: F403
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.clustering import *  # noqa: F403
+    from jaxmetrics.metrics.image import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
     from jaxmetrics.metrics.segmentation import *  # noqa: F403

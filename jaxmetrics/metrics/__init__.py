@@ -22,6 +22,7 @@ from jaxmetrics.metrics import (
     calibration,
     classification,
     clustering,
+    image,
     nominal,
     regression,
     segmentation,
@@ -32,6 +33,7 @@ from jaxmetrics.metrics import (
 from jaxmetrics.metrics.calibration import *  # noqa: F403
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
+from jaxmetrics.metrics.image import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
 from jaxmetrics.metrics.regression import *  # noqa: F403
 from jaxmetrics.metrics.segmentation import *  # noqa: F403
@@ -44,6 +46,7 @@ __all__ = sorted(
         *calibration.__all__,
         *classification.__all__,
         *clustering.__all__,
+        *image.__all__,
         *nominal.__all__,
         *regression.__all__,
         *segmentation.__all__,

@@ -17,19 +17,23 @@ SHARED = {
     "ClassCounts",
     "ClassRatio",
     "ConfidenceBins",
+    "DecibelsOfImages",
     "GroupCounts",
     "GroupFairness",
+    "ImageMean",
     "JointHistogram",
     "LabelRanking",
     "Overlap",
     "OverlapsOfImages",
     "PairRows",
+    "PairedImageMean",
     "PixelCounts",
     "PointwiseMean",
     "RankCorrelation",
     "RankingArea",
     "ScoreHistogram",
     "ScoreRows",
+    "SquaredErrorOfPixels",
 }
 """Bases and states that several metrics of a family share; users never name them."""
 

@@ -1,0 +1,133 @@
+"""Peak signal-to-noise ratio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    child,
+    count_elements,
+    count_leaf,
+    count_where,
+    divide,
+    namespace,
+    sum_leaf,
+    total,
+)
+from jaxmetrics.metrics.image._images import (
+    PairedImageMean,
+    check_max_value,
+    paired_images,
+)
+
+
+class SquaredErrorOfPixels(Metric):
+    """Sum of squared errors of all values of images, and their number.
+
+    The state of `PSNR` with `per_image=False`.
+    """
+
+    weighted: bool = False
+    squared_error: Array = sum_leaf()
+    values: Array = count_leaf(weighted="weighted")
+
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's sum of squared errors and number of values."""
+        preds, targets = paired_images("PSNR", preds, targets)
+        error = preds - targets
+        return dict(
+            squared_error=total(error * error, mask, weights),
+            values=count_elements(error, mask, weights),
+        )
+
+    def compute(self) -> Any:
+        """Return the mean squared error."""
+        return divide(self.squared_error, self.values)
+
+
+class DecibelsOfImages(PairedImageMean):
+    """Sum over images of the peak signal-to-noise ratio of each.
+
+    The state of `PSNR` with `per_image=True`. Images without any error are counted
+    apart: their ratio is infinite, and so is the mean.
+    """
+
+    max_value: float | None = None
+    perfect: Array = count_leaf()
+
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's sum of ratios, number of images and of perfect ones."""
+        preds, targets = paired_images("PSNR", preds, targets)
+        error = preds - targets
+        mean = (error * error).mean((-3, -2, -1))
+        perfect = mean == 0
+        peak = 20 * np.log10(self.max_value or 1.0)
+        decibels = peak - 10 * jnp.log10(jnp.where(perfect, 1, mean))
+        decibels = jnp.where(perfect, 0, decibels)
+        if weights is not None:
+            perfect = perfect & (jnp.asarray(weights) != 0)
+        return dict(
+            self._sums(decibels, mask, weights),
+            perfect=count_where(perfect, mask),
+        )
+
+
+class PSNR(Metric):
+    """Peak signal-to-noise ratio of images, in decibels.
+
+    `10 log10(max_value^2 / MSE)`; higher is better, infinite without any error, nan
+    without data.
+
+    Reads `preds` and `targets`, real `[..., height, width, channels]`, of one shape.
+
+    Args:
+      max_value: Range of the values, the largest possible one less the smallest: 1.0
+        for images in [0, 1], 255 for bytes. Required: libraries that estimate it from
+        each batch give values that depend on the batches.
+      per_image: False (the default) takes the mean squared error of the values of all
+        images, as torchmetrics; True is the mean over images of the ratio of each, as
+        TensorFlow's `tf.image.psnr` and metrax. One perfect image makes that infinite.
+      weighted: Require `weights`, of the leading axes, and weight each image by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> preds, targets = [[[[0.5]]], [[[1.0]]]], [[[[0.4]]], [[[0.9]]]]
+      >>> value = jm.evaluate(jm.PSNR(max_value=1.0), preds=preds, targets=targets)
+      >>> round(float(value), 2)
+      20.0
+    """
+
+    max_value: float | None = None
+    per_image: bool = False
+    weighted: bool = False
+    error: Any = child(lambda m: m.make_error())
+
+    def validate(self) -> None:
+        """Refuse a missing range of the values."""
+        check_max_value("PSNR", self.max_value)
+
+    def make_error(self) -> Metric:
+        """Return the empty state."""
+        if self.per_image:
+            return DecibelsOfImages(max_value=self.max_value, weighted=self.weighted)
+        return SquaredErrorOfPixels(self.weighted)
+
+    def compute(self) -> Any:
+        """Return the ratio, in decibels."""
+        xp = namespace(self)
+        if self.per_image:
+            mean = divide(self.error.total, self.error.images)
+            return xp.where(xp.asarray(self.error.perfect) > 0, np.inf, mean)[()]
+        mean = xp.asarray(divide(self.error.squared_error, self.error.values))
+        peak = 20 * np.log10(self.max_value or 1.0)
+        decibels = peak - 10 * xp.log10(xp.where(mean == 0, 1, mean))
+        return xp.where(mean == 0, np.inf, decibels)[()]

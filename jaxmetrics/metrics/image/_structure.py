@@ -1,0 +1,191 @@
+"""Structural similarity of images, at one scale and at several."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxmetrics.core import check_choice
+from jaxmetrics.metrics.image._images import PairedImageMean, check_max_value
+
+_WINDOWS = {"gaussian": 11, "uniform": 7}
+_BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. (2003)
+
+
+class SSIM(PairedImageMean):
+    """Structural similarity of images; the mean over images.
+
+    Means, variances and the covariance of both images within a window around each pixel
+    give `(2 m1 m2 + c1) (2 cov + c2) / ((m1^2 + m2^2 + c1) (v1 + v2 + c2))` with
+    `c1 = (k1 max_value)^2` and `c2 = (k2 max_value)^2`. The value of an image is the
+    mean over its channels, and over the pixels whose window lies inside the image. In
+    [-1, 1], higher is better, nan without data. As Wang et al. (2004), and as
+    scikit-image's `structural_similarity` with `gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False`; torchmetrics also averages over windows that reach
+    over the border, and so over mirrored pixels.
+
+    Windows are summed in float32, of values less the mean of the image: the error is
+    about 1e-5.
+
+    Reads `preds` and `targets`, real `[..., height, width, channels]`, of one shape.
+
+    Args:
+      max_value: Range of the values, the largest possible one less the smallest: 1.0
+        for images in [0, 1], 255 for bytes. Required.
+      window: "gaussian" (the default) or "uniform".
+      window_size: Odd length of the window. Default 11 if it is Gaussian, else 7.
+      sigma: Standard deviation of the Gaussian window, in pixels. Default 1.5.
+      k1: Constant of the means. Default 0.01.
+      k2: Constant of the variances. Default 0.03.
+      sample_covariance: Divide variances by the pixels of the window less one; the
+        default of scikit-image (with a uniform window). Default False.
+      weighted: Require `weights`, of the leading axes, and weight each image by them.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxmetrics as jm
+      >>> targets = jnp.linspace(0, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
+      >>> metric = jm.SSIM(max_value=1.0)
+      >>> round(float(jm.evaluate(metric, preds=targets, targets=targets)), 4)
+      1.0
+    """
+
+    max_value: float | None = None
+    window: str = "gaussian"
+    window_size: int | None = None
+    sigma: float = 1.5
+    k1: float = 0.01
+    k2: float = 0.03
+    sample_covariance: bool = False
+
+    def validate(self) -> None:
+        """Refuse a missing range of the values, and impossible windows."""
+        name = type(self).__name__
+        check_max_value(name, self.max_value)
+        check_choice(name, "window", self.window, tuple(_WINDOWS))
+        if self._size < 3 or self._size % 2 == 0:
+            raise ValueError(
+                f"{name}: window_size is {self.window_size}, but must be odd and at "
+                "least 3. Leave it out for the default."
+            )
+        if not min(self.sigma, self.k1, self.k2) > 0:
+            raise ValueError(
+                f"{name}: sigma, k1 and k2 must be above 0, got {self.sigma}, "
+                f"{self.k1} and {self.k2}. Leave them out for the defaults."
+            )
+
+    @property
+    def _size(self) -> int:
+        size = self.window_size
+        return _WINDOWS[self.window] if size is None else size
+
+    def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
+        return self._terms(preds, targets)[0]
+
+    def _terms(
+        self, preds: jax.Array, targets: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return the similarity of each image, and its factor of contrast."""
+        kernel = self._kernel()
+        shortest = min(targets.shape[-3:-1])
+        if shortest < kernel.size:
+            raise ValueError(
+                f"{type(self).__name__}: images of {targets.shape[-3:-1]} are smaller "
+                f"than the window of {kernel.size}. Set window_size=..., or resize."
+            )
+        # Variances are differences of squares, which cancel less around the mean.
+        centre = targets.mean((-3, -2, -1), keepdims=True)
+        x, y = preds - centre, targets - centre
+        mean_x, mean_y, xx, yy, xy = (
+            _windowed(z, kernel) for z in (x, y, x * x, y * y, x * y)
+        )
+        pixels = kernel.size**2
+        scale = pixels / (pixels - 1) if self.sample_covariance else 1.0
+        variances = scale * (xx - mean_x * mean_x + yy - mean_y * mean_y)
+        covariance = scale * (xy - mean_x * mean_y)
+        mean_x, mean_y = mean_x + centre, mean_y + centre
+        c1, c2 = ((k * (self.max_value or 1.0)) ** 2 for k in (self.k1, self.k2))
+        contrast = (2 * covariance + c2) / (variances + c2)
+        means = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
+        return (means * contrast).mean((-3, -2, -1)), contrast.mean((-3, -2, -1))
+
+    def _kernel(self) -> np.ndarray:
+        """Return the window along one axis."""
+        if self.window == "uniform":
+            return np.full(self._size, 1 / self._size, np.float32)
+        offset = np.arange(self._size) - self._size // 2
+        weight = np.exp(-0.5 * (offset / self.sigma) ** 2)
+        return (weight / weight.sum()).astype(np.float32)
+
+
+class MultiScaleSSIM(SSIM):
+    """Structural similarity of images at several scales; the mean over images.
+
+    `SSIM` at the coarsest scale and its factor of contrast at the others, each to a
+    power, multiplied; from one scale to the next, images are averaged over 2 x 2
+    pixels. In [0, 1], higher is better, nan without data: a negative factor counts as 0
+    (as in torchmetrics with `normalize="relu"` and in TensorFlow). As Wang et al.
+    (2003). Factors are averaged over the channels before they are multiplied, and over
+    windows inside the image. The other arguments are those of `SSIM`.
+
+    Args:
+      betas: Power of each scale, from the finest. The default, of Wang et al., has five
+        scales, for which images need at least 176 pixels along each axis.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxmetrics as jm
+      >>> targets = jnp.linspace(0, 1, 2 * 32 * 32).reshape(2, 32, 32, 1)
+      >>> metric = jm.MultiScaleSSIM(max_value=1.0, betas=(0.5, 0.5))
+      >>> round(float(jm.evaluate(metric, preds=targets, targets=targets)), 4)
+      1.0
+    """
+
+    betas: tuple[float, ...] = _BETAS
+
+    def validate(self) -> None:
+        """Refuse powers that are not positive."""
+        super().validate()
+        if not self.betas or min(self.betas) <= 0:
+            raise ValueError(
+                f"MultiScaleSSIM: betas are {self.betas}, but must be positive, one "
+                "for each scale. Leave them out for five scales."
+            )
+
+    def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
+        value = jnp.ones(targets.shape[:-3], jnp.float32)
+        for i, beta in enumerate(self.betas):
+            if i:
+                preds, targets = _halved(preds), _halved(targets)
+            similarity, contrast = self._terms(preds, targets)
+            last = i == len(self.betas) - 1
+            value = value * jnp.maximum(similarity if last else contrast, 0) ** beta
+        return value
+
+
+def _windowed(images: jax.Array, kernel: np.ndarray) -> jax.Array:
+    """Return weighted means over the windows that lie inside the images.
+
+    A sum of shifted images along each axis: no convolution, which accelerators compute
+    from operands of 16 bits.
+    """
+    for axis in (images.ndim - 3, images.ndim - 2):
+        length = images.shape[axis] - kernel.size + 1
+        shifted = [
+            weight * lax.slice_in_dim(images, i, i + length, axis=axis)
+            for i, weight in enumerate(kernel)
+        ]
+        images = functools.reduce(jnp.add, shifted)
+    return images
+
+
+def _halved(images: jax.Array) -> jax.Array:
+    """Return the means of 2 x 2 pixels; an odd last row or column is left out."""
+    height, width = (n // 2 for n in images.shape[-3:-1])
+    blocks = images[..., : 2 * height, : 2 * width, :]
+    shape = (*images.shape[:-3], height, 2, width, 2, images.shape[-1])
+    return blocks.reshape(shape).mean((-4, -2))

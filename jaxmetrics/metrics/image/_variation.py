@@ -1,0 +1,39 @@
+"""Total variation of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.metrics.image._images import ImageMean, as_images
+
+
+class TotalVariation(ImageMean):
+    """Sum of absolute differences of neighbouring pixels; the mean over images.
+
+    Over both axes and all channels (the anisotropic form), in the unit of the values,
+    at least 0; a measure of noise and of edges. nan without data. As torchmetrics'
+    `TotalVariation` with `reduction="mean"` (its default is the sum over images) and
+    TensorFlow's `tf.image.total_variation`.
+
+    Reads `preds`, real `[..., height, width, channels]`.
+
+    Args:
+      weighted: Require `weights`, of the leading axes, and weight each image by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> preds = [[[[0.0], [1.0]], [[0.0], [3.0]]]]
+      >>> float(jm.evaluate(jm.TotalVariation(), preds=preds))
+      6.0
+    """
+
+    def observe(
+        self, *, preds: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's sum of variations, and number of images."""
+        preds = as_images("TotalVariation", "preds", preds)
+        values = jnp.abs(preds[..., 1:, :, :] - preds[..., :-1, :, :]).sum((-3, -2, -1))
+        values += jnp.abs(preds[..., 1:, :] - preds[..., :-1, :]).sum((-3, -2, -1))
+        return self._sums(values, mask, weights)
