@@ -82,12 +82,13 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.clustering import *  # noqa: F403
     from jaxmetrics.metrics.image import *  # noqa: F403
+    from jaxmetrics.metrics.language import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
+    from jaxmetrics.metrics.reinforcement import *  # noqa: F403
     from jaxmetrics.metrics.segmentation import *  # noqa: F403
     from jaxmetrics.metrics.sketches import *  # noqa: F403
     from jaxmetrics.metrics.statistics import *  # noqa: F403
-    from jaxmetrics.metrics.text import *  # noqa: F403
     from jaxmetrics.runs import Run as Run
 else:
     from jaxmetrics._lazy import attach

@@ -113,8 +113,8 @@ def _forward(logits: Array, labels: Array, smoothing: float) -> tuple[Any, Any]:
     terms = softmax_terms(logits, labels)
     nan = jnp.float32(jnp.nan)
     ce = jnp.where(terms.inside & terms.valid, terms.cross_entropy(smoothing), nan)
-    entropy = jnp.where(terms.valid, terms.log_z - terms.mean_shifted, nan)
-    log_z = jnp.where(terms.valid, terms.log_z + terms.top, nan)
+    entropy = jnp.where(terms.valid, terms.entropy, nan)
+    log_z = jnp.where(terms.valid, terms.log_normalizer, nan)
     residuals = logits, labels, entropy, terms.top, terms.log_z
     return (ce, entropy, log_z), residuals
 

@@ -96,7 +96,11 @@ from jaxmetrics.core._leaves import (
     moments_leaf,
     sum_leaf,
 )
-from jaxmetrics.core._likelihood import negative_log_likelihood, softmax_terms
+from jaxmetrics.core._likelihood import (
+    kl_divergence,
+    negative_log_likelihood,
+    softmax_terms,
+)
 from jaxmetrics.core._mesh import without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
@@ -208,6 +212,7 @@ __all__ = [
     "is_ready",
     "is_tracer",
     "jax_uses",
+    "kl_divergence",
     "label_rank",
     "leaf",
     "limbs_to_float",

@@ -27,6 +27,8 @@ from jaxmetrics.core._labels import (
 )
 
 _WEIGHTLESS = -200.0  # exp() of it is 0 in float32
+_LOG_TINY = -87.0  # exp() of it is near the least float32 with all its digits
+_LOG_NOTHING = -1e20  # in place of -inf: its product with the least float32 is nearly 0
 
 
 class SoftmaxTerms(NamedTuple):
@@ -55,6 +57,16 @@ class SoftmaxTerms(NamedTuple):
     mean_unmasked: jax.Array
     valid: jax.Array
     inside: jax.Array
+
+    @property
+    def entropy(self) -> jax.Array:
+        """Entropy of the softmax, in nats."""
+        return self.log_z - self.mean_shifted
+
+    @property
+    def log_normalizer(self) -> jax.Array:
+        """Logarithm of the sum of the exponentials of the logits themselves."""
+        return self.log_z + self.top
 
     def cross_entropy(self, label_smoothing: float) -> jax.Array:
         """Return the cross entropy of the labels, in nats.
@@ -112,6 +124,42 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     return SoftmaxTerms(
         top, top_probability, log_z, label, mean_shifted, mean_unmasked, valid, inside
     )
+
+
+def kl_divergence(
+    logits: jax.Array, reference_logits: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return KL(softmax(logits) || softmax(reference_logits)), and its validity.
+
+    It is the sum of `p (exp(-d) - 1 + d)` with d = log p - log q, whose terms are all
+    at least 0: unlike `p d`, they do not cancel where p is close to q.
+
+    Args:
+      logits: Floats `[..., classes]`.
+      reference_logits: Floats of the same shape.
+
+    Returns:
+      nats: float32 `[...]`; inf if the reference masks out a class that the
+        logits do not.
+      valid: Bool `[...]`, False where a logit of either is NaN or inf, or all are -inf.
+    """
+    zeros = jnp.zeros_like(logits[..., 0], dtype=jnp.int32)
+    own, other = softmax_terms(logits, zeros), softmax_terms(reference_logits, zeros)
+
+    def log_softmax(logits: jax.Array, terms: SoftmaxTerms) -> jax.Array:
+        top, log_z = unfused(terms.top[..., None]), unfused(terms.log_z[..., None])
+        return (logits.astype(jnp.float32) - top) - log_z
+
+    # At the least p neither exp() nor a product overflows or is NaN; it adds q.
+    log_p = lax.max(log_softmax(logits, own), jnp.float32(_LOG_TINY))
+    log_q = lax.max(log_softmax(reference_logits, other), jnp.float32(_LOG_NOTHING))
+    d = log_p - log_q
+    added = jnp.exp(log_p) * (jnp.expm1(-d) + d)
+    nats = unfused(added.sum(axis=-1, keepdims=True))[..., 0]
+    lost = (reference_logits == -jnp.inf) & (logits > -jnp.inf)
+    lost = lost.any(axis=-1)
+    nats = jnp.where(lost, jnp.float32(jnp.inf), nats)
+    return nats, own.valid & other.valid
 
 
 def _shifted_again(x: jax.Array, largest: jax.Array) -> jax.Array:

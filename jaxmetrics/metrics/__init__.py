@@ -23,23 +23,25 @@ from jaxmetrics.metrics import (
     classification,
     clustering,
     image,
+    language,
     nominal,
     regression,
+    reinforcement,
     segmentation,
     sketches,
     statistics,
-    text,
 )
 from jaxmetrics.metrics.calibration import *  # noqa: F403
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
 from jaxmetrics.metrics.image import *  # noqa: F403
+from jaxmetrics.metrics.language import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
 from jaxmetrics.metrics.regression import *  # noqa: F403
+from jaxmetrics.metrics.reinforcement import *  # noqa: F403
 from jaxmetrics.metrics.segmentation import *  # noqa: F403
 from jaxmetrics.metrics.sketches import *  # noqa: F403
 from jaxmetrics.metrics.statistics import *  # noqa: F403
-from jaxmetrics.metrics.text import *  # noqa: F403
 
 __all__ = sorted(
     [
@@ -47,11 +49,12 @@ __all__ = sorted(
         *classification.__all__,
         *clustering.__all__,
         *image.__all__,
+        *language.__all__,
         *nominal.__all__,
         *regression.__all__,
+        *reinforcement.__all__,
         *segmentation.__all__,
         *sketches.__all__,
         *statistics.__all__,
-        *text.__all__,
     ]
 )

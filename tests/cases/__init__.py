@@ -17,12 +17,13 @@ from cases import (
     classification,
     clustering,
     image,
+    language,
     nominal,
     regression,
+    reinforcement,
     segmentation,
     sketches,
     statistics,
-    text,
     wrappers,
 )
 
@@ -31,12 +32,13 @@ FAMILIES = {
     "classification": classification.CASES,
     "clustering": clustering.CASES,
     "image": image.CASES,
+    "language": language.CASES,
     "nominal": nominal.CASES,
     "regression": regression.CASES,
+    "reinforcement": reinforcement.CASES,
     "segmentation": segmentation.CASES,
     "sketches": sketches.CASES,
     "statistics": statistics.CASES,
-    "text": text.CASES,
 }
 """Rows by family of metrics."""
 

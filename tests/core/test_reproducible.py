@@ -155,14 +155,23 @@ def test_the_value_is_that_of_the_reference(name, states, outputs):
 
 COMPUTED = (
     "BitsPerByte",
+    "BitsPerToken",
     "CrossEntropy",
+    "KLToReference",
     "LogCoshError",
+    "LossByPosition",
     "MeanSquaredLogError",
+    "PassAtK",
     "Perplexity",
+    "PolicyKL",
+    "PredictiveEntropy",
     "RootMeanSquaredLogError",
+    "SequenceMean",
     "TweedieDeviance",
+    "ZLoss",
 )
-"""Metrics of logarithms: a compiler rounds that of a row by its place in a vector."""
+"""Metrics of logarithms, exponentials, or sums and products within a row, whose rounding
+depends on the compiler and the row's place in a vector."""
 
 
 def collection_and_outputs(outputs, names):

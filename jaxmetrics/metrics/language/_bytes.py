@@ -1,4 +1,4 @@
-"""Bits per byte of text."""
+"""Bits per byte of text and per token."""
 
 from __future__ import annotations
 
@@ -99,3 +99,56 @@ class BitsPerByte(Metric):
         if weights is not None:
             return total(byte_counts, scored, weights)
         return jnp.where(scored, byte_counts, 0).sum(dtype=jnp.uint32)
+
+
+class BitsPerToken(Metric):
+    """Mean negative log-likelihood of the tokens in bits; at least 0, lower is better.
+
+    The logarithm of `Perplexity` to base 2, and `CrossEntropy` divided by log(2): bits
+    that a code made from the model needs for a token. It depends on the tokenizer,
+    unlike `BitsPerByte`.
+
+    Reads `logits` `[batch, tokens, vocabulary]` and integer `labels`
+    `[batch, tokens]`. Ids out of range and positions without a largest score (see
+    `jaxmetrics.metrics`) are counted in `invalid`, never scored. A logit of -inf masks
+    an id out; as a label it costs inf. nan without data.
+
+    Args:
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again.
+      weighted: Require `weights` and weight each token by them.
+
+    Example:
+      >>> import jaxmetrics as jm, numpy as np
+      >>> uniform = np.zeros((1, 2, 16))
+      >>> value = jm.evaluate(jm.BitsPerToken(), logits=uniform, labels=[[3, 5]])
+      >>> round(float(value), 6)
+      4.0
+    """
+
+    ignore_index: int | tuple[int, ...] | None = None
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    weighted: bool = False
+    nats: Array = sum_leaf()
+    tokens: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed loss, scored tokens and invalid tokens."""
+        nats, valid = negative_log_likelihood(
+            logits, labels, probs=self.scores == "probs"
+        )
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        scored = both(valid, kept)
+        return dict(
+            nats=total(nats, scored, weights),
+            tokens=count_where(jnp.ones_like(valid), scored, weights),
+            invalid=count_where(~valid, kept),
+        )
+
+    def compute(self) -> Any:
+        """Return the bits per token."""
+        return divide(self.nats, self.tokens) / math.log(2)

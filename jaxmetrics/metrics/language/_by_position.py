@@ -1,0 +1,90 @@
+"""Loss by position in the sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    count_leaf,
+    count_where,
+    divide,
+    negative_log_likelihood,
+    not_ignored,
+    scores_field,
+    sum_leaf,
+    total,
+)
+
+
+class LossByPosition(Metric):
+    """Mean negative log-likelihood at each position of the sequence, `[positions]`.
+
+    In nats, lower is better; nan at positions without data. How much the loss falls
+    along the sequence shows what the model gains from a longer context (Kaplan et al.
+    2020, Scaling Laws for Neural Language Models, section 3.2.2).
+
+    Reads `logits` `[batch, positions, vocabulary]` and integer `labels`
+    `[batch, positions]`. Ids out of range and positions without a largest score (see
+    `jaxmetrics.metrics`) are counted in `invalid`, never scored. A logit of -inf masks
+    an id out; as a label it costs inf.
+
+    Args:
+      positions: Length of the sequences.
+      ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again.
+      weighted: Require `weights` and weight each token by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> logits = [[[0.0, 0.0], [0.0, -float("inf")]]]
+      >>> metric = jm.LossByPosition(positions=2)
+      >>> jm.evaluate(metric, logits=logits, labels=[[1, 0]]).round(4)
+      array([0.6931, 0.    ])
+    """
+
+    positions: int = 1
+    ignore_index: int | tuple[int, ...] | None = None
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    weighted: bool = False
+    total: Array = sum_leaf("positions")
+    count: Array = count_leaf("positions", weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse fewer than one position."""
+        if self.positions < 1:
+            raise ValueError(
+                f"LossByPosition: positions is {self.positions}, but must be at least "
+                "1. Set it to the length of the sequences."
+            )
+
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed losses and scored tokens by position."""
+        nats, valid = negative_log_likelihood(
+            logits, labels, probs=self.scores == "probs"
+        )
+        if valid.shape[-1:] != (self.positions,):
+            raise ValueError(
+                f"LossByPosition: labels have shape {valid.shape}, but their last axis "
+                f"must be the {self.positions} positions. Configure positions="
+                f"{valid.shape[-1] if valid.ndim else 1}."
+            )
+        kept = both(not_ignored(labels, self.ignore_index), mask)
+        scored = both(valid, kept)
+        return dict(
+            total=total(nats, scored, weights, keep=1),
+            count=count_where(jnp.ones_like(valid), scored, weights, keep=1),
+            invalid=count_where(~valid, kept),
+        )
+
+    def compute(self) -> Any:
+        """Return the loss in nats per token, `[positions]`."""
+        return divide(self.total, self.count)

@@ -1,0 +1,104 @@
+"""Rewards of chosen and rejected answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    count_leaf,
+    count_where,
+    divide,
+    sum_leaf,
+    total,
+)
+from jaxmetrics.metrics.reinforcement._pairs import paired
+
+
+class RewardMargin(Metric):
+    """Mean of `chosen - rejected`, the rewards of two answers; higher is better.
+
+    In the unit of the rewards; nan without data, and NaN if a reward is. For DPO the
+    rewards are the implicit ones, `beta * (log_prob - reference_log_prob)` of an answer
+    (Rafailov et al. 2023, Direct Preference Optimization). How often the margin is
+    above 0 is `WinRate`.
+
+    Reads `chosen` and `rejected`, float arrays of one shape, such as `[batch]`.
+
+    Args:
+      weighted: Require `weights` and weight each pair by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.RewardMargin()
+      >>> float(jm.evaluate(metric, chosen=[2.0, 1.0], rejected=[1.0, 0.5]))
+      0.75
+    """
+
+    weighted: bool = False
+    total: Array = sum_leaf()
+    count: Array = count_leaf(weighted="weighted")
+
+    def observe(
+        self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed margins and number of pairs."""
+        a, b = paired("RewardMargin", ("chosen", chosen), ("rejected", rejected))
+        return dict(
+            total=total(a - b, mask, weights),
+            count=count_where(jnp.ones(a.shape, bool), mask, weights),
+        )
+
+    def compute(self) -> Any:
+        """Return the mean margin."""
+        return divide(self.total, self.count)
+
+
+class WinRate(Metric):
+    """Fraction of pairs in which the chosen answer scores higher; ties count half.
+
+    In [0, 1], higher is better, 0.5 for a model that cannot tell them apart; nan
+    without data. The pairwise accuracy of a reward model, or the win rate of one model
+    against another. Libraries that count `chosen > rejected` only (TRL's
+    `rewards/accuracies`) give a model with constant scores 0.
+
+    Reads `chosen` and `rejected`, float arrays of one shape, such as `[batch]`. Pairs
+    with NaN are counted in `invalid`, never scored.
+
+    Args:
+      weighted: Require `weights` and weight each pair by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.WinRate()
+      >>> float(jm.evaluate(metric, chosen=[2.0, 1.0], rejected=[1.0, 1.0]))
+      0.75
+    """
+
+    weighted: bool = False
+    wins: Array = count_leaf(weighted="weighted")
+    ties: Array = count_leaf(weighted="weighted")
+    total: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def observe(
+        self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's wins, ties, scored and invalid pairs."""
+        a, b = paired("WinRate", ("chosen", chosen), ("rejected", rejected))
+        valid = ~(jnp.isnan(a) | jnp.isnan(b))
+        scored = both(valid, mask)
+        return dict(
+            wins=count_where(a > b, scored, weights),
+            ties=count_where(a == b, scored, weights),
+            total=count_where(jnp.ones_like(valid), scored, weights),
+            invalid=count_where(~valid, mask),
+        )
+
+    def compute(self) -> Any:
+        """Return the fraction of pairs."""
+        return divide(self.wins, self.total) + divide(self.ties, self.total) / 2
