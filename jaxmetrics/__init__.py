@@ -78,9 +78,11 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.loop.training_telemetry import (
         TrainingTelemetry as TrainingTelemetry,
     )
+    from jaxmetrics.metrics.audio import *  # noqa: F403
     from jaxmetrics.metrics.calibration import *  # noqa: F403
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.clustering import *  # noqa: F403
+    from jaxmetrics.metrics.detection import *  # noqa: F403
     from jaxmetrics.metrics.image import *  # noqa: F403
     from jaxmetrics.metrics.language import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403

@@ -19,9 +19,11 @@ Conventions that the metrics share:
 """
 
 from jaxmetrics.metrics import (
+    audio,
     calibration,
     classification,
     clustering,
+    detection,
     image,
     language,
     nominal,
@@ -31,9 +33,11 @@ from jaxmetrics.metrics import (
     sketches,
     statistics,
 )
+from jaxmetrics.metrics.audio import *  # noqa: F403
 from jaxmetrics.metrics.calibration import *  # noqa: F403
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
+from jaxmetrics.metrics.detection import *  # noqa: F403
 from jaxmetrics.metrics.image import *  # noqa: F403
 from jaxmetrics.metrics.language import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
@@ -45,9 +49,11 @@ from jaxmetrics.metrics.statistics import *  # noqa: F403
 
 __all__ = sorted(
     [
+        *audio.__all__,
         *calibration.__all__,
         *classification.__all__,
         *clustering.__all__,
+        *detection.__all__,
         *image.__all__,
         *language.__all__,
         *nominal.__all__,

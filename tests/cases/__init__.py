@@ -13,9 +13,11 @@ from support.case import Case, values
 from support.figures import is_quick
 
 from cases import (
+    audio,
     calibration,
     classification,
     clustering,
+    detection,
     image,
     language,
     nominal,
@@ -28,9 +30,11 @@ from cases import (
 )
 
 FAMILIES = {
+    "audio": audio.CASES,
     "calibration": calibration.CASES,
     "classification": classification.CASES,
     "clustering": clustering.CASES,
+    "detection": detection.CASES,
     "image": image.CASES,
     "language": language.CASES,
     "nominal": nominal.CASES,

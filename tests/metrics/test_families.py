@@ -17,6 +17,7 @@ SHARED = {
     "ClassCounts",
     "ClassRatio",
     "ConfidenceBins",
+    "DecibelMean",
     "DecibelsOfImages",
     "GroupCounts",
     "GroupFairness",

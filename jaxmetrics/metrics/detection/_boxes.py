@@ -1,0 +1,125 @@
+"""Overlap of pairs of boxes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    check_choice,
+    count_leaf,
+    count_where,
+    divide,
+    sum_leaf,
+    total,
+)
+
+_KINDS = ("iou", "giou", "diou", "ciou")
+
+
+class BoxIoU(Metric):
+    """Intersection over union of predicted and true boxes; the mean over pairs.
+
+    Boxes are paired by position, as after a matching; nothing is matched here. Higher
+    is better, nan without data. The kinds are those of torchvision's `box_iou`,
+    `generalized_box_iou`, `distance_box_iou` and `complete_box_iou`:
+
+    - "iou": `I / U`, in [0, 1].
+    - "giou": `I / U - (E - U) / E` with the area E of the box that encloses both, in
+      (-1, 1] (Rezatofighi et al., 2019).
+    - "diou": `I / U - d^2 / c^2` with the distance d of the centres and the diagonal c
+      of the enclosing box, in (-1, 1] (Zheng et al., 2020).
+    - "ciou": the same, less `v^2 / (1 - I / U + v)` with the difference of the aspect
+      ratios `v = (2 (arctan(w1 / h1) - arctan(w2 / h2)) / pi)^2`.
+
+    A ratio of areas or lengths that are both zero counts as 0.
+
+    Reads `preds` and `targets`, real `[..., 4]`, of one shape: boxes `(x1, y1, x2, y2)`
+    with `x1 <= x2` and `y1 <= y2`. Pad images with fewer boxes, and pass a `mask`
+    `[...]`. A pair with a box that is not finite, or whose corners are the wrong way
+    round (as those of boxes in another format), is counted in `invalid` and left out.
+
+    Args:
+      kind: "iou" (the default), "giou", "diou" or "ciou".
+      weighted: Require `weights`, of the leading axes, and weight each pair by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> preds, targets = [[0.0, 0.0, 2.0, 2.0]], [[1.0, 0.0, 3.0, 2.0]]
+      >>> round(float(jm.evaluate(jm.BoxIoU(), preds=preds, targets=targets)), 4)
+      0.3333
+    """
+
+    kind: str = "iou"
+    weighted: bool = False
+    overlap: Array = sum_leaf()
+    pairs: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse an unknown kind."""
+        check_choice("BoxIoU", "kind", self.kind, _KINDS)
+
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's sum of overlaps, number of pairs, and invalid pairs."""
+        preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
+        if preds.shape != targets.shape or preds.shape[-1:] != (4,):
+            raise ValueError(
+                f"BoxIoU: preds have shape {preds.shape} and targets {targets.shape}, "
+                "but both must be [..., 4] of one shape. Pair each prediction with a "
+                "target."
+            )
+        valid = _is_box(preds) & _is_box(targets)
+        scored = both(valid, mask)
+        return dict(
+            overlap=total(_overlap(preds, targets, self.kind), scored, weights),
+            pairs=count_where(valid, scored, weights),
+            invalid=count_where(~valid, mask),
+        )
+
+    def compute(self) -> Any:
+        """Return the mean overlap."""
+        return divide(self.overlap, self.pairs)
+
+
+def _is_box(boxes: jax.Array) -> jax.Array:
+    in_order = (boxes[..., :2] <= boxes[..., 2:]).all(-1)
+    return in_order & jnp.isfinite(boxes).all(-1)
+
+
+def _overlap(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
+    """Return the overlap of each pair of boxes."""
+    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    inner = jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2])
+    outer = jnp.maximum(a[..., 2:], b[..., 2:]) - jnp.minimum(a[..., :2], b[..., :2])
+    area_a, area_b, intersection, enclosing = (
+        size[..., 0] * size[..., 1]
+        for size in (size_a, size_b, jnp.maximum(inner, 0), outer)
+    )
+    union = area_a + area_b - intersection
+    iou = _ratio(intersection, union)
+    if kind == "iou":
+        return iou
+    if kind == "giou":
+        return iou - _ratio(enclosing - union, enclosing)
+    # The corners' sums differ by twice the distance of the centres.
+    offset = (a[..., :2] - b[..., :2] + (a[..., 2:] - b[..., 2:])) / 2
+    diou = iou - _ratio((offset * offset).sum(-1), (outer * outer).sum(-1))
+    if kind == "diou":
+        return diou
+    angles = [jnp.arctan2(size[..., 0], size[..., 1]) for size in (size_a, size_b)]
+    v = (2 / math.pi * (angles[0] - angles[1])) ** 2
+    return diou - _ratio(v * v, 1 - iou + v)
+
+
+def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    zero = denominator == 0
+    return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))

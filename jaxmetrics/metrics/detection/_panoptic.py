@@ -1,0 +1,216 @@
+"""Panoptic quality of maps of segments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    as_class_numbers,
+    both,
+    check_choice,
+    count_at,
+    count_leaf,
+    count_where,
+    divide,
+    in_range,
+    namespace,
+    need_classes,
+    require_integers,
+    sum_leaf,
+    total,
+)
+
+_AVERAGES = ("macro", "none")
+_PARTS = ("quality", "segmentation", "recognition")
+
+
+class PanopticQuality(Metric):
+    """Quality of segments, countable things and uncountable stuff together.
+
+    A predicted and a true segment of one class match if their intersection over union
+    is above 0.5. For each class, with the matches TP, other predicted segments FP and
+    other true ones FN: `sum(IoU of TP) / (TP + FP / 2 + FN / 2)`. In [0, 1], higher is
+    better; the mean over the classes that occur, nan without any. As Kirillov et al.
+    (2019) and their panopticapi.
+
+    Reads `preds` and `targets`, integers `[..., height, width, 2]`, of one shape: the
+    class and the number of the instance of each pixel. Classes of stuff have one
+    segment in an image: pass the same number for all their pixels. A class out of range
+    in `targets` marks void pixels: a predicted segment that lies to more than one half
+    in void is not a false positive, and void does not enter unions. A class out of
+    range in `preds` is no segment; the true segment below it is still missed (where
+    torchmetrics' `PanopticQuality` excuses it).
+
+    Segments are numbered within each image, by a comparison of all pixels with each
+    segment: the work is `pixels * segments`, and an image with more than `segments`
+    segments, in `preds` or in `targets`, is counted in `invalid` and left out. A `mask`
+    has the leading axes and says which images count.
+
+    Args:
+      classes: Number of classes.
+      segments: Largest number of segments of an image. Default 64.
+      average: "macro" (the default) or "none", which gives `[classes]`, nan where a
+        class does not occur.
+      part: "quality" (the default), or one of its factors: "segmentation", the mean IoU
+        of matches (0 without any), or "recognition", the F1 score of segments.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> targets = [[[[0, 1], [0, 1], [0, 1], [1, 0]]]]
+      >>> preds = [[[[0, 7], [0, 7], [1, 0], [1, 0]]]]
+      >>> metric = jm.PanopticQuality(classes=2, average="none")
+      >>> jm.evaluate(metric, preds=preds, targets=targets).round(4).tolist()
+      [0.6667, 0.0]
+    """
+
+    classes: int | None = None
+    segments: int = 64
+    average: str = "macro"
+    part: str = "quality"
+    overlap: Array = sum_leaf("classes")
+    matched: Array = count_leaf("classes")
+    unmatched_preds: Array = count_leaf("classes")
+    unmatched_targets: Array = count_leaf("classes")
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse a missing number of classes, and unknown settings."""
+        need_classes("PanopticQuality", "a count by class", self.classes)
+        check_choice("PanopticQuality", "average", self.average, _AVERAGES)
+        check_choice("PanopticQuality", "part", self.part, _PARTS)
+        if self.segments < 1 or (self.classes or 0) < 1:
+            raise ValueError(
+                f"PanopticQuality: classes is {self.classes} and segments "
+                f"{self.segments}, but both must be at least 1. Set segments to the "
+                "largest number of segments of an image."
+            )
+
+    def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
+        """Return the batch's matches by class, and images with too many segments."""
+        preds, targets = (as_class_numbers(x) for x in (preds, targets))
+        for name, x in (("preds", preds), ("targets", targets)):
+            require_integers(name, x)
+        shape = targets.shape
+        if preds.shape != shape or len(shape) < 3 or shape[-1] != 2:
+            raise ValueError(
+                f"PanopticQuality: preds have shape {preds.shape} and targets {shape}, "
+                "but both must be [..., height, width, 2] of one shape, with the class "
+                "and the instance of each pixel. Stack them along the last axis."
+            )
+        classes, leading = self.classes or 0, shape[:-3]
+        images = [
+            x.reshape(math.prod(leading), shape[-3] * shape[-2], 2)
+            for x in (preds, targets)
+        ]
+        found = jax.vmap(lambda p, t: _matches(p, t, classes, self.segments))(*images)
+        valid = found["valid"].reshape(leading)
+        iou, matched, of_pred, of_target, pred, target = (
+            found[name].reshape(*leading, self.segments)
+            for name in (
+                "iou",
+                "matched",
+                "pred_class",
+                "target_class",
+                "missed_pred",
+                "missed_target",
+            )
+        )
+        counted = both(valid, mask)[..., None]
+        matched = matched & counted
+        number = jnp.arange(classes, dtype=jnp.int32)
+        by_class = (of_target[..., None] == number) & matched[..., None]
+        return dict(
+            overlap=total(jnp.where(by_class, iou[..., None], 0), keep=1),
+            matched=count_at(of_target, (classes,), matched),
+            unmatched_preds=count_at(of_pred, (classes,), pred & counted),
+            unmatched_targets=count_at(of_target, (classes,), target & counted),
+            invalid=count_where(~valid, mask),
+        )
+
+    def compute(self) -> Any:
+        """Return the quality, or `[classes]` of them."""
+        xp = namespace(self)
+        matched = xp.asarray(self.matched)
+        other = (xp.asarray(self.unmatched_preds) + self.unmatched_targets) / 2
+        mean_iou = xp.where(matched > 0, divide(self.overlap, matched), 0.0)
+        found = divide(matched, matched + other)
+        values = {
+            "quality": divide(self.overlap, matched + other),
+            "segmentation": xp.where(xp.isnan(found), np.nan, mean_iou),
+            "recognition": found,
+        }[self.part]
+        if self.average == "none":
+            return values
+        occurs = ~xp.isnan(found)
+        return divide(xp.where(occurs, values, 0).sum(-1), occurs.sum(-1))
+
+
+def _numbered(
+    pixels: jax.Array, classes: int, segments: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Give the segments of an image numbers, in the order of class and instance.
+
+    Args:
+      pixels: Class and instance, int32 `[pixels, 2]`.
+      classes: Number of classes; pixels of others belong to no segment.
+      segments: Largest number of segments.
+
+    Returns:
+      number: Segment of each pixel, int32 `[pixels]`, -1 for none.
+      of_class: Class of each segment, int32 `[segments]`, -1 for none.
+      fits: Bool, False if there are more segments.
+    """
+    kind, instance = pixels[:, 0], pixels[:, 1]
+    inside = in_range(kind, classes)
+    kind = jnp.where(inside, kind, classes)
+    instance = jnp.where(inside, instance, 0)
+
+    def next_segment(left: jax.Array, _: Any) -> tuple[jax.Array, Any]:
+        first = jnp.where(left, kind, classes).min()
+        same = left & (kind == first)
+        number = jnp.where(same, instance, np.iinfo(np.int32).max).min()
+        member = same & (instance == number)
+        return left & ~member, (member, jnp.where(member.any(), first, -1))
+
+    left, (members, of_class) = lax.scan(next_segment, inside, None, length=segments)
+    index = jnp.arange(segments, dtype=jnp.int32)[:, None]
+    number = jnp.where(members, index, -1).max(0)
+    return number, of_class, ~left.any()
+
+
+def _matches(
+    preds: jax.Array, targets: jax.Array, classes: int, segments: int
+) -> dict[str, jax.Array]:
+    """Return matches of the segments of one image, by true segment."""
+    pred, pred_class, pred_fits = _numbered(preds, classes, segments)
+    target, target_class, target_fits = _numbered(targets, classes, segments)
+    # Areas of intersections; the last row and column are void and no segment.
+    last = jnp.int32(segments)
+    areas = count_at(
+        (jnp.where(target < 0, last, target), jnp.where(pred < 0, last, pred)),
+        (segments + 1, segments + 1),
+    ).astype(jnp.float32)
+    inner, in_void = areas[:-1, :-1], areas[-1, :-1]
+    pred_area, target_area = areas.sum(0)[:-1], areas.sum(1)[:-1]
+    union = target_area[:, None] + (pred_area - in_void)[None] - inner
+    iou = inner / jnp.where(union > 0, union, 1)
+    same = (target_class[:, None] == pred_class[None]) & (target_class >= 0)[:, None]
+    match = same & (iou > 0.5)  # at most one in each row and column
+    mostly_void = in_void > 0.5 * pred_area
+    return dict(
+        valid=pred_fits & target_fits,
+        iou=jnp.where(match, iou, 0).sum(1),
+        matched=match.any(1),
+        pred_class=pred_class,
+        target_class=target_class,
+        missed_pred=(pred_class >= 0) & ~match.any(0) & ~mostly_void,
+        missed_target=(target_class >= 0) & ~match.any(1),
+    )
