@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.spatial.distance
+import scipy.special
 import scipy.stats
 import sklearn.metrics as sk
 from support.case import Case, series, weighted
@@ -115,6 +117,72 @@ def _ranked_in_bins(metric):
 
 
 BINNED = dict(low=-4.0, high=4.0, bins=16)
+
+
+def distributions(rng, rows):
+    logits, targets = rng.normal(0, 2, (2, rows, 3, 5)).astype(np.float32)
+    return dict(logits=logits, targets=targets)
+
+
+def probabilities(rng, rows):
+    drawn = distributions(rng, rows)
+    probs, targets = (scipy.special.softmax(x, -1) for x in drawn.values())
+    probs, targets = probs.astype(np.float32), targets.astype(np.float32)
+    targets[::4, :, 0] = 0
+    targets /= targets.sum(-1, keepdims=True)
+    return dict(probs=probs, targets=targets)
+
+
+def _divergence(logits, targets, weights):
+    p, t = (scipy.special.softmax(x, -1) for x in (logits, targets))
+    return np.average(scipy.stats.entropy(t, p, axis=-1).mean(-1), weights=weights)
+
+
+def _jensen_shannon(probs, targets):
+    return (scipy.spatial.distance.jensenshannon(targets, probs, axis=-1) ** 2).mean()
+
+
+def ensembles(rng, rows):
+    targets = rng.normal(1, 2, (rows, 2)).round(1).astype(np.float32)
+    preds = rng.normal(1, 2, (rows, 2, 5)).round(1).astype(np.float32)
+    return dict(preds=preds, targets=targets)
+
+
+def _crps(preds, targets, weights):
+    error = np.abs(preds - targets[..., None]).mean(-1)
+    inside = np.abs(preds[..., None] - preds[..., None, :]).sum((-1, -2)) / 20
+    return np.average((error - inside / 2).mean(-1), weights=weights)
+
+
+def _rank_counts(preds, targets):
+    counts = np.zeros(6)
+    for members, target in zip(preds.reshape(-1, 5), targets.ravel()):
+        below, equal = (members < target).sum(), (members == target).sum()
+        counts[below : below + equal + 1] += 1 / (equal + 1)
+    return counts
+
+
+def _spread_skill(preds, targets):
+    error = ((preds.mean(-1) - targets) ** 2).mean()
+    return np.sqrt(preds.var(-1, ddof=1).mean() * 6 / 5 / error)
+
+
+def intervals(rng, rows):
+    ends = rng.normal(0, 1, (2, rows, 3)).astype(np.float32)
+    ends = np.sort(ends, axis=0)
+    targets = rng.normal(0, 1, (rows, 3)).astype(np.float32)
+    return dict(lower=ends[0], upper=ends[1], targets=targets)
+
+
+def _coverage(lower, upper, targets):
+    return ((lower <= targets) & (targets <= upper)).mean()
+
+
+def _cosine(preds, targets, weights):
+    cosine = 1 - np.array(
+        [scipy.spatial.distance.cosine(*pair) for pair in zip(preds, targets)]
+    )
+    return np.average(cosine, weights=weights)
 
 
 def _success(preds, targets):
@@ -358,4 +426,27 @@ CASES = (
         _ranked(scipy.stats.kendalltau),
         by_value=True,
     ),
+    Case(
+        "cosine similarity",
+        jm.CosineSimilarity(weighted=True),
+        weighted(series),
+        _cosine,
+    ),
+    Case(
+        "kl divergence weighted",
+        jm.KLDivergence(weighted=True),
+        weighted(distributions),
+        _divergence,
+    ),
+    Case(
+        "jensen-shannon divergence",
+        jm.JensenShannonDivergence(scores="probs"),
+        probabilities,
+        _jensen_shannon,
+        reads={"logits": "probs"},
+    ),
+    Case("crps", jm.CRPS(fair=True, weighted=True), weighted(ensembles), _crps),
+    Case("rank histogram", jm.RankHistogram(5), ensembles, _rank_counts, empty=0.0),
+    Case("spread-skill", jm.SpreadSkill(), ensembles, _spread_skill),
+    Case("interval coverage", jm.IntervalCoverage(), intervals, _coverage, exact=True),
 )

@@ -156,7 +156,10 @@ def test_the_value_is_that_of_the_reference(name, states, outputs):
 COMPUTED = (
     "BitsPerByte",
     "BitsPerToken",
+    "CosineSimilarity",
     "CrossEntropy",
+    "JensenShannonDivergence",
+    "KLDivergence",
     "KLToReference",
     "LogCoshError",
     "LossByPosition",

@@ -7,6 +7,16 @@ from jaxmetrics.metrics.regression._correlation import (
 from jaxmetrics.metrics.regression._determination import (
     R2,
 )
+from jaxmetrics.metrics.regression._divergence import (
+    JensenShannonDivergence,
+    KLDivergence,
+)
+from jaxmetrics.metrics.regression._ensemble import (
+    CRPS,
+    IntervalCoverage,
+    RankHistogram,
+    SpreadSkill,
+)
 from jaxmetrics.metrics.regression._errors import (
     MeanAbsoluteError,
     MeanSquaredError,
@@ -41,15 +51,21 @@ from jaxmetrics.metrics.regression._rank_correlation import (
     KendallTau,
     SpearmanCorrelation,
 )
+from jaxmetrics.metrics.regression._similarity import CosineSimilarity
 from jaxmetrics.metrics.regression._tweedie import (
     TweedieDeviance,
 )
 
 __all__ = [
+    "CRPS",
     "ConcordanceCorrelation",
+    "CosineSimilarity",
     "CriticalSuccessIndex",
     "ExplainedVariance",
     "HuberLoss",
+    "IntervalCoverage",
+    "JensenShannonDivergence",
+    "KLDivergence",
     "KendallTau",
     "LogCoshError",
     "MaxError",
@@ -63,10 +79,12 @@ __all__ = [
     "PearsonCorrelation",
     "PinballLoss",
     "R2",
+    "RankHistogram",
     "RelativeSquaredError",
     "RootMeanSquaredError",
     "RootMeanSquaredLogError",
     "SpearmanCorrelation",
+    "SpreadSkill",
     "SymmetricMeanAbsolutePercentageError",
     "TweedieDeviance",
     "WeightedMeanAbsolutePercentageError",

@@ -1,0 +1,172 @@
+"""Divergences of predicted distributions from target distributions."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    count_leaf,
+    count_where,
+    divide,
+    scores_field,
+    sum_leaf,
+    total,
+)
+
+_TOLERANCE = 0.01  # of a sum of probabilities, which bfloat16 rounds
+
+
+class KLDivergence(Metric):
+    """Kullback-Leibler divergence of the predictions from the targets, in nats.
+
+    The mean over rows of `sum(t * log(t / p))`, where `t` are the target probabilities
+    and `p` the predicted ones: `KL(targets || predictions)`, at least 0, lower is
+    better; as `scipy.stats.entropy(t, p)`, `torch.nn.functional.kl_div` and Keras, and
+    torchmetrics' `KLDivergence(t, p)`. For the other direction exchange the outputs:
+    `.on(logits="targets", targets="logits")`. It is inf where a target is possible
+    that the prediction excludes; nan without data.
+
+    Reads the scores and `targets`, both logits or both probabilities, `[..., classes]`.
+    Probabilities must sum to 1 within 0.01, and are then divided by their sum. Rows
+    that do not, rows with a NaN or a negative probability, and rows of logits with a
+    NaN, +inf or only -inf are left out and counted in `invalid`.
+
+    Args:
+      scores: "logits" (the default) or "probs"; what both outputs are, and the name of
+        the predicted one.
+      weighted: Require `weights` and weight each row by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.KLDivergence(scores="probs")
+      >>> value = jm.evaluate(metric, probs=[[0.5, 0.5]], targets=[[1.0, 0.0]])
+      >>> round(float(value), 4)
+      0.6931
+    """
+
+    scores: str = scores_field("logits", "probs", default="logits")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    total: Array = sum_leaf()
+    count: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def observe(
+        self, *, logits: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed divergences and number of rows."""
+        log_p, log_t, valid = _log_distributions(self, logits, targets)
+        divergence = _relative_entropy(log_t, log_p)
+        return _sums(divergence, valid, mask, weights)
+
+    def compute(self) -> Any:
+        """Return the mean divergence, in nats."""
+        return divide(self.total, self.count)
+
+
+class JensenShannonDivergence(Metric):
+    """Jensen-Shannon divergence of predictions and targets, in nats.
+
+    The mean over rows of `(KL(t || m) + KL(p || m)) / 2` with `m = (t + p) / 2`: the
+    square of SciPy's `jensenshannon`. Symmetric, in [0, log(2)], lower is better; nan
+    without data.
+
+    Reads the scores and `targets`, both logits or both probabilities, `[..., classes]`;
+    which rows are invalid is as in `KLDivergence`.
+
+    Args:
+      scores: "logits" (the default) or "probs"; what both outputs are, and the name of
+        the predicted one.
+      weighted: Require `weights` and weight each row by them.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.JensenShannonDivergence(scores="probs")
+      >>> value = jm.evaluate(metric, probs=[[0.0, 1.0]], targets=[[1.0, 0.0]])
+      >>> round(float(value), 4)
+      0.6931
+    """
+
+    scores: str = scores_field("logits", "probs", default="logits")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    total: Array = sum_leaf()
+    count: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def observe(
+        self, *, logits: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed divergences and number of rows."""
+        log_p, log_t, valid = _log_distributions(self, logits, targets)
+        log_m = jnp.logaddexp(log_p, log_t) - jnp.float32(math.log(2))
+        divergence = _relative_entropy(log_t, log_m) + _relative_entropy(log_p, log_m)
+        return _sums(divergence / 2, valid, mask, weights)
+
+    def compute(self) -> Any:
+        """Return the mean divergence, in nats."""
+        return divide(self.total, self.count)
+
+
+def _sums(divergence: Any, valid: Any, mask: Any, weights: Any) -> dict[str, Any]:
+    counted = both(valid, mask)
+    # Rounding may leave a sum of equal distributions just below 0.
+    divergence = jnp.maximum(divergence, 0)
+    return dict(
+        total=total(divergence, counted, weights),
+        count=count_where(counted, None, weights),
+        invalid=count_where(~valid, mask),
+    )
+
+
+def _relative_entropy(log_t: Any, log_p: Any) -> Any:
+    """Return `sum(t log(t / p) - t + p)` over classes, which rounds less.
+
+    The sums of t and p are 1, so that each summand is at least 0.
+    """
+    possible = ~jnp.isneginf(log_t)
+    difference = jnp.where(possible, log_t, 0) - jnp.where(possible, log_p, 0)
+    t, p = jnp.exp(log_t), jnp.exp(log_p)
+    near = jnp.abs(difference) < 1
+    excess = t * jnp.expm1(-jnp.where(near, difference, 0))  # p - t
+    terms = t * difference + jnp.where(near, excess, p - t)
+    return jnp.where(possible, terms, p).sum(axis=-1)
+
+
+def _log_distributions(metric: Any, scores: Any, targets: Any) -> tuple[Any, Any, Any]:
+    """Return logarithms of both distributions, 0-filled where a row is invalid.
+
+    Returns:
+      log_p: Logarithms of the predicted probabilities.
+      log_t: Logarithms of the target probabilities.
+      valid: Bool, of each row.
+    """
+    name = type(metric).__name__
+    scores, targets = jnp.asarray(scores), jnp.asarray(targets)
+    if scores.shape != targets.shape or not scores.ndim or scores.shape[-1] < 2:
+        raise ValueError(
+            f"{name}: {metric.scores} have shape {scores.shape} and targets "
+            f"{targets.shape}, but both need the shape [..., classes] with at least 2 "
+            "classes. Pass the target distribution, not its class."
+        )
+    logs, valid = [], jnp.ones(scores.shape[:-1], bool)
+    for x in (scores, targets):
+        x = x.astype(jnp.float32)
+        if metric.scores == "probs":
+            size = x.sum(axis=-1)
+            own = (x >= 0).all(axis=-1) & (jnp.abs(size - 1) <= _TOLERANCE)
+            log = jnp.log(x) - jnp.log(size)[..., None]
+        else:
+            largest = x.max(axis=-1)
+            own = ~jnp.isnan(x).any(axis=-1) & jnp.isfinite(largest)
+            log = jax.nn.log_softmax(jnp.where(own[..., None], x, 0), axis=-1)
+        logs.append(log)
+        valid = valid & own
+    log_p, log_t = (jnp.where(valid[..., None], log, 0) for log in logs)
+    return log_p, log_t, valid
