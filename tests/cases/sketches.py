@@ -144,6 +144,26 @@ def _smallest_priorities(values, ids):
     return np.concatenate([rows[:, 2], rows[:, 1]])
 
 
+def _smallest_ids(values, ids):
+    rows = [
+        (_hash(_hash(number, 0), 1), number, value)
+        for value, number in zip(values.ravel(), ids.ravel().tolist())
+        if math.isfinite(value)
+    ]
+    rows = np.array(sorted(rows)[:CAPACITY])
+    return np.concatenate([rows[:, 2], rows[:, 1]])
+
+
+def _largest(values, ids):
+    rows = sorted(
+        (-value, number)
+        for value, number in zip(values.ravel().tolist(), ids.ravel().tolist())
+        if not math.isnan(value)
+    )
+    rows = np.array(rows[:CAPACITY])
+    return np.concatenate([-rows[:, 0], rows[:, 1]])
+
+
 def _moments(values):
     values = _finite(values)
     shape = scipy.stats.skew(values), scipy.stats.kurtosis(values)
@@ -209,6 +229,20 @@ CASES = (
         jm.Compose(values_and_ids, sample=jm.Reservoir(capacity=CAPACITY)),
         with_ids,
         _smallest_priorities,
+        exact=True,
+    ),
+    Case(
+        "reservoir by id",
+        jm.Compose(values_and_ids, sample=jm.Reservoir(capacity=CAPACITY, by="id")),
+        with_ids,
+        _smallest_ids,
+        exact=True,
+    ),
+    Case(
+        "worst",
+        jm.Compose(values_and_ids, sample=jm.Worst(k=CAPACITY)),
+        with_ids,
+        _largest,
         exact=True,
     ),
     Case(

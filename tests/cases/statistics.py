@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
 from support.case import Case, values, weighted, weights_like
 
 import jaxmetrics as jm
@@ -79,6 +80,18 @@ def _variance(values, weights):
     return _mean(squares, weights)
 
 
+def positive(rng, rows):
+    return dict(values=rng.lognormal(0, 1, (rows, 3)).astype(np.float32))
+
+
+def _geometric(values, weights):
+    return scipy.stats.gmean(values, axis=None, weights=weights_like(weights, values))
+
+
+def _harmonic(values, weights):
+    return scipy.stats.hmean(values, axis=None, weights=weights_like(weights, values))
+
+
 _ORDER_MATTERS = {
     "commutativity": "the right operand wins",
     "permutation": "the later row wins",
@@ -86,6 +99,21 @@ _ORDER_MATTERS = {
 }
 
 CASES = (
+    Case(
+        "standard error of the mean",
+        jm.StandardError(),
+        values,
+        lambda values: scipy.stats.sem(values, axis=None),
+    ),
+    Case(
+        "geometric mean",
+        jm.GeometricMean(weighted=True),
+        weighted(positive),
+        _geometric,
+    ),
+    Case(
+        "harmonic mean", jm.HarmonicMean(weighted=True), weighted(positive), _harmonic
+    ),
     Case("mean", jm.Mean(), values, lambda values: values.mean()),
     Case("mean weighted", jm.Mean(weighted=True), weighted(values), _mean),
     Case(

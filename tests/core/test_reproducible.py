@@ -156,8 +156,10 @@ def test_the_value_is_that_of_the_reference(name, states, outputs):
 COMPUTED = (
     "BitsPerByte",
     "BitsPerToken",
+    "CRPS",
     "CosineSimilarity",
     "CrossEntropy",
+    "GeometricMean",
     "JensenShannonDivergence",
     "KLDivergence",
     "KLToReference",
@@ -170,11 +172,14 @@ COMPUTED = (
     "PredictiveEntropy",
     "RootMeanSquaredLogError",
     "SequenceMean",
+    "SpreadSkill",
     "TweedieDeviance",
     "ZLoss",
 )
 """Metrics of logarithms, exponentials, or sums and products within a row, whose rounding
 depends on the compiler and the row's place in a vector."""
+"""Metrics of logarithms, or of sums within a row, such as over the members of an ensemble:
+a compiler rounds these by the place of the row in a vector."""
 
 
 def collection_and_outputs(outputs, names):

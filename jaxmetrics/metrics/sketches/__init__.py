@@ -6,6 +6,7 @@ from jaxmetrics.metrics.sketches._frequent import CountMin, TopItems
 from jaxmetrics.metrics.sketches._moments import Moments
 from jaxmetrics.metrics.sketches._quantiles import Quantiles
 from jaxmetrics.metrics.sketches._reservoir import Reservoir
+from jaxmetrics.metrics.sketches._worst import Worst
 
 __all__ = [
     "CountMin",
@@ -15,4 +16,5 @@ __all__ = [
     "Quantiles",
     "Reservoir",
     "TopItems",
+    "Worst",
 ]

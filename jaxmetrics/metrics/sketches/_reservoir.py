@@ -13,6 +13,7 @@ from jax import lax
 from jaxmetrics.core import (
     Array,
     Statistic,
+    check_choice,
     count_leaf,
     count_where,
     is_known,
@@ -26,6 +27,7 @@ _EMPTY = np.uint32(0xFFFFFFFF)  # priority of a row that holds no value
 _SPARE_ROWS = 8  # for equal priorities, which need a collision of 32-bit hashes
 _ROW_LEAVES = ("priorities", "ids", "sample")
 _EMPTY_ROW = (_EMPTY, -1, 0)
+_PRIORITIES = ("id and value", "id")
 
 
 class Reservoir(Statistic):
@@ -47,6 +49,10 @@ class Reservoir(Statistic):
         same shape.
       capacity: Number of values to keep. Default 256.
       seed: Seed of the hash; another seed draws another sample.
+      by: What a priority is the hash of: "id and value" (the default), or "id" alone.
+        Then two runs keep the values of the same examples, so that they can be compared
+        pair by pair; each id must be passed only once, since those of equal ids have
+        equal priorities.
 
     Returns by `compute`: `values` [capacity] and `ids` [capacity], ordered by priority.
     Rows without a value are nan and -1.
@@ -61,6 +67,7 @@ class Reservoir(Statistic):
 
     capacity: int = dataclasses.field(default=256, kw_only=True)
     seed: int = dataclasses.field(default=0, kw_only=True)
+    by: str = dataclasses.field(default="id and value", kw_only=True)
     priorities: Array = leaf("capacity", dtype=np.uint32, fill=0xFFFFFFFF)
     ids: Array = leaf("capacity", dtype=np.int32, fill=-1)
     sample: Array = leaf("capacity")
@@ -68,7 +75,8 @@ class Reservoir(Statistic):
     nonfinite: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse a capacity below 1."""
+        """Refuse a capacity below 1, and unknown kinds of priority."""
+        check_choice("Reservoir", "by", self.by, _PRIORITIES)
         if self.capacity < 1:
             raise ValueError(
                 f"Reservoir: capacity is {self.capacity}, but must be at least 1. "
@@ -88,7 +96,10 @@ class Reservoir(Statistic):
         valid = kept(values, mask)
         finite = jnp.isfinite(values) & valid
         word = words(values)
-        priority = salted(salted(words(ids), self.seed) ^ word, 1)
+        priority = salted(words(ids), self.seed)
+        if self.by == "id and value":
+            priority = priority ^ word
+        priority = salted(priority, 1)
         priority = jnp.where(
             finite, jnp.minimum(priority, _EMPTY - np.uint32(1)), _EMPTY
         )

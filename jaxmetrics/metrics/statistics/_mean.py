@@ -18,6 +18,10 @@ from jaxmetrics.core import (
 class Mean(Statistic):
     """Arithmetic mean of an output, optionally weighted; nan without data.
 
+    `StandardError` says how far it may be off by chance. `Windowed(Mean("loss"), 100)`
+    is the mean of the last updates, and `ByGroup(Mean("loss"), groups=8)` has one for
+    each source of the data.
+
     Args:
       output: Name of the output; its values may have any shape. `mask` and `weights`
         have its leading axes.

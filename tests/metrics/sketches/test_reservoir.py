@@ -83,3 +83,23 @@ def test_each_value_needs_an_integer_id():
 def test_a_capacity_below_one_is_refused():
     with pytest.raises(ValueError, match="Reservoir: capacity is 0, but must be"):
         jm.Reservoir(capacity=0)
+
+
+def test_by_id_two_runs_keep_the_same_examples():
+    ids = np.arange(1000, dtype=np.int32)
+    rng = np.random.default_rng(0)
+    runs = [rng.normal(size=1000).astype(np.float32) for _ in range(2)]
+    first, second = (
+        jm.evaluate(jm.Reservoir(capacity=20, by="id"), values=values, ids=ids)
+        for values in runs
+    )
+    assert first["ids"].tolist() == second["ids"].tolist()
+    for run, kept in zip(runs, (first, second)):
+        np.testing.assert_array_equal(kept["values"], run[kept["ids"]])
+    others = jm.evaluate(jm.Reservoir(capacity=20), values=runs[0], ids=ids)
+    assert others["ids"].tolist() != first["ids"].tolist()
+
+
+def test_an_unknown_kind_of_priority_is_refused():
+    with pytest.raises(ValueError, match="Reservoir: by is 'value'"):
+        jm.Reservoir(by="value")
