@@ -178,8 +178,6 @@ COMPUTED = (
 )
 """Metrics of logarithms, exponentials, or sums and products within a row, whose rounding
 depends on the compiler and the row's place in a vector."""
-"""Metrics of logarithms, or of sums within a row, such as over the members of an ensemble:
-a compiler rounds these by the place of the row in a vector."""
 
 
 def collection_and_outputs(outputs, names):
