@@ -79,7 +79,6 @@ class AdaptiveCalibrationError(Metric):
         total = count.sum(-1, keepdims=True)
         middle = 2 * xp.cumsum(count, axis=-1) - count  # twice the labels before it
         number = xp.floor(divide(middle * self.bins, 2 * total))
-        number = xp.minimum(number, self.bins - 1)  # of a middle that was rounded up
         in_bin = number[..., None] == np.arange(self.bins, dtype=np.float32)
         count, hits, confidence = (
             xp.where(in_bin, xp.asarray(x)[..., None], 0).sum(-2)

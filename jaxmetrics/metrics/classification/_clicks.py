@@ -115,7 +115,7 @@ class ClickThroughRate(Metric):
     ) -> dict[str, Any]:
         """Return the batch's clicks, impressions and invalid ones."""
         clicks = jnp.asarray(clicks)
-        valid = valid_binary(jnp.zeros(clicks.shape), clicks)
+        valid = valid_binary(jnp.zeros(clicks.shape, jnp.float32), clicks)
         kept = both(not_ignored(clicks, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(

@@ -130,10 +130,10 @@ class LabelRankingAveragePrecision(LabelRanking):
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         above = scores[..., None, :] >= scores[..., :, None]
-        hits = (above & relevant[..., None, :]).sum(axis=-1, dtype=jnp.int32)
-        misses = (above & irrelevant[..., None, :]).sum(axis=-1, dtype=jnp.int32)
+        hits = _count(above & relevant[..., None, :])
+        misses = _count(above & irrelevant[..., None, :])
         precision = hits / jnp.maximum(hits + misses, 1)
-        count = relevant.sum(axis=-1, dtype=jnp.int32)
+        count = _count(relevant)
         mean = jnp.where(relevant, precision, 0).sum(axis=-1) / jnp.maximum(count, 1)
         return jnp.where(relevant.any(axis=-1), mean, 1)
 
@@ -165,8 +165,10 @@ class LabelRankingLoss(LabelRanking):
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         not_below = scores[..., None, :] >= scores[..., :, None]
         wrong = not_below & relevant[..., :, None] & irrelevant[..., None, :]
-        pairs = relevant.sum(axis=-1, dtype=jnp.int32) * irrelevant.sum(
-            axis=-1, dtype=jnp.int32
-        )
-        wrong = wrong.sum(axis=(-2, -1), dtype=jnp.int32)
-        return wrong / jnp.maximum(pairs, 1)
+        pairs = _count(relevant) * _count(irrelevant)
+        return _count(wrong).sum(axis=-1) / jnp.maximum(pairs, 1)
+
+
+def _count(condition: Any) -> Any:
+    """Count along the last axis, float32: exact to 2^24."""
+    return condition.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)

@@ -78,10 +78,10 @@ def test_products_of_large_counts_do_not_overflow():
 
 def test_rare_positives_need_no_float64():
     """1 minus the sum of squared shares would keep two digits in float32."""
-    counts = np.array([[2**24, 3], [4, 5]])
+    counts = np.array([[3 * 10**7, 3], [4, 5]])
     state = with_counts(jm.MatthewsCorrelation(task="binary"), counts)
     right = state.compute()
-    hits, missed, false, rest = 5, 4, 3, 2**24
+    hits, missed, false, rest = 5, 4, 3, 3 * 10**7
     sums = [hits + missed, hits + false, rest + missed, rest + false]
     expected = (hits * rest - missed * false) / np.sqrt(np.prod(np.float64(sums)))
     assert right == pytest.approx(expected, rel=1e-14)
