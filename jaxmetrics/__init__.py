@@ -91,6 +91,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.metrics.segmentation import *  # noqa: F403
     from jaxmetrics.metrics.sketches import *  # noqa: F403
     from jaxmetrics.metrics.statistics import *  # noqa: F403
+    from jaxmetrics.metrics.text import *  # noqa: F403
     from jaxmetrics.runs import Run as Run
 else:
     from jaxmetrics._lazy import attach

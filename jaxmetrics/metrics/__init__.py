@@ -32,6 +32,7 @@ from jaxmetrics.metrics import (
     segmentation,
     sketches,
     statistics,
+    text,
 )
 from jaxmetrics.metrics.audio import *  # noqa: F403
 from jaxmetrics.metrics.calibration import *  # noqa: F403
@@ -46,6 +47,7 @@ from jaxmetrics.metrics.reinforcement import *  # noqa: F403
 from jaxmetrics.metrics.segmentation import *  # noqa: F403
 from jaxmetrics.metrics.sketches import *  # noqa: F403
 from jaxmetrics.metrics.statistics import *  # noqa: F403
+from jaxmetrics.metrics.text import *  # noqa: F403
 
 __all__ = sorted(
     [
@@ -62,5 +64,6 @@ __all__ = sorted(
         *segmentation.__all__,
         *sketches.__all__,
         *statistics.__all__,
+        *text.__all__,
     ]
 )

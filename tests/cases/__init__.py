@@ -26,6 +26,7 @@ from cases import (
     segmentation,
     sketches,
     statistics,
+    text,
     wrappers,
 )
 
@@ -43,6 +44,7 @@ FAMILIES = {
     "segmentation": segmentation.CASES,
     "sketches": sketches.CASES,
     "statistics": statistics.CASES,
+    "text": text.CASES,
 }
 """Rows by family of metrics."""
 

@@ -1,0 +1,54 @@
+"""Edits of aligned sentences, shared by the error rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmetrics.core import Array, Metric, both, count_leaf, count_where
+from jaxmetrics.metrics.text._alignment import align
+from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
+
+
+class EditCounts(Metric):
+    """Hits, substitutions, deletions and insertions, summed over sentences.
+
+    The state that `WordErrorRate`, `CharErrorRate`, `MatchErrorRate`, `WordInfoLost`,
+    `WordInfoPreserved` and `EditDistance` of equal configuration share.
+    """
+
+    ignore_index: int | tuple[int, ...] | None = None
+    hits: Array = count_leaf()
+    substitutions: Array = count_leaf()
+    deletions: Array = count_leaf()
+    insertions: Array = count_leaf()
+    sentences: Array = count_leaf()
+
+    def observe(
+        self, *, preds: Any, references: Any, mask: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's hits and edits."""
+        preds = sentences("EditCounts", "preds", preds)
+        references = sentences("EditCounts", "references", references)
+        require_pairs("EditCounts", preds, references)
+        edits = align(
+            preds,
+            lengths(preds, self.ignore_index),
+            references,
+            lengths(references, self.ignore_index),
+        )
+        counts = {name: _summed(x, mask) for name, x in edits._asdict().items()}
+        ones = jnp.ones(preds.shape[:-1], bool)
+        return dict(counts, sentences=count_where(ones, mask))
+
+    def compute(self) -> dict[str, Any]:
+        """Return the counts by name."""
+        return {name: getattr(self, name) for name in self._leaves}
+
+
+def _summed(counts: jax.Array, mask: Any) -> Any:
+    """Return the exact sum of counts of sentences that are not masked."""
+    kept = both(jnp.ones(counts.shape, bool), mask)
+    return jnp.where(kept, counts, 0).sum(dtype=jnp.uint32)

@@ -1,0 +1,230 @@
+"""Error rates of transcripts: edits that make the prediction of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from jaxmetrics.core import Metric, child, divide
+from jaxmetrics.metrics.text._edit_counts import EditCounts
+from jaxmetrics.metrics.text._sentences import (
+    Vocabulary,
+    as_sentences,
+    padded,
+    same_number,
+)
+
+
+class _EditRatio(Metric):
+    """Base of ratios of hits and edits."""
+
+    ignore_index: int | tuple[int, ...] | None = None
+    edits: EditCounts = child(lambda m: EditCounts(m.ignore_index))
+
+    def from_strings(
+        self, preds: str | Iterable[str], references: str | Iterable[str]
+    ) -> Self:
+        """Return the state of strings; it runs on the host, except for the alignment.
+
+        Args:
+          preds: Sentences; one str is one sentence.
+          references: One sentence for each prediction.
+
+        Returns:
+          The metric of these sentences, to be merged with others.
+        """
+        name = type(self).__name__
+        preds = as_sentences(name, "preds", preds)
+        references = as_sentences(name, "references", references)
+        same_number(name, preds, references)
+        vocabulary = Vocabulary(self._tokens)
+        counts = EditCounts(ignore_index=-1).from_model_output(
+            preds=padded([vocabulary.ids(x) for x in preds]),
+            references=padded([vocabulary.ids(x) for x in references]),
+        )
+        edits = self.edits.identity().replace(**counts.plain())
+        return self.with_fields(edits=edits)
+
+    @staticmethod
+    def _tokens(text: str) -> list[str]:
+        return text.split()
+
+    def _errors(self) -> Any:
+        edits = self.edits
+        return edits.substitutions + edits.deletions + edits.insertions
+
+
+class WordErrorRate(_EditRatio):
+    """Edits per token of the references: (S + D + I) / (H + S + D); lower is better.
+
+    S substitutions, D deletions, I insertions and H hits of the alignment with the
+    fewest edits (Levenshtein 1966), summed over sentences before dividing, as in jiwer
+    and torchmetrics. At least 0, and above 1 with many insertions; nan without
+    references.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host, split at white space.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.WordErrorRate(ignore_index=0)
+      >>> preds, references = [[1, 2, 9, 0]], [[1, 2, 3, 4]]
+      >>> float(jm.evaluate(metric, preds=preds, references=references))
+      0.5
+      >>> float(jm.WordErrorRate().from_strings("a b c d", "a b c x").compute())
+      0.25
+    """
+
+    def compute(self) -> Any:
+        """Return the errors per token of the references."""
+        edits = self.edits
+        tokens = edits.hits + edits.substitutions + edits.deletions
+        return divide(self._errors(), tokens)
+
+
+class CharErrorRate(_EditRatio):
+    """Edits per character of the references; lower is better.
+
+    `WordErrorRate` of ids that stand for characters; as in jiwer's `cer`. At least 0,
+    and above 1 with many insertions; nan without references.
+
+    Reads `preds` and `references`, ids of characters or bytes `[batch, tokens]`; their
+    numbers may differ. A sentence ends before its first ignored id. `mask` `[batch]`
+    leaves out sentences. `from_strings` takes strings on the host: each character
+    counts, white space at both ends does not.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.CharErrorRate().from_strings("abxd", "abcd").compute())
+      0.25
+    """
+
+    @staticmethod
+    def _tokens(text: str) -> list[str]:
+        return list(text.strip())
+
+    def compute(self) -> Any:
+        """Return the errors per character of the references."""
+        edits = self.edits
+        tokens = edits.hits + edits.substitutions + edits.deletions
+        return divide(self._errors(), tokens)
+
+
+class MatchErrorRate(_EditRatio):
+    """Fraction of aligned pairs that are errors: (S + D + I) / (H + S + D + I).
+
+    In [0, 1], lower is better; nan without data (Morris, Maier and Green 2004). As in
+    jiwer, see `WordErrorRate` for the letters. Where several alignments have the fewest
+    edits, the hits are those of jiwer's.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host, split at white space.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> value = jm.MatchErrorRate().from_strings("a b c d e", "a b c x").compute()
+      >>> float(value)
+      0.4
+    """
+
+    def compute(self) -> Any:
+        """Return the fraction of errors."""
+        errors = self._errors()
+        return divide(errors, errors + self.edits.hits)
+
+
+class WordInfoPreserved(_EditRatio):
+    """Share of the words' information that is kept: H / (H + S + D) * H / (H + S + I).
+
+    In [0, 1], higher is better; nan without references or without predictions (Morris,
+    Maier and Green 2004). As in jiwer, see `WordErrorRate` for the letters. Where
+    several alignments have the fewest edits, the hits are those of jiwer's.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host, split at white space.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.WordInfoPreserved()
+      >>> float(metric.from_strings("a b c d", "a b c x").compute())
+      0.5625
+    """
+
+    def compute(self) -> Any:
+        """Return the share that is kept."""
+        edits = self.edits
+        kept = edits.hits + edits.substitutions
+        recall = divide(edits.hits, kept + edits.deletions)
+        return recall * divide(edits.hits, kept + edits.insertions)
+
+
+class WordInfoLost(_EditRatio):
+    """Share of the words' information that is lost, `1 - WordInfoPreserved`.
+
+    In [0, 1], lower is better; nan without references or without predictions (Morris,
+    Maier and Green 2004). As in jiwer.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host, split at white space.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.WordInfoLost().from_strings("a b c d", "a b c x").compute())
+      0.4375
+    """
+
+    def compute(self) -> Any:
+        """Return the share that is lost."""
+        edits = self.edits
+        kept = edits.hits + edits.substitutions
+        recall = divide(edits.hits, kept + edits.deletions)
+        return 1 - recall * divide(edits.hits, kept + edits.insertions)
+
+
+class EditDistance(_EditRatio):
+    """Mean number of edits between a prediction and its reference; lower is better.
+
+    The Levenshtein distance, meaned over sentences; at least 0, nan without data. As
+    torchmetrics' `EditDistance` on characters with `reduction="mean"`.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host, whose characters are the
+    tokens.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> float(jm.EditDistance().from_strings(["rain"], ["shine"]).compute())
+      3.0
+    """
+
+    @staticmethod
+    def _tokens(text: str) -> list[str]:
+        return list(text)
+
+    def compute(self) -> Any:
+        """Return the edits per sentence."""
+        return divide(self._errors(), self.edits.sentences)

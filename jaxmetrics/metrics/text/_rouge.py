@@ -1,0 +1,96 @@
+"""ROUGE of summaries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+from jaxmetrics.core import (
+    Metric,
+    check_choice,
+    child,
+    divide,
+)
+from jaxmetrics.metrics.text._rouge_scores import RougeScores
+from jaxmetrics.metrics.text._sentences import (
+    Vocabulary,
+    as_sentences,
+    padded,
+    same_number,
+)
+
+_KINDS = ("1", "2", "3", "4", "L")
+_VALUES = ("f1", "precision", "recall")
+
+
+class ROUGE(Metric):
+    """Overlap of a summary with its reference; in [0, 1], higher is better.
+
+    Of each sentence, or summary: with "1" to "4" the clipped matches of n-grams, with
+    "L" the tokens of the longest common subsequence, divided by the prediction's
+    n-grams (precision) and by the reference's (recall); F1 is their harmonic mean, 0
+    without a match. The value is the mean over sentences (Lin 2004), as the mean of
+    rouge_score's `rouge1`, `rouge2` and `rougeL`. nan without data.
+
+    Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
+    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host. The update of n-grams compares
+    all pairs of tokens, tokens x tokens for each sentence.
+
+    Args:
+      kind: "1" (the default) to "4" for n-grams, "L" for the common subsequence.
+      value: "f1" (the default), "precision" or "recall".
+      ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Default none.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> metric = jm.ROUGE("L", value="recall", ignore_index=0)
+      >>> preds, references = [[1, 3, 9, 0]], [[1, 2, 3, 4]]
+      >>> float(jm.evaluate(metric, preds=preds, references=references))
+      0.5
+    """
+
+    kind: str = "1"
+    value: str = "f1"
+    ignore_index: int | tuple[int, ...] | None = None
+    scores: RougeScores = child(lambda m: RougeScores(m.kind, m.ignore_index))
+
+    def validate(self) -> None:
+        """Refuse unknown kinds and values."""
+        check_choice("ROUGE", "kind", self.kind, _KINDS)
+        check_choice("ROUGE", "value", self.value, _VALUES)
+
+    def compute(self) -> Any:
+        """Return the mean over sentences."""
+        return divide(getattr(self.scores, self.value), self.scores.sentences)
+
+    def from_strings(
+        self, preds: str | Sequence[str], references: str | Sequence[str]
+    ) -> Self:
+        """Return the state of strings; it runs on the host, except for the counting.
+
+        Tokens are the runs of letters a-z and digits of the lower-case string, as in
+        rouge_score without a stemmer.
+
+        Args:
+          preds: Summaries; one str is one summary.
+          references: One summary for each prediction.
+
+        Returns:
+          The metric of these summaries, to be merged with others.
+        """
+        preds = as_sentences("ROUGE", "preds", preds)
+        references = as_sentences("ROUGE", "references", references)
+        same_number("ROUGE", preds, references)
+        vocabulary = Vocabulary(_tokens)
+        state = RougeScores(self.kind, -1).from_model_output(
+            preds=padded([vocabulary.ids(x) for x in preds]),
+            references=padded([vocabulary.ids(x) for x in references]),
+        )
+        return self.with_fields(scores=self.scores.identity().replace(**state.plain()))
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())

@@ -1,0 +1,65 @@
+"""Precision, recall and F1 of sentences, shared by the values of ROUGE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import Array, Metric, count_leaf, count_where, sum_leaf, total
+from jaxmetrics.metrics.text._ngrams import (
+    clipped_matches,
+    longest_common_subsequence,
+    ngram_counts,
+)
+from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
+
+
+class RougeScores(Metric):
+    """Precision, recall and F1 of each sentence, summed.
+
+    The state that `ROUGE` of equal kind shares, whatever its value.
+    """
+
+    kind: str = "1"
+    ignore_index: int | tuple[int, ...] | None = None
+    precision: Array = sum_leaf()
+    recall: Array = sum_leaf()
+    f1: Array = sum_leaf()
+    sentences: Array = count_leaf()
+
+    def observe(
+        self, *, preds: Any, references: Any, mask: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed scores."""
+        preds = sentences("ROUGE", "preds", preds)
+        references = sentences("ROUGE", "references", references)
+        require_pairs("ROUGE", preds, references)
+        length = lengths(preds, self.ignore_index)
+        reference_length = lengths(references, self.ignore_index)
+        if self.kind == "L":
+            sizes = length, reference_length
+            matches = longest_common_subsequence(
+                preds, length, references, reference_length
+            )
+        else:
+            n = int(self.kind)
+            sizes = (ngram_counts(x, n)[..., -1] for x in (length, reference_length))
+            matches = clipped_matches(
+                preds, length, references[..., None, :], reference_length[..., None], n
+            )[..., -1]
+        found = matches.astype(jnp.float32)
+        predicted, referenced = (jnp.maximum(x, 1).astype(jnp.float32) for x in sizes)
+        precision, recall = found / predicted, found / referenced
+        both_zero = matches == 0
+        f1 = 2 * precision * recall / jnp.where(both_zero, 1, precision + recall)
+        return dict(
+            precision=total(precision, mask),
+            recall=total(recall, mask),
+            f1=total(f1, mask),
+            sentences=count_where(jnp.ones_like(both_zero), mask),
+        )
+
+    def compute(self) -> dict[str, Any]:
+        """Return the sums by name."""
+        return {name: getattr(self, name) for name in self._leaves}

@@ -1,0 +1,104 @@
+"""Sentences as padded token ids, and strings as such sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import as_class_numbers, not_ignored
+
+
+def sentences(metric: str, name: str, ids: Any) -> jax.Array:
+    """Return token ids `[..., tokens]` as int32.
+
+    Raises:
+      TypeError: They are not integers.
+      ValueError: They have no axis of tokens.
+    """
+    numbers = as_class_numbers(ids)
+    if not jnp.issubdtype(numbers.dtype, jnp.integer):
+        raise TypeError(
+            f"{metric}: {name} are {numbers.dtype}, but must be integers, the ids of "
+            "tokens. Take the argmax of scores; for strings call from_strings."
+        )
+    if not numbers.ndim:
+        raise ValueError(
+            f"{metric}: {name} are a scalar, but their last axis must be the tokens of "
+            "a sentence. Pass them as [batch, tokens]."
+        )
+    return numbers
+
+
+def lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.Array:
+    """Return the number of tokens before the first ignored id, int32 `[...]`."""
+    kept = not_ignored(ids, ignore_index)
+    if kept is None:
+        return jnp.full_like(ids, ids.shape[-1]).min(axis=-1, initial=ids.shape[-1])
+    index = jnp.arange(ids.shape[-1], dtype=jnp.int32)
+    end = jnp.where(kept, jnp.int32(ids.shape[-1]), index)
+    return end.min(axis=-1, initial=ids.shape[-1])
+
+
+def require_pairs(metric: str, preds: jax.Array, references: jax.Array) -> None:
+    """Refuse predictions and references of other leading axes."""
+    if preds.shape[:-1] != references.shape[:-1]:
+        raise ValueError(
+            f"{metric}: preds have shape {preds.shape} and references "
+            f"{references.shape}; all axes but the tokens must be equal. Pass one "
+            "reference for each prediction."
+        )
+
+
+def as_sentences(metric: str, name: str, text: str | Iterable[str]) -> list[str]:
+    """Return strings as a list; one string is one sentence.
+
+    Raises:
+      TypeError: One of them is no string, such as a list of words.
+    """
+    strings = [text] if isinstance(text, str) else list(text)
+    for string in strings:
+        if not isinstance(string, str):
+            raise TypeError(
+                f"{metric}: {name} hold a {type(string).__name__}, but each sentence "
+                "must be a str. Join words with spaces."
+            )
+    return strings
+
+
+def same_number(metric: str, preds: Sequence[Any], references: Sequence[Any]) -> None:
+    """Refuse lists of other lengths."""
+    if len(preds) != len(references):
+        raise ValueError(
+            f"{metric}: there are {len(preds)} preds and {len(references)} references. "
+            "Pass one entry of references for each prediction."
+        )
+
+
+class Vocabulary:
+    """Ids of tokens, by first use; the host's way from strings to arrays."""
+
+    def __init__(self, tokenize: Callable[[str], Sequence[str]]) -> None:
+        """Start without tokens."""
+        self._tokenize = tokenize
+        self._ids: dict[str, int] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of a string's tokens."""
+        ids = self._ids
+        return [ids.setdefault(token, len(ids)) for token in self._tokenize(text)]
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int = -1) -> np.ndarray:
+    """Return rows of ids as int32 `[rows, tokens]`, padded at the end.
+
+    The length is a power of two, so that few shapes are compiled.
+    """
+    longest = max((len(row) for row in rows), default=0)
+    array = np.full((len(rows), 1 << max(longest - 1, 0).bit_length()), pad, np.int32)
+    for filled, row in zip(array, rows):
+        filled[: len(row)] = row
+    return array
