@@ -91,11 +91,8 @@ class CalinskiHarabasz(Metric):
         within = xp.nan_to_num(n * state.variance).sum((-2, -1))
         n = n[..., :1]
         samples = n.sum(-2)
-        # Relative to the largest mean: an offset of all would cancel in float32.
-        largest = xp.where(n > 0, mean, -np.inf).max(-2, keepdims=True)
-        shift = xp.where(n > 0, mean - largest, 0.0)
-        centre = divide((n * shift).sum(-2), samples)
-        between = (n * (shift - centre[..., None, :]) ** 2).sum((-2, -1))
+        centre = divide((n * mean).sum(-2), samples)
+        between = (n * (mean - centre[..., None, :]) ** 2).sum((-2, -1))
         samples, occupied = samples[..., 0], (n > 0).sum((-2, -1))
         ratio = divide(between * (samples - occupied), within * (occupied - 1))
         ratio = xp.where(within == 0, 1.0, ratio)
