@@ -163,3 +163,14 @@ def test_both_coefficients_share_the_histogram():
         spearman=jm.SpearmanCorrelation(**options), kendall=jm.KendallTau(**options)
     )
     assert list(metrics.plain()) == ["spearman.state/counts", "spearman.state/invalid"]
+
+
+@every_metric
+def test_the_bounds_do_not_depend_on_which_series_is_which(metric):
+    outputs = correlated(np.random.default_rng(0), 500, 2, 0)
+    outputs["preds"] = np.round(outputs["preds"])
+    exchanged = dict(preds=outputs["targets"], targets=outputs["preds"])
+    empty = metric(low=-4.0, high=4.0, bins=16)
+    bounds = np.array(empty.update(**outputs).bounds())
+    right = np.array(empty.update(**exchanged).bounds())
+    assert bounds == pytest.approx(right, abs=1e-12)
