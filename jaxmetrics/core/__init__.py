@@ -127,6 +127,7 @@ from jaxmetrics.core._predictions import (
 from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, state_dict
 from jaxmetrics.core._serialization import register_with_flax
+from jaxmetrics.core._standard_error import check_stderr, mean_and_stderr
 from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._wide import as_narrow, as_wide, in_float64
 from jaxmetrics.core._windowed import Windowed
@@ -179,6 +180,7 @@ __all__ = [
     "cells_by_product",
     "check_bins",
     "check_choice",
+    "check_stderr",
     "check_task",
     "check_top_k",
     "child",
@@ -218,6 +220,7 @@ __all__ = [
     "limbs_to_float",
     "max_leaf",
     "maximum",
+    "mean_and_stderr",
     "min_leaf",
     "minimum",
     "mix",

@@ -66,7 +66,11 @@ def count_leaf(
 
 
 def sum_leaf(
-    dims: str = "", reproducible: bool = False, *, init: NotInInit = False
+    dims: str = "",
+    reproducible: bool = False,
+    *,
+    moments: str | None = None,
+    init: NotInInit = False,
 ) -> Any:
     """Declare a float sum; `observe` returns `total(...)`.
 
@@ -77,8 +81,10 @@ def sum_leaf(
       reproducible: Hold the exact sum, which reads as the next float64 on the host: the
         same bits under any order, batching and sharding. The state has 48 bytes in
         place of 8. `metric.reproducible()` turns it on for all leaves.
+      moments: Bool configuration field; if it is true the leaf is a moments leaf, and
+        `observe` returns `moments(...)`.
     """
-    return _declare(dims, "sum", reproducible=reproducible)
+    return _declare(dims, "sum", reproducible=reproducible, moments=moments)
 
 
 def max_leaf(
@@ -198,6 +204,7 @@ class Leaf:
         "buffer", "grid" or "free".
       weighted: Configuration field that makes a count a sum of weights.
       reproducible: True for a sum that is exact whatever the metric's configuration.
+      moments: Configuration field that makes a sum moments.
       capacity: Configuration field or number, for a buffer.
       grid: Configuration fields or numbers of a grid: bins and columns.
       dtype: Type of a free leaf, or of an extreme.
@@ -208,6 +215,7 @@ class Leaf:
     name: str
     weighted: str | None = None
     reproducible: bool = False
+    moments: str | None = None
     capacity: str = ""
     grid: tuple[str, ...] = ()
     dtype: Any = None
@@ -223,6 +231,8 @@ class Leaf:
 
     def _kind(self, metric: Any) -> Kind:
         weighted = self.weighted is not None and bool(getattr(metric, self.weighted))
+        if self.moments is not None and getattr(metric, self.moments):
+            return Moments()
         match self.name:
             case "count" if not weighted:
                 return Count()

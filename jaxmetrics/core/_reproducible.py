@@ -25,9 +25,11 @@ def refuse_irreproducible(metric: Any) -> None:
     reason = metric._not_reproducible
     for name, declared in metric._leaves.items():
         weighted = declared.weighted and getattr(metric, declared.weighted)
-        always = declared.name in ("moments", "comoments")
-        if always or (declared.name == "grid" and weighted):
-            reason = f"its leaf {name!r} {_FLOAT_ARITHMETIC[declared.name]}"
+        kind = declared.name
+        if declared.moments and getattr(metric, declared.moments):
+            kind = "moments"
+        if kind in ("moments", "comoments") or (kind == "grid" and weighted):
+            reason = f"its leaf {name!r} {_FLOAT_ARITHMETIC[kind]}"
     if reason:
         raise TypeError(
             f"{type(named_in_errors(metric)).__name__} has no reproducible form: "

@@ -34,6 +34,12 @@ def as_one_array(histogram):
     return xp.concatenate([below, histogram["counts"], above, nonfinite], -1)
 
 
+def mean_then_stderr(mean):
+    """Join the mean and its standard error into one array."""
+    xp = jnp if isinstance(mean["mean"], jax.Array) else np
+    return xp.stack([mean["mean"], mean["stderr"]], axis=-1)
+
+
 def with_nonfinite(draw):
     """Return a draw function that replaces some values by NaN and infinities."""
 
@@ -104,6 +110,12 @@ CASES = (
         jm.StandardError(),
         values,
         lambda values: scipy.stats.sem(values, axis=None),
+    ),
+    Case(
+        "mean with its standard error",
+        jm.Compose(mean_then_stderr, mean=jm.Mean(stderr=True)),
+        values,
+        lambda values: np.array([values.mean(), scipy.stats.sem(values, axis=None)]),
     ),
     Case(
         "geometric mean",

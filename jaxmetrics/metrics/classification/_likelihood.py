@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,10 +12,13 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    check_stderr,
     child,
     count_leaf,
     count_where,
     divide,
+    mean_and_stderr,
+    moments,
     namespace,
     negative_log_likelihood,
     not_ignored,
@@ -42,6 +46,8 @@ class CrossEntropy(Metric):
         are not masked out, in [0, 1). Default 0.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
+      stderr: Compute `{"mean": ..., "stderr": ...}`, as `Mean(stderr=True)`, of labels
+        that are independent; for the tokens of a text use `Bootstrap`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -55,12 +61,14 @@ class CrossEntropy(Metric):
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
-    total: Array = sum_leaf()
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
+    total: Any = sum_leaf(moments="stderr")
     count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse smoothing outside [0, 1)."""
+        """Refuse smoothing outside [0, 1), and a standard error with weights."""
+        check_stderr("CrossEntropy", self.stderr, self.weighted)
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"CrossEntropy: label_smoothing is {self.label_smoothing}, but must be "
@@ -79,14 +87,17 @@ class CrossEntropy(Metric):
         )
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
+        summed = moments if self.stderr else total
         return dict(
-            total=total(nats, scored, weights),
+            total=summed(nats, scored, weights),
             count=count_where(jnp.ones_like(valid), scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """Return the loss in nats per label."""
+        """Return the loss in nats per label, or this and its standard error."""
+        if self.stderr:
+            return mean_and_stderr(self.total)
         return divide(self.total, self.count)
 
 

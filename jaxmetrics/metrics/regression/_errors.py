@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,12 +14,15 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    mean_and_stderr,
+    moments,
     namespace,
     sum_leaf,
     total,
 )
 from jaxmetrics.metrics.regression._series import (
     check_outputs,
+    check_stderr_by_output,
     mean_by_output,
     over_outputs,
     paired,
@@ -38,6 +42,9 @@ class MeanSquaredError(Metric):
       weighted: Require `weights` and weight each entry by them.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`, scikit-learn's `multioutput="raw_values"`.
+      stderr: Compute `{"mean": ..., "stderr": ...}`, as `Mean(stderr=True)`, of entries
+        that are independent; with several outputs it needs `average="none"`. Default
+        False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -49,7 +56,8 @@ class MeanSquaredError(Metric):
     outputs: int | None = None
     weighted: bool = False
     average: str = "uniform"
-    squared_error: Array = sum_leaf("series")
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
+    squared_error: Any = sum_leaf("series", moments="stderr")
     count: Array = count_leaf("series", weighted="weighted")
 
     @property
@@ -58,8 +66,9 @@ class MeanSquaredError(Metric):
         return series(self.outputs)
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1 and unknown averages."""
+        """Refuse a number of outputs below 1, and averages without a meaning."""
         check_outputs("MeanSquaredError", self.outputs, self.average)
+        check_stderr_by_output(self)
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
@@ -67,13 +76,16 @@ class MeanSquaredError(Metric):
         """Return the batch's summed squared errors and number of entries."""
         preds, targets = paired(preds, targets, self.outputs)
         keep, error = len(self.series), preds - targets
+        summed = moments if self.stderr else total
         return dict(
-            squared_error=total(error * error, mask, weights, keep),
+            squared_error=summed(error * error, mask, weights, keep),
             count=count_where(jnp.ones(error.shape, bool), mask, weights, keep),
         )
 
     def compute(self) -> Any:
         """Return the error, in the squared unit of the targets."""
+        if self.stderr:
+            return mean_and_stderr(self.squared_error)
         sums = self.squared_error, self.count
         return mean_by_output(*sums, self.outputs, self.average)
 
@@ -126,6 +138,9 @@ class MeanAbsoluteError(Metric):
       weighted: Require `weights` and weight each entry by them.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`, scikit-learn's `multioutput="raw_values"`.
+      stderr: Compute `{"mean": ..., "stderr": ...}`, as `Mean(stderr=True)`, of entries
+        that are independent; with several outputs it needs `average="none"`. Default
+        False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -137,7 +152,8 @@ class MeanAbsoluteError(Metric):
     outputs: int | None = None
     weighted: bool = False
     average: str = "uniform"
-    absolute_error: Array = sum_leaf("series")
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
+    absolute_error: Any = sum_leaf("series", moments="stderr")
     count: Array = count_leaf("series", weighted="weighted")
 
     @property
@@ -146,8 +162,9 @@ class MeanAbsoluteError(Metric):
         return series(self.outputs)
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1 and unknown averages."""
+        """Refuse a number of outputs below 1, and averages without a meaning."""
         check_outputs("MeanAbsoluteError", self.outputs, self.average)
+        check_stderr_by_output(self)
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
@@ -155,12 +172,15 @@ class MeanAbsoluteError(Metric):
         """Return the batch's summed absolute errors and number of entries."""
         preds, targets = paired(preds, targets, self.outputs)
         keep, error = len(self.series), preds - targets
+        summed = moments if self.stderr else total
         return dict(
-            absolute_error=total(jnp.abs(error), mask, weights, keep),
+            absolute_error=summed(jnp.abs(error), mask, weights, keep),
             count=count_where(jnp.ones(error.shape, bool), mask, weights, keep),
         )
 
     def compute(self) -> Any:
         """Return the error, in the unit of the targets."""
+        if self.stderr:
+            return mean_and_stderr(self.absolute_error)
         sums = self.absolute_error, self.count
         return mean_by_output(*sums, self.outputs, self.average)

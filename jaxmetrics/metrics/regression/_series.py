@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import divide
+from jaxmetrics.core import check_stderr, divide
 
 AVERAGES = ("uniform", "none")
 
@@ -66,6 +66,21 @@ def check_outputs(
         raise ValueError(
             f"{metric}: average={average!r} needs the number of outputs; without it "
             "all entries are one series. Pass outputs=..."
+        )
+
+
+def check_stderr_by_output(metric: Any) -> None:
+    """Refuse a standard error of a weighted mean, or of the mean over outputs.
+
+    The errors of the outputs of one example are not independent.
+    """
+    name = type(metric).__name__
+    check_stderr(name, metric.stderr, metric.weighted)
+    if metric.stderr and metric.outputs is not None and metric.average != "none":
+        raise ValueError(
+            f"{name}: stderr=True with outputs={metric.outputs} needs average='none', "
+            "since errors of the outputs of one example belong together. Pass "
+            "average='none'."
         )
 
 

@@ -14,6 +14,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    mean_and_stderr,
     namespace,
     sum_leaf,
     total,
@@ -26,8 +27,8 @@ class StandardError(Statistic):
 
     `sqrt(variance / n)` with the unbiased variance of n independent values, as
     `scipy.stats.sem`; nan for fewer than two. The state is that of `Variance`, which a
-    collection stores once. For values that are weighted or belong together use
-    `Bootstrap`.
+    collection stores once; `Mean(stderr=True)` has the mean beside it. For values that
+    are weighted or belong together use `Bootstrap`.
 
     Args:
       output: Name of the output; its values may have any shape.
@@ -42,9 +43,7 @@ class StandardError(Statistic):
 
     def compute(self) -> Any:
         """Return the standard error, in the unit of the values."""
-        xp, moments = namespace(self), self.variance.moments
-        freedom = xp.maximum(xp.asarray(moments.n) - 1, 0)
-        return xp.sqrt(divide(moments.variance, freedom))
+        return mean_and_stderr(self.variance.moments)["stderr"]
 
 
 class GeometricMean(Statistic):

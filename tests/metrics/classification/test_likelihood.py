@@ -78,3 +78,14 @@ def test_bfloat16_logits_are_normalized_in_float32():
 def test_smoothing_out_of_range_is_refused(smoothing):
     with pytest.raises(ValueError, match="label_smoothing is .*, but must be in"):
         jm.CrossEntropy(label_smoothing=smoothing)
+
+
+def test_the_standard_error_of_a_cross_entropy_is_that_of_its_labels():
+    probs = [[0.5, 0.5], [0.25, 0.75], [0.125, 0.875], [0.5, 0.5]]
+    metric = jm.CrossEntropy(scores="probs", stderr=True)
+    value = jm.evaluate(metric, probs=probs, labels=[0, 0, 0, 7])
+    nats = np.log([2.0, 4.0, 8.0])
+    assert value["mean"] == pytest.approx(nats.mean())
+    assert value["stderr"] == pytest.approx(nats.std(ddof=1) / math.sqrt(3))
+    with pytest.raises(ValueError, match="goes with weighted=False"):
+        jm.CrossEntropy(weighted=True, stderr=True)

@@ -106,3 +106,24 @@ def test_an_average_without_outputs_or_unknown_is_refused(metric):
         metric(average="none")
     with pytest.raises(ValueError, match=f"{name}: average is 'variance_weighted'"):
         metric(outputs=2, average="variance_weighted")
+
+
+@pytest.mark.parametrize("metric", [jm.MeanSquaredError, jm.MeanAbsoluteError])
+def test_the_standard_error_of_an_error_is_that_of_its_entries(metric):
+    power = 2 if metric is jm.MeanSquaredError else 1
+    entries = np.abs(OUTPUTS["preds"] - OUTPUTS["targets"]) ** power
+    value = jm.evaluate(metric(stderr=True), **OUTPUTS)
+    assert value["mean"] == pytest.approx(entries.mean())
+    assert value["stderr"] == pytest.approx(entries.std(ddof=1) / math.sqrt(3))
+    by_output = metric(outputs=2, average="none", stderr=True)
+    two = {k: np.stack([v, 0 * v], -1) for k, v in OUTPUTS.items()}
+    errors = jm.evaluate(by_output, **two)["stderr"]
+    assert errors == pytest.approx([value["stderr"], 0])
+
+
+@pytest.mark.parametrize("metric", [jm.MeanSquaredError, jm.MeanAbsoluteError])
+def test_a_standard_error_over_weights_or_outputs_is_refused(metric):
+    with pytest.raises(ValueError, match="needs average='none'"):
+        metric(outputs=2, stderr=True)
+    with pytest.raises(ValueError, match="goes with weighted=False"):
+        metric(weighted=True, stderr=True)

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from jax import lax
+from support.samples import observed
 
 import jaxmetrics as jm
 
@@ -87,3 +89,45 @@ def test_small_terms_are_kept_next_to_a_large_constant_state():
     update = jax.jit(lambda x: jm.Sum().replace(total=1e8).update(values=x))
     assert update(0.1).compute() == 1e8 + float(np.float32(0.1))
     assert update(0.1).update(values=-1e8).compute() == float(np.float32(0.1))
+
+
+@pytest.mark.parametrize("offset", [0, 1e4])
+def test_the_standard_error_of_a_mean_does_not_cancel_at_an_offset(offset):
+    """Trap 6.5."""
+    values = np.random.default_rng(0).normal(offset, 1, 20_000).astype(np.float32)
+    value = observed(jm.Mean(stderr=True), 10, values=values).compute()
+    values = values.astype(float)
+    assert value["mean"] == pytest.approx(values.mean(), rel=1e-9, abs=1e-8)
+    assert value["stderr"] == pytest.approx(scipy.stats.sem(values), rel=1e-6)
+
+
+def test_a_standard_error_by_hand_and_of_few_values():
+    """The values 1, 3, 5 have s^2 = 4."""
+    metric = jm.Mean(stderr=True)
+    outputs = dict(values=[1.0, 3.0, NAN, 5.0], mask=[True, True, False, True])
+    value = jm.evaluate(metric, **outputs)
+    assert value == {"mean": 3, "stderr": pytest.approx(2 / math.sqrt(3))}
+    for state in (metric, metric.update(values=[1.0])):
+        assert math.isnan(state.compute()["stderr"])
+    assert math.isnan(metric.compute()["mean"])
+    assert metric.update(values=[1.0]).compute()["mean"] == 1
+
+
+def test_the_number_of_values_of_a_standard_error_is_exact():
+    metric = jm.Mean(stderr=True).replace(total=(2**24 + 1, 2.0, 4.0 * (2**24 + 1)))
+    value = metric.update(values=[2.0]).compute()
+    assert value["stderr"] == pytest.approx(2 * 2**-12, rel=1e-6)
+    assert metric.plain()["total"].n == 2**24 + 1
+
+
+def test_without_the_option_the_state_is_a_sum_and_a_count():
+    paths, _ = jax.tree_util.tree_flatten_with_path(jm.Mean())
+    sizes = [(jax.tree_util.keystr(path), leaf.nbytes) for path, leaf in paths]
+    assert sizes == [(".total", 8), (".count", 8)]
+
+
+def test_a_standard_error_has_no_weights_and_no_exact_form():
+    with pytest.raises(ValueError, match="stderr=True goes with weighted=False"):
+        jm.Mean(weighted=True, stderr=True)
+    with pytest.raises(TypeError, match="no reproducible form: its leaf 'total'"):
+        jm.Mean(stderr=True).reproducible()
