@@ -86,6 +86,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.metrics.image import *  # noqa: F403
     from jaxmetrics.metrics.language import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403
+    from jaxmetrics.metrics.ranking import *  # noqa: F403
     from jaxmetrics.metrics.regression import *  # noqa: F403
     from jaxmetrics.metrics.reinforcement import *  # noqa: F403
     from jaxmetrics.metrics.segmentation import *  # noqa: F403

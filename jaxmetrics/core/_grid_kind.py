@@ -67,6 +67,7 @@ _APART = 4  # counts of -inf, of inf, of the smallest and of the largest score
 _HEADER = 2  # cells at the end that hold the extremes and the finest bit
 _FINEST = 1024  # exceeds every exponent; the header holds the difference to it
 _SIGN = np.uint32(1 << 31)
+_LOWEST = 151  # level 0 of the value grid has cells of the width 2**-151
 
 
 class GridCounts(NamedTuple):
@@ -85,12 +86,45 @@ class GridValue(NamedTuple):
       is_one_value: Bool `[..., 2, bins + 4]`: all scores counted there are equal.
       smallest: Smallest finite score `[...]`; inf if there is none.
       largest: Largest finite score; -inf if there is none.
+      first: Index of the value grid's cell of the smallest score, int32 `[...]`.
+      keys: Order keys of the smallest and the largest score, uint32 `[..., 2]`.
+      level: Exponent of the width of the value grid's cells, and s: int32 `[..., 2]`.
     """
 
     counts: Any
     is_one_value: Any
     smallest: Any
     largest: Any
+    first: Any
+    keys: Any
+    level: Any
+
+    def thresholds(self) -> Any:
+        """Return the threshold of each cell `[..., 2, bins + 4]`, ascending.
+
+        The scores at or above it are those of the cell and of all later ones. It lies
+        between the smallest and the largest score, or is infinite.
+        """
+        xp = _namespace(self.first)
+        cells = self.counts.shape[-1] - _APART
+        number = _numbers(cells, self.first.ndim)
+        by_value = self.first[..., None] + number
+        by_value = _scaled(xp, by_value, self.level[..., 0, None])
+        shift = self.level[..., 1, None].astype(np.uint32)
+        least, greatest = (self.keys[..., i, None] >> shift for i in (0, 1))
+        by_key = xp.minimum(least + number.astype(np.uint32), greatest)
+        smallest, largest = (
+            xp.asarray(x)[..., None, None] for x in (self.smallest, self.largest)
+        )
+        is_used = least + number.astype(np.uint32) <= greatest
+        by_key = xp.where(is_used, _float_of(xp, by_key << shift), largest[..., 0])
+        edges = xp.stack([by_value, by_key], axis=-2)
+        # The smallest score is counted apart, and so is not in its cell.
+        after = xp.nextafter(smallest.astype(np.float32), np.float32(np.inf))
+        edges = xp.minimum(xp.where(edges > smallest, edges, after), largest)
+        ends = [xp.broadcast_to(x, (*edges.shape[:-1], 1)) for x in (smallest, largest)]
+        infinite = xp.full_like(ends[0], np.inf)
+        return xp.concatenate([-infinite, ends[0], edges, ends[1], infinite], axis=-1)
 
 
 def grid_counts(
@@ -210,8 +244,8 @@ class Grid:
         grids, apart = self._split(counts)
         with np.errstate(over="ignore"):  # the extremes of no score
             levels = _levels(header, self.bins)
-            first = self._origins(header.least, levels)[..., None, :, None]
-        place: Any = first + _numbers(self.bins, grids.ndim)
+            first = self._origins(header.least, levels)
+        place: Any = first[..., None, :, None] + _numbers(self.bins, grids.ndim)
         place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
         grids = xp.take_along_axis(grids, place, axis=-1)
         apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], _APART))
@@ -226,7 +260,11 @@ class Grid:
             xp.where(is_empty, np.float32(empty), _float_of(xp, key))[()]
             for key, empty in ((header.least, np.inf), (header.greatest, -np.inf))
         )
-        return GridValue(counts, is_one_value, smallest, largest)
+        keys = xp.stack([header.least, header.greatest], axis=-1)
+        level = xp.stack([levels.value - np.int32(_LOWEST), levels.key], axis=-1)
+        return GridValue(
+            counts, is_one_value, smallest, largest, first[..., 0], keys, level
+        )
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
         """Agree on the extremes in round one, sum counts on their grids in round two.
@@ -521,6 +559,14 @@ def _float_of(xp: Any, key: Any) -> Any:
         return from_order_key(key)
     word = np.where(key >> 31 == 1, key ^ _SIGN, ~key).astype(np.uint32)
     return word.view(np.float32).astype(np.float64)
+
+
+def _scaled(xp: Any, index: Any, exponent: Any) -> Any:
+    """Return `index * 2**exponent`, float64 on the host."""
+    if xp is np:
+        return np.ldexp(index.astype(np.float64), exponent)
+    x, half = index.astype(jnp.float32), exponent // 2
+    return jnp.ldexp(jnp.ldexp(x, half), exponent - half)
 
 
 def _without_subnormals(x: jax.Array) -> jax.Array:

@@ -27,6 +27,7 @@ from jaxmetrics.metrics import (
     image,
     language,
     nominal,
+    ranking,
     regression,
     reinforcement,
     segmentation,
@@ -42,6 +43,7 @@ from jaxmetrics.metrics.detection import *  # noqa: F403
 from jaxmetrics.metrics.image import *  # noqa: F403
 from jaxmetrics.metrics.language import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
+from jaxmetrics.metrics.ranking import *  # noqa: F403
 from jaxmetrics.metrics.regression import *  # noqa: F403
 from jaxmetrics.metrics.reinforcement import *  # noqa: F403
 from jaxmetrics.metrics.segmentation import *  # noqa: F403
@@ -59,6 +61,7 @@ __all__ = sorted(
         *image.__all__,
         *language.__all__,
         *nominal.__all__,
+        *ranking.__all__,
         *regression.__all__,
         *reinforcement.__all__,
         *segmentation.__all__,

@@ -11,6 +11,7 @@ from support.case import (
     LABELS,
     NAN,
     Case,
+    as_one_array,
     binary,
     in_top_k,
     multiclass,
@@ -938,6 +939,145 @@ RANKING = (
     ),
 )
 
+POINTS = 21
+
+
+def _roc(logits, labels):
+    """Return scikit-learn's points at even steps of the sum of both rates."""
+    false, true, thresholds = sk.roc_curve(labels, logits, drop_intermediate=False)
+    steps = 2 * (np.arange(POINTS) - 0.013) / (POINTS - 1)
+    index = np.searchsorted(false + true, np.append(steps[:-1], 2 - 1e-9))
+    return np.stack([false, true, thresholds], -1)[index]
+
+
+def _precision_recall(logits, labels):
+    thresholds = _roc(logits, labels)[:, 2]
+    preds = [logits >= threshold for threshold in thresholds]
+    recall = [sk.recall_score(labels, p) for p in preds]
+    precision = [sk.precision_score(labels, p, zero_division=1) for p in preds]
+    return np.stack([recall, precision, thresholds], -1)
+
+
+def _precision(labels, preds):
+    return sk.precision_score(labels, preds, zero_division=0)
+
+
+def _specificity(labels, preds):
+    return sk.recall_score(1 - labels, 1 - preds)
+
+
+def _best_at(logits, labels, score, other, limit=0.5):
+    """Return the best score where another one has a limit, and its threshold."""
+    points = []
+    for threshold in np.unique(logits):
+        preds = (logits >= threshold).astype(int)
+        rate = other(labels, preds)
+        if rate >= limit:
+            points.append((score(labels, preds), rate, threshold))
+    best, _, threshold = max(points)
+    return best, threshold
+
+
+def _equal_error(logits, labels):
+    false, true, thresholds = sk.roc_curve(labels, logits, drop_intermediate=False)
+    missed = 1 - true
+    apart = abs(false - missed).round(9)
+    _, rate, threshold = min(zip(apart, (false + missed) / 2, -thresholds))
+    return rate, -threshold
+
+
+def _distance(probs, labels):
+    positive, negative = (probs[labels == i] for i in (1, 0))
+    result = scipy.stats.ks_2samp(negative, positive, alternative="greater")
+    gaps = [(positive >= t).mean() - (negative >= t).mean() for t in np.unique(probs)]
+    return result.statistic, np.unique(probs)[np.argmax(np.round(gaps, 9))]
+
+
+CURVES = (
+    Case(
+        "roc",
+        jm.Compose(as_one_array, value=jm.ROC(bins=BINS, points=POINTS)),
+        binary,
+        _roc,
+        exact=True,
+    ),
+    Case(
+        "precision-recall curve",
+        jm.Compose(
+            as_one_array, value=jm.PrecisionRecallCurve(bins=BINS, points=POINTS)
+        ),
+        binary,
+        _precision_recall,
+        exact=True,
+    ),
+    Case(
+        "precision at recall",
+        jm.Compose(as_one_array, value=jm.PrecisionAtRecall(bins=BINS, recall=0.5)),
+        binary,
+        lambda logits, labels: _best_at(logits, labels, _precision, sk.recall_score),
+        exact=True,
+    ),
+    Case(
+        "recall at precision",
+        jm.Compose(as_one_array, value=jm.RecallAtPrecision(bins=BINS, precision=0.4)),
+        binary,
+        lambda logits, labels: _best_at(
+            logits, labels, sk.recall_score, _precision, 0.4
+        ),
+        exact=True,
+    ),
+    Case(
+        "sensitivity at specificity",
+        jm.Compose(
+            as_one_array,
+            value=jm.SensitivityAtSpecificity(bins=BINS, specificity=0.5),
+        ),
+        binary,
+        lambda logits, labels: _best_at(logits, labels, sk.recall_score, _specificity),
+        exact=True,
+    ),
+    Case(
+        "specificity at sensitivity",
+        jm.Compose(
+            as_one_array,
+            value=jm.SpecificityAtSensitivity(bins=BINS, sensitivity=0.5),
+        ),
+        binary,
+        lambda logits, labels: _best_at(logits, labels, _specificity, sk.recall_score),
+        exact=True,
+    ),
+    Case(
+        "best f2",
+        jm.Compose(as_one_array, value=jm.MaxFBeta(bins=BINS, beta=2.0)),
+        binary,
+        lambda logits, labels: _best_at(
+            logits,
+            labels,
+            lambda labels, preds: sk.fbeta_score(labels, preds, beta=2),
+            sk.recall_score,
+        ),
+        exact=True,
+    ),
+    Case(
+        "equal error rate",
+        jm.Compose(as_one_array, value=jm.EqualErrorRate(bins=BINS)),
+        binary,
+        _equal_error,
+        exact=True,
+    ),
+    Case(
+        "kolmogorov-smirnov distance of kept rows, from probs",
+        jm.Compose(
+            as_one_array,
+            value=jm.KolmogorovSmirnov(exact=True, capacity=ROWS_KEPT, scores="probs"),
+        ),
+        with_probs(binary),
+        _distance,
+        reads={"logits": "probs"},
+        by_value=True,
+    ),
+)
+
 CASES = (
     *ACCURACY,
     *EXACT_MATCH,
@@ -950,4 +1090,5 @@ CASES = (
     *LABEL_RANKING,
     *FAIRNESS,
     *RANKING,
+    *CURVES,
 )

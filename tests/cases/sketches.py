@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from support.case import NAN, Case, values, weighted, weights_like
+from support.case import NAN, Case, as_one_array, values, weighted, weights_like
 
 import jaxmetrics as jm
 
@@ -41,13 +41,6 @@ def with_ids(rng, rows):
     drawn = few_distinct(rng, rows)
     ids = rng.permutation(drawn["values"].size).reshape(drawn["values"].shape)
     return dict(drawn, ids=ids.astype(np.int32))
-
-
-def as_one_array(sketch):
-    """Stack the computed values: the laws compare one array."""
-    computed = list(sketch.values())
-    xp = jnp if any(isinstance(x, jax.Array) for x in computed) else np
-    return xp.stack([xp.asarray(x) for x in computed], -1)
 
 
 def mean_and_covariance(sketch):
@@ -185,14 +178,14 @@ def _weighted_covariance(values, weights):
 CASES = (
     Case(
         "quantiles",
-        jm.Compose(as_one_array, sketch=jm.Quantiles(**QUANTILES)),
+        jm.Compose(as_one_array, value=jm.Quantiles(**QUANTILES)),
         with_nonfinite,
         _quantiles,
         exact=True,
     ),
     Case(
         "quantiles weighted",
-        jm.Compose(as_one_array, sketch=jm.Quantiles(weighted=True, **QUANTILES)),
+        jm.Compose(as_one_array, value=jm.Quantiles(weighted=True, **QUANTILES)),
         weighted(with_nonfinite),
         _quantiles,
     ),
@@ -208,7 +201,7 @@ CASES = (
     ),
     Case(
         "count-min",
-        jm.Compose(as_one_array, sketch=jm.CountMin(queries=QUERIES, width=256)),
+        jm.Compose(as_one_array, value=jm.CountMin(queries=QUERIES, width=256)),
         items,
         _query_counts,
         exact=True,
@@ -247,7 +240,7 @@ CASES = (
     ),
     Case(
         "moments",
-        jm.Compose(as_one_array, sketch=jm.Moments()),
+        jm.Compose(as_one_array, value=jm.Moments()),
         with_nonfinite,
         _moments,
         tolerance=2e-6,

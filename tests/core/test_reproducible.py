@@ -188,8 +188,10 @@ COMPUTED = (
     "TweedieDeviance",
     "ZLoss",
 )
-"""Metrics of logarithms, exponentials, or sums and products within a row: a compiler
-rounds that of a row by its place in a vector."""
+"""Metrics of logarithms, exponentials, or sums and products within a row.
+
+Their rounding depends on the compiler and the row's place in a vector.
+"""
 
 
 def collection_and_outputs(outputs, names):

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
@@ -145,6 +147,13 @@ def in_top_k(logits, labels, k):
     """Return where the label is among the k largest logits; ties to the lower class."""
     best = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
     return (best == labels[..., None]).any(-1)
+
+
+def as_one_array(value):
+    """Stack the parts of a computed value along a new last axis."""
+    computed = list(value.values())
+    xp = jnp if any(isinstance(x, jax.Array) for x in computed) else np
+    return xp.stack([xp.asarray(x) for x in computed], -1)
 
 
 def _integers(rng, below, shape):

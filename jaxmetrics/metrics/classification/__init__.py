@@ -21,6 +21,7 @@ from jaxmetrics.metrics.classification._clicks import (
     NormalizedEntropy,
 )
 from jaxmetrics.metrics.classification._confusion import ConfusionMatrix
+from jaxmetrics.metrics.classification._curves import ROC, PrecisionRecallCurve
 from jaxmetrics.metrics.classification._fairness import (
     DemographicParity,
     EqualOpportunity,
@@ -52,13 +53,22 @@ from jaxmetrics.metrics.classification._negatives import (
     NegativePredictiveValue,
     Specificity,
 )
+from jaxmetrics.metrics.classification._operating_points import (
+    EqualErrorRate,
+    KolmogorovSmirnov,
+    MaxFBeta,
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from jaxmetrics.metrics.classification._precision_recall import (
     F1,
     FBeta,
     Precision,
     Recall,
 )
-from jaxmetrics.metrics.classification._ranking_curves import AUROC, AveragePrecision
+from jaxmetrics.metrics.classification._ranking_areas import AUROC, AveragePrecision
 from jaxmetrics.metrics.classification._stat_scores import (
     StatScores,
 )
@@ -74,6 +84,7 @@ __all__ = [
     "ConfusionMatrix",
     "CrossEntropy",
     "DemographicParity",
+    "EqualErrorRate",
     "EqualOpportunity",
     "ExactMatch",
     "F1",
@@ -87,17 +98,25 @@ __all__ = [
     "HingeLoss",
     "Informedness",
     "Jaccard",
+    "KolmogorovSmirnov",
     "LabelRankingAveragePrecision",
     "LabelRankingLoss",
     "Markedness",
     "MatthewsCorrelation",
+    "MaxFBeta",
     "MultilabelCoverageError",
     "NegativePredictiveValue",
     "NormalizedEntropy",
     "Perplexity",
     "Precision",
+    "PrecisionAtRecall",
+    "PrecisionRecallCurve",
+    "ROC",
     "Recall",
+    "RecallAtPrecision",
+    "SensitivityAtSpecificity",
     "Specificity",
+    "SpecificityAtSensitivity",
     "StatScores",
     "TopKAccuracy",
 ]

@@ -115,6 +115,12 @@ class ScoreHistogram(Metric):
             (value.counts[..., i, :], value.is_one_value[..., i, :]) for i in (0, 1)
         ]
 
+    def thresholds(self) -> list[Any]:
+        """Return the threshold `[*groups, bins + 4]` of each bin of `orderings`."""
+        value: Any = self.cells
+        thresholds = value.thresholds()
+        return [thresholds[..., i, :] for i in (0, 1)]
+
 
 class RankedScores(NamedTuple):
     """Scores of a batch, prepared for ranking.

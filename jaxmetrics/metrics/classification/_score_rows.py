@@ -88,6 +88,15 @@ class ScoreRows(Metric):
           counts: `[*groups, columns, bins]`.
           is_one_value: Bool `[*groups, bins]`, all true.
         """
+        scores, counts = self._by_score()
+        return [(counts, namespace(self).ones(scores.shape, bool))]
+
+    def thresholds(self) -> list[Any]:
+        """Return the scores `[*groups, bins]` of the bins of `orderings`."""
+        return [self._by_score()[0]]
+
+    def _by_score(self) -> tuple[Any, Any]:
+        """Return sorted scores `[*groups, bins]`, and counts of each."""
         xp = namespace(self)
         rows = xp.moveaxis(xp.asarray(self.rows), 0, -1)  # [..., width, rows]
         none = xp.full((*rows.shape[:-1], 1), np.nan, rows.dtype)
@@ -120,12 +129,11 @@ class ScoreRows(Metric):
             scores = scores.reshape(*scores.shape[:-2], -1)
             columns = xp.moveaxis(columns, -3, -2)
             columns = columns.reshape(*columns.shape[:-2], -1)
-        counts = _by_score(xp, scores, columns)
-        return [(counts, xp.ones(scores.shape, bool))]
+        return _sorted(xp, scores, columns)
 
 
-def _by_score(xp: Any, scores: Any, columns: Any) -> Any:
-    """Return columns `[..., columns, rows]` sorted by score, equal scores added up.
+def _sorted(xp: Any, scores: Any, columns: Any) -> tuple[Any, Any]:
+    """Return scores and columns `[..., columns, rows]` by score, equal ones added up.
 
     The sum of equal scores is in the place of the last of them.
     """
@@ -144,4 +152,4 @@ def _by_score(xp: Any, scores: Any, columns: Any) -> Any:
         before = np.maximum.accumulate(before, axis=-1)
     else:
         before = lax.cummax(before, axis=before.ndim - 1)
-    return xp.where(is_last, total - before, zero)
+    return scores, xp.where(is_last, total - before, zero)

@@ -19,75 +19,34 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxmetrics.core import (
-    Metric,
     averaged_classes,
     check_choice,
-    check_task,
-    child,
     divide,
     namespace,
-    need_classes,
     on_plain_values,
-    scores_field,
 )
 from jaxmetrics.figures import Chart, Curves
-from jaxmetrics.metrics.classification._score_histogram import ScoreHistogram
-from jaxmetrics.metrics.classification._score_rows import ScoreRows
+from jaxmetrics.metrics.classification._ranking import (
+    Ranking,
+    at_or_above,
+    open_pairs,
+    real,
+    share,
+    wide_bounds,
+)
 
-_AVERAGES = ("micro", "macro", "weighted", "none")
 _MAX_CURVES = 8
 _MAX_OPEN = 0.9  # fraction of pairs of unknown order beyond which there is no estimate
-_WIDE = 0.05  # width of bounds that diagnostics report
 
 
-class RankingArea(Metric):
+class RankingArea(Ranking):
     """Base of `AUROC` and `AveragePrecision`: an area from scores by label.
 
     A subclass returns its area and the bounds from `_areas`.
     """
 
-    task: str | None = None
-    average: str = "macro"
-    classes: int | None = None
-    bins: int = 4096
-    scores: str = scores_field("logits", "probs", "preds", default="logits")
-    ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    exact: bool = dataclasses.field(default=False, kw_only=True)
-    capacity: int | None = dataclasses.field(default=None, kw_only=True)
-    histogram: ScoreHistogram | ScoreRows = child(lambda metric: metric._state())
-
     _curve_labels: ClassVar[tuple[str, str]] = ("", "")
     _curve_diagonal: ClassVar[bool] = False
-
-    def validate(self) -> None:
-        """Refuse unknown settings, and a missing number of classes."""
-        name = type(self).__name__
-        if self.scores == "preds":
-            raise ValueError(
-                f"{name}: scores is 'preds', but predicted classes have no order to "
-                "rank by: all of one class would tie. Pass logits or probs."
-            )
-        check_task(name, self._task, self.classes, 0.5)
-        check_choice(name, "average", self.average, _AVERAGES)
-        if self.bins < 4 or self.bins & (self.bins - 1):
-            raise ValueError(
-                f"{name}: bins is {self.bins}, but must be a power of two, at least 4. "
-                "Leave it out for the default."
-            )
-        if self._task != "binary":
-            need_classes(name, f"task={self.task!r}", self.classes)
-        if self.exact and (self.capacity is None or self.capacity < 1):
-            raise ValueError(
-                f"{name}: exact=True needs capacity, the number of rows to keep in "
-                f"all, got {self.capacity}. Pass the size of the data set, or leave "
-                "exact out for a histogram of constant size."
-            )
-        if not self.exact and self.capacity is not None:
-            raise ValueError(
-                f"{name}: capacity is {self.capacity}, but without exact=True no rows "
-                "are kept. Pass both or none."
-            )
 
     def compute(self) -> Any:
         """Return the area, or `[classes]` of them."""
@@ -109,54 +68,21 @@ class RankingArea(Metric):
 
         Both are left out where there is nothing to see: widths of at most 0.05.
         """
-        found = super().diagnostics()
-        low, high = self.bounds()
-        width = np.asarray(high) - np.asarray(low)
-        width = width[np.isfinite(width)]
-        if width.size and width.max() > _WIDE:
-            found["bounds_width"] = float(width.max())
-        return found
+        return super().diagnostics() | wide_bounds(*self.bounds())
 
     def charts(self, name: str | None = None) -> Mapping[str, Chart]:
         """Return the curve, of several classes one each for the first eight."""
-        counts = np.asarray(self._chosen_counts(), np.float64)
-        curves = counts[None] if counts.ndim == 2 else counts[:_MAX_CURVES]
-        # From the highest score down: negatives and positives at or above a threshold.
-        above = np.cumsum(curves[..., ::-1], axis=-1)
-        above = np.concatenate([np.zeros_like(above[..., :1]), above], axis=-1)
+        counts, thresholds = map(np.asarray, self._chosen_ordering())
+        if counts.ndim == 2:
+            counts, thresholds = counts[None], thresholds[None]
+        above = at_or_above(np, counts[:_MAX_CURVES], thresholds[:_MAX_CURVES])
         with np.errstate(all="ignore"):  # a class without labels has no curve
             lines = {
                 f"class {index}": self._curve(negatives, positives)
-                for index, (negatives, positives) in enumerate(above)
+                for index, (negatives, positives) in enumerate(zip(*above[:2]))
             }
         title = name or type(self).__name__
         return {title: Curves(lines, *self._curve_labels, self._curve_diagonal)}
-
-    @property
-    def _task(self) -> str:
-        if self.task is not None:
-            return self.task
-        return "binary" if self.classes is None else "multiclass"
-
-    @property
-    def _pairs(self) -> bool:
-        """True if each pair of classes is ranked (one-vs-one)."""
-        return False
-
-    def _state(self) -> ScoreHistogram | ScoreRows:
-        pooled = self.average == "micro" and self._task != "binary"
-        shared: dict[str, Any] = dict(
-            task=self._task,
-            classes=self.classes,
-            scores=self.scores,
-            ignore_index=self.ignore_index,
-            weighted=self.weighted,
-            pooled=pooled,
-            pairs=self._pairs,
-        )
-        if self.exact:
-            return ScoreRows(capacity=self.capacity or 0, **shared)
-        return ScoreHistogram(bins=self.bins, **shared)
 
     def _curve(self, negatives: Any, positives: Any) -> tuple[Any, Any]:
         """Return x and y of the curve; counts at or above each threshold."""
@@ -175,7 +101,7 @@ class RankingArea(Metric):
     def _averaged(self) -> tuple[Any, Any, Any]:
         xp = namespace(self)
         orderings = [
-            (_real(xp, counts), is_one_value)
+            (real(xp, counts), is_one_value)
             for counts, is_one_value in self.histogram.orderings()
         ]
         areas = self._over_orderings(
@@ -193,7 +119,7 @@ class RankingArea(Metric):
     ) -> tuple[Any, Any, Any]:
         """Return the areas of the tighter bounds, and nan where most is unknown."""
         areas = [self._areas(*ordering) for ordering in orderings]
-        unknown = [_open_pairs(xp, *ordering) for ordering in orderings]
+        unknown = [open_pairs(xp, *ordering) for ordering in orderings]
         low, middle, high = areas[0]
         least = unknown[0]
         for (other_low, other_middle, other_high), other in zip(areas[1:], unknown[1:]):
@@ -209,28 +135,10 @@ class RankingArea(Metric):
         """Return the mean over classes, without those whose area is nan."""
         xp = namespace(self)
         defined = ~xp.isnan(area)
-        share = xp.ones_like(area) if weights is None else weights
-        share = xp.where(defined, share, xp.zeros_like(share))
+        weight = xp.ones_like(area) if weights is None else weights
+        weight = xp.where(defined, weight, xp.zeros_like(weight))
         area = xp.where(defined, area, xp.zeros_like(area))
-        return divide((area * share).sum(-1), share.sum(-1))
-
-    @on_plain_values
-    def _chosen_counts(self) -> Any:
-        """Return counts `[..., 2, bins]` of the histogram with the tighter bounds."""
-        xp = namespace(self)
-        best, least = None, None
-        for counts, is_one_value in self.histogram.orderings():
-            if self._pairs:
-                counts = _against_the_others(xp, counts)
-            ordering = (counts[..., 0, :], counts[..., 1, :], is_one_value)
-            unknown = _open_pairs(xp, *(_real(xp, x) for x in ordering))[
-                ..., None, None
-            ]
-            if best is None:
-                best, least = counts, unknown
-            else:
-                best = xp.where(unknown < least, counts, best)
-        return best
+        return divide((area * weight).sum(-1), weight.sum(-1))
 
 
 class AUROC(RankingArea):
@@ -334,7 +242,7 @@ class AUROC(RankingArea):
         xp = namespace(self)
         if self.max_fpr is not None and self.max_fpr < 1:
             return _partial_areas(xp, negative, positive, is_one_value, self.max_fpr)
-        p, n = _share(positive, positive), _share(negative, negative)
+        p, n = share(positive, positive), share(negative, negative)
         low = (p * _in_earlier_bins(xp, n)).sum(-1)
         ties = p * n
         zero = xp.zeros_like(ties)
@@ -353,7 +261,7 @@ class AUROC(RankingArea):
             return super()._averaged()
         xp = namespace(self)
         orderings = [
-            (_real(xp, counts), is_one_value)
+            (real(xp, counts), is_one_value)
             for counts, is_one_value in self.histogram.orderings()
         ]
         classes = self.classes or 0
@@ -448,7 +356,7 @@ def _partial_areas(
     xp: Any, negative: Any, positive: Any, one: Any, limit: float
 ) -> Any:
     """Return areas up to a false positive rate, standardised as McClish (1989)."""
-    width, height = (xp.flip(_share(x, x), -1) for x in (negative, positive))
+    width, height = (xp.flip(share(x, x), -1) for x in (negative, positive))
     left, below = _in_earlier_bins(xp, width), _in_earlier_bins(xp, height)
     used = xp.minimum(xp.maximum(limit - left, xp.zeros_like(left)), width)
     slope = height * used / xp.where(width > 0, width, xp.ones_like(width)) / 2
@@ -465,19 +373,6 @@ def _one_against_each(xp: Any, counts: Any, one: Any, label: int) -> Any:
     """Return the labels of each class, those of one class, and sure ties, by score."""
     positive = xp.broadcast_to(counts[..., label : label + 1, :], counts.shape)
     return counts, positive, xp.broadcast_to(one[..., None, :], counts.shape)
-
-
-def _against_the_others(xp: Any, counts: Any) -> Any:
-    """Return `[..., classes, 2, bins]` of `[..., classes, label, bins]`."""
-    own = np.arange(counts.shape[-2])
-    positive = counts[..., own, own, :]
-    return xp.stack([counts.sum(-2) - positive, positive], axis=-2)
-
-
-def _open_pairs(xp: Any, negative: Any, positive: Any, is_one_value: Any) -> Any:
-    """Return the fraction of pairs of both labels whose order is unknown."""
-    ties = _share(positive, positive) * _share(negative, negative)
-    return xp.where(is_one_value, xp.zeros_like(ties), ties).sum(-1)
 
 
 def _reciprocals(xp: Any, a: Any, p: Any) -> tuple[Any, Any]:
@@ -512,15 +407,7 @@ def _or_one(xp: Any, x: Any) -> Any:
     return xp.where(x > 0, x, xp.ones_like(x))
 
 
-def _share(counts: Any, of: Any) -> Any:
-    return divide(counts, of.sum(-1, keepdims=True))
-
-
 def _in_earlier_bins(xp: Any, counts: Any) -> Any:
     """Return the exclusive cumulative sum over bins."""
     total = xp.cumsum(counts, axis=-1)
     return xp.concatenate([xp.zeros_like(total[..., :1]), total[..., :-1]], axis=-1)
-
-
-def _real(xp: Any, counts: Any) -> Any:
-    return xp.asarray(counts, np.float64) if xp is np else counts

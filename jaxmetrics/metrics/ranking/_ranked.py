@@ -1,0 +1,138 @@
+"""Queries whose items are sorted by score, and the mean of a value of each query."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    both,
+    check_choice,
+    count_leaf,
+    count_where,
+    divide,
+    sum_leaf,
+    total,
+)
+
+_EMPTY = {"zero": 0.0, "one": 1.0, "drop": 0.0}
+
+
+class Ranked(NamedTuple):
+    """Items of queries, the highest score first; masked ones come last.
+
+    Attributes:
+      relevance: Float `[..., items]`, 0 where masked.
+      is_item: Bool `[..., items]`, False where masked.
+      scores: Float `[..., items]`.
+    """
+
+    relevance: Any
+    is_item: Any
+    scores: Any
+
+    @property
+    def position(self) -> np.ndarray:
+        """Return 1, 2, 3, ... `[items]`, float32."""
+        return np.arange(1, self.relevance.shape[-1] + 1, dtype=np.float32)
+
+    def is_relevant(self, k: int | None = None) -> Any:
+        """Return where the relevance is above 0, among the first k positions."""
+        relevant = self.relevance > 0
+        return relevant if k is None else relevant & (self.position <= k)
+
+    def relevant(self, k: int | None = None) -> Any:
+        """Return the number of relevant items, among the first k positions."""
+        return _number(self.is_relevant(k))
+
+    def items(self, k: int | None = None) -> Any:
+        """Return the number of items, among the first k positions."""
+        return _number(self.is_item if k is None else self.is_item[..., :k])
+
+
+class MeanOverQueries(Metric):
+    """Base of the ranking metrics: the mean over queries of a value of each.
+
+    A subclass returns the values and where they are defined from `_value`.
+    """
+
+    k: int | None = None
+    empty_queries: str = "zero"
+    weighted: bool = False
+    total: Array = sum_leaf()
+    queries: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse k below 1, and unknown treatments of queries without a value."""
+        name = type(self).__name__
+        check_choice(name, "empty_queries", self.empty_queries, tuple(_EMPTY))
+        if self.k is not None and self.k < 1:
+            raise ValueError(
+                f"{name}: k is {self.k}, but must be at least 1. Leave it out to use "
+                "all items."
+            )
+
+    def observe(
+        self, *, scores: Any, relevance: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed values, and numbers of queries."""
+        ranked, counted, valid = _ranked(scores, relevance, mask)
+        value, defined = self._value(ranked)
+        value = jnp.where(defined, value, _EMPTY[self.empty_queries])
+        scored = counted & valid
+        if self.empty_queries == "drop":
+            scored = scored & defined
+        return dict(
+            total=total(value, scored, weights),
+            queries=count_where(jnp.ones_like(scored), scored, weights),
+            invalid=count_where(~valid, counted),
+        )
+
+    def compute(self) -> Any:
+        """Return the mean."""
+        return divide(self.total, self.queries)
+
+    def _value(self, ranked: Ranked) -> tuple[Any, Any]:
+        """Return the value of each query, and where it is defined."""
+        raise NotImplementedError(f"{type(self).__name__} defines no value")
+
+
+def safe_ratio(numerator: Any, denominator: Any) -> tuple[Any, Any]:
+    """Return a ratio, and where it is defined: where the denominator is above 0."""
+    defined = denominator > 0
+    return numerator / jnp.where(defined, denominator, 1), defined
+
+
+def _ranked(scores: Any, relevance: Any, mask: Any) -> tuple[Ranked, Any, Any]:
+    """Return sorted items, and bools of queries: not masked, and valid."""
+    scores, relevance = (
+        jnp.asarray(x).astype(jnp.float32) for x in (scores, relevance)
+    )
+    if scores.shape != relevance.shape or scores.ndim == 0:
+        raise ValueError(
+            f"scores have shape {scores.shape} and relevance {relevance.shape}; both "
+            "must be [..., items], the items of a query on the last axis. Pad queries "
+            "to one length and mask the padding."
+        )
+    is_item = both(jnp.ones(scores.shape, bool), mask)
+    wrong = jnp.isnan(scores) | ~(relevance >= 0) | jnp.isinf(relevance)
+    valid = ~(wrong & is_item).any(axis=-1)
+    usable = is_item & ~wrong
+    relevance = jnp.where(usable, relevance, 0)
+    scores = jnp.where(usable, scores, 0)
+    number = lax.broadcasted_iota(jnp.int32, scores.shape, scores.ndim - 1)
+    absent = (~is_item).astype(jnp.int32)
+    keys = (absent, -scores, number)
+    absent, negated, _, relevance = lax.sort((*keys, relevance), num_keys=3)
+    ranked = Ranked(relevance, absent == 0, -negated)
+    return ranked, is_item.any(axis=-1), valid
+
+
+def _number(where: Any) -> Any:
+    return where.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
