@@ -8,8 +8,8 @@ BENCH := .venv-bench
 # Files are handed out in the order of tests/conftest.py, the slowest first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-new demo test test-new soak mutate test-tpu test-page lint types package \
-	bench bench-tpu clean
+.PHONY: install install-new demo test test-new soak mutate catalogue test-tpu test-page \
+	lint types package bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,10 @@ mutate: $(INSTALLED)
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
 	$(BIN)/python tests/tpu/install.py $(TPU)
 	touch $(TPU)/.installed
+
+# The page of all metrics, from their docstrings and the rows of the tests.
+catalogue: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m support.catalogue
 
 test-tpu: $(TPU)/.installed
 	$(TPU)/bin/python -m pytest tests/tpu $(PYTEST)

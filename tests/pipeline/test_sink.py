@@ -333,6 +333,18 @@ def test_a_damaged_state_of_a_cadence_is_named(tmp_path):
     sinks.close(far_deadline())
 
 
+@pytest.mark.parametrize("error", [KeyError("position"), TypeError("not a row")])
+def test_a_state_of_another_kind_of_writer_is_named(tmp_path, error):
+    class Other(Memory):
+        def load_state(self, state):
+            raise error
+
+    sinks = Sinks([Other()], tmp_path, None)
+    with pytest.raises(ValueError, match="other got a state of another kind of writer"):
+        sinks.rewind(1, {"other": {"rows": 1}}, 60.0)
+    sinks.close(far_deadline())
+
+
 class Joining(Memory):
     """A writer that writes the last record in its idle time."""
 

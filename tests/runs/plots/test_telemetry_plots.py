@@ -115,6 +115,8 @@ def test_goodput_is_drawn_as_seconds_by_category():
     assert "Time by category: goodput 50.0% of 2h25m" in shown
     assert " 1h12m, 50.0%" in shown and "$step$" in shown and "16 others" in shown
     assert "seconds" in shown and not is_cut_off(figure)
+    names = figure.axes[0].get_yticklabels()
+    assert not any(name.get_parse_math() for name in names)  # "$" is no formula
 
 
 def test_a_ledger_without_time_is_drawn_as_such():

@@ -11,7 +11,7 @@ from support.buckets import bucket, emulator
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.cli import main
-from jaxmetrics.record import open_storage
+from jaxmetrics.record import PIECES_FOLDER, open_storage
 from jaxmetrics.runs import (
     Tail,
     compare,
@@ -21,6 +21,7 @@ from jaxmetrics.runs import (
     generate_report,
     goodput,
 )
+from jaxmetrics.runs.reading._copy import is_stored_run
 
 __all__ = ["bucket", "emulator"]
 
@@ -158,3 +159,17 @@ def test_a_damaged_last_copy_is_said_and_the_one_before_it_read(tmp_path):
         path.write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="no copy of a run that is whole"):
         Run.load(address)
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["metrics.jsonl", "notes.md"], True),
+        (["metrics.csv", "notes.md"], False),  # any folder of tables
+        ([".hidden.json"], False),
+        ([PIECES_FOLDER], True),
+        ([], False),
+    ],
+)
+def test_a_folder_in_a_bucket_is_a_run_by_its_names(names, expected):
+    assert is_stored_run(names) == expected

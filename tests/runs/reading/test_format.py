@@ -19,3 +19,7 @@ def test_numbers(value, text):
 )
 def test_bytes(mebibytes, text):
     assert format_bytes(mebibytes * 2**20) == text
+
+
+def test_a_thousand_mebibytes_have_a_separator():
+    assert format_bytes(1000 * 2**20) == "1,000 MiB"
