@@ -39,6 +39,11 @@ from jaxmetrics.core._counting import (
     moments,
     total,
 )
+from jaxmetrics.core._covariance import (
+    centred,
+    mean_and_covariance,
+    moments_of_sums,
+)
 from jaxmetrics.core._declaration import child, scores_field
 from jaxmetrics.core._decoding import (
     divide,
@@ -178,6 +183,7 @@ __all__ = [
     "buffer_leaf",
     "by_platform",
     "cells_by_product",
+    "centred",
     "check_bins",
     "check_choice",
     "check_stderr",
@@ -220,12 +226,14 @@ __all__ = [
     "limbs_to_float",
     "max_leaf",
     "maximum",
+    "mean_and_covariance",
     "mean_and_stderr",
     "min_leaf",
     "minimum",
     "mix",
     "moments",
     "moments_leaf",
+    "moments_of_sums",
     "namespace",
     "need_classes",
     "negative_log_likelihood",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 from scipy.ndimage import correlate1d
 from support.case import Case, weighted
 
@@ -10,6 +11,7 @@ import jaxmetrics as jm
 
 SHAPE = (12, 13, 2)
 WINDOW = 5
+FEATURES = 3
 WINDOWS_REASON = "variances within windows are differences of float32 squares"
 
 
@@ -68,6 +70,36 @@ def _variation(preds):
     return sum(np.abs(np.diff(preds, axis=axis)).sum() for axis in (1, 2)) / len(preds)
 
 
+def features(rng, rows):
+    """Return two sets of correlated features with different means."""
+    drawn = rng.normal(0, 1, (2, rows, FEATURES))
+    drawn = drawn @ rng.normal(0, 0.7, (FEATURES, FEATURES)) + rng.normal(
+        0, 1, (2, 1, 1)
+    )
+    drawn = drawn.astype(np.float32)
+    return dict(features=drawn[0], reference_features=drawn[1])
+
+
+def frechet(features, reference_features):
+    sets = features, reference_features
+    a, b = (np.cov(x.T) for x in sets)
+    root = scipy.linalg.sqrtm(a @ b).real
+    distance = (features.mean(0) - reference_features.mean(0)) ** 2
+    return distance.sum() + np.trace(a + b - 2 * root)
+
+
+def kernel_distance(features, reference_features):
+    def kernels(x, y):
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    x, y = features, reference_features
+    within = [
+        (kernels(z, z).sum() - kernels(z, z).trace()) / (len(z) * (len(z) - 1))
+        for z in (x, y)
+    ]
+    return sum(within) - 2 * kernels(x, y).mean()
+
+
 CASES = (
     Case(
         "psnr",
@@ -108,6 +140,24 @@ CASES = (
         _angle,
         tolerance=3e-6,
         reason="lengths and angles of pixels are computed in float32",
+    ),
+    Case(
+        "frechet distance",
+        jm.FrechetDistance(size=FEATURES),
+        features,
+        frechet,
+        tolerance=1e-5,
+        reason="covariances are right to 1e-6 of the largest variance, here of 5",
+        without={"jit": "computes on the host only"},
+    ),
+    Case(
+        "kernel distance",
+        jm.KernelDistance(size=FEATURES, capacity=256),
+        features,
+        kernel_distance,
+        tolerance=1e-4,
+        reason="under jit kernels of 10 cancel in float32",
+        by_value=True,
     ),
     Case("total variation", jm.TotalVariation(), unpaired, _variation),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
@@ -13,14 +12,11 @@ from jaxmetrics.core import (
     Statistic,
     count_leaf,
     count_where,
-    divide,
+    mean_and_covariance,
     moments_leaf,
-    namespace,
-    pair_add,
-    two_sum,
+    moments_of_sums,
 )
 from jaxmetrics.metrics.sketches._cells import kept, like_rows
-from jaxmetrics.metrics.sketches._centred import centred
 
 
 class Covariance(Statistic):
@@ -88,37 +84,12 @@ class Covariance(Statistic):
             share = like_rows(weights, finite)
             valid = valid & (share != 0)
             share = jnp.where(finite & valid, share, jnp.float32(0))
-        used = jnp.broadcast_to((finite & valid)[..., None], values.shape)
-        values = jnp.where(used, values, jnp.float32(0))
-        n, mean, deviation = centred(values, used, 1, share)
-        weighted = deviation if share is None else deviation * share[..., None]
-        products = jnp.matmul(
-            weighted.reshape(-1, self.size).T,
-            deviation.reshape(-1, self.size),
-            precision="highest",
-        )
-        squares = jnp.diagonal(products)
-        # Squared deviations of x_i + x_j: those of x_i, of x_j, and twice the product.
-        both_squares = two_sum(squares[:, None], squares[None])
-        mean_row = (mean[0][None], mean[1][None])
-        mean_column = (mean[0][:, None], mean[1][:, None])
         return dict(
-            sums=(
-                jax.tree.map(lambda x: jnp.broadcast_to(x, products.shape), n),
-                pair_add(mean_column, mean_row),
-                pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
-            ),
+            sums=moments_of_sums(values, finite & valid, share),
             nonfinite=count_where(~finite, valid),
         )
 
     def compute(self) -> dict[str, Any]:
         """Return mean and covariance, in the unit of the values and its square."""
-        xp = namespace(self)
-        of_sums = self.sums.variance
-        variance = xp.diagonal(of_sums, axis1=-2, axis2=-1) / 4  # of x_i + x_i
-        covariance = (of_sums - variance[..., :, None] - variance[..., None, :]) / 2
-        if self.ddof:
-            n = xp.asarray(self.sums.n)
-            covariance = covariance * divide(n, xp.maximum(n - self.ddof, 0))
-        mean = xp.diagonal(self.sums.mean, axis1=-2, axis2=-1) / 2
+        mean, covariance = mean_and_covariance(self.sums, self.ddof)
         return dict(mean=mean, covariance=covariance)

@@ -13,6 +13,7 @@ from jaxmetrics.core import (
     Array,
     Pair,
     Statistic,
+    centred,
     count_leaf,
     count_where,
     divide,
@@ -24,7 +25,6 @@ from jaxmetrics.core import (
     two_sum,
 )
 from jaxmetrics.metrics.sketches._cells import kept
-from jaxmetrics.metrics.sketches._centred import centred
 
 
 class Moments(
