@@ -86,8 +86,8 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
     `(MI - E) / (mean - E)` with the mean of the two entropies and the expectation E of
     the information of random clusterings with the same sizes (hypergeometric model).
     At most 1, about 0 for random clusters, higher is better; nan without data; 1 if
-    there is one class and one cluster only. As scikit-learn's
-    `adjusted_mutual_info_score`. The arguments are those of
+    there is one class and one cluster only, 0 if there is one of either. As
+    scikit-learn's `adjusted_mutual_info_score`. The arguments are those of
     `NormalizedMutualInformation`.
 
     `compute` works on the host only, in float64: the expectation sums over as many
@@ -116,6 +116,8 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
         # All pairs of clusterings of these sizes are as informative: 0 / 0.
         undefined = np.abs(possible) < 1e-14
         score = np.where(undefined, 1.0, above / np.where(undefined, 1, possible))
+        undivided = np.minimum(*((counts.sum(axis) > 0).sum(-1) for axis in (-1, -2)))
+        score = np.where(undivided == 1, 0.0, score)
         score = np.where(_is_single(np, counts), 1.0, score)
         return np.where(np.isnan(information), np.nan, score)[()]
 

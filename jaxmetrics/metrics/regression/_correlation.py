@@ -108,10 +108,11 @@ class ConcordanceCorrelation(Metric):
     """Lin's concordance correlation: how close the pairs lie to the line of equality.
 
     `2 cov(preds, targets) / (var(preds) + var(targets) + (mean(preds) -
-    mean(targets))**2)` with population moments (Lin 1989), in [-1, 1], higher is
-    better; 1 only if predictions equal targets, while Pearson's correlation forgives
-    scale and offset. The state is that of `PearsonCorrelation`. nan where predictions
-    and targets all are the same number, and without data.
+    mean(targets))**2)` with population moments (Lin 1989; torchmetrics divides the
+    variances and the covariance by n - 1), in [-1, 1], higher is better; 1 only if
+    predictions equal targets, while Pearson's correlation forgives scale and offset.
+    The state is that of `PearsonCorrelation`. nan where predictions and targets all are
+    the same number, and without data.
 
     Reads `preds` and `targets` of one shape.
 

@@ -123,7 +123,8 @@ class MatchErrorRate(_EditRatio):
 
     In [0, 1], lower is better; nan without data (Morris, Maier and Green 2004). As in
     jiwer, see `WordErrorRate` for the letters. Where several alignments have the fewest
-    edits, the hits are those of jiwer's.
+    edits, the hits are those of jiwer's. torchmetrics and torcheval take the length of
+    the longer sentence less the edits as hits.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
     may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out

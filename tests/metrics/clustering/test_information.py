@@ -47,6 +47,15 @@ def test_one_class_and_one_cluster_agree(metric):
     assert jm.evaluate(metric(classes=2), labels=one[:1], preds=one[:1]) == 1
 
 
+@pytest.mark.parametrize("method", ["arithmetic", "geometric", "min", "max"])
+def test_one_cluster_of_many_classes_has_no_adjusted_information(method):
+    metric = jm.AdjustedMutualInformation(classes=3, average_method=method)
+    labels, preds = np.arange(30) % 3, np.zeros(30, int)
+    right = sk.adjusted_mutual_info_score(labels, preds, average_method=method)
+    assert jm.evaluate(metric, labels=labels, preds=preds) == 0 == right
+    assert jm.evaluate(metric, labels=preds, preds=labels) == 0
+
+
 def test_one_cluster_says_nothing_about_two_classes():
     outputs = dict(labels=LABELS, preds=np.zeros(4, np.int32))
     value = {m.__name__: jm.evaluate(m(classes=2), **outputs) for m in SCORES}

@@ -1,0 +1,3 @@
+"""`freeze.py` needs the libraries that it freezes."""
+
+collect_ignore = ["freeze.py"]
