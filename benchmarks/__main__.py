@@ -19,6 +19,7 @@ GROUPS = (
     "step",
     "step_on_devices",
     "update",
+    "catalogue",
     "eager",
     "logging",
     "compute",

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxmetrics as jm
 from benchmarks import __main__ as command
-from benchmarks import classifier, contenders, jitted, twenty
+from benchmarks import catalogue, classifier, contenders, jitted, twenty
 from benchmarks.measure import AGAIN, Bench, Row, prepared, save
 
 
@@ -124,3 +125,21 @@ def test_peers_that_are_installed_update_the_same_outputs():
 
 def test_ours_are_twenty():
     assert len(twenty.collection(classifier.CLASSES)) == 20
+
+
+def test_metrics_of_the_catalogue_update_their_batches():
+    for name, case in catalogue.cases(scale=0.001).items():
+        state = case.metric.empty()
+        updated = jax.eval_shape(jitted.update_of, state, case.outputs())
+        assert jax.tree.structure(updated) == jax.tree.structure(state), name
+        for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(updated)):
+            assert (before.shape, before.dtype) == (after.shape, after.dtype), name
+
+
+def test_metrics_of_the_catalogue_run_beside_peers():
+    bench = Bench(1, "mean absolute error")
+    catalogue.measure(bench, scale=0.001)
+    contenders = [row.contender for row in bench.rows]
+    assert contenders[:4] == ["sum of bytes", AGAIN, "jaxmetrics", "metrax"]
+    figures = bench.rows[2].figures
+    assert figures["state MB"] == catalogue.megabytes(jm.MeanAbsoluteError()) > 0
