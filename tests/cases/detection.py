@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from support.case import NAN, Case, weighted
 
@@ -87,7 +89,87 @@ def _panoptic(preds, targets):
     return np.mean(overlap[number > 0] / number[number > 0]) if number.any() else NAN
 
 
+def detections(rng, rows):
+    """Return padded boxes of two objects and three detections an image."""
+    targets = boxes(rng, rows)["targets"]
+    of = rng.integers(0, 2, (rows, 3))
+    preds = np.take_along_axis(targets, of[..., None], 1)
+    preds = preds + rng.uniform(-0.4, 0.4, preds.shape)
+    labels = rng.integers(0, CLASSES, (rows, 2))
+    return dict(
+        pred_boxes=preds.astype(np.float32),
+        pred_scores=(rng.integers(1, 65, (rows, 3)) / 64).astype(np.float32),
+        pred_labels=np.take_along_axis(labels, of, 1).astype(np.int32),
+        pred_mask=rng.random((rows, 3)) < 0.8,
+        target_boxes=targets,
+        target_labels=labels.astype(np.int32),
+        target_mask=rng.random((rows, 2)) < 0.9,
+    )
+
+
+def average_precision(thresholds, max_detections=100, **outputs):
+    """Return the average precision `[thresholds, classes]`, nan without objects.
+
+    Equal scores of several images enter together.
+    """
+    names = "pred_boxes", "pred_scores", "pred_labels", "target_boxes", "target_labels"
+    hits, found = {}, np.zeros(CLASSES)
+    for image in range(len(outputs["pred_scores"])):
+        one = {name: outputs[name][image] for name in names}
+        there = outputs["target_mask"][image]
+        for c in range(CLASSES):
+            truth = one["target_boxes"][there & (one["target_labels"] == c)]
+            own = outputs["pred_mask"][image] & (one["pred_labels"] == c)
+            scores = one["pred_scores"][own]
+            order = np.argsort(-scores, kind="stable")[:max_detections]
+            found[c] += len(truth)
+            for t, threshold in enumerate(thresholds):
+                free = list(range(len(truth)))
+                for box, score in zip(one["pred_boxes"][own][order], scores[order]):
+                    ious = [(_iou(box, truth[i]), i) for i in free]
+                    best = max(ious, default=(-1, -1))
+                    if best[0] >= threshold:
+                        free.remove(best[1])
+                    hits.setdefault((t, c), []).append((score, best[0] >= threshold))
+    value = np.full((len(thresholds), CLASSES), NAN)
+    for t, c in np.ndindex(value.shape):
+        if found[c] == 0:
+            continue
+        score, true = np.array(hits.get((t, c), [(0, 0)])).T
+        steps = [(true[score >= s].sum(), (score >= s).sum()) for s in np.unique(score)]
+        value[t, c] = np.mean(
+            [
+                max((k / n for k, n in steps if k >= max(r * found[c], 1)), default=0)
+                for r in np.arange(101) / 100 - 1e-12
+            ]
+        )
+    return value
+
+
+def _mean_precisions(**outputs):
+    found = average_precision((0.5, 0.75), **outputs)
+    if np.isnan(found).all():
+        return np.full(3, NAN)
+    return np.nanmean(np.stack([found.mean(0), *found]), axis=1)
+
+
+def means_of_precision(value):
+    """Join the three values into one array."""
+    xp = jnp if isinstance(value["ap"], jax.Array) else np
+    return xp.stack([value[name] for name in ("ap", "ap50", "ap75")], axis=-1)
+
+
 CASES = (
+    Case(
+        "detection average precision",
+        jm.Compose(
+            means_of_precision,
+            value=jm.DetectionAP(classes=CLASSES, thresholds=(0.5, 0.75), bins=64),
+        ),
+        detections,
+        _mean_precisions,
+        exact=True,
+    ),
     Case(
         "box iou, weighted",
         jm.BoxIoU(weighted=True),

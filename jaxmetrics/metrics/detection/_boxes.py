@@ -77,10 +77,10 @@ class BoxIoU(Metric):
                 "but both must be [..., 4] of one shape. Pair each prediction with a "
                 "target."
             )
-        valid = _is_box(preds) & _is_box(targets)
+        valid = is_box(preds) & is_box(targets)
         scored = both(valid, mask)
         return dict(
-            overlap=total(_overlap(preds, targets, self.kind), scored, weights),
+            overlap=total(overlap_of_boxes(preds, targets, self.kind), scored, weights),
             pairs=count_where(valid, scored, weights),
             invalid=count_where(~valid, mask),
         )
@@ -90,12 +90,12 @@ class BoxIoU(Metric):
         return divide(self.overlap, self.pairs)
 
 
-def _is_box(boxes: jax.Array) -> jax.Array:
+def is_box(boxes: jax.Array) -> jax.Array:
     in_order = (boxes[..., :2] <= boxes[..., 2:]).all(-1)
     return in_order & jnp.isfinite(boxes).all(-1)
 
 
-def _overlap(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
+def overlap_of_boxes(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
     """Return the overlap of each pair of boxes."""
     size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
     inner = jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2])
