@@ -331,6 +331,15 @@ def both(mask: Any, other: Any) -> Any:
     return more & _mask_for(more, less)
 
 
+def like_values(weights: Any, values: Any) -> jax.Array:
+    """Return weights as float32 in the shape of values.
+
+    Raises:
+      ValueError: They are not the leading axes of the values.
+    """
+    return _spread("weights", _floats(weights), jnp.asarray(values))
+
+
 def _holds_integers(values: Any) -> bool:
     return jnp.asarray(values).dtype.kind in "iu"
 

@@ -184,8 +184,7 @@ def negative_log_likelihood(
     Returns:
       nats: float32 `[...]`, the loss in nats; undefined where `valid` is False.
       valid: Bool `[...]`, False where the label is out of range, where a logit is NaN
-        or inf, where all logits are -inf, or where a probability is NaN, inf or
-        negative.
+        or inf, where all logits are -inf, or where a probability is not in [0, 1].
 
     Raises:
       TypeError: The labels are not integers.
@@ -203,7 +202,7 @@ def _of_probabilities(
     probs: jax.Array, labels: jax.Array, label_smoothing: float
 ) -> tuple[jax.Array, jax.Array]:
     inside = in_range(labels, probs.shape[-1])
-    valid = inside & ((probs >= 0) & (probs < jnp.inf)).all(axis=-1)
+    valid = inside & ((probs >= 0) & (probs <= 1)).all(axis=-1)
     label_prob = score_of(probs, jnp.where(inside, labels, 0)[..., None])[..., 0]
     nats = -jnp.log(jnp.where(valid, label_prob, jnp.float32(1)))
     if label_smoothing:

@@ -76,10 +76,15 @@ def check_bins(metric: str, bins: int) -> None:
 
 
 def need_classes(metric: str, setting: str, classes: int | None) -> None:
-    """Refuse a configuration whose state has an axis of unknown length."""
+    """Refuse a configuration whose state has an axis of unknown or no length."""
     if classes is None:
         raise ValueError(
             f"{metric}: {setting} needs the number of classes. Pass classes=..."
+        )
+    if classes < 1:
+        raise ValueError(
+            f"{metric}: classes is {classes}, but must be at least 1. Set it to the "
+            "number of classes."
         )
 
 
@@ -137,7 +142,8 @@ def is_positive(scores: Any, threshold: float, kind: str) -> Any:
 def valid_binary(scores: Any, labels: Any, kind: str = "logits") -> Any:
     """Return where the label is 0 or 1 and the score is not NaN.
 
-    Scores of infinity are valid. Predictions are valid where they are 0 or 1.
+    Logits of infinity are valid. Probabilities are valid in [0, 1], and predictions
+    where they are 0 or 1.
 
     Raises:
       TypeError: The labels are neither integers nor bool.
@@ -158,7 +164,10 @@ def valid_binary(scores: Any, labels: Any, kind: str = "logits") -> Any:
         )
     if kind == "preds":
         return _zero_or_one(labels) & _zero_or_one(scores)
-    return _zero_or_one(labels) & ~jnp.isnan(as_scores(scores))
+    scores = as_scores(scores)
+    if kind == "probs":
+        return _zero_or_one(labels) & (scores >= 0) & (scores <= 1)
+    return _zero_or_one(labels) & ~jnp.isnan(scores)
 
 
 def predicted(

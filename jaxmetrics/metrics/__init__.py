@@ -15,6 +15,9 @@ Conventions that the metrics share:
 - A row of scores has a largest one unless it holds NaN or inf, or nothing but -inf. A
   logit of -inf masks its class out, such as the padding of a vocabulary. In the binary
   and multilabel tasks each score stands alone, and only NaN is invalid.
+- `probs` outside [0, 1] are invalid, but in the multiclass task of metrics that only
+  compare them, where they are ranked as logits are. They are never normalized: a row
+  that does not sum to one is taken as it is.
 - A ratio without data is nan. Counts and sums without data are 0.
 """
 

@@ -1,11 +1,13 @@
 """Mistakes with metrics raise at trace time, with the culprit and the remedy."""
 
+import cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from support.laws import draw
 
 import jaxmetrics as jm
 
@@ -247,3 +249,107 @@ def test_a_metric_that_is_a_member_itself_names_itself():
     metrics = jm.Collection(loss=jm.CrossEntropy(), perplexity=jm.Perplexity())
     with pytest.raises(TypeError, match="^CrossEntropy needs output"):
         metrics.update(labels=np.zeros(2, int))
+
+
+CASES = cases.sample(5)
+FITS_ANY_SHAPE = {  # outputs of which one axis more, or one number, is right
+    "values": "the arrays of a statistic have any shape",
+    "experts": "the experts of tokens, with any axes",
+    "correct": "a row is a problem or several",
+    "weights": "one number applies to all rows",
+    "valid": "as above: a mask",
+    "domain": "as above: a group",
+    "ids": "as above: an identity",
+}
+OF_THE_USER = {"mean of a function": "the function is the user's, and so its shapes"}
+
+
+def misshapen(x):
+    """Yield the array with a row more, without its last axis, and with one more."""
+    yield np.concatenate([x, x[:1]])
+    yield x[..., None]
+    yield x[(0,) * x.ndim]
+
+
+def by_name(case):
+    return case.name
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.name not in OF_THE_USER and len(draw(c, 1)) > 1],
+    ids=by_name,
+)
+def test_shapes_that_disagree_are_refused_when_traced(case):
+    outputs = draw(case, 4)
+    for name, x in outputs.items():
+        for wrong in list(misshapen(x))[: 1 if name in FITS_ANY_SHAPE else 3]:
+            with pytest.raises((TypeError, ValueError)) as error:
+                trace_update(case.metric, **{**outputs, name: wrong})
+            message = str(error.value)
+            assert type(error.value) in (TypeError, ValueError)
+            assert str(wrong.shape) in message or repr(name) in message, message
+            assert "for broadcasting" not in message, message  # an error of jax's own
+            assert "Cannot broadcast" not in message, message
+
+
+ANY_INTEGER = {
+    "ignore_index": "any label may mark padding",
+    "seed": "any number seeds",
+}
+FROM_ZERO = {
+    "ddof": "0 is the population",
+    "predictors": "0 predictors adjust nothing",
+}
+
+
+def metrics_of(metric):
+    """Yield a metric, or those within a wrapper of the core, that users configure."""
+    if not type(metric).__module__.startswith("jaxmetrics.core"):
+        yield metric
+        return
+    for child in vars(metric).values():
+        if isinstance(child, jm.Collection):
+            for _, inside in child.items():
+                yield from metrics_of(inside)
+        elif isinstance(child, jm.Metric):
+            yield from metrics_of(child)
+
+
+SIZES = {
+    (type(metric), name): metric
+    for case in reversed(cases.CASES)  # the first row of a metric is its usual form
+    for metric in metrics_of(case.metric)
+    for name, setting in vars(metric).items()
+    if type(setting) is int and name not in ANY_INTEGER
+}
+
+
+def with_setting(metric, name, value):
+    settings = {n: x for n, x in vars(metric).items() if n in metric._configuration}
+    return type(metric)(**{**settings, name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), SIZES, ids=lambda x: x if isinstance(x, str) else x.__name__
+)
+def test_a_size_below_one_is_refused_at_construction(kind, name):
+    for value in (-1,) if name in FROM_ZERO else (0, -1):
+        with pytest.raises(ValueError, match=rf"{name}\b.*{value}"):
+            with_setting(SIZES[kind, name], name, value)
+
+
+def test_one_class_is_a_size_as_others_are():
+    outputs = dict(logits=np.zeros((4, 1), np.float32), labels=np.zeros(4, np.int32))
+    metrics = jm.Collection(
+        accuracy=jm.Accuracy(average="macro", classes=1),
+        f1=jm.F1(classes=1),
+        matrix=jm.ConfusionMatrix(1),
+        pixels=jm.MeanIoU(classes=1),
+        auroc=jm.AUROC(classes=1, bins=16),
+        kappa=jm.CohenKappa(classes=1),
+    )
+    values = metrics.update(**outputs).compute()
+    assert values["matrix"].tolist() == [[4]]
+    assert values["accuracy"] == values["f1"] == values["pixels"] == 1
+    assert np.isnan(values["auroc"]) and np.isnan(values["kappa"])

@@ -23,12 +23,17 @@ from support.laws import (
     bits,
     draw,
     expected,
+    faults,
     host,
     member,
     rounded,
+    scores_and_classes,
     spoiled,
     take,
     types,
+    with_bad_classes,
+    with_bad_probs,
+    with_nan,
 )
 
 import jaxmetrics as jm
@@ -36,6 +41,7 @@ import jaxmetrics as jm
 CASES = cases.sample(5)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
+NANS = ("nan 0", "nan 1")  # in the first and the second output of floats
 SPLITS = ("split 1", "split 2", "split 3")
 VARIANTS = (
     "whole",
@@ -44,6 +50,9 @@ VARIANTS = (
     "masked",
     "spoiled",
     "broken",
+    "bad classes",
+    "bad probs",
+    *NANS,
     "nothing",
     *"abc",
 )
@@ -66,10 +75,26 @@ MORE_MERGES = {
 KEEP = np.random.default_rng(1).random(ROWS) < 0.7
 
 
+NOT_CLASSES = {
+    "panoptic quality": "its integers are pairs of a class and a segment",
+}
+BLIND_TO_NAN = {
+    "count": "it counts entries, whatever they are",
+    "last": "the last value is not NaN",
+    "non-finite count": "the value counts it",
+    "histogram": "the row compares the counts of bins, of which NaN has none",
+    "histogram in decades": "as above",
+    "histogram weighted": "as above",
+}
+
+
 def by_name(case):
     return case.name
 
 
+with_faults = pytest.mark.parametrize(
+    "case", [c for c in CASES if faults(c.metric)], ids=by_name
+)
 every_case = pytest.mark.parametrize("case", CASES, ids=by_name)
 
 
@@ -145,7 +170,7 @@ def outputs():
 @pytest.fixture(scope="session")
 def stacked(outputs):
     """The final states, one for each variant along the leading axis."""
-    variants = {name: stack(variants_of(x)) for name, x in outputs.items()}
+    variants = {c.name: stack(variants_of(c, outputs[c.name])) for c in CASES}
     return host(streamed(variants, np.stack([masks_of(v) for v in VARIANTS])))
 
 
@@ -180,10 +205,13 @@ def states(outputs, stacked):
     return states
 
 
-def variants_of(outputs):
+def variants_of(case, outputs):
     nonsense = spoiled(outputs, KEEP)
     mixed = take(outputs, permutation())
     changed = dict(permuted=mixed, spoiled=nonsense, broken=nonsense)
+    changed["bad classes"] = with_bad_classes(case, outputs, KEEP)
+    changed["bad probs"] = with_bad_probs(outputs, KEEP)
+    changed |= {nan: with_nan(case, outputs, KEEP, i) for i, nan in enumerate(NANS)}
     return [changed.get(variant, outputs) for variant in VARIANTS]
 
 
@@ -198,12 +226,12 @@ def masks_of(variant):
             return np.zeros((BATCHES, ROWS), bool)
         case "a" | "b" | "c":
             return (batch == 0) & (row % 3 == "abc".index(variant))
-        case "whole" | "permuted" | "broken":
-            return (batch == 0) & (row >= 0)
-        case split:
-            rng = np.random.default_rng(SPLITS.index(split))
+        case "split 1" | "split 2" | "split 3":
+            rng = np.random.default_rng(SPLITS.index(variant))
             cuts = np.sort([0, 1, *rng.integers(0, ROWS, BATCHES - 3)])
             return np.searchsorted(cuts, row, "right") == batch
+        case _:
+            return (batch == 0) & (row >= 0)
 
 
 def permutation():
@@ -324,6 +352,41 @@ def test_no_state_holds_a_nan_unless_the_data_do(case, states):
 def test_nonsense_in_masked_rows_changes_no_bit(case, states):
     variants = states[case.name]
     assert bits(variants["masked"]) == bits(variants["spoiled"])
+
+
+def assert_only_faults_differ(state, masked):
+    """Check that rows were counted as faults, and are as if they were masked."""
+    counted, others = faults(state), bits(masked)
+    assert counted != faults(masked), "no fault was counted"
+    assert {**bits(state), **counted} == {**others, **counted}
+
+
+@with_faults
+def test_classes_out_of_range_are_counted_and_change_nothing_else(case, states):
+    if case.name in NOT_CLASSES or not scores_and_classes(case)[1]:
+        return
+    variants = states[case.name]
+    assert_only_faults_differ(variants["bad classes"], variants["masked"])
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if "probs" in draw(c, 1)], ids=by_name
+)
+def test_probabilities_outside_of_0_and_1_are_counted_as_invalid(case, states):
+    variants = states[case.name]
+    assert_only_faults_differ(variants["bad probs"], variants["masked"])
+
+
+@pytest.mark.parametrize("variant", NANS)
+@every_case
+def test_a_nan_is_in_the_value_or_counted(case, variant, states):
+    outputs = len(scores_and_classes(case)[0])
+    if case.name in BLIND_TO_NAN or NANS.index(variant) >= outputs:
+        return
+    whole, state = states[case.name]["whole"], states[case.name][variant]
+    if faults(state) == faults(whole):
+        nans = [np.isnan(np.float64(x.compute())).sum() for x in (whole, state)]
+        assert nans[0] < nans[1], f"{state} computes {state.compute()}"
 
 
 @every_case

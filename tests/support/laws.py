@@ -48,6 +48,76 @@ def spoiled(outputs, keep):
     }
 
 
+def scores_and_classes(case):
+    """Return the names of outputs of floats, and the classes in those of class numbers.
+
+    The number of classes is None if no metric of the case knows it.
+    """
+    outputs, metric = draw(case, 1), case.metric
+    floats = [n for n, x in outputs.items() if x.dtype.kind == "f" and n != "weights"]
+    classes = getattr(metric, "classes", None)
+    if getattr(metric, "task", "") in ("binary", "multilabel"):
+        classes = 2
+    elif floats and "labels" in outputs:
+        scores, labels = outputs[floats[0]], outputs["labels"]
+        classes = scores.shape[-1] if scores.ndim > labels.ndim else 2
+    sizes = dict(
+        labels=classes,
+        preds=getattr(metric, "clusters", classes),
+        clicks=2,
+        groups=getattr(metric, "groups", None),
+        experts=getattr(metric, "experts", None),
+    )
+    integers = (name for name, x in outputs.items() if x.dtype.kind == "i")
+    return floats, {name: sizes[name] for name in integers if name in sizes}
+
+
+def with_bad_classes(case, outputs, keep):
+    """Return the outputs with class numbers out of range in the rows not kept.
+
+    Each such row has one of -1, the number of classes and 2^31 - 1 in one output.
+    """
+    outputs = {name: x.copy() for name, x in outputs.items()}
+    _, classes = scores_and_classes(case)
+    faults = [
+        (name, number)
+        for number in (-1, 2**31 - 1, None)
+        for name, size in classes.items()
+        if (number or size) is not None
+    ]
+    for i, row in enumerate(np.flatnonzero(~keep)):
+        if faults:
+            name, number = faults[i % len(faults)]
+            outputs[name][row] = classes[name] if number is None else number
+    return outputs
+
+
+def with_nan(case, outputs, keep, which):
+    """Return the outputs with a NaN in one of them, in the rows not kept."""
+    floats, _ = scores_and_classes(case)
+    outputs = {name: x.copy() for name, x in outputs.items()}
+    for name in floats[which : which + 1]:
+        x = outputs[name]
+        x.reshape(len(x), -1)[~keep, 0] = np.nan
+    return outputs
+
+
+def with_bad_probs(outputs, keep):
+    """Return the outputs with probabilities of -0.25 and 1.5 in the rows not kept."""
+    outputs = {name: x.copy() for name, x in outputs.items()}
+    if "probs" in outputs:
+        bad = np.flatnonzero(~keep)
+        outputs["probs"][bad[::2]] = -0.25
+        outputs["probs"][bad[1::2]] = 1.5
+    return outputs
+
+
+def faults(state):
+    """Return the leaves that count faults of the data, in bits by path."""
+    words = ("invalid", "nonfinite")
+    return {path: x for path, x in bits(state).items() if any(w in path for w in words)}
+
+
 def expected(case, outputs):
     """Return the value of the reference, in float64."""
     wide = {

@@ -20,6 +20,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     label_rank,
+    like_values,
     namespace,
     not_ignored,
     scores_field,
@@ -101,9 +102,7 @@ def weighted_confidence(confidence: Any, weights: Any) -> Any:
     """Return confidences times the weights of their rows, if there are any."""
     if weights is None:
         return confidence
-    weights = jnp.asarray(weights)
-    missing_axes = (1,) * (confidence.ndim - weights.ndim)
-    return confidence * weights.reshape(weights.shape + missing_axes)
+    return confidence * like_values(weights, confidence)
 
 
 def calibration_error(

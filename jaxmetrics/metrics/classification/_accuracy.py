@@ -147,6 +147,7 @@ class TopKAccuracy(Metric):
     def validate(self) -> None:
         """Refuse k below 1, unknown averages, and a missing number of classes."""
         check_top_k("TopKAccuracy", self.k)
+        check_task("TopKAccuracy", "multiclass", self.classes, 0.5)
         _check_average("TopKAccuracy", "multiclass", self.average, self.classes)
 
     def observe(

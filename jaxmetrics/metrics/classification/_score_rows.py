@@ -15,6 +15,7 @@ from jaxmetrics.core import (
     buffer_leaf,
     count_leaf,
     count_where,
+    like_values,
     namespace,
     scores_field,
 )
@@ -68,10 +69,7 @@ class ScoreRows(Metric):
         if self.task == "binary":
             columns[0] = batch.scores[..., None].astype(jnp.float32)
         if self.weighted:
-            weights = jnp.asarray(weights).astype(jnp.float32)
-            missing = (1,) * (counted.ndim - weights.ndim)
-            weights = weights.reshape(weights.shape + missing)
-            weights = jnp.broadcast_to(weights, counted.shape)
+            weights = like_values(weights, counted)
             counted = counted & (weights != 0)
             columns.append(weights[..., None])
         rows = jnp.concatenate(columns, axis=-1)

@@ -15,6 +15,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    like_values,
     namespace,
     sum_leaf,
     total,
@@ -74,7 +75,7 @@ class DecibelsOfImages(PairedImageMean):
         decibels = peak - 10 * jnp.log10(jnp.where(perfect, 1, mean))
         decibels = jnp.where(perfect, 0, decibels)
         if weights is not None:
-            perfect = perfect & (jnp.asarray(weights) != 0)
+            perfect = perfect & (like_values(weights, perfect) != 0)
         return dict(
             self._sums(decibels, mask, weights),
             perfect=count_where(perfect, mask),

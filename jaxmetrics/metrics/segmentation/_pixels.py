@@ -109,11 +109,6 @@ class PixelAccuracy(Metric):
 def check_classes(metric: str, classes: int | None) -> None:
     """Refuse a missing number of classes, and one below 1."""
     need_classes(metric, "a count by class", classes)
-    if classes is not None and classes < 1:
-        raise ValueError(
-            f"{metric}: classes is {classes}, but must be at least 1. Set it to the "
-            "number of classes."
-        )
 
 
 def check_average(metric: str, average: str) -> None:

@@ -14,7 +14,6 @@ from jaxmetrics.core import (
     by_platform,
     cells_by_product,
     count_at,
-    count_where,
     one_hot_rows,
     product_over_rows,
 )
@@ -23,18 +22,6 @@ from jaxmetrics.core import (
 def kept(values: jax.Array, mask: Any) -> jax.Array:
     """Return the mask in the shape of the values."""
     return both(jnp.ones(values.shape, bool), mask)
-
-
-def like_rows(weights: Any, rows: jax.Array) -> jax.Array:
-    """Return weights as float32 in the shape of the rows.
-
-    Raises:
-      ValueError: They are not the leading axes of the rows.
-    """
-    count_where(rows, None, weights)  # refuses other shapes
-    weights = jnp.asarray(weights).astype(jnp.float32)
-    missing_axes = (1,) * (rows.ndim - weights.ndim)
-    return jnp.broadcast_to(weights.reshape(weights.shape + missing_axes), rows.shape)
 
 
 def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:

@@ -12,11 +12,12 @@ from jaxmetrics.core import (
     Statistic,
     count_leaf,
     count_where,
+    like_values,
     mean_and_covariance,
     moments_leaf,
     moments_of_sums,
 )
-from jaxmetrics.metrics.sketches._cells import kept, like_rows
+from jaxmetrics.metrics.sketches._cells import kept
 
 
 class Covariance(Statistic):
@@ -81,7 +82,7 @@ class Covariance(Statistic):
         finite = jnp.isfinite(values).all(axis=-1)
         valid, share = kept(finite, mask), None
         if weights is not None:
-            share = like_rows(weights, finite)
+            share = like_values(weights, finite)
             valid = valid & (share != 0)
             share = jnp.where(finite & valid, share, jnp.float32(0))
         return dict(

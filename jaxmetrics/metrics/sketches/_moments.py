@@ -63,8 +63,7 @@ class Moments(
         values = jnp.asarray(values).astype(jnp.float32)
         valid = kept(values, mask)
         finite = jnp.isfinite(values) & valid
-        values = jnp.where(finite, values, 0)
-        n, mean, deviation = centred(values, finite)
+        n, mean, deviation = centred(jnp.where(finite, values, 0), finite)
         size = jnp.maximum(n.astype(jnp.float32), 1)
         square = deviation * deviation
         powers = (square, square * deviation, square * square)
@@ -73,7 +72,7 @@ class Moments(
         return dict(
             count=n,
             central=jnp.stack([jnp.stack([mean[0], *central]), jnp.stack(low)], -1),
-            nonfinite=count_where(~jnp.isfinite(values), valid),
+            nonfinite=count_where(~finite, valid),
         )
 
     def merge(self, other: Any) -> Self:

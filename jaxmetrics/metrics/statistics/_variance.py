@@ -30,7 +30,12 @@ class Variance(Statistic):
     moments: Any = moments_leaf(weighted="weighted")
 
     def validate(self) -> None:
-        """Refuse ddof with weights, whose sum is not a number of samples."""
+        """Refuse a negative ddof, and one with weights, which do not count samples."""
+        if self.ddof < 0:
+            raise ValueError(
+                f"{type(self).__name__}: ddof is {self.ddof}, but must be at least 0. "
+                "Leave it out for the population."
+            )
         if self.weighted and self.ddof:
             raise ValueError(
                 f"{type(self).__name__}: weighted=True goes with ddof=0, got "
