@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from jaxmetrics.core._collection import Collection, flat
 from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._metric import Metric
+
+_ROUNDING = 1e-9  # distance of bounds that are equal but for rounding
 
 Metrics = Metric | Collection | Deferred
 
@@ -82,12 +85,20 @@ class Snapshot(NamedTuple):
         return self._values(self.metrics())
 
     def record(self, split: str) -> dict[str, Any]:
-        """Return the values by name, and diagnostics as `health/{what}/{split}/...`."""
+        """Return the values by name, and diagnostics as `health/{what}/{split}/...`.
+
+        A value with bounds that are apart has its largest possible error beside it, as
+        `{name}_error_bound`.
+        """
         metrics = self.metrics()
         diagnostics = metrics.diagnostics()
         if name := self.name:
             diagnostics = {f"{what}/{name}": x for what, x in diagnostics.items()}
         values = self._values(metrics)
+        named = (
+            metrics.items() if isinstance(metrics, Collection) else [(name, metrics)]
+        )
+        values |= _error_bounds(named, values)
         for place, value in diagnostics.items():
             what, _, of = place.partition("/")
             values[f"health/{what}/{split}/{of}"] = value
@@ -130,6 +141,21 @@ def _words(metrics: Metrics, marks: Any) -> jax.Array:
         for x in jax.tree.leaves(total)  # the marks, behind the totals, are the last
     ]
     return jnp.concatenate([word.ravel() for word in words])
+
+
+def _error_bounds(named: Iterable[tuple[str, Any]], values: Any) -> dict[str, float]:
+    """Return the distance of scalar values to the farther of their bounds, by name."""
+    errors = {}
+    for name, metric in named:
+        key, value = f"{name}_error_bound", values.get(name)
+        has_bounds = hasattr(metric, "bounds") and value is not None  # not of a mapping
+        if not has_bounds or np.ndim(value) or key in values:
+            continue
+        low, high = metric.bounds()
+        error = max(float(high - value), float(value - low))
+        if error > _ROUNDING:  # not of nan
+            errors[key] = error
+    return errors
 
 
 def _name(metric: Metric) -> str:

@@ -88,6 +88,16 @@ def test_a_metric_is_drawn_by_its_kind_of_value(name):
     assert figure.axes[0].get_title("left").startswith(name)
 
 
+def test_losses_by_position_are_a_line_over_the_positions_with_data():
+    metric = jm.LossByPosition(positions=3, ignore_index=-1)
+    logits = np.zeros((1, 3, 2), np.float32)
+    state = metric.update(logits=logits, labels=np.int32([[0, -1, 1]]))
+    ((title, chart),) = state.charts().items()
+    assert (title, type(chart), chart.x_label) == ("LossByPosition", Curves, "position")
+    ((x, y),) = chart.lines.values()
+    assert x.tolist() == [0, 2] and y == pytest.approx(np.log([2, 2]))
+
+
 def test_a_confusion_matrix_names_its_axes():
     metric, _ = CHARTS["ConfusionMatrix"]
     (chart,) = metric.charts().values()

@@ -86,3 +86,36 @@ def test_a_snapshot_of_a_single_metric_is_named_by_its_output_or_class():
     assert list(snapshot(jm.Mean("loss")).compute()) == ["loss"]
     assert list(snapshot(jm.TokenAccuracy()).compute()) == ["token_accuracy"]
     assert jnp.isnan(snapshot(jm.R2()).compute()["r2"])
+
+
+def test_a_record_has_the_largest_error_of_an_estimate_beside_it():
+    """The area of overlapping classes is known up to the order within a bin."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400)
+    logits = (rng.normal(size=400) + labels).astype(np.float32)
+    metrics = jm.Collection(auroc=jm.AUROC(bins=16), mean=jm.Mean("logits"))
+    state = metrics.update(logits=logits, labels=labels)
+    record = snapshot(state).record("val")
+    low, high = state["auroc"].bounds()
+    value = record["auroc"]
+    expected = max(high - value, value - low)
+    assert record["auroc_error_bound"] == pytest.approx(expected) and expected > 1e-3
+    assert "mean_error_bound" not in record
+    assert list(state.compute()) == ["auroc", "mean"]  # only records have it
+    assert "auroc_error_bound" in snapshot(state["auroc"]).record("val")
+    assert list(snapshot(metrics).record("val")) == ["auroc", "mean"]  # nan: no data
+
+
+def test_the_error_bound_is_logged_and_continues_in_a_restored_run(tmp_path):
+    metric = jm.Collection(auroc=jm.AUROC(bins=16))
+    rng = np.random.default_rng(0)
+    outputs = dict(
+        logits=rng.normal(size=100).astype(np.float32), labels=rng.integers(0, 2, 100)
+    )
+    state = metric.update(**outputs)
+    for step in (1, 2):  # the second logger continues the first one's run
+        with jm.TrainingLogger("p", "r", root=tmp_path, console=False) as logger:
+            logger.log_step(step, metrics=state, split="val")
+    run = jm.Run.load(tmp_path / "p" / "r")
+    steps, errors = run["val/auroc_error_bound"]
+    assert list(steps) == [1, 2] and errors[0] == errors[1] > 0

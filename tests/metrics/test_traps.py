@@ -352,18 +352,18 @@ def test_the_closest_reference_gives_the_brevity_penalty():
     assert state.compute() == pytest.approx(math.exp(-0.2), rel=1e-6)
 
 
-def test_equal_scores_share_their_rank():
-    """6.29: metrax orders ties by position, and has 0.98 where scikit-learn has 0.78.
-    Of our rankings of labels, those that depend on ties average them or count them as
-    scikit-learn does."""
-    logits, labels = np.zeros((1, 3), np.float32), np.int32([[0, 0, 1]])
-    metric = jm.LabelRankingAveragePrecision()
-    value = jm.evaluate(metric, logits=logits, labels=labels)
-    right = sk.label_ranking_average_precision_score(labels, logits)
-    assert value == pytest.approx(right) == pytest.approx(1 / 3)
-    auroc = jm.AUROC(task="binary", bins=16)
-    tied = dict(logits=np.zeros(4, np.float32), labels=np.int32([1, 1, 0, 0]))
-    assert jm.evaluate(auroc, **tied) == 0.5
+def test_equal_scores_share_their_gains():
+    """6.29: metrax has exponential gains, and orders ties by position: 0.98 where
+    scikit-learn has 0.78."""
+    scores, relevance = np.float32([[2, 1, 3, 0]]), np.int32([[3, 2, 0, 1]])
+    ndcg = jm.evaluate(jm.NDCG(), scores=scores, relevance=relevance)
+    assert ndcg == pytest.approx(sk.ndcg_score(relevance, scores), rel=1e-6)
+    other = jm.NDCG(gain="exponential")
+    exponential = sk.ndcg_score(2**relevance - 1, scores)
+    value = jm.evaluate(other, scores=scores, relevance=relevance)
+    assert value == pytest.approx(exponential, rel=1e-6) and value != ndcg
+    tied = jm.evaluate(jm.NDCG(), scores=0 * scores, relevance=relevance)
+    assert tied == pytest.approx(sk.ndcg_score(relevance, 0 * scores), rel=1e-6)
 
 
 def test_correlation_of_a_constant_prediction_is_zero():

@@ -59,6 +59,9 @@ class RankingArea(Ranking):
         They hold for any order of the scores within the bins, up to rounding: 1e-12 on
         the host (1e-6 with weights, whose sums are float32), 1e-5 under jit. With
         `exact=True` they are equal.
+
+        `log_step` records the distance of the value to the farther one as
+        `{name}_error_bound`.
         """
         low, _, high = self._averaged()
         return low, high

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import (
     Array,
@@ -19,6 +21,7 @@ from jaxmetrics.core import (
     sum_leaf,
     total,
 )
+from jaxmetrics.figures import Chart, Curves
 
 
 class LossByPosition(Metric):
@@ -84,6 +87,13 @@ class LossByPosition(Metric):
             count=count_where(jnp.ones_like(valid), scored, weights, keep=1),
             invalid=count_where(~valid, kept),
         )
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return the loss over the positions that have data, as a line."""
+        title, loss = name or type(self).__name__, np.asarray(self.compute())
+        positions = np.flatnonzero(~np.isnan(loss))
+        lines = {title: (positions, loss[positions])}
+        return {title: Curves(lines, "position", "loss (nats)")}
 
     def compute(self) -> Any:
         """Return the loss in nats per token, `[positions]`."""

@@ -100,6 +100,9 @@ class RankCorrelation(Metric):
 
         They hold for any order within the bins, up to rounding: 1e-12 on the host, 1e-5
         under jit. With `exact=True` they are equal.
+
+        `log_step` records the distance of the value to the farther one as
+        `{name}_error_bound`.
         """
         low, _, high = self._values()
         return low, high
