@@ -359,6 +359,11 @@ def _labelled(prefix: str, boxes: Any, labels: Any, there: Any) -> _Boxes:
             f"{labels.shape}, but they must be [..., boxes, 4] and [..., boxes]. Pass "
             "the corners (x1, y1, x2, y2) of each box."
         )
+    if there is not None and jnp.shape(there) != labels.shape:
+        raise ValueError(
+            f"DetectionAP: {prefix}_mask has shape {jnp.shape(there)}, but "
+            f"{prefix}_labels {labels.shape}. Pass one bool for each box."
+        )
     return _Boxes(boxes, labels, both(jnp.ones(labels.shape, bool), there))
 
 
