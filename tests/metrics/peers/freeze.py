@@ -274,6 +274,11 @@ def inputs():
         "panoptic": dict(),
         "boxes": dict(),
     }
+    # torchmetrics takes no item with a score of 0 or less as relevant.
+    found["retrieval with negative scores"] = found["retrieval"]
+    for kind in ("retrieval", "retrieval graded", "retrieval without a relevant item"):
+        scores = [(1 / (1 + np.exp(-x))).round(4) for x in found[kind]["scores"]]
+        found[kind] = found[kind] | dict(scores=scores)
     corners = [rng.uniform(0, 5, (6, 2)).round(1) for _ in range(4)]
     sizes = [rng.uniform(2, 6, (6, 2)).round(1) for _ in range(4)]
     boxes = [np.concatenate([c, c + s], -1).round(1) for c, s in zip(corners, sizes)]
@@ -493,7 +498,10 @@ TORCHMETRICS = {
     "values": grid("MeanMetric SumMetric MaxMetric MinMetric CatMetric"),
     "retrieval": RETRIEVAL,
     "retrieval graded": grid("RetrievalNormalizedDCG", top_k=[None, 3]),
-    "retrieval ties": RETRIEVAL,
+    "retrieval ties": grid("RetrievalNormalizedDCG", top_k=[None, 3]),
+    "retrieval with negative scores": grid(
+        "RetrievalMAP RetrievalMRR RetrievalPrecision RetrievalRecall"
+    ),
     "retrieval without a relevant item": EMPTY,
     "clusters": CLUSTERING,
     "clusters, one": CLUSTERING,
