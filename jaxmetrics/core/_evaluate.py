@@ -147,12 +147,12 @@ def _error_bounds(named: Iterable[tuple[str, Any]], values: Any) -> dict[str, fl
     """Return the distance of scalar values to the farther of their bounds, by name."""
     errors = {}
     for name, metric in named:
-        key, value = f"{name}_error_bound", values.get(name)
-        has_bounds = hasattr(metric, "bounds") and value is not None  # not of a mapping
-        if not has_bounds or np.ndim(value) or key in values:
-            continue
-        low, high = metric.bounds()
-        error = max(float(high - value), float(value - low))
+        key, bounds = f"{name}_error_bound", getattr(metric, "bounds", None)
+        if bounds is None or key in values or np.ndim(values.get(name, ())):
+            continue  # a mapping has no value of this name
+        value = float(values[name])
+        low, high = bounds()
+        error = max(float(high) - value, value - float(low))
         if error > _ROUNDING:  # not of nan
             errors[key] = error
     return errors
