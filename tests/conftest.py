@@ -30,6 +30,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 restore_sigint()
 
+# Scripts that freeze values of libraries which are not installed here.
+collect_ignore_glob = ["metrics/*/frozen/*.py", "metrics/peers/freeze.py"]
+
 MAX_MAPS = 20_000
 """Memory maps of a process beyond which a file of tests releases its programs."""
 

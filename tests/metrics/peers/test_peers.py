@@ -60,8 +60,6 @@ class Row:
 ROWS = [Row(*row) for row in FROZEN["values"]]
 
 
-# --- Classification -------------------------------------------------------------------
-
 COUNTED = {
     "Accuracy": "Accuracy",
     "Precision": "Precision",
@@ -209,8 +207,6 @@ def ranked_labels(name):
         scores=row.scores, ignore_index=row.options.get("ignore_index")
     )
 
-
-# --- Other families -------------------------------------------------------------------
 
 MULTIOUTPUT = {
     "raw_values": "none",
@@ -593,9 +589,6 @@ def peer_value(row):
             value = [value[i] for i in range(3)]
     value = np.array(value, float)
     return value[0] if value.shape == (1,) else value  # torcheval's single tasks
-
-
-# --- Conventions ----------------------------------------------------------------------
 
 
 def joined(kind):

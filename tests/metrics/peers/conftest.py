@@ -1,3 +1,0 @@
-"""`freeze.py` needs the libraries that it freezes."""
-
-collect_ignore = ["freeze.py"]
