@@ -147,14 +147,16 @@ def _error_bounds(named: Iterable[tuple[str, Any]], values: Any) -> dict[str, fl
     """Return the distance of scalar values to the farther of their bounds, by name."""
     errors = {}
     for name, metric in named:
-        key, bounds = f"{name}_error_bound", getattr(metric, "bounds", None)
-        if bounds is None or key in values or np.ndim(values.get(name, ())):
-            continue  # a mapping has no value of this name
-        value = float(values[name])
-        low, high = bounds()
-        error = max(float(high) - value, value - float(low))
-        if error > _ROUNDING:  # not of nan
-            errors[key] = error
+        if getattr(metric, "bounds", None) is None:
+            continue
+        low, high = (flat(name, bound) for bound in metric.bounds())
+        for path in low:
+            key, value = f"{path}_error_bound", values.get(path)
+            if value is None or key in values or np.ndim(value):
+                continue
+            error = max(float(high[path] - value), float(value - low[path]))
+            if error > _ROUNDING:  # not of nan
+                errors[key] = error
     return errors
 
 

@@ -668,7 +668,7 @@ RATES = (
     ),
     Case(
         "hamming distance",
-        jm.HammingDistance(),
+        jm.Hamming(),
         multilabel,
         lambda logits, labels: sk.hamming_loss(labels, logits >= 0),
         exact=True,

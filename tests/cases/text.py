@@ -173,7 +173,7 @@ CASES = (
     ),
     Case(
         "chrf",
-        jm.ChrF(n=3, ignore_index=0),
+        jm.chrF(n=3, ignore_index=0),
         pairs_of_sentences,
         _chrf,
         exact=True,

@@ -106,6 +106,19 @@ def test_a_record_has_the_largest_error_of_an_estimate_beside_it():
     assert list(snapshot(metrics).record("val")) == ["auroc", "mean"]  # nan: no data
 
 
+def test_a_value_in_a_mapping_has_its_error_bound_beside_it():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    logits = (rng.normal(size=200) + labels).astype(np.float32)
+    point = jm.PrecisionAtRecall(bins=16, recall=0.5)
+    state = jm.Collection(point=point).update(logits=logits, labels=labels)
+    record = snapshot(state).record("val")
+    (_, high), value = state["point"].bounds(), record["point/precision"]
+    expected = high["precision"] - value
+    assert record["point/precision_error_bound"] == pytest.approx(expected)
+    assert expected > 1e-3 and "point/threshold_error_bound" not in record
+
+
 def test_the_error_bound_is_logged_and_continues_in_a_restored_run(tmp_path):
     metric = jm.Collection(auroc=jm.AUROC(bins=16))
     rng = np.random.default_rng(0)

@@ -28,7 +28,7 @@ from jaxmetrics.metrics.classification._fairness import (
     GroupStatScores,
 )
 from jaxmetrics.metrics.classification._hamming import (
-    HammingDistance,
+    Hamming,
 )
 from jaxmetrics.metrics.classification._hinge import (
     HingeLoss,
@@ -94,7 +94,7 @@ __all__ = [
     "FalsePositiveRate",
     "GeometricMeanScore",
     "GroupStatScores",
-    "HammingDistance",
+    "Hamming",
     "HingeLoss",
     "Informedness",
     "Jaccard",

@@ -10,7 +10,7 @@ from jaxmetrics.metrics.classification._accuracy import Accuracy
 _AVERAGES = ("micro", "macro", "none")
 
 
-class HammingDistance(Metric):
+class Hamming(Metric):
     """Fraction of labels that are predicted wrongly: one minus `Accuracy`.
 
     In [0, 1], lower is better; nan without data. In the multilabel task it is
@@ -24,7 +24,7 @@ class HammingDistance(Metric):
 
     Example:
       >>> import jaxmetrics as jm
-      >>> metric = jm.HammingDistance(scores="preds")
+      >>> metric = jm.Hamming(scores="preds")
       >>> float(jm.evaluate(metric, preds=[[1, 0], [1, 1]], labels=[[1, 0], [0, 1]]))
       0.25
     """
@@ -52,8 +52,8 @@ class HammingDistance(Metric):
 
     def validate(self) -> None:
         """Refuse unknown tasks and averages."""
-        check_task("HammingDistance", self.task, self.classes, self.threshold)
-        check_choice("HammingDistance", "average", self.average, _AVERAGES)
+        check_task("Hamming", self.task, self.classes, self.threshold)
+        check_choice("Hamming", "average", self.average, _AVERAGES)
 
     def compute(self) -> Any:
         """Return the fraction, or `[classes]` of them."""

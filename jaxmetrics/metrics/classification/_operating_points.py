@@ -90,10 +90,11 @@ class OperatingPoint(Ranking):
         return {self._name: value[()], "threshold": threshold[()]}
 
     @on_plain_values
-    def bounds(self) -> tuple[Any, Any]:
-        """Return bounds of the value at the best of all thresholds, up to rounding.
+    def bounds(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return bounds of the value at the best of all thresholds, by its name.
 
-        With `exact=True` they are equal.
+        They hold up to rounding. With `exact=True` they are equal. `log_step` records
+        the distance of the value to the farther one.
         """
         xp = namespace(self)
         best = []
@@ -106,11 +107,12 @@ class OperatingPoint(Ranking):
         is_defined = self._is_defined(reached[0])
         values = (xp.where(is_defined, self._value(xp, x), np.nan) for x in (low, high))
         low, high = values
-        return low[()], high[()]
+        return {self._name: low[()]}, {self._name: high[()]}
 
     def diagnostics(self) -> dict[str, float]:
         """Return `invalid`, and `bounds_width` above 0.05, as `AUROC` does."""
-        return super().diagnostics() | wide_bounds(*self.bounds())
+        low, high = (bound[self._name] for bound in self.bounds())
+        return super().diagnostics() | wide_bounds(low, high)
 
     def _objectives(self, xp: Any, counts: Counts) -> tuple[Any, ...]:
         """Return what is maximised at each point, nan or -inf where not allowed."""
@@ -379,10 +381,11 @@ class EqualErrorRate(OperatingPoint):
     _name = "error_rate"
 
     @on_plain_values
-    def bounds(self) -> tuple[Any, Any]:
-        """Return bounds of the value at the best of all thresholds, up to rounding.
+    def bounds(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return bounds of the value at the best of all thresholds, by its name.
 
-        With `exact=True` they are equal.
+        They hold up to rounding. With `exact=True` they are equal. `log_step` records
+        the distance of the value to the farther one.
         """
         xp = namespace(self)
         lows, highs = [], []
@@ -403,11 +406,9 @@ class EqualErrorRate(OperatingPoint):
             sure = xp.take_along_axis(is_one_value, last, axis=-1)[..., 0]
             lows.append(xp.where(sure, value, (false[0] + missed[1]) / 2))
             highs.append(xp.where(sure, value, (false[1] + missed[0]) / 2))
-        low, high = (
-            functools.reduce(xp.maximum, lows),
-            functools.reduce(xp.minimum, highs),
-        )
-        return low[()], high[()]
+        low = functools.reduce(xp.maximum, lows)
+        high = functools.reduce(xp.minimum, highs)
+        return {self._name: low[()]}, {self._name: high[()]}
 
     def _objectives(self, xp: Any, counts: Counts) -> tuple[Any, ...]:
         false, missed = 1 - counts.specificity, 1 - counts.recall

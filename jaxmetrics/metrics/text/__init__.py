@@ -1,7 +1,7 @@
 """Metrics of text against references, on token ids in jit or from strings."""
 
 from jaxmetrics.metrics.text._bleu import BLEU
-from jaxmetrics.metrics.text._chrf import ChrF
+from jaxmetrics.metrics.text._chrf import chrF
 from jaxmetrics.metrics.text._error_rates import (
     CharErrorRate,
     EditDistance,
@@ -15,11 +15,11 @@ from jaxmetrics.metrics.text._rouge import ROUGE
 __all__ = [
     "BLEU",
     "CharErrorRate",
-    "ChrF",
     "EditDistance",
     "MatchErrorRate",
     "ROUGE",
     "WordErrorRate",
     "WordInfoLost",
     "WordInfoPreserved",
+    "chrF",
 ]

@@ -30,7 +30,7 @@ from jaxmetrics.metrics.text._sentences import (
 )
 
 
-class ChrF(Metric):
+class chrF(Metric):
     """F-score of character n-grams; in [0, 1], higher is better.
 
     Precision and recall of clipped matches, summed over sentences and then averaged
@@ -52,7 +52,7 @@ class ChrF(Metric):
 
     Example:
       >>> import jaxmetrics as jm
-      >>> metric = jm.ChrF(n=2)
+      >>> metric = jm.chrF(n=2)
       >>> value = metric.from_strings("the cat", "the cart").compute()
       >>> round(float(value), 4)
       0.786
@@ -70,7 +70,7 @@ class ChrF(Metric):
         """Refuse orders below 1 and a beta that is not above 0."""
         if self.n < 1 or not self.beta > 0:
             raise ValueError(
-                f"ChrF: n is {self.n} and beta {self.beta}; n must be at least 1 and "
+                f"chrF: n is {self.n} and beta {self.beta}; n must be at least 1 and "
                 "beta above 0. Leave them out for chrF2."
             )
 
@@ -78,9 +78,9 @@ class ChrF(Metric):
         self, *, preds: Any, references: Any, mask: Any = None
     ) -> dict[str, Any]:
         """Return the batch's matches and n-grams."""
-        preds = sentences("ChrF", "preds", preds)
-        references = sentences("ChrF", "references", references)
-        require_pairs("ChrF", preds, references)
+        preds = sentences("chrF", "preds", preds)
+        references = sentences("chrF", "references", references)
+        require_pairs("chrF", preds, references)
         length = lengths(preds, self.ignore_index)
         reference_length = lengths(references, self.ignore_index)
         matches = clipped_matches(
@@ -134,11 +134,11 @@ class ChrF(Metric):
         Returns:
           The metric of these sentences, to be merged with others.
         """
-        preds = as_sentences("ChrF", "preds", preds)
-        references = as_sentences("ChrF", "references", references)
-        same_number("ChrF", preds, references)
+        preds = as_sentences("chrF", "preds", preds)
+        references = as_sentences("chrF", "references", references)
+        same_number("chrF", preds, references)
         characters = Vocabulary(lambda text: list("".join(text.split())))
-        state = ChrF(self.n, self.beta, -1).from_model_output(
+        state = chrF(self.n, self.beta, -1).from_model_output(
             preds=padded([characters.ids(x) for x in preds]),
             references=padded([characters.ids(x) for x in references]),
         )

@@ -72,7 +72,7 @@ def test_the_bounds_hold_the_best_of_all_thresholds_which_kept_rows_find(name):
     assert np.isclose(exact[name], expected, atol=1e-9)
     for bins in (16, 256, 4096):
         metric = kind(bins=bins, **options).update(**batch)
-        low, high = metric.bounds()
+        low, high = (bound[name] for bound in metric.bounds())
         assert low - 1e-9 <= expected <= high + 1e-9
         value = metric.compute()[name]
         assert low - 1e-9 <= value <= high + 1e-9

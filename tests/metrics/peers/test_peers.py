@@ -68,7 +68,7 @@ COUNTED = {
     "FBetaScore": "FBeta",
     "Specificity": "Specificity",
     "NegativePredictiveValue": "NegativePredictiveValue",
-    "HammingDistance": "HammingDistance",
+    "HammingDistance": "Hamming",
     "JaccardIndex": "Jaccard",
     "MatthewsCorrCoef": "MatthewsCorrelation",
     "StatScores": "StatScores",
@@ -358,7 +358,7 @@ def bleu(row):
 def chrf(row):
     if row.options["n_word_order"]:
         raise NotExpressible("chrF++, with n-grams of words")
-    return jm.ChrF(n=row.options["n_char_order"])
+    return jm.chrF(n=row.options["n_char_order"])
 
 
 def rouge(row):

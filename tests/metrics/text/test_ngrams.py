@@ -1,4 +1,4 @@
-"""BLEU, ROUGE and ChrF, by hand and against sacrebleu and rouge_score."""
+"""BLEU, ROUGE and chrF, by hand and against sacrebleu and rouge_score."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_rouge_agrees_with_rouge_score(kind):
 def test_chrf_agrees_with_sacrebleu(n):
     preds, references = PREDS[:n], REFERENCES[:n]
     expected = sacrebleu.metrics.CHRF().corpus_score(preds, [references]).score / 100
-    ours = jm.ChrF().from_strings(preds, references).compute()
+    ours = jm.chrF().from_strings(preds, references).compute()
     assert ours == pytest.approx(expected, rel=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_a_match_is_used_once():
 
 
 def test_a_string_is_one_sentence():
-    for metric in (jm.BLEU(), jm.ROUGE(), jm.ChrF()):
+    for metric in (jm.BLEU(), jm.ROUGE(), jm.chrF()):
         one = metric.from_strings("the cat sat on it", "the cat sat on it")
         assert one.compute() == pytest.approx(1)
         listed = metric.from_strings(["the cat sat on it"], ["the cat sat on it"])
@@ -109,7 +109,7 @@ def test_a_string_is_one_sentence():
 
 
 def test_nothing_is_nan_and_no_match_is_zero():
-    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("L"), jm.ChrF()):
+    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("L"), jm.chrF()):
         assert math.isnan(metric.compute())
         assert metric.from_strings("a b c d e", "v w x y z").compute() == 0
         assert metric.from_strings("", "v w x y z").compute() == 0
@@ -120,7 +120,7 @@ def test_masked_sentences_do_not_count():
     ids = np.int32([[1, 2, 3, 4], [5, 6, 7, 8]])
     outputs = dict(preds=ids, references=np.where(ids > 4, 9, ids))
     mask = np.array([True, False])
-    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("L"), jm.ChrF(n=4)):
+    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("L"), jm.chrF(n=4)):
         assert jm.evaluate(metric, **outputs, mask=mask) == pytest.approx(1)
         masked = metric.update(**outputs, mask=np.array([False, False]))
         assert math.isnan(masked.compute())
@@ -156,7 +156,7 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="value is 'f2'"):
         jm.ROUGE(value="f2")
     with pytest.raises(ValueError, match="beta above 0"):
-        jm.ChrF(beta=0.0)
+        jm.chrF(beta=0.0)
     with pytest.raises(ValueError, match="with the batch of preds"):
         jm.evaluate(
             jm.BLEU(),
