@@ -247,16 +247,30 @@ def open_new(path: Path) -> int:
 def open_unused(path: Path) -> tuple[Path, int]:
     """Create a file, with `-2` or a later number appended if its name is taken.
 
+    Of n names that are taken about 2 log2(n) are looked at, and not all: a run may have
+    been cut back many times.
+
     Returns:
       The path of the new file, and a descriptor for reading and appending.
     """
-    candidate, number = path, 1
+
+    def numbered(number: int) -> Path:
+        return path if number == 1 else path.with_name(f"{path.name}-{number}")
+
     while True:
+        taken, free = 0, 1
+        while os.path.lexists(numbered(free)):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if os.path.lexists(numbered(middle)):
+                taken = middle
+            else:
+                free = middle
         try:
-            return candidate, open_new(candidate)
+            return numbered(free), open_new(numbered(free))
         except FileExistsError:
-            number += 1
-            candidate = path.with_name(f"{path.name}-{number}")
+            continue  # another process was faster
 
 
 def set_aside(path: Path, reason: str) -> Path:

@@ -71,3 +71,32 @@ def test_a_new_folder_must_not_exist(tmp_path):
     make_folder(tmp_path / "a" / "b")
     with pytest.raises(FileExistsError):
         make_folder(tmp_path / "a" / "b", new=True)
+
+
+def test_few_of_many_taken_names_are_looked_at(tmp_path, monkeypatch):
+    for number in range(1, 1001):
+        (tmp_path / (f"file-{number}" if number > 1 else "file")).touch()
+    looked_at, lexists = [], os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda p: looked_at.append(p) or lexists(p))
+    path, fd = open_unused(tmp_path / "file")
+    os.close(fd)
+    assert path.name == "file-1001"
+    assert len(looked_at) < 25
+
+
+def test_a_name_that_another_process_takes_meanwhile_is_passed_over(
+    tmp_path, monkeypatch
+):
+    taken = []
+
+    def late(path):
+        if not taken:
+            taken.append(path)
+            path.touch()  # after it was found to be free
+            return False
+        return os.path.exists(path)
+
+    monkeypatch.setattr(os.path, "lexists", late)
+    path, fd = open_unused(tmp_path / "file")
+    os.close(fd)
+    assert path.name == "file-2"
