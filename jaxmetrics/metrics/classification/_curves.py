@@ -67,9 +67,9 @@ class Curve(Ranking):
         x, y = (np.asarray(value[axis]) for axis in self._axes)
         x, y = (part.reshape(-1, self.points)[:_MAX_CURVES] for part in (x, y))
         lines = {f"class {i}": line for i, line in enumerate(zip(x, y))}
-        labels = (axis.replace("_", " ") for axis in self._axes)
+        x_label, y_label = (axis.replace("_", " ") for axis in self._axes)
         title = name or type(self).__name__
-        return {title: Curves(lines, *labels, self._diagonal)}
+        return {title: Curves(lines, x_label, y_label, self._diagonal)}
 
     def _rates(self, false: Any, true: Any) -> tuple[Any, Any]:
         """Return x and y of the curve; counts at or above each threshold."""
@@ -163,10 +163,11 @@ def _evenly_spaced(xp: Any, false: Any, true: Any, points: int) -> Any:
 
     Of points with equal counts it is the one of the highest threshold.
     """
-    length = sum(
+    rates = [
         x / xp.where(x[..., -1:] > 0, x[..., -1:], xp.ones_like(x[..., -1:]))
         for x in (false, true)
-    )
+    ]
+    length = rates[0] + rates[1]
     end = length[..., -1:]
     steps = (np.arange(points) - _EARLY) / (points - 1)
     wanted = end * xp.asarray(steps.astype(np.float32))
