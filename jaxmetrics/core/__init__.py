@@ -9,7 +9,13 @@ from jaxmetrics.core._arithmetic import (
     pair_add,
     two_sum,
 )
-from jaxmetrics.core._arrays import is_deleted, is_known, is_on_device, is_ready
+from jaxmetrics.core._arrays import (
+    is_deleted,
+    is_known,
+    is_on_device,
+    is_ready,
+    positions,
+)
 from jaxmetrics.core._best_of import BestOf
 from jaxmetrics.core._bootstrap import Bootstrap
 from jaxmetrics.core._calls import updated
@@ -246,6 +252,7 @@ __all__ = [
     "one_hot_rows",
     "pair_add",
     "per_class",
+    "positions",
     "predicted",
     "predicted_in_top_k",
     "product_over_rows",

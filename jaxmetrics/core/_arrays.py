@@ -1,10 +1,11 @@
-"""Test if a value is an array on a device, is ready, or was deleted."""
+"""Test if a value is an array on a device, is ready, or was deleted; number an axis."""
 
 from __future__ import annotations
 
 from typing import Any, TypeGuard
 
 import jax
+import numpy as np
 
 from jaxmetrics.core._jax import is_tracer
 
@@ -44,3 +45,12 @@ def is_known(*sizes: Any) -> bool:
     True
     """
     return all(isinstance(size, int) for size in sizes)
+
+
+def positions(length: int, rank: int) -> np.ndarray:
+    """Return 0, 1, 2, ... along the last of `rank` axes, int32.
+
+    >>> positions(3, 2)
+    array([[0, 1, 2]], dtype=int32)
+    """
+    return np.arange(length, dtype=np.int32).reshape((1,) * (rank - 1) + (length,))

@@ -49,6 +49,7 @@ from jaxmetrics.core._arithmetic import (
     order_key,
     pair_add,
 )
+from jaxmetrics.core._arrays import positions
 from jaxmetrics.core._cell_count import by_platform, cells_by_product
 from jaxmetrics.core._counting import both, count_at
 from jaxmetrics.core._kinds import (
@@ -107,7 +108,7 @@ class GridValue(NamedTuple):
         """
         xp = _namespace(self.first)
         cells = self.counts.shape[-1] - _APART
-        number = _numbers(cells, self.first.ndim)
+        number = positions(cells, self.first.ndim)
         by_value = self.first[..., None] + number
         by_value = _scaled(xp, by_value, self.level[..., 0, None])
         shift = self.level[..., 1, None].astype(np.uint32)
@@ -245,7 +246,7 @@ class Grid:
         with np.errstate(over="ignore"):  # the extremes of no score
             levels = _levels(header, self.bins)
             first = self._origins(header.least, levels)
-        place: Any = first[..., None, :, None] + _numbers(self.bins, grids.ndim)
+        place: Any = first[..., None, :, None] + positions(self.bins, grids.ndim)
         place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
         grids = xp.take_along_axis(grids, place, axis=-1)
         apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], _APART))
@@ -253,7 +254,7 @@ class Grid:
         counts = xp.concatenate([below, least, grids, greatest, above], axis=-1)
         finest = np.int32(_FINEST) - header.finest.astype(np.int32)
         sure = xp.stack([levels.value <= finest, levels.key == 0], axis=-1)[..., None]
-        number = _numbers(self.bins + _APART, sure.ndim)
+        number = positions(self.bins + _APART, sure.ndim)
         is_one_value = sure | (number < 2) | (number >= self.bins + 2)
         is_empty = header.greatest == 0
         smallest, largest = (
@@ -362,7 +363,7 @@ class Grid:
     def _places(self, key: Any, levels: _Levels, rank: int) -> Any:
         """Return where in a grid each cell is that of the score, bool."""
         place = self._origins(key, levels) & np.int32(self.bins - 1)
-        return place[..., None, :, None] == _numbers(self.bins, rank)
+        return place[..., None, :, None] == positions(self.bins, rank)
 
     def _is_new(self, state: Any, common: _Header) -> Any:
         """Return whether any extremes differ from those of the state."""
@@ -432,7 +433,7 @@ class Grid:
             return level + active.astype(jnp.int32), grids
 
         def jump(grids: Any) -> Any:
-            number = _numbers(self.bins, grids[0].ndim)
+            number = positions(self.bins, grids[0].ndim)
             result = tuple(jnp.zeros_like(x) for x in grids)
             for offset, key in ((0, own.least), (1, own.greatest)):
                 source = (origin_at(stop) + offset) & np.int32(self.bins - 1)
@@ -454,7 +455,7 @@ class Grid:
         belong to different cells.
         """
         odd = origin & 1
-        number = _numbers(self.bins, grids[0].ndim)
+        number = positions(self.bins, grids[0].ndim)
         # Twice the distance of each joined cell from the first one.
         twice = 2 * ((number - (origin >> 1)) & np.int32(self.bins - 1))
         has_lower = (twice >= odd) & (twice - odd < self.bins)
@@ -535,7 +536,7 @@ def _doublings(xp: Any, first: Any, last: Any, bins: int) -> Any:
     Indices 3 and 8 are 5 apart; after one doubling 1 and 4, which 4 cells hold.
     """
     distance = (last - first).astype(np.uint32)[..., None]
-    length = ((distance >> _numbers(32, distance.ndim).astype(np.uint32)) != 0).sum(
+    length = ((distance >> positions(32, distance.ndim).astype(np.uint32)) != 0).sum(
         axis=-1, dtype=np.int32
     )
     step = xp.maximum(length - np.int32(bins.bit_length() - 1), np.int32(0))
@@ -594,7 +595,7 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
 
     def by_scatter(index: Any) -> Any:
         flat = index.reshape(index.shape[0], members)
-        member = jnp.broadcast_to(_numbers(members, 2), flat.shape)
+        member = jnp.broadcast_to(positions(members, 2), flat.shape)
         rows = None if weights is None else weights.reshape(flat.shape)
         counts = count_at((member, flat), (members, cells), None, rows)
         return counts if rows is None else counts.pair()
@@ -608,12 +609,6 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
     else:
         counts = by_scatter(index)
     return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)
-
-
-def _numbers(length: int, rank: int) -> np.ndarray:
-    """Return 0, 1, 2, ... along the last of `rank` axes, int32."""
-    numbers = np.arange(length, dtype=np.int32)
-    return numbers.reshape((1,) * (rank - 1) + (length,))
 
 
 def _leading(header: _Header, axes: int) -> _Header:

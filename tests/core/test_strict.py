@@ -26,6 +26,13 @@ def step(metric, outputs):
     return metric, metric.compute()
 
 
+def step_of(case):
+    """Return the step of a metric, without a value that only the host computes."""
+    if "jit" not in case.without:
+        return step
+    return lambda metric, outputs: metric.update(**outputs).merge(metric)
+
+
 def traced(case):
     """Lower for TPU and run a step with 64-bit types, strict promotion and ranks."""
     outputs = draw(case)
@@ -34,7 +41,7 @@ def traced(case):
         jax.numpy_dtype_promotion("strict"),
         jax.numpy_rank_promotion("raise"),
     ):
-        program = jax.jit(step).trace(case.metric, outputs)
+        program = jax.jit(step_of(case)).trace(case.metric, outputs)
         text = program.lower(lowering_platforms=("tpu",)).as_text()
         update = jax.jit(lambda m, o: m.update(**o))
         return text, update(case.metric, outputs).compute()
@@ -84,7 +91,7 @@ def test_narrow_integers_are_widened_before_anything_else(case, dtype):
     outputs = with_integers_of(dtype, draw(case))
     if outputs is None:
         return
-    program = traced_program(step, case.metric, outputs)
+    program = traced_program(step_of(case), case.metric, outputs)
     assert set(operations_on(NARROW, program)) == {"convert_element_type"}
 
 

@@ -223,7 +223,8 @@ def _prepared(
     """Return the signals with zeros where samples do not count."""
     signals = [jnp.where(samples, x, 0) for x in (preds, targets)]
     if zero_mean:
-        n = jnp.maximum(samples.sum(-1, keepdims=True), 1)
+        n = samples.sum(-1, keepdims=True, dtype=jnp.int32)
+        n = jnp.maximum(n, 1).astype(jnp.float32)
         means = [x.sum(-1, keepdims=True) / n for x in signals]
         pairs = zip(signals, means, strict=True)
         signals = [jnp.where(samples, x - mean, 0) for x, mean in pairs]

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from jaxmetrics.core import Metric, check_choice, child, divide, namespace, scores_field
+from jaxmetrics.core import (
+    Metric,
+    check_choice,
+    child,
+    divide,
+    namespace,
+    positions,
+    scores_field,
+)
 from jaxmetrics.metrics.calibration._bins import (
     NORMS,
     ConfidenceBins,
@@ -79,7 +85,8 @@ class AdaptiveCalibrationError(Metric):
         total = count.sum(-1, keepdims=True)
         middle = 2 * xp.cumsum(count, axis=-1) - count  # twice the labels before it
         number = xp.floor(divide(middle * self.bins, 2 * total))
-        in_bin = number[..., None] == np.arange(self.bins, dtype=np.float32)
+        bins = positions(self.bins, number.ndim + 1).astype(number.dtype)
+        in_bin = number[..., None] == bins
         count, hits, confidence = (
             xp.where(in_bin, xp.asarray(x)[..., None], 0).sum(-2)
             for x in (count, cells.hits, cells.confidence)

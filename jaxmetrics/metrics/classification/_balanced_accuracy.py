@@ -71,7 +71,7 @@ class BalancedAccuracy(Metric):
         recalls, support, _ = _recalls(self)
         xp = namespace(self)
         occurs = support > 0
-        classes = occurs.sum(-1)
+        classes = occurs.sum(-1).astype(recalls.dtype)
         score = divide(xp.where(occurs, recalls, 0).sum(-1), classes)
         if not self.adjusted:
             return score

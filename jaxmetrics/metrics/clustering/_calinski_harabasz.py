@@ -19,6 +19,7 @@ from jaxmetrics.core import (
     moments,
     moments_leaf,
     namespace,
+    positions,
     require_labels,
 )
 
@@ -75,7 +76,7 @@ class CalinskiHarabasz(Metric):
         require_labels(values, preds)
         clusters = self.clusters or 0
         valid = in_range(preds, clusters) & jnp.isfinite(values).all(-1)
-        member = preds[..., None] == jnp.arange(clusters, dtype=jnp.int32)
+        member = preds[..., None] == positions(clusters, preds.ndim + 1)
         member = both(member, both(valid, mask))
         shape = (*preds.shape, clusters, values.shape[-1])
         spread = jnp.broadcast_to(values[..., None, :], shape)
@@ -93,7 +94,8 @@ class CalinskiHarabasz(Metric):
         samples = n.sum(-2)
         centre = divide((n * mean).sum(-2), samples)
         between = (n * (mean - centre[..., None, :]) ** 2).sum((-2, -1))
-        samples, occupied = samples[..., 0], (n > 0).sum((-2, -1))
+        samples = samples[..., 0]
+        occupied = (n > 0).sum((-2, -1)).astype(n.dtype)
         ratio = divide(between * (samples - occupied), within * (occupied - 1))
         ratio = xp.where(within == 0, 1.0, ratio)
         defined = (occupied > 1) & (samples > occupied)

@@ -34,6 +34,7 @@ from jaxmetrics.core import (
     namespace,
     need_classes,
     on_plain_values,
+    positions,
     require_integers,
 )
 from jaxmetrics.metrics.detection._boxes import is_box, overlap_of_boxes
@@ -198,7 +199,7 @@ class DetectionAP(Metric):
             )
         )
         scores, labels, taken, is_true = matched
-        own = labels[..., None] == jnp.arange(classes, dtype=jnp.int32)
+        own = labels[..., None] == positions(classes, labels.ndim + 1)
         own = (own & taken[..., None])[:, :, None, :]
         shape = (*labels.shape, self.overlaps, classes)
         cells = grid_counts(
@@ -426,13 +427,13 @@ def _recalls_reached(xp: Any, found: Any, objects: Any) -> Any:
     objects = xp.maximum(objects, xp.ones_like(objects))
     parts = _RECALLS * found
     number = xp.floor(parts / objects)
-    number = number - (number * objects > parts)
-    number = number + ((number + 1) * objects <= parts)
+    number = number - (number * objects > parts).astype(number.dtype)
+    number = number + ((number + 1) * objects <= parts).astype(number.dtype)
     missed = xp.zeros(number.shape, bool)
     for i in _rounded_up():
         missed = missed | (number == i)
     missed = missed & (number * objects == parts)
-    return xp.where(found > 0, number + 1 - missed, xp.zeros_like(number))
+    return xp.where(found > 0, number + 1 - missed.astype(number.dtype), 0)
 
 
 def _best_from_here(xp: Any, x: Any) -> Any:

@@ -23,6 +23,7 @@ from jaxmetrics.core import (
     in_range,
     namespace,
     need_classes,
+    positions,
     require_integers,
     sum_leaf,
     total,
@@ -125,7 +126,7 @@ class PanopticQuality(Metric):
         )
         counted = both(valid, mask)[..., None]
         matched = matched & counted
-        number = jnp.arange(classes, dtype=jnp.int32)
+        number = positions(classes, matched.ndim + 1)
         by_class = (of_target[..., None] == number) & matched[..., None]
         return dict(
             overlap=total(jnp.where(by_class, iou[..., None], 0), keep=1),

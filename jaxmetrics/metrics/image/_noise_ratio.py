@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -71,7 +72,7 @@ class DecibelsOfImages(PairedImageMean):
         error = preds - targets
         mean = (error * error).mean((-3, -2, -1))
         perfect = mean == 0
-        peak = 20 * np.log10(self.max_value or 1.0)
+        peak = 20 * math.log10(self.max_value or 1.0)
         decibels = peak - 10 * jnp.log10(jnp.where(perfect, 1, mean))
         decibels = jnp.where(perfect, 0, decibels)
         if weights is not None:
@@ -129,6 +130,6 @@ class PSNR(Metric):
             mean = divide(self.error.total, self.error.images)
             return xp.where(xp.asarray(self.error.perfect) > 0, np.inf, mean)[()]
         mean = xp.asarray(divide(self.error.squared_error, self.error.values))
-        peak = 20 * np.log10(self.max_value or 1.0)
+        peak = 20 * math.log10(self.max_value or 1.0)
         decibels = peak - 10 * xp.log10(xp.where(mean == 0, 1, mean))
         return xp.where(mean == 0, np.inf, decibels)[()]

@@ -36,7 +36,7 @@ class SpectralAngle(PairedImageMean):
         p, t = (x / jnp.where(n == 0, 1, n) for x, n in zip((preds, targets), lengths))
         angle = 2 * jnp.arctan2(_length(p - t), _length(p + t))[..., 0]
         total = jnp.where(defined, angle, 0).sum((-2, -1))
-        pixels = defined.sum((-2, -1))
+        pixels = defined.sum((-2, -1), dtype=jnp.int32).astype(jnp.float32)
         return jnp.where(pixels > 0, total / jnp.maximum(pixels, 1), jnp.nan)
 
 

@@ -13,6 +13,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    positions,
     sum_leaf,
     total,
 )
@@ -73,7 +74,7 @@ class PassAtK(Metric):
         kept = both(jnp.ones_like(correct), mask)
         samples = kept.sum(axis=-1, dtype=jnp.int32)
         wrong = (kept & ~correct).sum(axis=-1, dtype=jnp.int32)
-        drawn = jnp.arange(self.k, dtype=jnp.int32)
+        drawn = positions(self.k, correct.ndim)
         # C(n - c, k) / C(n, k): the chance that each of k samples drawn is wrong.
         left = jnp.maximum(wrong[..., None] - drawn, 0).astype(jnp.float32)
         of = jnp.maximum(samples[..., None] - drawn, 1).astype(jnp.float32)

@@ -18,6 +18,7 @@ from jaxmetrics.core import (
     divide,
     hits_of_labels,
     not_ignored,
+    positions,
     scores_field,
     sum_leaf,
     total,
@@ -210,5 +211,7 @@ def _members(
             f"{metric}: segment_ids have shape {ids.shape}, but must have that of the "
             f"tokens, {tokens.shape}. Pass one number for each token."
         )
-    numbers = jnp.arange(1, segments + 1, dtype=jnp.int32)[:, None]
-    return (ids[..., None, :] == numbers) & kept[..., None, :], kept & (ids > segments)
+    numbers = 1 + positions(segments, ids.ndim)
+    return (ids[..., None, :] == numbers[..., None]) & kept[..., None, :], kept & (
+        ids > segments
+    )

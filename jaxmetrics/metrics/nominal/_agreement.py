@@ -19,6 +19,7 @@ from jaxmetrics.core import (
     in_range,
     namespace,
     need_classes,
+    positions,
     require_integers,
     sum_leaf,
     total,
@@ -86,7 +87,7 @@ class FleissKappa(Metric):
             )
         if self.mode == "ratings":
             valid = in_range(ratings, classes).all(-1)
-            number = jnp.arange(classes, dtype=jnp.int32)
+            number = positions(classes, ratings.ndim + 1)
             counts = (ratings[..., None] == number).sum(-2, dtype=jnp.int32)
         else:
             # Each at most the number of raters, so that their sum cannot wrap around.

@@ -147,8 +147,9 @@ def _corrected(xp: Any, counts: Any, correct_bias: bool) -> tuple[Any, Any, Any]
     phi2 = xp.where(independent == 0, 0.0, difference * difference / possible)
     n = xp.asarray(counts).sum((-2, -1))
     phi2 = xp.where(n > 0, phi2.sum((-2, -1)), np.nan)
-    rows = (by_label > 0).sum((-2, -1)) * 1.0
-    columns = (by_pred > 0).sum((-2, -1)) * 1.0
+    rows, columns = (
+        (x > 0).sum((-2, -1)).astype(phi2.dtype) for x in (by_label, by_pred)
+    )
     if correct_bias:
         phi2 = phi2 - divide((rows - 1) * (columns - 1), n - 1)
         phi2 = xp.maximum(phi2, 0)

@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    positions,
     sum_leaf,
     total,
 )
@@ -38,8 +39,9 @@ class Ranked(NamedTuple):
 
     @property
     def position(self) -> np.ndarray:
-        """Return 1, 2, 3, ... `[items]`, float32."""
-        return np.arange(1, self.relevance.shape[-1] + 1, dtype=np.float32)
+        """Return 1, 2, 3, ... `[..., items]`, float32, with leading axes of 1."""
+        order = positions(self.relevance.shape[-1], self.relevance.ndim)
+        return (order + 1).astype(np.float32)
 
     def is_relevant(self, k: int | None = None) -> Any:
         """Return where the relevance is above 0, among the first k positions."""

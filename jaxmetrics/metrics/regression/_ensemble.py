@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     namespace,
+    positions,
     sum_leaf,
     total,
 )
@@ -58,7 +59,8 @@ class CRPS(Metric):
         error = preds - targets[..., None]
         pairs = members * (members - self.fair) or 1
         # Of sorted values the sum of all |x - x'| is 2 sum((2 i - members + 1) x_i).
-        factor = (2 * np.arange(members) - members + 1).astype(np.float32) / pairs
+        order = positions(members, preds.ndim)
+        factor = (2 * order - members + 1).astype(np.float32) / np.float32(pairs)
         inside = (jnp.sort(error, axis=-1) * factor).sum(axis=-1)
         score = jnp.abs(error).mean(axis=-1) - inside
         return dict(
@@ -124,9 +126,11 @@ class RankHistogram(Metric):
         invalid = jnp.isnan(preds).any(axis=-1) | jnp.isnan(targets)
         below = (preds < targets[..., None]).sum(axis=-1, dtype=jnp.int32)
         equal = (preds == targets[..., None]).sum(axis=-1, dtype=jnp.int32)
-        rank = np.arange(self.ranks, dtype=np.int32)
+        rank = positions(self.ranks, preds.ndim)
         possible = (rank >= below[..., None]) & (rank <= (below + equal)[..., None])
-        share = possible / (equal[..., None] + 1).astype(jnp.float32)
+        share = possible.astype(jnp.float32) / (equal[..., None] + 1).astype(
+            jnp.float32
+        )
         return dict(
             counts=total(share, both(~invalid, mask), None, 1),
             invalid=count_where(invalid, mask),

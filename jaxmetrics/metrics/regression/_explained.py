@@ -167,7 +167,7 @@ class RelativeSquaredError(Metric):
         error, n = xp.asarray(state.squared_error), xp.asarray(state.targets.n)
         equal = xp.asarray(state.smallest) == state.largest
         spread = xp.where(equal, 0, state.targets.variance * n)
-        constant = xp.where(error > 0, np.inf, np.nan)
+        constant = xp.where(error > 0, xp.full_like(error, np.inf), np.nan)
         ratio = xp.where(spread == 0, constant, divide(error, spread))
         ratio = xp.where(n >= (0 if self.weighted else 2), ratio, np.nan)
         ratio = ratio if self.squared else xp.sqrt(ratio)

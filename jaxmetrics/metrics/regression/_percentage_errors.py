@@ -145,7 +145,7 @@ class WeightedMeanAbsolutePercentageError(Metric):
         """Return the ratio of the sums, or `[outputs]` of them."""
         xp = namespace(self)
         error, size = xp.asarray(self.absolute_error), self.absolute_targets
-        no_target = xp.where(error > 0, np.inf, np.nan)
+        no_target = xp.where(error > 0, xp.full_like(error, np.inf), np.nan)
         ratio = xp.where(xp.asarray(size) == 0, no_target, divide(error, size))
         return over_outputs(ratio, self.outputs, self.average)[()]
 

@@ -31,6 +31,7 @@ from jaxmetrics.core import (
     divide,
     namespace,
     on_plain_values,
+    positions,
 )
 from jaxmetrics.metrics.regression._joint_histogram import JointHistogram
 from jaxmetrics.metrics.regression._pair_rows import PairRows
@@ -180,7 +181,7 @@ class SpearmanCorrelation(RankCorrelation):
 
     def _of_rows(self, xp: Any, x: Any, y: Any) -> Any:
         counted = ~xp.isnan(x)
-        n = counted.sum(-1)
+        n = counted.sum(-1).astype(x.dtype)
         ranks = [xp.where(counted, _mid_ranks(xp, values), 0) for values in (x, y)]
         # Twice the deviations are integers, so that sums in float64 are exact.
         dx, dy = (xp.where(counted, 2 * rank - (n + 1)[..., None], 0) for rank in ranks)
@@ -321,7 +322,8 @@ def _mid_ranks(xp: Any, values: Any) -> Any:
     """Return ranks from 1; equal values share the mean of theirs, and nan is last."""
     order = xp.argsort(values, axis=-1)
     ordered = xp.take_along_axis(values, order, axis=-1)
-    place = xp.broadcast_to(xp.arange(values.shape[-1]), values.shape)
+    place = xp.broadcast_to(positions(values.shape[-1], values.ndim), values.shape)
+    place = place.astype(values.dtype)
     differs = ordered[..., 1:] != ordered[..., :-1]
     end = xp.ones((*values.shape[:-1], 1), bool)
     is_first = xp.concatenate([end, differs], axis=-1)[..., : values.shape[-1]]

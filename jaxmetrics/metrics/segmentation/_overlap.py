@@ -272,9 +272,13 @@ class GeneralizedDice(Metric):
         preds, numbers, valid, kept = pixels(self, logits, labels, mask)
         require_images("GeneralizedDice", numbers)
         scored = both(valid, kept)
-        hits, predicted, support = by_image(preds, numbers, scored, classes)
+        counts = by_image(preds, numbers, scored, classes)
+        hits, predicted, support = (x.astype(jnp.float32) for x in counts)
         averaged = _averaged(classes, self.ignore_index)
-        volume = jnp.where((support > 0) & averaged, support, jnp.inf)
+        averaged = averaged.reshape((1,) * (support.ndim - 1) + (classes,))
+        volume = jnp.where(
+            (support > 0) & averaged, support.astype(jnp.float32), jnp.inf
+        )
         # Relative to the smallest class: no weight is denormal.
         smallest = volume.min(-1, keepdims=True)
         share = jnp.where(jnp.isinf(volume), 1, smallest / volume)

@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxmetrics.core import positions
+
 
 class Edits(NamedTuple):
     """Numbers of a path with the fewest edits, int32 `[...]`.
@@ -85,14 +87,14 @@ def _widened(ids: jax.Array, width: int) -> jax.Array:
 
 def _leading_matches(match: jax.Array, limit: jax.Array) -> jax.Array:
     """Return the number of matches before the first other pair, at most the limit."""
-    index = jnp.arange(match.shape[-1], dtype=jnp.int32)
+    index = positions(match.shape[-1], match.ndim)
     end = jnp.where(match, jnp.int32(match.shape[-1]), index)
     return jnp.minimum(end.min(axis=-1, initial=match.shape[-1]), limit)
 
 
 def _at(ids: jax.Array, offset: jax.Array, step: int) -> jax.Array:
     """Return the ids from an offset on (step 1), or before it, backwards (step -1)."""
-    index = jnp.arange(ids.shape[-1], dtype=jnp.int32)
+    index = positions(ids.shape[-1], ids.ndim)
     index = offset[..., None] + (index if step == 1 else -1 - index)
     index = jnp.clip(index, 0, max(ids.shape[-1] - 1, 0))
     return jnp.take_along_axis(ids, index, axis=-1) if ids.shape[-1] else ids
@@ -110,7 +112,7 @@ def _filled(
     backwards = jnp.pad(
         jnp.flip(preds, -1), [*[(0, 0)] * (preds.ndim - 1), (width, width)]
     )
-    row = jnp.arange(width + 1, dtype=jnp.int32)
+    row = positions(width + 1, preds.ndim)
     last = pred_length + reference_length
     ends = row == reference_length[..., None]
     zero = jnp.zeros_like(ends, jnp.int32)

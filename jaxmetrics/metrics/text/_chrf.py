@@ -113,7 +113,7 @@ class chrF(Metric):
 
         def mean(of: Any) -> Any:
             share = xp.where(counted, divide(matches, of), 0).sum(-1)
-            return share / xp.maximum(counted.sum(-1), 1)
+            return share / xp.maximum(counted.sum(-1), 1).astype(share.dtype)
 
         precision, recall = mean(own), mean(other)
         weight = np.float32(self.beta) ** 2

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import positions
 
 
 def clipped_matches(
@@ -35,7 +38,8 @@ def clipped_matches(
     inside = _inside(preds, pred_length)
     in_reference = _inside(references, reference_length)
     own = (preds[..., :, None] == preds[..., None, :]) & inside[..., None, :]
-    before = jnp.tri(preds.shape[-1], k=-1, dtype=bool)
+    before = np.tri(preds.shape[-1], k=-1, dtype=bool)
+    before = before.reshape((1,) * (own.ndim - 2) + before.shape)
     other = preds[..., None, :, None] == references[..., None, :]
     other = other & in_reference[..., None, :]
     counts = []
@@ -50,7 +54,7 @@ def clipped_matches(
 
 def ngram_counts(length: jax.Array, n: int) -> jax.Array:
     """Return the number of 1-grams to n-grams of sentences, int32 `[..., n]`."""
-    return jnp.maximum(length[..., None] - jnp.arange(n, dtype=jnp.int32), 0)
+    return jnp.maximum(length[..., None] - positions(n, length.ndim + 1), 0)
 
 
 def longest_common_subsequence(
@@ -69,7 +73,7 @@ def longest_common_subsequence(
         match = (references == ids[..., None]) & counts[..., None]
         match = match & _inside(references, reference_length)
         one_less = jnp.concatenate([0 * row[..., :1], row[..., :-1]], axis=-1)
-        row = jnp.maximum(row, one_less + match)
+        row = jnp.maximum(row, one_less + match.astype(jnp.int32))
         return jax.lax.cummax(row, axis=row.ndim - 1), None
 
     by_token = jnp.moveaxis(preds, -1, 0), jnp.moveaxis(inside, -1, 0)
@@ -78,7 +82,7 @@ def longest_common_subsequence(
 
 
 def _inside(ids: jax.Array, length: jax.Array) -> jax.Array:
-    return jnp.arange(ids.shape[-1], dtype=jnp.int32) < length[..., None]
+    return positions(ids.shape[-1], ids.ndim) < length[..., None]
 
 
 def _longer(equal: jax.Array, n: int) -> Iterator[jax.Array]:

@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import as_class_numbers, not_ignored
+from jaxmetrics.core import (
+    as_class_numbers,
+    not_ignored,
+    positions,
+)
 
 
 def sentences(metric: str, name: str, ids: Any) -> jax.Array:
@@ -38,7 +42,7 @@ def lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.A
     kept = not_ignored(ids, ignore_index)
     if kept is None:
         return jnp.full_like(ids, ids.shape[-1]).min(axis=-1, initial=ids.shape[-1])
-    index = jnp.arange(ids.shape[-1], dtype=jnp.int32)
+    index = positions(ids.shape[-1], ids.ndim)
     end = jnp.where(kept, jnp.int32(ids.shape[-1]), index)
     return end.min(axis=-1, initial=ids.shape[-1])
 
