@@ -82,7 +82,7 @@ def longest_common_subsequence(
 
 
 def _inside(ids: jax.Array, length: jax.Array) -> jax.Array:
-    return positions(ids.shape[-1], ids.ndim) < length[..., None]
+    return length[..., None] > positions(ids.shape[-1], ids.ndim)
 
 
 def _longer(equal: jax.Array, n: int) -> Iterator[jax.Array]:
