@@ -87,8 +87,8 @@ class Snapshot(NamedTuple):
     def record(self, split: str) -> dict[str, Any]:
         """Return the values by name, and diagnostics as `health/{what}/{split}/...`.
 
-        A value with bounds that are apart has its largest possible error beside it, as
-        `{name}_error_bound`.
+        For a metric with `bounds()`, `{name}_error_bound` is the largest possible error
+        of the value; it is left out where the bounds are equal.
         """
         metrics = self.metrics()
         diagnostics = metrics.diagnostics()

@@ -1,4 +1,4 @@
-"""How evenly a mixture of experts is used."""
+"""Load of the experts of a mixture, and its balance."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class CRPS(Metric):
 
 
 class RankHistogram(Metric):
-    """How often the target has each rank among the members of its ensemble.
+    """Counts of the rank of the target among the members of its ensemble.
 
     Rank r means that r members are below the target. A calibrated ensemble has a flat
     histogram; a U shape says that it spreads too little (Hamill 2001). Where k members

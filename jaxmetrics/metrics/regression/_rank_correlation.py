@@ -319,7 +319,7 @@ def _bounded(
 
 
 def _mid_ranks(xp: Any, values: Any) -> Any:
-    """Return ranks from 1; equal values share the mean of theirs, and nan is last."""
+    """Return ranks from 1; equal values get their mean rank, and nan is last."""
     order = xp.argsort(values, axis=-1)
     ordered = xp.take_along_axis(values, order, axis=-1)
     place = xp.broadcast_to(positions(values.shape[-1], values.ndim), values.shape)

@@ -1,4 +1,4 @@
-"""How far a policy has moved from another."""
+"""Divergence between two policies, and the clip fraction of PPO."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class StandardError(Statistic):
 
     `sqrt(variance / n)` with the unbiased variance of n independent values, as
     `scipy.stats.sem`; nan for fewer than two. The state is that of `Variance`, which a
-    collection stores once; `Mean(stderr=True)` has the mean beside it. For values that
+    collection stores once; `Mean(stderr=True)` returns both. For values that
     are weighted or belong together use `Bootstrap`.
 
     Args:
