@@ -28,6 +28,9 @@ class Worst(Statistic):
     `12 k` bytes, and its reduction that many for each device. Infinities count; values
     that are NaN are left out and counted in `invalid`.
 
+    The update sorts the batch: under plain jit a batch that is sharded over devices is
+    gathered for that. The deferred form gathers nothing until its value is computed.
+
     Args:
       output: Name of the output, of any shape. It also reads `ids`, integers of the
         same shape, such as the numbers of the examples in the data set.
