@@ -9,6 +9,8 @@ The rows of a family `jaxmetrics/metrics/<family>/` are in `<family>.py`; those 
 wrappers are in `wrappers.py`.
 """
 
+import os
+
 from support.case import Case, values
 from support.figures import is_quick
 
@@ -50,7 +52,15 @@ FAMILIES = {
 }
 """Rows by family of metrics."""
 
-CASES = (*(case for cases in FAMILIES.values() for case in cases), *wrappers.CASES)
+_WORDS = os.environ.get("ROWS", "").split()
+_ALL = (*(case for cases in FAMILIES.values() for case in cases), *wrappers.CASES)
+CASES = tuple(
+    case for case in _ALL if not _WORDS or any(word in case.name for word in _WORDS)
+)
+"""All rows; with ROWS set in the environment, those whose name has one of its words.
+
+Programs that hold all metrics then compile a few only: `ROWS="AUROC ROC" pytest ...`.
+"""
 
 __all__ = ["CASES", "FAMILIES", "Case", "sample", "values"]
 
