@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="compare two or more runs",
     )
     tail = commands.add_parser(
-        "tail", parents=[root, json], help="follow a run in the terminal"
+        "tail", parents=[root, json], help="follow runs in the terminal"
     )
     export = commands.add_parser(
         "export",
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", parents=[debug, json], help="check this machine and its devices"
     )
-    for command in (report, plot, tail, export):
+    for command in (report, plot, export):
         command.add_argument("run", metavar="RUN", help=_RUN)
     for command in (report, plot):
         command.add_argument(
@@ -131,6 +131,13 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _add_tail_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help="as for `report`, or a project or pattern, for all of its runs; several "
+        "runs are shown with one line each",
+    )
     command.add_argument("--once", action="store_true", help="print once and exit")
     _add_keys_argument(command)
     command.add_argument(

@@ -131,18 +131,35 @@ def export(args: Namespace) -> int:
 
 
 def tail(args: Namespace) -> int:
-    """Follow a run, or print its state once."""
+    """Follow runs, or print their state once."""
     from jaxmetrics.cli._live import show, watch
-    from jaxmetrics.runs import Tail, find_run
+    from jaxmetrics.runs import Overview, Tail, overview_lines, tail_lines
 
-    path = find_run(args.run, args.root)
-    follower = Tail(path, args.keys or ("*",))
-    if args.json:
-        print(dumps(follower.read().to_dict()))
-    elif args.once or not sys.stdout.isatty():
-        show(follower)
+    keys = args.keys or ("*",)
+    paths = [path for name in args.runs for path in _find_all(args, name)]
+    if len(paths) == 1:
+        one = Tail(paths[0], keys)
+        if args.json:
+            print(dumps(one.read().to_dict()))
+            return 0
+
+        def lines(now: float, width: int, height: int | None) -> list[str]:
+            return tail_lines(one.read(), now, width, height)
     else:
-        watch(follower, args.every)
+        several = Overview(
+            lambda: [path for name in args.runs for path in _find_all(args, name)], keys
+        )
+        if args.json:
+            print(dumps([view.to_dict() for view in several.read()]))
+            return 0
+
+        def lines(now: float, width: int, height: int | None) -> list[str]:
+            return overview_lines(several.read(), now, width, height)
+
+    if args.once or not sys.stdout.isatty():
+        show(lines)
+    else:
+        watch(lines, args.every)
     return 0
 
 

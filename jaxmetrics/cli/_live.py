@@ -1,24 +1,26 @@
-"""Live view of a run in a terminal."""
+"""Live view of runs in a terminal."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 
-from jaxmetrics.runs import Tail, tail_lines
+Lines = Callable[[float, int, int | None], list[str]]
+"""Lines of a view at a time, for a width and a height; None for any height."""
 
 
-def show(tail: Tail) -> None:
-    """Print the current state of a run."""
+def show(lines: Lines) -> None:
+    """Print a view once."""
     width = shutil.get_terminal_size((100, 24)).columns
-    print("\n".join(tail_lines(tail.read(), time.time(), width)))
+    print("\n".join(lines(time.time(), width, None)))
 
 
-def watch(tail: Tail, interval: float) -> None:
-    """Show a run and update the view until interrupted.
+def watch(lines: Lines, interval: float) -> None:
+    """Show a view and update it until interrupted.
 
     Args:
-      tail: Follower of the run.
+      lines: Function that reads what was added, and returns the lines.
       interval: Seconds between updates.
     """
     from rich.console import Console
@@ -29,7 +31,6 @@ def watch(tail: Tail, interval: float) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             size = console.size
-            lines = tail_lines(tail.read(), time.time(), size.width, size.height)
-            text = Text("\n".join(lines), no_wrap=True, overflow="crop")
-            live.update(text, refresh=True)
+            text = "\n".join(lines(time.time(), size.width, size.height))
+            live.update(Text(text, no_wrap=True, overflow="crop"), refresh=True)
             time.sleep(interval)

@@ -3,13 +3,14 @@
 - `Run.load`, `find_run`, `find_runs`, `export`, `goodput`: read.
 - `generate_all_plots`, `generate_report`, `generate_page`: draw and report one run.
 - `compare`: align several runs; the `Comparison` has plots and pages.
-- `Tail`, `tail_lines`: follow a run that is being written.
+- `Tail`, `tail_lines`: follow a run that is being written; `Overview`,
+  `overview_lines`: several runs.
 
 The code is in `reading/`, `plots/`, `pages/` and `live/`.
 """
 
 from jaxmetrics.runs._compare import Comparison, compare
-from jaxmetrics.runs.live import Tail, tail_lines
+from jaxmetrics.runs.live import Overview, Tail, overview_lines, tail_lines
 from jaxmetrics.runs.pages import generate_page, generate_report
 from jaxmetrics.runs.plots import generate_all_plots
 from jaxmetrics.runs.reading import (
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "MediaEntry",
     "MediaTable",
+    "Overview",
     "Run",
     "Tail",
     "compare",
@@ -36,5 +38,6 @@ __all__ = [
     "generate_page",
     "generate_report",
     "goodput",
+    "overview_lines",
     "tail_lines",
 ]

@@ -316,6 +316,15 @@ class TestTail:
         status, out, _ = call("tail", folder / "metrics.jsonl", "--once")
         assert status == 0 and out.startswith("one/metrics.jsonl: step 300")
 
+    def test_several_runs_have_a_line_each(self, make, call):
+        folder = make()
+        make("demo/two")
+        status, out, _ = call("tail", "demo", "--once", "--keys", "train/*")
+        assert status == 0 and out.startswith("2 runs: train/loss\n")
+        assert [line.split()[0] for line in out.splitlines()[2:]] == ["one", "two"]
+        status, out, _ = call("tail", folder, "demo/two", "--json")
+        assert [view["run"] for view in json.loads(out)] == ["demo/one", "demo/two"]
+
     def test_a_terminal_is_updated_until_interrupted(self, make):
         make()
         terminal, child_end = pty.openpty()

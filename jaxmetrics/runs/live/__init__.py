@@ -1,5 +1,6 @@
-"""Follow a run while it is being written, and show it as lines of text."""
+"""Follow runs while they are being written, and show them as lines of text."""
 
+from jaxmetrics.runs.live._overview import Overview, overview_lines
 from jaxmetrics.runs.live._tail import Tail, View, tail_lines
 
-__all__ = ["Tail", "View", "tail_lines"]
+__all__ = ["Overview", "Tail", "View", "overview_lines", "tail_lines"]

@@ -84,12 +84,12 @@ class Series:
         self._add_waiting()
         return self._older.with_values(self._steps, self._values)
 
-    def means(self, cells: int) -> np.ndarray:
-        """Return the means of the numbers over at most `cells` windows."""
+    def means(self) -> RunningMeans:
+        """Return the means of the numbers over windows of steps."""
         self._add_waiting()
         means = self._older_means.copy()
-        means.add(self._values)
-        return means.means(cells)
+        means.add(self._steps, self._values)
+        return means
 
     def to_dict(self) -> dict[str, object]:
         """Return the last value and the statistics; None for unknown extremes."""
@@ -122,7 +122,7 @@ class Series:
         older = max(len(all_steps) - _OPEN_STEPS, 0)
         if older:
             self._older = self._older.with_values(all_steps[:older], all_values[:older])
-            self._older_means.add(all_values[:older])
+            self._older_means.add(all_steps[:older], all_values[:older])
         self._steps, self._values = all_steps[older:], all_values[older:]
 
 

@@ -19,16 +19,14 @@ from jaxmetrics.record import (
     read_epochs,
 )
 from jaxmetrics.runs.live._follow import Follower
-from jaxmetrics.runs.live._sparkline import sparkline
-from jaxmetrics.runs.live._state import Events, Metrics, Series
+from jaxmetrics.runs.live._state import Events, Metrics
+from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import (
     importance,
     local_copy,
     rows_of_epochs,
     telemetry_file,
 )
-
-_MIN_KEY_WIDTH, _MIN_SPARKLINE, _MAX_SPARKLINE, _MAX_TEXT = 12, 10, 60, 24
 
 
 @dataclass(frozen=True)
@@ -156,6 +154,10 @@ def tail_lines(
 ) -> list[str]:
     """Return lines for a terminal: a heading, and a line for each key, losses first.
 
+    The sparklines cover the same steps, so that what happened together is in one
+    column. Each is scaled from its minimum to its maximum, and a falling loss by its
+    logarithm.
+
     Control characters in names and texts are escaped.
 
     Args:
@@ -172,8 +174,11 @@ def tail_lines(
         room = max(room - 1, 1)
         hidden += len(rows) - room
     footer = [f"and {hidden:,} more keys"] if hidden else []
-    table = list(_table(rows[:room], width)) if rows else []
-    return [_cut(line, width).rstrip() for line in [*heading, *table, *footer]]
+    table = []
+    if rows:
+        names = [(plain(key),) for key, _ in rows[:room]]
+        table = list(table_lines(("",), names, rows[:room], width))
+    return [cut(line, width).rstrip() for line in [*heading, *table, *footer]]
 
 
 def _heading(view: View, now: float) -> Iterator[str]:
@@ -200,48 +205,9 @@ def _heading(view: View, now: float) -> Iterator[str]:
         alarm = events.alarm
         message = alarm.get("message") or alarm.get("kind") or alarm.get("event")
         count = "1 alarm" if events.alarms == 1 else f"{events.alarms:,} alarms"
-        step = _text(alarm.get("step"))
-        yield f"{count}, the last at step {step}: {_text(message)}"
+        step = plain(alarm.get("step"))
+        yield f"{count}, the last at step {step}: {plain(message)}"
     for number, reason in metrics.damage:
-        yield f"line {number:,} was skipped: {_text(reason)}"
+        yield f"line {number:,} was skipped: {plain(reason)}"
     if metrics.damaged > len(metrics.damage):
         yield f"{metrics.damaged:,} lines were skipped"
-
-
-def _table(rows: Sequence[tuple[str, Series]], width: int) -> Iterator[str]:
-    names = ("last", "min", "max")
-    cells = [(_text(key), *_values(series)) for key, series in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(4)]
-    widths[1:] = [max(w, len(n)) for w, n in zip(widths[1:], names)]
-    room = width - sum(widths[1:]) - 6 - 2 - _MIN_SPARKLINE
-    widths[0] = min(widths[0], max(room, _MIN_KEY_WIDTH))
-    bars = min(width - sum(widths) - 8, _MAX_SPARKLINE)
-    yield _row(("", *names), widths)
-    for row, (_, series) in zip(cells, rows):
-        line = _row((_cut(row[0], widths[0]), *row[1:]), widths)
-        yield f"{line}  {sparkline(series.means(bars))}" if bars > 0 else line
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    right = "".join(f"  {c:>{w}}" for c, w in zip(cells[1:], widths[1:]))
-    return f"{cells[0]:<{widths[0]}}{right}"
-
-
-def _values(series: Series) -> tuple[str, str, str]:
-    if isinstance(series.last, str):
-        last = _cut(repr(escape(series.last)), _MAX_TEXT)
-    else:
-        last = f"{series.last:.5g}"
-    statistics = series.statistics
-    if statistics.count == statistics.nonfinite:
-        return last, "", ""
-    return last, f"{statistics.min:.5g}", f"{statistics.max:.5g}"
-
-
-def _text(value: object) -> str:
-    return escape(str(value))
-
-
-def _cut(text: str, width: int) -> str:
-    """Return a text of at most `width` characters."""
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -39,7 +39,7 @@ from jaxmetrics.runs.reading._export import (
 )
 from jaxmetrics.runs.reading._facts import summary_facts
 from jaxmetrics.runs.reading._find import find_run, find_runs, runs_of
-from jaxmetrics.runs.reading._format import format_number
+from jaxmetrics.runs.reading._format import format_bytes, format_number
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
 from jaxmetrics.runs.reading._history import (
     History,
@@ -112,6 +112,7 @@ __all__ = [
     "find_run",
     "find_runs",
     "flatten_config",
+    "format_bytes",
     "format_number",
     "goodput",
     "goodput_of_events",

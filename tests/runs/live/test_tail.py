@@ -59,9 +59,9 @@ def test_the_text_of_a_run(make):
         "1 alarm, the last at step 200: loss is nan",
         "",
         "              last     min    max",
-        "val/loss         2       2      4  █▁",
-        "train/loss     1.5     1.5    2.5  █×▁",
-        "lr/lr       0.0005  0.0005  0.001  █▁",
+        "val/loss         2       2      4  █  ▁",
+        "train/loss     1.5     1.5    2.5   █×▁",
+        "lr/lr       0.0005  0.0005  0.001   █▁",
     ]
     head = tail_lines(view_of(folder), now=1012.3, width=200)[0]
     assert head.endswith("tokens · attempt 2 · last record 12.3s ago")
