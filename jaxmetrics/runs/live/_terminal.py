@@ -65,7 +65,7 @@ def _values(key: str, series: Series | None) -> tuple[str, str, str]:
     if series is None:
         return "", "", ""
     last, statistics = series.last, series.statistics
-    text = _number(key, last) if isinstance(last, float) else repr(escape(last))
+    text = repr(escape(last)) if isinstance(last, str) else _number(key, last)
     if statistics.count == statistics.nonfinite:
         return cut(text, _MAX_TEXT), "", ""
     extremes = _number(key, statistics.min), _number(key, statistics.max)
