@@ -135,10 +135,14 @@ class Browser:
         )
         self.settle()
 
-    def press(self, key: str) -> None:
-        """Press and release a key."""
-        for event in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=event, key=key)
+    def press(self, key: str, modifiers: int = 0) -> None:
+        """Press and release a key; modifiers are 8 for shift."""
+        text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
+        name = " " if key == "Space" else key
+        code = {"Enter": 13, "Space": 32}.get(key, 0)
+        options = {"key": name, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **options)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **options)
         self.settle()
 
     def mouse(self, event: str, x: float, y: float, held: int = 0, count: int = 1):
@@ -179,6 +183,12 @@ class Browser:
             self.resize(1400, round(size["height"]))
         shot = self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(shot["data"]))
+
+    def prefer(self, scheme: str) -> None:
+        """Set the preferred color scheme: `"dark"` or `"light"`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+        self.settle()
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the page in pixels."""

@@ -18,6 +18,7 @@ from jaxmetrics.writers import JSONL
 HOSTILE = "</script><img src=x onerror='window.compromised=1'><b>&lt;"
 LINK = "javascript:window.compromised=1"
 CANVAS = ".card canvas"
+PLOT = "document.querySelector('.card').card.plot"
 PANEL = (0x15, 0x1A, 0x23)
 LOSS_BLUE = (0x58, 0xA6, 0xFF)
 
@@ -56,6 +57,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
+    browser.prefer("dark")
     yield browser
     browser.close()
 
@@ -109,17 +111,17 @@ def test_charts_are_drawn(page):
 
 def test_the_log_scale_can_be_switched_on_and_off(page):
     before = picture(page)
-    page.click("#log")
+    page.choose("#scale", "1")
     after = picture(page)
     assert not np.array_equal(before, after)
     assert share(after, LOSS_BLUE) > 0.002
-    page.click("#log")
+    page.choose("#scale", "0")
     assert np.array_equal(picture(page), before)
 
 
 def test_a_click_on_a_name_hides_and_shows_its_line(page):
     before = share(picture(page), LOSS_BLUE)
-    name = ".card .u-legend .u-series:nth-child(2) th"
+    name = ".card .legend .line"
     page.click(name)
     assert share(picture(page), LOSS_BLUE) < before / 4
     page.click(name)
@@ -149,23 +151,26 @@ def test_the_x_axis_can_be_tokens_or_time(page, axis, last, label):
     page.choose("#axis", axis)
     if last is not None:
         assert x_range(page) == [512, last]
-    assert texts(page, ".card .u-legend .u-label")[0] == label
+    assert page.run(f"{PLOT}.axes[0].label") == label
     assert share(picture(page), LOSS_BLUE) > 0.002
 
 
-def test_smoothing_is_a_debiased_moving_average(page, runs):
-    page.choose("#smoothing", "0.9")
-    plot = "document.querySelector('.card').card.plot"
-    index = f"{plot}.series.findIndex(s => s.label === 'train/loss')"
-    smoothed = page.run(f"{plot}.data[{index}]")
-    rows = [json.loads(r) for r in (runs[0] / "metrics.jsonl").read_text().splitlines()]
-    losses = [r["train/loss"] for r in rows if "train/loss" in r]
-    mean, count, expected = 0.0, 0, []
-    for loss in losses:
-        if loss != "NaN":
-            mean, count = 0.9 * mean + 0.1 * loss, count + 1
-            expected.append(mean / (1 - 0.9**count))
-    assert [v for v in smoothed if v is not None] == pytest.approx(expected, rel=1e-5)
+def test_smoothing_goes_by_distance_so_that_gaps_between_lines_stay(browser, tmp_path):
+    with open(tmp_path / "metrics.jsonl", "w") as file:
+        for step in range(20_001):
+            row = {"step": step, "split": "train", "train/loss": 9 - step / 4000}
+            file.write(json.dumps(row) + "\n")
+            if step % 500 == 0:
+                row = {"step": step, "split": "val", "val/loss": 9.5 - step / 4000}
+                file.write(json.dumps(row) + "\n")
+    browser.open(generate_page(tmp_path))
+    browser.choose("#smoothing", "0.05")
+    drawn = "document.querySelector('.card').card.content.drawn"
+    train, val = browser.run(f"{drawn}.map(({{x, y}}) => [x, y])")
+    at_val = np.interp(val[0], *train)
+    assert np.subtract(val[1], at_val)[10:] == pytest.approx(0.5, abs=0.01)
+    # Both lag by the constant of 5 % of 20,000 steps.
+    assert val[1][-1] - 4.5 == pytest.approx(1000 / 4000, abs=0.01)
 
 
 def test_values_that_are_not_finite_are_marked_and_counted(page):
@@ -182,7 +187,7 @@ def test_the_filter_shows_charts_with_matching_names(page):
 
 def test_a_larger_chart_fills_the_row(page):
     small = page.box(".card")[2]
-    page.click(".card button")
+    page.click(".card .tools button:last-child")
     assert page.box(".card")[2] > 1.8 * small
     assert page.run("document.querySelector('.card canvas').width") > 1.8 * 500
 
@@ -197,15 +202,21 @@ def test_the_chart_follows_the_width_of_the_window(page):
 
 def test_the_legend_can_be_used_with_the_keyboard(page):
     before = share(picture(page), LOSS_BLUE)
-    page.run("document.querySelector('.card .u-series:nth-child(2) th').focus()")
+    pressed = "document.querySelector('.card .line').ariaPressed"
+    page.run("document.querySelector('.card .line').focus()")
     page.press("Enter")
     assert share(picture(page), LOSS_BLUE) < before / 4
+    assert page.run(pressed) == "false"
+    page.press("Space")
+    assert share(picture(page), LOSS_BLUE) == pytest.approx(before, rel=0.2)
+    assert page.run(pressed) == "true"
+    assert not page.run("document.querySelector('[role=img] button')")
 
 
 def test_texts_of_a_run_have_no_effect(page, browser):
     everything = "document.body.innerText"
-    page.choose("#smoothing", "0.5")
-    page.click("#log")
+    page.choose("#smoothing", "0.05")
+    page.choose("#scale", "1")
     assert HOSTILE in page.run(everything)
     assert LINK in page.run(everything)
     assert page.run("window.compromised") is None
@@ -233,14 +244,13 @@ def test_the_page_of_a_comparison_draws_runs_and_means(browser, runs, tmp_path):
     assert texts(browser, ".card h4")[0] == "train/loss"
     assert not browser.run("document.querySelector('.card canvas')")  # not seen yet
     browser.box(".card")
-    legend = ".card:first-child .u-series:not(.background-series) .u-label"
-    names = texts(browser, legend)
-    assert names == ["step", "rate=0.02: mean ± standard error", "a1", "a2", "b"]
+    names = texts(browser, ".card:first-child .legend .name")
+    assert names == ["rate=0.02: mean ± standard error", "a1", "a2", "b"]
     assert not any("not recorded by" in note for note in texts(browser, ".card .note"))
     pixels = picture(browser)
     assert share(pixels, LOSS_BLUE) > 0.002
     assert share(pixels, (0xF0, 0xA0, 0x4B)) > 0.002
-    browser.click(".card .u-series:nth-child(4) th")
+    browser.click(".card .line:nth-of-type(3)")
     assert not np.array_equal(picture(browser), pixels)
     assert texts(browser, "h2")[:2] == ["Runs", "Configuration differences"]
     assert browser.run("window.compromised") is None
@@ -254,7 +264,8 @@ def test_a_long_run_is_drawn_with_its_extremes(browser, tmp_path):
             file.write(f'{{"step":{step},"split":"train","train/loss":{value}}}\n')
     browser.open(generate_page(tmp_path))
     assert browser.problems == []
-    data = "document.querySelector('.card').card.plot.data"
+    browser.choose("#smoothing", "0")
+    data = f"{PLOT}.data"
     assert browser.run(f"{data}[0].length") <= 4000
     assert browser.run(f"{data}[0][{data}[1].indexOf(50)]") == 77_777
     note = texts(browser, ".card .note")[0]

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmetrics.figures import PALETTE, downsample, is_drawable
+from jaxmetrics.figures import downsample, is_drawable
 from jaxmetrics.record import atomic_write, dumps, encodable, read_start
-from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError
+from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError, unique_name
 
 Cell = str | float | None
 """A cell of a table; None is shown as a dash."""
@@ -25,6 +25,10 @@ Cell = str | float | None
 _MAX_PAGE_POINTS = 300_000  # of all lines of a page
 _MAX_LINE_POINTS, _MIN_LINE_POINTS = 4000, 120
 _MARKER = b'<meta name="generator" content="jaxmetrics">'
+_SCRIPTS = (  # each defines one name that those after it use
+    *("format.js", "lines.js", "marks.js", "saving.js", "charts.js"),
+    *("controls.js", "state.js", "tables.js", "page.js"),
+)
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -37,6 +41,8 @@ class Table(NamedTuple):
       rows: Cells of each row.
       note: Text above the table.
       ratio_column: Index of the column of ratios, which are shown as bars too.
+      jumps: Position by axis to which a click on a row zooms the charts, or None, for
+        each row.
     """
 
     title: str
@@ -44,6 +50,7 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     ratio_column: int | None = None
+    jumps: Sequence[Mapping[str, float] | None] = ()
 
 
 class Line(NamedTuple):
@@ -51,19 +58,35 @@ class Line(NamedTuple):
 
     Attributes:
       name: Name in the legend.
-      color: Index of the color.
+      color: Index of the color; None is the color of texts.
       x: Positions by axis, `[n]` each; points at nan are not drawn on that axis.
       y: Values, float64 `[n]`; those that are not finite are gaps.
       band: Lower and upper edge of an area around the line, `[n]` each.
       faint: Draw the line faint, behind its mean.
+      show: Whether the line is shown at first. Default the first 12 of a chart.
     """
 
     name: str
-    color: int
+    color: int | None
     x: Mapping[str, np.ndarray]
     y: np.ndarray
     band: tuple[np.ndarray, np.ndarray] | None = None
     faint: bool = False
+    show: bool | None = None
+
+
+class Mark(NamedTuple):
+    """An event that is marked on all charts.
+
+    Attributes:
+      kind: `"alarm"`, `"restart"`, `"evaluation"` or `"checkpoint"`.
+      text: Text that the pointer shows.
+      at: Position by axis.
+    """
+
+    kind: str
+    text: str
+    at: Mapping[str, float]
 
 
 class Chart(NamedTuple):
@@ -73,11 +96,15 @@ class Chart(NamedTuple):
       title: Title of the chart.
       label: Label of the y axis.
       lines: The series.
+      section: Heading above the chart and its neighbors of the same section.
+      log: Whether the y axis is logarithmic at first.
     """
 
     title: str
     label: str
     lines: Sequence[Line]
+    section: str = ""
+    log: bool = False
 
 
 @dataclass
@@ -93,6 +120,7 @@ class Page:
       charts: Charts in their order.
       axis: Initial x axis of the charts that have it.
       tables_below: Tables below the charts.
+      marks: Events that are marked on the charts.
     """
 
     kind: str
@@ -103,6 +131,7 @@ class Page:
     charts: Sequence[Chart] = ()
     axis: str = "step"
     tables_below: Sequence[Table] = ()
+    marks: Sequence[Mark] = ()
 
 
 def save_page(page: Page, path: Path, overwrite: bool = False) -> Path:
@@ -135,7 +164,7 @@ def render(page: Page) -> str:
     licence = _asset("LICENSE.uPlot").strip()
     scripts = {
         "uplot_script": f"/*\n{licence}\n*/\n{_asset('uPlot.iife.min.js')}",
-        "page_script": _asset("format.js") + _asset("page.js"),
+        "page_script": "".join(map(_asset, _SCRIPTS)),
     }
     style = _asset("uPlot.min.css") + _asset("page.css")
     script_hashes = " ".join(map(_csp_hash, scripts.values()))
@@ -164,10 +193,10 @@ def _data(page: Page) -> str:
         "facts": page.facts,
         "notes": page.notes,
         "tables_above": [table._asdict() for table in page.tables_above],
-        "charts": [_chart(chart, points, columns) for chart in page.charts],
+        "charts": _charts(page.charts, points, columns),
+        "marks": [mark._asdict() for mark in page.marks],
         "axis": page.axis,
         "tables_below": [table._asdict() for table in page.tables_below],
-        "colors": PALETTE.series,
         "axes": AXIS_LABELS,
     }
     text = f'{{"columns":[{",".join(columns.texts)}],"page":{dumps(content)}}}'
@@ -176,33 +205,71 @@ def _data(page: Page) -> str:
     return text
 
 
-def _chart(chart: Chart, points: int, columns: _Columns) -> dict[str, object]:
-    lines = [_line(line, points, columns) for line in chart.lines]
-    return {"title": chart.title, "label": chart.label, "lines": lines}
+def _charts(
+    charts: Sequence[Chart], points: int, columns: _Columns
+) -> list[dict[str, object]]:
+    ids: list[str] = []
+    content = []
+    for chart in charts:
+        ids.append(unique_name(chart.title, ids))
+        lines = [_line(line, points, columns) for line in chart.lines]
+        content.append(
+            {
+                "id": ids[-1],
+                "title": chart.title,
+                "label": chart.label,
+                "section": chart.section,
+                "log": chart.log,
+                "lines": _joined(lines),
+            }
+        )
+    return content
 
 
-def _line(line: Line, points: int, columns: _Columns) -> dict[str, object]:
-    """Return a line with at most `points` points.
+def _joined(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join lines of one name and color that are on different axes."""
+    joined: dict[tuple[str, object], dict[str, Any]] = {}
+    for line in lines:
+        first = joined.setdefault((line["name"], line["color"]), line)
+        if first is not line and not first["on"].keys() & line["on"].keys():
+            first["on"].update(line["on"])
+    return list(joined.values())
+
+
+def _line(line: Line, points: int, columns: _Columns) -> dict[str, Any]:
+    """Return a line with at most `points` points on each axis.
 
     A line that was reduced to the extremes of windows has the means of windows too,
-    since smoothing extremes would be meaningless.
+    since smoothing extremes would be meaningless. Gaps of a line with a band, such as a
+    mean, are where there is nothing to average: they are no values that are not finite.
     """
-    count, y = len(line.y), np.where(is_drawable(line.y), line.y, np.nan)
-    content: dict[str, object] = {
-        "name": line.name,
-        "color": line.color,
-        "faint": line.faint,
-        "count": count,
-        "missing": int(np.isnan(y).sum()),
+    y = np.where(is_drawable(line.y), line.y, np.nan)
+    on = {
+        axis: _line_on_axis(line, np.asarray(x, np.float64), y, points, columns)
+        for axis, x in line.x.items()
     }
+    content = {"name": line.name, "color": line.color, "faint": line.faint, "on": on}
+    return content if line.show is None else content | {"show": line.show}
+
+
+def _line_on_axis(
+    line: Line, x: np.ndarray, y: np.ndarray, points: int, columns: _Columns
+) -> dict[str, object]:
+    band, known = line.band, np.isfinite(x)
+    if not known.all() or np.any(np.diff(x) < 0):
+        order = np.flatnonzero(known)[np.argsort(x[known], kind="stable")]
+        x, y = x[order], y[order]
+        band = None if band is None else (band[0][order], band[1][order])
+    count = len(y)
     kept = downsample(np.arange(count), y, points)[0]
-    content["x"] = {axis: columns.add(x[kept], 12) for axis, x in line.x.items()}
-    content["y"] = columns.add(y[kept])
-    if line.band is not None:
-        content["band"] = [columns.add(edge[kept]) for edge in line.band]
+    missing = 0 if band is not None else int(np.isnan(y).sum())
+    content: dict[str, object] = {"count": count, "missing": missing}
+    content |= {"x": columns.add(x[kept], 12), "y": columns.add(y[kept])}
+    if band is not None:
+        content["band"] = [columns.add(edge[kept]) for edge in band]
     if len(kept) < count:
         size = -(-count // (points // 3))
-        x_means = {axis: columns.add(_means(x, size), 12) for axis, x in line.x.items()}
+        x_means = columns.add(_means(x, size), 12)
         y_means = columns.add(_means(y, size))
         content["means"] = {"x": x_means, "y": y_means, "of": size}
     return content

@@ -44,12 +44,12 @@ def test_the_page_has_tables_and_lines_of_means(seeds, tmp_path):
     assert page["axis"] == "tokens"
     assert table(page, "Last values")["rows"][0][:3] == ["train/loss", 1, 2]
     lines = page["charts"][0]["lines"]
-    means = [line for line in lines if "band" in line]
+    means = [line for line in lines if "band" in line["on"]["step"]]
     assert {line["name"] for line in means} == {
         "lr=0.1: mean ± standard error",
         "lr=0.2: mean ± standard error",
     }
-    by_step = next(line for line in means if "step" in line["x"])
+    by_step = means[0]["on"]["step"]
     assert columns[by_step["y"]][0] == 12
     assert columns[by_step["band"][0]][0] == pytest.approx(12 - math.sqrt(7.0 / 3))
     faint = [line["name"] for line in lines if line["faint"]]

@@ -88,14 +88,17 @@ def test_the_page_has_all_data_of_a_run(run):
 def test_series_have_x_on_each_axis_and_gaps_for_nan(run):
     columns, page = page_data(generate_page(run).read_text())
     train, val = page["charts"][0]["lines"]
-    assert (train["name"], train["count"], train["missing"]) == ("train/loss", 10, 1)
-    assert columns[train["y"]][3:6] == [0.25, None, 0.1666667]
-    assert columns[train["x"]["time"]] == [2.0 * s for s in range(1, 11)]
-    assert columns[train["x"]["flops"]] == [1e12 * s for s in range(1, 11)]
-    assert columns[val["x"]["step"]] == [10]
-    assert "tokens" not in train["x"]
+    on = train["on"]
+    assert (train["name"], on["step"]["count"]) == ("train/loss", 10)
+    assert on["step"]["missing"] == 1
+    assert columns[on["step"]["y"]][3:6] == [0.25, None, 0.1666667]
+    assert columns[on["time"]["x"]] == [2.0 * s for s in range(1, 11)]
+    assert columns[on["flops"]["x"]] == [1e12 * s for s in range(1, 11)]
+    assert columns[val["on"]["step"]["x"]] == [10]
+    assert "tokens" not in on
     # Series logged together share their columns of x.
-    assert page["charts"][1]["lines"][0]["x"] == train["x"]
+    other = page["charts"][1]["lines"][0]["on"]
+    assert [other[axis]["x"] for axis in on] == [on[axis]["x"] for axis in on]
 
 
 def test_the_page_is_valid_html_and_loads_nothing(run):
@@ -154,7 +157,7 @@ def test_records_without_tokens_are_drawn_between_their_neighbors(tmp_path):
     folder = write_run(tmp_path / "run", rows)
     columns, page = page_data(generate_page(folder).read_text())
     val = page["charts"][0]["lines"][1]
-    assert columns[val["x"]["tokens"]] == [0, 500, 2000, 3000, None]
+    assert columns[val["on"]["tokens"]["x"]] == [0, 500, 2000, 3000]
 
 
 def test_the_page_of_epochs_has_a_chart_for_each_column(tmp_path):
@@ -163,11 +166,12 @@ def test_the_page_of_epochs_has_a_chart_for_each_column(tmp_path):
     columns, page = page_data(generate_page(tmp_path).read_text())
     line = page["charts"][0]["lines"][0]
     assert (page["axis"], line["name"]) == ("epoch", "loss_mean")
-    assert (columns[line["x"]["epoch"]], columns[line["y"]]) == ([1, 2], [1, 0.5])
+    on = line["on"]["epoch"]
+    assert (columns[on["x"]], columns[on["y"]]) == ([1, 2], [1, 0.5])
     charts = {chart["title"]: chart for chart in page["charts"]}
     memory = charts["gpu_peak_mb"]
     assert memory["label"] == "gpu peak (MiB)"
-    assert columns[memory["lines"][0]["y"]] == [7.5, 7.5]
+    assert columns[memory["lines"][0]["on"]["epoch"]["y"]] == [7.5, 7.5]
 
 
 def test_the_validation_of_epochs_is_in_the_chart_of_the_loss(tmp_path):
@@ -229,6 +233,6 @@ def test_a_missing_run_is_an_error_with_advice(tmp_path):
 def test_the_page_has_the_colors_of_the_plots(run):
     html = generate_page(run).read_text()
     for name in ("background", "grid", "text", "muted", "red"):
-        assert getattr(PALETTE, name) in html
-    _, page = page_data(html)
-    assert page["colors"] == list(PALETTE.series)
+        assert f"--{name}: {getattr(PALETTE, name)};" in html
+    for index, color in enumerate(PALETTE.series):
+        assert f"--series-{index}: {color};" in html
