@@ -209,8 +209,10 @@ def test_damaged_media_are_not_restored(make, tmp_path):
         logger.log_images(1, sample=[[0.5] * 4] * 4)
     (name,) = os.listdir(logger.run_dir / "media")
     (tmp_path / "copies/project/run/media" / name).write_bytes(b"damaged")
+    (tmp_path / "copies/project/run/media" / "notes.txt").write_bytes(b"by somebody")
     other = make("other")
-    assert not (other.run_dir / "media" / name).exists()
+    media = other.run_dir / "media"
+    assert not (media / name).exists() and not (media / "notes.txt").exists()
 
 
 def test_a_directory_that_is_older_than_its_copy_is_replaced(make, tmp_path, caplog):

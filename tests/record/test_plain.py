@@ -305,6 +305,17 @@ def test_every_kind_of_configuration_gives_its_values(config):
     assert problem == ""
 
 
+def test_private_attributes_only_are_named_as_a_problem():
+    class Hidden:
+        __slots__ = ("__a",)
+
+        def __init__(self):
+            self.__a = 1
+
+    plain, problem = plain_config({"model": Hidden()})
+    assert plain["model"] != {} and "model (" in problem
+
+
 def test_modules_of_flax_and_equinox_are_configurations():
     dense, problem = plain_config({"model": flax.linen.Dense(3, dtype=jnp.bfloat16)})
     assert dense["model"]["features"] == 3 and dense["model"]["dtype"] == "bfloat16"

@@ -223,6 +223,15 @@ INNOCENT_VALUES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["token=sequence", 'token = "sequence"', 'token="sequence"', "--token = sequence"],
+)
+def test_a_word_is_a_secret_where_it_is_assigned_as_code_does(text):
+    assert hide_secrets(text) == text.replace("sequence", REDACTED)
+    assert hide_secrets("the token = sequence") == "the token = sequence"
+
+
 @pytest.mark.parametrize("text", INNOCENT)
 def test_ordinary_text_stays_as_it_is(text):
     assert hide_secrets(text) == text
