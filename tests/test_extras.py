@@ -50,6 +50,7 @@ ROWS = {
         "telemetry",
         "import jaxmetrics as jm\njm.TelemetryConfig.from_yaml('training.yaml')",
     ),
+    "view": ("view", "import jaxmetrics as jm\njm.runs.view('.')"),
     "mirror": (
         "gcs",
         "import jaxmetrics as jm\njm.Run.load('gs://bucket/project/run')",

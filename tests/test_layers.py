@@ -55,7 +55,14 @@ MAY_IMPORT = {
 LAZY = "jaxmetrics._lazy"
 """Loads public names on first use; a package's `__init__` may import it."""
 
-INSIDE_RUNS = {"reading": 0, "plots": 1, "live": 1, "pages": 2, "_compare": 3}
+INSIDE_RUNS = {
+    "reading": 0,
+    "plots": 1,
+    "live": 1,
+    "pages": 2,
+    "_compare": 3,
+    "view": 4,
+}
 """The order of the packages within `runs`; each imports from lower ones only."""
 
 BASE = {"numpy", "jax", "orjson", "rich"}

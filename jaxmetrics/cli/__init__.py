@@ -1,4 +1,4 @@
-"""Command line: `jaxmetrics demo|report|plot|compare|tail|export|doctor`.
+"""Command line: `jaxmetrics demo|report|plot|compare|tail|view|export|doctor`.
 
 Modules are imported only by the commands that use them, so that commands that read
 runs start without jax.

@@ -57,6 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
     tail = commands.add_parser(
         "tail", parents=[root, json], help="follow runs in the terminal"
     )
+    view = commands.add_parser(
+        "view", parents=[debug], help="show all runs in a browser"
+    )
     export = commands.add_parser(
         "export",
         parents=[root, damage, force],
@@ -80,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_compare_arguments(compare)
     _add_tail_arguments(tail)
+    _add_view_arguments(view)
     _add_export_arguments(export)
     doctor.add_argument(
         "--root",
@@ -146,6 +150,27 @@ def _add_tail_arguments(command: argparse.ArgumentParser) -> None:
         type=_positive,
         default=1.0,
         help="seconds between updates (default: 1)",
+    )
+
+
+def _add_view_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "root",
+        metavar="ROOT",
+        nargs="?",
+        default="runs",
+        help="folder of all projects, project, or run directory (default: runs)",
+    )
+    command.add_argument(
+        "--port", type=int, default=6007, help="0 takes a free one (default: 6007)"
+    )
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, for this machine only)",
+    )
+    command.add_argument(
+        "--open", action="store_true", help="open the address in a browser"
     )
 
 

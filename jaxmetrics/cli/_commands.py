@@ -163,6 +163,14 @@ def tail(args: Namespace) -> int:
     return 0
 
 
+def view(args: Namespace) -> int:
+    """Serve the viewer until interrupted."""
+    from jaxmetrics.runs import view
+
+    view(args.root, port=args.port, host=args.host, open_browser=args.open)
+    return 0
+
+
 def doctor(args: Namespace) -> int:
     """Check this machine."""
     from jaxmetrics.doctor import checks

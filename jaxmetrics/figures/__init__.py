@@ -11,7 +11,7 @@ is made, and no function uses pyplot or its global state.
   `Heatmap`, `Curves`, `Bars` and `HistogramBars` are the charts; `draw_heatmap` and
   `cell_edges` draw a matrix.
 - Text: `printable`, `tick_label`.
-- Data: `downsample`, `windows`.
+- Data: `downsample`, `window_means`, `windows`.
 - Constants: `PALETTE`, `DPI`.
 
 >>> import numpy as np
@@ -33,7 +33,12 @@ from jaxmetrics.figures._charts import (
     draw_charts,
     draw_heatmap,
 )
-from jaxmetrics.figures._downsample import Windows, downsample, windows
+from jaxmetrics.figures._downsample import (
+    Windows,
+    downsample,
+    window_means,
+    windows,
+)
 from jaxmetrics.figures._figure import (
     DPI,
     add_legend,
@@ -76,5 +81,6 @@ __all__ = [
     "show_message",
     "style_axes",
     "tick_label",
+    "window_means",
     "windows",
 ]

@@ -92,6 +92,23 @@ def windows(x: np.ndarray, y: np.ndarray, count: int = 200) -> Windows:
     return Windows(position, mean, std, low, high, size)
 
 
+def window_means(values: np.ndarray, size: int) -> np.ndarray:
+    """Return the mean of the finite values of each window, nan if there are none.
+
+    Args:
+      values: Values, `[n]`.
+      size: Number of values of a window; the last one may have fewer.
+
+    >>> window_means(np.array([1.0, 3.0, np.nan, 5.0, np.inf]), 2)
+    array([ 2.,  5., nan])
+    """
+    starts = np.arange(0, len(values), size)
+    finite = np.isfinite(values)
+    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
+    with np.errstate(invalid="ignore"):  # a window without a finite value
+        return sums / np.add.reduceat(finite.astype(np.float64), starts)
+
+
 def _pick(
     values: np.ndarray, padding: float, size: int, pick: Callable[..., np.ndarray]
 ) -> np.ndarray:

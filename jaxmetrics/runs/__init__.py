@@ -5,8 +5,9 @@
 - `compare`: align several runs; the `Comparison` has plots and pages.
 - `Tail`, `tail_lines`: follow a run that is being written; `Overview`,
   `overview_lines`: several runs.
+- `view`: show all runs in a browser.
 
-The code is in `reading/`, `plots/`, `pages/` and `live/`.
+The code is in `reading/`, `plots/`, `pages/`, `live/` and `view/`.
 """
 
 from jaxmetrics.runs._compare import Comparison, compare
@@ -22,6 +23,7 @@ from jaxmetrics.runs.reading import (
     find_runs,
     goodput,
 )
+from jaxmetrics.runs.view import view
 
 __all__ = [
     "Comparison",
@@ -40,4 +42,5 @@ __all__ = [
     "goodput",
     "overview_lines",
     "tail_lines",
+    "view",
 ]

@@ -18,10 +18,10 @@ from jaxmetrics.record import (
     escape,
     read_epochs,
 )
-from jaxmetrics.runs.live._follow import Follower
 from jaxmetrics.runs.live._state import Events, Metrics
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import (
+    Follower,
     importance,
     local_copy,
     rows_of_epochs,

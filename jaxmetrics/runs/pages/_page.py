@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmetrics.figures import downsample, is_drawable
+from jaxmetrics.figures import downsample, is_drawable, window_means
 from jaxmetrics.record import atomic_write, dumps, encodable, read_start
 from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError, unique_name
 
@@ -269,19 +269,10 @@ def _line_on_axis(
         content["band"] = [columns.add(edge[kept]) for edge in band]
     if len(kept) < count:
         size = -(-count // (points // 3))
-        x_means = columns.add(_means(x, size), 12)
-        y_means = columns.add(_means(y, size))
+        x_means = columns.add(window_means(x, size), 12)
+        y_means = columns.add(window_means(y, size))
         content["means"] = {"x": x_means, "y": y_means, "of": size}
     return content
-
-
-def _means(values: np.ndarray, size: int) -> np.ndarray:
-    """Return the mean of the finite values of each window, nan if there are none."""
-    starts = np.arange(0, len(values), size)
-    finite = np.isfinite(values)
-    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
-    with np.errstate(invalid="ignore"):  # a window without a finite value
-        return sums / np.add.reduceat(finite.astype(np.float64), starts)
 
 
 class _Columns:

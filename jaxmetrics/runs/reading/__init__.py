@@ -38,9 +38,16 @@ from jaxmetrics.runs.reading._export import (
     export_left_out,
 )
 from jaxmetrics.runs.reading._facts import summary_facts
-from jaxmetrics.runs.reading._find import find_run, find_runs, runs_of
+from jaxmetrics.runs.reading._find import find_run, find_runs, is_run, runs_of
+from jaxmetrics.runs.reading._follow import Follower
 from jaxmetrics.runs.reading._format import format_bytes, format_number
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
+from jaxmetrics.runs.reading._growing import (
+    FileState,
+    GrowingRun,
+    MediaIndex,
+    file_state,
+)
 from jaxmetrics.runs.reading._history import (
     History,
     load_history,
@@ -84,10 +91,14 @@ __all__ = [
     "Evaluation",
     "ExistingFileError",
     "FORMATS",
+    "FileState",
+    "Follower",
     "Format",
+    "GrowingRun",
     "History",
     "LocalCopy",
     "MediaEntry",
+    "MediaIndex",
     "MediaTable",
     "Reached",
     "Records",
@@ -109,6 +120,7 @@ __all__ = [
     "export",
     "export_chunks",
     "export_left_out",
+    "file_state",
     "find_run",
     "find_runs",
     "flatten_config",
@@ -118,6 +130,7 @@ __all__ = [
     "goodput_of_events",
     "grouped_by_chart",
     "importance",
+    "is_run",
     "is_telemetry",
     "is_wide",
     "load_history",

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -181,36 +181,138 @@ class TableBuilder:
         columns: dict[str, Column] = {}
         arrays: dict[str, Column] = {}
         conflicts: dict[str, Conflict] = {}
-        seconds = math.nan
         for key, (numbers, reals) in self._columns.items():
-            indices, order = lines.sort(numbers)
-            values = np.frombuffer(reals, np.float64)
-            if order is not None:
-                values = values[order]
-            join = lines.join(indices, first_counts=key == _FIRST_COUNTS)
-            columns[key] = Column(join.records, values[join.kept], join.shown)
-            if key == _FIRST_COUNTS:
-                seconds = float(np.max(values))
-            elif len(join.again):
-                before, after = values[join.before], values[join.again]
-                equal = (before == after) | (np.isnan(before) & np.isnan(after))
-                _note_conflicts(conflicts, key, lines.steps[indices[join.again]], equal)
+            columns[key] = _joined(
+                *(lines, key, np.frombuffer(numbers, np.uint32)),
+                *(np.frombuffer(reals, np.float64), conflicts),
+            )
         for key, (numbers, several) in self._arrays.items():
-            indices, order = lines.sort(numbers)
-            if order is not None:
-                several = [several[i] for i in order]
-            join = lines.join(indices)
-            kept = [several[i] for i in np.arange(len(several))[join.kept]]
-            arrays[key] = Column(join.records, kept, join.shown)
-            if len(join.again):
-                pairs = zip(join.before, join.again)
-                equal = [np.array_equal(several[i], several[j], True) for i, j in pairs]
-                steps = lines.steps[indices[join.again]]
-                _note_conflicts(conflicts, key, steps, np.array(equal))
-        return Table(
-            *(lines.record_steps, lines.record_splits, tuple(self._names)),
-            *(columns, arrays, self._left_out, conflicts, seconds),
+            indices = np.frombuffer(numbers, np.uint32)
+            arrays[key] = _joined_arrays(lines, key, indices, several, conflicts)
+        return self._as_table(lines, columns, arrays, conflicts)
+
+    def snapshot(self) -> Table:
+        """Return the table so far; more can be added, which the table does not get.
+
+        A column is joined, from a copy, when it is first read. That has to happen under
+        the lock of those who add. `conflicts` is empty.
+        """
+        lines = _Lines(np.array(self._steps), np.array(self._splits))
+        counts = {key: len(numbers) for key, (numbers, _) in self._columns.items()}
+        of_arrays = {key: len(numbers) for key, (numbers, _) in self._arrays.items()}
+
+        def column(key: str) -> Column:
+            numbers, reals = self._columns[key]
+            indices = np.frombuffer(numbers, np.uint32, counts[key]).copy()
+            values = np.frombuffer(reals, np.float64, counts[key]).copy()
+            return _joined(lines, key, indices, values, {})
+
+        def array_column(key: str) -> Column:
+            numbers, several = self._arrays[key]
+            indices = np.frombuffer(numbers, np.uint32, of_arrays[key]).copy()
+            return _joined_arrays(lines, key, indices, several[: len(indices)], {})
+
+        columns = _Lazily(tuple(counts), column)
+        return self._as_table(
+            lines, columns, _Lazily(tuple(of_arrays), array_column), {}
         )
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the values in bytes, about."""
+        count = sum(len(numbers) for numbers, _ in self._columns.values())
+        of_arrays = sum(
+            array.nbytes for _, several in self._arrays.values() for array in several
+        )
+        return 12 * (len(self._steps) + count) + of_arrays
+
+    def _as_table(
+        self,
+        lines: _Lines,
+        columns: Mapping[str, Column],
+        arrays: Mapping[str, Column],
+        conflicts: Mapping[str, Conflict],
+    ) -> Table:
+        seconds, names = math.nan, tuple(self._names)
+        if _FIRST_COUNTS in columns:
+            seconds = float(np.max(np.asarray(self._columns[_FIRST_COUNTS][1])))
+        return Table(
+            *(lines.record_steps, lines.record_splits, names, columns, arrays),
+            *(dict(self._left_out), conflicts, seconds),
+        )
+
+
+class _Lazily(Mapping[str, Column]):
+    """Columns that are joined when they are first read."""
+
+    def __init__(self, keys: tuple[str, ...], join: Callable[[str], Column]) -> None:
+        self._keys = dict.fromkeys(keys)
+        self._join = join
+        self._joined: dict[str, Column] = {}
+
+    def __getitem__(self, key: str) -> Column:
+        if key not in self._keys:
+            raise KeyError(key)
+        if key not in self._joined:
+            self._joined[key] = self._join(key)
+        return self._joined[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def _joined(
+    lines: _Lines,
+    key: str,
+    numbers: np.ndarray,
+    values: np.ndarray,
+    conflicts: dict[str, Conflict],
+) -> Column:
+    """Return the column of a key, and note its conflicts.
+
+    Args:
+      lines: All lines.
+      key: The key.
+      numbers: Line of each value, uint32.
+      values: The values, in the same order.
+      conflicts: Conflicts by key, to which those of this key are added.
+    """
+    indices, order = lines.sort(numbers)
+    if order is not None:
+        values = values[order]
+    join = lines.join(indices, first_counts=key == _FIRST_COUNTS)
+    if key != _FIRST_COUNTS and len(join.again):
+        before, after = values[join.before], values[join.again]
+        equal = (before == after) | (np.isnan(before) & np.isnan(after))
+        _note_conflicts(conflicts, key, lines.steps[indices[join.again]], equal)
+    return Column(join.records, values[join.kept], join.shown)
+
+
+def _joined_arrays(
+    lines: _Lines,
+    key: str,
+    numbers: np.ndarray,
+    several: list[np.ndarray],
+    conflicts: dict[str, Conflict],
+) -> Column:
+    """Return the column of a key of arrays, as `_joined`."""
+    indices, order = lines.sort(numbers)
+    if order is not None:
+        several = [several[i] for i in order]
+    join = lines.join(indices)
+    kept = [several[i] for i in np.arange(len(several))[join.kept]]
+    if len(join.again):
+        pairs = zip(join.before, join.again)
+        equal = [np.array_equal(several[i], several[j], True) for i, j in pairs]
+        steps = lines.steps[indices[join.again]]
+        _note_conflicts(conflicts, key, steps, np.array(equal))
+    return Column(join.records, kept, join.shown)
 
 
 class _Join(NamedTuple):
@@ -260,13 +362,12 @@ class _Lines:
             sorted_splits[first],
         )
 
-    def sort(self, numbers: array[int]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return different lines in ascending order, and the order of their indices.
+    def sort(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return different lines in ascending order, and the order of the indices.
 
         The order is None if they are ascending, which they are unless several groups of
         `TableBuilder.add` share a key. All lines are one shared array.
         """
-        indices = np.frombuffer(numbers, np.uint32)
         order = None
         if np.any(indices[1:] < indices[:-1]):
             order = np.argsort(indices, kind="stable")

@@ -1,5 +1,5 @@
 from jaxmetrics.record import Block
-from jaxmetrics.runs.live._follow import Follower
+from jaxmetrics.runs.reading import Follower
 
 
 def steps_of(follower):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from jaxmetrics.record import Block, Line, open_read, scan_blocks
@@ -28,6 +28,11 @@ class Follower:
         self._position = self._number = 0
         self._mark = b""
 
+    @property
+    def position(self) -> int:
+        """Position in bytes up to which lines were read."""
+        return self._position
+
     def restarted(self) -> bool:
         """Return whether the file was replaced; the next `read` then starts again."""
         if self._position == 0 or self._bytes_before(self._position) == self._mark:
@@ -36,7 +41,7 @@ class Follower:
         self._mark = b""
         return True
 
-    def read(self) -> Iterator[Block | Line]:
+    def read(self) -> Generator[Block | Line, None, None]:
         """Yield the complete lines added since the last call; none without a file.
 
         Raises:

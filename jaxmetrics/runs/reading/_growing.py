@@ -1,0 +1,292 @@
+"""Run in memory that continues where it stopped reading, while the run is written."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    RUN_JSON,
+    Block,
+    RunJsonError,
+    read_run_json,
+    scan_lines,
+)
+from jaxmetrics.runs.reading._follow import Follower
+from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
+from jaxmetrics.runs.reading._media import MediaEntry, media_entries
+from jaxmetrics.runs.reading._run import Run
+from jaxmetrics.runs.reading._table import TableBuilder
+
+_MAX_BAD = 1000  # damaged lines that are named
+_EVENT_BYTES = 600  # of an event in memory, about
+_NOT_MEDIA = frozenset({"header", "hparams"})
+
+FileState = tuple[int, int, int]
+"""Inode, size and time of change in nanoseconds of a file; zeros without one."""
+
+
+def file_state(path: str | os.PathLike[str]) -> FileState:
+    """Return the state of a file, which is another one after each change."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+class MediaIndex(NamedTuple):
+    """Place of the media of one key and step in the record.
+
+    Attributes:
+      kind: Kind of the media.
+      key: Full key.
+      step: Number of completed optimizer updates.
+      split: Split that they belong to.
+      size: Number of files, or of rows of a table; 1 for others.
+      start: Position in bytes of lines that hold the media.
+      end: Position after these lines.
+    """
+
+    kind: str
+    key: str
+    step: int
+    split: str
+    size: int
+    start: int
+    end: int
+
+
+class GrowingRun:
+    """A run directory in memory, of which only new lines are read.
+
+    If the record was cut back by a restore or replaced, it is read anew, and
+    `generation` is increased. Damaged lines are skipped and named. Files of an
+    `EpochTracker` or of `TrainingTelemetry` and copies in a mirror are read anew at
+    each change.
+
+    Columns of `run` are joined when they are first read, so they are read with `lock`
+    held.
+
+    Args:
+      path: Run directory.
+      max_bytes: Size of the values in memory at which reading stops.
+
+    Attributes:
+      lock: Lock of the columns.
+      generation: Number of times that the record was read anew.
+      is_full: True if reading stopped at `max_bytes`.
+      media: Place of all media by step, kind and key.
+      bad: Damaged lines as (file, line number, reason), the first ones.
+    """
+
+    def __init__(self, path: Path, max_bytes: float = math.inf) -> None:
+        """Prepare; `update` reads."""
+        self.path = path
+        self.lock = threading.RLock()
+        self.generation = 0
+        self._max_bytes = max_bytes
+        self._updating = threading.Lock()
+        self._whole: Run | None = None  # of files that are not read line by line
+        self._state: tuple[object, ...] = ()
+        self._begin()
+
+    @property
+    def version(self) -> str:
+        """Text that differs whenever the run was read further or anew."""
+        position = self._metrics.position
+        states = "-".join(f"{n:x}" for state in self._state for n in _plain(state))
+        return f"{self.generation}-{states}-{position}"
+
+    @property
+    def progress(self) -> float:
+        """Share of the record that was read, from 0 to 1."""
+        if self._whole is not None or self.is_full:
+            return 1.0
+        size = file_state(self._metrics.path)[1]
+        return min(self._metrics.position / size, 1.0) if size else 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory, about."""
+        with self.lock:
+            if self._whole is not None:
+                return file_state(self.path / METRICS_JSONL)[1] or 2**20
+            return 2 * self._builder.nbytes + _EVENT_BYTES * len(self._events)
+
+    @property
+    def run(self) -> Run:
+        """The run so far; its columns are read with `lock` held."""
+        with self.lock:
+            if self._whole is not None:
+                return self._whole
+            if self._run is None:
+                files = _Read(self.path, self._events)
+                files.bad = self.bad
+                header = self._header or self._first_line
+                self._run = Run(self.path, self._builder.snapshot(), header, files)
+            return self._run
+
+    def update(self, seconds: float = math.inf) -> bool:
+        """Read what was added, and return whether all of it was read.
+
+        Another thread that is reading is waited for.
+
+        Args:
+          seconds: Time after which reading stops, to be continued by another call.
+
+        Raises:
+          FileNotFoundError: The run is not there any more.
+          OSError: A file cannot be read.
+        """
+        deadline = time.monotonic() + seconds
+        waiting = -1 if math.isinf(seconds) else seconds
+        if not self._updating.acquire(timeout=waiting):
+            return False
+        try:
+            return self._update(deadline)
+        finally:
+            self._updating.release()
+
+    def entries(self, step: int, kind: str, key: str) -> list[MediaEntry]:
+        """Return the media of a key and a step: one entry, none if there are none."""
+        index = self.media.get((step, kind, key))
+        if index is None:
+            return []
+        found: list[MediaEntry] = []
+        path = self._metrics.path
+        for line in scan_lines(path, containing=b'"kind"', end=index.start):
+            if line.end > index.end:
+                break
+            row = line.row
+            if row is None or (row.get("step"), row.get("kind")) != (step, kind):
+                continue
+            with contextlib.suppress(TypeError, ValueError):
+                entries = media_entries(row, self.path)
+                found = [entry for entry in entries if entry.key == key] or found
+        return found[-1:]
+
+    def _update(self, deadline: float) -> bool:
+        states = tuple(
+            file_state(self.path / name)
+            for name in (METRICS_JSONL, EVENTS_JSONL, RUN_JSON)
+        )
+        if not any(state[0] for state in states):
+            return self._update_whole()
+        self._whole = None
+        if self._metrics.restarted() or self._ledger.restarted():
+            with self.lock:
+                self.generation += 1
+                self._begin()
+        if states[2] != self._header_state:
+            self._read_header(states[2])
+        for block in self._ledger.read():
+            if isinstance(block, Block):
+                with self.lock:
+                    self._events = [*self._events, *block.rows]
+                    self._run = None
+        self._state = states
+        return self._read_metrics(deadline)
+
+    def _begin(self) -> None:
+        self._metrics = Follower(self.path / METRICS_JSONL)
+        self._ledger = Follower(self.path / EVENTS_JSONL)
+        self._builder = TableBuilder()
+        self._events: list[dict[str, object]] = []
+        self._header: dict[str, Any] = {}
+        self._header_state: object = None
+        self._first_line: dict[str, Any] = {}
+        self._run: Run | None = None
+        self.is_full = False
+        self.media: dict[tuple[int, str, str], MediaIndex] = {}
+        self.bad: list[tuple[str, int, str]] = []
+
+    def _read_metrics(self, deadline: float) -> bool:
+        start = self._metrics.position
+        with contextlib.closing(self._metrics.read()) as blocks:
+            for block in blocks:
+                if not isinstance(block, Block):
+                    self._note_damage(METRICS_JSONL, block.number, str(block.reason))
+                    start = block.end
+                    continue
+                with self.lock:
+                    self._run = None
+                    for index, problem in self._builder.add(block.rows):
+                        self._note_damage(METRICS_JSONL, block.number + index, problem)
+                    for row in block.rows:
+                        if "kind" in row:
+                            self._add_media(row, start, block.end)
+                    self.is_full = self._builder.nbytes > self._max_bytes
+                start = block.end
+                if self.is_full:
+                    return True
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
+    def _add_media(self, row: Mapping[str, Any], start: int, end: int) -> None:
+        kind, step, split = row["kind"], row.get("step"), row.get("split", "train")
+        if kind == "header":
+            self._first_line = self._first_line or dict(row)
+        is_known = isinstance(kind, str) and isinstance(split, str)
+        if not is_known or type(step) is not int or kind in _NOT_MEDIA:
+            return
+        for key, content in row.items():
+            if key in ("kind", "step", "split", "time"):
+                continue
+            size = 1
+            if isinstance(content, dict):
+                several = content.get("files", content.get("rows"))
+                size = len(several) if isinstance(several, list) else 1
+            place = MediaIndex(kind, key, step, split, size, start, end)
+            self.media[step, kind, key] = place
+
+    def _read_header(self, state: FileState) -> None:
+        header: dict[str, Any] = {}
+        try:
+            header = read_run_json(self.path, follow_links=True) or {}
+        except RunJsonError as error:
+            self._note_damage(RUN_JSON, error.line, error.reason)
+        with self.lock:
+            self._header, self._header_state, self._run = header, state, None
+
+    def _note_damage(self, name: str, line: int, reason: str) -> None:
+        if len(self.bad) < _MAX_BAD:
+            self.bad.append((name, line, reason))
+
+    def _update_whole(self) -> bool:
+        names = (EPOCHS_JSON, telemetry_file(self.path) or METRICS_JSONL)
+        states = tuple(file_state(self.path / name) for name in names)
+        if self._whole is None or states != self._state:
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                whole = Run.load(self.path, "skip")
+            with self.lock:
+                self.generation += self._whole is not None
+                self._whole, self._state, self.bad = whole, states, whole.bad[:_MAX_BAD]
+        return True
+
+
+class _Read(RunFiles):
+    """The files of a run whose events were read already."""
+
+    def __init__(self, folder: Path, events: list[dict[str, object]]) -> None:
+        super().__init__(folder, skip=True)
+        self._events = events
+
+    def events(self) -> list[dict[str, object]]:
+        """Return the rows of the events file."""
+        return self._events
+
+
+def _plain(state: object) -> tuple[int, ...]:
+    return state if isinstance(state, tuple) else ()

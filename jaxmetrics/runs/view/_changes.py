@@ -1,0 +1,215 @@
+"""Tell all open pages which runs have changed, with one look at the files a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    RUN_JSON,
+    TELEMETRY_JSONL,
+)
+from jaxmetrics.runs.reading import FileState, file_state
+from jaxmetrics.runs.view._cache import Loaded, RunCache
+from jaxmetrics.runs.view._root import Root
+
+MAX_CLIENTS = 64
+_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 15.0
+_READ_SECONDS = 0.2  # of a run that is shown
+_QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
+_QUIET_EVERY = 5  # looks at a quiet run are one of so many
+_OTHERS = (RUN_JSON, EPOCHS_JSON, TELEMETRY_JSONL)
+
+
+class Change(NamedTuple):
+    """A run that changed.
+
+    Attributes:
+      id: Id of the run.
+      version: Its version; None if the run is not there any more.
+      reset: True if its record was cut back or replaced, so that all is loaded anew.
+    """
+
+    id: str
+    version: str | None
+    reset: bool
+
+
+class _Seen:
+    """What is known of one run directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = [str(path / name) for name in (METRICS_JSONL, EVENTS_JSONL)]
+        self.others = [str(path / name) for name in _OTHERS]
+        self.state: tuple[FileState, ...] = ()
+        self.version = ""
+        self.generation = 0
+        self.quiet = 0
+
+    def look(self) -> tuple[FileState, ...]:
+        states = tuple(map(file_state, self.files))
+        if states[0][0]:
+            return states
+        return (*states, *map(file_state, self.others))
+
+
+class Watcher:
+    """Looks for changes below a root while somebody listens.
+
+    Folders are listed again only when they have changed. A run that has not changed for
+    two minutes is looked at every fifth time.
+
+    Args:
+      root: Folder of the runs.
+      cache: Runs in memory, which are read further when they have grown.
+    """
+
+    def __init__(self, root: Root, cache: RunCache) -> None:
+        """Begin without clients."""
+        self._root = root
+        self._cache = cache
+        self._clients: set[_Client] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._runs: dict[str, _Seen] = {}
+        self._folders: dict[str, FileState] | None = None
+        self._looks = 0
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End the streams of all clients."""
+        self._is_stopped = True
+        for client in self._clients:
+            client.wake()
+
+    @property
+    def is_full(self) -> bool:
+        """True if no further client can listen."""
+        return len(self._clients) >= MAX_CLIENTS
+
+    async def listen(self) -> AsyncIterator[list[Change]]:
+        """Yield changes as they are found, and an empty list now and then.
+
+        Changes that a slow client has not taken are joined, one for each run.
+        """
+        client = _Client()
+        self._clients.add(client)
+        try:
+            if self._task is None:
+                self._task = asyncio.create_task(self._watch())
+            yield []
+            while not self._is_stopped:
+                yield await client.take(_HEARTBEAT_SECONDS)
+        finally:
+            self._clients.discard(client)
+            if not self._clients and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def _watch(self) -> None:
+        if self._folders is None:
+            await asyncio.to_thread(self.look)  # what is there is no change
+        else:
+            self._looks = 0  # look at quiet runs as well
+        while True:
+            changes = await asyncio.to_thread(self.look)
+            for client in self._clients:
+                client.add(changes)
+            await asyncio.sleep(_SECONDS)
+
+    def look(self) -> list[Change]:
+        """Look at the files once, and return the runs that changed."""
+        changes = self._list_folders()
+        for index, (id, seen) in enumerate(self._runs.items()):
+            is_quiet = seen.quiet > _QUIET_LOOKS and self._cache.peek(id) is None
+            if is_quiet and self._looks and (self._looks + index) % _QUIET_EVERY:
+                continue
+            if (change := self._look_at(id, seen)) is not None:
+                changes.append(change)
+        self._looks += 1
+        return changes
+
+    def _look_at(self, id: str, seen: _Seen) -> Change | None:
+        before, state = seen.state, seen.look()
+        is_first, is_new = not before, state != before
+        seen.state = state
+        seen.quiet = 0 if is_new else seen.quiet + 1
+        loaded = self._cache.peek(id)
+        if not any(one[0] for one in state):
+            is_known, seen.version = bool(seen.version), ""
+            return Change(id, None, False) if is_known else None
+        reset = not is_first and bool(before[0][0]) and _was_cut(before[0], state[0])
+        if loaded is not None:
+            if is_new and not is_first:
+                with contextlib.suppress(OSError):
+                    self._cache.update(loaded, _READ_SECONDS)
+            generation = loaded.growing.generation
+            reset = reset or generation != seen.generation
+            seen.generation = generation
+        version = _version(state, loaded)
+        if version == seen.version:
+            return None
+        seen.version = version
+        return Change(id, version, reset)
+
+    def _list_folders(self) -> list[Change]:
+        """List the folders anew if one of them has changed."""
+        known = self._folders
+        if known is not None and all(
+            file_state(path) == state for path, state in known.items()
+        ):
+            return []
+        paths = [str(self._root.path)]
+        with contextlib.suppress(OSError), os.scandir(self._root.path) as entries:
+            paths += [entry.path for entry in entries if entry.is_dir()]
+        self._folders = {path: file_state(path) for path in paths}
+        found = dict(self._root.candidates())
+        gone = [id for id in self._runs if id not in found]
+        changes = [Change(id, None, False) for id in gone if self._runs.pop(id).version]
+        for id, path in found.items():
+            if id not in self._runs:
+                self._runs[id] = _Seen(path)
+        return changes
+
+
+class _Client:
+    """Changes that one client has not taken yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Change] = {}
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def add(self, changes: list[Change]) -> None:
+        for change in changes:
+            earlier = self._waiting.get(change.id)
+            reset = change.reset or (earlier is not None and earlier.reset)
+            self._waiting[change.id] = change._replace(reset=reset)
+        if changes:
+            self._event.set()
+
+    async def take(self, seconds: float) -> list[Change]:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
+        changes, self._waiting = list(self._waiting.values()), {}
+        return changes
+
+
+def _was_cut(before: FileState, after: FileState) -> bool:
+    return before[0] != after[0] or after[1] < before[1]
+
+
+def _version(state: tuple[FileState, ...], loaded: Loaded | None) -> str:
+    if loaded is not None:
+        return loaded.growing.version
+    return "-".join(f"{n:x}" for one in state for n in one)

@@ -1,0 +1,203 @@
+"""What the pages of one run show, as plain values: facts, keys, events, media."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxmetrics.record import Bins, event_count, number, redact
+from jaxmetrics.runs.reading import (
+    MediaEntry,
+    MediaTable,
+    Run,
+    goodput_of_events,
+    load_history,
+    summary_facts,
+)
+from jaxmetrics.runs.view._cache import Loaded
+from jaxmetrics.runs.view._charts import ChartKeys, Layers, arranged
+from jaxmetrics.runs.view._series import is_wide_range, places
+
+_MAX_EVENTS = 5000
+_MAX_NOTES = 20
+_SAMPLE = 2000  # values of a key by which its scale is chosen
+
+
+def header(loaded: Loaded) -> dict[str, Any]:
+    """Return the facts, the configuration, the attempts and the notes of a run."""
+    with loaded.lock:
+        run = loaded.run()
+        facts = summary_facts(load_history(run))
+        events = run.events
+        config, header = run.config, run.header
+        left_out, is_full = run.left_out, loaded.growing.is_full
+        bad = list(loaded.growing.bad)
+    listed = header.get("attempts")
+    attempts = [
+        {name: value for name, value in attempt.items() if name != "token"}
+        for attempt in (listed if isinstance(listed, list) else [])
+        if isinstance(attempt, dict)
+    ]
+    notes = [f"{n}, line {line:,} was skipped: {reason}." for n, line, reason in bad]
+    notes += [f"{k}: {n:,} values are not numbers." for k, n in left_out.items()]
+    if len(notes) > _MAX_NOTES:
+        notes = [*notes[:_MAX_NOTES], f"And {len(notes) - _MAX_NOTES:,} more."]
+    if is_full:
+        notes.insert(0, "The record is too long for the memory; its end is not shown.")
+    elsewhere = ("hparams", "attempts")
+    return {
+        "facts": facts,
+        "config": redact(config),
+        "attempts": redact(attempts),
+        "environment": redact({k: v for k, v in header.items() if k not in elsewhere}),
+        "goodput": goodput_of_events(events) if events else {},
+        "notes": notes,
+    }
+
+
+def keys(loaded: Loaded) -> dict[str, Any]:
+    """Return the axes, charts, layers and arrays of a run."""
+    with loaded.lock:
+        run = loaded.run()
+        names, arrays = run.keys(), sorted(run.arrays)
+        charts, layers = _arranged(loaded, names)
+        wide = _wide(loaded, run, charts)
+        axes = [name for name, at in loaded.axes(run).items() if np.isfinite(at).any()]
+        version, progress = loaded.growing.version, loaded.growing.progress
+    return {
+        "version": version,
+        "unit": run.unit,
+        "axes": axes or ["step"],
+        "charts": [chart._asdict() | {"log": log} for chart, log in zip(charts, wide)],
+        "layers": [quantity._asdict() for quantity in layers],
+        "arrays": arrays,
+        "loaded": progress,
+    }
+
+
+def events(loaded: Loaded) -> dict[str, Any]:
+    """Return alarms, restarts, evaluations and checkpoints, the latest ones."""
+    with loaded.lock:
+        run = loaded.run()
+        axes = loaded.axes(run)
+        shown = [event for row in run.events if (event := _event(row)) is not None]
+        for event in shown[-_MAX_EVENTS:]:
+            step = event.pop("step")
+            event["at"] = places(run, axes, step) if isinstance(step, int) else {}
+    return {"events": shown[-_MAX_EVENTS:], "count": len(shown)}
+
+
+def media(loaded: Loaded) -> dict[str, Any]:
+    """Return which media a run has."""
+    with loaded.lock:
+        entries = sorted(loaded.growing.media.values(), key=lambda e: (e.step, e.key))
+        run = loaded.run()
+        shown = [
+            {n: getattr(e, n) for n in ("kind", "key", "step", "split")}
+            | {"count": e.size}
+            for e in entries
+        ]
+        for key, (steps, arrays) in run.arrays.items():
+            split = key.partition("/")[0]
+            shown += [
+                {
+                    "kind": "array",
+                    "key": key,
+                    "step": step,
+                    "split": split,
+                    "count": array.size,
+                }
+                for step, array in zip(steps.tolist(), arrays)
+            ]
+    return {"entries": shown, "version": loaded.growing.version}
+
+
+def media_content(
+    loaded: Loaded, kind: str, key: str, step: int, address: str
+) -> dict[str, Any] | None:
+    """Return the media of a key and a step; None if there are none.
+
+    Args:
+      loaded: The run.
+      kind: Kind of the media, `"array"` for an array that a metric computed.
+      key: Full key.
+      step: Step.
+      address: Address of the files of the run, to which their names are added.
+    """
+    named: dict[str, Any] = {"kind": kind, "key": key, "step": step}
+    if kind == "array":
+        with loaded.lock:
+            steps, arrays = loaded.run().arrays.get(key, (np.zeros(0), []))
+        found = np.flatnonzero(steps == step)
+        return named | {"array": arrays[found[-1]]} if len(found) else None
+    for entry in loaded.growing.entries(step, kind, key):
+        return named | _content(entry, address)
+    return None
+
+
+def _content(entry: MediaEntry, address: str) -> dict[str, Any]:
+    match entry.value:
+        case str():
+            return {"text": entry.value}
+        case MediaTable():
+            return {"columns": entry.value.columns, "rows": entry.value.rows}
+        case Bins():
+            value = entry.value
+            counts, edges = value.counts, value.edges
+            return {"counts": counts, "edges": edges, "nonfinite": value.nonfinite}
+    urls = [f"{address}/{path.name}" for path in entry.value]
+    return {"files": urls, "missing": list(entry.missing)}
+
+
+def _arranged(loaded: Loaded, names: list[str]) -> tuple[list[ChartKeys], list[Layers]]:
+    kept = loaded.kept.get("arranged")
+    if kept is None or kept[0] != names:
+        kept = loaded.kept["arranged"] = names, *arranged(names)
+    return kept[1], kept[2]
+
+
+def _wide(loaded: Loaded, run: Run, charts: list[ChartKeys]) -> list[bool]:
+    """Return for each chart whether its scale is logarithmic.
+
+    It is decided again when the run has become twice as long.
+    """
+    kept, length = loaded.kept.get("wide"), len(run)
+    if kept is None or kept[0] != len(charts) or length >= 2 * kept[1]:
+        wide = []
+        for chart in charts:
+            values = [run[key][1] for key in chart.keys if key in run]
+            samples = [v[:: max(len(v) // _SAMPLE, 1)] for v in values]
+            is_ratio = chart.label.endswith("(0 to 1)")
+            wide.append(
+                bool(samples)
+                and not is_ratio
+                and is_wide_range(np.concatenate(samples))
+            )
+        kept = loaded.kept["wide"] = len(charts), length, wide
+    return kept[2]
+
+
+def _event(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    name, attempt = str(row.get("event")), row.get("attempt")
+    event: dict[str, Any] = {"time": row.get("time"), "attempt": attempt}
+    event |= {"step": row.get("step"), "key": row.get("key")}
+    event["value"] = number(row.get("value"))
+    if name.startswith(("alarm", "health")):
+        text = str(row.get("message") or row.get("kind") or name)
+        count = event_count(row)
+        text += f" ({count:,} times)" if count > 1 else ""
+        return {"kind": "alarm", "text": text, **event}
+    if name == "start" and isinstance(attempt, int) and attempt > 1:
+        step = row.get("restored_step")
+        text = f"attempt {attempt}"
+        text += f", from step {step:,}" if isinstance(step, int) else ""
+        return {"kind": "restart", "text": text, **event, "step": step}
+    if name == "restore":
+        return {"kind": "restart", "text": f"restored, attempt {attempt}", **event}
+    if name in ("evaluation", "checkpoint"):
+        seconds = row.get("seconds")
+        text = f"{name}, {seconds:.3g} s" if isinstance(seconds, int | float) else name
+        return {"kind": name, "text": text, **event}
+    return None

@@ -1,0 +1,108 @@
+"""Find the run directories below a root, and keep every path within it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxmetrics.record import (
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    RUN_JSON,
+    SUMMARY_JSON,
+)
+from jaxmetrics.runs.reading import is_run
+
+_READ = (METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON)
+
+
+class OutsideRootError(ValueError):
+    """A path leaves the root."""
+
+
+class Root:
+    """Folder of projects, a project, or a run directory.
+
+    The id of a run is `<project>/<run>`, the names of its last two folders.
+
+    Args:
+      path: The folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Resolve the folder once."""
+        self.path = Path(path).expanduser().resolve()
+
+    def runs(self) -> Iterator[tuple[str, Path]]:
+        """Yield the id and the path of each run directory, by names.
+
+        Folders behind a symbolic link that leaves the root are left out.
+        """
+        for id, path in self.candidates():
+            if is_run(path):
+                yield id, path
+
+    def candidates(self) -> Iterator[tuple[str, Path]]:
+        """Yield what `runs` yields, and folders in which a run may begin."""
+        if self.path.is_dir() and is_run(self.path):
+            yield self._id(self.path), self.path
+            return
+        for folder in _folders(self.path):
+            if not self.holds(folder):
+                continue
+            if is_run(folder):
+                yield self._id(folder), folder
+                continue
+            for inner in _folders(folder):
+                if self.holds(inner):
+                    yield self._id(inner), inner
+
+    def find(self, project: str, name: str) -> Path | None:
+        """Return the run directory of a project and a name; None without one.
+
+        Raises:
+          OutsideRootError: The run or one of its files is a link that leaves the root.
+        """
+        if not (_is_name(project) and _is_name(name)):
+            return None
+        places = [self.path / project / name]
+        if self.path.name == project:
+            places.append(self.path / name)
+        if (self.path.parent.name, self.path.name) == (project, name):
+            places.append(self.path)
+        for place in places:
+            if not place.is_dir():
+                continue
+            for path in (place, *(place / file for file in _READ)):
+                if not self.holds(path):
+                    raise OutsideRootError(
+                        f"{project}/{name} is not shown: {path.name} is a symbolic "
+                        f"link that leaves {self.path}."
+                    )
+            if is_run(place):
+                return place
+        return None
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a path is within the root, links followed."""
+        try:
+            return path.resolve().is_relative_to(self.path)
+        except (OSError, RuntimeError):  # a link to itself
+            return False
+
+    def _id(self, path: Path) -> str:
+        return f"{path.parent.name}/{path.name}"
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+    return [path / name for name in names if ".old-" not in name and name[0] != "."]
+
+
+def _is_name(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}

@@ -1,0 +1,149 @@
+"""Series of a run as a chart needs them: few points, every extreme kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmetrics.figures import downsample, is_drawable, window_means
+from jaxmetrics.runs.reading import Run, series_on_axis
+
+MAX_KEYS = 500
+MIN_POINTS, MAX_POINTS = 12, 20_000
+MAX_COLUMNS = 2000
+
+
+def line_data(
+    x: np.ndarray,
+    y: np.ndarray,
+    points: int,
+    start: float | None = None,
+    end: float | None = None,
+) -> dict[str, Any]:
+    """Return a series as the line of a chart, with at most about `points` points.
+
+    Of a longer series the extremes of windows are kept, and the means of windows are
+    added, since smoothing extremes would be meaningless.
+
+    Args:
+      x: Positions, strictly ascending, `[n]`.
+      y: Values, `[n]`.
+      points: Number of points.
+      start: First position; one point before it is included. None for all.
+      end: Last position; one point after it is included. None for all.
+
+    Returns:
+      `x` and `y` (nan where the value is not finite), `means` with `x`, `y` and the
+      number `of` values in a mean, `count` and `missing`.
+    """
+    low = 0 if start is None else max(int(np.searchsorted(x, start)) - 1, 0)
+    high = len(x) if end is None else int(np.searchsorted(x, end, "right")) + 1
+    x, y = x[low:high], y[low:high]
+    y = np.where(is_drawable(y), y, np.nan)
+    kept = downsample(np.arange(len(y)), y, points)[0]
+    data: dict[str, Any] = {
+        "x": _short_x(x[kept]),
+        "y": _short_y(y[kept]),
+        "count": len(y),
+        "missing": int(np.isnan(y).sum()),
+    }
+    if len(kept) < len(y):
+        size = -(-len(y) // (points // 3))
+        means = {"x": _short_x(window_means(x, size)), "of": size}
+        data["means"] = means | {"y": _short_y(window_means(y, size))}
+    return data
+
+
+def heatmap(
+    run: Run,
+    keys: Sequence[str],
+    positions: np.ndarray,
+    columns: int,
+    start: float | None = None,
+    end: float | None = None,
+) -> dict[str, Any]:
+    """Return the largest value of each key in windows of equal width of the axis.
+
+    Args:
+      run: The run.
+      keys: Keys of the layers.
+      positions: Position of each record.
+      columns: Number of windows.
+      start: First position. None for all.
+      end: Last position. None for all.
+
+    Returns:
+      `layers` with the last part of each key, `x` of the middle of each window that
+      has a value, and `values`, a row for each layer, nan without a value.
+    """
+    series = [series_on_axis(run, key, positions) for key in keys]
+    ends = [x[[0, -1]] for x, _ in series if len(x)]
+    if not ends:
+        return {"layers": [_layer(key) for key in keys], "x": [], "values": []}
+    low = float(min(first for first, _ in ends)) if start is None else start
+    high = float(max(last for _, last in ends)) if end is None else end
+    width = (high - low) / columns or 1.0
+    values = np.full((len(keys), columns), -np.inf)
+    for row, (x, y) in zip(values, series):
+        inside = (x >= low) & (x <= high) & np.isfinite(y)
+        index = np.minimum(((x[inside] - low) / width).astype(np.int64), columns - 1)
+        np.maximum.at(row, index, y[inside])
+    used = np.isfinite(values).any(axis=0)
+    middles = low + (np.flatnonzero(used) + 0.5) * width
+    values = np.where(np.isfinite(values), values, np.nan)[:, used]
+    return {
+        "layers": [_layer(key) for key in keys],
+        "x": _short_x(middles),
+        "values": [_short_y(row) for row in values],
+    }
+
+
+def is_wide_range(y: np.ndarray) -> bool:
+    """Return whether all finite values are positive and over a wide range."""
+    y = y[is_drawable(y)]
+    return bool(len(y) and y.min() > 0 and y.max() > 30 * y.min())
+
+
+def places(run: Run, axes: Mapping[str, np.ndarray], step: int) -> dict[str, float]:
+    """Return the position of a step on each axis, between records if need be."""
+    steps = axes["step"]
+    if not len(steps):
+        return {"step": step}
+    at: dict[str, float] = {"step": step}
+    for name, positions in axes.items():
+        if name == "step":
+            continue
+        known = np.isfinite(positions)
+        if known.any():
+            at[name] = float(np.interp(step, steps[known], positions[known]))
+    return at
+
+
+def not_keys(run: Run, keys: Iterable[str]) -> list[str]:
+    """Return those of the keys that the run does not have."""
+    return [key for key in keys if key not in run]
+
+
+def _layer(key: str) -> str:
+    return "/".join(key.split("/")[2:]) or key
+
+
+def _short_x(x: np.ndarray) -> np.ndarray:
+    """Return positions that are short as text: integers, or rounded to 1e-6."""
+    x = np.asarray(x, np.float64)
+    if len(x) and np.all(x == np.floor(x)) and np.abs(x).max() < 2**53:
+        return x.astype(np.int64)
+    return np.round(x, 6)
+
+
+def _short_y(y: np.ndarray) -> np.ndarray:
+    """Return values with about 7 digits, as float32 if they are in its range."""
+    y = np.ascontiguousarray(y, np.float64)
+    sizes = np.abs(y[np.isfinite(y) & (y != 0)])
+    if not len(sizes) or (sizes.min() > 1e-37 and sizes.max() < 1e38):
+        return y.astype(np.float32)
+    digits = [float(f"{v:.7g}") if math.isfinite(v) else v for v in y.tolist()]
+    return np.array(digits)
