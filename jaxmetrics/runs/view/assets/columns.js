@@ -1,0 +1,145 @@
+"use strict";
+// Columns of runs, and rows of the table: runs, or groups of runs that fold together.
+const columns = (() => {
+  const { addElement } = format;
+
+  const lastPart = (name) => name.split(/[./]/).pop();
+
+  // The value of a run, or the mean over the runs of a group that did not diverge.
+  function numeric(entry, of) {
+    return entry.members ? statistics(entry, of).mean : of(entry.run);
+  }
+
+  function statistics(entry, of) {
+    return stats.summarize(entry.members.filter((run) => run.state !== "diverged").map((run) => of(run) ?? NaN));
+  }
+
+  // The value that all runs of an entry have; undefined if they differ.
+  function common(entry, of) {
+    const values = entry.members ? entry.members.map(of) : [of(entry.run)];
+    return values.every((v) => JSON.stringify(v) === JSON.stringify(values[0])) ? values[0] : undefined;
+  }
+
+  function textColumn(id, title, width, of, fill) {
+    return {
+      id, title, width,
+      value: (entry) => common(entry, of) ?? null,
+      cell(entry, td) {
+        const value = common(entry, of);
+        if (value === undefined) addElement("span", td, "several", "muted");
+        else if (fill) fill(td, value, entry);
+        else { td.textContent = stats.short(value); td.title = td.textContent; }
+      },
+    };
+  }
+
+  function numberColumn(id, title, width, of, show = stats.short, extra = {}) {
+    return {
+      id, title, width, number: true, bestHigh: true, value: (entry) => numeric(entry, of),
+      cell(entry, td) {
+        const value = numeric(entry, of);
+        td.textContent = value === null || value === undefined ? "–" : show(value);
+      },
+      ...extra,
+    };
+  }
+
+  // Last or best value of a metric: mean ± standard error in a group.
+  function metricColumn(kind, key, better) {
+    const of = kind === "best" ? (run) => run.best?.[key]?.value ?? null : (run) => run.last?.[key] ?? null;
+    return {
+      id: `${kind}:${key}`, title: kind === "best" ? `best ${key}` : key, hint: `${kind} value of ${key}`,
+      width: Math.min(Math.max(6.5, 0.52 * (key.length + 6)), 11), number: true, bestHigh: better[key] === "max",
+      value: (entry) => numeric(entry, of), of,
+      cell(entry, td) {
+        if (entry.members) {
+          const { mean, error, n } = statistics(entry, of);
+          td.textContent = stats.withError(mean, error);
+          td.title = `mean ± standard error over n = ${n}`;
+          return;
+        }
+        const value = of(entry.run), isLost = kind === "last" && value === null && key in (entry.run.last ?? {});
+        td.textContent = isLost ? "NaN" : stats.short(value);
+        if (isLost) td.classList.add("bad");
+        if (kind === "best" && entry.run.best?.[key]) td.title = `at step ${format.valueText(entry.run.best[key].step)}`;
+      },
+    };
+  }
+
+  function paramColumn(name, title) {
+    const of = (run) => run.hparams?.[name] ?? null;
+    const column = textColumn(`hp:${name}`, title, Math.min(Math.max(5, 0.55 * title.length + 2), 10), of);
+    return { ...column, hint: name, number: false, className: "param", of };
+  }
+
+  // All columns that a person can choose, by id, in their order.
+  function available({ runs, hparams, keys, better }) {
+    const short = new Map(hparams.map((name) => [name, lastPart(name)]));
+    const counts = new Map();
+    for (const text of short.values()) counts.set(text, (counts.get(text) ?? 0) + 1);
+    const fixed = [
+      textColumn("state", "state", 6.2, (run) => run.state, (td, state) => ui.stateChip(td, state)),
+      {
+        ...numberColumn("progress", "progress", 6.6, (run) => run.progress), number: false,
+        cell(entry, td) {
+          const share = numeric(entry, (run) => run.progress);
+          if (share === null || share === undefined) { td.textContent = "–"; return; }
+          ui.progressBar(td, share);
+          td.append(stats.percent(share));
+        },
+      },
+      numberColumn("step", "step", 5.4, (run) => run.step, (v) => stats.short(Math.round(v))),
+      numberColumn("left", "time left", 6, stats.secondsLeft, stats.duration, { bestHigh: false }),
+      numberColumn("elapsed", "elapsed", 6, (run) => run.elapsed, stats.duration),
+      numberColumn("updated", "updated", 6.4, (run) => run.updated, stats.ago),
+      numberColumn("created", "created", 6.4, (run) => run.created, stats.ago),
+      numberColumn("alarms", "alarms", 4.6, (run) => run.alarms),
+      numberColumn("attempts", "attempts", 5.2, (run) => run.attempts),
+      textColumn("project", "project", 7, (run) => run.project),
+    ];
+    const params = hparams.map((name) => paramColumn(name, counts.get(short.get(name)) > 1 ? name : short.get(name)));
+    const metrics = keys.flatMap((key) => [metricColumn("best", key, better), metricColumn("last", key, better)]);
+    const hasBest = new Set(runs.flatMap((run) => Object.keys(run.best ?? {})));
+    const known = metrics.filter((c) => c.id.startsWith("last:") || hasBest.has(c.id.slice(5)));
+    return new Map([...fixed, ...params, ...known].map((column) => [column.id, column]));
+  }
+
+  // Ids of the columns shown before a person chooses any.
+  function defaults({ runs, hparams, better }, all) {
+    const counts = new Map();
+    for (const { chosen_by: chosen } of runs) if (chosen) counts.set(chosen.key, (counts.get(chosen.key) ?? 0) + 1);
+    const headline = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([key]) => key);
+    const params = stats.differing(runs, hparams).slice(0, 4).map((name) => `hp:${name}`);
+    const running = runs.some((run) => run.state === "running");
+    const ids = ["state", running ? "progress" : null, ...headline.flatMap((key) => [`best:${key}`, `last:${key}`]), ...params, "step", running ? "left" : null, "elapsed", "updated"];
+    return ids.filter((id) => id && all.has(id));
+  }
+
+  // "lr=0.001 width=512": the parameters that tell the groups of a table apart.
+  function groupLabel(members, names) {
+    const parts = names.filter((name) => stats.differing(members, [name]).length === 0)
+      .map((name) => `${lastPart(name)}=${stats.short(members[0].hparams[name] ?? null)}`);
+    if (parts.length) return parts.slice(0, 4).join(" ");
+    let prefix = members[0].name;
+    for (const { name } of members) while (!name.startsWith(prefix)) prefix = prefix.slice(0, -1);
+    return prefix.replace(/[-_. ]+(s|seed)?$/, "") || members[0].project;
+  }
+
+  // Entries of the table. `by` is "seed", "none" or the name of a parameter; a group of
+  // one run is that run.
+  function entries(runs, by, hparams) {
+    if (by === "none") return runs.map((run) => ({ id: run.id, run }));
+    const groups = new Map();
+    for (const run of runs) {
+      const value = by === "seed" ? run.group : JSON.stringify(run.hparams?.[by] ?? null);
+      const key = JSON.stringify([run.project, value]);
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(run);
+    }
+    const names = by === "seed" ? stats.differing(runs, hparams) : [by];
+    return [...groups].map(([key, members]) => (members.length === 1 ? { id: members[0].id, run: members[0] }
+      : { id: `group ${key}`, members, label: groupLabel(members, names) }));
+  }
+
+  return { available, defaults, entries, numeric, statistics, common, lastPart };
+})();

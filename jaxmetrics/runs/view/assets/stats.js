@@ -1,0 +1,114 @@
+"use strict";
+// Numbers over runs: means with errors, means of lines over the runs that are alive.
+const stats = (() => {
+  const MAX_GRID = 600;
+
+  // Mean, standard error and number of the finite values.
+  function summarize(values) {
+    const finite = values.filter(Number.isFinite), n = finite.length;
+    if (!n) return { mean: null, error: null, n: 0 };
+    const mean = finite.reduce((sum, v) => sum + v, 0) / n;
+    const squares = finite.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+    return { mean, error: n > 1 ? Math.sqrt(squares / (n - 1) / n) : null, n };
+  }
+
+  // "2.031 ± 0.012": the error with two digits, and the mean with as many decimals.
+  function withError(mean, error) {
+    if (mean === null) return "–";
+    if (!error) return format.valueText(mean);
+    const size = Math.max(Math.abs(mean), error);
+    if (size >= 1e6 || size < 1e-3) {
+      const digits = Math.floor(Math.log10(size)) - Math.floor(Math.log10(error)) + 1;
+      const power = Math.floor(Math.log10(size)), scale = 10 ** power;
+      const decimals = Math.min(Math.max(digits, 0), 12);
+      return `(${(mean / scale).toFixed(decimals)} ± ${(error / scale).toFixed(decimals)})e${power}`;
+    }
+    const decimals = Math.min(Math.max(1 - Math.floor(Math.log10(error)), 0), 12);
+    const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    return `${mean.toLocaleString("en-US", options)} ± ${error.toLocaleString("en-US", options)}`;
+  }
+
+  // Finite points of a line; of a line of extremes its means of windows.
+  function finitePoints(line) {
+    const { x, y } = line.means ?? line, xs = [], ys = [];
+    x.forEach((at, i) => { if (at !== null && y[i] !== null) { xs.push(at); ys.push(y[i]); } });
+    return { xs, ys };
+  }
+
+  function grid(members) {
+    const all = [...new Set(members.flatMap(({ xs }) => xs))].sort((a, b) => a - b);
+    if (all.length <= MAX_GRID) return all;
+    const low = all[0], high = all[all.length - 1];
+    const step = (high - low) / (MAX_GRID - 1);
+    return Array.from({ length: MAX_GRID }, (_, i) => (i === MAX_GRID - 1 ? high : low + i * step));
+  }
+
+  // The mean of lines, with the standard error as band. At each x it is over the lines
+  // that begin before and end after it, which are interpolated; `n` counts them.
+  function meanLine(lines) {
+    const members = lines.map(finitePoints).filter(({ xs }) => xs.length);
+    const out = { x: [], y: [], band: [[], []], n: [], count: 0, missing: 0 };
+    const places = members.map(() => 0);
+    for (const x of grid(members)) {
+      const values = [];
+      members.forEach(({ xs, ys }, m) => {
+        if (x < xs[0] || x > xs[xs.length - 1]) return;
+        while (places[m] + 1 < xs.length && xs[places[m] + 1] <= x) places[m]++;
+        const i = places[m];
+        const share = i + 1 < xs.length ? (x - xs[i]) / (xs[i + 1] - xs[i]) : 0;
+        values.push(share > 0 ? ys[i] + share * (ys[i + 1] - ys[i]) : ys[i]);
+      });
+      const { mean, error, n } = summarize(values);
+      if (!n) continue;
+      out.x.push(x);
+      out.y.push(mean);
+      out.band[0].push(mean - (error ?? 0));
+      out.band[1].push(mean + (error ?? 0));
+      out.n.push(n);
+    }
+    out.count = out.x.length;
+    return out;
+  }
+
+  // "3 d 4 h", "2 h 5 min", "41 s".
+  function duration(seconds) {
+    if (!Number.isFinite(seconds)) return "–";
+    if (seconds < 59.5) return seconds < 9.95 && seconds % 1 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    const hours = Math.round(seconds / 3600);
+    return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  }
+
+  function ago(unixSeconds) {
+    if (!Number.isFinite(unixSeconds)) return "–";
+    const seconds = Date.now() / 1000 - unixSeconds;
+    return seconds < 5 ? "now" : seconds < 0 ? new Date(1000 * unixSeconds).toISOString().slice(0, 10) : `${duration(seconds)} ago`;
+  }
+
+  // "4.53", "0.0006", "1.2e-5": four digits, for tables.
+  function short(value) {
+    if (typeof value !== "number") return format.valueText(value);
+    if (!Number.isFinite(value)) return String(value);
+    if (Number.isInteger(value) && Math.abs(value) < 1e9) return value.toLocaleString("en-US");
+    return format.valueText(Number(value.toPrecision(4)));
+  }
+
+  function percent(share) { return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`; }
+
+  // Training seconds left at the mean speed so far; null if unknown.
+  function secondsLeft(row) {
+    if (row.state !== "running" || !(row.progress > 0) || !(row.elapsed > 0)) return null;
+    return row.elapsed * (1 / Math.min(row.progress, 1) - 1);
+  }
+
+  // Names of the parameters with more than one value over the rows.
+  function differing(rows, names) {
+    const seen = new Map(names.map((name) => [name, new Set()]));
+    for (const row of rows) for (const name of names) seen.get(name).add(JSON.stringify(row.hparams[name] ?? null));
+    return names.filter((name) => seen.get(name).size > 1);
+  }
+
+  return { summarize, withError, meanLine, duration, ago, short, percent, secondsLeft, differing };
+})();
