@@ -85,6 +85,9 @@ def test_the_plot_has_a_chart_of_each_and_a_map_of_the_examples(tmp_path):
     assert changed.get_xdata().tolist() == [400, 600]
     (mesh,) = figure.axes[3].collections
     assert mesh.get_array().shape == (3, 3)
+    means = mesh.get_array().mean(axis=1)
+    assert means.tolist() == sorted(means, reverse=True)  # the best on top
+    assert figure.axes[3].yaxis_inverted()
     assert not is_cut_off(figure)
 
 
