@@ -47,6 +47,7 @@ from jaxmetrics.runs.reading._growing import (
     GrowingRun,
     MediaIndex,
     file_state,
+    version_of,
 )
 from jaxmetrics.runs.reading._history import (
     History,
@@ -81,6 +82,7 @@ from jaxmetrics.runs.reading._results import (
     spreads,
 )
 from jaxmetrics.runs.reading._run import Run
+from jaxmetrics.runs.reading._sample import Sample, sample_rows
 from jaxmetrics.runs.reading._table import as_array
 
 __all__ = [
@@ -105,6 +107,7 @@ __all__ = [
     "Result",
     "Run",
     "RunNotFoundError",
+    "Sample",
     "Series",
     "Spread",
     "UnknownDirectionError",
@@ -144,6 +147,7 @@ __all__ = [
     "result",
     "rows_of_epochs",
     "runs_of",
+    "sample_rows",
     "seed_groups",
     "series_on_axes",
     "series_on_axis",
@@ -151,6 +155,7 @@ __all__ = [
     "summary_facts",
     "telemetry_file",
     "unique_name",
+    "version_of",
     "writes_files",
     "x_unit",
 ]

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,9 @@ from jaxmetrics.runs.reading._run import Run
 from jaxmetrics.runs.reading._table import TableBuilder
 
 _MAX_BAD = 1000  # damaged lines that are named
+_MAX_EVENTS = 200_000  # the first ones
 _EVENT_BYTES = 600  # of an event in memory, about
+_BLOCKS = 64  # after so many the size in memory is looked at
 _NOT_MEDIA = frozenset({"header", "hparams"})
 
 FileState = tuple[int, int, int]
@@ -43,6 +45,11 @@ def file_state(path: str | os.PathLike[str]) -> FileState:
     except OSError:
         return 0, 0, 0
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def version_of(states: Iterable[FileState]) -> str:
+    """Return a text for the states of files."""
+    return "-".join(f"{number:x}" for state in states for number in state)
 
 
 class MediaIndex(NamedTuple):
@@ -98,15 +105,19 @@ class GrowingRun:
         self._max_bytes = max_bytes
         self._updating = threading.Lock()
         self._whole: Run | None = None  # of files that are not read line by line
-        self._state: tuple[object, ...] = ()
+        self._state: tuple[FileState, ...] = ()
+        self._is_whole = False
         self._begin()
 
     @property
     def version(self) -> str:
         """Text that differs whenever the run was read further or anew."""
-        position = self._metrics.position
-        states = "-".join(f"{n:x}" for state in self._state for n in _plain(state))
-        return f"{self.generation}-{states}-{position}"
+        text = version_of(self._state[:2])
+        return text if self._is_whole else f"{text}-{self._metrics.position:x}"
+
+    def is_current(self) -> bool:
+        """Return whether all that is in the files was read, by their state alone."""
+        return self._is_whole and self._state == self._states()
 
     @property
     def progress(self) -> float:
@@ -136,6 +147,18 @@ class GrowingRun:
                 header = self._header or self._first_line
                 self._run = Run(self.path, self._builder.snapshot(), header, files)
             return self._run
+
+    @property
+    def record(self) -> Path:
+        """File of the record."""
+        return self._metrics.path
+
+    def of_rows(self, rows: Sequence[dict[str, object]]) -> Run:
+        """Return the run with some rows of its record only."""
+        builder = TableBuilder()
+        builder.add(rows)
+        files = _Read(self.path, self._events)
+        return Run(self.path, builder.table(), self._header or self._first_line, files)
 
     def update(self, seconds: float = math.inf) -> bool:
         """Read what was added, and return whether all of it was read.
@@ -176,13 +199,21 @@ class GrowingRun:
                 found = [entry for entry in entries if entry.key == key] or found
         return found[-1:]
 
+    def _states(self) -> tuple[FileState, ...]:
+        names = (METRICS_JSONL, EVENTS_JSONL, RUN_JSON)
+        states = tuple(file_state(self.path / name) for name in names)
+        if any(state[0] for state in states):
+            return states
+        names = (EPOCHS_JSON, telemetry_file(self.path) or METRICS_JSONL)
+        return tuple(file_state(self.path / name) for name in names)
+
     def _update(self, deadline: float) -> bool:
-        states = tuple(
-            file_state(self.path / name)
-            for name in (METRICS_JSONL, EVENTS_JSONL, RUN_JSON)
-        )
-        if not any(state[0] for state in states):
-            return self._update_whole()
+        states = self._states()
+        if self._is_whole and states == self._state:
+            return True
+        self._is_whole = False
+        if len(states) < 3:
+            return self._update_others(states)
         self._whole = None
         if self._metrics.restarted() or self._ledger.restarted():
             with self.lock:
@@ -190,13 +221,9 @@ class GrowingRun:
                 self._begin()
         if states[2] != self._header_state:
             self._read_header(states[2])
-        for block in self._ledger.read():
-            if isinstance(block, Block):
-                with self.lock:
-                    self._events = [*self._events, *block.rows]
-                    self._run = None
         self._state = states
-        return self._read_metrics(deadline)
+        self._is_whole = self._read_events(deadline) and self._read_metrics(deadline)
+        return self._is_whole
 
     def _begin(self) -> None:
         self._metrics = Follower(self.path / METRICS_JSONL)
@@ -211,28 +238,45 @@ class GrowingRun:
         self.media: dict[tuple[int, str, str], MediaIndex] = {}
         self.bad: list[tuple[str, int, str]] = []
 
+    def _read_events(self, deadline: float) -> bool:
+        if len(self._events) >= _MAX_EVENTS:
+            return True
+        with contextlib.closing(self._ledger.read()) as blocks:
+            for block in blocks:
+                if isinstance(block, Block):
+                    with self.lock:
+                        self._events += block.rows
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
     def _read_metrics(self, deadline: float) -> bool:
         start = self._metrics.position
+        if self.is_full:
+            return True
         with contextlib.closing(self._metrics.read()) as blocks:
-            for block in blocks:
-                if not isinstance(block, Block):
+            for number, block in enumerate(blocks):
+                if isinstance(block, Block):
+                    self._add(block, start)
+                else:
                     self._note_damage(METRICS_JSONL, block.number, str(block.reason))
-                    start = block.end
-                    continue
-                with self.lock:
-                    self._run = None
-                    for index, problem in self._builder.add(block.rows):
-                        self._note_damage(METRICS_JSONL, block.number + index, problem)
-                    for row in block.rows:
-                        if "kind" in row:
-                            self._add_media(row, start, block.end)
-                    self.is_full = self._builder.nbytes > self._max_bytes
                 start = block.end
+                if number % _BLOCKS == 0:
+                    self.is_full = self._builder.nbytes > self._max_bytes
                 if self.is_full:
                     return True
                 if time.monotonic() > deadline:
                     return False
         return True
+
+    def _add(self, block: Block, start: int) -> None:
+        with self.lock:
+            self._run = None
+            for index, problem in self._builder.add(block.rows):
+                self._note_damage(METRICS_JSONL, block.number + index, problem)
+            for row in block.rows:
+                if "kind" in row:
+                    self._add_media(row, start, block.end)
 
     def _add_media(self, row: Mapping[str, Any], start: int, end: int) -> None:
         kind, step, split = row["kind"], row.get("step"), row.get("split", "train")
@@ -264,15 +308,14 @@ class GrowingRun:
         if len(self.bad) < _MAX_BAD:
             self.bad.append((name, line, reason))
 
-    def _update_whole(self) -> bool:
-        names = (EPOCHS_JSON, telemetry_file(self.path) or METRICS_JSONL)
-        states = tuple(file_state(self.path / name) for name in names)
-        if self._whole is None or states != self._state:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):
-                whole = Run.load(self.path, "skip")
-            with self.lock:
-                self.generation += self._whole is not None
-                self._whole, self._state, self.bad = whole, states, whole.bad[:_MAX_BAD]
+    def _update_others(self, states: tuple[FileState, ...]) -> bool:
+        """Read files that are not read line by line."""
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            whole = Run.load(self.path, "skip")
+        with self.lock:
+            self.generation += self._whole is not None
+            self._whole, self.bad = whole, whole.bad[:_MAX_BAD]
+            self._state, self._is_whole = states, True
         return True
 
 
@@ -286,7 +329,3 @@ class _Read(RunFiles):
     def events(self) -> list[dict[str, object]]:
         """Return the rows of the events file."""
         return self._events
-
-
-def _plain(state: object) -> tuple[int, ...]:
-    return state if isinstance(state, tuple) else ()

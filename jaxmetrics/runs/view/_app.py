@@ -12,9 +12,9 @@ from urllib.parse import quote
 from jaxmetrics.record import MEDIA_FOLDER, dumps
 from jaxmetrics.runs.reading import series_on_axis
 from jaxmetrics.runs.view import _facts, _rows
-from jaxmetrics.runs.view._cache import Loaded, RunCache
+from jaxmetrics.runs.view._cache import Loaded, RunCache, Shown
 from jaxmetrics.runs.view._changes import Watcher
-from jaxmetrics.runs.view._root import OutsideRootError, Root
+from jaxmetrics.runs.view._root import OutsideRootError, Root, is_name
 from jaxmetrics.runs.view._security import FILE_POLICY, App
 from jaxmetrics.runs.view._series import (
     MAX_COLUMNS,
@@ -60,6 +60,10 @@ class BadRequestError(ValueError):
 
 class MissingError(LookupError):
     """There is no such run, key or file."""
+
+
+class TooLargeError(ValueError):
+    """A file is too large to be sent."""
 
 
 def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
@@ -118,16 +122,17 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
         run_, axis = loaded(request), request.query_params.get("x", "step")
         data = {}
         with run_.lock:
-            run = run_.run()
-            positions = _positions(run_, axis)
+            shown = run_.shown(axis, start, end)
+            run, positions = shown.run, _positions(shown, axis)
             version, progress = run_.growing.version, run_.growing.progress
             for key in dict.fromkeys(names):
                 if key in run:
                     x, y = series_on_axis(run, key, positions)
                     data[key] = line_data(x, y, points, start, end)
             missing = not_keys(run, names)
-        content = {"version": version, "x": axis, "series": data}
-        return answer(request, content | {"unknown": missing, "loaded": progress})
+        content = {"version": version, "x": axis, "series": data, "unknown": missing}
+        content |= {"loaded": progress, "sampled": shown.is_sampled}
+        return answer(request, content)
 
     def events(request: Request) -> Response:
         return answer(request, _facts.events(loaded(request)))
@@ -141,9 +146,10 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
         if id not in known:
             raise MissingError(f"There are no layers {id!r}; the run has {[*known]}.")
         with run_.lock:
-            run = run_.run()
-            at = _positions(run_, axis)
-            return answer(request, heatmap(run, known[id], at, columns, start, end))
+            shown = run_.shown(axis, start, end)
+            at, members = _positions(shown, axis), known[id]
+            content = heatmap(shown.run, members, at, columns, start, end)
+        return answer(request, content)
 
     def media(request: Request) -> Response:
         run, query = loaded(request), request.query_params
@@ -160,12 +166,14 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
     def media_file(request: Request) -> Response:
         run, name = loaded(request), request.path_params["name"]
         folder = run.growing.path / MEDIA_FOLDER
-        path = (folder / name).resolve()
+        path = (folder / name).resolve() if is_name(name) else folder
         is_inside = path.parent == folder.resolve() and root.holds(path)
         if not is_inside or not path.is_file():
             raise MissingError(f"There is no file {name!r} in {MEDIA_FOLDER}/.")
         if path.stat().st_size > _MAX_FILE_BYTES:
-            raise MissingError(f"{name} is larger than {_MAX_FILE_BYTES:,} bytes.")
+            raise TooLargeError(
+                f"{name} is larger than {_MAX_FILE_BYTES:,} bytes, which is not sent."
+            )
         media_type = _MEDIA_TYPES.get(path.suffix.lower())
         headers = {"content-security-policy": FILE_POLICY}
         if media_type is None:
@@ -219,8 +227,10 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
             OutsideRootError: refuse(403),
             MissingError: refuse(404),
             FileNotFoundError: refuse(404),
+            TooLargeError: refuse(413),
             OSError: refuse(500),
             ValueError: refuse(500),
+            Exception: refuse(500),
         },
     )
 
@@ -240,11 +250,11 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-def _positions(loaded: Loaded, axis: str) -> Any:
-    axes = loaded.axes(loaded.run())
-    if axis not in axes:
-        raise BadRequestError(f"Got x={axis!r}; the run has {', '.join(axes)}.")
-    return axes[axis]
+def _positions(shown: Shown, axis: str) -> Any:
+    if axis not in shown.axes:
+        known = ", ".join(shown.axes)
+        raise BadRequestError(f"Got x={axis!r}; the run has {known}.")
+    return shown.axes[axis]
 
 
 def _asset(name: str) -> bytes:

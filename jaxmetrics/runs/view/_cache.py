@@ -4,18 +4,54 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxmetrics.runs.reading import GrowingRun, Run, axis_positions, file_state
+from jaxmetrics.runs.reading import (
+    GrowingRun,
+    Run,
+    axis_positions,
+    file_state,
+    sample_rows,
+)
 from jaxmetrics.runs.view._root import Root
 
 MAX_BYTES = 2**31
 _FIRST_SECONDS = 1.0  # that a request reads; the rest is read in the background
 _SLICE_SECONDS = 0.2
+_SAMPLED_BYTES = 2**26  # of a record not read yet, from which rows are sampled
+_PLACES = 1500  # of rows that are sampled
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run, or some rows of it, and the axes on which it is drawn.
+
+    Attributes:
+      run: The run.
+      axes: Positions of its records by axis.
+      is_sampled: True if the run has only some of the rows.
+      rows: These rows.
+      offsets: Position of each of these rows in the file, in bytes.
+    """
+
+    run: Run
+    axes: dict[str, np.ndarray]
+    is_sampled: bool = False
+    rows: Sequence[dict[str, Any]] = ()
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def by_row(self, axis: str) -> np.ndarray:
+        """Return the position of each row, made ascending; none if rows have none."""
+        values = [row.get(axis) for row in self.rows]
+        if not values or axis not in ("step", "time", "tokens"):
+            return np.zeros(0)
+        numbers = [v if isinstance(v, int | float) else -np.inf for v in values]
+        return np.maximum.accumulate(np.array(numbers, np.float64))
 
 
 class Loaded:
@@ -28,7 +64,9 @@ class Loaded:
 
     Attributes:
       growing: The run.
-      is_loading: True while a thread reads the rest of it.
+      is_loading: True while a thread reads it.
+      rested: Set while no thread reads it.
+      error: Error at which the last thread stopped.
     """
 
     def __init__(self, id: str, path: Path, max_bytes: float) -> None:
@@ -37,8 +75,11 @@ class Loaded:
         self.growing = GrowingRun(path, max_bytes)
         self.folder = file_state(path)[0]
         self.is_loading = False
-        self._of: Run | None = None
-        self._axes: dict[str, np.ndarray] = {}
+        self.rested = threading.Event()
+        self.error: Exception | None = None
+        self._shown: Shown | None = None
+        self._overview: Shown | None = None
+        self._part: tuple[tuple[int, int], Shown] | None = None
         self.kept: dict[str, Any] = {}  # by the caller, until the run is read anew
         self._generation = 0
 
@@ -47,17 +88,56 @@ class Loaded:
         """Lock of the columns."""
         return self.growing.lock
 
-    def run(self) -> Run:
-        """Return the run so far; call it and read columns with `lock` held."""
+    @property
+    def rest(self) -> float:
+        """Number of bytes of the record that were not read yet, about."""
+        size = file_state(self.growing.record)[1]
+        return size * (1 - self.growing.progress)
+
+    def shown(
+        self, axis: str = "step", start: float | None = None, end: float | None = None
+    ) -> Shown:
+        """Return the run as it is shown now; call it and read columns with `lock` held.
+
+        Until a long record was read, these are rows at even distances, of the range
+        that is asked for.
+
+        Args:
+          axis: Axis of the range.
+          start: First position; None for all.
+          end: Last position; None for all.
+        """
         if self._generation != self.growing.generation:
             self._generation, self.kept = self.growing.generation, {}
-        return self.growing.run
+        if self.rest < _SAMPLED_BYTES:
+            self._overview = None
+            run = self.growing.run
+            if self._shown is None or self._shown.run is not run:
+                self._shown = Shown(run, axis_positions(run))
+            return self._shown
+        size = file_state(self.growing.record)[1]
+        if self._overview is None:
+            self._overview = self._sampled(0, size)
+        overview = self._overview
+        at = overview.by_row(axis)
+        if len(at) and (start is not None or end is not None):
+            offsets, last = overview.offsets, len(at) - 1
+            before = np.flatnonzero(at < (-np.inf if start is None else start))
+            after = np.flatnonzero(at > (np.inf if end is None else end))
+            low = int(offsets[before[-1]]) if len(before) else 0
+            high = int(offsets[after[0]]) if len(after) else int(offsets[last])
+            if 0 < high - low < size / 2:
+                if self._part is None or self._part[0] != (low, high):
+                    self._part = (low, high), self._sampled(low, high)
+                return self._part[1]
+        return overview
 
-    def axes(self, run: Run) -> dict[str, np.ndarray]:
-        """Return the positions of its records by axis; call it with `lock` held."""
-        if self._of is not run:
-            self._of, self._axes = run, axis_positions(run)
-        return self._axes
+    def _sampled(self, low: int, high: int) -> Shown:
+        sample = sample_rows(self.growing.record, low, high, _PLACES)
+        records = [row for row in sample.rows if "kind" not in row]
+        offsets = [at for at, r in zip(sample.offsets, sample.rows) if "kind" not in r]
+        run = self.growing.of_rows(records)
+        return Shown(run, axis_positions(run), True, records, np.array(offsets))
 
 
 class RunCache:
@@ -100,17 +180,20 @@ class RunCache:
         return loaded
 
     def update(self, loaded: Loaded, seconds: float = _FIRST_SECONDS) -> None:
-        """Read what was added to a run, the rest of it in the background."""
-        if loaded.is_loading:
-            return
-        if loaded.growing.update(seconds):
-            self._forget()
+        """Read what was added to a run, and wait for it a while."""
+        if loaded.growing.is_current():
             return
         with self._lock:
-            if loaded.is_loading:
-                return
-            loaded.is_loading = True
-        threading.Thread(target=self._read_on, args=[loaded], daemon=True).start()
+            if not loaded.is_loading:
+                loaded.is_loading = True
+                loaded.rested.clear()
+                thread = threading.Thread(
+                    target=self._read_on, args=[loaded], daemon=True
+                )
+                thread.start()
+        loaded.rested.wait(seconds if loaded.rest < _SAMPLED_BYTES else 0.0)
+        if loaded.error is not None:
+            raise loaded.error
 
     def __iter__(self) -> Iterator[Loaded]:
         """Iterate over the runs in memory."""
@@ -124,14 +207,16 @@ class RunCache:
 
     def _read_on(self, loaded: Loaded) -> None:
         try:
+            loaded.error = None
             while self.peek(loaded.id) is loaded:
                 if loaded.growing.update(_SLICE_SECONDS):
                     break
                 self._forget()
-        except OSError:  # it was deleted, which the next request will find
-            pass
+        except (OSError, ValueError) as error:
+            loaded.error = error
         finally:
             loaded.is_loading = False
+            loaded.rested.set()
             self._forget()
 
     def _forget(self) -> None:

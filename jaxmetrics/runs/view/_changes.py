@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +15,9 @@ from jaxmetrics.record import (
     RUN_JSON,
     TELEMETRY_JSONL,
 )
-from jaxmetrics.runs.reading import FileState, file_state
+from jaxmetrics.runs.reading import FileState, file_state, version_of
 from jaxmetrics.runs.view._cache import Loaded, RunCache
-from jaxmetrics.runs.view._root import Root
+from jaxmetrics.runs.view._root import Root, folders
 
 MAX_CLIENTS = 64
 _SECONDS = 1.0
@@ -78,6 +77,7 @@ class Watcher:
         self._cache = cache
         self._clients: set[_Client] = set()
         self._task: asyncio.Task[None] | None = None
+        self._is_ready = asyncio.Event()
         self._runs: dict[str, _Seen] = {}
         self._folders: dict[str, FileState] | None = None
         self._looks = 0
@@ -103,7 +103,9 @@ class Watcher:
         self._clients.add(client)
         try:
             if self._task is None:
+                self._is_ready = asyncio.Event()
                 self._task = asyncio.create_task(self._watch())
+            await self._is_ready.wait()
             yield []
             while not self._is_stopped:
                 yield await client.take(_HEARTBEAT_SECONDS)
@@ -114,10 +116,9 @@ class Watcher:
                 self._task = None
 
     async def _watch(self) -> None:
-        if self._folders is None:
-            await asyncio.to_thread(self.look)  # what is there is no change
-        else:
-            self._looks = 0  # look at quiet runs as well
+        self._looks = 0  # look at quiet runs as well
+        await asyncio.to_thread(self.look)  # what is there already is no change
+        self._is_ready.set()
         while True:
             changes = await asyncio.to_thread(self.look)
             for client in self._clients:
@@ -147,9 +148,8 @@ class Watcher:
             return Change(id, None, False) if is_known else None
         reset = not is_first and bool(before[0][0]) and _was_cut(before[0], state[0])
         if loaded is not None:
-            if is_new and not is_first:
-                with contextlib.suppress(OSError):
-                    self._cache.update(loaded, _READ_SECONDS)
+            with contextlib.suppress(OSError, ValueError):
+                self._cache.update(loaded, _READ_SECONDS)
             generation = loaded.growing.generation
             reset = reset or generation != seen.generation
             seen.generation = generation
@@ -166,10 +166,8 @@ class Watcher:
             file_state(path) == state for path, state in known.items()
         ):
             return []
-        paths = [str(self._root.path)]
-        with contextlib.suppress(OSError), os.scandir(self._root.path) as entries:
-            paths += [entry.path for entry in entries if entry.is_dir()]
-        self._folders = {path: file_state(path) for path in paths}
+        paths = [self._root.path, *folders(self._root.path)]
+        self._folders = {str(path): file_state(path) for path in paths}
         found = dict(self._root.candidates())
         gone = [id for id in self._runs if id not in found]
         changes = [Change(id, None, False) for id in gone if self._runs.pop(id).version]
@@ -212,4 +210,4 @@ def _was_cut(before: FileState, after: FileState) -> bool:
 def _version(state: tuple[FileState, ...], loaded: Loaded | None) -> str:
     if loaded is not None:
         return loaded.growing.version
-    return "-".join(f"{n:x}" for one in state for n in one)
+    return version_of(state[:2] if state[0][0] or state[1][0] else state)

@@ -28,9 +28,10 @@ _SAMPLE = 2000  # values of a key by which its scale is chosen
 def header(loaded: Loaded) -> dict[str, Any]:
     """Return the facts, the configuration, the attempts and the notes of a run."""
     with loaded.lock:
-        run = loaded.run()
+        shown = loaded.shown()
+        run = shown.run
         facts = summary_facts(load_history(run))
-        events = run.events
+        events = list(run.events)
         config, header = run.config, run.header
         left_out, is_full = run.left_out, loaded.growing.is_full
         bad = list(loaded.growing.bad)
@@ -44,6 +45,8 @@ def header(loaded: Loaded) -> dict[str, Any]:
     notes += [f"{k}: {n:,} values are not numbers." for k, n in left_out.items()]
     if len(notes) > _MAX_NOTES:
         notes = [*notes[:_MAX_NOTES], f"And {len(notes) - _MAX_NOTES:,} more."]
+    if shown.is_sampled:
+        notes.insert(0, "The record is long and still being read: samples are shown.")
     if is_full:
         notes.insert(0, "The record is too long for the memory; its end is not shown.")
     elsewhere = ("hparams", "attempts")
@@ -60,11 +63,12 @@ def header(loaded: Loaded) -> dict[str, Any]:
 def keys(loaded: Loaded) -> dict[str, Any]:
     """Return the axes, charts, layers and arrays of a run."""
     with loaded.lock:
-        run = loaded.run()
+        shown = loaded.shown()
+        run = shown.run
         names, arrays = run.keys(), sorted(run.arrays)
         charts, layers = _arranged(loaded, names)
         wide = _wide(loaded, run, charts)
-        axes = [name for name, at in loaded.axes(run).items() if np.isfinite(at).any()]
+        axes = [name for name, at in shown.axes.items() if np.isfinite(at).any()]
         version, progress = loaded.growing.version, loaded.growing.progress
     return {
         "version": version,
@@ -74,26 +78,26 @@ def keys(loaded: Loaded) -> dict[str, Any]:
         "layers": [quantity._asdict() for quantity in layers],
         "arrays": arrays,
         "loaded": progress,
+        "sampled": shown.is_sampled,
     }
 
 
 def events(loaded: Loaded) -> dict[str, Any]:
     """Return alarms, restarts, evaluations and checkpoints, the latest ones."""
     with loaded.lock:
-        run = loaded.run()
-        axes = loaded.axes(run)
-        shown = [event for row in run.events if (event := _event(row)) is not None]
-        for event in shown[-_MAX_EVENTS:]:
+        run, axes = loaded.shown().run, loaded.shown().axes
+        listed = [event for row in run.events if (event := _event(row)) is not None]
+        for event in listed[-_MAX_EVENTS:]:
             step = event.pop("step")
             event["at"] = places(run, axes, step) if isinstance(step, int) else {}
-    return {"events": shown[-_MAX_EVENTS:], "count": len(shown)}
+    return {"events": listed[-_MAX_EVENTS:], "count": len(listed)}
 
 
 def media(loaded: Loaded) -> dict[str, Any]:
     """Return which media a run has."""
     with loaded.lock:
         entries = sorted(loaded.growing.media.values(), key=lambda e: (e.step, e.key))
-        run = loaded.run()
+        run = loaded.growing.run
         shown = [
             {n: getattr(e, n) for n in ("kind", "key", "step", "split")}
             | {"count": e.size}
@@ -129,7 +133,7 @@ def media_content(
     named: dict[str, Any] = {"kind": kind, "key": key, "step": step}
     if kind == "array":
         with loaded.lock:
-            steps, arrays = loaded.run().arrays.get(key, (np.zeros(0), []))
+            steps, arrays = loaded.growing.run.arrays.get(key, (np.zeros(0), []))
         found = np.flatnonzero(steps == step)
         return named | {"array": arrays[found[-1]]} if len(found) else None
     for entry in loaded.growing.entries(step, kind, key):

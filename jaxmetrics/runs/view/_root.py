@@ -48,13 +48,13 @@ class Root:
         if self.path.is_dir() and is_run(self.path):
             yield self._id(self.path), self.path
             return
-        for folder in _folders(self.path):
+        for folder in folders(self.path):
             if not self.holds(folder):
                 continue
             if is_run(folder):
                 yield self._id(folder), folder
                 continue
-            for inner in _folders(folder):
+            for inner in folders(folder):
                 if self.holds(inner):
                     yield self._id(inner), inner
 
@@ -64,7 +64,7 @@ class Root:
         Raises:
           OutsideRootError: The run or one of its files is a link that leaves the root.
         """
-        if not (_is_name(project) and _is_name(name)):
+        if not (is_name(project) and is_name(name)):
             return None
         places = [self.path / project / name]
         if self.path.name == project:
@@ -95,14 +95,16 @@ class Root:
         return f"{path.parent.name}/{path.name}"
 
 
-def _folders(path: Path) -> list[Path]:
+def folders(path: Path) -> list[Path]:
+    """Return the folders in a folder, by name, without hidden and replaced ones."""
     try:
-        with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
+        names = sorted(os.listdir(path))
     except OSError:
         return []
-    return [path / name for name in names if ".old-" not in name and name[0] != "."]
+    named = (path / n for n in names if ".old-" not in n and not n.startswith("."))
+    return [folder for folder in named if folder.is_dir()]
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Return whether a text is the name of one file or folder."""
     return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}

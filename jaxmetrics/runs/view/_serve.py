@@ -150,6 +150,9 @@ def _patient_protocol() -> type[Any]:
     class Protocol(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > _MAX_CONNECTIONS:
+                transport.abort()
+                return
             self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_if_silent)
 
         def _close_if_silent(self) -> None:
