@@ -65,18 +65,52 @@ class Browser:
         self._arrived: list[str] = []
         self.problems: list[str] = []
         self.requests: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.new_tab()
+
+    def new_tab(self) -> str:
+        """Open a page in a window of its own for all later calls, and return its id."""
+        self._session = None
+        options = {"url": "about:blank", "newWindow": True}
+        target = self.call("Target.createTarget", **options)["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        return self._session
+
+    def use(self, tab: str) -> None:
+        """Let all calls go to a page that `new_tab` opened."""
+        self._session = tab
+
+    @property
+    def tab(self) -> str:
+        """Id of the page that calls go to."""
+        assert self._session is not None
+        return self._session
+
+    def wait(self, condition: str, seconds: float = 15.0) -> None:
+        """Wait until a JavaScript expression is true, or fail after some seconds."""
+        script = (
+            "new Promise(done => { const end = performance.now() + %d;"
+            " const look = () => { let isTrue = false;"
+            " try { isTrue = Boolean(%s); } catch {}"
+            " if (isTrue || performance.now() > end) done(isTrue);"
+            " else setTimeout(look, 30); }; look(); })"
+        )
+        if not self.run(script % (1000 * seconds, condition)):
+            text = self.run("document.body.innerText.slice(0, 1500)")
+            raise AssertionError(f"{condition} is not true after {seconds} s: {text}")
 
     def open(self, path: Path) -> None:
         """Open a file, and wait until it is drawn."""
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Open an address, and wait until it is drawn."""
         self.problems.clear()
         self.requests.clear()
         self._arrived.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=url)
         while "Page.loadEventFired" not in self._arrived:
             self._read_message()
         self.settle()
@@ -98,6 +132,11 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the text of each element that matches a selector."""
+        elements = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        return self.run(f"{elements}.map(element => element.textContent)")
 
     def click(self, selector: str) -> None:
         """Scroll to the first matching element, and click it with the mouse."""

@@ -28,17 +28,31 @@ const api = (() => {
     return `run/${id.split("/").map(encodeURIComponent).join("/")}${rest && `/${rest}`}`;
   }
 
-  // The answer stored in a saved view. A zoom that was not stored shows what was.
+  // The answer stored in a saved view. A zoom that was not stored shows what was, and
+  // series are put together from all answers that have them.
   function savedAnswer(url) {
     if (url in saved.answers) return saved.answers[url];
+    if (url.includes("/series?")) return savedSeries(url);
     const free = (text) => {
       const [path, query] = text.split("?"), params = new URLSearchParams(query);
-      for (const name of ["from", "to", "points", "columns"]) params.delete(name);
+      for (const name of ["from", "to", "columns"]) params.delete(name);
       return `${path}?${params}`;
     };
     const match = Object.keys(saved.answers).find((stored) => free(stored) === free(url));
     if (match) return saved.answers[match];
     throw new ApiError("This is not stored in the saved view. Open the run in `jaxmetrics view`.", 404);
+  }
+
+  function savedSeries(url) {
+    const parts = (text) => { const [path, query] = text.split("?"); return { path, params: new URLSearchParams(query) }; };
+    const { path, params } = parts(url), series = {};
+    for (const [stored, answer] of Object.entries(saved.answers)) {
+      const other = parts(stored);
+      if (other.path !== path || other.params.get("x") !== params.get("x")) continue;
+      const isWhole = !other.params.has("from");
+      for (const key of params.getAll("key")) if (answer.series[key] && (isWhole || !series[key])) series[key] = answer.series[key];
+    }
+    return { series };
   }
 
   async function get(path, params, signal) {

@@ -71,5 +71,5 @@ const app = (() => {
   }
 
   queueMicrotask(start);
-  return { setRoot };
+  return { setRoot, complete: () => shown?.complete?.() };
 })();

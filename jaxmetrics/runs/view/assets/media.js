@@ -224,6 +224,7 @@ const mediaView = (() => {
     load();
     return {
       title: "Media", update,
+      async complete() { for (const row of rows.values()) await fillRow(row); },
       changed(changes) {
         if (!changes || changes.some((run) => shownRuns().includes(run.id))) reload();
       },

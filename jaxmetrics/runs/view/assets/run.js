@@ -139,7 +139,7 @@ const runView = (() => {
         left: Math.min(28 + 6.5 * Math.max(...layers.map((name) => name.length)), 160),
       });
       const top = order[0], at = inside.find((i) => top.line[i] === top.peak);
-      heat.note.textContent = `Largest: ${top.name}, ${stats.short(top.peak)} at ${chartstate.AXES[axis] ?? axis} ${stats.short(x[at])}.`;
+      heat.note.textContent = `Largest: ${top.name}, ${stats.short(top.peak)} at ${chartstate.AXES[axis] ?? axis} ${stats.short(axis === "step" ? Math.round(x[at]) : x[at])}.`;
       if (heat.plot) heat.plot.show(options);
       else heat.plot = plots.create(heat.holder, { height: Math.min(96 + 18 * Math.min(layers.length, 28), 600), label: `${heat.layer.title} of each layer by ${axis}`, options });
     }
@@ -292,6 +292,13 @@ const runView = (() => {
     load();
     return {
       title: id, update,
+      // Asks for all that the page can show, for a view that is saved.
+      async complete() {
+        const { axis } = settings(), range = { axis, min: null, max: null, points: 1500 };
+        await Promise.all((keys?.charts ?? []).flatMap((chart) => chart.keys.map((key) => api.series(id, key, range))));
+        if (keys?.layers?.length) await plots.load();
+        await Promise.all((keys?.layers ?? []).map((layer) => api.get(api.runPath(id, "layers"), { id: layer.id, x: axis, columns: 300 })));
+      },
       changed(runs) {
         if (runs && !runs.some((run) => run.id === id)) return;
         reload();

@@ -270,6 +270,10 @@ const runsView = (() => {
     load();
     return {
       title: "Runs", update, changed: reload,
+      async complete() {
+        const { axis } = chartstate.read(state);
+        for (const { chart } of board?.cards.values() ?? []) await groupcharts.provider.load(chart, { axis, min: null, max: null });
+      },
       destroy() { destroyed = true; reload.cancel(); settle.cancel(); grid.destroy(); board?.destroy(); },
     };
   }

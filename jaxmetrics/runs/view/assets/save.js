@@ -30,6 +30,7 @@ const save = (() => {
   }
 
   async function page() {
+    await app.complete();
     const answers = Object.fromEntries(api.answers), files = {};
     let left = MAX_FILE_BYTES;
     for (const path of api.files) {

@@ -148,7 +148,7 @@ const sweepView = (() => {
           parallel: { left: 56, right: 88, top: 36, bottom: 26, parallelAxisDefault: { nameGap: 14, nameTextStyle: { color: colors.text, fontSize: 12 } } },
           parallelAxis: dims.map((dim, i) => ({
             ...plots.axis(colors, {}), dim: i, name: format.truncate(label(dim.id), 26), type: dim.type, data: dim.names, scale: true, realtime: true,
-            nameTextStyle: { color: colors.text, fontSize: 12 }, inverse: i === last && !high,
+            nameTextStyle: { color: colors.text, fontSize: 12 }, inverse: i === last && !high, nameLocation: i === last && !high ? "start" : "end",
             axisLabel: { color: colors.muted, fontSize: 11, formatter: dim.type === "category" ? (text) => format.truncate(String(text), 14) : (v) => stats.short(v) },
             areaSelectStyle: { width: 18, borderWidth: 1, borderColor: colors.accent, color: colors.accent, opacity: 0.25 },
           })),
@@ -178,7 +178,7 @@ const sweepView = (() => {
       const stored = {};
       parallel.dims.forEach((dim, i) => {
         const { activeIntervals: intervals } = parallel.chart.getModel().getComponent("parallelAxis", i);
-        const whole = intervals.filter(([from, to]) => Math.abs(to - from) > 0);
+        const whole = intervals.filter(([from, to]) => dim.type === "category" || to > from);
         if (whole.length) stored[dim.id] = whole.map((pair) => pair.map((v) => Number(v.toPrecision(8))));
       });
       const text = Object.keys(stored).length ? JSON.stringify(stored) : null;
@@ -262,6 +262,7 @@ const sweepView = (() => {
           data: dots.filter((dot) => !isNamed || dot.color === i).map((dot) => ({ value: [dot.x, dot.y, dot.color ?? "-"], dot, symbol: dot.run.state === "diverged" ? "diamond" : "circle", itemStyle: { opacity: brushed && !brushed.has(dot.run.id) ? 0.12 : 0.85, ...(isNamed ? { color: palette[i] } : {}), ...outline(dot.run) } })),
         }));
         return {
+          color: palette,
           grid: { left: 66, right: 18, top: isNamed ? 34 : 14, bottom: isNamed ? 44 : 84 },
           xAxis: axisOf(dims.x, { nameGap: 26 }), yAxis: axisOf(dims.y, { nameGap: 48 }),
           legend: isNamed ? { top: 0, textStyle: { color: colors.muted }, formatter: (name) => `${label(chosen.color)} ${name}`, type: "scroll" } : undefined,

@@ -82,8 +82,8 @@ const timeline = (() => {
       const number = attempt.attempt ?? i + 1, own = events.filter((event) => event.attempt === number);
       const times = own.map((event) => seconds(event.time)).filter(Number.isFinite);
       const end = Number.isFinite(seconds(attempt.end)) ? seconds(attempt.end) : Math.max(starts[i], ...times, ...(i === list.length - 1 && !times.length ? [row.updated] : []));
-      const isFirst = attempt.restored_step === null || attempt.restored_step === undefined;
-      const text = isFirst ? "from the start" : `from step ${attempt.restored_step.toLocaleString("en-US")}`;
+      const isFresh = attempt.restored_step === null || attempt.restored_step === undefined;
+      const text = isFresh ? (i ? "went on" : "from the start") : `from step ${attempt.restored_step.toLocaleString("en-US")}`;
       return {
         attempt: number, begin: starts[i] - first, end: end - first, text, last_step: attempt.last_step ?? null,
         title: `attempt ${number}, ${text}, ${stats.duration(end - starts[i])}`, time: attempt.time,

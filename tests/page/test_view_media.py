@@ -1,0 +1,76 @@
+"""Texts, tables, images and histograms in the viewer."""
+
+from urllib.parse import quote
+
+import pytest
+from page.conftest import HOSTILE
+
+pytestmark = pytest.mark.timeout(60)
+
+ROUTE = f"media?runs={quote(quote('lm/detailed', safe=''), safe='')}"
+TEXT = "document.querySelector('pre.text')"
+
+
+@pytest.fixture
+def media(viewer):
+    viewer.go(ROUTE, TEXT)
+    return viewer.browser
+
+
+def test_the_slider_moves_all_rows_to_a_step(media):
+    assert media.texts("output")[0].startswith("200")
+    assert media.texts("pre.text")[0] == f"It is {'good ' * 10}{HOSTILE}"
+    media.choose("input[type=range]", "1")
+    media.wait(f"{TEXT}.textContent.startsWith('It is good good <')")
+    media.wait(
+        "[...document.querySelectorAll('.at')].every(e => e.textContent === 'step 40')"
+    )
+    assert "step=40" in media.run("location.hash")
+    assert media.problems == []
+
+
+def test_differences_to_the_step_before_are_marked(media):
+    media.choose(".toolbar .field:nth-of-type(2) select", "step")
+    media.wait("document.querySelector('pre.text mark')")
+    assert media.texts("pre.text mark") == ["good "]
+    parts = media.run("diff.parts('the cat sat', 'the dog sat down')")
+    assert [part["text"] for part in parts if part["isNew"]] == ["dog", " down"]
+    assert "".join(part["text"] for part in parts) == "the dog sat down"
+
+
+def test_a_square_table_is_drawn_as_a_confusion_matrix(media):
+    media.wait("document.querySelector('.media-cell .echart')?.chart")
+    option = "document.querySelector('.media-cell .echart').chart.getOption()"
+    assert media.run(f"{option}.yAxis[0].data") == ["cat", "dog"]
+    cells = media.run(f"{option}.series[0].data.map(d => d[3])")
+    assert sorted(cells) == [1, 2, 30, 200]
+
+
+def test_images_and_histograms_are_drawn(media):
+    media.wait("document.querySelector('.files img')?.naturalWidth === 8")
+    media.run("scrollTo(0, document.body.scrollHeight)")
+    kinds = "[...document.querySelectorAll('.echart')].map(e => e.ariaLabel)"
+    media.wait(f"{kinds}.includes('histograms by step')")
+    assert "values by value" in media.run(kinds)
+    assert media.problems == []
+
+
+def test_runs_stand_beside_each_other(viewer):
+    both = quote(
+        ",".join(quote(r, safe="") for r in ("lm/detailed", "sweep/lr0.1-w8-s0"))
+    )
+    viewer.go(f"media?runs={both}", TEXT)
+    viewer.browser.wait("document.body.innerText.includes('Not recorded so far.')")
+    assert viewer.browser.texts(".names a") == ["lm/detailed", "sweep/lr0.1-w8-s0"]
+
+
+def test_texts_and_tables_stay_text(media):
+    assert HOSTILE in media.texts(".media-cell td")
+    assert media.run("window.compromised") is None
+    assert media.run("document.querySelectorAll('main b, main script').length") == 0
+    assert media.problems == []
+
+
+def test_runs_without_media_say_so(viewer):
+    viewer.go("media?runs=sweep%252Flr0.1-w8-s0", "document.querySelector('.empty')")
+    assert "recorded no texts" in viewer.browser.texts(".empty")[0]

@@ -1,0 +1,109 @@
+"""The page of one run in the viewer."""
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)
+
+PLOT = "document.querySelector('.run .card')?.card?.plot"
+HEAT = "document.querySelector('.heat .echart')?.chart"
+
+
+def x_range(browser):
+    return browser.run(f"[{PLOT}.scales.x.min, {PLOT}.scales.x.max]")
+
+
+@pytest.fixture
+def run(viewer):
+    viewer.go("run/lm/detailed", PLOT)
+    return viewer.browser
+
+
+def test_the_page_says_what_the_run_is(run):
+    assert run.problems == []
+    assert run.texts("h1") == ["lm/detailed"]
+    facts = dict(zip(run.texts(".facts dt"), run.texts(".facts dd")))
+    assert any("val/loss" in name for name in facts)
+    assert facts["Attempts"] == "2"
+    assert run.texts(".run h3")[0] == "Loss"
+    first = "document.querySelector('.run .card').card.content.drawn"
+    names = run.run(f"{first}.map(one => one.line.name)")
+    assert names == ["val/loss", "train/loss"]
+
+
+def test_an_alarm_zooms_the_charts_to_it_and_the_address_says_so(run):
+    full = x_range(run)
+    assert full == [1, 200]
+    run.click(".chip.alarm")
+    run.wait("location.hash.includes('zoom')")
+    run.wait(f"{PLOT}.scales.x.min > 100")
+    low, high = x_range(run)
+    assert low < 150 < high < 170
+    run.run("history.back()")
+    run.wait(f"{PLOT}.scales.x.max === 200 && {PLOT}.scales.x.min === 1")
+
+
+def test_the_layer_that_exploded_is_on_top_of_the_heatmap(run):
+    run.run("document.querySelector('.layers').scrollIntoView()")
+    run.wait(f"{HEAT} && document.querySelector('.heat .note').textContent")
+    assert run.texts(".heat .note")[0].startswith("Largest: layer_1, 82 at step 150")
+    names = run.run(f"{HEAT}.getOption().yAxis[0].data")
+    assert names == ["layer_1", "layer_2", "layer_0"]
+    canvas = run.run("document.querySelector('.heat canvas').width")
+    assert canvas > 100
+    assert run.problems == []
+
+
+def test_where_the_time_went_adds_up_and_attempts_are_bands(run):
+    shares = run.texts(".share-list dd.muted")
+    assert sum(float(text.split()[0]) for text in shares) == pytest.approx(100, abs=2)
+    assert run.texts(".band") == ["from the start", "went on"]
+
+
+def test_only_charts_that_can_be_seen_are_loaded(viewer):
+    viewer.browser.resize(1400, 500)
+    viewer.go("run/lm/detailed", PLOT)
+    requested = [u for u in viewer.browser.requests if "/series" in u]
+    assert any("loss" in url for url in requested)
+    assert not any("mfu" in url for url in requested)
+    viewer.browser.run("scrollTo(0, document.body.scrollHeight)")
+    viewer.browser.wait(
+        "performance.getEntriesByType('resource').some(r => r.name.includes('mfu'))"
+    )
+
+
+def test_the_axis_is_part_of_the_address(run, viewer):
+    run.choose("#axis", "tokens")
+    run.wait(f"{PLOT}.scales.x.max === 2000")
+    assert "axis=tokens" in run.run(
+        "decodeURIComponent(decodeURIComponent(location.hash))"
+    )
+    address = run.run("location.hash")[2:]
+    viewer.go(address, f"{PLOT}?.scales.x.max === 2000")
+    assert run.run("document.querySelector('#axis').value") == "tokens"
+
+
+def test_a_run_that_is_not_there_is_a_message(viewer):
+    viewer.go("run/lm/absent", "!document.getElementById('message').hidden")
+    assert "lm/absent is not there" in viewer.browser.texts("#message")[0]
+
+
+def test_texts_of_the_run_have_no_effect(run):
+    run.run("scrollTo(0, document.body.scrollHeight)")
+    run.settle()
+    body = run.run("document.body.innerText")
+    assert "</script><img src=x onerror='window.compromised=1'><b>&lt;" in body
+    assert run.run("window.compromised") is None
+    assert run.run("document.querySelectorAll('main img, main b').length") == 0
+
+
+def test_charts_and_tables_fit_a_narrow_window_in_both_schemes(viewer):
+    browser = viewer.browser
+    browser.resize(400, 800)
+    for route in ("runs", "run/lm/detailed", "media?runs=lm%252Fdetailed", "sweep"):
+        viewer.go(route, "document.querySelector('main').childElementCount")
+        assert browser.run("document.documentElement.scrollWidth") <= 400, route
+    color = "getComputedStyle(document.body).backgroundColor"
+    assert browser.run(color) == "rgb(14, 17, 23)"
+    browser.prefer("light")
+    assert browser.run(color) != "rgb(14, 17, 23)"
+    browser.prefer("dark")
