@@ -12,6 +12,7 @@ from jaxmetrics.record._append_file import (
     OtherWriterError,
     earlier_failure,
 )
+from jaxmetrics.record._better import Better, direction
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._config_changes import (
     ConfigChange,
@@ -34,11 +35,13 @@ from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
     copy_range,
+    locked_inodes,
     make_folder,
     open_append,
     open_new,
     open_read,
     open_unused,
+    read_end,
     read_start,
     read_whole,
     set_aside,
@@ -114,7 +117,14 @@ from jaxmetrics.record._run_json import (
     read_run_json,
     write_run_json,
 )
-from jaxmetrics.record._run_summary import RunSummary
+from jaxmetrics.record._run_summary import (
+    AlarmCount,
+    Progress,
+    RunSummary,
+    is_diverged,
+    read_progress,
+)
+from jaxmetrics.record._run_values import RunValues, Value
 from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._secret_text import hide_secrets
 from jaxmetrics.record._secrets import REDACTED, is_secret
@@ -131,8 +141,10 @@ from jaxmetrics.record._text import encodable, escape, text_cell
 
 __all__ = [
     "ALIASES",
+    "AlarmCount",
     "AppendFile",
     "Attempt",
+    "Better",
     "Bins",
     "Block",
     "CONVERSIONS",
@@ -165,6 +177,7 @@ __all__ = [
     "PatientFile",
     "Piece",
     "Pieces",
+    "Progress",
     "RECORD_FIELDS",
     "REDACTED",
     "REPORT_HTML",
@@ -176,6 +189,7 @@ __all__ = [
     "RunCopies",
     "RunJsonError",
     "RunSummary",
+    "RunValues",
     "SHORT_NAMES",
     "SPELLINGS",
     "SUMMARY_JSON",
@@ -185,6 +199,7 @@ __all__ = [
     "TELEMETRY_JSONL",
     "TENSORBOARD_FOLDER",
     "UnnumberedRecord",
+    "Value",
     "WANDB_JSON",
     "WriterLockedError",
     "address_of",
@@ -202,6 +217,7 @@ __all__ = [
     "csv_cell",
     "csv_cells",
     "csv_line",
+    "direction",
     "dumps",
     "duration",
     "duration_clock",
@@ -216,12 +232,14 @@ __all__ = [
     "html_table",
     "images_of",
     "is_copied",
+    "is_diverged",
     "is_remote",
     "is_secret",
     "iso_time",
     "key",
     "last_attempt",
     "loads",
+    "locked_inodes",
     "make_folder",
     "markdown_table",
     "missing_records",
@@ -237,8 +255,10 @@ __all__ = [
     "process_metrics",
     "process_of_file",
     "rate",
+    "read_end",
     "read_epochs",
     "read_lines",
+    "read_progress",
     "read_run_json",
     "read_start",
     "read_summary",

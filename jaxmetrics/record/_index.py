@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,19 +91,41 @@ class RecordIndex:
         Raises:
           OSError: The file cannot be read.
         """
-        index = cls(run_dir / METRICS_JSONL)
-        if not index._path.exists():
-            return index
-        summary = read_summary(run_dir)
-        if _fits(summary, index._path):
-            index._load(summary)
-        index._scan()
+        index, _ = cls.begin(run_dir)
+        index.scan()
         return index
+
+    @classmethod
+    def begin(cls, run_dir: Path) -> tuple[RecordIndex, dict[str, Any]]:
+        """Return the index of a summary, to which `scan` adds the rows after it.
+
+        Returns:
+          The index, and the summary; both are empty if it does not fit the record.
+
+        Raises:
+          OSError: The file cannot be read.
+        """
+        index, summary = cls(run_dir / METRICS_JSONL), read_summary(run_dir)
+        if not (index._path.exists() and _fits(summary, index._path)):
+            return index, {}
+        index._load(summary)
+        return index, summary
 
     @property
     def position(self) -> int:
         """Position after the last line that is known."""
         return self._segments[-1].end if self._segments else 0
+
+    def empty(self) -> RecordIndex:
+        """Return the index of the same file without rows."""
+        return RecordIndex(self._path)
+
+    def bytes_after(self) -> int:
+        """Return the size of what follows the last line that is known."""
+        try:
+            return self._path.stat().st_size - self.position
+        except FileNotFoundError:
+            return 0
 
     def add(self, row: Mapping[str, object], end: int) -> None:
         """Add the row that was appended and ends at a position."""
@@ -163,22 +185,18 @@ class RecordIndex:
             start = segment.end
 
     def note_cut(self, position: int | None = None, step: int = _MAX_STEP) -> None:
-        """Forget what was cut off the file, and read what was put in its place.
+        """Forget what was cut off the file; `scan` reads what was put in its place.
 
         Args:
           position: Position at which the file was cut; None if later rows of earlier
             steps were kept.
           step: Highest step that was kept.
-
-        Raises:
-          OSError: The file cannot be read.
         """
         kept = itertools.takewhile(
             lambda s: s.high <= step and (position is None or s.end <= position),
             self._segments,
         )
         self._segments = list(kept)
-        self._scan()
 
     def state(self) -> dict[str, Any]:
         """Return the index in plain values, to be checked against the file later."""
@@ -204,10 +222,23 @@ class RecordIndex:
         while self.position > _MAX_SEGMENTS * self._size:
             self._size *= 2  # as when they were made
 
-    def _scan(self) -> None:
-        """Add the rows after the last one that is known."""
+    def scan(
+        self, follow: Callable[[Mapping[str, object]], None] | None = None
+    ) -> None:
+        """Add the rows after the last one that is known.
+
+        Args:
+          follow: Called with each of these rows.
+
+        Raises:
+          OSError: The file cannot be read.
+        """
+        if not self._path.exists():
+            return
         for row, end in _rows(self._path, self.position, None):
             self.add(row, end)
+            if follow is not None:
+                follow(row)
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -268,7 +299,7 @@ def crc_before(path: Path, position: int) -> int | None:
       OSError: The file cannot be read.
     """
     start = max(0, position - _TAIL_BYTES)
-    with open(open_read(path), "rb") as file:
+    with open(open_read(path, follow_links=True), "rb") as file:
         file.seek(start)
         data = file.read(position - start)
     ends_line = len(data) == position - start and (data.endswith(b"\n") or not position)

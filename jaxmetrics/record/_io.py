@@ -232,6 +232,40 @@ def open_read(path: str | os.PathLike[str], follow_links: bool = False) -> int:
     return fd
 
 
+def read_end(path: str | os.PathLike[str], size: int) -> bytes:
+    """Return the last bytes of a regular file, of which links are followed.
+
+    Args:
+      path: The file.
+      size: Number of bytes; fewer if the file is shorter.
+
+    Raises:
+      OSError: The file cannot be read, or is not a regular file.
+    """
+    fd = open_read(Path(path), follow_links=True)
+    try:
+        end = os.fstat(fd).st_size
+        return b"".join(read_range(fd, max(0, end - size), end))
+    finally:
+        os.close(fd)
+
+
+def locked_inodes() -> frozenset[int]:
+    """Return the inodes of the files that processes of this machine have locked.
+
+    Linux lists them; on other systems there are none. No lock is taken to find out: a
+    writer that starts at that moment would be refused.
+    """
+    inodes = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open("/proc/locks") as locks:
+            for line in locks:
+                fields = line.split()
+                if "FLOCK" in fields:
+                    inodes.append(int(fields[-3].rpartition(":")[2]))
+    return frozenset(inodes)
+
+
 def open_new(path: Path) -> int:
     """Create a file and open it for reading and appending.
 

@@ -1,28 +1,36 @@
-"""Keep `summary.json`: how far a run has come, and where its steps lie."""
+"""Keep `summary.json`: how far a run has come, its values, and where its steps lie."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from jaxmetrics.record._index import RecordIndex, read_summary, write_summary
-from jaxmetrics.record._record import RECORD_FIELDS
+from jaxmetrics.record._event_limit import event_count
+from jaxmetrics.record._index import RecordIndex, write_summary
+from jaxmetrics.record._io import open_read
+from jaxmetrics.record._json import dumps, loads
+from jaxmetrics.record._run_files import EVENTS_JSONL
+from jaxmetrics.record._run_json import read_run_json
+from jaxmetrics.record._run_values import RunValues
 
 _SECONDS = 10.0
-_MAX_KEYS = 10_000  # whose last values are kept; of more, those that came last
+_MAX_SAVED_KEYS = 1000  # whose values are in the states of checkpoints
+_CHUNK_BYTES = 2**20
 
 
 class RunSummary:
     """The summary of a run while its record is written.
 
-    It holds the last value of each key, the last step and the training seconds, the
-    index of the record, the rows that are missing, and whether the run is running or
-    closed. It can be derived from the record, so that an error of the disk is ignored:
-    a summary that does not fit is not used.
+    It holds the last and the best value of each key, the last step and the training
+    seconds, the index of the record, the rows that are missing, the number of attempts
+    and of alarms, and whether the run is running, closed or diverged. It can be derived
+    from the record, so that an error of the disk is ignored: a summary that does not
+    fit is not used.
 
     Args:
       run_dir: The run directory.
@@ -30,6 +38,7 @@ class RunSummary:
 
     Attributes:
       index: Steps of the record.
+      values: Last and best values of the record.
     """
 
     def __init__(
@@ -38,40 +47,210 @@ class RunSummary:
         self._run_dir = run_dir
         self._monotonic = monotonic
         self._written = monotonic()
-        self.index: RecordIndex = RecordIndex.of(run_dir)
-        values = read_summary(run_dir).get("values")
-        self._row: dict[str, object] = dict(values) if isinstance(values, dict) else {}
+        self.index, self.values, summary, _ = read_progress(run_dir)
         self._missing: Mapping[str, Any] = {}
+        self._attempts = 0
+        with contextlib.suppress(ValueError):  # a damaged run.json is for its reader
+            run = read_run_json(run_dir) or {}
+            self._attempts = len(run.get("attempts", ()))
+        self._alarms = AlarmCount.from_summary(summary)
 
     def add(self, row: Mapping[str, object], end: int) -> None:
         """Add a row that was appended; at least every 10 seconds write the file."""
         self.index.add(row, end)
-        if "kind" not in row:
-            self._row.update(row)
-            if (excess := len(self._row) - _MAX_KEYS) > 0:
-                for name in list(itertools.islice(self._row, excess)):
-                    del self._row[name]
+        self.values.add(row)
         if self._monotonic() - self._written >= _SECONDS:
             self.write(self._missing)
 
-    def note_cut(self, position: int | None = None, **step: int) -> None:
-        """Forget the rows after a position or a step, as `RecordIndex.note_cut`."""
-        self.index.note_cut(position, **step)
-        self._row = {}
+    def state(self) -> dict[str, Any]:
+        """Return the values for `note_cut`, as strict JSON; none of very many keys."""
+        if len(self.values) > _MAX_SAVED_KEYS:
+            return {}
+        state = loads(dumps(self.values.state()))
+        return state if isinstance(state, dict) else {}
 
-    def write(self, missing: Mapping[str, Any], state: str = "running") -> None:
+    def note_cut(self, position: int, values: Mapping[str, Any] | None = None) -> None:
+        """Forget the rows after a position.
+
+        Args:
+          position: Position at which the file was cut.
+          values: What `state` returned at that position, if it was called there.
+
+        Raises:
+          OSError: The record cannot be read.
+        """
+        if position >= self.index.position:
+            return
+        saved = RunValues.from_state(values) if values else None
+        self.index.note_cut(position)
+        if saved is not None:
+            self.values = saved
+            self.index.scan()
+        else:
+            self._scan_after_cut(self.values.make_unknown)
+
+    def note_cut_after(self, step: int) -> None:
+        """Forget the rows of later steps.
+
+        Raises:
+          OSError: The record cannot be read.
+        """
+        self.index.note_cut(step=step)
+        self._scan_after_cut(lambda: self.values.cut_after(step))
+
+    def write(
+        self,
+        missing: Mapping[str, Any],
+        state: Literal["running", "closed"] = "running",
+    ) -> None:
         """Write the file.
+
+        A run whose last training loss is not finite is diverged, whether it is running
+        or closed.
 
         Args:
           missing: Number and steps of the rows that the record lacks.
           state: `"running"` or `"closed"`.
         """
         self._missing, self._written = missing, self._monotonic()
-        values = {
-            name: value
-            for name, value in self._row.items()
-            if name not in RECORD_FIELDS and not isinstance(value, list)
-        }
         with contextlib.suppress(OSError, ValueError):
-            known = {"schema": 2, "state": state, "missing": missing, "values": values}
-            write_summary(self._run_dir, known | self.index.state())
+            self._alarms.read(self._run_dir)
+            known = {
+                "schema": 2,
+                "state": "diverged" if is_diverged(self.values) else state,
+                "closed": state == "closed",
+                "attempts": self._attempts,
+                **self._alarms.state(),
+                "missing": missing,
+            }
+            own = self.values.state() | self.index.state()
+            write_summary(self._run_dir, known | own)
+
+    def _scan_after_cut(self, forget: Callable[[], None]) -> None:
+        """Read the rows that the index lacks; if these are all, nothing is unknown."""
+        if self.index.position == 0:
+            self.values = RunValues()
+        else:
+            forget()
+        self.index.scan(self.values.add)
+
+
+class AlarmCount:
+    """Number of alarms in the events of a run, up to a position.
+
+    Attributes:
+      alarms: Number of alarms.
+    """
+
+    def __init__(self, alarms: int = 0, position: int = 0) -> None:
+        """Begin with the alarms before a position."""
+        self.alarms = alarms
+        self._position = position
+
+    @classmethod
+    def from_summary(cls, summary: Mapping[str, Any]) -> AlarmCount:
+        """Return the count of a summary; one from the start if it has none."""
+        count, position = summary.get("alarms"), summary.get("events_position")
+        if isinstance(count, int) and isinstance(position, int) and position >= 0:
+            return cls(count, position)
+        return cls()
+
+    def read(self, run_dir: Path) -> None:
+        """Count the alarms that were added since.
+
+        Raises:
+          OSError: The file cannot be read, or is not a regular file.
+        """
+        path = run_dir / EVENTS_JSONL
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            return
+        if size < self._position:  # another file
+            self.alarms = self._position = 0
+        if size == self._position:
+            return
+        with open(open_read(path, follow_links=True), "rb") as file:
+            file.seek(self._position)
+            rest = b""
+            while chunk := file.read(_CHUNK_BYTES):
+                end = chunk.rfind(b"\n") + 1
+                if not end:
+                    rest = (rest + chunk)[-_CHUNK_BYTES:]
+                    continue
+                self._add(rest + chunk[:end])
+                rest = chunk[end:]
+            self._position = file.tell() - len(rest)
+
+    def state(self) -> dict[str, int]:
+        """Return the fields of a summary."""
+        return {"alarms": self.alarms, "events_position": self._position}
+
+    def _add(self, lines: bytes) -> None:
+        if b'"alarm"' not in lines:
+            return
+        for line in lines.split(b"\n"):
+            if b'"alarm"' in line:
+                with contextlib.suppress(ValueError):
+                    row = loads(line)
+                    if isinstance(row, dict) and row.get("event") == "alarm":
+                        self.alarms += event_count(row)
+
+
+class Progress(NamedTuple):
+    """How far the record of a run goes, and its values.
+
+    Attributes:
+      steps: Index of the steps of the record.
+      values: Last and best values.
+      summary: `summary.json`; empty if it does not fit the record.
+      damaged: Number of damaged lines among those that were read.
+    """
+
+    steps: RecordIndex
+    values: RunValues
+    summary: Mapping[str, Any]
+    damaged: int
+
+
+def read_progress(
+    run_dir: str | os.PathLike[str], max_bytes: float = math.inf, whole: bool = False
+) -> Progress:
+    """Read the summary of a run and the rows after it.
+
+    Without a summary that fits, the whole record is read.
+
+    Args:
+      run_dir: The run directory.
+      max_bytes: Maximum number of bytes of the record to read.
+      whole: Read the whole record, for values that the summary does not know.
+
+    Raises:
+      ValueError: There are more bytes to read.
+      OSError: The record cannot be read.
+    """
+    index, summary = RecordIndex.begin(Path(run_dir))
+    values = RunValues.from_state(summary)
+    if values is None or whole:
+        index, values = index.empty(), RunValues()
+        summary = summary if whole else {}
+    if (rest := index.bytes_after()) > max_bytes:
+        raise ValueError(
+            f"{rest:,} bytes of its record are in no summary.json that fits, more than "
+            f"the {max_bytes:,.0f} that are read; load it with Run.load"
+        )
+    damaged = 0
+
+    def follow(row: Mapping[str, object]) -> None:
+        nonlocal damaged
+        damaged += not row
+        values.add(row)
+
+    index.scan(follow)
+    return Progress(index, values, summary, damaged)
+
+
+def is_diverged(values: RunValues) -> bool:
+    """Return whether the last training loss is not finite."""
+    loss = values.train_loss
+    return loss is not None and not math.isfinite(loss)

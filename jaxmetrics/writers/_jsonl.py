@@ -75,6 +75,8 @@ class JSONL(Writer):
                 run_id = (read_run_json(run_dir) or {}).get("run_id")
                 header = {"kind": "header", "schema": 2, "run_id": run_id}
                 self._lines.write_line(dumps(header))
+            if self._summary is not None:  # the one before may say that it was closed
+                self._summary.write(self.missing)
         except BaseException:
             self._lines.close()
             raise
@@ -111,12 +113,15 @@ class JSONL(Writer):
                 self._summary.write(self.missing, state="closed")
 
     def state(self) -> dict[str, Any]:
-        """Return the size of the file in bytes, and a CRC of what it ends with."""
+        """Return the size of the file, a CRC of its end, and last and best values."""
         lines = self._open_file()
-        return {
+        state: dict[str, Any] = {
             "position": lines.position,
             "crc": crc_before(lines.path, lines.position),
         }
+        if self._summary is not None and (values := self._summary.state()):
+            state["values"] = values
+        return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Cut the file back, and save the removed rows in `<file>.after-<step>`.
@@ -136,12 +141,13 @@ class JSONL(Writer):
                 )
             lines.cut(position, label)
             if summary is not None:
-                summary.note_cut(state["position"])
+                values = state.get("values") if is_there else None
+                summary.note_cut(position, values)
         elif summary is None:
             lines.cut_after_step(step, label)
         else:
             lines.cut_after_step(step, label, summary.index.line_steps(step))
-            summary.note_cut(step=step)
+            summary.note_cut_after(step)
 
     def _open_file(self) -> AppendFile:
         if self._lines is None:

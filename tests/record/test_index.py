@@ -11,7 +11,6 @@ from jaxmetrics.record import (
     RecordIndex,
     RunSummary,
     _index,
-    _run_summary,
     dumps,
     read_lines,
     read_summary,
@@ -79,7 +78,7 @@ def test_an_index_cuts_as_reading_the_whole_file_does(
         file.cut_after_step(step, "cut")
     with AppendFile(indexed / "metrics.jsonl") as file:
         file.cut_after_step(step, "cut", summary.index.line_steps(step))
-    summary.note_cut(step=step)
+    summary.note_cut_after(step)
     left, _ = read_lines(whole / "metrics.jsonl")
     assert read_lines(indexed / "metrics.jsonl")[0] == left
     assert summary.index.last() == RecordIndex.of(whole).last()
@@ -170,22 +169,16 @@ def test_a_summary_tells_the_last_values_and_how_far_the_run_is(tmp_path):
     assert read_summary(tmp_path)["step"] == 3  # 10 seconds after the first
     summary.write({"rows": 1}, state="closed")
     written = read_summary(tmp_path)
-    assert written["values"] == {"train/loss": 1.5}
+    assert written["last"] == {"train/loss": 1.5}
     assert (written["state"], written["missing"]) == ("closed", {"rows": 1})
     assert written["last_steps"] == {"train": 3}
+    with AppendFile(tmp_path / "metrics.jsonl") as file:
+        file.cut(0, "0")
     summary.note_cut(0)
     summary.write({})
-    assert read_summary(tmp_path)["values"] == {}
+    assert read_summary(tmp_path)["last"] == {}
 
 
 def test_a_summary_that_cannot_be_written_stops_nothing(tmp_path):
     (tmp_path / "summary.json").mkdir()
     RunSummary(tmp_path).write({})
-
-
-def test_a_summary_holds_a_limited_number_of_keys(tmp_path, monkeypatch):
-    monkeypatch.setattr(_run_summary, "_MAX_KEYS", 5)
-    summary = RunSummary(tmp_path)
-    for step in range(9):
-        summary.add({"step": step, "split": "train", f"train/k{step}": 1.0}, 10 + step)
-    assert len(summary._row) == 5 and "train/k8" in summary._row

@@ -1,5 +1,7 @@
 """The file of JSON lines that is the complete record of a run."""
 
+import json
+import math
 import os
 
 import numpy as np
@@ -12,6 +14,7 @@ from jaxmetrics.record import (
     Media,
     Record,
     read_lines,
+    read_summary,
     write_run_json,
 )
 from jaxmetrics.writers import JSONL
@@ -186,3 +189,31 @@ def test_a_close_that_cannot_sync_raises_and_releases_the_file(path, monkeypatch
             writer.close()
     AppendFile(path).close()
     assert steps_in(path) == [1]
+
+
+def test_a_rewind_brings_the_last_and_best_values_of_its_state_back(tmp_path):
+    def log(writer, step, loss):
+        writer.write(Record(step, "train", {"train/loss": loss}, float(step)))
+
+    writer = JSONL()
+    writer.open(tmp_path, None)
+    assert not read_summary(tmp_path)["closed"]
+    log(writer, 1, 1.0)
+    log(writer, 2, math.nan)
+    state = json.loads(json.dumps(writer.state(), allow_nan=False)) | {"step": 2}
+    log(writer, 3, 0.5)
+    writer.close()
+    summary = read_summary(tmp_path)
+    assert (summary["best"], summary["closed"]) == ({"train/loss": 0.5}, True)
+    writer = JSONL()
+    writer.open(tmp_path, None)
+    assert not read_summary(tmp_path)["closed"]
+    writer.load_state(state)
+    writer.flush()
+    summary = read_summary(tmp_path)
+    assert (summary["last"], summary["best"]) == (
+        {"train/loss": "NaN"},
+        {"train/loss": 1.0},
+    )
+    assert summary["state"] == "diverged"
+    writer.close()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from jaxmetrics.record import Better
 from jaxmetrics.runs.reading._axes import series_on_axis
-from jaxmetrics.runs.reading._better import Better
 from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._results import Reached, Result, Spread, standard_error
 from jaxmetrics.runs.reading._run import Run

@@ -14,8 +14,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from jaxmetrics.record import CONVERSIONS, EVALUATION_SPLITS, SPELLINGS, spellings
-from jaxmetrics.runs.reading._better import Better, direction
+from jaxmetrics.record import (
+    CONVERSIONS,
+    EVALUATION_SPLITS,
+    SPELLINGS,
+    Better,
+    direction,
+    spellings,
+)
 
 Series = tuple[np.ndarray, np.ndarray]
 """x and y of a series, `[n]` each."""

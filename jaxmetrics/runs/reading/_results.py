@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmetrics.runs.reading._better import Better
+from jaxmetrics.record import Better
 
 Series = tuple[np.ndarray, np.ndarray]
 """x and y of a series, `[n]` each."""

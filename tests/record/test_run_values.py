@@ -1,0 +1,167 @@
+"""Last and best values of a summary are those of the whole record, or unknown."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxmetrics.record import (
+    AppendFile,
+    RunSummary,
+    RunValues,
+    _index,
+    _run_values,
+    dumps,
+    read_lines,
+    read_progress,
+)
+
+KEYS = ("train/loss", "val/accuracy", "grad/norm")
+NUMBERS = st.sampled_from([0.5, 1.0, 2.0, 3.0, math.nan, math.inf])
+ROWS = st.lists(
+    st.tuples(st.integers(0, 12), st.dictionaries(st.sampled_from(KEYS), NUMBERS)),
+    max_size=25,
+)
+
+
+def row(step, values):
+    return {"step": step, "split": "train", "time": float(step), **values}
+
+
+def append(folder, rows, summary):
+    with AppendFile(folder / "metrics.jsonl") as file:
+        for step, values in rows:
+            line = row(step, values)
+            file.write_line(dumps(line))
+            summary.add(line, file.position)
+
+
+def columns_of(folder):
+    """Return the values of each key by step, by reading the record as a reader does."""
+    columns = {key: {} for key in KEYS}
+    for line in read_lines(folder / "metrics.jsonl")[0]:
+        for key in KEYS:
+            if key in line:
+                columns[key][line["step"]] = float(line[key])
+    return {key: dict(sorted(c.items())) for key, c in columns.items() if c}
+
+
+def check(values, folder, exactly):
+    """Compare with the record; unknown values are allowed unless `exactly`."""
+    for key, column in columns_of(folder).items():
+        step, last = list(column.items())[-1]
+        if (known := values.last(key)) is not None:
+            assert known.step == step
+            assert known.value == last or math.isnan(known.value) and math.isnan(last)
+        assert known is not None or not exactly
+        finite = {n: v for n, v in column.items() if math.isfinite(v)}
+        sign = {"train/loss": 1, "val/accuracy": -1}.get(key)
+        best = min(finite, key=lambda n: sign * finite[n]) if sign and finite else None
+        if (known := values.best(key)) is not None:
+            assert known == (finite[best], best)
+        is_overwritten = not values.is_known(key)
+        assert known is not None or best is None or is_overwritten
+
+
+@given(before=ROWS, after=ROWS)
+@settings(max_examples=150, deadline=None)
+def test_values_are_those_of_the_columns_or_unknown(tmp_path_factory, before, after):
+    folder = tmp_path_factory.mktemp("run")
+    summary = RunSummary(folder)
+    append(folder, before, summary)
+    summary.write({})
+    append(folder, after, summary)
+    check(summary.values, folder, exactly=True)
+    check(read_progress(folder).values, folder, exactly=True)
+    steps = [step for step, _ in before + after]
+    if len(steps) == len(set(steps)):
+        assert all(map(summary.values.is_known, KEYS))
+
+
+@given(ROWS, ROWS, ROWS, st.integers(0, 12), st.booleans())
+@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("kind", ["step", "position", "state"])
+def test_values_after_a_cut_are_right_or_unknown(
+    tmp_path_factory, kind, before, lost, after, step, is_reopened
+):
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_index, "_SEGMENT_BYTES", 150)
+        summary = RunSummary(folder)
+        append(folder, before, summary)
+        position, state = summary.index.position, summary.state()
+        append(folder, lost, summary)
+        summary.write({})
+        if is_reopened:
+            summary = RunSummary(folder)
+        with AppendFile(folder / "metrics.jsonl") as file:
+            if kind == "step":
+                file.cut_after_step(step, "cut", summary.index.line_steps(step))
+                summary.note_cut_after(step)
+            else:
+                file.cut(position, "cut")
+                summary.note_cut(position, state if kind == "state" else None)
+        check(summary.values, folder, exactly=kind == "state" or not lost)
+        append(folder, after, summary)
+        check(summary.values, folder, exactly=kind == "state")
+        summary.write({})
+        check(read_progress(folder).values, folder, exactly=kind == "state")
+
+
+def test_a_better_value_after_a_cut_is_the_best_one():
+    values = RunValues()
+    for step, loss in enumerate((3.0, 1.0, 2.0), 1):
+        values.add(row(step, {"train/loss": loss}))
+    values.cut_after(1)
+    assert values.last("train/loss") is values.best("train/loss") is None
+    assert values.last_values() == values.best_values() == {} and values.has_unknown
+    values.add(row(2, {"train/loss": 2.0}))
+    assert values.last("train/loss") == (2.0, 2) and not values.is_known("train/loss")
+    values.add(row(3, {"train/loss": 0.5}))
+    assert values.best("train/loss") == (0.5, 3) and values.is_known("train/loss")
+    assert values.last_values() == {"train/loss": 0.5}
+    assert values.best_values() == {"train/loss": (0.5, 3)}
+
+
+def test_texts_that_stand_for_numbers_are_numbers_and_others_are_not():
+    values = RunValues()
+    values.add(
+        {"step": 1, "split": "train", "a/loss": 2, "b": [1], "c": "x", "d": None}
+    )
+    values.add({"step": 2, "split": "train", "a/loss": "NaN"})
+    values.add({"kind": "text", "step": 3, "split": "train", "a/loss": 9.0})
+    values.add({"step": "4", "a/loss": 9.0})
+    assert [*values.last_values()] == ["a/loss"]
+    assert math.isnan(values.last("a/loss").value)
+    assert values.best("a/loss") == (2, 1)
+
+
+def test_of_very_many_keys_the_later_ones_have_no_values(monkeypatch):
+    monkeypatch.setattr(_run_values, "_MAX_KEYS", 5)
+    values = RunValues()
+    for step in range(9):
+        values.add(row(step, {f"train/k{step}": 1.0, "train/loss": step}))
+    assert len(values) == 5 and values.last("train/loss") == (8, 8)
+    assert not values.is_known("train/k8") and values.is_known("train/k1")
+    assert not RunValues.from_state(values.state()).is_known("train/other")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"last": None},
+        {"last": {"train/loss": "high"}},
+        {"last_step": {}},
+        {"last_step": {"train/loss": "1"}},
+        {"best": {"a": 1.0}, "best_step": {"a": 1}},
+        {"best_step": {}},
+        {"best_step": {"train/loss": 1.5}},
+    ],
+)
+def test_a_damaged_state_is_not_used(damage):
+    values = RunValues()
+    values.add(row(1, {"train/loss": math.inf}))
+    values.add(row(2, {"train/loss": 1.0}))
+    assert RunValues.from_state(values.state()).best("train/loss") == (1.0, 2)
+    assert RunValues.from_state(values.state() | damage) is None
