@@ -30,6 +30,7 @@ GROUPS = (
     "checkpoints",
     "reading",
     "reopen",
+    "listing",
     "aggregator",
     "telemetry",
     "losses",

@@ -1,5 +1,6 @@
 """Read runs back, and draw, report, compare and follow them; without jax.
 
+- `list`: one row for each run of a folder.
 - `Run.load`, `find_run`, `find_runs`, `export`, `goodput`: read.
 - `generate_all_plots`, `generate_report`, `generate_page`: draw and report one run.
 - `compare`: align several runs; the `Comparison` has plots and pages.
@@ -18,11 +19,14 @@ from jaxmetrics.runs.reading import (
     MediaEntry,
     MediaTable,
     Run,
+    RunEntry,
+    RunList,
     export,
     find_run,
     find_runs,
     goodput,
 )
+from jaxmetrics.runs.reading import list_runs as list
 from jaxmetrics.runs.view import view
 
 __all__ = [
@@ -31,6 +35,8 @@ __all__ = [
     "MediaTable",
     "Overview",
     "Run",
+    "RunEntry",
+    "RunList",
     "Tail",
     "compare",
     "export",
@@ -40,6 +46,7 @@ __all__ = [
     "generate_page",
     "generate_report",
     "goodput",
+    "list",
     "overview_lines",
     "tail_lines",
     "view",

@@ -1,5 +1,6 @@
 """Read runs back, without jax.
 
+- List: `list_runs` (`RunList` of `RunEntry`).
 - Load: `Run`, `find_run`, `load_history` (`History`, the series that plots and reports
   draw), `export`.
 - Evaluate: `goodput`, `summary_facts`.
@@ -7,6 +8,7 @@
 - Label: axes, charts, numbers.
 """
 
+from jaxmetrics.record import Better
 from jaxmetrics.runs.reading._axes import (
     AXES,
     AXIS_LABELS,
@@ -14,7 +16,7 @@ from jaxmetrics.runs.reading._axes import (
     series_on_axes,
     series_on_axis,
 )
-from jaxmetrics.runs.reading._better import Better, directions
+from jaxmetrics.runs.reading._better import directions
 from jaxmetrics.runs.reading._columns import Records, numbers_of, records_of
 from jaxmetrics.runs.reading._comparison import AlignedRuns
 from jaxmetrics.runs.reading._config import (
@@ -25,6 +27,7 @@ from jaxmetrics.runs.reading._config import (
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._drawing import is_wide, x_unit
+from jaxmetrics.runs.reading._entry import Chosen, RunEntry
 from jaxmetrics.runs.reading._errors import (
     ExistingFileError,
     RunNotFoundError,
@@ -61,6 +64,7 @@ from jaxmetrics.runs.reading._labels import (
     importance,
     is_telemetry,
 )
+from jaxmetrics.runs.reading._list import RunList, list_entries, list_runs
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
 from jaxmetrics.runs.reading._merging import at_common_x, merged_x
@@ -90,6 +94,7 @@ __all__ = [
     "AXIS_LABELS",
     "AlignedRuns",
     "Better",
+    "Chosen",
     "Evaluation",
     "ExistingFileError",
     "FORMATS",
@@ -106,6 +111,8 @@ __all__ = [
     "Records",
     "Result",
     "Run",
+    "RunEntry",
+    "RunList",
     "RunNotFoundError",
     "Sample",
     "Series",
@@ -136,6 +143,8 @@ __all__ = [
     "is_run",
     "is_telemetry",
     "is_wide",
+    "list_entries",
+    "list_runs",
     "load_history",
     "local_copy",
     "merged_x",

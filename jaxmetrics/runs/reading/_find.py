@@ -128,6 +128,16 @@ def runs_in(project: Path) -> Iterator[Path]:
             yield path
 
 
+def runs_below(root: Path) -> list[Path]:
+    """Return the runs of a folder and of its folders, in the order of their names."""
+    found: list[Path] = []
+    for folder in _folders(root):
+        if ".old-" in folder.name:
+            continue
+        found += [folder] if is_run(folder) else runs_in(folder)
+    return found
+
+
 def _folders(path: Path) -> list[Path]:
     if is_remote(path):
         return [path / name for name in sorted(open_storage(path).names())]

@@ -99,7 +99,12 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
         )
 
     def all_runs(request: Request) -> Response:
-        return answer(request, _rows.all_rows(root))
+        where, sort = map(request.query_params.get, ("where", "sort"))
+        try:
+            rows = _rows.all_rows(root, where, sort)
+        except (ValueError, KeyError) as error:
+            raise BadRequestError(error.args[0]) from error
+        return answer(request, rows)
 
     def header(request: Request) -> Response:
         run = loaded(request)

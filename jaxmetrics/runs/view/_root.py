@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmetrics.record import (
+    EPOCHS_JSON,
     EVENTS_JSONL,
     METRICS_JSONL,
+    PIECES_FOLDER,
     RUN_JSON,
     SUMMARY_JSON,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
 )
 from jaxmetrics.runs.reading import is_run
 
-_READ = (METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON)
+_READ = (
+    *(METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON, EPOCHS_JSON, PIECES_FOLDER),
+    *(TELEMETRY_JSONL, TELEMETRY_FOLDER, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
+)
 
 
 class OutsideRootError(ValueError):
@@ -74,15 +81,24 @@ class Root:
         for place in places:
             if not place.is_dir():
                 continue
-            for path in (place, *(place / file for file in _READ)):
-                if not self.holds(path):
-                    raise OutsideRootError(
-                        f"{project}/{name} is not shown: {path.name} is a symbolic "
-                        f"link that leaves {self.path}."
-                    )
+            self.check(place)
             if is_run(place):
                 return place
         return None
+
+    def check(self, run: Path) -> None:
+        """Refuse a run that would be read from elsewhere.
+
+        Raises:
+          OutsideRootError: The run or one of its files is a link that leaves the root.
+        """
+        links = (path for n in _READ if (path := run / n).is_symlink())
+        for path in (run, *links):
+            if not self.holds(path):
+                raise OutsideRootError(
+                    f"{run.parent.name}/{run.name} is not shown: {path.name} is a "
+                    f"symbolic link that leaves {self.path}."
+                )
 
     def holds(self, path: Path) -> bool:
         """Return whether a path is within the root, links followed."""

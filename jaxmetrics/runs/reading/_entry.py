@@ -1,0 +1,375 @@
+"""One run of a list: its state, its progress and its values, from few small reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from jaxmetrics.record import (
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    RUN_JSON,
+    AlarmCount,
+    Better,
+    RunJsonError,
+    RunValues,
+    Value,
+    direction,
+    dumps,
+    flatten,
+    hparams_of,
+    is_diverged,
+    loads,
+    locked_inodes,
+    read_end,
+    read_progress,
+    read_run_json,
+    redact,
+    spellings,
+)
+from jaxmetrics.runs.reading._copy import local_copy
+from jaxmetrics.runs.reading._quantities import Series, evaluation
+from jaxmetrics.runs.reading._run import Run
+
+State = Literal["running", "closed", "crashed", "diverged"]
+
+_LIVE_SECONDS = 300.0  # since the last change, of a run whose lock is not seen
+_MAX_BYTES = 2**28  # of a record that are read
+_EVENT_BYTES = 2**16
+_TOTAL_STEPS = (
+    *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
+    *("training_steps", "steps"),
+)
+_NO_SERIES: Series = (np.zeros(0), np.zeros(0))
+
+
+class Chosen(NamedTuple):
+    """The value by which a run is judged.
+
+    It is the loss of the evaluation, or its first metric of known direction, or else
+    the training loss.
+
+    Attributes:
+      key: Its key.
+      better: Whether lower or higher values are better.
+      last: Last value; None if it is unknown.
+      best: Best finite value; None without one.
+      best_step: Step of the best value.
+    """
+
+    key: str
+    better: Better
+    last: float | None
+    best: float | None
+    best_step: int | None
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run of a list.
+
+    Attributes:
+      id: `<project>/<run>`, the names of its folders.
+      path: Path or address of the run.
+      project: Name of the project.
+      name: Name of the run.
+      state: `"running"`: its lock is held on this machine, or its record was changed
+        in the last 5 minutes; `"closed"`; `"crashed"`: neither; or `"diverged"`: the
+        last training loss is not finite.
+      step: Last training step, or the last step at all; None without a record.
+      total_steps: Steps that the run is to have, by its configuration; None if unknown.
+      elapsed: Training seconds over all attempts.
+      created: Time at which the run was created, in seconds since the epoch.
+      updated: Time of the last change of its record, likewise.
+      attempts: Number of attempts.
+      alarms: Number of alarms.
+      chosen_by: The value by which the run is judged; None without one.
+      last: Last value by key.
+      best: Best finite value and its step by key, for keys of known direction.
+      hparams: Configuration by dotted name; lists are JSON texts.
+      group: Name of the group; equal for runs of a project that differ in their seed.
+      problem: Description of what could not be read; None if there is nothing.
+    """
+
+    id: str
+    path: str
+    project: str
+    name: str
+    state: State = "crashed"
+    step: int | None = None
+    total_steps: int | None = None
+    elapsed: float | None = None
+    created: float | None = None
+    updated: float | None = None
+    attempts: int = 0
+    alarms: int = 0
+    chosen_by: Chosen | None = None
+    last: Mapping[str, float] = field(default_factory=dict, repr=False)
+    best: Mapping[str, Value] = field(default_factory=dict, repr=False)
+    hparams: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    group: str = ""
+    problem: str | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """Share of the total steps that is done, in [0, 1]; None if unknown."""
+        if self.step is None or not self.total_steps:
+            return None
+        return min(max(self.step / self.total_steps, 0.0), 1.0)
+
+    @property
+    def time_left(self) -> float | None:
+        """Training seconds to the last step at the mean speed so far; None if unknown.
+
+        Only a running run has time left.
+        """
+        if not self.progress or self.elapsed is None or self.state != "running":
+            return None
+        return self.elapsed * (1 / self.progress - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry in plain values, for JSON."""
+        chosen = self.chosen_by
+        names = (
+            *("id", "project", "name", "state", "step", "total_steps", "progress"),
+            *("elapsed", "time_left", "created", "updated", "attempts", "alarms"),
+            *("group", "problem"),
+        )
+        return {name: getattr(self, name) for name in names} | {
+            "chosen_by": None if chosen is None else chosen._asdict(),
+            "last": dict(self.last),
+            "best": {key: value._asdict() for key, value in self.best.items()},
+            "hparams": dict(self.hparams),
+        }
+
+
+class EntryReader:
+    """Reader of the runs of one list.
+
+    Args:
+      now: Seconds since the epoch.
+    """
+
+    def __init__(self, now: float) -> None:
+        """Read which files are locked on this machine."""
+        self._now = now
+        self._locked = locked_inodes()
+        self._chosen: dict[tuple[str, ...], tuple[str, Better] | None] = {}
+        self._without_secrets: set[tuple[Any, ...]] = set()
+
+    def read(self, path: Path, names: tuple[str, str]) -> RunEntry:
+        """Return the entry of a run, without its group.
+
+        What cannot be read is its `problem`; nothing is raised.
+
+        Args:
+          path: Path or address of the run.
+          names: Names of the folder of its project, and of its own.
+        """
+        try:
+            record = _stat(path / METRICS_JSONL)  # most runs are folders of this disk
+            copy = None if record is not None else local_copy(path)
+            if copy is None:
+                return self._read(path, str(path), names, record)
+            record = _stat(copy.folder / METRICS_JSONL)
+            return self._read(copy.folder, copy.address, names, record, is_copy=True)
+        except (OSError, ValueError, ImportError) as error:
+            return RunEntry(
+                *("/".join(names), str(path), *names), problem=_message(error)
+            )
+
+    def _read(
+        self,
+        folder: Path,
+        address: str,
+        names: tuple[str, str],
+        record: os.stat_result | None,
+        is_copy: bool = False,
+    ) -> RunEntry:
+        problems: list[str] = []
+        run: dict[str, Any] = {}
+        try:
+            run = read_run_json(folder, follow_links=True) or {}
+        except RunJsonError as error:
+            problems.append(f"{RUN_JSON}: {error.reason}")
+        except OSError as error:
+            problems.append(_message(error))
+        parts: dict[str, Any] = {}
+        alarms = AlarmCount()
+        values, is_closed = RunValues(), None
+        try:
+            if record is None:
+                values, parts = _values_of_other_files(folder)
+            else:
+                index, values, summary, damaged = read_progress(folder, _MAX_BYTES)
+                if values.has_unknown:
+                    with contextlib.suppress(ValueError):  # a record that is too long
+                        values = read_progress(folder, _MAX_BYTES, whole=True).values
+                steps, seconds = index.last()
+                parts["step"] = steps.get("train", max(steps.values(), default=None))
+                parts["elapsed"] = seconds if steps else None
+                is_closed = summary.get("closed")
+                alarms = AlarmCount.from_summary(summary)
+                if damaged:
+                    lines = "line is" if damaged == 1 else "lines are"
+                    problems.append(f"{damaged:,} {lines} damaged in {METRICS_JSONL}")
+        except (OSError, ValueError) as error:
+            problems.append(_message(error))
+        with contextlib.suppress(OSError):
+            alarms.read(folder)
+        last_event = _last_event(folder) if is_closed is None or is_copy else {}
+        if is_closed is None:
+            is_closed = last_event.get("event") == "close"
+        if is_copy:  # whose files are as old as the copy
+            updated = _seconds(last_event.get("time"))
+        else:
+            file = record or _stat(folder / RUN_JSON)
+            updated = None if file is None else file.st_mtime
+        hparams = self._hparams(hparams_of(run))
+        last = values.last_values()
+        attempts, listed = run.get("attempts") or [], run.get("created")
+        return RunEntry(
+            *("/".join(names), address),
+            *(run.get("project", names[0]), run.get("run_name", names[1])),
+            state=self._state(values, is_closed, record, updated),
+            total_steps=_total_steps(hparams),
+            created=_seconds(listed),
+            updated=updated,
+            attempts=max(len(attempts), 1 if last else 0),
+            alarms=alarms.alarms,
+            chosen_by=self._chosen_by(values, last),
+            last=last,
+            best=values.best_values(),
+            hparams=hparams,
+            problem="; ".join(problems) or None,
+            **parts,
+        )
+
+    def _state(
+        self,
+        values: RunValues,
+        is_closed: bool,
+        record: os.stat_result | None,
+        updated: float | None,
+    ) -> State:
+        if is_diverged(values):
+            return "diverged"
+        if record is not None and record.st_ino in self._locked:
+            return "running"
+        if is_closed:
+            return "closed"
+        is_recent = updated is not None and self._now - updated < _LIVE_SECONDS
+        return "running" if is_recent else "crashed"
+
+    def _hparams(self, hparams: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a flat configuration, without secrets in a file edited by hand.
+
+        Names and texts make a secret, not numbers, and runs of a sweep have the same.
+        """
+        flat = _flat(hparams)
+        texts = tuple(
+            (n, v if isinstance(v, str) else type(v)) for n, v in flat.items()
+        )
+        if texts not in self._without_secrets:
+            redacted = _flat(redact(hparams))
+            if redacted != flat:
+                return redacted
+            self._without_secrets.add(texts)
+        return flat
+
+    def _chosen_by(self, values: RunValues, last: Mapping[str, float]) -> Chosen | None:
+        keys = tuple(last)
+        if keys not in self._chosen:  # runs of a sweep have the same
+            self._chosen[keys] = _choose(keys)
+        if (choice := self._chosen[keys]) is None:
+            return None
+        key, better = choice
+        best = values.best(key)
+        value, step = (None, None) if best is None else best
+        return Chosen(key, better, last.get(key), value, step)
+
+
+def _choose(keys: Iterable[str]) -> tuple[str, Better] | None:
+    """Return the key by which a run is judged, and its direction."""
+    columns = dict.fromkeys(keys, _NO_SERIES)
+    if (chosen := evaluation(columns, "step")) is not None:
+        return chosen.key, chosen.better
+    losses = (name for name in spellings("train/loss") if name in columns)
+    if (key := next(losses, None)) is None or (better := direction(key)) is None:
+        return None
+    return key, better
+
+
+def _values_of_other_files(folder: Path) -> tuple[RunValues, dict[str, Any]]:
+    """Return values, step and seconds of epochs or telemetry, read whole."""
+    values = RunValues()
+    try:
+        run = Run.load(folder, errors="skip")
+    except FileNotFoundError:
+        return values, {}
+    for key in run:
+        for step, value in zip(*(column.tolist() for column in run[key])):
+            values.add({"step": step, "split": "train", key: value})
+    steps = run.steps
+    seconds = run.seconds if run.seconds == run.seconds else None
+    return values, {"step": int(steps[-1]) if len(steps) else None, "elapsed": seconds}
+
+
+def _flat(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one value for each dotted name; lists are written as JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in flatten(hparams, separator=".") if hparams else ():
+        while name in flat:  # {"a": {"b": 1}, "a.b": 2} has two of one name
+            name += "'"
+        is_plain = value is None or isinstance(value, str | int | float)
+        flat[name] = value if is_plain else dumps(value)
+    return flat
+
+
+def _total_steps(hparams: Mapping[str, Any]) -> int | None:
+    """Return the number of steps by its usual names, the least nested one first."""
+    for name in _TOTAL_STEPS:
+        matches = [n for n in hparams if name == n or n.endswith(f".{name}")]
+        for match in sorted(matches, key=lambda n: n.count(".")):
+            value = hparams[match]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and 1 <= value < 2**63:
+                return int(value)
+    return None
+
+
+def _last_event(folder: Path) -> Mapping[str, Any]:
+    """Return the last complete row of the events; empty without one."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = read_end(folder / EVENTS_JSONL, _EVENT_BYTES).split(b"\n")
+        row = loads(lines[-2]) if len(lines) > 1 else None
+        return row if isinstance(row, dict) else {}
+    return {}
+
+
+def _seconds(time: object) -> float | None:
+    """Return an ISO 8601 time in seconds since the epoch; None if it is not one."""
+    with contextlib.suppress(ValueError, OverflowError):
+        if isinstance(time, str):
+            return datetime.fromisoformat(time).timestamp()
+    return None
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    with contextlib.suppress(OSError):
+        return path.stat()
+    return None
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = Path(str(error.filename)).name if error.filename else ""
+        return f"{name}: {error.strerror}".removeprefix(": ")
+    return str(error)

@@ -1,0 +1,280 @@
+"""List runs: one row each, from the summaries that they keep."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from jaxmetrics.record import Better, direction, dumps, duration, html_table, is_remote
+from jaxmetrics.runs.reading._better import directions
+from jaxmetrics.runs.reading._config import seed_groups
+from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
+from jaxmetrics.runs.reading._errors import RunNotFoundError
+from jaxmetrics.runs.reading._find import is_run, runs_below
+from jaxmetrics.runs.reading._format import format_number
+from jaxmetrics.runs.reading._where import Names, condition, value_of
+
+if TYPE_CHECKING:
+    import pandas
+
+_MAX_HTML_ROWS = 50
+_MAX_HPARAMS = 6  # columns of a table
+
+
+class RunList(Sequence[RunEntry]):
+    """Runs of a folder, one entry each; returned by `runs.list`.
+
+    Attributes:
+      root: Folder that was listed.
+      names: Names that conditions and orders of these runs may use.
+    """
+
+    def __init__(self, root: str, entries: Sequence[RunEntry], names: Names) -> None:
+        """Store the parts; `runs.list` makes them."""
+        self.root = root
+        self.names = names
+        self._entries = tuple(entries)
+
+    @overload
+    def __getitem__(self, index: int) -> RunEntry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> RunList: ...
+
+    def __getitem__(self, index: int | slice) -> RunEntry | RunList:
+        """Return an entry, or the list of some of them."""
+        if isinstance(index, slice):
+            return RunList(self.root, self._entries[index], self.names)
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[RunEntry]:
+        """Iterate over the entries."""
+        return iter(self._entries)
+
+    def __repr__(self) -> str:
+        """Return the folder and the number of runs."""
+        return f"RunList({self.root!r}, runs={len(self)})"
+
+    @property
+    def better(self) -> dict[str, Better]:
+        """Whether lower or higher values are better, by key, where known."""
+        return directions(self.names.keys, {})
+
+    @property
+    def varied(self) -> list[str]:
+        """Names of the configuration whose values differ between the runs."""
+        texts: dict[str, set[str]] = {}
+        for entry in self:
+            for name in self.names.hparams:
+                text = repr(entry.hparams.get(name))
+                texts.setdefault(name, set()).add(text)
+        return [name for name, values in texts.items() if len(values) > 1]
+
+    def where(self, text: str) -> RunList:
+        """Return the runs that meet a condition, such as `"lr > 1e-3"`.
+
+        Args:
+          text: Comparisons of names with numbers and texts, joined by `and`, `or`,
+            `not`; `name in (1, 2)`. A name is a field of `RunEntry`, a dotted name of
+            the configuration or its last part if that is unique, or a key, which
+            stands for its last value; `best(val/loss)` is its best value. Names with
+            other characters than letters, digits and `._/-` are in backquotes.
+            Comparisons with missing values are False.
+
+        Raises:
+          ValueError: The text is not a condition.
+          KeyError: A name is unknown; the error names similar ones.
+        """
+        if not self:
+            return self
+        meets = condition(text, self.names)
+        return RunList(self.root, [e for e in self if meets(e)], self.names)
+
+    def sorted(self, name: str) -> RunList:
+        """Return the runs in the order of a value, the best first; missing ones last.
+
+        Args:
+          name: A name as in `where`. Keys of which higher values are better are in
+            descending order, all others in ascending order; a `-` before the name
+            reverses it.
+
+        Raises:
+          KeyError: The name is unknown; the error names similar ones.
+        """
+        if not self:
+            return self
+        is_reversed, name = name.startswith("-"), name.removeprefix("-")
+        get = value_of(name, self.names, "sort")
+        key = name.removeprefix("best(").removeprefix("last(").rstrip(")").strip("`")
+        is_key = key in self.names.keys and direction(key) == "max"
+        values = [(get(entry), entry) for entry in self]
+        known = [(v, e) for v, e in values if v is not None and v == v]
+        missing = [e for v, e in values if v is None or v != v]
+        known.sort(key=lambda pair: _order(pair[0]), reverse=is_key != is_reversed)
+        return RunList(self.root, [*(e for _, e in known), *missing], self.names)
+
+    def to_json(self) -> str:
+        """Return the entries as a JSON list; numbers that are not finite are texts."""
+        return dumps([entry.to_dict() for entry in self])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a data frame of one row for each run.
+
+        Its columns are the fields of `RunEntry`, `hparams.<name>`, the last values by
+        key, and `best(<key>)`.
+
+        Raises:
+          ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "RunList.to_pandas() needs pandas, which is not installed. Run "
+                "`pip install jaxmetrics[pandas]`, or use to_json()."
+            ) from error
+        rows = []
+        for entry in self:
+            row = entry.to_dict()
+            chosen, last = row.pop("chosen_by"), row.pop("last")
+            best, hparams = row.pop("best"), row.pop("hparams")
+            row["chosen_by"] = None if chosen is None else chosen["key"]
+            row |= {f"hparams.{name}": value for name, value in hparams.items()}
+            row |= last | {f"best({key})": one["value"] for key, one in best.items()}
+            rows.append(row)
+        return pandas.DataFrame(rows)
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the names and the texts of the columns of a table for people.
+
+        The value by which most runs are judged comes after the state, and then the
+        values of the configuration in which they differ.
+        """
+        keys = [e.chosen_by.key for e in self if e.chosen_by is not None]
+        key = max(keys, key=keys.count) if keys else None
+        hparams = [name for name in self.varied if not _is_long(self, name)]
+        hparams = hparams[:_MAX_HPARAMS]
+        names = ["run", "state"]
+        names += [f"best {key}", f"last {key}"] if key is not None else []
+        names += ["step", "elapsed", *(_short(name, hparams) for name in hparams)]
+        rows = []
+        for entry in self:
+            row = [entry.id, entry.state if entry.problem is None else "damaged"]
+            if key is not None:
+                best, last = entry.best.get(key), entry.last.get(key)
+                row += [_number(best and best.value), _number(last)]
+            progress = entry.progress if entry.state == "running" else None
+            step = "–" if entry.step is None else f"{entry.step:,}"
+            row.append(step if progress is None else f"{step} ({progress:.0%})")
+            seconds = entry.elapsed
+            row.append("–" if seconds is None else duration(seconds))
+            row += [_text(entry.hparams.get(name)) for name in hparams]
+            rows.append(row)
+        return names, rows
+
+    def _repr_html_(self) -> str:
+        """Return a table of the runs, for notebooks."""
+        names, rows = self[:_MAX_HTML_ROWS].table()
+        if (more := len(self) - _MAX_HTML_ROWS) > 0:
+            rows.append([f"and {more:,} more", *[""] * (len(names) - 1)])
+        caption = f"{len(self):,} runs in {self.root}"
+        return html_table(names, rows, caption, right=2)
+
+
+def list_runs(
+    root: str | os.PathLike[str] = "runs",
+    where: str | None = None,
+    sort: str | None = None,
+) -> RunList:
+    """List the runs of a folder, one entry each.
+
+    An entry has the state of a run, its step, last and best values, and its
+    configuration. It is made of `run.json`, `summary.json` and the few rows after it.
+    A run that is damaged has a `problem`, and is no error.
+
+    Args:
+      root: Folder of all projects, a project, or a run; or its address, such as
+        `gs://bucket/runs`, or that of a mirror.
+      where: Condition that the runs meet, such as `"lr > 1e-3 and width == 512"`; see
+        `RunList.where`. Default all runs.
+      sort: Name of the value by which they are sorted, such as `"val/loss"`, the best
+        first; `-` before it reverses the order. Default the order of their names.
+
+    Raises:
+      FileNotFoundError: There is no such folder.
+      ValueError: `where` is not a condition.
+      KeyError: A name is unknown; the error names similar ones.
+      OSError: A bucket cannot be reached.
+    """
+    path = Path(root).expanduser()
+    paths = [path] if is_run(path) else runs_below(path)
+    if not paths and not is_remote(path) and not path.is_dir():
+        raise RunNotFoundError(f"There is no folder {root}.")
+    where_it_is = path if is_remote(path) else path.resolve()
+    named = [((*where_it_is.parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
+    runs = list_entries(str(root), [((n[0], n[-1]), found) for n, found in named])
+    runs = runs if where is None else runs.where(where)
+    return runs if sort is None else runs.sorted(sort)
+
+
+def list_entries(root: str, paths: Sequence[tuple[tuple[str, str], Path]]) -> RunList:
+    """Return the list of given runs.
+
+    Args:
+      root: Folder of the runs, as it is shown.
+      paths: Runs, each after the names of the folder of its project and of its own.
+    """
+    reader = EntryReader(time.time())
+    entries = _grouped([reader.read(path, names) for names, path in paths])
+    return RunList(root, entries, Names.of(entries))
+
+
+def _grouped(entries: Sequence[RunEntry], seed: str = "seed") -> list[RunEntry]:
+    """Return the entries with the names of their groups."""
+    by_project: dict[str, list[RunEntry]] = {}
+    for entry in entries:
+        by_project.setdefault(entry.project, []).append(entry)
+    groups: dict[str, str] = {}
+    for project, members in by_project.items():
+        configs = [{n: str(v) for n, v in e.hparams.items()} for e in members]
+        ids = [entry.id for entry in members]
+        for name, runs in seed_groups(ids, configs, seed).items():
+            is_id = [name] == runs
+            groups |= dict.fromkeys(runs, name if is_id else f"{project}: {name}")
+    return [dataclasses.replace(entry, group=groups[entry.id]) for entry in entries]
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Return a key by which numbers come before texts."""
+    is_number = isinstance(value, int | float)
+    return (not is_number, value if is_number else str(value))
+
+
+def _is_long(runs: RunList, name: str) -> bool:
+    return any(len(str(entry.hparams.get(name))) > 24 for entry in runs)
+
+
+def _short(name: str, names: Sequence[str]) -> str:
+    """Return the last part of a dotted name, if no other has the same."""
+    last = name.rpartition(".")[2]
+    same = [other for other in names if other.rpartition(".")[2] == last]
+    return last if len(same) == 1 else name
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else format_number(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return format_number(value) if math.isfinite(value) else str(value)
+    return "–" if value is None else str(value)

@@ -1,0 +1,247 @@
+"""A list of runs says of each what reading it whole would say."""
+
+import dataclasses
+import json
+import math
+import os
+import time
+
+import pytest
+from support.runs import epoch, row, write_epochs, write_run
+
+from jaxmetrics import TrainingLogger, runs
+from jaxmetrics.record import AppendFile, RunSummary, read_progress
+from jaxmetrics.runs.reading import RunNotFoundError, _entry
+
+EVENTS = [{"event": "start"}, {"event": "close", "time": "2026-01-01T00:00:00+00:00"}]
+LONG_AGO = 1_700_000_000.0
+
+
+def make(root, name, rows=(), events=EVENTS, mtime=LONG_AGO, **header):
+    """Write a run that was changed at a time; events without a close did not end."""
+    folder = write_run(root / name, rows, events, **header)
+    for path in folder.iterdir():
+        os.utime(path, (mtime, mtime))
+    return folder
+
+
+def losses(*values, split="train"):
+    return [
+        row(n, split, **{f"{split}/loss": value}) for n, value in enumerate(values, 1)
+    ]
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    for n, (rate, seed, loss) in enumerate(
+        [(0.1, 0, 3.0), (0.1, 1, 1.0), (0.2, 0, 2.0)]
+    ):
+        hparams = {"opt": {"lr": rate}, "seed": seed, "total_steps": 4}
+        rows = losses(5.0, loss)
+        rows.append(row(2, "val", **{"val/accuracy": loss / 10}))
+        make(tmp_path, f"sweep/r{n}", rows, hparams=hparams)
+    return tmp_path
+
+
+def logged(root, name="one", **options):
+    """Write a run with a logger, and return its folder."""
+    with TrainingLogger("p", name, root=root, console=False, **options) as logger:
+        for step, loss in enumerate((3.0, 1.0, 2.0), 1):
+            logger.log_step(step, loss=loss, lr=0.1)
+        logger.log_step(2, split="val", loss=4.0)
+        logger.ledger.event("alarm", kind="spike", key="train/loss")
+    return logger.run_dir
+
+
+def test_an_entry_says_what_the_summary_and_the_rows_after_it_say(tmp_path):
+    folder = logged(tmp_path, hparams={"a": {"lr": 0.1}, "seed": 3, "layers": [1, 2]})
+    with AppendFile(folder / "metrics.jsonl") as file:
+        file.write_line('{"step":4,"split":"train","time":9.0,"train/loss":0.5}')
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"event":"alarm","key":"train/loss"}\n')
+    os.utime(folder / "metrics.jsonl", (LONG_AGO, LONG_AGO))
+    (entry,) = runs.list(tmp_path)
+    assert (entry.id, entry.project, entry.name) == ("p/one", "p", "one")
+    assert (entry.state, entry.step, entry.elapsed) == ("closed", 4, 9.0)
+    assert (entry.attempts, entry.alarms, entry.problem) == (1, 2, None)
+    assert entry.updated == LONG_AGO and abs(entry.created - time.time()) < 3600
+    assert entry.hparams == {"a.lr": 0.1, "seed": 3, "layers": "[1,2]"}
+    assert entry.last == {"train/loss": 0.5, "lr/lr": 0.1, "val/loss": 4.0}
+    assert entry.best == {"train/loss": (0.5, 4), "val/loss": (4.0, 2)}
+    assert entry.chosen_by == ("val/loss", "min", 4.0, 4.0, 2)
+    (folder / "summary.json").unlink()
+    (again,) = runs.list(tmp_path)
+    assert again == dataclasses.replace(entry, state="crashed")  # no close at the end
+
+
+def test_only_the_rows_after_the_summary_are_read(tmp_path, monkeypatch):
+    folder = logged(tmp_path)
+    monkeypatch.setattr(_entry, "_MAX_BYTES", 10)
+    (entry,) = runs.list(tmp_path)
+    assert (entry.problem, entry.step) == (None, 3)
+    (folder / "summary.json").unlink()
+    (entry,) = runs.list(tmp_path)
+    assert "are in no summary.json that fits" in entry.problem
+    assert entry.step is None and entry.name == "one"
+
+
+def test_values_that_the_summary_does_not_know_are_read(tmp_path):
+    folder = make(tmp_path, "p/one", losses(3.0, 1.0, 2.0))
+    summary = RunSummary(folder)
+    summary.values.cut_after(1)
+    summary.write({}, "closed")
+    assert read_progress(folder).values.has_unknown
+    (entry,) = runs.list(tmp_path)
+    assert entry.best == {"train/loss": (1.0, 2)} and entry.last == {"train/loss": 2.0}
+    assert entry.state == "closed"
+
+
+class TestState:
+    def test_a_run_whose_lock_is_held_is_running_and_then_closed(self, tmp_path):
+        logger = TrainingLogger("p", "one", root=tmp_path, console=False)
+        logger.log_step(1, loss=1.0)
+        logger.flush()
+        os.utime(logger.run_dir / "metrics.jsonl", (LONG_AGO, LONG_AGO))
+        assert runs.list(tmp_path)[0].state == "running"
+        logger.close()
+        assert runs.list(tmp_path)[0].state == "closed"
+        logger = TrainingLogger("p", "one", root=tmp_path, console=False)
+        assert runs.list(tmp_path)[0].state == "running"
+        logger.close()
+
+    @pytest.mark.parametrize(
+        ("loss", "events", "age", "state"),
+        [
+            (1.0, EVENTS, 0, "closed"),
+            (1.0, EVENTS[:1], 60, "running"),
+            (1.0, EVENTS[:1], 3600, "crashed"),
+            (1.0, [], 3600, "crashed"),
+            ("NaN", EVENTS, 0, "diverged"),
+            ("Infinity", EVENTS[:1], 60, "diverged"),
+        ],
+    )
+    def test_without_a_lock_events_and_the_last_change_decide(
+        self, tmp_path, loss, events, age, state
+    ):
+        make(tmp_path, "p/one", losses(1.0, loss), events, time.time() - age)
+        assert runs.list(tmp_path)[0].state == state
+
+    def test_a_spike_that_is_over_is_no_divergence(self, tmp_path):
+        make(tmp_path, "p/one", losses("NaN", 1.0))
+        assert runs.list(tmp_path)[0].state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("hparams", "total"),
+    [
+        ({"steps": 50, "total_steps": 200}, 200),
+        ({"train": {"max_steps": 200}, "eval": {"max_steps": 5}}, 200),
+        ({"a": {"b": {"num_steps": 5}}, "c": {"num_steps": 200}}, 200),
+        ({"num_steps": "many", "x": {"train_steps": 200.0}}, 200),
+        ({"warmup_steps": 10, "steps": True}, None),
+        ({"steps": 0}, None),
+    ],
+)
+def test_progress_follows_from_the_usual_names(tmp_path, hparams, total):
+    folder = make(tmp_path, "p/one", losses(*[1.0] * 50), [], time.time())
+    (folder / "run.json").write_text(json.dumps({"hparams": hparams}))
+    (entry,) = runs.list(tmp_path)
+    assert entry.total_steps == total
+    assert entry.progress == (0.25 if total else None)
+    assert entry.time_left == (300.0 if total else None)  # of 100 seconds so far
+
+
+def test_only_a_running_run_has_time_left(sweep):
+    entry = runs.list(sweep)[0]
+    assert (entry.progress, entry.time_left) == (0.5, None)
+
+
+def test_runs_that_differ_in_their_seed_have_one_group(sweep):
+    make(sweep, "other/r0", losses(1.0), hparams={"opt": {"lr": 0.1}, "seed": 0})
+    groups = [entry.group for entry in runs.list(sweep)]
+    assert groups == ["other/r0", "sweep: lr=0.1", "sweep: lr=0.1", "sweep: lr=0.2"]
+
+
+def test_runs_are_selected_and_sorted(sweep):
+    make(sweep, "sweep/empty", [])
+    listed = runs.list(sweep, where="lr < 0.15", sort="train/loss")
+    assert [entry.name for entry in listed] == ["r1", "r0"]
+    names = {
+        "val/accuracy": ["r0", "r2", "r1", "empty"],  # higher is better
+        "-val/accuracy": ["r1", "r2", "r0", "empty"],
+        "best(train/loss)": ["r1", "r2", "r0", "empty"],
+        "-name": ["r2", "r1", "r0", "empty"],
+        "-lr": ["r2", "r0", "r1", "empty"],
+    }
+    for sort, expected in names.items():
+        assert [entry.name for entry in runs.list(sweep, sort=sort)] == expected
+    with pytest.raises(KeyError, match="similar names are seed"):
+        runs.list(sweep, where="sead == 1")
+
+
+def test_a_root_may_be_a_project_or_a_run(sweep):
+    for root, count in ((sweep, 3), (sweep / "sweep", 3), (sweep / "sweep/r1", 1)):
+        listed = runs.list(root)
+        assert len(listed) == count
+        assert {entry.project for entry in listed} == {"sweep"}
+        assert "sweep/r1" in [entry.id for entry in listed]
+
+
+def test_an_empty_root_has_no_runs_and_a_missing_one_is_an_error(tmp_path):
+    assert list(runs.list(tmp_path, where="lr > 1", sort="val/loss")) == []
+    assert "0 runs" in runs.list(tmp_path)._repr_html_()
+    with pytest.raises(RunNotFoundError, match="There is no folder"):
+        runs.list(tmp_path / "none")
+
+
+def test_damaged_runs_are_rows_with_a_problem(sweep):
+    (make(sweep, "sweep/a") / "run.json").write_text("{")
+    make(sweep, "sweep/b", [*losses(1.0), "no json"])
+    (make(sweep, "sweep/c") / "metrics.jsonl").unlink()
+    (sweep / "sweep/c/metrics.jsonl").symlink_to("/dev/zero")
+    folder = make(sweep, "sweep/d", losses(1.0))
+    (folder / "events.jsonl").unlink()
+    (folder / "events.jsonl").mkdir()
+    (folder / "summary.json").write_text('{"position": 3, "last": []}')
+    problems = {entry.name: entry.problem for entry in runs.list(sweep)}
+    assert problems.pop("a").startswith("run.json: ")
+    assert problems.pop("b") == "1 line is damaged in metrics.jsonl"
+    assert "not a regular file" in problems.pop("c")
+    assert problems == dict.fromkeys(("d", "r0", "r1", "r2"))
+
+
+def test_epochs_and_mirrored_runs_are_listed(tmp_path):
+    root, mirror = tmp_path / "runs", tmp_path / "mirror"
+    write_epochs(root / "p/epochs", epoch(0, 2.0), epoch(1, 1.0), config={"lr": 0.5})
+    logged(tmp_path / "local", mirror=mirror)
+    (entry,) = runs.list(root)
+    assert (entry.step, entry.best["train/loss"]) == (1, (1.0, 1))
+    (entry,) = runs.list(mirror)
+    assert (entry.id, entry.state, entry.step) == ("p/one", "closed", 3)
+    assert entry.path == str(mirror / "p/one") and entry.problem is None
+    assert entry.best["train/loss"] == (1.0, 2)
+    assert abs(entry.updated - time.time()) < 3600
+
+
+def test_a_list_is_a_sequence_with_a_table_json_and_a_data_frame(sweep):
+    listed = runs.list(sweep)
+    assert [entry.name for entry in listed[1:]] == ["r1", "r2"]
+    assert listed[-1].name == "r2" and len(listed[:2]) == 2
+    rows = json.loads(listed.to_json())
+    assert rows[0]["best"]["train/loss"] == {"value": 3.0, "step": 2}
+    assert rows[0]["chosen_by"]["key"] == "val/accuracy"
+    frame = listed.to_pandas()
+    assert frame["hparams.opt.lr"].tolist() == [0.1, 0.1, 0.2]
+    assert frame["best(train/loss)"].tolist() == [3.0, 1.0, 2.0]
+    assert frame["val/accuracy"].tolist() == [0.3, 0.1, 0.2]
+    html = listed._repr_html_()
+    assert "3 runs in" in html and "best val/accuracy" in html
+    assert listed.better == {"train/loss": "min", "val/accuracy": "max"}
+    assert listed.varied == ["opt.lr", "seed"]
+
+
+def test_texts_of_a_run_are_shown_as_text(tmp_path):
+    make(tmp_path, "p/one", losses(math.e), hparams={"a": "<b>"}, run_name="<i>x")
+    make(tmp_path, "p/two", losses(math.e), hparams={"a": "c"})
+    html = runs.list(tmp_path)._repr_html_()
+    assert "<b>" not in html and "&lt;b&gt;" in html
