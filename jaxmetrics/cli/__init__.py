@@ -1,4 +1,4 @@
-"""Command line: `jaxmetrics demo|report|plot|compare|tail|view|export|doctor`.
+"""Command line: `jaxmetrics demo|list|report|plot|compare|tail|view|export|doctor`.
 
 Modules are imported only by the commands that use them, so that commands that read
 runs start without jax.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = ["main"]
+
+_FUNCTIONS = {"list": "list_runs"}  # of commands that are named otherwise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from jaxmetrics.cli import _commands as commands
 
     try:
-        status = getattr(commands, args.command)(args)
+        status = getattr(commands, _FUNCTIONS.get(args.command, args.command))(args)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -41,6 +41,9 @@ def make_parser() -> argparse.ArgumentParser:
     json.add_argument("--json", action="store_true", help="print JSON instead of text")
 
     commands.add_parser("demo", help="train, get killed, resume, and show the record")
+    listing = commands.add_parser(
+        "list", parents=[debug, json], help="list runs, one row each"
+    )
     report = commands.add_parser(
         "report",
         parents=[root, damage, force, json],
@@ -81,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     plot.add_argument(
         "--dpi", type=_positive, default=180, help="dots per inch (default: 180)"
     )
+    _add_list_arguments(listing)
     _add_compare_arguments(compare)
     _add_tail_arguments(tail)
     _add_view_arguments(view)
@@ -91,6 +95,36 @@ def make_parser() -> argparse.ArgumentParser:
         help="further folder to test, such as the one where runs are written",
     )
     return parser
+
+
+def _add_list_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "root",
+        metavar="ROOT",
+        nargs="?",
+        default="runs",
+        help="folder of all projects, or a project; also its address, or that of a "
+        "mirror (default: runs)",
+    )
+    _add_where_arguments(command)
+    command.add_argument(
+        "--limit", metavar="N", type=_count, help="show the first N runs"
+    )
+
+
+def _add_where_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="show the runs that meet a condition, such as 'lr>1e-3 and width==512', "
+        "'best(val/loss)<2', or 'state==\"crashed\"'",
+    )
+    command.add_argument(
+        "--sort",
+        metavar="NAME",
+        help="sort by a key, a value of the configuration or a field such as elapsed, "
+        "the best first; a - before it (--sort=-NAME) reverses the order",
+    )
 
 
 def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
@@ -199,6 +233,12 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:18])):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(text[:18])
 
 
 def _target(text: str) -> tuple[str, float]:

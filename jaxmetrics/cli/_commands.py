@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import shutil
 import sys
 import warnings
 from argparse import Namespace
@@ -19,6 +20,37 @@ if TYPE_CHECKING:
     from jaxmetrics.runs.reading import History
 
 _MAX_WARNINGS = 10
+
+
+def list_runs(args: Namespace) -> int:
+    """Print one row for each run."""
+    from jaxmetrics.cli._tables import run_lines
+    from jaxmetrics.runs import list as list_runs
+
+    every = list_runs(args.root)
+    if not every:
+        _warn(
+            f"there are no runs in {args.root}. Give the folder of all projects",
+            args.command,
+        )
+        return 1
+    listed = every if args.where is None else every.where(args.where)
+    listed = listed if args.sort is None else listed.sorted(args.sort)
+    shown = listed[: args.limit]
+    if args.json:
+        print(shown.to_json())
+    elif shown:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print("\n".join(run_lines(shown, width)))
+    for entry in shown:
+        if entry.problem is not None:
+            _warn(f"{entry.id}: {entry.problem}", args.command)
+    if not shown:
+        _warn(f"none of the {len(every):,} runs meets --where", args.command)
+        return 1
+    if len(shown) < len(listed) and not args.json:
+        _warn(f"{len(listed) - len(shown):,} more runs; see --limit", args.command)
+    return 0
 
 
 def report(args: Namespace) -> int:
