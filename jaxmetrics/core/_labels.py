@@ -94,19 +94,26 @@ def label_rank(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
 
 def score_of(logits: jax.Array, label: jax.Array) -> jax.Array:
     """Return the logit of each label `[..., 1]`, which must be in range."""
+    return entries_at(logits, label, -1)
 
-    def gathered(x: jax.Array, label: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, label, axis=-1)
 
-    def gathered_as_words(x: jax.Array, label: jax.Array) -> jax.Array:
-        # XLA:CPU would convert all logits to float32 before it gathers a few.
-        words = gathered(lax.bitcast_convert_type(x, jnp.uint16), label)
+def entries_at(scores: jax.Array, index: jax.Array, axis: int) -> jax.Array:
+    """Return `jnp.take_along_axis(scores, index, axis)`, without a copy of the scores.
+
+    XLA:CPU would convert all scores of 16 bits to float32 before it gathers a few.
+    """
+
+    def gathered(x: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, index, axis=axis)
+
+    def gathered_as_words(x: jax.Array, index: jax.Array) -> jax.Array:
+        words = gathered(lax.bitcast_convert_type(x, jnp.uint16), index)
         return lax.bitcast_convert_type(words, x.dtype)
 
-    if logits.dtype.itemsize != 2:
-        return gathered(logits, label)
+    if scores.dtype.itemsize != 2:
+        return gathered(scores, index)
     return lax.platform_dependent(
-        logits, label, cpu=gathered_as_words, default=gathered
+        scores, index, cpu=gathered_as_words, default=gathered
     )
 
 

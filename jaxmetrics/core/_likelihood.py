@@ -16,6 +16,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxmetrics.core._class_sums import (
+    block_of,
+    block_sums,
+    block_width,
+    read_again,
+    sum_over_classes,
+)
 from jaxmetrics.core._labels import (
     as_class_numbers,
     as_scores,
@@ -97,25 +104,16 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     largest = lax.stop_gradient(logits.max(axis=-1, keepdims=True))
     x, below_zero = logits.astype(jnp.float32), unfused(-largest).astype(jnp.float32)
     label = score_of(logits, index).astype(jnp.float32) + below_zero
-
-    def over_classes(x: jax.Array) -> jax.Array:
-        return unfused(x.sum(axis=-1, keepdims=True))[..., 0]
-
-    shifted = x + below_zero
-    # 0 for the label and 1 for others. XLA:CPU does not fuse a selection with a sum.
-    distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
-    other = lax.sign(lax.abs(distance))
-    rest = over_classes(other * jnp.exp(shifted))
+    rest = _exponentials_of_others(logits, below_zero, index)
     label, top = label[..., 0], -below_zero[..., 0]
     log_z = jnp.log1p(rest + jnp.expm1(label))
     top_probability = 1 / (rest + jnp.exp(label))
     # XLA:CPU would store what two sums read: there it is computed in another way.
     shifted = lax.platform_dependent(
-        x, largest, cpu=_shifted_again, default=lambda *_: shifted
+        x, largest, cpu=_shifted_again, default=lambda x, _: x + below_zero
     )
-    # Where a weight is 0, also at -inf, its product with a finite number is.
-    finite = lax.max(shifted, jnp.float32(_WEIGHTLESS))
-    mean_shifted = over_classes(jnp.exp(shifted) * finite) * jnp.exp(-log_z)
+    mean_shifted = sum_over_classes(_weighted_shifted, logits, largest)
+    mean_shifted = mean_shifted * jnp.exp(-log_z)
     unmasked = shifted > -jnp.inf
     count = unmasked.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
     mean_unmasked = jnp.where(unmasked, shifted, 0).sum(axis=-1) / count
@@ -124,6 +122,54 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     return SoftmaxTerms(
         top, top_probability, log_z, label, mean_shifted, mean_unmasked, valid, inside
     )
+
+
+def _exponentials_of_others(
+    logits: jax.Array, below_zero: jax.Array, index: jax.Array
+) -> jax.Array:
+    """Return the sum of the exponentials of all classes but one, `[...]`.
+
+    Args:
+      logits: Floats `[..., classes]`.
+      below_zero: float32 `[..., 1]` that is added to the logits.
+      index: The class that is left out, int32 `[..., 1]`.
+    """
+
+    def exponentials(x: jax.Array, below_zero: jax.Array) -> jax.Array:
+        return jnp.exp(x.astype(jnp.float32) + below_zero)
+
+    def of_all(logits: jax.Array, below_zero: jax.Array, index: jax.Array) -> jax.Array:
+        # 0 for the class and 1 for others. XLA:CPU does not fuse a selection with a
+        # sum.
+        distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
+        other = lax.sign(lax.abs(distance))
+        weights = other * exponentials(read_again(logits), below_zero)
+        return unfused(weights.sum(axis=-1, keepdims=True))[..., 0]
+
+    def of_blocks(
+        logits: jax.Array, below_zero: jax.Array, index: jax.Array
+    ) -> jax.Array:
+        width = block_width(logits.shape[-1])
+        sums = block_sums(exponentials, logits, below_zero)
+        block = block_of(logits, index // width)
+        others = class_index(block) != index % width
+        weights = jnp.where(others, exponentials(block, below_zero), jnp.float32(0))
+        of_block = weights.sum(axis=-1, keepdims=True)
+        sums = jnp.where(class_index(sums) == index // width, of_block, sums)
+        return sums.sum(axis=-1)
+
+    if not block_width(logits.shape[-1]):
+        return of_all(logits, below_zero, index)
+    return lax.platform_dependent(
+        logits, below_zero, index, cpu=of_blocks, default=of_all
+    )
+
+
+def _weighted_shifted(logits: jax.Array, largest: jax.Array) -> jax.Array:
+    """Return the exponentials of shifted logits times these logits; 0 for -inf."""
+    shifted = _shifted_again(logits, largest)
+    # Where a weight is 0, also at -inf, its product with a finite number is.
+    return jnp.exp(shifted) * lax.max(shifted, jnp.float32(_WEIGHTLESS))
 
 
 def kl_divergence(
@@ -163,7 +209,7 @@ def kl_divergence(
 
 
 def _shifted_again(x: jax.Array, largest: jax.Array) -> jax.Array:
-    return x - unfused(largest).astype(jnp.float32)
+    return x.astype(jnp.float32) - unfused(largest).astype(jnp.float32)
 
 
 def negative_log_likelihood(

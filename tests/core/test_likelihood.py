@@ -102,6 +102,41 @@ def test_a_small_loss_keeps_its_digits(distance):
     assert float(nats[0]) == pytest.approx(right, rel=1e-6)
 
 
+def many_classes():
+    """Rows of a vocabulary that is split into blocks on a CPU, and their labels."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 5, (6, 4096)).astype(np.float32) + 100
+    return logits, np.int32([0, 63, 64, 4095, 2000, 1])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_many_classes_are_summed_in_blocks(smoothing):
+    logits, labels = many_classes()
+    nats, valid = negative_log_likelihood(logits, labels, label_smoothing=smoothing)
+    wide = np.float64(logits)
+    each = logsumexp(wide, -1, keepdims=True) - wide
+    own = each[np.arange(6), labels]
+    expected = (1 - smoothing) * own + smoothing * each.mean(-1)
+    np.testing.assert_allclose(nats, expected, rtol=2e-6)
+    assert valid.all()
+
+
+def test_a_small_loss_among_many_classes_keeps_its_digits():
+    logits = np.zeros((3, 4096), np.float32)
+    labels = np.int32([5, 700, 4095])
+    logits[np.arange(3), labels] = 40
+    nats, _ = negative_log_likelihood(logits, labels)
+    np.testing.assert_allclose(nats, [4095 * math.exp(-40)] * 3, rtol=1e-6)
+
+
+def test_rows_of_many_classes_are_invalid_wherever_a_logit_is_not_a_number():
+    logits, labels = many_classes()
+    logits[0, 0] = logits[1, 70] = logits[2, 65] = math.nan
+    logits[3, 7], logits[4], labels[5] = math.inf, -math.inf, 4096
+    _, valid = negative_log_likelihood(logits, labels)
+    assert not valid.any()
+
+
 def test_the_gradient_is_that_of_the_softmax_also_at_ties():
     logits = jnp.float32([[1e4, 1e4, 1e4 - 1, -math.inf]])
     gradient = jax.grad(lambda x: negative_log_likelihood(x, jnp.int32([0]))[0].sum())

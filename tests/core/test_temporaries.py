@@ -19,11 +19,11 @@ METRICS = {
 }
 
 
-def temporary_bytes(metric, dtype):
+def temporary_bytes(metric, dtype, rows=ROWS, classes=CLASSES):
     """Bytes that an update stores beside its state and the batch."""
     shapes = {
-        "logits": jax.ShapeDtypeStruct((ROWS, CLASSES), dtype),
-        "labels": jax.ShapeDtypeStruct((ROWS,), jnp.int32),
+        "logits": jax.ShapeDtypeStruct((rows, classes), dtype),
+        "labels": jax.ShapeDtypeStruct((rows,), jnp.int32),
     }
     update = jax.jit(lambda metric, batch: metric.update(**batch), donate_argnums=0)
     compiled = update.lower(metric.empty(), shapes).compile()
@@ -42,10 +42,20 @@ def test_an_update_stores_no_copy_of_the_logits(name):
     assert temporary_bytes(metric, jnp.float32) < limit(metric)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "top 5", "cross entropy", "perplexity"])
+@pytest.mark.parametrize(
+    "name", ["accuracy", "top 5", "cross entropy", "perplexity", "calibration"]
+)
 def test_16_bit_logits_are_not_copied_to_float32(name):
     metric = METRICS[name]
     assert temporary_bytes(metric, jnp.bfloat16) < limit(metric)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", ["cross entropy", "calibration"])
+def test_sums_over_blocks_of_a_vocabulary_store_no_copy_of_it(name, dtype):
+    rows, vocabulary = 64, 32_000
+    stored = temporary_bytes(METRICS[name], dtype, rows, vocabulary)
+    assert stored < rows * vocabulary * 4 // 8
 
 
 def test_metrics_of_the_same_logits_store_no_copy_between_them():
