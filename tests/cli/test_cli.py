@@ -89,6 +89,8 @@ def documented_commands():
 def test_commands_of_the_documentation_run(make, call, words):
     make()
     make("demo/two")
+    for name in ("sweep/a", "sweep/b"):
+        make(name, hparams={"lr": 0.01, "width": 512}, events=[], mtime=1e9)
     assert words.count(">") <= 1
     arguments = words[: words.index(">")] if ">" in words else words
     status, out, message = call(*arguments)
