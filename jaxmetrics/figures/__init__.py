@@ -12,7 +12,9 @@ is made, and no function uses pyplot or its global state.
   `cell_edges` draw a matrix.
 - Text: `printable`, `tick_label`.
 - Data: `downsample`, `window_means`, `windows`.
-- Constants: `PALETTE`, `DPI`.
+- Colors: `use_palette` gives a figure the colors of another palette, such as those of
+  the `THEMES`.
+- Constants: `PALETTE`, `LIGHT_PALETTE`, `DPI`.
 
 >>> import numpy as np
 >>> figure = new_figure()
@@ -54,7 +56,8 @@ from jaxmetrics.figures._marks import (
     draw_noisy_line,
     is_drawable,
 )
-from jaxmetrics.figures._palette import PALETTE, Palette
+from jaxmetrics.figures._palette import LIGHT_PALETTE, PALETTE, THEMES, Palette
+from jaxmetrics.figures._theme import use_palette
 
 __all__ = [
     "Bars",
@@ -63,8 +66,10 @@ __all__ = [
     "DPI",
     "Heatmap",
     "HistogramBars",
+    "LIGHT_PALETTE",
     "PALETTE",
     "Palette",
+    "THEMES",
     "Windows",
     "add_legend",
     "cell_edges",
@@ -81,6 +86,7 @@ __all__ = [
     "show_message",
     "style_axes",
     "tick_label",
+    "use_palette",
     "window_means",
     "windows",
 ]

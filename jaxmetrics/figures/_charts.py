@@ -347,7 +347,7 @@ def _write_cells(axes: Axes, values: np.ndarray) -> None:
     low, high = np.nanmin(values), np.nanmax(values)
     middle = low + 0.6 * (high - low) if high > low else high
     for (row, column), value in np.ndenumerate(values):
-        color = PALETTE.background if value > middle else PALETTE.text
+        color = "black" if value > middle else "white"  # on the colors of the map
         text = f"{value:.3g}" if abs(value) < 1e6 else f"{value:.1e}"
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
 

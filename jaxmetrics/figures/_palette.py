@@ -1,12 +1,16 @@
-"""Colors that every chart uses, in PNG files and on HTML pages."""
+"""Colors that every chart uses, in image files and on HTML pages."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Palette(NamedTuple):
-    """Colors as `#rrggbb`, on a dark background.
+    """Colors as `#rrggbb`, by default on a dark background.
+
+    The colors of series differ for people with a color deficiency too, those of the
+    first five most.
 
     Attributes:
       background: Background of figures and axes.
@@ -27,14 +31,14 @@ class Palette(NamedTuple):
     grid: str = "#2a313c"
     text: str = "#e6edf3"
     muted: str = "#9aa4b2"
-    blue: str = "#58a6ff"
-    orange: str = "#f0a04b"
-    teal: str = "#39c5cf"
-    pink: str = "#ff7bcb"
-    purple: str = "#bc8cff"
-    yellow: str = "#f2cc60"
-    green: str = "#3fb950"
-    red: str = "#f85149"
+    blue: str = "#4493f8"
+    orange: str = "#e38306"
+    teal: str = "#3ad4a4"
+    pink: str = "#dd4aaa"
+    purple: str = "#d1bafd"
+    yellow: str = "#fbcc08"
+    green: str = "#a5df8a"
+    red: str = "#f4604a"
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -43,4 +47,23 @@ class Palette(NamedTuple):
 
 
 PALETTE = Palette()
-"""The colors of all charts."""
+"""The colors with which all charts are drawn."""
+
+LIGHT_PALETTE = Palette(
+    background="#ffffff",
+    grid="#d8dee4",
+    text="#1f2328",
+    muted="#59636e",
+    blue="#1f6fe5",
+    orange="#cc824b",
+    teal="#28554a",
+    pink="#f151ad",
+    purple="#5504f2",
+    yellow="#b28c05",
+    green="#327b4e",
+    red="#c2261c",
+)
+"""The colors of charts on white, as in print."""
+
+THEMES: Mapping[str, Palette] = {"dark": PALETTE, "light": LIGHT_PALETTE}
+"""Palettes by the name of their theme."""

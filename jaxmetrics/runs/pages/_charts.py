@@ -2,38 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import numpy as np
+
+from jaxmetrics.figures import is_drawable
 from jaxmetrics.runs.pages._page import Chart, Line
 from jaxmetrics.runs.reading import (
+    ChartKeys,
+    Layers,
     Run,
+    arranged_charts,
     axis_label,
     axis_positions,
-    grouped_by_chart,
-    is_telemetry,
-    own_key,
+    is_evaluation,
+    is_log_chart,
+    quantile_keys,
     series_on_axes,
 )
 
+_MAX_LAYERS = 8  # layers of a chart that are shown at first, the largest
+
 
 def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
-    """Return the charts of a run: a metric of all splits in one, metrics first.
+    """Return the charts of a run in sections, what is evaluated first.
+
+    A metric of all splits is in one chart, and so are the layers of a quantity, the
+    largest first, the quantiles of a distribution, as a band, and the memory.
 
     Args:
       run: The run.
       keys: Keys to draw.
     """
-    keys_by_title = grouped_by_chart(keys)
-    positions, charts = axis_positions(run), []
-    for title in sorted(
-        keys_by_title,
-        key=lambda title: is_telemetry(own_key(keys_by_title[title][0])[0]),
-    ):
-        members = keys_by_title[title]
-        lines = [
-            Line(key, color, *series_on_axes(run, key, positions))
-            for color, key in enumerate(members)
-        ]
-        name = members[0] if len(members) == 1 else title
-        charts.append(Chart(name, axis_label(members[0]), lines))
-    return charts
+    keys = list(keys)
+    positions, (arranged, layers) = axis_positions(run), arranged_charts(keys)
+    quantiles = {k for group in quantile_keys(keys).values() for k in group.values()}
+    by_total = {quantity.id: quantity for quantity in layers}
+    charts = []
+    for chart in arranged:
+        of_layers = by_total.pop(chart.keys[0], None) if len(chart.keys) == 1 else None
+        if of_layers is not None:
+            charts.append(_layer_chart(run, of_layers, positions, chart.section))
+        elif quantiles.issuperset(chart.keys):
+            charts.append(_quantile_chart(run, chart, positions))
+        else:
+            charts.append(_chart(run, chart, positions))
+    for quantity in by_total.values():  # without a total
+        charts.append(_layer_chart(run, quantity, positions, "Gradients"))
+    order = list(dict.fromkeys(chart.section for chart in charts))
+    return sorted(charts, key=lambda chart: order.index(chart.section))
+
+
+def _chart(run: Run, chart: ChartKeys, positions: Mapping[str, np.ndarray]) -> Chart:
+    """Return the chart of keys; an evaluation is drawn over the training."""
+    keys = sorted(chart.keys, key=is_evaluation)
+    lines = [
+        Line(key, color, *series_on_axes(run, key, positions))
+        for color, key in enumerate(keys)
+    ]
+    log = is_log_chart(keys, chart.label, [line.y for line in lines])
+    return Chart(chart.title, chart.label, lines, chart.section, log)
+
+
+def _layer_chart(
+    run: Run, layers: Layers, positions: Mapping[str, np.ndarray], section: str
+) -> Chart:
+    """Return the chart of a quantity of layers, the largest ones first."""
+    series = {key: series_on_axes(run, key, positions) for key in layers.keys}
+    largest = sorted(layers.keys, key=lambda key: -_max_drawable(series[key][1]))
+    lines = []
+    if layers.id in run:
+        lines.append(Line(layers.id, None, *series_on_axes(run, layers.id, positions)))
+    for color, key in enumerate(largest):
+        lines.append(Line(key, color, *series[key], show=color < _MAX_LAYERS))
+    label = axis_label(layers.id if layers.id in run else largest[0])
+    log = is_log_chart(layers.keys, label, [line.y for line in lines])
+    return Chart(layers.title, label, lines, section, log)
+
+
+def _quantile_chart(
+    run: Run, chart: ChartKeys, positions: Mapping[str, np.ndarray]
+) -> Chart:
+    """Return the chart of a distribution: pairs of quantiles as bands of the median."""
+    (base, keys), *_ = quantile_keys(chart.keys).items()
+    lines = []
+    pairs = [(p, 100 - p) for p in sorted(keys) if p < 50 and 100 - p in keys]
+    for color, (low, high) in enumerate(pairs):
+        below, above = keys[low], keys[high]
+        middle = keys.get(50, below)
+        series = [run[key] for key in (below, middle, above)]
+        if not all(np.array_equal(series[0][0], records) for records, _ in series):
+            pairs = []
+            break
+        x, y = series_on_axes(run, middle, positions)
+        name = f"p{low:02} to p{high:02}" + (", median" if 50 in keys else "")
+        lines.append(Line(name, color, x, y, (series[0][1], series[2][1])))
+    drawn = {p for pair in pairs for p in pair} | ({50} if pairs else set())
+    lines = lines if pairs else []
+    for percent in sorted(keys.keys() - drawn):
+        key = keys[percent]
+        lines.append(Line(key, len(lines), *series_on_axes(run, key, positions)))
+    return Chart(base, chart.label, lines, chart.section, False)
+
+
+def _max_drawable(y: np.ndarray) -> float:
+    return float(np.max(y[is_drawable(y)], initial=-np.inf))

@@ -17,6 +17,7 @@ from jaxmetrics.runs.reading import (
     Result,
     axis_label,
     format_number,
+    is_log_chart,
     series_on_axes,
 )
 
@@ -241,7 +242,9 @@ def _chart(comparison: AlignedRuns, key: str) -> Chart:
                 lines.append(Line(name, color, *series, faint=has_mean))
         if has_mean:
             means.extend(_mean_lines(comparison, key, group, color))
-    return Chart(key, axis_label(key), [*means, *lines])
+    label = axis_label(key)
+    log = is_log_chart([key], label, [line.y for line in lines])
+    return Chart(key, label, [*means, *lines], log=log, pooled=True)
 
 
 def _mean_lines(

@@ -98,6 +98,8 @@ class Chart(NamedTuple):
       lines: The series.
       section: Heading above the chart and its neighbors of the same section.
       log: Whether the y axis is logarithmic at first.
+      pooled: Whether the lines are one quantity of several runs, of which those that
+        are far from the others do not rule the range of y.
     """
 
     title: str
@@ -105,6 +107,7 @@ class Chart(NamedTuple):
     lines: Sequence[Line]
     section: str = ""
     log: bool = False
+    pooled: bool = False
 
 
 @dataclass
@@ -220,6 +223,7 @@ def _charts(
                 "label": chart.label,
                 "section": chart.section,
                 "log": chart.log,
+                "pooled": chart.pooled,
                 "lines": _joined(lines),
             }
         )

@@ -13,17 +13,21 @@ import numpy as np
 from jaxmetrics.record import (
     REPORT_HTML,
     changes_by_attempt,
-    dumps,
-    event_count,
-    number,
     redact,
 )
 from jaxmetrics.runs.pages._charts import run_charts
-from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table, save_page
+from jaxmetrics.runs.pages._events import (
+    alarm_table,
+    cell,
+    event_marks,
+    selection_note,
+)
+from jaxmetrics.runs.pages._page import Chart, Line, Page, Table, save_page
 from jaxmetrics.runs.reading import (
     History,
     Run,
     axis_label,
+    axis_positions,
     flatten_config,
     goodput_of_events,
     grouped_by_chart,
@@ -69,24 +73,32 @@ def run_page(history: History) -> Page:
     """Return the page of a training."""
     run, keys = history.run, history.run.keys() if history.run is not None else []
     events = run.events if run is not None else []
-    alarms = _alarms(events)
+    positions = axis_positions(run) if run is not None else {"step": np.zeros(0)}
+    alarms = alarm_table(events, positions)
     facts = [*summary_facts(history)[1:], ("Alarms", f"{len(alarms.rows):,}")]
     notes = _notes(history, len(alarms.rows))
-    page = Page("Training run", history.name, facts, notes=notes)
+    page = Page("Training run", _title(history), facts, notes=notes)
     if run is not None:
         page.charts = run_charts(run, keys[:_MAX_SERIES])
+        page.marks = event_marks(events, positions)
     if history.unit == "epoch":
         page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"
     page.tables_below = [
-        *([_values(run, keys[:_MAX_ROWS])] if run is not None else []),
-        *_goodput(events),
         alarms,
+        *_goodput(events),
+        *([_values(run, keys[:_MAX_ROWS])] if run is not None else []),
         _configuration(history.config),
         *_attempts(history.header),
         *_environment(history.header),
     ]
     return page
+
+
+def _title(history: History) -> str:
+    """Return the project and the name of a run, which tell its page from others."""
+    project = history.header.get("project")
+    return f"{project}/{history.name}" if isinstance(project, str) else history.name
 
 
 def _values(run: Run, keys: list[str]) -> Table:
@@ -98,14 +110,14 @@ def _values(run: Run, keys: list[str]) -> Table:
         fields = ("last", "last_step", "min", "min_step", "max", "max_step", "mean")
         values = (statistics[field] for field in fields)
         rows.append((key, *values, statistics["count"], statistics["nonfinite"]))
-    note = _selection(len(keys), len(run.keys())) if rows else "None was recorded."
+    note = selection_note(len(keys), len(run.keys())) if rows else "None was recorded."
     names = (*names, "mean", "values", "not finite")
     return Table("Last and best values", names, rows, note)
 
 
 def _configuration(config: Mapping[str, object]) -> Table:
     rows = list(flatten_config(redact(config)).items())
-    note = _selection(_MAX_ROWS, len(rows)) if rows else "None was recorded."
+    note = selection_note(_MAX_ROWS, len(rows)) if rows else "None was recorded."
     return Table("Configuration", ("name", "value"), rows[:_MAX_ROWS], note)
 
 
@@ -114,7 +126,7 @@ def _notes(history: History, alarms: int) -> list[str]:
     if run is None:
         return notes
     if alarms:
-        notes.append(f"Alarms were raised; the table below has {alarms:,}.")
+        notes.append(f"{alarms:,} alarms were raised; see the table below.")
     if not run.keys() and not run.arrays:
         notes.append("No metric was recorded.")
     if (count := len(run.keys())) > _MAX_SERIES:
@@ -171,19 +183,6 @@ def _goodput(events: list[dict[str, object]]) -> Iterator[Table]:
         yield Table("Time by category", names, rows, note, ratio_column=2)
 
 
-def _alarms(events: list[dict[str, object]]) -> Table:
-    alarms = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
-    names = ("time", "attempt", "step", "kind", "key", "value", "message")
-    rows = [[_cell(event.get(name)) for name in names] for event in alarms[:_MAX_ROWS]]
-    counts = [event_count(event) for event in alarms]
-    note = _selection(_MAX_ROWS, len(alarms)) if rows else "None was raised."
-    if max(counts, default=1) > 1:
-        names = (*names, "times")
-        rows = [[*row, count] for row, count in zip(rows, counts)]
-        note = f"{sum(counts):,} alarms; equal and frequent ones share a row. {note}"
-    return Table("Alarms", names, rows, note.rstrip())
-
-
 def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
     listed = header.get("attempts")
     changes, attempts = changes_by_attempt(header), []
@@ -195,9 +194,9 @@ def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
             attempts.append(attempt)
     if attempts:
         names = list(dict.fromkeys(name for attempt in attempts for name in attempt))
-        rows = [[_cell(attempt.get(name)) for name in names] for attempt in attempts]
+        rows = [[cell(attempt.get(name)) for name in names] for attempt in attempts]
         titles = [name.replace("_", " ") for name in names]
-        note = _selection(_MAX_ROWS, len(rows))
+        note = selection_note(_MAX_ROWS, len(rows))
         yield Table("Attempts", titles, rows[:_MAX_ROWS], note)
 
 
@@ -207,15 +206,3 @@ def _environment(header: Mapping[str, Any]) -> Iterator[Table]:
     rows = list(flatten_config(redact(fields)).items())
     if rows:
         yield Table("Environment", ("name", "value"), rows[:_MAX_ROWS])
-
-
-def _cell(value: object) -> Cell:
-    value = number(value)
-    if value is None or isinstance(value, str | int | float):
-        return str(value).lower() if isinstance(value, bool) else value
-    return dumps(value)
-
-
-def _selection(shown: int, count: int) -> str:
-    """Return a note if not all rows of a table are shown."""
-    return f"The first {shown:,} of {count:,}." if count > shown else ""

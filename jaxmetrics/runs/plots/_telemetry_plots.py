@@ -13,7 +13,7 @@ from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import duration
 from jaxmetrics.runs.plots._holdout import holdout_predictions
-from jaxmetrics.runs.reading import History, at_common_x
+from jaxmetrics.runs.reading import History, at_common_x, is_wide, quantile_keys
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _MAX_LINES, _MAX_PANELS, _MAX_CATEGORIES = 8, 6, 14
 _ALL = "(all)"
-_LOG_RATIO = 30.0  # maximum over minimum from which the y axis is logarithmic
-_QUANTILE = re.compile(r"(?P<base>.+?)(?:_stat)?[_/]p(?P<percent>\d{1,2})")
 _DATASET = re.compile(r"(?P<split>[^/_]+)_(?P<dataset>[^/]+)/loss")
 
 
@@ -54,12 +52,7 @@ def update_ratios(history: History) -> Figure | None:
 
 def quantile_bands(history: History) -> Figure | None:
     """Draw quantiles logged under several keys, such as `length_p05`, `length_p95`."""
-    distributions: dict[str, dict[int, str]] = {}
-    for key in history.run or ():
-        if match := _QUANTILE.fullmatch(key):
-            keys = distributions.setdefault(match["base"], {})
-            keys[int(match["percent"])] = key
-    distributions = {base: k for base, k in distributions.items() if len(k) > 1}
+    distributions = quantile_keys(history.run or ())
     if not distributions:
         return None
     shown = list(distributions)[:_MAX_PANELS]
@@ -200,7 +193,7 @@ def _lines(
         figures.style_axes(axes, title, "", "")
         figures.show_message(axes, "none of the values is finite")
         return
-    if all_y.min() > 0 and all_y.max() > _LOG_RATIO * all_y.min():
+    if is_wide(all_y):
         axes.set_yscale("log")
     handles, shown = [], [name for name in series if name in kept]
     colors = iter(PALETTE.series)

@@ -17,6 +17,14 @@ from jaxmetrics.runs.reading._axes import (
     series_on_axis,
 )
 from jaxmetrics.runs.reading._better import directions
+from jaxmetrics.runs.reading._chart_layout import (
+    ChartKeys,
+    Layers,
+    arranged_charts,
+    is_evaluation,
+    is_log_chart,
+    quantile_keys,
+)
 from jaxmetrics.runs.reading._columns import Records, numbers_of, records_of
 from jaxmetrics.runs.reading._comparison import AlignedRuns
 from jaxmetrics.runs.reading._config import (
@@ -33,6 +41,7 @@ from jaxmetrics.runs.reading._errors import (
     RunNotFoundError,
     UnknownDirectionError,
 )
+from jaxmetrics.runs.reading._events import marked_event, step_places
 from jaxmetrics.runs.reading._export import (
     FORMATS,
     Format,
@@ -94,6 +103,7 @@ __all__ = [
     "AXIS_LABELS",
     "AlignedRuns",
     "Better",
+    "ChartKeys",
     "Chosen",
     "Evaluation",
     "ExistingFileError",
@@ -103,6 +113,7 @@ __all__ = [
     "Format",
     "GrowingRun",
     "History",
+    "Layers",
     "LocalCopy",
     "MediaEntry",
     "MediaIndex",
@@ -118,6 +129,7 @@ __all__ = [
     "Series",
     "Spread",
     "UnknownDirectionError",
+    "arranged_charts",
     "as_array",
     "at_common_x",
     "axis_label",
@@ -140,6 +152,8 @@ __all__ = [
     "goodput_of_events",
     "grouped_by_chart",
     "importance",
+    "is_evaluation",
+    "is_log_chart",
     "is_run",
     "is_telemetry",
     "is_wide",
@@ -147,9 +161,11 @@ __all__ = [
     "list_runs",
     "load_history",
     "local_copy",
+    "marked_event",
     "merged_x",
     "numbers_of",
     "own_key",
+    "quantile_keys",
     "quantity",
     "reached",
     "records_of",
@@ -161,6 +177,7 @@ __all__ = [
     "series_on_axes",
     "series_on_axis",
     "spreads",
+    "step_places",
     "summary_facts",
     "telemetry_file",
     "unique_name",

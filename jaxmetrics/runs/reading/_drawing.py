@@ -105,8 +105,9 @@ def draw_lines(
 
 
 def is_wide(y: np.ndarray) -> bool:
-    """Return whether drawable values are positive and over a wide range."""
-    return bool(y.min() > 0 and y.max() > _LOG_RATIO * y.min())
+    """Return whether all values that can be drawn are positive, over a wide range."""
+    y = y[figures.is_drawable(y)]
+    return bool(len(y) and y.min() > 0 and y.max() > _LOG_RATIO * y.min())
 
 
 def x_unit(axis: str, end: float) -> tuple[float, str]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import Bins, event_count, number, redact
+from jaxmetrics.record import Bins, redact
 from jaxmetrics.runs.reading import (
+    ChartKeys,
+    Layers,
     MediaEntry,
     MediaTable,
     Run,
+    arranged_charts,
     goodput_of_events,
+    is_log_chart,
     load_history,
+    marked_event,
+    step_places,
     summary_facts,
 )
 from jaxmetrics.runs.view._cache import Loaded
-from jaxmetrics.runs.view._charts import ChartKeys, Layers, arranged
-from jaxmetrics.runs.view._series import is_wide_range, places
 
 _MAX_EVENTS = 5000
 _MAX_NOTES = 20
@@ -86,10 +89,10 @@ def events(loaded: Loaded) -> dict[str, Any]:
     """Return alarms, restarts, evaluations and checkpoints, the latest ones."""
     with loaded.lock:
         run, axes = loaded.shown().run, loaded.shown().axes
-        listed = [event for row in run.events if (event := _event(row)) is not None]
+        listed = [one for row in run.events if (one := marked_event(row)) is not None]
         for event in listed[-_MAX_EVENTS:]:
             step = event.pop("step")
-            event["at"] = places(run, axes, step) if isinstance(step, int) else {}
+            event["at"] = step_places(axes, step) if isinstance(step, int) else {}
     return {"events": listed[-_MAX_EVENTS:], "count": len(listed)}
 
 
@@ -158,7 +161,7 @@ def _content(entry: MediaEntry, address: str) -> dict[str, Any]:
 def _arranged(loaded: Loaded, names: list[str]) -> tuple[list[ChartKeys], list[Layers]]:
     kept = loaded.kept.get("arranged")
     if kept is None or kept[0] != names:
-        kept = loaded.kept["arranged"] = names, *arranged(names)
+        kept = loaded.kept["arranged"] = names, *arranged_charts(names)
     return kept[1], kept[2]
 
 
@@ -173,35 +176,6 @@ def _wide(loaded: Loaded, run: Run, charts: list[ChartKeys]) -> list[bool]:
         for chart in charts:
             values = [run[key][1] for key in chart.keys if key in run]
             samples = [v[:: max(len(v) // _SAMPLE, 1)] for v in values]
-            is_ratio = chart.label.endswith("(0 to 1)")
-            wide.append(
-                bool(samples)
-                and not is_ratio
-                and is_wide_range(np.concatenate(samples))
-            )
+            wide.append(is_log_chart(chart.keys, chart.label, samples))
         kept = loaded.kept["wide"] = len(charts), length, wide
     return kept[2]
-
-
-def _event(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    name, attempt = str(row.get("event")), row.get("attempt")
-    event: dict[str, Any] = {"time": row.get("time"), "attempt": attempt}
-    event |= {"step": row.get("step"), "key": row.get("key")}
-    event["value"] = number(row.get("value"))
-    if name.startswith(("alarm", "health")):
-        text = str(row.get("message") or row.get("kind") or name)
-        count = event_count(row)
-        text += f" ({count:,} times)" if count > 1 else ""
-        return {"kind": "alarm", "text": text, **event}
-    if name == "start" and isinstance(attempt, int) and attempt > 1:
-        step = row.get("restored_step")
-        text = f"attempt {attempt}"
-        text += f", from step {step:,}" if isinstance(step, int) else ""
-        return {"kind": "restart", "text": text, **event, "step": step}
-    if name == "restore":
-        return {"kind": "restart", "text": f"restored, attempt {attempt}", **event}
-    if name in ("evaluation", "checkpoint"):
-        seconds = row.get("seconds")
-        text = f"{name}, {seconds:.3g} s" if isinstance(seconds, int | float) else name
-        return {"kind": name, "text": text, **event}
-    return None

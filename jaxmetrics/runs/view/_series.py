@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,27 +99,6 @@ def heatmap(
         "x": _short_x(middles),
         "values": [_short_y(row) for row in values],
     }
-
-
-def is_wide_range(y: np.ndarray) -> bool:
-    """Return whether all finite values are positive and over a wide range."""
-    y = y[is_drawable(y)]
-    return bool(len(y) and y.min() > 0 and y.max() > 30 * y.min())
-
-
-def places(run: Run, axes: Mapping[str, np.ndarray], step: int) -> dict[str, float]:
-    """Return the position of a step on each axis, between records if need be."""
-    steps = axes["step"]
-    if not len(steps):
-        return {"step": step}
-    at: dict[str, float] = {"step": step}
-    for name, positions in axes.items():
-        if name == "step":
-            continue
-        known = np.isfinite(positions)
-        if known.any():
-            at[name] = float(np.interp(step, steps[known], positions[known]))
-    return at
 
 
 def not_keys(run: Run, keys: Iterable[str]) -> list[str]:

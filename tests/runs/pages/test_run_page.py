@@ -4,7 +4,7 @@ import pytest
 from support.pages import HOSTILE, Document, page_data, table
 from support.runs import epoch, row, write_epochs, write_run
 
-from jaxmetrics.figures import PALETTE
+from jaxmetrics.figures import THEMES
 from jaxmetrics.record import dumps
 from jaxmetrics.runs import Run, generate_page
 from jaxmetrics.runs.pages._run_page import run_page
@@ -72,7 +72,7 @@ def test_the_page_has_all_data_of_a_run(run):
         ("step", 10),
         ("other", 1),
     ]
-    assert table(page, "Alarms")["rows"][0][-1] == "train/loss is nan"
+    assert table(page, "Alarms")["rows"][0][4] == "train/loss is nan"
     assert table(page, "Configuration")["rows"] == [
         ["lr", "0.3"],
         ["model.layers", "2"],
@@ -230,9 +230,10 @@ def test_a_missing_run_is_an_error_with_advice(tmp_path):
         generate_page(tmp_path / "nowhere")
 
 
-def test_the_page_has_the_colors_of_the_plots(run):
+@pytest.mark.parametrize("palette", THEMES.values(), ids=THEMES)
+def test_the_page_has_the_colors_of_the_plots(run, palette):
     html = generate_page(run).read_text()
-    for name in ("background", "grid", "text", "muted", "red"):
-        assert f"--{name}: {getattr(PALETTE, name)};" in html
-    for index, color in enumerate(PALETTE.series):
+    for name in ("grid", "text", "muted", "red"):
+        assert f"--{name}: {getattr(palette, name)};" in html
+    for index, color in enumerate(palette.series):
         assert f"--series-{index}: {color};" in html

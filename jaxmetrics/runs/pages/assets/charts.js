@@ -20,12 +20,13 @@
    controls.fill(form, board) fills a form with the controls of a board, and state.write and
    state.read turn settings into text for location.hash, and back. */
 const charts = (() => {
-  const { addElement, valueText, truncate, tickLabels } = format;
+  const { addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels } = format;
   const MAX_VISIBLE_LINES = 12, PROXIMITY = 30, POINTS = 1500, PRINT_WIDTH = 680;
   const TIME_UNITS = [[86400 * 2, 86400, "d"], [7200, 3600, "h"], [120, 60, "min"], [0, 1, "s"]];
   const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]
     .concat([2, 5, 10, 20, 50, 100, 200, 500].map((days) => days * 86400));
   const SMALL_STEPS = [-3, -2, -1].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+  const BYTE_STEPS = [...Array(51).keys()].map((power) => 2 ** power);
   const DEFAULTS = { axis: null, zoom: null, smoothing: null, log: null, logs: null, full: null, filter: "", hidden: null, events: true };
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -40,6 +41,8 @@ const charts = (() => {
     const found = [...Array(8).keys()].map((i) => cssColor(`--series-${i}`));
     return found.filter(Boolean);
   }
+
+  const isBytes = (chart) => chart.label.endsWith("(bytes)");
 
   function button(parent, text, title, className) {
     const made = addElement("button", parent, text, className);
@@ -67,6 +70,7 @@ const charts = (() => {
     const settings = { ...DEFAULTS, axis: Object.keys(axes)[0], ...options.settings };
     for (const name of ["logs", "full", "hidden"]) settings[name] = bare(settings[name]);
     const cards = new Map(), sections = new Map();
+    element.classList.add("board");
     let events = options.marks ?? [], printing = false;
 
     const axisOf = (chart) => (!chart.axes || chart.axes.includes(settings.axis) ? settings.axis : chart.axes[0]);
@@ -144,7 +148,9 @@ const charts = (() => {
       const size = (_, labels) => 18 + 7 * Math.max(3, ...(labels ?? []).map((text) => (text ?? "").length));
       const xs = { ...style, label, size: 32, values: (_, ticks) => tickLabels(ticks.map((v) => v / card.divisor)) };
       if (card.axis === "time") xs.incrs = [...SMALL_STEPS, ...TIME_STEPS];
-      const range = (plot, low, high) => {
+      const ys = { ...style, label: truncate(card.chart.label, 32), values: (_, ticks) => tickLabels(ticks), size };
+      if (isBytes(card.chart) && !log) Object.assign(ys, { incrs: BYTE_STEPS, values: (_, ticks) => byteTickLabels(ticks) });
+      const range = (plot) => {
         const { data, series } = plot, { min, max } = plot.scales.x;
         const found = lines.yRange(data, series, min ?? -Infinity, max ?? Infinity, { log, full: settings.full[card.chart.id], pooled: card.chart.pooled });
         card.clipped = Boolean(found?.clipped);
@@ -158,7 +164,7 @@ const charts = (() => {
         width: widthOf(card), height: printing ? 240 : card.box.classList.contains("wide") ? 480 : 260,
         series: [{ label }, ...content.series], bands: content.bands, legend: { show: false },
         scales: { x: { time: false }, y: { distr: log ? 3 : 1, range } },
-        axes: [xs, { ...style, label: truncate(card.chart.label, 32), values: (_, ticks) => tickLabels(ticks), size }],
+        axes: [xs, ys],
         cursor: {
           sync: { key: card.axis, setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
           drag: { x: true, y: false, setScale: false }, hover: { prox: PROXIMITY }, focus: { prox: 24 },
@@ -170,7 +176,7 @@ const charts = (() => {
           draw: [(plot) => {
             marks.drawEvents(plot, card.events, card.axis, cssColor);
             marks.drawGaps(plot, card.content.drawn, cssColor);
-            card.outliers = card.clipped ? marks.drawOutliers(plot, card.content.drawn) : 0;
+            writeClip(card, card.clipped ? marks.drawOutliers(plot, card.content.drawn) : 0);
           }],
           setCursor: [(plot) => { card.legend.read(plot); showMark(card, plot); }],
           setSelect: [(plot) => {
@@ -228,13 +234,19 @@ const charts = (() => {
       const shown = content.drawn.filter((one) => one.show).length;
       if (shown < content.drawn.length && content.drawn.length > MAX_VISIBLE_LINES) notes.push(`${shown} of ${content.drawn.length} lines are shown; click a name to show another.`);
       card.note.textContent = notes.slice(0, 6).join("\n");
-      const isFull = settings.full[chart.id];
-      if (!card.clipped && !isFull) return;
-      if (notes.length) card.note.append("\n");
-      const text = isFull ? "leave outliers out" : "show all";
-      if (!isFull) card.note.append(`${valueText(card.outliers || 0)} values beyond the range of y are marked at its edge. `);
-      button(card.note, text, `${text}: ${chart.title}`, "link").addEventListener("click", () => {
+    }
+
+    // How many outliers are marked at the edge, with a button for the whole range of y.
+    function writeClip(card, count) {
+      const { chart } = card, isFull = Boolean(settings.full[chart.id]), text = `${count} ${isFull}`;
+      if (card.clip.dataset.text === text) return;
+      card.clip.dataset.text = text;
+      card.clip.textContent = count ? `${valueText(count)} outliers are marked at the edge. ` : "";
+      if (!count && !isFull) return;
+      const label = isFull ? "leave outliers out" : "show all";
+      button(card.clip, label, `${label}: ${chart.title}`, "link").addEventListener("click", () => {
         if (isFull) delete settings.full[chart.id]; else settings.full[chart.id] = true;
+        card.signature = null; // the scale of y is decided when a plot is made
         draw(card);
         change();
       });
@@ -243,7 +255,7 @@ const charts = (() => {
     function zoomTo(zoom) {
       settings.zoom = zoom;
       for (const card of cards.values()) {
-        if (provider.whole) { if (card.plot && !card.outdated) { setRange(card); card.plot.redraw(false); writeNote(card); } }
+        if (provider.whole) { if (card.plot && !card.outdated) setRange(card); }
         else { if (card.data && card.plot) setRange(card); card.outdated = true; renew(card); }
       }
       controls?.update();
@@ -279,6 +291,7 @@ const charts = (() => {
       holder.setAttribute("role", "img");
       const card = { box, holder, title, logButton, chart, token: 0, outdated: true, near: false, events: [] };
       card.legend = legendOf(card, addElement("div", box, undefined, "legend"));
+      card.clip = addElement("p", box, "", "note clip");
       card.note = addElement("p", box, "", "note");
       logButton.addEventListener("click", () => { settings.logs[card.chart.id] = !card.log; redraw(card); change(); });
       png.addEventListener("click", async () => { if (card.plot) saving.download(await saving.pngOf(card, cssColor), `${card.chart.title}.png`); });
@@ -367,7 +380,8 @@ const charts = (() => {
         at.textContent = near ? `${axes[card.axis]} ${text(near.x)}${card.unit ? ` ${card.unit}` : ""}` : "";
         found.forEach((one, i) => {
           const where = one && one.x !== near.x ? ` at ${text(one.x)}` : "";
-          const value = !one ? "" : one.smooth === null ? valueText(one.y) : `${valueText(one.smooth)} (${valueText(one.y)})`;
+          const show = isBytes(card.chart) ? bytesText : valueText;
+          const value = !one ? "" : one.smooth === null ? show(one.y) : `${show(one.smooth)} (${show(one.y)})`;
           items[i].value.textContent = value + where;
         });
       }
@@ -383,7 +397,11 @@ const charts = (() => {
     function applyFilter() {
       const matches = matcher(settings.filter);
       for (const { box, chart } of cards.values()) box.hidden = !matches([chart.title, chart.id, ...chart.lines.map((line) => line.name)]);
-      for (const { node, grid } of sections.values()) node.hidden = ![...grid.children].some((box) => !box.hidden);
+      for (const { node, grid } of sections.values()) {
+        const count = [...grid.children].filter((box) => !box.hidden).length;
+        node.hidden = !count;
+        node.classList.toggle("single", count === 1);
+      }
     }
 
     function show(list) {

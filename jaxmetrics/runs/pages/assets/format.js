@@ -47,5 +47,24 @@ const format = (() => {
     return labels((v) => (v / size).toLocaleString("en-US", { maximumFractionDigits: decimals }) + unit);
   }
 
-  return { addElement, valueText, truncate, tickLabels };
+  const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+  // The unit of bytes of a size: its power of 1024 and its name.
+  function byteUnit(size) {
+    const power = Math.min(Math.max(Math.floor(Math.log2(Math.max(size, 1)) / 10), 0), BYTES.length - 1);
+    return [1024 ** power, BYTES[power]];
+  }
+
+  function bytesText(value) {
+    if (typeof value !== "number") return valueText(value);
+    const [size, unit] = byteUnit(Math.abs(value));
+    return `${Number((value / size).toPrecision(4))} ${unit}`;
+  }
+
+  function byteTickLabels(ticks) {
+    const [size, unit] = byteUnit(Math.max(...ticks.map(Math.abs)));
+    return tickLabels(ticks.map((v) => v / size)).map((text) => `${text} ${unit}`);
+  }
+
+  return { addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels };
 })();

@@ -2,7 +2,7 @@
 // Data of the lines of a chart for uPlot: smoothing, range of y, nearest points.
 const lines = (() => {
   const LONG = 400, AUTOMATIC = 0.005, DASHES = [[], [7, 4], [2, 3]];
-  const MAX_SAMPLES = 200, CLIP_RATIO = 5, FLAT = 1e-9;
+  const MAX_SAMPLES = 200, CLIP_RATIO = 10, FLAT = 1e-9;
   const isNumber = (v) => v !== null && v !== undefined;
 
   // Exponential average of the straight line between the points, over the distance in x.

@@ -1,0 +1,73 @@
+"""Events of a run: the marks on its charts, and the table of alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmetrics.record import dumps, event_count, number
+from jaxmetrics.runs.pages._page import Cell, Mark, Table
+from jaxmetrics.runs.reading import marked_event, step_places
+
+_MAX_ROWS = 500
+_MAX_MARKS = 1000  # of alarms and restarts, and of the others
+
+Positions = Mapping[str, np.ndarray]
+
+
+def event_marks(
+    events: Sequence[Mapping[str, Any]], positions: Positions
+) -> list[Mark]:
+    """Return the marks of alarms, restarts, evaluations and checkpoints.
+
+    Of many the latest are kept, and alarms and restarts before others.
+
+    Args:
+      events: Lines of the ledger.
+      positions: Position of each record by axis.
+    """
+    urgent, others = [], []
+    for event in filter(None, map(marked_event, events)):
+        step, kind = event["step"], event["kind"]
+        if isinstance(step, int):
+            text = f"{kind} at step {step:,}: {event['text']}"
+            mark = Mark(kind, text, step_places(positions, step))
+            (urgent if kind in ("alarm", "restart") else others).append(mark)
+    return urgent[-_MAX_MARKS:] + others[-_MAX_MARKS:]
+
+
+def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Table:
+    """Return the table of alarms, whose rows lead to their places on the charts.
+
+    Args:
+      events: Lines of the ledger.
+      positions: Position of each record by axis.
+    """
+    alarms = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
+    names = ("step", "kind", "key", "value", "message", "time", "attempt")
+    shown = alarms[:_MAX_ROWS]
+    rows = [[cell(event.get(name)) for name in names] for event in shown]
+    steps = [event.get("step") for event in shown]
+    jumps = [step_places(positions, s) if isinstance(s, int) else None for s in steps]
+    counts = [event_count(event) for event in alarms]
+    note = selection_note(_MAX_ROWS, len(alarms)) if rows else "None was raised."
+    if max(counts, default=1) > 1:
+        names = (*names, "times")
+        rows = [[*row, count] for row, count in zip(rows, counts)]
+        note = f"{sum(counts):,} alarms; equal and frequent ones share a row. {note}"
+    return Table("Alarms", names, rows, note.rstrip(), jumps=jumps)
+
+
+def cell(value: object) -> Cell:
+    """Return a value as a cell of a table."""
+    value = number(value)
+    if value is None or isinstance(value, str | int | float):
+        return str(value).lower() if isinstance(value, bool) else value
+    return dumps(value)
+
+
+def selection_note(shown: int, count: int) -> str:
+    """Return a note if not all rows of a table are shown."""
+    return f"The first {shown:,} of {count:,}." if count > shown else ""
