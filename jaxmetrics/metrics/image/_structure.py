@@ -99,19 +99,21 @@ class SSIM(PairedImageMean):
             )
         # Variances are differences of squares, which cancel less around the mean.
         centre = targets.mean((-3, -2, -1), keepdims=True)
-        x, y = preds - centre, targets - centre
-        mean_x, mean_y, xx, yy, xy = (
-            _windowed(z, kernel) for z in (x, y, x * x, y * y, x * y)
-        )
+        # A row is one axis of width x channels, which CPUs add as vectors.
+        rows = (*targets.shape[:-2], targets.shape[-2] * targets.shape[-1])
+        x, y = ((z - centre).reshape(rows) for z in (preds, targets))
+        centre = centre[..., 0]
+        fields = jnp.stack([x, y, x * x + y * y, x * y])
+        mean_x, mean_y, squares, xy = _windowed(fields, kernel, targets.shape[-1])
         pixels = kernel.size**2
         scale = pixels / (pixels - 1) if self.sample_covariance else 1.0
-        variances = scale * (xx - mean_x * mean_x + yy - mean_y * mean_y)
+        variances = scale * (squares - (mean_x * mean_x + mean_y * mean_y))
         covariance = scale * (xy - mean_x * mean_y)
         mean_x, mean_y = mean_x + centre, mean_y + centre
         c1, c2 = ((k * (self.max_value or 1.0)) ** 2 for k in (self.k1, self.k2))
         contrast = (2 * covariance + c2) / (variances + c2)
         means = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-        return (means * contrast).mean((-3, -2, -1)), contrast.mean((-3, -2, -1))
+        return _mean_of_rows(means * contrast), _mean_of_rows(contrast)
 
     def _kernel(self) -> np.ndarray:
         """Return the window along one axis."""
@@ -167,20 +169,46 @@ class MultiScaleSSIM(SSIM):
         return value
 
 
-def _windowed(images: jax.Array, kernel: np.ndarray) -> jax.Array:
-    """Return weighted means over the windows that lie inside the images.
+def _windowed(fields: jax.Array, kernel: np.ndarray, channels: int) -> list[jax.Array]:
+    """Return weighted means of each field over the windows that lie inside images.
 
     A sum of shifted images along each axis: no convolution, which accelerators compute
-    from operands of 16 bits.
+    from operands of 16 bits. The sum along the height must be stored, and not be
+    computed anew for each shift along the width. XLA:CPU ignores the barrier, but
+    stores an array that one loop reads at more than 15 places, here at `kernel.size`
+    places of each field: so the fields are one array.
+
+    Args:
+      fields: Float32 `[fields, ..., height, width * channels]`.
+      kernel: Weights of the window along one axis.
+      channels: Number of channels.
     """
-    for axis in (images.ndim - 3, images.ndim - 2):
-        length = images.shape[axis] - kernel.size + 1
-        shifted = [
-            weight * lax.slice_in_dim(images, i, i + length, axis=axis)
-            for i, weight in enumerate(kernel)
-        ]
-        images = functools.reduce(jnp.add, shifted)
-    return images
+    columns = lax.optimization_barrier(_shifted_sum(fields, kernel, -2, 1))
+    return [_shifted_sum(x, kernel, -1, channels) for x in columns]
+
+
+def _mean_of_rows(rows: jax.Array) -> jax.Array:
+    """Return the means over the last two axes.
+
+    XLA:CPU computes the operand of a product before the product, with vectors, but the
+    operand of a sum inside its loop, one by one.
+    """
+    width = rows.shape[-1]
+    ones = np.full((width,), 1 / width, np.float32)
+    return jnp.dot(rows, ones, precision=lax.Precision.HIGHEST).mean(-1)
+
+
+def _shifted_sum(
+    rows: jax.Array, kernel: np.ndarray, axis: int, stride: int
+) -> jax.Array:
+    """Return the weighted sum of entries that are `stride` apart along an axis."""
+    axis += rows.ndim
+    length = rows.shape[axis] - (kernel.size - 1) * stride
+    shifted = [
+        weight * lax.slice_in_dim(rows, i * stride, i * stride + length, axis=axis)
+        for i, weight in enumerate(kernel)
+    ]
+    return functools.reduce(jnp.add, shifted)
 
 
 def _halved(images: jax.Array) -> jax.Array:
