@@ -31,6 +31,7 @@ from jaxmetrics.core import (
 
 _AVERAGES = ("macro", "none")
 _PARTS = ("quality", "segmentation", "recognition")
+_HALF = 1 << 16  # values of half an integer
 
 
 class PanopticQuality(Metric):
@@ -169,22 +170,53 @@ def _numbered(
       of_class: Class of each segment, int32 `[segments]`, -1 for none.
       fits: Bool, False if there are more segments.
     """
-    kind, instance = pixels[:, 0], pixels[:, 1]
-    inside = in_range(kind, classes)
-    kind = jnp.where(inside, kind, classes)
-    instance = jnp.where(inside, instance, 0)
+    kind = pixels[:, 0]
+    words = _words(kind, pixels[:, 1], in_range(kind, classes), classes)
 
-    def next_segment(left: jax.Array, _: Any) -> tuple[jax.Array, Any]:
-        first = jnp.where(left, kind, classes).min()
-        same = left & (kind == first)
-        number = jnp.where(same, instance, np.iinfo(np.int32).max).min()
-        member = same & (instance == number)
-        return left & ~member, (member, jnp.where(member.any(), first, -1))
+    def next_segment(last: Any, _: Any) -> tuple[Any, Any]:
+        among, found = _less(last, words), []
+        for word in words:
+            found.append(jnp.where(among, word, jnp.inf).min())
+            among = among & (word == found[-1])
+        return tuple(found), tuple(found)
 
-    left, (members, of_class) = lax.scan(next_segment, inside, None, length=segments)
-    index = jnp.arange(segments, dtype=jnp.int32)[:, None]
-    number = jnp.where(members, index, -1).max(0)
-    return number, of_class, ~left.any()
+    # Below every segment, but varying over the devices of a shard_map as the carry.
+    start = tuple(jnp.minimum(word.min(), -1) for word in words)
+    last, found = lax.scan(next_segment, start, None, length=segments)
+    # A segment's number is that of the segments before it.
+    number = jnp.zeros_like(kind)
+    for segment in zip(*found):
+        number = number + _less(segment, words).astype(jnp.int32)
+    inside = words[0] < jnp.inf
+    is_left = inside & _less(last, words)
+    of_class = jnp.where(found[0] < jnp.inf, found[0], -1).astype(jnp.int32)
+    if len(words) == 2:
+        of_class = of_class >> 16
+    return jnp.where(inside, number, -1), of_class, ~is_left.any()
+
+
+def _words(
+    kind: jax.Array, instance: jax.Array, inside: jax.Array, classes: int
+) -> tuple[jax.Array, ...]:
+    """Return class and instance as float32 words, the first one the most significant.
+
+    Halves of 16 bits are exact; XLA:CPU takes the least of floats, but not that of
+    integers, with vectors. Pixels of no segment have infinite words.
+    """
+    instance = lax.bitcast_convert_type(instance, jnp.uint32) ^ np.uint32(1 << 31)
+    upper, lower = instance >> 16, instance & np.uint32(_HALF - 1)
+    whole = (kind, upper, lower)
+    if classes * _HALF <= 1 << 24:
+        whole = (kind * _HALF + upper.astype(jnp.int32), lower)
+    return tuple(jnp.where(inside, x.astype(jnp.float32), jnp.inf) for x in whole)
+
+
+def _less(a: tuple[jax.Array, ...], b: tuple[jax.Array, ...]) -> jax.Array:
+    """Return where words are less, the first ones before the later ones."""
+    less = a[-1] < b[-1]
+    for x, y in zip(a[-2::-1], b[-2::-1]):
+        less = (x < y) | ((x == y) & less)
+    return less
 
 
 def _matches(
