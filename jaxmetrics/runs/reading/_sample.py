@@ -64,7 +64,7 @@ def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
 
 def _lines(fd: int, place: int) -> list[tuple[int, bytes]]:
     """Return the first complete lines that begin at a position or after it."""
-    size = _CHUNK_BYTES
+    size = _CHUNK_BYTES + 1
     begin = max(place - 1, 0)  # the newline before the place, if it begins a line
     while size <= _MAX_CHUNK_BYTES:
         data = os.pread(fd, size, begin)
