@@ -163,6 +163,7 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
         help="metric by whose best value the runs are ranked (default: the loss of "
         "the evaluation, or the training loss)",
     )
+    _add_where_arguments(command)
     _add_keys_argument(command)
     command.add_argument("--page", metavar="FILE", help="write an HTML page")
     command.add_argument("--plots", metavar="DIR", help="write a plot of each key")

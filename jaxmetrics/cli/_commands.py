@@ -99,7 +99,13 @@ def compare(args: Namespace) -> int:
         return 2
     targets, better = dict(args.target), dict(args.better)
     comparison = compare(
-        runs, args.x, target=targets, better=better, rank_by=args.rank_by
+        runs,
+        args.x,
+        target=targets,
+        better=better,
+        rank_by=args.rank_by,
+        where=args.where,
+        sort=args.sort,
     )
     any_in_common = bool(comparison.keys)
     if args.keys:
@@ -292,6 +298,11 @@ def _comparison_data(comparison: Comparison) -> dict[str, object]:
         "groups": dict(comparison.groups),
         "ranked_by": comparison.ranked_by,
         "ranked": comparison.ranked(),
+        "states": {
+            name: {"state": e.state, "step": e.step, "elapsed": e.elapsed}
+            for name, e in comparison.entries.items()
+        },
+        "relations": redact([row._asdict() for row in comparison.relations]),
         "results": [row._asdict() for row in comparison.results],
         "spreads": [row._asdict() for row in comparison.spreads],
         "targets": [row._asdict() for row in comparison.reached],

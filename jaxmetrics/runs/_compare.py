@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from jaxmetrics.runs.reading import (
     AXES,
     AlignedRuns,
     Better,
+    Relation,
     Run,
+    RunEntry,
     UnknownDirectionError,
     axis_positions,
     common_names,
@@ -32,8 +35,10 @@ from jaxmetrics.runs.reading import (
     evaluation,
     flatten_config,
     is_telemetry,
+    list_entries,
     own_key,
     reached,
+    relations,
     result,
     runs_of,
     seed_groups,
@@ -69,6 +74,9 @@ class Comparison(AlignedRuns):
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
       ranked_by: Key by whose best value the runs are ranked; None if there is none.
+      relations: How values of the configuration go with the best values of that key.
+      entries: State, step and training seconds of the runs, by name.
+      order: Names of the runs in the order of `sort=`; None without it.
     """
 
     def plot(self, *keys: str) -> Figure:
@@ -133,6 +141,8 @@ def compare(
     better: Mapping[str, Better] | None = None,
     seed: str = "seed",
     rank_by: str | None = None,
+    where: str | None = None,
+    sort: str | None = None,
 ) -> Comparison:
     """Align runs on one axis, and compare their configurations and results.
 
@@ -150,15 +160,19 @@ def compare(
       seed: Name in the configuration in which the runs of a group may differ.
       rank_by: Key by whose best value the runs are ranked. Default the loss of the
         evaluation, or the training loss.
+      where: Condition that the runs meet, such as `"lr > 1e-3"`, as for `runs.list`.
+        Default all runs.
+      sort: Name of the value by which the runs are sorted in place of their ranks,
+        likewise.
 
     Raises:
       FileNotFoundError: There is no run at a path.
       ValueError: There are fewer than two runs, a run has no positions on the axis, or
         it is not known whether higher or lower values of a target are better, or of
         the key to rank by.
-      KeyError: No run has the key of a target, or the key to rank by.
+      KeyError: No run has the key of a target, the key to rank by, or a name.
     """
-    loaded = [run for path in paths for run in _loaded(path)]
+    loaded, entries = _selected([r for p in paths for r in _loaded(p)], where, sort)
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
@@ -192,21 +206,47 @@ def compare(
         _check_key(key, counts, known, "a target for ")
         for name, series in series_by_run(key).items():
             targets.append(reached(key, float(value), name, series, known[key]))
+    ranked_by = rank_by or _ranking_key(runs, {k: known[k] for k in keys if k in known})
+    best = {one.run: one.best for one in results if one.key == ranked_by}
+    different = config_difference(configs)
+    related: Sequence[Relation] = ()
+    if ranked_by is not None:
+        values = [best.get(name, math.nan) for name in runs]
+        related = relations(different, values, known[ranked_by], seed)
     return Comparison(
         runs=runs,
         x=x,
         keys=keys,
         notes=_notes(runs, counts),
-        difference=config_difference(configs),
+        difference=different,
         groups=group_names,
         better=known,
         results=results,
         spreads=list(spreads(results, group_names)),
         reached=targets,
         positions=positions,
-        ranked_by=rank_by
-        or _ranking_key(runs, {k: known[k] for k in keys if k in known}),
+        ranked_by=ranked_by,
+        relations=related,
+        entries=dict(zip(runs, entries)),
+        order=list(runs) if sort is not None else None,
     )
+
+
+def _selected(
+    runs: Sequence[Run], where: str | None, sort: str | None
+) -> tuple[list[Run], list[RunEntry]]:
+    """Return the runs that meet a condition in their order, and their entries."""
+    places = [
+        ((run.path.resolve().parent.name, run.path.name), run.local_copy or run.path)
+        for run in runs
+    ]
+    listed = list_entries("", places)
+    by_entry = {id(entry): run for entry, run in zip(listed, runs)}
+    if where is not None:
+        listed = listed.where(where)
+    if sort is not None:
+        listed = listed.sorted(sort)
+    return [by_entry[id(entry)] for entry in listed], list(listed)
 
 
 def _loaded(path: str | os.PathLike[str] | Run) -> list[Run]:

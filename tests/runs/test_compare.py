@@ -111,24 +111,50 @@ def test_means_and_standard_errors_are_over_seeds(seeds):
     spread = next(s for s in comparison.spreads if s.group == "lr=0.1")
     assert (spread.runs, spread.last) == (3, 3.0)
     assert spread.last_error == pytest.approx(math.sqrt(7.0 / 3))  # variance 7
-    x, mean, error = comparison.mean("train/loss", "lr=0.2")
+    x, mean, error, runs = comparison.mean("train/loss", "lr=0.2")
+    np.testing.assert_array_equal(runs, 2)
     np.testing.assert_array_equal(x, np.arange(1, 11))
     np.testing.assert_allclose(mean, 6.0 + 10 - x)
     np.testing.assert_allclose(error, 1.0)
     assert "3 ± 1.52753" in comparison.to_markdown()
 
 
-def test_the_mean_is_nan_where_a_seed_has_no_value(tmp_path):
+def test_the_mean_is_of_the_runs_that_have_a_value(tmp_path):
     config = {"lr": 1.0}
     longer = named_run(tmp_path, "a", loss_rows(float), hparams=config | {"seed": 1})
-    rows = loss_rows(float, steps=range(1, 6))
-    rows[2]["train/loss"] = math.nan
+    rows = loss_rows(lambda step: 3.0 * step, steps=range(2, 6))
+    rows[1]["train/loss"] = math.nan
     shorter = named_run(tmp_path, "b", rows, hparams=config | {"seed": 2})
-    (group,) = (comparison := compare([longer, shorter])).groups
-    x, mean, _ = comparison.mean("train/loss", group)
-    known = np.isfinite(mean)
-    np.testing.assert_array_equal(x[known], [1, 2, 4, 5])
-    np.testing.assert_array_equal(mean[known], [1, 2, 4, 5])
+    other = named_run(tmp_path, "c", loss_rows(float, range(20)), hparams={"lr": 2})
+    comparison = compare([longer, shorter, other])
+    x, mean, error, runs = comparison.mean("train/loss", "lr=1.0")
+    np.testing.assert_array_equal(x, range(1, 11))
+    np.testing.assert_array_equal(runs, [1, 2, 1, 2, 2, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(mean, [1, 4, 3, 8, 10, 6, 7, 8, 9, 10])
+    np.testing.assert_array_equal(np.isfinite(error), runs == 2)
+    assert error[1] == pytest.approx(2.0)  # of 2 and 6
+
+
+def test_runs_are_selected_and_sorted_and_have_their_state(tmp_path):
+    folders = seed_runs(tmp_path)
+    comparison = compare(folders, where="lr < 0.15", sort="-train/loss")
+    assert list(comparison.runs) == comparison.ranked() == ["0.1-2", "0.1-1", "0.1-0"]
+    assert comparison.ranked_by == "train/loss"
+    entry = comparison.entries["0.1-2"]
+    assert (entry.state, entry.step, entry.elapsed) == ("running", 10, 20.0)
+    text = comparison.to_markdown()
+    assert "| state | step | training time |" in text and "Ranked by" not in text
+    with pytest.raises(KeyError, match="similar names are"):
+        compare(folders, where="lrr < 1")
+
+
+def test_a_comparison_tells_what_goes_with_the_best_values(tmp_path):
+    comparison = compare(seed_runs(tmp_path))
+    (found,) = comparison.relations
+    assert (found.name, found.runs) == ("opt.lr", 5)
+    text = comparison.to_markdown()
+    assert "What goes with best train/loss (min)" in text
+    assert "not why" in text
 
 
 def test_runs_without_a_configuration_are_not_grouped(tmp_path):

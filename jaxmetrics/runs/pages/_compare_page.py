@@ -15,6 +15,7 @@ from jaxmetrics.runs.reading import (
     AXIS_LABELS,
     AlignedRuns,
     Result,
+    RunEntry,
     axis_label,
     format_number,
     is_log_chart,
@@ -26,6 +27,7 @@ _MAX_NAMES = 4
 _MAX_RUN_COLUMNS = 8  # runs up to which tables have a column for each
 _MAX_CONFIG_COLUMNS, _MAX_METRIC_COLUMNS, _MAX_BEST_COLUMNS = 8, 6, 12
 _MAX_CELL = 24
+_MAX_RELATIONS = 12
 _MAX_HTML_ROWS, _MAX_HTML_NOTES = 50, 3
 
 
@@ -82,6 +84,7 @@ def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:
     others have a column for each run, of more a row.
     """
     yield _run_table(comparison)
+    yield from _relation_table(comparison)
     if len(comparison.runs) <= _MAX_RUN_COLUMNS:
         yield from _tables_by_metric(comparison)
     else:
@@ -100,6 +103,7 @@ def _run_table(comparison: AlignedRuns) -> Table:
     others.sort(key=lambda key: key not in comparison.better)
     others = others[:_MAX_METRIC_COLUMNS]
     names = ["run", *(_column_name(name, config) for name in config)]
+    has_state = bool(comparison.entries)
     rows: list[list[Cell]] = []
     for run in order:
         cells = [comparison.difference[name][index[run]] for name in config]
@@ -109,14 +113,44 @@ def _run_table(comparison: AlignedRuns) -> Table:
             result = results.get((ranked_by, run))
             row += [_best(comparison, result), result.last if result else None]
         row += [r.last if (r := results.get((key, run))) else None for key in others]
+        row += _state(comparison.entries[run]) if has_state else []
         rows.append(row)
     if ranked_by is not None:
         names += [f"best {ranked_by}", f"last {ranked_by}"]
     names += [f"last {key}" for key in others]
-    note = f"Ranked by {ranked_by}." if ranked_by is not None else ""
+    names += ["state", "step", "training time"] if has_state else []
+    is_ranked = ranked_by is not None and comparison.order is None
+    note = f"Ranked by {ranked_by}." if is_ranked else ""
     if (more := len(comparison.difference) - len(config)) > 0:
         note += f" The configurations differ in {more:,} more values."
     return Table("Runs", names, rows, note.strip())
+
+
+def _state(entry: RunEntry) -> list[Cell]:
+    """Return the state, the step and the training time of a run."""
+    seconds = entry.elapsed
+    return [entry.state, entry.step, None if seconds is None else duration(seconds)]
+
+
+def _relation_table(comparison: AlignedRuns) -> Iterator[Table]:
+    """Yield the table of what goes with the best values."""
+    key = comparison.ranked_by
+    if key is None or not comparison.relations:
+        return
+    better = comparison.better[key]
+    rows: list[list[Cell]] = []
+    for one in comparison.relations[:_MAX_RELATIONS]:
+        measure = "rank correlation" if one.kind == "rank" else "share of variance"
+        texts = (f"{v}: {m:.5g} ({n})" for v, (n, m) in one.means.items())
+        cells = (measure, f"{one.strength:.2f}", one.runs, ", ".join(texts) or None)
+        rows.append([one.name, *redact(list(cells))])
+    first = redact(comparison.relations[0].sentence(key, better))
+    note = (
+        f"{first[0].upper()}{first[1:]}. This says what went together in these runs, "
+        f"not why; runs without a finite best value are left out."
+    )
+    names = ["name", "measure", "strength", "runs", "mean by value (runs), best first"]
+    yield Table(f"What goes with best {key} ({better})", names, rows, note)
 
 
 def _tables_by_metric(comparison: AlignedRuns) -> Iterator[Table]:
@@ -253,11 +287,18 @@ def _mean_lines(
     names = comparison.groups[group]
     for axis in AXES:
         if all(axis in comparison.positions[name] for name in names):
-            x, mean, error = comparison.mean(key, group, axis, _MAX_MEAN_POINTS)
+            found = comparison.mean(key, group, axis, _MAX_MEAN_POINTS)
+            x, mean, error, runs = found
             if np.isfinite(mean).any():
                 band = mean - error, mean + error
-                name = f"{group}: mean ± standard error"
+                name = f"{group}: mean ± standard error of {_count(runs)}"
                 yield Line(name, color, {axis: x}, mean, band)
+
+
+def _count(runs: np.ndarray) -> str:
+    """Return the number of runs of which a mean is, such as `3 to 1 runs`."""
+    most, last = int(runs.max()), int(runs[-1])
+    return f"{most} runs" if last == most == runs.min() else f"{most} to {last} runs"
 
 
 def _cell_text(cell: Cell) -> str:

@@ -72,7 +72,7 @@ def _draw_key(axes: Axes, comparison: AlignedRuns, key: str) -> None:
             if not is_mean:
                 handles, names = [*handles, line], [*names, name]
         if is_mean:
-            x, mean, error = comparison.mean(key, group, max_points=_MAX_MEAN_POINTS)
+            x, mean, error, _ = comparison.mean(key, group, max_points=_MAX_MEAN_POINTS)
             if np.isfinite(mean).any():
                 x = x / divisor
                 figures.draw_band(axes, x, mean - error, mean + error, color)

@@ -26,7 +26,7 @@ from jaxmetrics.runs.reading._chart_layout import (
     quantile_keys,
 )
 from jaxmetrics.runs.reading._columns import Records, numbers_of, records_of
-from jaxmetrics.runs.reading._comparison import AlignedRuns
+from jaxmetrics.runs.reading._comparison import AlignedRuns, GroupMean
 from jaxmetrics.runs.reading._config import (
     config_difference,
     flatten_config,
@@ -86,6 +86,7 @@ from jaxmetrics.runs.reading._quantities import (
     quantity,
 )
 from jaxmetrics.runs.reading._record_rows import rows_of_epochs
+from jaxmetrics.runs.reading._relations import Relation, relations
 from jaxmetrics.runs.reading._results import (
     Reached,
     Result,
@@ -112,6 +113,7 @@ __all__ = [
     "Follower",
     "Format",
     "GrowingRun",
+    "GroupMean",
     "History",
     "Layers",
     "LocalCopy",
@@ -120,6 +122,7 @@ __all__ = [
     "MediaTable",
     "Reached",
     "Records",
+    "Relation",
     "Result",
     "Run",
     "RunEntry",
@@ -169,6 +172,7 @@ __all__ = [
     "quantity",
     "reached",
     "records_of",
+    "relations",
     "result",
     "rows_of_epochs",
     "runs_of",

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxmetrics.record import Better
 from jaxmetrics.runs.reading._axes import series_on_axis
+from jaxmetrics.runs.reading._entry import RunEntry
 from jaxmetrics.runs.reading._merging import merged_x
-from jaxmetrics.runs.reading._results import Reached, Result, Spread, standard_error
+from jaxmetrics.runs.reading._relations import Relation
+from jaxmetrics.runs.reading._results import Reached, Result, Spread
 from jaxmetrics.runs.reading._run import Run
+
+
+class GroupMean(NamedTuple):
+    """Mean of a key over the runs of a group, `[n]` each.
+
+    Attributes:
+      x: Positions on the axis, from the first to the last one with a value.
+      mean: Mean of the finite values there; nan without one.
+      error: Standard error of the mean; nan for a single run.
+      runs: Number of runs that have a finite value there.
+    """
+
+    x: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+    runs: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,9 @@ class AlignedRuns:
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
       ranked_by: Key by whose best value the runs are ranked; None if there is none.
+      relations: How values of the configuration go with the best values of that key.
+      entries: State, step and training seconds of the runs, by name.
+      order: Names of the runs in an order that takes precedence over the ranks.
     """
 
     runs: Mapping[str, Run]
@@ -49,14 +71,17 @@ class AlignedRuns:
     reached: Sequence[Reached]
     positions: Mapping[str, Mapping[str, np.ndarray]] = field(repr=False)
     ranked_by: str | None = None
+    relations: Sequence[Relation] = ()
+    entries: Mapping[str, RunEntry] = field(default_factory=dict, repr=False)
+    order: Sequence[str] | None = None
 
     def ranked(self) -> list[str]:
         """Return the names of the runs, the best one first.
 
         Runs without a value of the key by which they are ranked come last.
         """
-        if self.ranked_by is None:
-            return list(self.runs)
+        if self.order is not None or self.ranked_by is None:
+            return list(self.order or self.runs)
         sign = 1.0 if self.better[self.ranked_by] == "min" else -1.0
         best = {r.run: r.best for r in self.results if r.key == self.ranked_by}
         values = {name: sign * best.get(name, np.nan) for name in self.runs}
@@ -110,11 +135,11 @@ class AlignedRuns:
         group: str,
         x: str | None = None,
         max_points: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, mean and standard error of a key over the runs of a group.
+    ) -> GroupMean:
+        """Return the mean of a key over the runs of a group that have a value there.
 
-        Both are nan where a run of the group has no value. The standard error of a
-        single run is nan.
+        A run has values from its first record to its last one. So the mean goes on when
+        one run of the group ends, and may jump there; `runs` says how many are left.
 
         Args:
           key: The key.
@@ -124,7 +149,14 @@ class AlignedRuns:
         """
         grid, values = self.aligned(key, x, max_points)
         rows = [values[name] for name in self.groups[group] if name in values]
-        if not rows:
-            grid, rows = grid[:0], [np.zeros(0)]
-        stacked = np.array(rows)
-        return grid, stacked.mean(axis=0), standard_error(stacked)
+        stacked = np.array(rows) if rows else np.zeros((0, len(grid)))
+        runs = np.isfinite(stacked).sum(axis=0)
+        (alive,) = np.nonzero(runs)
+        shown = slice(alive[0], alive[-1] + 1) if len(alive) else slice(0, 0)
+        stacked, runs = stacked[:, shown], runs[shown]
+        finite = np.isfinite(stacked)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(finite, stacked, 0.0).sum(axis=0) / runs
+            squares = np.where(finite, (stacked - mean) ** 2, 0.0).sum(axis=0)
+            error = np.sqrt(squares / (runs - 1) / runs)
+        return GroupMean(grid[shown], mean, np.where(runs > 1, error, np.nan), runs)

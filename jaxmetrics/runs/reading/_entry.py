@@ -34,7 +34,7 @@ from jaxmetrics.record import (
     redact,
     spellings,
 )
-from jaxmetrics.runs.reading._copy import local_copy
+from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._quantities import Series, evaluation
 from jaxmetrics.runs.reading._run import Run
 
@@ -164,19 +164,21 @@ class EntryReader:
         self._chosen: dict[tuple[str, ...], tuple[str, Better] | None] = {}
         self._without_secrets: set[tuple[Any, ...]] = set()
 
-    def read(self, path: Path, names: tuple[str, str]) -> RunEntry:
+    def read(self, path: Path | LocalCopy, names: tuple[str, str]) -> RunEntry:
         """Return the entry of a run, without its group.
 
         What cannot be read is its `problem`; nothing is raised.
 
         Args:
-          path: Path or address of the run.
+          path: Path or address of the run, or its copy on this disk.
           names: Names of the folder of its project, and of its own.
         """
         try:
-            record = _stat(path / METRICS_JSONL)  # most runs are folders of this disk
-            copy = None if record is not None else local_copy(path)
+            record = _stat(Path(path) / METRICS_JSONL)  # most runs are on this disk
+            is_copy = isinstance(path, LocalCopy)
+            copy = local_copy(path) if record is None or is_copy else None
             if copy is None:
+                path = Path(path)
                 return self._read(path, str(path), names, record)
             record = _stat(copy.folder / METRICS_JSONL)
             return self._read(copy.folder, copy.address, names, record, is_copy=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 from jaxmetrics.record import Better, direction, dumps, duration, html_table, is_remote
 from jaxmetrics.runs.reading._better import directions
 from jaxmetrics.runs.reading._config import seed_groups
+from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 from jaxmetrics.runs.reading._find import is_run, runs_below
@@ -226,7 +227,9 @@ def list_runs(
     return runs if sort is None else runs.sorted(sort)
 
 
-def list_entries(root: str, paths: Sequence[tuple[tuple[str, str], Path]]) -> RunList:
+def list_entries(
+    root: str, paths: Sequence[tuple[tuple[str, str], Path | LocalCopy]]
+) -> RunList:
     """Return the list of given runs.
 
     Args:

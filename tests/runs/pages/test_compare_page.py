@@ -31,7 +31,7 @@ def test_texts_have_no_effect_in_markdown_and_pages(tmp_path):
     text = comparison.to_markdown()
     assert "<" not in text
     counts = {line.count(" | ") for line in text.splitlines() if "train/" in line}
-    assert len(counts) == 1
+    assert counts == {5, 2}  # of the runs, and of the other tables
     html = comparison.page(tmp_path / "page.html").read_text()
     assert not [tag for tag, _ in Document(html).elements if tag == "img"]
 
@@ -46,8 +46,8 @@ def test_the_page_has_tables_and_lines_of_means(seeds, tmp_path):
     lines = page["charts"][0]["lines"]
     means = [line for line in lines if "band" in line["on"]["step"]]
     assert {line["name"] for line in means} == {
-        "lr=0.1: mean ± standard error",
-        "lr=0.2: mean ± standard error",
+        "lr=0.1: mean ± standard error of 3 runs",
+        "lr=0.2: mean ± standard error of 2 runs",
     }
     by_step = means[0]["on"]["step"]
     assert columns[by_step["y"]][0] == 12
@@ -79,11 +79,12 @@ def test_the_tables_list_differences_and_targets(two):
 
 def test_the_first_table_has_a_row_for_each_run_the_best_one_first(two):
     lines = compare(two[::-1]).to_markdown().splitlines()
-    start = lines.index("| run | lr | warmup | best train/loss | last train/loss |")
+    names = "run | lr | warmup | best train/loss | last train/loss"
+    start = lines.index(f"| {names} | state | step | training time |")
     assert lines[start - 2] == "Ranked by train/loss."
     assert lines[start + 2 : start + 4] == [
-        "| slow | 0.1 | – | 0 at 10 | 0 |",
-        "| fast | 0.2 | 5 | 2 at 4 | 2 |",
+        "| slow | 0.1 | – | 0 at 10 | 0 | running | 10 | 20s |",
+        "| fast | 0.2 | 5 | 2 at 4 | 2 | running | 4 | 32s |",
     ]
 
 
@@ -105,7 +106,7 @@ def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
     tables = {table.title: table for table in compare_tables(compare(folders))}
     runs = tables["Runs"]
     assert [row[0] for row in runs.rows] == [f"run-{n:02}" for n in range(count)]
-    assert "2 more values" in runs.note and len(runs.names) == 1 + 8 + 2 + 6
+    assert "2 more values" in runs.note and len(runs.names) == 1 + 8 + 2 + 6 + 3
     assert ("Last values" in tables) == (not by_run)
     best = tables["Best values, and the step of the first one"]
     assert len(best.rows) == (count if by_run else 31)
@@ -126,6 +127,8 @@ def test_a_notebook_shows_the_table_of_the_runs(tmp_path):
     ]
     document = Document(compare(folders)._repr_html_())
     assert document.texts["caption"] == "Ranked by train/loss."
-    assert document.texts["th"] == "runbest train/losslast train/loss"
+    assert document.texts["th"] == (
+        "runbest train/losslast train/lossstatesteptraining time"
+    )
     assert document.texts["td"].endswith("and 10 more")
     assert [name for name, _ in document.elements].count("tr") == 52
