@@ -257,7 +257,11 @@ def test_the_page_of_a_comparison_draws_runs_and_means(browser, runs, tmp_path):
     assert share(pixels, ORANGE) > 0.002
     browser.click(".card .line:nth-of-type(3)")
     assert not np.array_equal(picture(browser), pixels)
-    assert texts(browser, "h2")[:2] == ["Runs", "Configuration differences"]
+    assert texts(browser, "h2")[:3] == [
+        "Runs",
+        "What goes with best val/loss (min)",
+        "Configuration differences",
+    ]
     assert browser.run("window.compromised") is None
 
 

@@ -296,9 +296,9 @@ def _mean_lines(
 
 
 def _count(runs: np.ndarray) -> str:
-    """Return the number of runs of which a mean is, such as `3 to 1 runs`."""
-    most, last = int(runs.max()), int(runs[-1])
-    return f"{most} runs" if last == most == runs.min() else f"{most} to {last} runs"
+    """Return the number of runs of which a mean is, such as `1 to 3 runs`."""
+    least, most = int(runs[runs > 0].min()), int(runs.max())
+    return f"{most} runs" if least == most else f"{least} to {most} runs"
 
 
 def _cell_text(cell: Cell) -> str:
