@@ -1,5 +1,6 @@
 """Runs, a server and a browser that the tests of the viewer share."""
 
+import json
 import math
 
 import numpy as np
@@ -40,6 +41,16 @@ def sweep(root):
                             logger.log_step(step, split="val", loss=loss + 0.1)
 
 
+def write_telemetry(folder):
+    """Write predictions for three holdout examples at two steps."""
+    (folder / "telemetry").mkdir(exist_ok=True)
+    with open(folder / "telemetry" / "telemetry.jsonl", "w") as file:
+        for step in (100, 200):
+            logits = [[0, step / 50], [1, 0], [0, 2]]
+            holdout = {"labels": [1, 0, 0], "predictions": [1, 0, 1], "logits": logits}
+            file.write(json.dumps({"step": step, "holdout_logits": holdout}) + "\n")
+
+
 def detailed(root):
     """Log a run with layers, an alarm, a restart, texts, tables and images."""
     noise = np.random.default_rng(0)
@@ -69,6 +80,7 @@ def detailed(root):
                     logger.log_images(step, {"picture": noise.random((8, 8))})
                     weights = noise.normal(0, step, 500)
                     logger.log_histograms(step, {"weights": weights})
+            write_telemetry(logger.run_dir)
             logger.ledger.event(
                 *("alarm",), step=150, kind="spike", key="train/loss", message=HOSTILE
             )

@@ -55,6 +55,18 @@ def test_images_and_histograms_are_drawn(media):
     assert media.problems == []
 
 
+def test_predictions_of_the_telemetry_are_a_table_and_a_map(viewer):
+    table = ".media-cell td:nth-child(3)"
+    viewer.go(f"{ROUTE}&kind=holdout", f"document.querySelector('{table}')")
+    browser = viewer.browser
+    assert browser.texts(table) == ["1", "0", "1"]
+    browser.wait("document.querySelector('.media-cell .echart')?.chart")
+    option = "document.querySelector('.media-cell .echart').chart.getOption()"
+    rows = browser.run(f"{option}.yAxis[0].data")
+    assert rows == ["0 (1)", "1 (0)", "2 (0)"]
+    assert browser.problems == []
+
+
 def test_runs_stand_beside_each_other(viewer):
     both = quote(
         ",".join(quote(r, safe="") for r in ("lm/detailed", "sweep/lr0.1-w8-s0"))

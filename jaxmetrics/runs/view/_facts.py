@@ -22,6 +22,12 @@ from jaxmetrics.runs.reading import (
     summary_facts,
 )
 from jaxmetrics.runs.view._cache import Loaded
+from jaxmetrics.runs.view._holdout import (
+    KEY,
+    KIND,
+    holdout_content,
+    holdout_entries,
+)
 
 _MAX_EVENTS = 5000
 _MAX_NOTES = 20
@@ -118,6 +124,7 @@ def media(loaded: Loaded) -> dict[str, Any]:
                 }
                 for step, array in zip(steps.tolist(), arrays)
             ]
+        shown += holdout_entries(loaded)
     return {"entries": shown, "version": loaded.growing.version}
 
 
@@ -128,7 +135,8 @@ def media_content(
 
     Args:
       loaded: The run.
-      kind: Kind of the media, `"array"` for an array that a metric computed.
+      kind: Kind of the media, `"array"` for an array that a metric computed,
+        `"holdout"` for predictions of the telemetry.
       key: Full key.
       step: Step.
       address: Address of the files of the run, to which their names are added.
@@ -139,6 +147,10 @@ def media_content(
             steps, arrays = loaded.growing.run.arrays.get(key, (np.zeros(0), []))
         found = np.flatnonzero(steps == step)
         return named | {"array": arrays[found[-1]]} if len(found) else None
+    if kind == KIND and key == KEY:
+        with loaded.lock:
+            content = holdout_content(loaded, step)
+        return None if content is None else named | content
     for entry in loaded.growing.entries(step, kind, key):
         return named | _content(entry, address)
     return None

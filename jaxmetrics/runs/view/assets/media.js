@@ -2,7 +2,7 @@
 // Media over steps: one slider for all, keys as rows and runs beside each other.
 const mediaView = (() => {
   const { addElement } = format;
-  const MAX_RUNS = 4, MAX_HISTOGRAMS = 60;
+  const MAX_RUNS = 4, MAX_SHOWN = 60, OVER_STEPS = new Set(["histogram", "holdout"]);
 
   function mount(root, route) {
     let state = route.state, runs = [], listing = new Map(), rows = new Map(), steps = [], destroyed = false, turn = 0, playing = null;
@@ -62,8 +62,8 @@ const mediaView = (() => {
       const name = JSON.stringify([id, entry, listing.get(id)?.version]);
       if (!contents.has(name)) {
         if (contents.size > 400) contents.delete(contents.keys().next().value);
-        const params = entry.telemetry ? { kind: entry.kind, key: entry.key, step: entry.step } : { kind: entry.kind, key: entry.key, step: entry.step };
-        contents.set(name, api.get(api.runPath(id, "media"), params).catch((error) => { contents.delete(name); throw error; }));
+        const { kind, key, step } = entry;
+        contents.set(name, api.get(api.runPath(id, "media"), { kind, key, step }).catch((error) => { contents.delete(name); throw error; }));
       }
       return contents.get(name);
     }
@@ -82,7 +82,7 @@ const mediaView = (() => {
       for (const id of ids) for (const entry of listing.get(id)?.entries ?? []) names.set(rowId(entry), entry);
       const kindNames = [...new Set([...names.values()].map((entry) => entry.kind))].sort();
       kinds.fill([["", "all kinds"], ...kindNames], state.kind ?? "");
-      const order = ["text", "table", "array", "image", "figure", "audio", "histogram"];
+      const order = ["text", "table", "array", "holdout", "image", "figure", "audio", "histogram"];
       const listed = [...names].filter(([, entry]) => !state.kind || entry.kind === state.kind)
         .sort(([, a], [, b]) => order.indexOf(a.kind) - order.indexOf(b.kind) || a.key.localeCompare(b.key, "en", { numeric: true }));
       steps = [...new Set(listed.flatMap(([row]) => ids.flatMap((id) => entriesOf(id, row).map((entry) => entry.step))))].sort((a, b) => a - b);
@@ -146,7 +146,7 @@ const mediaView = (() => {
         const wanted = JSON.stringify([entry, past, listing.get(cell.run)?.version]);
         if (cell.shown === wanted) return;
         try {
-          const series = row.kind === "histogram" && list.length > 1 ? await loadHistograms(cell.run, list) : null;
+          const series = OVER_STEPS.has(row.kind) && list.length > 1 ? await loadAll(cell.run, list) : null;
           const [now, before] = await Promise.all([entry && content(cell.run, entry), past?.[1] && content(past[0], past[1])]);
           if (row.turn !== mine || destroyed) return;
           cell.shown = wanted;
@@ -167,15 +167,15 @@ const mediaView = (() => {
       else {
         addElement("p", element, `step ${entry.step.toLocaleString("en-US")}`, "note at");
         mediacells.fill(element, row.kind, now, before, cell.own);
-        if (series) mediacells.histograms(element, series, entry.step, cell.own);
+        if (series) mediacells.overSteps(element, row.kind, series, cell.own);
       }
       cell.element.replaceWith(element);
       cell.element = element;
       for (const plot of old) plot.destroy();
     }
 
-    async function loadHistograms(id, list) {
-      const every = Math.ceil(list.length / MAX_HISTOGRAMS);
+    async function loadAll(id, list) {
+      const every = Math.ceil(list.length / MAX_SHOWN);
       const kept = list.filter((_, i) => i % every === 0 || i === list.length - 1);
       return Promise.all(kept.map(async (entry) => ({ step: entry.step, content: await content(id, entry) })));
     }

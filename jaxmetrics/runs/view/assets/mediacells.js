@@ -73,9 +73,9 @@ const mediacells = (() => {
   }
 
   // Histograms over steps as a heatmap: rows are bins over the range of all of them.
-  function histograms(cell, list, step, own) {
+  function histograms(cell, list, own) {
     const known = list.filter(({ content }) => content.counts.length);
-    if (known.length < 2) return false;
+    if (known.length < 2) return;
     const low = Math.min(...known.map(({ content }) => content.edges[0]));
     const high = Math.max(...known.map(({ content }) => content.edges[content.edges.length - 1]));
     const bins = 40, width = (high - low) / bins || 1;
@@ -95,7 +95,26 @@ const mediacells = (() => {
       height: 300, label: "histograms by step",
       options: plots.heatmap({ xs: known.map((entry) => entry.step), rows: names, values: values.map((row) => row.map((v) => (v > 0 ? v : null))), log: false, xName: "step", valueName: "% of values", left: 66 }),
     }));
-    return true;
+  }
+
+  // Probability of the label of each holdout example over steps; examples that are
+  // learned best at the end are on top.
+  function holdout(cell, list, own) {
+    const rows = new Map();
+    list.forEach(({ content }, column) => content.rows.forEach(([example, label, , , p]) => {
+      if (!rows.has(example)) rows.set(example, { name: `${example} (${label})`, values: list.map(() => null) });
+      rows.get(example).values[column] = p;
+    }));
+    const last = (row) => row.values.findLast((v) => v !== null) ?? -1;
+    const order = [...rows.values()].sort((a, b) => last(b) - last(a));
+    own.plots.push(plots.create(cell, {
+      height: Math.min(110 + 12 * order.length, 460), label: "probability of the label by step",
+      options: plots.heatmap({ xs: list.map((entry) => entry.step), rows: order.map((row) => row.name), values: order.map((row) => row.values), log: false, xName: "step", valueName: "p(label)", left: 76 }),
+    }));
+  }
+
+  function overSteps(cell, kind, list, own) {
+    if (kind === "holdout") holdout(cell, list, own); else histograms(cell, list, own);
   }
 
   function files(cell, kind, content) {
@@ -122,5 +141,5 @@ const mediacells = (() => {
     else addElement("p", cell, `Nothing here shows media of kind ${kind}.`, "note");
   }
 
-  return { fill, histograms };
+  return { fill, overSteps };
 })();
