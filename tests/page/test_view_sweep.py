@@ -86,3 +86,14 @@ def test_the_scatter_takes_any_columns(sweep):
     points = browser.run(f"{option}.series.reduce((n, s) => n + s.data.length, 0)")
     assert points >= 7
     assert "x=hp:width" in sweep.route
+
+
+def test_a_filter_and_an_error_beside_it(sweep):
+    browser = sweep.browser
+    browser.choose(".sweep .where", "width == 16")
+    browser.wait(f"document.querySelectorAll('{ROWS}').length === 4")
+    browser.choose(".sweep .where", "widht == 16")
+    browser.wait("!document.getElementById('where-error').hidden")
+    assert "width" in browser.texts("#where-error")[0]
+    assert len(browser.texts(ROWS)) == 4
+    browser.problems.clear()  # the browser notes the refused request

@@ -14,7 +14,7 @@ const runView = (() => {
     const head = addElement("section", root, undefined, "head");
     const title = addElement("div", head, undefined, "title");
     addElement("h1", title, id);
-    const status = addElement("span", title, undefined, "status");
+    const status = addElement("span", title, "reading…", "status");
     const links = addElement("span", title, undefined, "links");
     const media = addElement("a", links, "Media");
     media.href = router.href("media", [], { runs: choices.join([id]) });

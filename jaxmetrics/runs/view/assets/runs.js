@@ -40,7 +40,7 @@ const runsView = (() => {
     whereError.setAttribute("role", "alert");
     whereError.hidden = true;
     const count = addElement("div", left, undefined, "count");
-    const summary = addElement("span", count);
+    const summary = addElement("span", count, "Reading the runs…");
     ui.button(count, "show all", () => setAllShown(true), { className: "link" });
     ui.button(count, "hide all", () => setAllShown(false), { className: "link" });
     ui.button(count, "only starred", () => setAllShown((id) => chosen.star.has(id)), { className: "link" });
@@ -113,7 +113,7 @@ const runsView = (() => {
         addElement("span", td, entry.label, "name");
         const lost = entry.members.filter((run) => run.state === "diverged").length;
         addElement("span", td, `×${entry.members.length}`, "muted");
-        if (lost) addElement("span", td, `${lost} diverged`, "bad small");
+        if (lost) addElement("span", td, `✕${lost}`, "bad lost").title = `${lost} diverged`;
         td.title = entry.members.map((run) => run.name).join("\n");
         return;
       }
@@ -126,7 +126,7 @@ const runsView = (() => {
 
     function tableColumns() {
       const marks = { id: "marks", title: "shown, starred", width: 4.6, className: "marks", cell: fillMarks };
-      const name = { id: "name", title: "run", width: 13, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
+      const name = { id: "name", title: "run", width: 14, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
       return [marks, name, ...shownColumns().map((id) => available.get(id))];
     }
 

@@ -27,6 +27,8 @@ const sweepView = (() => {
     whereError.setAttribute("role", "alert");
     const empty = addElement("div", root);
     const body = addElement("div", root, undefined, "sweep-body");
+    body.hidden = true;
+    addElement("p", empty, "Reading the runs…", "note");
 
     const coordinates = card(body, "Parallel coordinates", "wide");
     const hint = addElement("p", coordinates, "", "note");

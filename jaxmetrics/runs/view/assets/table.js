@@ -36,9 +36,9 @@ const table = (() => {
     let content = { columns: [], rows: [], sort: "" }, built = new Map(), headKey = "";
 
     function fillHead() {
-      const { columns, sort } = content;
-      const key = JSON.stringify([columns.map((c) => [c.id, c.title, c.width]), sort]);
-      if (key === headKey) return;
+      const { columns } = content;
+      const key = JSON.stringify(columns.map((c) => [c.id, c.title, c.width]));
+      if (key === headKey) { markSorted(); return; }
       const focused = document.activeElement?.dataset?.column;
       headKey = key;
       built = new Map();
@@ -49,15 +49,23 @@ const table = (() => {
         const cell = addElement("th", head, undefined, cellClass(column, i));
         cell.scope = "col";
         if (!column.value) { addElement("span", cell, column.title, "hidden-text"); return; }
-        const isSorted = sort?.replace(/^-/, "") === column.id;
-        if (isSorted) cell.setAttribute("aria-sort", sort.startsWith("-") ? "descending" : "ascending");
         const name = ui.button(cell, column.title, () => {
+          const { sort } = content, isSorted = sort?.replace(/^-/, "") === column.id;
           const next = !isSorted ? (column.bestHigh ? `-${column.id}` : column.id)
             : sort.startsWith("-") ? column.id : `-${column.id}`;
           onSort(next);
         }, { title: column.hint ?? column.title });
         name.dataset.column = column.id;
-        if (focused === column.id) name.focus();
+        if (focused === column.id) name.focus({ preventScroll: true });
+      });
+      markSorted();
+    }
+
+    function markSorted() {
+      const { columns, sort } = content;
+      columns.forEach((column, i) => {
+        if (sort?.replace(/^-/, "") === column.id) head.children[i].setAttribute("aria-sort", sort.startsWith("-") ? "descending" : "ascending");
+        else head.children[i].removeAttribute("aria-sort");
       });
     }
 
@@ -73,7 +81,7 @@ const table = (() => {
       content.columns.forEach((column, i) => column.cell(row, addElement("td", element, undefined, cellClass(column, i))));
       const held = old?.element.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
       if (old?.element.parentNode) old.element.replaceWith(element);
-      if (held) [...element.querySelectorAll("[data-focus]")].find((e) => e.dataset.focus === held)?.focus();
+      if (held) [...element.querySelectorAll("[data-focus]")].find((e) => e.dataset.focus === held)?.focus({ preventScroll: true });
       built.set(row.id, { row, element });
       return element;
     }

@@ -1,0 +1,175 @@
+"""The first page of the viewer: the table of runs beside their charts."""
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)
+
+ROWS = ".list tbody tr[data-row]"
+DRAWN = "document.querySelector('.side .card')?.card.plot"
+READY = f"document.querySelector('{ROWS}') && {DRAWN}"
+
+
+def lines(browser, index=0):
+    """Return the names of the lines of a chart that are drawn."""
+    card = f"document.querySelectorAll('.side .card')[{index}].card"
+    return browser.run(f"{card}.content.drawn.map(one => one.line.name)")
+
+
+@pytest.fixture
+def sweep(viewer):
+    viewer.go("runs?project=sweep", READY)
+    return viewer
+
+
+def test_the_page_opens_without_problems_and_asks_this_server_only(viewer):
+    viewer.go("runs", READY)
+    assert viewer.browser.problems == []
+    base = f"http://127.0.0.1:{viewer.server.port}/"
+    assert all(url.startswith(base) for url in viewer.browser.requests)
+    assert "token" not in viewer.browser.run("location.href")
+
+
+def test_seeds_are_folded_into_means_over_the_runs_alive(sweep):
+    browser = sweep.browser
+    names = browser.texts(f"{ROWS} .name")
+    assert len(names) == 4
+    assert "lr=0.1 width=8" in names
+    drawn = lines(browser)
+    assert "lr=0.1 width=8 (n=2)" in drawn
+    card = "document.querySelector('.side .card').card"
+    mean = "one => one.line.name === 'lr=0.1 width=8 (n=2)'"
+    y = browser.run(f"{card}.content.drawn.find({mean}).y")
+    assert len(y) == 10
+
+
+def test_a_group_opens_and_closes(sweep):
+    browser = sweep.browser
+    browser.click(f"{ROWS} .fold")
+    assert len(browser.texts(f"{ROWS} .name")) == 6
+    assert "open=" in sweep.route
+    browser.click(f"{ROWS} .fold")
+    assert len(browser.texts(f"{ROWS} .name")) == 4
+
+
+def test_a_click_on_a_name_sorts_and_the_back_button_returns(sweep):
+    browser = sweep.browser
+    browser.click('[data-column="last:val/loss"]')
+    route = sweep.route
+    assert "sort=last:val/loss" in route
+    first = browser.texts(f"{ROWS} .name")
+    assert first[0] == "lr=0.1 width=8" or "0.1" in first[0]
+    browser.click('[data-column="last:val/loss"]')
+    assert "sort=-last:val/loss" in sweep.route
+    descending = browser.texts(f"{ROWS} .name")
+    assert descending[0] == "lr=0.01 width=8"
+    browser.run("history.back()")
+    browser.wait("location.hash.includes('sort=last')")
+    browser.settle()
+    assert browser.texts(f"{ROWS} .name") == first
+
+
+def test_hiding_a_run_takes_its_lines_away_and_is_kept(sweep):
+    browser = sweep.browser
+    before = lines(browser)
+    browser.click(f"{ROWS} .eye")
+    browser.wait(
+        "document.querySelector('.side .card').card.content.drawn.length"
+        f" < {len(before)}"
+    )
+    gone = set(before) - set(lines(browser))
+    assert gone
+    assert "hide=" in sweep.route
+    sweep.go("runs?project=sweep", READY)  # the browser remembers
+    assert not gone & set(lines(browser))
+
+
+def test_stars_come_first_and_colors_change(sweep):
+    browser = sweep.browser
+    last = browser.texts(f"{ROWS} .name")[-1]
+    browser.click(f"{ROWS}:nth-last-child(2) .star")
+    assert browser.texts(f"{ROWS} .name")[0] == last
+    color = f"document.querySelector('{ROWS} .eye').style.backgroundColor"
+    before = browser.run(color)
+    browser.run(f"document.querySelector('{ROWS} .paint').click()")
+    assert browser.run(color) != before
+    assert "colors=" in sweep.route
+
+
+def test_the_group_can_be_a_parameter(sweep):
+    browser = sweep.browser
+    browser.choose(".list .field select", "width")
+    browser.wait(f"document.querySelectorAll('{ROWS}').length === 2")
+    assert sorted(browser.texts(f"{ROWS} .name")) == ["width=16", "width=8"]
+    browser.choose(".list .field select", "none")
+    browser.wait(f"document.querySelectorAll('{ROWS}').length === 8")
+
+
+def test_columns_and_charts_are_chosen(sweep):
+    browser = sweep.browser
+    browser.click(".list details.menu summary")
+    box = ".list details.menu .options label:first-child input"
+    assert browser.run(f"document.querySelector('{box}').checked")
+    browser.click(box)
+    assert "cols=" in sweep.route
+    headers = browser.texts(".list thead button")
+    assert "state" not in headers
+    sweep.go("runs?project=sweep&keys=train%252Floss", READY)
+    assert browser.texts(".side .card h4") == ["train/loss"]
+
+
+def test_a_drag_zooms_and_loads_the_range_again(sweep):
+    browser = sweep.browser
+    browser.requests.clear()
+    browser.drag(".side .card .u-over", 0.25, 0.75)
+    browser.wait("location.hash.includes('zoom')")
+    browser.wait(
+        "performance.getEntriesByType('resource').some(r => r.name.includes('from='))"
+    )
+    scale = "document.querySelector('.side .card').card.plot.scales.x"
+    low, high = browser.run(f"[{scale}.min, {scale}.max]")
+    assert 10 < low < 60 < high < 100
+
+
+def test_hostile_names_stay_text(viewer):
+    viewer.go("runs?project=lm&by=none", READY)
+    browser = viewer.browser
+    assert "<img src=x onerror=window.compromised=1>" in browser.texts(f"{ROWS} .name")
+    assert browser.run("window.compromised") is None
+    assert browser.run("document.querySelectorAll('img, b, iframe').length") == 0
+    assert browser.problems == []
+
+
+def test_two_thousand_rows_build_only_what_is_seen(sweep):
+    browser = sweep.browser
+    browser.run(
+        "(() => { const main = document.getElementById('main');"
+        " const box = format.addElement('div', main, undefined, 'list');"
+        " box.style.height = '400px'; box.id = 'many';"
+        " const grid = table.create(box, { label: 'many', onSort() {} });"
+        " const columns = [{ id: 'n', title: 'n', width: 9, value: r => r.n,"
+        "   cell: (r, td) => { td.textContent = r.n; } }];"
+        " const rows = [...Array(2000).keys()].map(n => ({ id: String(n), n }));"
+        " grid.show({ columns, rows, sort: 'n' }); })()"
+    )
+    browser.settle()
+    built = "document.querySelectorAll('#many tr[data-row]').length"
+    assert 10 < browser.run(built) < 80
+    browser.run("document.querySelector('#many .rows').scrollTop = 30 * 1500")
+    browser.wait("document.querySelector('#many tr[data-row=\"1500\"]')")
+    assert browser.run(built) < 80
+
+
+def test_numbers_have_errors_of_two_digits(viewer):
+    viewer.go("runs", READY)
+    run = viewer.browser.run
+    assert run("stats.withError(2.03149, 0.0123)") == "2.031 ± 0.012"
+    assert run("stats.withError(1234.5, 67.8)") == "1,235 ± 68"
+    assert run("stats.withError(1.5, null)") == "1.5"
+    assert run("stats.withError(null, null)") == "–"
+    mean = run(
+        "stats.meanLine([{ x: [0, 2], y: [1, 3] },"
+        " { x: [0, 1, 2, 3], y: [3, 3, 3, 9] }])"
+    )
+    assert mean["x"] == [0, 1, 2, 3]
+    assert mean["y"] == [2, 2.5, 3, 9]
+    assert mean["n"] == [2, 2, 2, 1]
