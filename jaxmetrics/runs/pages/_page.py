@@ -27,7 +27,7 @@ _MAX_LINE_POINTS, _MIN_LINE_POINTS = 4000, 120
 _MARKER = b'<meta name="generator" content="jaxmetrics">'
 _SCRIPTS = (  # each defines one name that those after it use
     *("format.js", "lines.js", "marks.js", "saving.js", "charts.js"),
-    *("controls.js", "state.js", "tables.js", "page.js"),
+    *("controls.js", "state.js", "tables.js", "recorded.js", "page.js"),
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -124,6 +124,7 @@ class Page:
       axis: Initial x axis of the charts that have it.
       tables_below: Tables below the charts.
       marks: Events that are marked on the charts.
+      media: Content of each key of recorded media; see `recorded_media`.
     """
 
     kind: str
@@ -135,6 +136,7 @@ class Page:
     axis: str = "step"
     tables_below: Sequence[Table] = ()
     marks: Sequence[Mark] = ()
+    media: Sequence[Mapping[str, Any]] = ()
 
 
 def save_page(page: Page, path: Path, overwrite: bool = False) -> Path:
@@ -173,7 +175,7 @@ def render(page: Page) -> str:
     script_hashes = " ".join(map(_csp_hash, scripts.values()))
     slots = scripts | {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"script-src {script_hashes}; style-src {_csp_hash(style)}",
+        f"img-src data:; script-src {script_hashes}; style-src {_csp_hash(style)}",
         "title": html.escape(f"{page.title} · {page.kind}"),
         "style": style,
         "data": _data(page),
@@ -197,6 +199,7 @@ def _data(page: Page) -> str:
         "notes": page.notes,
         "tables_above": [table._asdict() for table in page.tables_above],
         "charts": _charts(page.charts, points, columns),
+        "media": page.media,
         "marks": [mark._asdict() for mark in page.marks],
         "axis": page.axis,
         "tables_below": [table._asdict() for table in page.tables_below],

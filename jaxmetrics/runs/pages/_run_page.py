@@ -23,6 +23,7 @@ from jaxmetrics.runs.pages._events import (
     selection_note,
 )
 from jaxmetrics.runs.pages._page import Chart, Line, Page, Table, save_page
+from jaxmetrics.runs.pages._recorded_media import recorded_media
 from jaxmetrics.runs.reading import (
     History,
     Run,
@@ -81,6 +82,8 @@ def run_page(history: History) -> Page:
     if run is not None:
         page.charts = run_charts(run, keys[:_MAX_SERIES])
         page.marks = event_marks(events, positions)
+        page.media, left_out = recorded_media(run)
+        page.notes = [*page.notes, *left_out]
     if history.unit == "epoch":
         page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"

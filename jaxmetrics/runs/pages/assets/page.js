@@ -76,6 +76,11 @@
   for (const table of page.tables_above) addTable(byId("tables-above"), table, jump);
   byId("charts").hidden = !shown.length;
   if (shown.length) addLink("charts", "Charts");
+  byId("media").hidden = !page.media.length;
+  if (page.media.length) {
+    addLink("media", "Media");
+    recorded.add(byId("media"), page.media);
+  }
   for (const table of page.tables_below) addTable(byId("tables-below"), table, jump);
   controls.fill(byId("controls"), board);
   board.show(shown);
