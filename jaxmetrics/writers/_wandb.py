@@ -15,6 +15,7 @@ from jaxmetrics.record import (
     Media,
     Record,
     atomic_write,
+    direction,
     dumps,
     hparams_of,
     read_run_json,
@@ -26,12 +27,17 @@ from jaxmetrics.writers._wandb_file import checked_state, is_run_id, read_state
 from jaxmetrics.writers._wandb_rows import STEP, WandbRows
 from jaxmetrics.writers._writer import Writer
 
+_PATTERN = frozenset("*.\\")  # characters of names that wandb does not take as they are
+
 
 class WandB(Writer):
     """Sends records to Weights & Biases as rows.
 
     Consecutive records of one step and split are one row, which is sent when a record
     of another step or split comes, after a second, or at `flush`.
+
+    The summary of the run has the best and the last value of keys whose name says
+    whether lower or higher is better, such as `val/loss`, and the last one of others.
 
     The x axis is `trainer/step`, so that a resumed run may go back to an earlier step;
     `trainer/attempt` is the attempt that wrote a row. The id of the run is kept in
@@ -98,6 +104,7 @@ class WandB(Writer):
         self._clock = clock
         self._rows = WandbRows()
         self._run: Any = None
+        self._defined: set[str] = set()
         self._joining: Record | None = None
         self._joined_at = 0.0
         self._id = ""
@@ -174,8 +181,17 @@ class WandB(Writer):
         assert self._run is not None
         row, complete = self._rows.take(record, folder)
         if row:
+            self._define(row)
             self._run.log(row)
         return complete
+
+    def _define(self, row: Mapping[str, Any]) -> None:
+        """Have the summary of the run hold the best value of new keys, and the last."""
+        for key in row.keys() - self._defined:
+            self._defined.add(key)
+            better = direction(key)
+            if better is not None and not set(key) & _PATTERN:
+                self._run.define_metric(key, step_metric=STEP, summary=f"{better},last")
 
     def flush(self) -> None:
         """Send the row that waits, and save the id of the run and the bytes charged."""
@@ -239,6 +255,7 @@ class WandB(Writer):
         )
         self._offline_file = None
         if self._run is not None:
+            self._defined = set()
             self._run.define_metric(STEP)
             self._run.define_metric("*", step_metric=STEP)
             if self._run.offline:

@@ -269,9 +269,26 @@ def test_the_configuration_has_no_secrets_and_nothing_else_is_captured(run_dir):
 
 
 def test_the_axis_of_all_values_is_the_step(run_dir):
-    first, rest = records_of_kind(run_files(run_dir)[0], "metric")
+    first, rest, *keys = records_of_kind(run_files(run_dir)[0], "metric")
     assert first.name == "trainer/step"
     assert (rest.glob_name, rest.step_metric) == ("*", "trainer/step")
+    assert {key.step_metric for key in keys} <= {"trainer/step"}
+
+
+def test_the_summary_has_the_best_value_of_keys_of_known_direction(tmp_path):
+    writer = WandB("offline")
+    writer.open(tmp_path, None)
+    for step, loss in enumerate((3.0, 1.0, 2.0), 1):
+        values = {"val/loss": loss, "val/accuracy": loss / 10, "grad/norm": loss}
+        writer.write(Record(step, "val", values | {"odd.loss": 1.0}, float(step)))
+    writer.close()
+    _, _, *keys = records_of_kind(run_files(tmp_path)[0], "metric")
+    kept = {k.name: (k.summary.min, k.summary.max, k.summary.last) for k in keys}
+    assert kept == {
+        "val/loss": (True, False, True),
+        "val/accuracy": (False, True, True),
+    }
+    assert {key.step_metric for key in keys} == {"trainer/step"}
 
 
 def test_the_charge_is_the_size_of_the_history_within_two_percent(run_dir):
