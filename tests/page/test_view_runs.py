@@ -42,6 +42,17 @@ def test_seeds_are_folded_into_means_over_the_runs_alive(sweep):
     assert len(y) == 10
 
 
+def test_a_run_that_diverged_does_not_rule_the_range(viewer):
+    run = viewer.browser.run
+    viewer.go("runs", READY)
+    data = "[[1, 2, 3], [1, 2, 3], [5, 900, 5]]"
+    for is_lost, high in ((True, 3), (False, 900)):
+        flags = f"[{{}}, {{}}, {{ diverged: {str(is_lost).lower()} }}]"
+        look = "{ log: false, full: false, pooled: true }"
+        found = run(f"lines.yRange({data}, {flags}, -Infinity, Infinity, {look})")
+        assert (found["max"], found["clipped"]) == (high, is_lost)
+
+
 def test_a_group_opens_and_closes(sweep):
     browser = sweep.browser
     browser.click(f"{ROWS} .fold")

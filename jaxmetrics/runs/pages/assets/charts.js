@@ -6,8 +6,9 @@
    provider:  { load(chart, { axis, min, max, points }) -> lines or a Promise of lines, whole }
               min and max are null for the whole range. `whole: true` says that load always
               returns everything, so that a zoom need not load again.
-   chart:     { id, title, label, log, section, axes?, pooled?, lines: [{ name, color, faint?, show? }] }
+   chart:     { id, title, label, log, section, axes?, pooled?, lines: [{ name, color, faint?, show?, diverged? }] }
               `pooled` lines are one quantity of several runs: outlying runs do not rule the range;
+              the range is not that of `diverged` ones, whose values beyond it are outliers;
               `axes` are those that it has, all by default; a color of null is that of texts.
    line data: { x, y, means?: { x, y, of }, band?: [low, high], count, missing }, or null for a
               line that is not recorded on the axis; in the order of chart.lines.

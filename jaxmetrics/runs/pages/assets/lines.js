@@ -47,7 +47,7 @@ const lines = (() => {
       const color = known ? look.colors[line.color % look.colors.length] : look.text;
       const dash = DASHES[round % DASHES.length], show = look.shown(line, index);
       const points = { size: 5, fill: color };
-      const main = { label: line.name, group: index, show, scale: "y", pxAlign: 0, dash, stroke: line.faint ? `${color}70` : color, width: line.faint ? 1 : 1.8, points };
+      const main = { label: line.name, group: index, show, diverged: line.diverged, scale: "y", pxAlign: 0, dash, stroke: line.faint ? `${color}70` : color, width: line.faint ? 1 : 1.8, points };
       const behind = { ...main, stroke: `${color}38`, width: 1, background: true, points: { show: false } };
       const share = look.smoothing ?? (own.count > LONG ? AUTOMATIC : 0);
       const isSmooth = share > 0 && look.span > 0 && !own.band && !line.faint;
@@ -94,6 +94,7 @@ const lines = (() => {
     const xs = data[0], from = bisect(xs, min), to = bisect(xs, max), end = xs[to] === max ? to + 1 : to;
     const scaled = log ? Math.log10 : (v) => v, limits = [], pool = [];
     let low = Infinity, high = -Infinity;
+    const kept = { low: Infinity, high: -Infinity }; // of runs that did not diverge
     data.forEach((ys, s) => {
       if (!s || series[s].show === false) return;
       const found = [];
@@ -105,15 +106,19 @@ const lines = (() => {
       for (const v of found) { if (v < own.low) own.low = v; if (v > own.high) own.high = v; }
       low = Math.min(low, own.low);
       high = Math.max(high, own.high);
+      if (series[s].diverged) return;
+      kept.low = Math.min(kept.low, own.low);
+      kept.high = Math.max(kept.high, own.high);
       const step = Math.max(Math.floor(found.length / MAX_SAMPLES), 1);
       const samples = found.filter((_, i) => i % step === 0);
       if (pooled) for (const v of samples) pool.push(v);
       else if (found.length) limits.push(clipped(samples, own.low, own.high) ?? own);
     });
     if (!(low <= high)) return null;
+    if (!(kept.low <= kept.high)) Object.assign(kept, { low, high });
     if (high - low <= FLAT * Math.max(Math.abs(low), Math.abs(high))) low = high; // equal but for rounding
-    const back = (v) => (log ? 10 ** v : v), clip = pooled ? clipped(pool, low, high) ?? { low, high }
-      : { low: Math.min(...limits.map((one) => one.low)), high: Math.max(...limits.map((one) => one.high)) };
+    const back = (v) => (log ? 10 ** v : v), clip = pooled ? clipped(pool, kept.low, kept.high) ?? kept
+      : !limits.length ? kept : { low: Math.min(...limits.map((one) => one.low)), high: Math.max(...limits.map((one) => one.high)) };
     if (full || low === high) Object.assign(clip, { low, high });
     return { min: back(clip.low), max: back(clip.high), clipped: clip.low > low || clip.high < high };
   }

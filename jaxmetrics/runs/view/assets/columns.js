@@ -49,7 +49,7 @@ const columns = (() => {
     const of = kind === "best" ? (run) => run.best?.[key]?.value ?? null : (run) => run.last?.[key] ?? null;
     return {
       id: `${kind}:${key}`, title: kind === "best" ? `best ${key}` : key, hint: `${kind} value of ${key}`,
-      width: Math.min(Math.max(6.5, 0.52 * (key.length + 6)), 11), number: true, bestHigh: better[key] === "max",
+      width: Math.min(Math.max(8.6, 0.62 * (key.length + 6)), 12), number: true, bestHigh: better[key] === "max",
       value: (entry) => numeric(entry, of), of,
       cell(entry, td) {
         if (entry.members) {
@@ -136,9 +136,10 @@ const columns = (() => {
       if (!groups.has(key)) groups.set(key, []);
       groups.get(key).push(run);
     }
-    const names = by === "seed" ? stats.differing(runs, hparams) : [by];
+    const names = new Map(); // that tell the groups of a project apart
+    for (const { project } of runs) if (!names.has(project)) names.set(project, by === "seed" ? stats.differing(runs.filter((run) => run.project === project), hparams) : [by]);
     return [...groups].map(([key, members]) => (members.length === 1 ? { id: members[0].id, run: members[0] }
-      : { id: `group ${key}`, members, label: groupLabel(members, names) }));
+      : { id: `group ${key}`, members, label: groupLabel(members, names.get(members[0].project)) }));
   }
 
   return { available, defaults, entries, numeric, statistics, common, lastPart };

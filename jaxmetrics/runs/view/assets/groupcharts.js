@@ -34,13 +34,13 @@ const groupcharts = (() => {
       for (const entry of entries) {
         const color = colorOf(entry.id), has = (run) => key in (run.last ?? {});
         if (!entry.members) {
-          if (has(entry.run)) lines.push({ name: runName(entry.run), color, show: true, source: { run: entry.run.id } });
+          if (has(entry.run)) lines.push({ name: runName(entry.run), color, show: true, diverged: entry.run.state === "diverged", source: { run: entry.run.id } });
           continue;
         }
         const members = entry.members.filter(has), alive = members.filter((run) => run.state !== "diverged");
         if (alive.length > 1) lines.push({ name: name(entry, key), color, show: true, source: { mean: alive.map((run) => run.id) } });
         for (const run of members) {
-          lines.push({ name: runName(run), color, faint: alive.length > 1, show: true, source: { run: run.id } });
+          lines.push({ name: runName(run), color, faint: alive.length > 1, show: true, diverged: run.state === "diverged", source: { run: run.id } });
         }
       }
       return { id: key, title: key, label: key, log: isLogarithmic(key), section: "", pooled: true, lines };

@@ -3,7 +3,7 @@
 const runView = (() => {
   const { addElement } = format;
   const AFTER_LAYERS = new Set(["Gradients", "Speed", "Memory", "Other"]);
-  const MAX_CHIPS = 12, ZOOM_SHARE = 0.02;
+  const MAX_CHIPS = 12, ZOOM_SHARE = 0.008;
 
   function mount(root, route) {
     const id = route.path.join("/");

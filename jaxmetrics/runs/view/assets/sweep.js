@@ -151,7 +151,7 @@ const sweepView = (() => {
           parallelAxis: dims.map((dim, i) => ({
             ...plots.axis(colors, {}), dim: i, name: format.truncate(label(dim.id), 26), type: dim.type, data: dim.names, scale: true, realtime: true,
             nameTextStyle: { color: colors.text, fontSize: 12 }, inverse: i === last && !high, nameLocation: i === last && !high ? "start" : "end",
-            axisLabel: { color: colors.muted, fontSize: 11, formatter: dim.type === "category" ? (text) => format.truncate(String(text), 14) : (v) => stats.short(v) },
+            axisLabel: { color: colors.text, fontSize: 11, backgroundColor: colors.panel, padding: [1, 3], borderRadius: 3, formatter: dim.type === "category" ? (text) => format.truncate(String(text), 14) : (v) => stats.short(v) },
             areaSelectStyle: { width: 18, borderWidth: 1, borderColor: colors.accent, color: colors.accent, opacity: 0.25 },
           })),
           visualMap: { show: false, dimension: last, min: edges[0], max: edges[1], inRange: { color: high ? ramp : [...ramp].reverse() }, outOfRange: { color: [colors.muted] } },
