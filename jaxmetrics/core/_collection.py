@@ -19,9 +19,17 @@ from jax.tree_util import DictKey
 
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._arrays import is_deleted
-from jaxmetrics.core._decoding import describe, fetch, is_fresh, on_host
+from jaxmetrics.core._decoding import (
+    computed,
+    describe,
+    fetch,
+    fetch_arrays,
+    is_fresh,
+    on_host,
+)
 from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import errors_in_the_name_of, refuse_misspelt
+from jaxmetrics.core._jax import is_tracer
 from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
@@ -203,10 +211,9 @@ class Collection(Placed):
 
         The values of a metric with several get flat names: `"confusion/recall"`.
         """
-        state = self._with_nodes(fetch(list(self._nodes))) if on_host(self) else self
         values: dict[str, Any] = {}
-        for name, metric in state._members():
-            for path, value in flat(name, metric.compute()).items():
+        for name, value_of_metric in self._computed():
+            for path, value in flat(name, value_of_metric).items():
                 if path in values:
                     raise ValueError(
                         f"Collection: two values are named {path!r}, one of them of "
@@ -214,6 +221,20 @@ class Collection(Placed):
                     )
                 values[path] = value
         return values
+
+    def _computed(self) -> Iterator[tuple[str, Any]]:
+        """Return the computed value of each metric by name."""
+        of_node = [jax.tree.leaves(node) for node in self._nodes]
+        leaves = [x for leaves in of_node for x in leaves]
+        if any(is_tracer(x) for x in leaves):
+            for name, metric in self._members():
+                yield name, metric.compute()
+            return
+        fetched = iter(fetch_arrays(leaves))
+        of_node = [[next(fetched) for _ in leaves] for leaves in of_node]
+        for name, treedef, places in self._plan:
+            leaves = [x for i in places for x in of_node[i]]
+            yield name, computed(jax.tree.unflatten(treedef, leaves))
 
     def diagnostics(self) -> dict[str, float]:
         """Return what was wrong with the data, such as `"invalid/accuracy"`.
@@ -356,6 +377,8 @@ class Collection(Placed):
 
 def flat(name: str, value: Any) -> dict[str, Any]:
     """Return a computed value by name; a mapping's entries get the name as prefix."""
+    if not isinstance(value, Mapping):
+        return {name: value}
     parts = flatten(value, name)
     return {path: part for path, part in parts if not isinstance(part, Mapping)}
 

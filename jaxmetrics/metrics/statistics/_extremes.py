@@ -164,6 +164,8 @@ class Last(Statistic):
         """Return the value, in the unit of the output."""
         xp = namespace(self)
         host = xp is np
+        if host and not np.ndim(self.seen):
+            return _last_of_scalars(self.value, self.integer, int(self.seen))
         wide = np.int64 if host else np.float32
         wide_nan = (np.float64 if host else np.float32)(np.nan)
         bits = xp.asarray(self.integer).astype(np.uint32)
@@ -173,6 +175,15 @@ class Last(Statistic):
             return integer[()]
         real = xp.where(self.seen == 0, wide_nan, self.value)
         return xp.where(self.seen >= _INT32, integer, real)[()]
+
+
+def _last_of_scalars(value: Any, integer: Any, seen: int) -> Any:
+    """Return the last value of one state on the host: `compute` without arrays."""
+    if seen == _INT32:
+        return np.int64(np.uint32(integer).astype(np.int32))
+    if seen > _INT32:
+        return np.int64(integer)
+    return np.float64(value if seen else np.nan)
 
 
 def _all_integers(integer: Any, real: Any) -> bool:
