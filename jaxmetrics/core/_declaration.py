@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -81,10 +82,11 @@ def register(cls: type) -> None:
     data, meta = [*cls._leaves, *cls._children], list(cls._configuration)
     keys = [jax.tree_util.GetAttrKey(name) for name in data]
     names = (*data, *meta)
+    children_of, static_of = _entries(data), _entries(meta)
 
     def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         fields = metric.__dict__
-        return tuple([fields[n] for n in data]), tuple([fields[n] for n in meta])
+        return children_of(fields), static_of(fields)
 
     def flatten_with_keys(metric: Any) -> tuple[Any, tuple[Any, ...]]:
         children, static = flatten(metric)
@@ -98,6 +100,13 @@ def register(cls: type) -> None:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     register_for_export(cls)
+
+
+def _entries(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Return a function that looks up names: every call of a program flattens."""
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda fields: tuple([fields[name] for name in names])
 
 
 def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
