@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="write training_report.md, report.html and all plots",
     )
     plot = commands.add_parser(
-        "plot", parents=[root, damage, force, json], help="write all plots as PNG"
+        "plot", parents=[root, damage, force, json], help="write all plots"
     )
     compare = commands.add_parser(
         "compare",
@@ -83,6 +83,18 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("--no-plots", action="store_true", help="write no PNG files")
     plot.add_argument(
         "--dpi", type=_positive, default=180, help="dots per inch (default: 180)"
+    )
+    plot.add_argument(
+        "--format",
+        choices=("png", "svg", "pdf"),
+        default="png",
+        help="format of the files (default: png)",
+    )
+    plot.add_argument(
+        "--theme",
+        choices=("dark", "light"),
+        default="dark",
+        help="colors; light is for print (default: dark)",
     )
     _add_list_arguments(listing)
     _add_compare_arguments(compare)

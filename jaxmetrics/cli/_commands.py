@@ -10,7 +10,7 @@ import warnings
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.cli._overwrite import write_or_ask
 from jaxmetrics.record import METRICS_JSONL, REPORT_HTML, dumps, escape, redact
@@ -80,7 +80,8 @@ def plot(args: Namespace) -> int:
     """Write the plots."""
     history = _load_history(args)
     folder = Path(args.output) if args.output else history.output
-    paths = _write_plots(args, history, folder, dpi=args.dpi)
+    look = {"dpi": args.dpi, "format": args.format, "theme": args.theme}
+    paths = _write_plots(args, history, folder, **look)
     if args.json:
         print(dumps({"plots": [*map(str, paths)]}))
     else:
@@ -310,7 +311,7 @@ def _comparison_data(comparison: Comparison) -> dict[str, object]:
 
 
 def _write_plots(
-    args: Namespace, history: History, folder: Path, dpi: float = 180
+    args: Namespace, history: History, folder: Path, **look: Any
 ) -> list[Path]:
     from jaxmetrics.runs import generate_all_plots
     from jaxmetrics.runs.reading import goodput_of_events
@@ -320,7 +321,7 @@ def _write_plots(
     try:
         return write_or_ask(
             lambda force: generate_all_plots(
-                history, folder, goodput=spent, dpi=dpi, overwrite=force
+                history, folder, goodput=spent, overwrite=force, **look
             ),
             args.force,
         )

@@ -50,6 +50,8 @@ from jaxmetrics.runs.reading import (
 )
 
 _MAX_ROWS, _MAX_KEYS = 200, 200
+_MAX_UNFOLDED = 30  # lines of a section that are not folded
+_FIRST_PLOT = "training_dashboard"
 _MAX_REPORT_BYTES = 2**26
 _FILES = (
     RUN_JSON,
@@ -135,11 +137,11 @@ def generate_report(
         front_matter(_card(history) | redact(dict(card or {}))),
         f"\n# Training report: {escape_markdown(history.name)}\n",
         f"\n## Summary\n\n{facts}",
+        *_plot_section(folder, plots),
         f"\n## Hyperparameters\n\n{json_block(hyperparameters)}",
         *_changes(history),
-        *_progress_table(history),
-        *_key_table(history),
-        *_plot_section(folder, plots),
+        *_folded(_progress_table(history)),
+        *_folded(_key_table(history)),
         *_file_table(folder, history, plots),
     ]
     text = encodable("".join(parts)).encode()
@@ -268,10 +270,22 @@ def _key_table(history: History) -> Iterator[str]:
         yield f"\nArrays: {listed}{more}.\n"
 
 
+def _folded(parts: Iterator[str]) -> Iterator[str]:
+    """Yield a section whose content is folded if it is long."""
+    heading, *content = [*parts] or [""]
+    text = "".join(content)
+    yield heading
+    if text.count("\n") > _MAX_UNFOLDED:
+        yield f"<details><summary>Show the table</summary>\n\n{text}\n</details>\n"
+    else:
+        yield text
+
+
 def _plot_section(folder: Path, plots: Sequence[Path]) -> Iterator[str]:
+    """Yield the plots, the dashboard first."""
     if plots:
         yield "\n## Plots\n"
-    for path in plots:
+    for path in sorted(plots, key=lambda path: path.stem != _FIRST_PLOT):
         name = path.stem.replace("_", " ").capitalize()
         yield f"\n### {escape_markdown(name)}\n\n{image(name, _relative(path, folder))}"
 

@@ -169,7 +169,8 @@ def _epoch_charts(history: History) -> list[Chart]:
                 at = [times.get(epoch, math.nan) for epoch in x.tolist()]
                 positions["time"] = np.array(at)
             lines.append(Line(name, color, positions, y))
-        charts.append(Chart(members[0], axis_label(members[0]), lines))
+        label = axis_label(members[0])
+        charts.append(Chart(members[0], label, lines, section="Epochs"))
     return charts
 
 

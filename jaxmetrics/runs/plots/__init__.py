@@ -5,11 +5,12 @@ runs. Each plot is a function from a `History` (or `AlignedRuns`) to a figure.
 """
 
 from jaxmetrics.runs.plots._compare_plots import overlay, save_overlays
-from jaxmetrics.runs.plots._files import is_own_plot
+from jaxmetrics.runs.plots._files import FORMATS, is_own_plot
 from jaxmetrics.runs.plots._holdout import Predictions, predictions_of
 from jaxmetrics.runs.plots._plots import PLOT_NAMES, generate_all_plots
 
 __all__ = [
+    "FORMATS",
     "PLOT_NAMES",
     "Predictions",
     "generate_all_plots",

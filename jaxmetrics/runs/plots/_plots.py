@@ -12,7 +12,7 @@ from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import EVENTS_JSONL
 from jaxmetrics.runs.plots import _panels as panels
 from jaxmetrics.runs.plots import _telemetry_plots as telemetry
-from jaxmetrics.runs.plots._files import save_figure
+from jaxmetrics.runs.plots._files import checked_look, save_figure
 from jaxmetrics.runs.reading import (
     History,
     load_history,
@@ -32,9 +32,11 @@ def generate_all_plots(
     *,
     goodput: Mapping[str, float] | None = None,
     dpi: float = figures.DPI,
+    format: str = "png",
+    theme: str = "dark",
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write the eleven plots of a training as PNG, and those of its telemetry.
+    """Write the eleven plots of a training, and those of its telemetry.
 
     The eleven are always drawn; without data they say so. The others are drawn if there
     is data: `group_norms`, `update_ratios`, `quantile_bands`, `dataset_losses`,
@@ -49,6 +51,8 @@ def generate_all_plots(
       goodput: Seconds by category and the `"goodput"`, as from `runs.goodput`. Default
         those of the run, if its ledger has steps.
       dpi: Dots per inch.
+      format: `"png"`, `"svg"` or `"pdf"`.
+      theme: `"dark"` or `"light"`, which is for print.
       overwrite: Replace existing files that are not plots of jaxmetrics.
 
     Returns:
@@ -58,7 +62,9 @@ def generate_all_plots(
       FileNotFoundError: There is no run.
       FileExistsError: A file of that name is not a plot of jaxmetrics.
       ImportError: matplotlib is not installed.
+      ValueError: The format or the theme is unknown.
     """
+    palette = checked_look(format, theme)
     if not writes_files(source):
         return []
     history = load_history(source)
@@ -70,8 +76,8 @@ def generate_all_plots(
         goodput = spent if "step" in spent else None
     paths = []
     for name, figure in _draw_all(history, goodput):
-        paths.append(folder / f"{name}.png")
-        save_figure(figure, paths[-1], dpi, overwrite)
+        paths.append(folder / f"{name}.{format}")
+        save_figure(figure, paths[-1], dpi, overwrite, palette)
     return paths
 
 

@@ -55,10 +55,10 @@ def test_a_report_has_its_sections_in_order(tmp_path):
     assert re.findall(r"^#+ (.*)$", body, re.M) == [
         "Training report: run-1",
         "Summary",
-        "Hyperparameters",
-        "Epochs",
         "Plots",
         "Loss linear",
+        "Hyperparameters",
+        "Epochs",
         "Artifacts",
     ]
     for line in (
@@ -237,3 +237,15 @@ def test_a_configuration_of_any_kind_is_reported(tmp_path):
     with pytest.warns(UserWarning, match="lines"):
         text = generate_report(folder, Settings()).read_text()
     assert '"width": 8' in text and '"lr": 0.1' in text
+
+
+def test_the_dashboard_comes_first_and_long_tables_are_folded(tmp_path):
+    rows = [{"step": s, "train/loss": 1.0 / s} for s in range(1, 101)]
+    folder = write_run(tmp_path / "run", rows)
+    plots = [draw(folder / f"{n}.png") for n in ("loss_linear", "training_dashboard")]
+    body, _ = body_of(generate_report(folder, plot_paths=plots))
+    dashboard, steps = body.index("training_dashboard.png"), body.index("## Steps")
+    assert dashboard < body.index("loss_linear.png") < steps
+    folded = body.index("<details><summary>Show the table</summary>")
+    assert steps < folded < body.index("</details>") < body.index("## Metrics")
+    assert body.count("<details>") == 1

@@ -1,8 +1,9 @@
 import pytest
+from matplotlib.colors import to_hex
 from support.faults import FullDisk
 
-from jaxmetrics.figures import new_figure
-from jaxmetrics.runs.plots._files import is_own_plot, save_figure
+from jaxmetrics.figures import THEMES, new_figure
+from jaxmetrics.runs.plots._files import FORMATS, is_own_plot, save_figure
 
 
 def test_plots_are_recognized_by_their_metadata(tmp_path):
@@ -11,6 +12,16 @@ def test_plots_are_recognized_by_their_metadata(tmp_path):
     assert is_own_plot(tmp_path / "own.png")
     assert not is_own_plot(tmp_path / "other.png")
     assert not is_own_plot(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_plot_of_each_format_and_theme_is_recognized(tmp_path, suffix):
+    path = tmp_path / f"own.{suffix}"
+    for palette in THEMES.values():
+        figure = new_figure(1, 1)
+        save_figure(figure, path, dpi=20, palette=palette)
+        assert is_own_plot(path)
+        assert to_hex(figure.get_facecolor()) == palette.background
 
 
 def test_any_file_is_replaced_with_overwrite(tmp_path):
