@@ -8,6 +8,7 @@ these products over the batch is the table of counts. Both give the same integer
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -21,17 +22,21 @@ _LOW_CELLS = 64  # values of the lower digit of an index
 _MOST_ROWS = 1 << 24  # up to which a count in float32 is exact
 
 
-def by_platform(scatter: Any, product: Any, index: jax.Array, *words: Any) -> Any:
+def by_platform(
+    scatter: Any, product: Any, index: jax.Array, *words: Any, keep: int = 0
+) -> Any:
     """Call `product` on a TPU, and `scatter` elsewhere or for too many rows.
 
     Args:
       scatter: Function of the index and the words.
-      product: The same, which sums over the first axis in float32.
-      index: Integers `[rows, ...]`.
+      product: The same, which sums over the rows in float32.
+      index: Integers `[..., *kept]`: all but the kept axes are rows.
       *words: Further arrays.
+      keep: Number of kept axes.
     """
-    rows = index.shape[0]
-    if not is_known(rows) or rows >= _MOST_ROWS:
+    shape = index.shape[: index.ndim - keep]
+    rows = math.prod(shape) if is_known(*shape) else None
+    if rows is None or rows >= _MOST_ROWS:
         return scatter(index, *words)
     return lax.platform_dependent(index, *words, default=scatter, tpu=product)
 

@@ -94,7 +94,7 @@ def count_at(
     cells = math.prod(shape)
     flat = jnp.where(valid, flat, cells)
     if weights is None:
-        return _counts(flat.ravel(), cells).reshape(shape)
+        return _counts(flat, cells).reshape(shape)
     _, share = _weighted(flat, valid, weights)
     return Summands((share,), index=flat, shape=tuple(shape))
 
@@ -374,7 +374,8 @@ def _counts(index: jax.Array, cells: int) -> jax.Array:
 
     def by_comparison(index: jax.Array) -> jax.Array:
         cell = jnp.arange(cells, dtype=jnp.int32)
-        return (index[:, None] == cell[None]).sum(axis=0, dtype=jnp.uint32)
+        is_named = index[..., None] == cell.reshape((1,) * index.ndim + (-1,))
+        return is_named.sum(axis=tuple(range(index.ndim)), dtype=jnp.uint32)
 
     if cells > FEW_CELLS:
         return by_scatter(index)

@@ -167,12 +167,12 @@ def grid_counts(
     if onto is not None:
         total = kind.header(jnp.moveaxis(jnp.asarray(onto), -2 - keep, 0))
         header = _Header(*map(jnp.maximum, header, total))
-    index = kind.index(scores, column, key, _leading(header, leading))
-    index = jnp.where(valid[None], index, -1).reshape(-1, *scores.shape[leading:])
+    pair = kind.index(scores, column, key, _leading(header, leading))
+    # The rows stay the leading axis, so that a sharded batch stays where it is.
+    index = jnp.stack([jnp.where(valid, x, -1) for x in pair], axis=leading)
     if weights is not None:
-        weights = jnp.broadcast_to(weights[None], (2, *scores.shape))
-        weights = weights.reshape(index.shape)
-    counts = _count(index, kind.cells - _HEADER, weights)
+        weights = jnp.broadcast_to(jnp.expand_dims(weights, leading), index.shape)
+    counts = _count(index, kind.cells - _HEADER, weights, keep)
     if weights is None:
         counts = Count().encode(counts)
     else:
@@ -301,8 +301,10 @@ class Grid:
             counts = (bits(hi), bits(jnp.where(jnp.isfinite(hi), lo, zero)))
         return tuple(x.ravel() for x in self.packed(counts, common))
 
-    def index(self, scores: Any, column: Any, key: Any, header: _Header) -> Any:
-        """Return the cells of each score: int32 `[2, ...]`.
+    def index(
+        self, scores: Any, column: Any, key: Any, header: _Header
+    ) -> tuple[Any, Any]:
+        """Return the cells of each score in the value grid and in the key grid, int32.
 
         A score that is counted apart has one cell, and then -1.
         """
@@ -316,7 +318,7 @@ class Grid:
         first = 2 * self.bins * column
         by_value = jnp.where(is_apart, apart, first + place[..., 0])
         by_key = jnp.where(is_apart, -1, first + self.bins + place[..., 1])
-        return jnp.stack([by_value, by_key])
+        return by_value, by_key
 
     def packed(self, counts: Any, header: _Header) -> State:
         """Return the limbs `[..., cells]` of counts and their header."""
@@ -584,18 +586,18 @@ def _only(x: jax.Array, here: jax.Array, is_float: bool) -> jax.Array:
     return chosen.sum(axis=-1, keepdims=True, dtype=jnp.uint32)
 
 
-def _count(index: jax.Array, cells: int, weights: Any) -> Any:
-    """Count how often each cell is named: `[*kept, cells]` of indices `[rows, *kept]`.
+def _count(index: jax.Array, cells: int, weights: Any, keep: int) -> Any:
+    """Count how often each cell is named: `[*kept, cells]` of indices `[..., *kept]`.
 
     A negative index is not counted. A TPU runs a scatter one row after another; there
     the matrix unit multiplies one-hot rows instead.
     """
-    kept = index.shape[1:]
+    kept = index.shape[index.ndim - keep :]
     members = math.prod(kept)
 
     def by_scatter(index: Any) -> Any:
-        flat = index.reshape(index.shape[0], members)
-        member = jnp.broadcast_to(positions(members, 2), flat.shape)
+        flat = index.reshape(*index.shape[: index.ndim - keep], members)
+        member = jnp.broadcast_to(positions(members, flat.ndim), flat.shape)
         rows = None if weights is None else weights.reshape(flat.shape)
         counts = count_at((member, flat), (members, cells), None, rows)
         return counts if rows is None else counts.pair()
@@ -605,7 +607,7 @@ def _count(index: jax.Array, cells: int, weights: Any) -> Any:
         return lax.map(functools.partial(cells_by_product, cells=cells), of_member)
 
     if weights is None:
-        counts = by_platform(by_scatter, by_product, index)
+        counts = by_platform(by_scatter, by_product, index, keep=keep)
     else:
         counts = by_scatter(index)
     return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)

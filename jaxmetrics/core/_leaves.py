@@ -143,7 +143,9 @@ def buffer_leaf(capacity: str | int, dims: str = "", *, init: NotInInit = False)
     """Declare a buffer of rows: up to `capacity` in all, or `compute` raises.
 
     `observe` returns (rows, mask). On the host `compute` sees float64
-    `[rows, *dims]`, under jit float32 `[capacity, *dims]` padded with nan.
+    `[rows, *dims]`, under jit float32 `[capacity, *dims]` padded with nan. Under plain
+    jit a sharded batch is gathered, as each device holds the rows; in the deferred form
+    each keeps its own.
     """
     return _declare(dims, "buffer", capacity=str(capacity))
 

@@ -7,6 +7,7 @@ the metrics that break it alone.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from support.laws import (
     Compilations,
     assert_same,
     assert_value,
+    collective_arrays,
     collectives,
     draw,
     expected,
@@ -230,6 +232,47 @@ def guilty(form):
         text = step.lower(state, batches[0]).compile().as_text()
         names += [case.name] * bool(collectives(text))
     return names
+
+
+def keeps_rows(metric):
+    """Return whether a metric, or one within it, has a leaf that holds the rows."""
+    inner = [getattr(metric, field.name) for field in dataclasses.fields(metric)]
+    children = jax.tree.leaves(inner, is_leaf=lambda x: isinstance(x, jm.Metric))
+    children = [child for child in children if isinstance(child, jm.Metric)]
+    kinds = {type(leaf.kind).__name__ for leaf in metric._layout.leaves.values()}
+    return "Buffer" in kinds or any(map(keeps_rows, children))
+
+
+def state_bytes(case):
+    """Return the size of the empty state."""
+    return sum(np.asarray(x).nbytes for x in jax.tree.leaves(case.metric.empty()))
+
+
+def exchanged(chosen, rows):
+    """Return what devices exchange of a batch of so many rows, and not of a state."""
+    form, shapes = FORMS["auto"], {}
+    for case in chosen:
+        for name, x in draw(case, 8).items():
+            shape = (rows, *x.shape[1:])
+            place = NamedSharding(form.mesh, P("data"))
+            array = jax.ShapeDtypeStruct(shape, x.dtype, sharding=place)
+            shapes[f"{case.name}: {name}"] = array
+    state = collection(chosen).place(form.mesh).empty()
+    step = jit(lambda state, outputs: state.update(**outputs))
+    text = step.lower(state, shapes).compile().as_text()
+    return {name for name, size in collective_arrays(text).items() if size >= rows}
+
+
+def test_a_sharded_batch_stays_on_its_devices_under_plain_jit():
+    """A batch has more rows than any state has bytes; so has what is gathered of it.
+
+    But for buffers, whose state is the rows.
+    """
+    chosen = [case for case in CASES if not keeps_rows(case.metric)]
+    rows = 1 << max(17, *(state_bytes(case).bit_length() for case in chosen))
+    if arrays := exchanged(chosen, rows):
+        names = [case.name for case in chosen if exchanged([case], rows)]
+        pytest.fail(f"{sorted(arrays)} in the update of {names}")
 
 
 @every_case_and_form("split")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 
@@ -13,6 +14,7 @@ from jax import monitoring
 ROWS = 64
 
 _COMPILE = "/jax/core/compile/backend_compile_duration"
+_ARRAY = re.compile(r"\b(pred|[a-z]+(\d+))\[([\d,]*)\]")
 _COLLECTIVE = re.compile(
     r"\b(all-reduce|all-gather|collective-permute|reduce-scatter|all-to-all)"
     r"(?:-start)?\("
@@ -185,6 +187,22 @@ def types(tree):
 def collectives(text):
     """Return the collectives of an optimized program, in order."""
     return _COLLECTIVE.findall(text)
+
+
+def collective_arrays(text):
+    """Return each array that a collective of an optimized program yields, with bytes.
+
+    >>> collective_arrays("%x = (u32[2,3]{1,0}, pred[]) all-reduce(%y, %z)")
+    {'all-reduce u32[2,3]': 24, 'all-reduce pred[]': 1}
+    """
+    arrays = {}
+    for line in text.splitlines():
+        if found := _COLLECTIVE.search(line):
+            for kind, width, shape in _ARRAY.findall(line[: found.start()]):
+                size = math.prod(int(x) for x in shape.split(",") if x)
+                name = f"{found[1]} {kind}[{shape}]"
+                arrays[name] = size * max(int(width or 8) // 8, 1)
+    return arrays
 
 
 class Compilations:

@@ -26,9 +26,12 @@ def kept(values: jax.Array, mask: Any) -> jax.Array:
 
 def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:
     """Return how often a valid index names each cell, uint32 `[cells]`."""
-    index = jnp.where(valid, index.astype(jnp.int32), cells).ravel()
+    index = jnp.where(valid, index.astype(jnp.int32), cells)
     scatter = functools.partial(cells_by_scatter, cells=cells)
-    product = functools.partial(cells_by_product, cells=cells)
+
+    def product(index: jax.Array) -> jax.Array:
+        return cells_by_product(index.ravel(), cells)
+
     return by_platform(scatter, product, index)
 
 

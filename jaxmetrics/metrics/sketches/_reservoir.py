@@ -16,17 +16,19 @@ from jaxmetrics.core import (
     check_choice,
     count_leaf,
     count_where,
-    is_known,
     leaf,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import count_cells, kept
+from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
+from jaxmetrics.metrics.sketches._lowest_rows import (
+    EMPTY,
+    ids_of_words,
+    lowest_rows,
+    merged_rows,
+    words_of_ids,
+)
 
-_EMPTY = np.uint32(0xFFFFFFFF)  # priority of a row that holds no value
-_SPARE_ROWS = 8  # for equal priorities, which need a collision of 32-bit hashes
-_ROW_LEAVES = ("priorities", "ids", "sample")
-_EMPTY_ROW = (_EMPTY, -1, 0)
 _PRIORITIES = ("id and value", "id")
 
 
@@ -100,88 +102,42 @@ class Reservoir(Statistic):
         if self.by == "id and value":
             priority = priority ^ word
         priority = salted(priority, 1)
-        priority = jnp.where(
-            finite, jnp.minimum(priority, _EMPTY - np.uint32(1)), _EMPTY
-        )
-        ids = jnp.where(finite, ids.astype(jnp.int32), -1)
-        # Negative zero becomes zero, because a gather over devices may drop the sign.
-        values = lax.bitcast_convert_type(word, jnp.float32)
-        sample = jnp.where(finite, values, jnp.float32(0))
-        rows = (priority.ravel(), ids.ravel(), sample.ravel())
-        if not is_known(values.size):  # enough rows, then, whatever their number is
-            more = [(0, self.capacity + _SPARE_ROWS)]
-            pairs = zip(rows, _EMPTY_ROW)
-            rows = [jnp.pad(row, more, constant_values=fill) for row, fill in pairs]
-            rows = self._preselected(*rows)
-        elif values.size > self.capacity + _SPARE_ROWS:
-            rows = self._preselected(*rows)
-        priorities, ids, sample = self._smallest(*rows)
+        priority = jnp.minimum(priority, EMPTY - np.uint32(1))
+        priority = jnp.where(finite, priority, EMPTY)
+        rows = lowest_rows([priority, words_of_ids(ids), word], self.capacity)
         return dict(
-            priorities=priorities,
-            ids=ids,
-            sample=sample,
+            **_leaves(*rows),
             seen=count_where(finite),
             nonfinite=count_where(valid & ~finite),
         )
 
     def merge(self, other: Any) -> Self:
         """Return the rows with the smallest priorities of both samples."""
-        merged = super().merge(other)
-        pairs = ((getattr(self, name), getattr(other, name)) for name in _ROW_LEAVES)
-        rows = [jnp.concatenate([jnp.asarray(x) for x in pair], -1) for pair in pairs]
-        return merged.replace(**dict(zip(_ROW_LEAVES, self._smallest(*rows))))
+        rows = merged_rows(_words(self), _words(other), self.capacity)
+        return super().merge(other).replace(**_leaves(*rows))
 
     def compute(self) -> dict[str, Any]:
         """Return the sampled values and their ids."""
         xp = namespace(self)
-        is_empty = xp.asarray(self.priorities).astype(np.uint32) == _EMPTY
+        is_empty = xp.asarray(self.priorities).astype(np.uint32) == EMPTY
         nan = (np.float64 if xp is np else np.float32)(np.nan)
         return dict(values=xp.where(is_empty, nan, self.sample), ids=self.ids)
 
-    def _smallest(self, priorities: Any, ids: Any, sample: Any) -> list[jax.Array]:
-        """Return the `capacity` rows of smallest priority in order, padded if fewer."""
-        missing = max(0, self.capacity - priorities.shape[-1])
-        rows = [
-            jnp.pad(row, [(0, missing)], constant_values=fill)
-            for row, fill in zip((priorities, ids, sample), _EMPTY_ROW)
-        ]
-        rows[2] = lax.bitcast_convert_type(rows[2], jnp.uint32)
-        rows = [row[: self.capacity] for row in lax.sort(rows, num_keys=3)]
-        return [*rows[:2], lax.bitcast_convert_type(rows[2], jnp.float32)]
 
-    def _preselected(self, *rows: jax.Array) -> tuple[jax.Array, ...]:
-        """Return the rows of the smallest priorities, a few more than `capacity`.
-
-        The largest priority to keep is found by counting, digit by digit, because a
-        sort would gather a sharded batch.
-        """
-        priority = rows[0]
-        limit = _at_rank(priority, self.capacity)
-        selected = (priority <= limit) & (priority != _EMPTY)
-        rank = jnp.cumsum(selected, dtype=jnp.int32)
-        ranks = jnp.arange(1, self.capacity + _SPARE_ROWS + 1, dtype=jnp.int32)
-        if is_known(rank.size):
-            index = jnp.searchsorted(rank, ranks)
-        else:
-            index = (rank[None] < ranks[:, None]).sum(-1, dtype=jnp.int32)
-        return tuple(
-            jnp.take(row, index, mode="fill", fill_value=fill)
-            for row, fill in zip(rows, _EMPTY_ROW)
-        )
+def _words(state: Reservoir) -> list[jax.Array]:
+    """Return the words by which the rows of a sample are ordered."""
+    ids = words_of_ids(jnp.asarray(state.ids))
+    sample = lax.bitcast_convert_type(jnp.asarray(state.sample), jnp.uint32)
+    return [jnp.asarray(state.priorities), ids, sample]
 
 
-def _at_rank(words: jax.Array, rank: int) -> jax.Array:
-    """Return the word of a rank (from 1) in ascending order, digit by digit.
-
-    Counts the leading bytes of all words, picks the byte that contains the rank, and
-    goes on with the next byte of the words that begin so.
-    """
-    result, rank_left = jnp.uint32(0), jnp.uint32(rank)
-    for shift in (24, 16, 8, 0):
-        same_prefix = (words >> shift) >> 8 == (result >> shift) >> 8
-        counts = count_cells((words >> shift) & 0xFF, 256, same_prefix)
-        cumulative = jnp.cumsum(counts, dtype=jnp.uint32)
-        below = cumulative < rank_left
-        rank_left = rank_left - jnp.where(below, cumulative, 0).max()
-        result = result | (below.sum(dtype=jnp.uint32) << shift)
-    return result
+def _leaves(
+    priorities: jax.Array, numbers: jax.Array, sample: jax.Array
+) -> dict[str, jax.Array]:
+    """Return the leaves that hold rows."""
+    is_empty = priorities == EMPTY
+    return dict(
+        priorities=priorities,
+        ids=jnp.where(is_empty, -1, ids_of_words(numbers)),
+        sample=lax.bitcast_convert_type(jnp.where(is_empty, 0, sample), jnp.float32),
+    )

@@ -8,16 +8,19 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxmetrics.core import Array, Statistic, count_leaf, count_where, leaf, namespace
 from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, words
+from jaxmetrics.metrics.sketches._lowest_rows import (
+    EMPTY,
+    ids_of_words,
+    lowest_rows,
+    merged_rows,
+    words_of_ids,
+)
 
-_EMPTY = np.uint32(0xFFFFFFFF)  # order of a row that holds no value
 _SIGN = np.uint32(1 << 31)
-_ROW_LEAVES = ("orders", "ids", "largest")
-_EMPTY_ROW = (_EMPTY, -1, 0)
 
 
 class Worst(Statistic):
@@ -25,11 +28,11 @@ class Worst(Statistic):
 
     Exact, the same under any sharding, batches and order; of equal values those of the
     lowest ids are kept. For the smallest values pass their negative. The state takes
-    `12 k` bytes, and its reduction that many for each device. Infinities count; values
+    `8 k` bytes, and its reduction that many for each device. Infinities count; values
     that are NaN are left out and counted in `invalid`.
 
-    The update sorts the batch: under plain jit a batch that is sharded over devices is
-    gathered for that. The deferred form gathers nothing until its value is computed.
+    Under plain jit a batch that is sharded over devices is not gathered: the devices
+    exchange counts and `k` rows.
 
     Args:
       output: Name of the output, of any shape. It also reads `ids`, integers of the
@@ -50,7 +53,6 @@ class Worst(Statistic):
     k: int = dataclasses.field(default=16, kw_only=True)
     orders: Array = leaf("k", dtype=np.uint32, fill=0xFFFFFFFF)
     ids: Array = leaf("k", dtype=np.int32, fill=-1)
-    largest: Array = leaf("k")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -73,39 +75,41 @@ class Worst(Statistic):
         values = values.astype(jnp.float32)
         valid = kept(values, mask)
         counted = valid & ~jnp.isnan(values)
-        word = words(jnp.where(counted, values, jnp.float32(0)))
-        # Falls as the value rises: all bits of a positive float flipped but the sign.
-        order = jnp.where(word >> 31 == 1, word, ~word ^ _SIGN)
-        order = jnp.where(counted, order, _EMPTY)
-        ids = jnp.where(counted, ids.astype(jnp.int32), -1)
-        rows = order.ravel(), ids.ravel(), lax.bitcast_convert_type(word, jnp.float32)
-        orders, ids, largest = self._first(rows[0], rows[1], rows[2].ravel())
+        order = jnp.where(counted, _falling(words(values)), EMPTY)
+        orders, numbers = lowest_rows([order, words_of_ids(ids)], self.k)
         return dict(
             orders=orders,
-            ids=ids,
-            largest=largest,
+            ids=_ids(orders, numbers),
             invalid=count_where(valid & ~counted),
         )
 
     def merge(self, other: Any) -> Self:
         """Return the largest values of both."""
+        orders, numbers = merged_rows(_words(self), _words(other), self.k)
         merged = super().merge(other)
-        pairs = ((getattr(self, name), getattr(other, name)) for name in _ROW_LEAVES)
-        rows = [jnp.concatenate([jnp.asarray(x) for x in pair], -1) for pair in pairs]
-        return merged.replace(**dict(zip(_ROW_LEAVES, self._first(*rows))))
+        return merged.replace(orders=orders, ids=_ids(orders, numbers))
 
     def compute(self) -> dict[str, Any]:
         """Return the values and their ids."""
         xp = namespace(self)
-        is_empty = xp.asarray(self.orders).astype(np.uint32) == _EMPTY
+        orders = xp.asarray(self.orders).astype(np.uint32)
+        values = _falling(orders).view(np.float32)
         nan = (np.float64 if xp is np else np.float32)(np.nan)
-        return dict(values=xp.where(is_empty, nan, self.largest), ids=self.ids)
+        return dict(values=xp.where(orders == EMPTY, nan, values), ids=self.ids)
 
-    def _first(self, orders: Any, ids: Any, largest: Any) -> list[jax.Array]:
-        """Return the first k rows in order, padded if there are fewer."""
-        missing = max(0, self.k - orders.shape[-1])
-        rows = [
-            jnp.pad(row, [(0, missing)], constant_values=fill)
-            for row, fill in zip((orders, ids, largest), _EMPTY_ROW)
-        ]
-        return [row[: self.k] for row in lax.sort(rows, num_keys=2)]
+
+def _falling(word: Any) -> Any:
+    """Return words that fall as the float of the bits rises; this is its own inverse.
+
+    All bits of a positive float are flipped but the sign. For NumPy or jax arrays.
+    """
+    xp = np if isinstance(word, np.ndarray) else jnp
+    return xp.where(word >> 31 == 1, word, ~word ^ _SIGN)
+
+
+def _words(state: Worst) -> list[jax.Array]:
+    return [jnp.asarray(state.orders), words_of_ids(jnp.asarray(state.ids))]
+
+
+def _ids(orders: jax.Array, numbers: jax.Array) -> jax.Array:
+    return jnp.where(orders == EMPTY, -1, ids_of_words(numbers))
