@@ -21,12 +21,14 @@ class ContingencyTable(Metric):
       classes: Number of values of `labels`, the rows of the table.
       clusters: Number of values of `preds`, its columns. Default as many as classes.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights` and count each sample by its weight.
     """
 
     classes: int | None = None
     clusters: int | None = None
     ignore_index: int | tuple[int, ...] | None = None
-    counts: Any = count_leaf("cells")
+    weighted: bool = False
+    counts: Any = count_leaf("cells", weighted="weighted")
     invalid: Any = count_leaf()
 
     @property
@@ -39,14 +41,16 @@ class ContingencyTable(Metric):
         """Refuse missing and impossible numbers of rows and columns."""
         check_table("ContingencyTable", self.classes, self.clusters)
 
-    def observe(self, *, preds: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, preds: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's counts of pairs, and of invalid samples."""
         kept = both(not_ignored(labels, self.ignore_index), mask)
         preds, labels, _ = class_predictions(preds, labels)
         rows, columns = self.cells
         valid = in_range(labels, rows) & in_range(preds, columns)
         return dict(
-            counts=count_at((labels, preds), self.cells, both(valid, kept)),
+            counts=count_at((labels, preds), self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
 
@@ -58,19 +62,30 @@ class ContingencyTable(Metric):
 class TableMetric(Metric):
     """Base of metrics that are computed from a contingency table.
 
-    A subclass computes from `self.table.counts`, `[..., classes, clusters]`.
+    A subclass computes from `self.table.counts`, `[..., classes, clusters]`. With
+    `weighted=True` each sample counts as often as its weight says: a weight of 2 is
+    worth two samples, 0 removes one. A subclass whose formula needs a whole number of
+    samples says why in `whole_samples`, and refuses weights.
     """
 
     classes: int | None = None
     clusters: int | None = None
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     table: ContingencyTable = child(
-        lambda m: ContingencyTable(m.classes, m.clusters, m.ignore_index)
+        lambda m: ContingencyTable(m.classes, m.clusters, m.ignore_index, m.weighted)
     )
 
+    whole_samples = ""
+
     def validate(self) -> None:
-        """Refuse missing and impossible numbers of rows and columns."""
+        """Refuse impossible numbers of rows and columns, and weights of no meaning."""
         check_table(type(self).__name__, self.classes, self.clusters)
+        if self.weighted and self.whole_samples:
+            raise ValueError(
+                f"{type(self).__name__}: weighted=True is not possible: "
+                f"{self.whole_samples}. Leave weighted out, or repeat the samples."
+            )
 
 
 def check_table(metric: str, classes: int | None, clusters: int | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import sklearn.metrics as sk
 from scipy.optimize import linear_sum_assignment
-from support.case import Case
+from scipy.stats import entropy
+from support.case import Case, weighted
 
 import jaxmetrics as jm
 
@@ -51,6 +52,38 @@ def _purity(preds, labels):
     return sk.cluster.contingency_matrix(labels, preds).max(0).sum() / labels.size
 
 
+def _table(preds, labels, weights):
+    table = np.zeros((CLASSES, CLUSTERS))
+    np.add.at(table, (labels, preds), weights)
+    return table
+
+
+def _weighted_information(preds, labels, weights):
+    table = _table(preds, labels, weights)
+    return sk.mutual_info_score(None, None, contingency=table)
+
+
+def _weighted_v_measure(preds, labels, weights):
+    table = _table(preds, labels, weights)
+    information = sk.mutual_info_score(None, None, contingency=table)
+    return 2 * information / (entropy(table.sum(0)) + entropy(table.sum(1)))
+
+
+def _weighted_match(preds, labels, weights):
+    table = _table(preds, labels, weights)
+    return table[linear_sum_assignment(table, maximize=True)].sum() / table.sum()
+
+
+def _weighted_purity(preds, labels, weights):
+    table = _table(preds, labels, weights)
+    return table.max(0).sum() / table.sum()
+
+
+def _weighted_case(name, metric, reference, **kwargs):
+    metric = metric(weighted=True, **TABLE)
+    return Case(name, metric, weighted(clustered), reference, **kwargs)
+
+
 def _case(name, metric, reference, **kwargs):
     kwargs = dict(exact=True) | kwargs
     return Case(name, metric(**TABLE), clustered, reference, **kwargs)
@@ -83,6 +116,14 @@ CASES = (
     _case("fowlkes-mallows", jm.FowlkesMallows, _score(sk.fowlkes_mallows_score)),
     _case("cluster accuracy", jm.ClusterAccuracy, _matched, without=HOST),
     _case("purity", jm.Purity, _purity),
+    _weighted_case(
+        "mutual information weighted", jm.MutualInformation, _weighted_information
+    ),
+    _weighted_case("v-measure weighted", jm.VMeasure, _weighted_v_measure),
+    _weighted_case(
+        "cluster accuracy weighted", jm.ClusterAccuracy, _weighted_match, without=HOST
+    ),
+    _weighted_case("purity weighted", jm.Purity, _weighted_purity),
     Case(
         "calinski-harabasz",
         jm.CalinskiHarabasz(clusters=CLUSTERS, size=SIZE),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import entropy
+from scipy.stats import chi2_contingency, entropy
 from scipy.stats.contingency import association
 from sklearn.metrics.cluster import contingency_matrix
-from support.case import Case
+from support.case import Case, weighted
 
 import jaxmetrics as jm
 
@@ -59,6 +59,13 @@ def _theils_u(preds, labels):
     return 1 - conditional / entropy(table.sum(0))
 
 
+def _weighted_v(preds, labels, weights):
+    table = np.zeros((CLASSES, COLUMNS))
+    np.add.at(table, (labels, preds), weights)
+    phi2 = chi2_contingency(table, correction=False).statistic / table.sum()
+    return np.sqrt(phi2 / (min(table.shape) - 1))
+
+
 def _kappa(counts):
     n = counts.sum(1)[0]
     agreement = ((counts * (counts - 1)).sum(1) / (n * (n - 1))).mean()
@@ -96,6 +103,12 @@ CASES = (
         exact=True,
     ),
     Case("theil's u", jm.TheilsU(**TABLE), associated, _theils_u, exact=True),
+    Case(
+        "cramer's v weighted",
+        jm.CramersV(weighted=True, **TABLE),
+        weighted(associated),
+        _weighted_v,
+    ),
     Case(
         "fleiss' kappa",
         jm.FleissKappa(classes=CLASSES, raters=RATERS),

@@ -28,6 +28,8 @@ class MutualInformation(TableMetric):
       classes: Number of classes.
       clusters: Number of clusters. Default as many as classes.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights`, one for each sample: a weight of 2 is worth two
+        samples. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -93,7 +95,8 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
     `compute` works on the host only, in float64: the expectation sums over as many
     terms as the clusters have samples. Where they are more than 4096 for a pair of a
     class and a cluster, that many are sampled evenly over 12 standard deviations
-    around the mean, with an error of the expectation below 1e-10.
+    around the mean, with an error of the expectation below 1e-10. It takes no weights:
+    the expectation is over permutations of whole samples.
 
     Example:
       >>> import jaxmetrics as jm
@@ -102,6 +105,8 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
       >>> round(float(value), 4)
       1.0
     """
+
+    whole_samples = "the expectation is over permutations of samples"
 
     def compute(self) -> Any:
         """Return the score."""

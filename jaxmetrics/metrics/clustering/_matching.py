@@ -25,6 +25,8 @@ class ClusterAccuracy(TableMetric):
       classes: Number of classes.
       clusters: Number of clusters. Default as many as classes.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights`, one for each sample: a weight of 2 is worth two
+        samples. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -40,7 +42,7 @@ class ClusterAccuracy(TableMetric):
         from scipy.optimize import linear_sum_assignment
 
         counts = np.asarray(self.table.counts)
-        right = np.zeros(counts.shape[:-2], np.int64)
+        right = np.zeros(counts.shape[:-2], counts.dtype)
         for i in np.ndindex(right.shape):
             pairs = linear_sum_assignment(counts[i], maximize=True)
             right[i] = counts[i][pairs].sum()

@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxmetrics.core import TableMetric, divide, namespace
 
+_WHOLE_SAMPLES = "it counts pairs of samples, and half a sample makes none"
+
 
 class RandIndex(TableMetric):
     """Fraction of the pairs of samples on which labels and clusters agree.
@@ -16,7 +18,8 @@ class RandIndex(TableMetric):
     better; nan without data, 1 for a single sample. As scikit-learn's `rand_score`.
     Labels and clusters out of range are counted in `table.invalid` and left out.
     Numbers of pairs are exact integers on the host; under jit they are computed in
-    float32, with a relative error of about 1e-6.
+    float32, with a relative error of about 1e-6. It takes no weights: half a sample
+    makes no pair.
 
     Reads `labels` and `preds`, integers of one shape: class and cluster of each sample.
 
@@ -32,6 +35,8 @@ class RandIndex(TableMetric):
       >>> float(value)
       0.5
     """
+
+    whole_samples = _WHOLE_SAMPLES
 
     def compute(self) -> Any:
         """Return the fraction."""
@@ -57,6 +62,8 @@ class AdjustedRandIndex(TableMetric):
       >>> float(value)
       1.0
     """
+
+    whole_samples = _WHOLE_SAMPLES
 
     def compute(self) -> Any:
         """Return the adjusted index."""
@@ -84,6 +91,8 @@ class FowlkesMallows(TableMetric):
       >>> round(float(value), 4)
       0.4082
     """
+
+    whole_samples = _WHOLE_SAMPLES
 
     def compute(self) -> Any:
         """Return the score."""

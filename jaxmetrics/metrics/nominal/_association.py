@@ -25,10 +25,13 @@ class CramersV(TableMetric):
       classes: Number of different labels.
       clusters: Number of different predictions. Default as many as classes.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
+      weighted: Require `weights`, one for each sample: a weight of 2 is worth two
+        samples. Default False.
       bias_correction: Subtract from phi2 its expectation `(r - 1) (c - 1) / (n - 1)`
         for independent variables, and correct r and c (Bergsma, 2013); nan for one
         sample. Default False, as in scipy; torchmetrics' default is True, which for
-        tables of 2 by 2 also applies Yates' correction (here not).
+        tables of 2 by 2 also applies Yates' correction (here not). It needs the number
+        of samples, and takes no weights.
 
     Example:
       >>> import jaxmetrics as jm
@@ -39,6 +42,16 @@ class CramersV(TableMetric):
     """
 
     bias_correction: bool = False
+
+    def validate(self) -> None:
+        """Refuse weights where the number of samples is needed."""
+        super().validate()
+        if self.weighted and self.bias_correction:
+            raise ValueError(
+                f"{type(self).__name__}: weighted=True does not go with "
+                "bias_correction=True, which needs the number of samples. Leave one "
+                "of them out."
+            )
 
     def compute(self) -> Any:
         """Return the association."""
