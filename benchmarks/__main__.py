@@ -31,6 +31,7 @@ GROUPS = (
     "reading",
     "reopen",
     "listing",
+    "viewer",
     "aggregator",
     "telemetry",
     "losses",

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -228,16 +228,23 @@ def list_runs(
 
 
 def list_entries(
-    root: str, paths: Sequence[tuple[tuple[str, str], Path | LocalCopy]]
+    root: str,
+    paths: Sequence[tuple[tuple[str, str], Path | LocalCopy]],
+    kept: Mapping[Path, RunEntry] | None = None,
 ) -> RunList:
     """Return the list of given runs.
 
     Args:
       root: Folder of the runs, as it is shown.
       paths: Runs, each after the names of the folder of its project and of its own.
+      kept: Entries of runs that need not be read again.
     """
     reader = EntryReader(time.time())
-    entries = _grouped([reader.read(path, names) for names, path in paths])
+    entries: list[RunEntry] = []
+    for names, path in paths:
+        known = kept.get(path) if kept and isinstance(path, Path) else None
+        entries.append(known or reader.read(path, names))
+    entries = _grouped(entries)
     return RunList(root, entries, Names.of(entries))
 
 

@@ -78,6 +78,8 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
     from starlette.responses import FileResponse, Response, StreamingResponse
     from starlette.routing import Route
 
+    listed = _rows.Rows(root)
+
     def loaded(request: Request) -> Loaded:
         project, name = request.path_params["project"], request.path_params["run"]
         found = cache.get(project, name)
@@ -101,7 +103,7 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
     def all_runs(request: Request) -> Response:
         where, sort = map(request.query_params.get, ("where", "sort"))
         try:
-            rows = _rows.all_rows(root, where, sort)
+            rows = listed.all(where, sort)
         except (ValueError, KeyError) as error:
             raise BadRequestError(error.args[0]) from error
         return answer(request, rows)

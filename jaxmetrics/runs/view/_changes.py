@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -128,8 +129,9 @@ class Watcher:
     def look(self) -> list[Change]:
         """Look at the files once, and return the runs that changed."""
         changes = self._list_folders()
+        shown = {loaded.id for loaded in self._cache}
         for index, (id, seen) in enumerate(self._runs.items()):
-            is_quiet = seen.quiet > _QUIET_LOOKS and self._cache.peek(id) is None
+            is_quiet = seen.quiet > _QUIET_LOOKS and id not in shown
             if is_quiet and self._looks and (self._looks + index) % _QUIET_EVERY:
                 continue
             if (change := self._look_at(id, seen)) is not None:
@@ -142,6 +144,8 @@ class Watcher:
         is_first, is_new = not before, state != before
         seen.state = state
         seen.quiet = 0 if is_new else seen.quiet + 1
+        if is_first and time.time() - state[0][2] / 1e9 > _QUIET_LOOKS:
+            seen.quiet = _QUIET_LOOKS + 1
         loaded = self._cache.peek(id)
         if not any(one[0] for one in state):
             is_known, seen.version = bool(seen.version), ""

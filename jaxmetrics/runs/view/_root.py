@@ -56,13 +56,13 @@ class Root:
             yield self._id(self.path), self.path
             return
         for folder in folders(self.path):
-            if not self.holds(folder):
+            if folder.is_symlink() and not self.holds(folder):
                 continue
             if is_run(folder):
                 yield self._id(folder), folder
                 continue
             for inner in folders(folder):
-                if self.holds(inner):
+                if not inner.is_symlink() or self.holds(inner):
                     yield self._id(inner), inner
 
     def find(self, project: str, name: str) -> Path | None:

@@ -2,52 +2,94 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.runs.reading import list_entries
+from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, RUN_JSON, SUMMARY_JSON
+from jaxmetrics.runs.reading import (
+    FileState,
+    RunEntry,
+    file_state,
+    is_run,
+    list_entries,
+)
 from jaxmetrics.runs.view._root import OutsideRootError, Root
 
+_FILES = (METRICS_JSONL, RUN_JSON, SUMMARY_JSON, EVENTS_JSONL)
+_RESTING_SECONDS = 600.0  # after which a run that is not closed is not running
 
-def all_rows(
-    root: Root, where: str | None = None, sort: str | None = None
-) -> dict[str, Any]:
-    """Return a row for each run, and the names of their values.
+
+class Rows:
+    """Rows of all runs of a root; those of runs that rest are read once.
 
     Args:
       root: Folder of the runs.
-      where: Condition that the runs meet, as for `runs.list`. Default all runs.
-      sort: Name of the value by which they are sorted, likewise.
-
-    Raises:
-      ValueError: `where` is not a condition.
-      KeyError: A name is unknown.
     """
-    places: list[tuple[tuple[str, str], Path]] = []
-    problems = []
-    for id, path in root.runs():
-        try:
-            root.check(path)
-            places.append((_names(id), path))
-        except OutsideRootError as error:
-            problems.append({"path": id, "text": str(error)})
-    listed = list_entries(str(root.path), places)
-    problems += [{"path": e.id, "text": e.problem} for e in listed if e.problem]
-    shown = listed.where(where) if where else listed
-    shown = shown.sorted(sort) if sort else shown
-    return {
-        "root": listed.root,
-        "runs": [entry.to_dict() for entry in shown],
-        "hparams": list(listed.names.hparams),
-        "keys": list(listed.names.keys),
-        "better": listed.better,
-        "problems": problems,
-    }
+
+    def __init__(self, root: Root) -> None:
+        """Begin without rows."""
+        self._root = root
+        self._resting: dict[Path, tuple[tuple[FileState, ...], RunEntry]] = {}
+
+    def all(self, where: str | None = None, sort: str | None = None) -> dict[str, Any]:
+        """Return a row for each run, and the names of their values.
+
+        Args:
+          where: Condition that the runs meet, as for `runs.list`. Default all runs.
+          sort: Name of the value by which they are sorted, likewise.
+
+        Raises:
+          ValueError: `where` is not a condition.
+          KeyError: A name is unknown.
+        """
+        places: list[tuple[tuple[str, str], Path]] = []
+        kept: dict[Path, RunEntry] = {}
+        states: dict[Path, tuple[FileState, ...]] = {}
+        problems = []
+        for id, path in self._root.candidates():
+            state = states[path] = tuple(file_state(path / name) for name in _FILES)
+            resting = self._resting.get(path)
+            if resting is not None and resting[0] == state:
+                kept[path] = resting[1]
+            elif not is_run(path):
+                continue
+            try:
+                if path not in kept:
+                    self._root.check(path)
+                places.append((_names(id), path))
+            except OutsideRootError as error:
+                problems.append({"path": id, "text": str(error)})
+        listed = list_entries(str(self._root.path), places, kept)
+        self._resting = {
+            path: (states[path], entry)
+            for (_, path), entry in zip(places, listed)
+            if states[path][0][0] and _rests(entry)
+        }
+        problems += [{"path": e.id, "text": e.problem} for e in listed if e.problem]
+        shown = listed.where(where) if where else listed
+        shown = shown.sorted(sort) if sort else shown
+        return {
+            "root": listed.root,
+            "runs": [entry.to_dict() for entry in shown],
+            "hparams": list(listed.names.hparams),
+            "keys": list(listed.names.keys),
+            "better": listed.better,
+            "problems": problems,
+        }
 
 
 def row(id: str, path: Path) -> dict[str, Any]:
     """Return the row of a run."""
     return list_entries("", [(_names(id), path)])[0].to_dict()
+
+
+def _rests(entry: RunEntry) -> bool:
+    """Return whether an entry stays as it is until a file changes."""
+    if entry.state == "closed":
+        return True
+    updated = entry.updated
+    return updated is not None and time.time() - updated > _RESTING_SECONDS
 
 
 def _names(id: str) -> tuple[str, str]:
