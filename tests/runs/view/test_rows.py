@@ -1,0 +1,37 @@
+"""Rows that are kept are those that would be read."""
+
+import json
+
+import jaxmetrics as jm
+from jaxmetrics.runs.view._root import Root
+from jaxmetrics.runs.view._rows import Rows
+
+
+def test_rows_follow_the_files(tmp_path):
+    for name in ("first", "second"):
+        with jm.TrainingLogger("a", name, root=tmp_path, console=False) as logger:
+            logger.log_step(1, loss=1.0)
+    rows = Rows(Root(tmp_path))
+    assert rows.all() == rows.all() == Rows(Root(tmp_path)).all()
+    with jm.TrainingLogger(
+        "a", "first", root=tmp_path, console=False, hparams={"seed": 77}
+    ) as logger:
+        logger.log_step(2, loss=0.5)
+        (row, _) = rows.all()["runs"]
+        assert row["state"] == "running"
+    (row, other) = rows.all()["runs"]
+    assert (row["state"], row["step"], row["hparams"]) == ("closed", 2, {"seed": 77})
+    assert row["last"]["train/loss"] == 0.5 and other["step"] == 1
+    assert json.dumps(rows.all()) == json.dumps(Rows(Root(tmp_path)).all())
+
+
+def test_conditions_see_rows_that_are_kept(tmp_path):
+    for number in range(3):
+        with jm.TrainingLogger(
+            "a", f"r{number}", root=tmp_path, console=False, hparams={"lr": number}
+        ) as logger:
+            logger.log_step(1, loss=float(number))
+    rows = Rows(Root(tmp_path))
+    for _ in range(2):
+        shown = rows.all("lr > 0", "-train/loss")["runs"]
+        assert [row["name"] for row in shown] == ["r2", "r1"]
