@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def header(loaded: Loaded) -> dict[str, Any]:
     listed = header.get("attempts")
     attempts = [
         {name: value for name, value in attempt.items() if name != "token"}
+        | {"end": _last_time(events, attempt.get("attempt"))}
         for attempt in (listed if isinstance(listed, list) else [])
         if isinstance(attempt, dict)
     ]
@@ -168,6 +170,12 @@ def _content(entry: MediaEntry, address: str) -> dict[str, Any]:
             return {"counts": counts, "edges": edges, "nonfinite": value.nonfinite}
     urls = [f"{address}/{path.name}" for path in entry.value]
     return {"files": urls, "missing": list(entry.missing)}
+
+
+def _last_time(events: Sequence[Mapping[str, Any]], attempt: object) -> Any:
+    """Return the time of the last event of an attempt; None without any."""
+    own = (e.get("time") for e in reversed(events) if e.get("attempt") == attempt)
+    return next(own, None)
 
 
 def _arranged(loaded: Loaded, names: list[str]) -> tuple[list[ChartKeys], list[Layers]]:

@@ -81,7 +81,7 @@ const timeline = (() => {
     return list.map((attempt, i) => {
       const number = attempt.attempt ?? i + 1, own = events.filter((event) => event.attempt === number);
       const times = own.map((event) => seconds(event.time)).filter(Number.isFinite);
-      const end = Number.isFinite(seconds(attempt.end)) ? seconds(attempt.end) : Math.max(starts[i], ...times, ...(i === list.length - 1 && !times.length ? [row.updated] : []));
+      const end = Number.isFinite(seconds(attempt.end)) ? seconds(attempt.end) : Math.max(starts[i], ...times, ...(i === list.length - 1 && row.state === "running" ? [row.updated] : []));
       const isFresh = attempt.restored_step === null || attempt.restored_step === undefined;
       const text = isFresh ? (i ? "went on" : "from the start") : `from step ${attempt.restored_step.toLocaleString("en-US")}`;
       return {
