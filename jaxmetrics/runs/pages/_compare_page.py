@@ -24,6 +24,7 @@ from jaxmetrics.runs.reading import (
 
 _MAX_KEYS, _MAX_CHARTS, _MAX_MEAN_POINTS = 500, 300, 300
 _MAX_NAMES = 4
+_MAX_SHOWN = 40  # runs of a chart that are shown at first
 _MAX_RUN_COLUMNS = 8  # runs up to which tables have a column for each
 _MAX_CONFIG_COLUMNS, _MAX_METRIC_COLUMNS, _MAX_BEST_COLUMNS = 8, 6, 12
 _MAX_CELL = 24
@@ -273,7 +274,15 @@ def _chart(comparison: AlignedRuns, key: str) -> Chart:
             run = comparison.runs[name]
             if key in run:
                 series = series_on_axes(run, key, comparison.positions[name])
-                lines.append(Line(name, color, *series, faint=has_mean))
+                lines.append(
+                    Line(
+                        name,
+                        color,
+                        *series,
+                        faint=has_mean,
+                        show=len(lines) < _MAX_SHOWN,
+                    )
+                )
         if has_mean:
             means.extend(_mean_lines(comparison, key, group, color))
     label = axis_label(key)

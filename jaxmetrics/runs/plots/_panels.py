@@ -135,13 +135,20 @@ def grad_norm(axes: Axes, history: History) -> None:
 
 
 def throughput(axes: Axes, history: History) -> None:
-    """Draw samples per second as bars; without samples tokens, batches or steps."""
+    """Draw samples per second; without samples tokens, batches or steps.
+
+    Epochs are bars from 0; steps are a line with a range of its own, where a short drop
+    is seen.
+    """
     counted, (x, y) = _throughput(history)
     title = "Throughput"
     if _nothing_to_draw(axes, y, title, "throughput"):
         return
-    _bars(axes, x, y, PALETTE.teal)
-    axes.set_ylim(bottom=0)
+    if history.unit == "epoch":
+        _bars(axes, x, y, PALETTE.teal)
+        axes.set_ylim(bottom=0)
+    else:
+        figures.draw_noisy_line(axes, x, y, PALETTE.teal)
     figures.style_axes(axes, title, history.unit, f"{counted} / second")
 
 

@@ -245,3 +245,14 @@ def test_bars_are_as_wide_as_the_smallest_gap_allows():
     x, y = np.array([0.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0])
     panels._bars(axes, x, y, PALETTE.blue)
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([1.6] * 3)
+
+
+def test_throughput_of_many_steps_is_a_line_with_a_range_of_its_own(tmp_path):
+    rows = [
+        {"step": step, "perf/tokens_per_second": 300.0 + step % 2}
+        for step in range(500)
+    ]
+    history = load_history(write_run(tmp_path / "run", rows))
+    axes = draw(panels.throughput, history)
+    assert axes.lines and not axes.patches
+    assert axes.get_ylim()[0] > 290
