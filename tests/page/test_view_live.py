@@ -58,13 +58,17 @@ def test_an_empty_root_says_how_to_begin_and_shows_the_first_run(live, root):
 
 
 def test_a_new_row_appears_without_a_reload(live, root):
-    with open_logger(root, "live", "growing", overwrite=True) as logger:
+    options = {"overwrite": True, "hparams": {"total_steps": 42}}
+    with open_logger(root, "live", "growing", **options) as logger:
         for step in range(1, 21):
             logger.log_step(step, loss=5 - step / 100)
         logger.flush()
         live.go("run/live/growing", f"{PLOT} && {LAST} === 20 && {LIVE}")
         canvas = "document.querySelector('.card canvas')"
         live.browser.run(f"window.sameCanvas = {canvas}")
+        status = "document.querySelector('.status').innerText"
+        live.browser.wait(f"{status}.includes('% of 42 steps')")
+        assert live.browser.texts(".status .state") == ["running"]
         logger.log_step(21, loss=1.0)
         logger.flush()
         live.browser.wait(f"{LAST} === 21")

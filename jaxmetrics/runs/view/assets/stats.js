@@ -97,11 +97,8 @@ const stats = (() => {
 
   function percent(share) { return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`; }
 
-  // Training seconds left at the mean speed so far; null if unknown.
-  function secondsLeft(row) {
-    if (row.state !== "running" || !(row.progress > 0) || !(row.elapsed > 0)) return null;
-    return row.elapsed * (1 / Math.min(row.progress, 1) - 1);
-  }
+  // Training seconds left of a run that is still written; null if unknown.
+  function secondsLeft(row) { return row.state === "running" ? row.time_left ?? null : null; }
 
   // Names of the parameters with more than one value over the rows.
   function differing(rows, names) {
