@@ -90,7 +90,9 @@ def heatmap(
     for row, (x, y) in zip(values, series):
         inside = (x >= low) & (x <= high) & np.isfinite(y)
         index = np.minimum(((x[inside] - low) / width).astype(np.int64), columns - 1)
-        np.maximum.at(row, index, y[inside])
+        if len(index):  # x is ascending, and so is the index
+            starts = np.flatnonzero(np.diff(index, prepend=-1))
+            row[index[starts]] = np.maximum.reduceat(y[inside], starts)
     used = np.isfinite(values).any(axis=0)
     middles = low + (np.flatnonzero(used) + 0.5) * width
     values = np.where(np.isfinite(values), values, np.nan)[:, used]
