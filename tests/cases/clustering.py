@@ -58,15 +58,22 @@ def _table(preds, labels, weights):
     return table
 
 
+def _information(table):
+    """Return the information and the entropies of labels and preds.
+
+    scikit-learn's `mutual_info_score` rounds the sums of a table down to integers.
+    """
+    of_labels, of_preds = entropy(table.sum(1)), entropy(table.sum(0))
+    return of_labels + of_preds - entropy(table.ravel()), of_labels, of_preds
+
+
 def _weighted_information(preds, labels, weights):
-    table = _table(preds, labels, weights)
-    return sk.mutual_info_score(None, None, contingency=table)
+    return _information(_table(preds, labels, weights))[0]
 
 
 def _weighted_v_measure(preds, labels, weights):
-    table = _table(preds, labels, weights)
-    information = sk.mutual_info_score(None, None, contingency=table)
-    return 2 * information / (entropy(table.sum(0)) + entropy(table.sum(1)))
+    information, *entropies = _information(_table(preds, labels, weights))
+    return 2 * information / sum(entropies)
 
 
 def _weighted_match(preds, labels, weights):
