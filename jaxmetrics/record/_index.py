@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record._io import open_read, read_whole, replace_text
+from jaxmetrics.record._io import open_read, read_range, read_whole, replace_text
 from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import scan_lines
 from jaxmetrics.record._run_files import METRICS_JSONL, SUMMARY_JSON
@@ -106,7 +108,7 @@ class RecordIndex:
           OSError: The file cannot be read.
         """
         index, summary = cls(run_dir / METRICS_JSONL), read_summary(run_dir)
-        if not (index._path.exists() and _fits(summary, index._path)):
+        if not (summary and _fits(summary, index._path)):
             return index, {}
         index._load(summary)
         return index, summary
@@ -123,7 +125,7 @@ class RecordIndex:
     def bytes_after(self) -> int:
         """Return the size of what follows the last line that is known."""
         try:
-            return self._path.stat().st_size - self.position
+            return os.stat(self._path).st_size - self.position
         except FileNotFoundError:
             return 0
 
@@ -233,8 +235,12 @@ class RecordIndex:
         Raises:
           OSError: The file cannot be read.
         """
-        if not self._path.exists():
+        try:
+            file = os.stat(self._path)
+        except FileNotFoundError:
             return
+        if stat.S_ISREG(file.st_mode) and file.st_size <= self.position:
+            return  # most records have nothing after their summary
         for row, end in _rows(self._path, self.position, None):
             self.add(row, end)
             if follow is not None:
@@ -247,7 +253,7 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     It is derived from the record, and written anew.
     """
     try:
-        summary = loads(read_whole(run_dir / SUMMARY_JSON))
+        summary = loads(read_whole(os.path.join(run_dir, SUMMARY_JSON)))
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}
@@ -284,12 +290,13 @@ def _fits(summary: Mapping[str, Any], path: Path) -> bool:
         if not is_valid:
             return False
         end = after
-    is_of_file = 0 < position <= path.stat().st_size
-    return (
-        is_of_file
-        and end == position
-        and summary.get("crc") == crc_before(path, position)
-    )
+    if not 0 < position == end:
+        return False
+    try:
+        crc = crc_before(path, position)
+    except FileNotFoundError:
+        return False
+    return crc is not None and summary.get("crc") == crc
 
 
 def crc_before(path: Path, position: int) -> int | None:
@@ -299,9 +306,13 @@ def crc_before(path: Path, position: int) -> int | None:
       OSError: The file cannot be read.
     """
     start = max(0, position - _TAIL_BYTES)
-    with open(open_read(path, follow_links=True), "rb") as file:
-        file.seek(start)
-        data = file.read(position - start)
+    fd = open_read(path, follow_links=True)
+    try:
+        if position > os.fstat(fd).st_size:
+            return None
+        data = b"".join(read_range(fd, start, position))
+    finally:
+        os.close(fd)
     ends_line = len(data) == position - start and (data.endswith(b"\n") or not position)
     return zlib.crc32(data) if ends_line else None
 

@@ -194,8 +194,15 @@ def read_start(
     Raises:
       OSError: The file cannot be read, or is not a regular file.
     """
-    with open(open_read(path, follow_links), "rb") as file:
-        return file.read(size)
+    fd = open_read(path, follow_links)
+    try:
+        # Not `size` at once: its memory is reserved before anything is read.
+        data = os.read(fd, min(size, os.fstat(fd).st_size + 1))
+        while len(data) < size and (more := os.read(fd, min(size, _CHUNK_BYTES))):
+            data += more[: size - len(data)]
+        return data
+    finally:
+        os.close(fd)
 
 
 def open_read(path: str | os.PathLike[str], follow_links: bool = False) -> int:

@@ -68,7 +68,7 @@ def read_run_json(
       RunJsonError: The file is damaged, or lacks a required field.
       OSError: The file cannot be read, or is not a regular file.
     """
-    path = Path(run_dir) / RUN_JSON
+    path = os.path.join(run_dir, RUN_JSON)
     try:
         run = loads(read_whole(path, follow_links=follow_links))
         if not isinstance(run, dict):

@@ -161,9 +161,9 @@ class AlarmCount:
         Raises:
           OSError: The file cannot be read, or is not a regular file.
         """
-        path = run_dir / EVENTS_JSONL
+        path = os.path.join(run_dir, EVENTS_JSONL)
         try:
-            size = path.stat().st_size
+            size = os.stat(path).st_size
         except FileNotFoundError:
             return
         if size < self._position:  # another file

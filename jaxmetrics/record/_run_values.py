@@ -25,6 +25,7 @@ _MAX_KEYS = 10_000  # whose values are kept; keys that come later have none
 _MAX_STEP = 2**63 - 1
 _MAX_KINDS = 256  # of rows with different names
 _TRAIN_LOSSES = spellings("train/loss")
+_NUMBERS = {int, float, bool}
 _COLUMNS = ("last", "last_step", "best", "best_step")
 
 
@@ -177,16 +178,15 @@ class RunValues:
         if not all(isinstance(column, dict) for column in columns):
             return None
         last, last_steps, best, best_steps = (dict(column or {}) for column in columns)
-        last = {key: number(value) for key, value in last.items()}
-        best = {key: number(value) for key, value in best.items()}
+        last, best = _numbers(last), _numbers(best)
         is_valid = (
             last.keys() == last_steps.keys()
             and best.keys() == best_steps.keys()
             and best.keys() <= last.keys()
-            and all(isinstance(v, int | float) or v is None for v in last.values())
-            and all(isinstance(v, int | float) for v in best.values())
-            and all(type(step) is int for step in last_steps.values())
-            and all(type(s) is int or s is None for s in best_steps.values())
+            and _types(last) <= _NUMBERS | {type(None)}
+            and _types(best) <= _NUMBERS
+            and _types(last_steps) <= {int}
+            and _types(best_steps) <= {int, type(None)}
         )
         if not is_valid:
             return None
@@ -258,6 +258,17 @@ class RunValues:
         self._last |= dict.fromkeys(new)
         self._last_steps |= dict.fromkeys(new, -_MAX_STEP)
         self._signs = (self._signs or {}) | _signs(new)
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with the texts that stand for numbers as numbers."""
+    if str not in _types(values):
+        return values
+    return {key: number(value) for key, value in values.items()}
+
+
+def _types(values: Mapping[str, Any]) -> set[type]:
+    return set(map(type, values.values()))
 
 
 def _signs(keys: Iterable[str]) -> dict[str, float]:

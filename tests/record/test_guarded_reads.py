@@ -18,6 +18,7 @@ PACKAGE = Path(jaxmetrics.__file__).parent
 EXCEPTIONS = {
     "record/_io.py": "defines the guards",
     "runs/pages/_page.py": "assets of the package",
+    "runs/view/_app.py": "assets of the package",
     "demo/_text.py": "sources of the standard library",
     "logger/_sigterm.py": "/proc/self/status",
     "telemetry/_devices.py": "/proc/self/statm",

@@ -114,6 +114,7 @@ def test_only_the_segment_around_a_step_is_read(tmp_path, monkeypatch):
         {"segments": [[1, 2]]},
         {"segments": [["x", 0, 0, {}, 0.0]]},
         {"segments": []},
+        {"position": 10**30, "segments": [[10**30, 0, 0, {}, 0.0]], "crc": None},
     ],
 )
 def test_a_summary_that_does_not_fit_is_not_used(tmp_path, damage):
@@ -182,3 +183,9 @@ def test_a_summary_tells_the_last_values_and_how_far_the_run_is(tmp_path):
 def test_a_summary_that_cannot_be_written_stops_nothing(tmp_path):
     (tmp_path / "summary.json").mkdir()
     RunSummary(tmp_path).write({})
+
+
+def test_nothing_is_opened_for_rows_that_are_not_there(tmp_path, monkeypatch):
+    record(tmp_path, [{"step": 1, "split": "train", "time": 1.0}])
+    monkeypatch.setattr(_index, "scan_lines", None)
+    assert RecordIndex.of(tmp_path).last() == ({"train": 1}, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import Bins, number, redact
+from jaxmetrics.record import Bins, number, read_whole, redact
 from jaxmetrics.runs.reading import MediaEntry, MediaTable, Run
 
 _MAX_BYTES = 4 * 2**20  # of the image files on a page
@@ -88,9 +88,10 @@ def _content(entry: MediaEntry, left: int) -> tuple[Content | None, int]:
 def _images(paths: Iterable[Path], left: int) -> Iterator[str]:
     """Yield files of images as data URLs while there are bytes left."""
     for path in paths:
-        if not path.is_file() or path.stat().st_size > left:
+        try:
+            data = read_whole(path, left, follow_links=True)
+        except (OSError, ValueError):  # it is missing, or larger than what is left
             continue
-        data = path.read_bytes()
         kind = next((kind for start, kind in _TYPES if data.startswith(start)), None)
         if kind is not None:
             left -= len(data)

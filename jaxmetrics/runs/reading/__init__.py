@@ -50,7 +50,13 @@ from jaxmetrics.runs.reading._export import (
     export_left_out,
 )
 from jaxmetrics.runs.reading._facts import summary_facts
-from jaxmetrics.runs.reading._find import find_run, find_runs, is_run, runs_of
+from jaxmetrics.runs.reading._find import (
+    find_run,
+    find_runs,
+    folder_names,
+    is_run,
+    runs_of,
+)
 from jaxmetrics.runs.reading._follow import Follower
 from jaxmetrics.runs.reading._format import format_bytes, format_number
 from jaxmetrics.runs.reading._goodput import goodput, goodput_of_events
@@ -149,6 +155,7 @@ __all__ = [
     "find_run",
     "find_runs",
     "flatten_config",
+    "folder_names",
     "format_bytes",
     "format_number",
     "goodput",

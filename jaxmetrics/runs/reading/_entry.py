@@ -174,13 +174,13 @@ class EntryReader:
           names: Names of the folder of its project, and of its own.
         """
         try:
-            record = _stat(Path(path) / METRICS_JSONL)  # most runs are on this disk
             is_copy = isinstance(path, LocalCopy)
-            copy = local_copy(path) if record is None or is_copy else None
+            # Most runs are on this disk.
+            record = None if is_copy else _stat(os.path.join(path, METRICS_JSONL))
+            copy = local_copy(path) if record is None else None
             if copy is None:
-                path = Path(path)
-                return self._read(path, str(path), names, record)
-            record = _stat(copy.folder / METRICS_JSONL)
+                return self._read(Path(path), str(path), names, record)
+            record = _stat(os.path.join(copy.folder, METRICS_JSONL))
             return self._read(copy.folder, copy.address, names, record, is_copy=True)
         except (OSError, ValueError, ImportError) as error:
             return RunEntry(
@@ -232,7 +232,7 @@ class EntryReader:
         if is_copy:  # whose files are as old as the copy
             updated = _seconds(last_event.get("time"))
         else:
-            file = record or _stat(folder / RUN_JSON)
+            file = record or _stat(os.path.join(folder, RUN_JSON))
             updated = None if file is None else file.st_mtime
         hparams = self._hparams(hparams_of(run))
         last = values.last_values()
@@ -364,10 +364,11 @@ def _seconds(time: object) -> float | None:
     return None
 
 
-def _stat(path: Path) -> os.stat_result | None:
-    with contextlib.suppress(OSError):
-        return path.stat()
-    return None
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # a name with a NUL
+        return None
 
 
 def _message(error: Exception) -> str:

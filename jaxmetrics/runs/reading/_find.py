@@ -109,7 +109,9 @@ def is_run(path: Path) -> bool:
     """Return whether a folder holds a run, its copy, epochs or telemetry."""
     if is_remote(path):
         return is_stored_run(open_storage(path).names())
-    return any((path / name).is_file() for name in _FILES) or is_in_mirror(path)
+    folder = os.fspath(path)
+    is_own = any(os.path.isfile(f"{folder}/{name}") for name in _FILES)
+    return is_own or is_in_mirror(path)
 
 
 def _places(
@@ -143,7 +145,24 @@ def _folders(path: Path) -> list[Path]:
         return [path / name for name in sorted(open_storage(path).names())]
     if not path.is_dir():
         return []
-    return sorted(entry for entry in path.iterdir() if entry.is_dir())
+    return [path / name for name in folder_names(path)]
+
+
+def folder_names(path: Path) -> list[str]:
+    """Return the names of the folders in a local folder, sorted; links are followed.
+
+    Raises:
+      OSError: The folder cannot be read.
+    """
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _last_written(run: Path) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
 )
-from jaxmetrics.runs.reading import is_run
+from jaxmetrics.runs.reading import folder_names, is_run
 
 _READ = (
     *(METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON, EPOCHS_JSON, PIECES_FOLDER),
@@ -40,6 +40,8 @@ class Root:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Resolve the folder once."""
         self.path = Path(path).expanduser().resolve()
+        self._text = str(self.path)
+        self._below = self._text.rstrip(os.sep) + os.sep
 
     def runs(self) -> Iterator[tuple[str, Path]]:
         """Yield the id and the path of each run directory, by names.
@@ -92,20 +94,24 @@ class Root:
         Raises:
           OutsideRootError: The run or one of its files is a link that leaves the root.
         """
-        links = (path for n in _READ if (path := run / n).is_symlink())
+        links = (path for n in _READ if os.path.islink(path := f"{run}/{n}"))
         for path in (run, *links):
             if not self.holds(path):
                 raise OutsideRootError(
-                    f"{run.parent.name}/{run.name} is not shown: {path.name} is a "
-                    f"symbolic link that leaves {self.path}."
+                    f"{run.parent.name}/{run.name} is not shown: "
+                    f"{os.path.basename(path)} is a symbolic link that leaves "
+                    f"{self.path}."
                 )
 
-    def holds(self, path: Path) -> bool:
+    def holds(self, path: str | os.PathLike[str]) -> bool:
         """Return whether a path is within the root, links followed."""
         try:
-            return path.resolve().is_relative_to(self.path)
-        except (OSError, RuntimeError):  # a link to itself
+            real = os.path.realpath(path, strict=True)
+        except FileNotFoundError:
+            real = os.path.realpath(path)
+        except OSError:  # a link to itself
             return False
+        return real == self._text or real.startswith(self._below)
 
     def _id(self, path: Path) -> str:
         return f"{path.parent.name}/{path.name}"
@@ -114,11 +120,10 @@ class Root:
 def folders(path: Path) -> list[Path]:
     """Return the folders in a folder, by name, without hidden and replaced ones."""
     try:
-        names = sorted(os.listdir(path))
+        names = folder_names(path)
     except OSError:
         return []
-    named = (path / n for n in names if ".old-" not in n and not n.startswith("."))
-    return [folder for folder in named if folder.is_dir()]
+    return [path / n for n in names if ".old-" not in n and not n.startswith(".")]
 
 
 def is_name(name: str) -> bool:

@@ -245,3 +245,11 @@ def test_texts_of_a_run_are_shown_as_text(tmp_path):
     make(tmp_path, "p/two", losses(math.e), hparams={"a": "c"})
     html = runs.list(tmp_path)._repr_html_()
     assert "<b>" not in html and "&lt;b&gt;" in html
+
+
+def test_links_to_themselves_and_to_folders_are_told_apart(tmp_path):
+    make(tmp_path, "p/one", losses(1.0))
+    (tmp_path / "p" / "loop").symlink_to("loop")
+    (tmp_path / "p" / "nowhere").symlink_to("missing")
+    (tmp_path / "p" / "two").symlink_to("one")
+    assert [entry.id for entry in runs.list(tmp_path)] == ["p/one", "p/two"]
