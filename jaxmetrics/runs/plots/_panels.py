@@ -15,6 +15,7 @@ from jaxmetrics.runs.reading import (
     Series,
     at_common_x,
     own_key,
+    recent_level,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ Panel = Callable[["Axes", History], None]
 def loss(axes: Axes, history: History, log: bool = False) -> None:
     """Draw the loss, its minimum-maximum band, and the loss of the evaluation.
 
-    A star is on the best value: that of the evaluation where there is one.
+    A star is on the best value: that of the evaluation where there is one, or of the
+    epochs. The best value of steps is one lucky batch: without an evaluation a line is
+    at the median of the last ones.
     """
     x, y = history.get("train/loss")
     evaluated = _drawable_evaluation(history, log)
@@ -62,24 +65,18 @@ def loss(axes: Axes, history: History, log: bool = False) -> None:
         band = _band(axes, history, "train/loss_min", "train/loss_max", PALETTE.blue)
         if band is not None:
             handles, names = [*handles, band], [*names, "minimum to maximum"]
-    starred = Evaluation("", history.unit, x, y, "min")
     if evaluated is not None:
         handles.append(_draw_evaluation(axes, evaluated))
         names.append(own_key(evaluated.key)[0])
-        starred = evaluated
-    best_x, best_y = _best_drawable(starred)
-    (star,) = axes.plot(
-        best_x,
-        best_y,
-        marker="*",
-        markersize=16,
-        color=PALETTE.yellow,
-        linestyle="",
-        zorder=5,
-    )
-    names.append(f"best {best_y:.4g} at {history.unit} {best_x:,}")
+        mark = _draw_star(axes, evaluated)
+    elif history.unit == "epoch":
+        mark = _draw_star(axes, Evaluation("", history.unit, x, y, "min"))
+    else:
+        mark = _draw_recent(axes, x, y)
+    if mark is not None:
+        handles, names = [*handles, mark[0]], [*names, mark[1]]
     figures.style_axes(axes, title, history.unit, "loss")
-    figures.add_legend(axes, [*handles, star], names)
+    figures.add_legend(axes, handles, names)
 
 
 def loss_log(axes: Axes, history: History) -> None:
@@ -255,11 +252,25 @@ def _draw_evaluation(axes: Axes, loss: Evaluation) -> Any:
     return figures.draw_line(axes, loss.x, loss.y, PALETTE.orange, zorder=3)
 
 
-def _best_drawable(series: Evaluation) -> tuple[int, float]:
+def _draw_star(axes: Axes, series: Evaluation) -> tuple[Any, str]:
+    """Draw a star on the best value; return it and its name."""
     drawable = np.where(figures.is_drawable(series.y), series.y, np.nan)
     best = series._replace(y=drawable).best()
     assert best is not None, "drawn only with a drawable value"
-    return best
+    style = {"marker": "*", "markersize": 16, "linestyle": "", "zorder": 5}
+    (star,) = axes.plot(*best, color=PALETTE.yellow, **style)
+    return star, f"best {best[1]:.4g} at {series.unit} {best[0]:,}"
+
+
+def _draw_recent(axes: Axes, x: np.ndarray, y: np.ndarray) -> tuple[Any, str] | None:
+    """Draw a line at the median of the last records; return it and its name."""
+    recent = recent_level(x, np.where(figures.is_drawable(y), y, np.nan))
+    if recent is None or not np.isfinite(recent.median):
+        return None
+    ends, level = [recent.start, recent.end], [recent.median] * 2
+    style = {"linewidth": 3.0, "solid_capstyle": "butt", "zorder": 5}
+    (line,) = axes.plot(ends, level, color=PALETTE.yellow, **style)
+    return line, f"median {recent.median:.4g} of the last {recent.steps:,} steps"
 
 
 def _losses_to_compare(history: History) -> tuple[np.ndarray, np.ndarray, str]:

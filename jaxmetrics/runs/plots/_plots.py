@@ -82,7 +82,7 @@ def generate_all_plots(
 
 
 def loss_linear(history: History) -> Figure:
-    """Draw the loss, its minimum-maximum band, and a star on the best value."""
+    """Draw the loss, its minimum-maximum band, and the loss of the evaluation."""
     return _one_panel(panels.loss, history)
 
 
@@ -203,6 +203,8 @@ def _summary(axes: Axes, history: History, columns: int) -> None:
     line = min(0.115, 0.96 / len(facts))
     for row, (name, fact) in enumerate(facts):
         y = 0.94 - line * row
+        name, _, of = name.partition(", ")
+        fact = f"{fact}, {of}" if of else fact
         for x, text, color in (
             (0.0, name, PALETTE.muted),
             (0.42 / columns, fact, PALETTE.text),

@@ -3,7 +3,7 @@
 - List: `list_runs` (`RunList` of `RunEntry`).
 - Load: `Run`, `find_run`, `load_history` (`History`, the series that plots and reports
   draw), `export`.
-- Evaluate: `goodput`, `summary_facts`.
+- Evaluate: `goodput`, `recent_level`, `summary_facts`.
 - Compare: `AlignedRuns` and the functions that fill it.
 - Label: axes, charts, numbers.
 """
@@ -91,6 +91,7 @@ from jaxmetrics.runs.reading._quantities import (
     own_key,
     quantity,
 )
+from jaxmetrics.runs.reading._recent import Recent, recent_level
 from jaxmetrics.runs.reading._record_rows import rows_of_epochs
 from jaxmetrics.runs.reading._relations import Relation, relations
 from jaxmetrics.runs.reading._results import (
@@ -127,6 +128,7 @@ __all__ = [
     "MediaIndex",
     "MediaTable",
     "Reached",
+    "Recent",
     "Records",
     "Relation",
     "Result",
@@ -178,6 +180,7 @@ __all__ = [
     "quantile_keys",
     "quantity",
     "reached",
+    "recent_level",
     "records_of",
     "relations",
     "result",

@@ -8,9 +8,11 @@ import numpy as np
 
 from jaxmetrics.record import duration, missing_records
 from jaxmetrics.runs.reading._format import format_bytes
+from jaxmetrics.runs.reading._goodput import goodput_of_events
 from jaxmetrics.runs.reading._history import History
 from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._quantities import Evaluation, own_key
+from jaxmetrics.runs.reading._recent import recent_level
 
 _MEMORY = ("mem/peak_bytes", "mem/in_use_bytes")
 
@@ -18,7 +20,8 @@ _MEMORY = ("mem/peak_bytes", "mem/in_use_bytes")
 def summary_facts(history: History) -> list[tuple[str, str]]:
     """Return names and texts of what is known of a training.
 
-    The values of an evaluation, by which models are chosen, come first.
+    The values of an evaluation, by which models are chosen, come first. The best loss
+    of a training by steps is that of one lucky batch, so a median of its end is told.
     """
     unit, facts = history.unit, [("Run", history.name)]
     name = "loss"
@@ -26,7 +29,10 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
         facts += _best_and_last(own_key(chosen_by.key)[0], chosen_by)
         name = "training loss"
     loss = Evaluation("train/loss", unit, *history.get("train/loss"), "min")
-    facts += _best_and_last(name, loss)
+    if unit == "epoch":
+        facts += _best_and_last(name, loss)
+    else:
+        facts += _recent_and_last(loss)
     count = _length(history)
     facts.append(("Epochs" if unit == "epoch" else "Steps", f"{count:,}"))
     all_seconds = history.get("time")[1]
@@ -34,6 +40,8 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
         all_seconds = np.array([history.run.seconds])
     seconds = _finite_max(all_seconds)
     if seconds is not None:
+        facts.append(("Training time", duration(seconds, fraction=True)))
+    if (seconds := _wall_seconds(history)) > 0:
         facts.append(("Wall time", duration(seconds, fraction=True)))
     peak = _finite_max(np.concatenate([history.get(key)[1] for key in _MEMORY]))
     if peak is not None:
@@ -57,8 +65,27 @@ def _best_and_last(name: str, series: Evaluation) -> Iterator[tuple[str, str]]:
     if (best := series.best()) is not None:
         yield f"Best {name}", f"{best[1]:.6g} at {series.unit} {best[0]:,}"
     if len(series.y):
-        last = f"{series.y[-1]:.6g} at {series.unit} {int(series.x[-1]):,}"
-        yield f"Last {name}", last
+        yield f"Last {name}", _last(series)
+
+
+def _recent_and_last(loss: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield the level of the training loss at its end and the last value."""
+    if (recent := recent_level(loss.x, loss.y)) is not None:
+        name = f"Training loss, median of the last {recent.steps:,} steps"
+        yield name, f"{recent.median:.6g}"
+        yield "Last training loss", _last(loss)
+
+
+def _last(series: Evaluation) -> str:
+    return f"{series.y[-1]:.6g} at {series.unit} {int(series.x[-1]):,}"
+
+
+def _wall_seconds(history: History) -> float:
+    """Return the time from the first event of a run to its last; 0.0 if unknown."""
+    if history.run is None:
+        return 0.0
+    spent = goodput_of_events(history.run.events)
+    return sum(seconds for name, seconds in spent.items() if name != "goodput")
 
 
 def _length(history: History) -> int:

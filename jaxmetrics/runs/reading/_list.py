@@ -166,7 +166,7 @@ class RunList(Sequence[RunEntry]):
         hparams = hparams[:_MAX_HPARAMS]
         names = ["run", "state"]
         names += [f"best {key}", f"last {key}"] if key is not None else []
-        names += ["step", "elapsed", *(_short(name, hparams) for name in hparams)]
+        names += ["step", "training time", *(_short(name, hparams) for name in hparams)]
         rows = []
         for entry in self:
             row = [entry.id, entry.state if entry.problem is None else "damaged"]

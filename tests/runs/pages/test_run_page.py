@@ -62,7 +62,7 @@ def test_the_page_has_all_data_of_a_run(run):
     _, page = page_data(html)
     assert page["title"] == "first"
     assert page["facts"][0] == ["Best val/loss", "0.5 at step 10"]
-    assert ["Best training loss", "0.1 at step 10"] in page["facts"]
+    assert ["Training loss, median of the last 10 steps", "0.166667"] in page["facts"]
     assert [c["title"] for c in page["charts"]] == ["loss", "grad/norm"]
     values = {r[0]: r for r in table(page, "Last and best values")["rows"]}
     assert values["train/loss"][1:5] == [0.1, 10, 0.1, 10]

@@ -38,7 +38,8 @@ def messages(axes):
 
 def test_the_loss_of_steps_has_no_band_and_its_name():
     axes = draw(panels.loss, history_of("step", train__loss=[3.0, 1.0, 2.0]))
-    assert legend_of(axes) == ["loss", "best 1 at step 1"]
+    assert legend_of(axes) == ["loss", "median 2 of the last 3 steps"]
+    assert axes.lines[1].get_xydata().tolist() == [[0, 2], [2, 2]]
     assert axes.get_xlabel() == "step"
 
 
@@ -69,9 +70,10 @@ def test_a_run_of_evaluations_alone_is_drawn(tmp_path):
     assert legend_of(axes) == ["val/loss", "best 4 at step 1"]
 
 
-def test_without_a_drawable_validation_the_star_is_on_the_training(tmp_path):
+def test_without_a_drawable_validation_the_level_of_the_training_is_drawn(tmp_path):
     history = evaluated_run(tmp_path, "NaN", -1.0)
-    assert legend_of(draw(panels.loss_log, history)) == ["loss", "best 1 at step 1"]
+    level = "median 2 of the last 3 steps"
+    assert legend_of(draw(panels.loss_log, history)) == ["loss", level]
     assert legend_of(draw(panels.loss, history))[1] == "val/loss"
 
 

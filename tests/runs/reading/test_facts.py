@@ -20,7 +20,7 @@ def test_facts_of_epochs(tmp_path):
         "Best loss": "1.25 at epoch 2",
         "Last loss": "nan at epoch 4",
         "Epochs": "3",
-        "Wall time": "4m00s",
+        "Training time": "4m00s",
         "Peak memory": "516 MiB",
         "Devices": "8 × TPU v5e",
         "Attempts": "2",
@@ -30,8 +30,11 @@ def test_facts_of_epochs(tmp_path):
 def test_facts_of_steps(tmp_path):
     rows = rows_of(40, loss=lambda s: 1.0 / s, time=lambda s: 0.25 * s)
     facts = facts_of(write_run(tmp_path, rows, attempts=[{}, {}, {}]))
-    assert facts["Best loss"] == "0.025 at step 40"
-    assert (facts["Steps"], facts["Wall time"], facts["Attempts"]) == ("40", "10s", "3")
+    assert facts["Training loss, median of the last 10 steps"] == "0.0281746"
+    assert facts["Last training loss"] == "0.025 at step 40"
+    known = [facts[name] for name in ("Steps", "Training time", "Attempts")]
+    assert known == ["40", "10s", "3"]
+    assert "Wall time" not in facts
 
 
 def test_unknown_facts_are_absent(tmp_path):
@@ -51,7 +54,7 @@ def test_the_loss_of_an_evaluation_comes_first(tmp_path):
     assert list(facts_of(write_run(tmp_path, rows)).items())[1:5] == [
         ("Best val/loss", "0.36 at step 450"),
         ("Last val/loss", "1.01 at step 1,000"),
-        ("Best training loss", "0.003 at step 1,000"),
+        ("Training loss, median of the last 50 steps", "0.00307535"),
         ("Last training loss", "0.003 at step 1,000"),
     ]
 
@@ -75,7 +78,26 @@ def test_epochs_are_chosen_by_their_validation_or_that_of_the_run_beside(tmp_pat
     assert facts_of(folder)["Best val/loss"] == "0.5 at step 40"
 
 
-def test_the_wall_time_is_that_of_the_last_line(tmp_path):
+def test_the_training_time_is_that_of_the_last_line(tmp_path):
     rows = rows_of(4, train__loss=float, time=float)
     late = {"step": 2, "split": "val", "time": 99.0, "val/loss": 1.0}
-    assert facts_of(write_run(tmp_path, [*rows, late]))["Wall time"] == "1m39s"
+    assert facts_of(write_run(tmp_path, [*rows, late]))["Training time"] == "1m39s"
+
+
+def test_one_lucky_batch_is_not_the_loss_of_a_training(tmp_path):
+    rows = rows_of(400, train__loss=lambda s: 0.01 if s == 390 else 2.0)
+    facts = facts_of(write_run(tmp_path, rows))
+    assert facts["Training loss, median of the last 20 steps"] == "2"
+    assert not any(value.startswith("0.01") for value in facts.values())
+
+
+def test_the_wall_time_has_the_time_between_attempts(tmp_path):
+    rows = rows_of(4, train__loss=float, time=float)
+    signs = [("start", 1, "00:00"), ("step", 1, "00:01")]
+    signs += [("start", 2, "01:00"), ("close", 2, "01:02")]
+    events = [
+        {"event": e, "attempt": n, "step": 2 * n, "time": f"2026-01-01T{at}:00+00:00"}
+        for e, n, at in signs
+    ]
+    facts = facts_of(write_run(tmp_path, rows, events))
+    assert (facts["Training time"], facts["Wall time"]) == ("4s", "1h02m")

@@ -90,7 +90,7 @@ const columns = (() => {
       },
       numberColumn("step", "step", 5.4, (run) => run.step, (v) => stats.short(Math.round(v))),
       numberColumn("left", "time left", 6, stats.secondsLeft, stats.duration, { bestHigh: false }),
-      numberColumn("elapsed", "elapsed", 6, (run) => run.elapsed, stats.duration),
+      numberColumn("elapsed", "training time", 6, (run) => run.elapsed, stats.duration),
       numberColumn("updated", "updated", 6.4, (run) => run.updated, stats.ago),
       numberColumn("created", "created", 6.4, (run) => run.created, stats.ago),
       numberColumn("alarms", "alarms", 4.6, (run) => run.alarms),

@@ -1,0 +1,28 @@
+import math
+
+import numpy as np
+import pytest
+
+from jaxmetrics.runs.reading import recent_level
+
+
+def test_without_records_there_is_no_level():
+    assert recent_level(np.zeros(0), np.zeros(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "spacing", "start", "steps"),
+    [(1, 10, 10, 1), (4, 10, 10, 40), (100, 10, 910, 100), (400, 5, 1905, 100)],
+)
+def test_the_level_is_of_the_last_records(count, spacing, start, steps):
+    x = spacing * np.arange(1, count + 1)
+    level = recent_level(x, np.where(x < start, 9.0, 1.0))
+    assert level == (1.0, start, x[-1], steps)
+
+
+def test_a_level_is_nan_where_most_values_are_not_finite():
+    x, y = np.arange(20), np.ones(20)
+    y[12:17] = math.nan
+    assert recent_level(x, y).median == 1.0
+    y[12:18] = math.inf
+    assert math.isnan(recent_level(x, y).median)
