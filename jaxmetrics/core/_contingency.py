@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from jaxmetrics.core._counting import both, count_at, count_where
 from jaxmetrics.core._declaration import child
@@ -10,6 +13,7 @@ from jaxmetrics.core._labels import class_predictions, in_range, not_ignored
 from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._predictions import need_classes
+from jaxmetrics.figures import Chart, Heatmap
 
 
 class ContingencyTable(Metric):
@@ -53,6 +57,11 @@ class ContingencyTable(Metric):
             counts=count_at((labels, preds), self.cells, both(valid, kept), weights),
             invalid=count_where(~valid, kept),
         )
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return a heatmap whose axes are the prediction and the label."""
+        table = Heatmap(np.asarray(self.compute()), "prediction", "label")
+        return {name or type(self).__name__: table}
 
     def compute(self) -> Any:
         """Return the counts, `[classes, clusters]`."""

@@ -108,6 +108,39 @@ def test_a_confusion_matrix_names_its_axes():
     assert list(state.charts("m")) == ["m, label 0", "m, label 1"]
 
 
+def test_counts_of_classes_are_drawn_with_their_names():
+    names = ("tp", "fp", "tn", "fn", "support")
+    state = jm.StatScores(classes=3).update(logits=LOGITS, labels=LABELS)
+    (chart,) = state.charts().values()
+    assert (chart.x_names, chart.y_label) == (names, "class")
+    np.testing.assert_array_equal(chart.values, state.compute())
+    binary = jm.StatScores(task="binary", scores="preds")
+    (bars,) = binary.update(preds=[1, 1, 0], labels=[1, 0, 0]).charts().values()
+    assert dict(bars.values) == dict(zip(names, (1, 1, 1, 0, 1)))
+    groups = jm.GroupStatScores(groups=2, scores="preds")
+    state = groups.update(preds=[1, 0], labels=[1, 1], groups=[0, 1])
+    (chart,) = state.charts().values()
+    assert (chart.x_names, chart.y_label) == (names, "group")
+    assert chart.values.tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 1, 1]]
+
+
+def test_a_contingency_table_names_its_axes():
+    metric = jm.Purity(classes=2, clusters=3)
+    table = metric.update(labels=[0, 1, 1], preds=[2, 0, 0]).table
+    ((title, chart),) = table.charts("table").items()
+    assert (title, chart.x_label, chart.y_label) == ("table", "prediction", "label")
+    assert chart.values.tolist() == [[0, 0, 1], [2, 0, 0]]
+
+
+def test_ranks_of_an_ensemble_are_bars_around_each_rank():
+    preds, targets = [[1.0, 3.0]] * 3, [0.0, 2.0, 2.0]
+    state = jm.RankHistogram(2).update(preds=preds, targets=targets)
+    (chart,) = state.charts().values()
+    assert (type(chart), chart.label) == (HistogramBars, "rank")
+    assert chart.counts.tolist() == [1, 2, 0]
+    assert chart.edges.tolist() == [-0.5, 0.5, 1.5, 2.5]
+
+
 def test_the_area_under_the_drawn_curve_is_that_of_the_metric():
     scores = np.array([3.0, 2.0, 1.0, -1.0, -2.0])
     labels = np.array([1, 0, 1, 1, 0])

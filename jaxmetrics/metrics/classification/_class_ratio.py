@@ -20,10 +20,12 @@ from jaxmetrics.core import (
     need_classes,
     scores_field,
 )
+from jaxmetrics.figures import Bars, Heatmap
 from jaxmetrics.metrics.classification._counts import ClassCounts
 
 _AVERAGES = ("micro", "macro", "weighted", "none")
 _ABSENT = ("drop", "zero", "nan")
+_STAT_SCORES = ("tp", "fp", "tn", "fn", "support")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,19 @@ def counts_of(state: Any, one_class_each: bool) -> Counts:
         one_class_each=one_class_each,
         xp=xp,
     )
+
+
+def chart_of_counts(counts: Any, rows: str) -> Bars | Heatmap:
+    """Return the chart of `stat_scores`: bars of `[5]`, a heatmap of `[rows, 5]`.
+
+    Args:
+      counts: The counts.
+      rows: Label of the rows.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim == 1:
+        return Bars(dict(zip(_STAT_SCORES, counts.tolist())), "count")
+    return Heatmap(counts, "count", rows, x_names=_STAT_SCORES)
 
 
 def sum_of_others(xp: Any, x: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxmetrics.core import Metric, check_task, child, divide, namespace, scores_field
-from jaxmetrics.metrics.classification._class_ratio import counts_of
+from jaxmetrics.figures import Chart
+from jaxmetrics.metrics.classification._class_ratio import chart_of_counts, counts_of
 from jaxmetrics.metrics.classification._group_counts import GroupCounts
 
 
@@ -61,6 +63,10 @@ class GroupStatScores(GroupFairness):
       >>> jm.evaluate(metric, **outputs).tolist()
       [[1, 1, 0, 0, 1], [0, 0, 1, 1, 1]]
     """
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return the counts by name, a heatmap over the groups."""
+        return {name or type(self).__name__: chart_of_counts(self.compute(), "group")}
 
     def compute(self) -> Any:
         """Return the counts, `[groups, 5]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from jaxmetrics.core import (
     need_classes,
     scores_field,
 )
-from jaxmetrics.metrics.classification._class_ratio import counts_of
+from jaxmetrics.figures import Chart
+from jaxmetrics.metrics.classification._class_ratio import chart_of_counts, counts_of
 from jaxmetrics.metrics.classification._counts import ClassCounts
 
 _AVERAGES = ("none", "micro")
@@ -71,6 +73,10 @@ class StatScores(Metric):
         check_choice("StatScores", "average", self.average, _AVERAGES)
         if self.task != "binary":
             need_classes("StatScores", f"task={self.task!r}", self.classes)
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return the counts by name: a heatmap over the classes, or bars."""
+        return {name or type(self).__name__: chart_of_counts(self.compute(), "class")}
 
     def compute(self) -> Any:
         """Return the counts, `[5]` or `[classes, 5]`."""

@@ -28,7 +28,8 @@ class MeanAveragePrecision(MeanOverQueries):
       weighted: Require `weights` `[queries]` and weight each query by them.
       normalize: Number to divide by if `k` is given: "relevant" (the default) all
         relevant items, as trec_eval's map_cut; "possible" at most k of them; or
-        "retrieved" those among the first k, as torchmetrics.
+        "retrieved" those among the first k, as torchmetrics does for positive scores
+        (newer versions of it leave out items whose score is not above 0).
 
     Example:
       >>> import jaxmetrics as jm

@@ -24,7 +24,42 @@ from jaxmetrics.core import (
 _TOLERANCE = 0.01  # of a sum of probabilities, which bfloat16 rounds
 
 
-class KLDivergence(Metric):
+class _Divergence(Metric):
+    """Base of the divergences: the mean over rows, in nats.
+
+    A subclass returns the divergence of each row from `_value`.
+    """
+
+    scores: str = scores_field("logits", "probs", default="logits")
+    weighted: bool = dataclasses.field(default=False, kw_only=True)
+    total: Array = sum_leaf()
+    count: Array = count_leaf(weighted="weighted")
+    invalid: Array = count_leaf()
+
+    def observe(
+        self, *, logits: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's summed divergences and number of rows."""
+        log_p, log_t, valid = _log_distributions(self, logits, targets)
+        counted = both(valid, mask)
+        # Rounding may leave a sum of equal distributions just below 0.
+        divergence = jnp.maximum(self._value(log_p, log_t), 0)
+        return dict(
+            total=total(divergence, counted, weights),
+            count=count_where(counted, None, weights),
+            invalid=count_where(~valid, mask),
+        )
+
+    def compute(self) -> Any:
+        """Return the mean divergence, in nats."""
+        return divide(self.total, self.count)
+
+    def _value(self, log_p: Any, log_t: Any) -> Any:
+        """Return the divergence of each row from log-probabilities."""
+        raise NotImplementedError(f"{type(self).__name__} defines no divergence")
+
+
+class KLDivergence(_Divergence):
     """Kullback-Leibler divergence of the predictions from the targets, in nats.
 
     The mean over rows of `sum(t * log(t / p))`, where `t` are the target probabilities
@@ -52,26 +87,11 @@ class KLDivergence(Metric):
       0.6931
     """
 
-    scores: str = scores_field("logits", "probs", default="logits")
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
-    invalid: Array = count_leaf()
-
-    def observe(
-        self, *, logits: Any, targets: Any, mask: Any = None, weights: Any = None
-    ) -> dict[str, Any]:
-        """Return the batch's summed divergences and number of rows."""
-        log_p, log_t, valid = _log_distributions(self, logits, targets)
-        divergence = _relative_entropy(log_t, log_p)
-        return _sums(divergence, valid, mask, weights)
-
-    def compute(self) -> Any:
-        """Return the mean divergence, in nats."""
-        return divide(self.total, self.count)
+    def _value(self, log_p: Any, log_t: Any) -> Any:
+        return _relative_entropy(log_t, log_p)
 
 
-class JensenShannonDivergence(Metric):
+class JensenShannonDivergence(_Divergence):
     """Jensen-Shannon divergence of predictions and targets, in nats.
 
     The mean over rows of `(KL(t || m) + KL(p || m)) / 2` with `m = (t + p) / 2`: the
@@ -94,35 +114,10 @@ class JensenShannonDivergence(Metric):
       0.6931
     """
 
-    scores: str = scores_field("logits", "probs", default="logits")
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
-    invalid: Array = count_leaf()
-
-    def observe(
-        self, *, logits: Any, targets: Any, mask: Any = None, weights: Any = None
-    ) -> dict[str, Any]:
-        """Return the batch's summed divergences and number of rows."""
-        log_p, log_t, valid = _log_distributions(self, logits, targets)
+    def _value(self, log_p: Any, log_t: Any) -> Any:
         log_m = jnp.logaddexp(log_p, log_t) - jnp.float32(math.log(2))
         divergence = _relative_entropy(log_t, log_m) + _relative_entropy(log_p, log_m)
-        return _sums(divergence / 2, valid, mask, weights)
-
-    def compute(self) -> Any:
-        """Return the mean divergence, in nats."""
-        return divide(self.total, self.count)
-
-
-def _sums(divergence: Any, valid: Any, mask: Any, weights: Any) -> dict[str, Any]:
-    counted = both(valid, mask)
-    # Rounding may leave a sum of equal distributions just below 0.
-    divergence = jnp.maximum(divergence, 0)
-    return dict(
-        total=total(divergence, counted, weights),
-        count=count_where(counted, None, weights),
-        invalid=count_where(~valid, mask),
-    )
+        return divergence / 2
 
 
 def _relative_entropy(log_t: Any, log_p: Any) -> Any:

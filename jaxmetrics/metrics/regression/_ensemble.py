@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from jaxmetrics.core import (
     sum_leaf,
     total,
 )
+from jaxmetrics.figures import Chart, HistogramBars
 
 
 class CRPS(Metric):
@@ -135,6 +137,12 @@ class RankHistogram(Metric):
             counts=total(share, both(~invalid, mask), None, 1),
             invalid=count_where(invalid, mask),
         )
+
+    def charts(self, name: str | None = None) -> Mapping[str, Chart]:
+        """Return a histogram with a bar around each rank."""
+        edges = np.arange(self.ranks + 1) - 0.5
+        bars = HistogramBars(np.asarray(self.compute()), edges, label="rank")
+        return {name or type(self).__name__: bars}
 
     def compute(self) -> Any:
         """Return the counts `[members + 1]`."""
