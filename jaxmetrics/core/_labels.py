@@ -7,6 +7,7 @@ not -1.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -98,23 +99,40 @@ def score_of(logits: jax.Array, label: jax.Array) -> jax.Array:
 
 
 def entries_at(scores: jax.Array, index: jax.Array, axis: int) -> jax.Array:
-    """Return `jnp.take_along_axis(scores, index, axis)`, without a copy of the scores.
+    """Return `jnp.take_along_axis(scores, index, axis)`, without a copy of all."""
+    return _gathered(partial(jnp.take_along_axis, axis=axis), scores, index)
+
+
+def entries_from(scores: jax.Array, first: jax.Array, size: int) -> jax.Array:
+    """Return as many scores of each row from the first on, without a copy of all.
+
+    Args:
+      scores: Floats `[..., classes]`.
+      first: int32 `[..., 1]`.
+      size: Number of scores, at most `classes - first`.
+    """
+
+    def gathered(x: jax.Array, first: jax.Array) -> jax.Array:
+        if x.ndim > 1:
+            return jax.vmap(gathered)(x, first)
+        return lax.dynamic_slice_in_dim(x, first[0], size)
+
+    return _gathered(gathered, scores, first)
+
+
+def _gathered(gathered: Any, scores: jax.Array, index: jax.Array) -> jax.Array:
+    """Return what a function gathers from scores.
 
     XLA:CPU would convert all scores of 16 bits to float32 before it gathers a few.
     """
 
-    def gathered(x: jax.Array, index: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, index, axis=axis)
-
-    def gathered_as_words(x: jax.Array, index: jax.Array) -> jax.Array:
+    def as_words(x: jax.Array, index: jax.Array) -> jax.Array:
         words = gathered(lax.bitcast_convert_type(x, jnp.uint16), index)
         return lax.bitcast_convert_type(words, x.dtype)
 
     if scores.dtype.itemsize != 2:
         return gathered(scores, index)
-    return lax.platform_dependent(
-        scores, index, cpu=gathered_as_words, default=gathered
-    )
+    return lax.platform_dependent(scores, index, cpu=as_words, default=gathered)
 
 
 def unfused(rows: jax.Array) -> jax.Array:

@@ -151,8 +151,7 @@ def _exponentials_of_others(
     ) -> jax.Array:
         width = block_width(logits.shape[-1])
         sums = block_sums(exponentials, logits, below_zero)
-        block = block_of(logits, index // width)
-        others = class_index(block) != index % width
+        block, others = block_of(logits, index)
         weights = jnp.where(others, exponentials(block, below_zero), jnp.float32(0))
         of_block = weights.sum(axis=-1, keepdims=True)
         sums = jnp.where(class_index(sums) == index // width, of_block, sums)

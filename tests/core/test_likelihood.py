@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from jaxmetrics.core import negative_log_likelihood
 
@@ -102,16 +102,21 @@ def test_a_small_loss_keeps_its_digits(distance):
     assert float(nats[0]) == pytest.approx(right, rel=1e-6)
 
 
-def many_classes():
+# Vocabularies that are split on a CPU, into equal blocks and with a shorter last one.
+VOCABULARIES = [4096, 50_257, 32_769]
+
+
+def many_classes(vocabulary):
     """Rows of a vocabulary that is split into blocks on a CPU, and their labels."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 5, (6, 4096)).astype(np.float32) + 100
-    return logits, np.int32([0, 63, 64, 4095, 2000, 1])
+    logits = rng.normal(0, 5, (6, vocabulary)).astype(np.float32) + 100
+    return logits, np.int32([0, 63, 1024, vocabulary - 1, 2000, vocabulary - 2])
 
 
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_many_classes_are_summed_in_blocks(smoothing):
-    logits, labels = many_classes()
+def test_many_classes_are_summed_in_blocks(smoothing, vocabulary):
+    logits, labels = many_classes(vocabulary)
     nats, valid = negative_log_likelihood(logits, labels, label_smoothing=smoothing)
     wide = np.float64(logits)
     each = logsumexp(wide, -1, keepdims=True) - wide
@@ -121,27 +126,39 @@ def test_many_classes_are_summed_in_blocks(smoothing):
     assert valid.all()
 
 
-def test_a_small_loss_among_many_classes_keeps_its_digits():
-    logits = np.zeros((3, 4096), np.float32)
-    labels = np.int32([5, 700, 4095])
-    logits[np.arange(3), labels] = 40
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_a_small_loss_among_many_classes_keeps_its_digits(vocabulary):
+    logits = np.zeros((2, 3, vocabulary), np.float32)
+    labels = np.int32([[5, 700, vocabulary - 1], [1023, 1024, vocabulary - 2]])
+    np.put_along_axis(logits, labels[..., None], 40, axis=-1)
     nats, _ = negative_log_likelihood(logits, labels)
-    np.testing.assert_allclose(nats, [4095 * math.exp(-40)] * 3, rtol=1e-6)
+    expected = np.full((2, 3), (vocabulary - 1) * math.exp(-40))
+    np.testing.assert_allclose(nats, expected, rtol=1e-6)
 
 
-def test_rows_of_many_classes_are_invalid_wherever_a_logit_is_not_a_number():
-    logits, labels = many_classes()
-    logits[0, 0] = logits[1, 70] = logits[2, 65] = math.nan
-    logits[3, 7], logits[4], labels[5] = math.inf, -math.inf, 4096
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_rows_of_many_classes_are_invalid_wherever_a_logit_is_not_a_number(vocabulary):
+    logits, labels = many_classes(vocabulary)
+    logits[0, -1] = logits[1, 70] = logits[2, 65] = math.nan
+    logits[3, 7], logits[4], labels[5] = math.inf, -math.inf, vocabulary
     _, valid = negative_log_likelihood(logits, labels)
     assert not valid.any()
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_the_gradient_over_blocks_is_that_of_the_softmax(vocabulary):
+    logits, labels = many_classes(vocabulary)
+    gradient = jax.grad(lambda x: negative_log_likelihood(x, labels)[0].sum())(logits)
+    right = softmax(np.float64(logits), -1)
+    right[np.arange(6), labels] -= 1
+    np.testing.assert_allclose(gradient, right, rtol=1e-4, atol=1e-6)
 
 
 def test_the_gradient_is_that_of_the_softmax_also_at_ties():
     logits = jnp.float32([[1e4, 1e4, 1e4 - 1, -math.inf]])
     gradient = jax.grad(lambda x: negative_log_likelihood(x, jnp.int32([0]))[0].sum())
-    softmax = jax.nn.softmax(jnp.float32([[0, 0, -1, -math.inf]]))
-    right = softmax - jax.nn.one_hot(jnp.int32([0]), 4)
+    p = jax.nn.softmax(jnp.float32([[0, 0, -1, -math.inf]]))
+    right = p - jax.nn.one_hot(jnp.int32([0]), 4)
     np.testing.assert_allclose(gradient(logits), right, rtol=1e-6, atol=1e-7)
 
 
