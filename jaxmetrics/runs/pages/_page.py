@@ -26,7 +26,8 @@ _MAX_PAGE_POINTS = 300_000  # of all lines of a page
 _MAX_LINE_POINTS, _MIN_LINE_POINTS = 4000, 120
 _MARKER = b'<meta name="generator" content="jaxmetrics">'
 _SCRIPTS = (  # each defines one name that those after it use
-    *("format.js", "lines.js", "marks.js", "saving.js", "charts.js"),
+    *("format.js", "lines.js", "marks.js", "saving.js", "legend.js", "keyboard.js"),
+    "charts.js",
     *("controls.js", "state.js", "tables.js", "recorded.js", "page.js"),
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")

@@ -21,8 +21,8 @@
    controls.fill(form, board) fills a form with the controls of a board, and state.write and
    state.read turn settings into text for location.hash, and back. */
 const charts = (() => {
-  const { addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels } = format;
-  const MAX_VISIBLE_LINES = 12, PROXIMITY = 30, POINTS = 1500, PRINT_WIDTH = 680;
+  const { addButton, addElement, byteTickLabels, valueText, truncate, tickLabels } = format;
+  const MAX_VISIBLE_LINES = 12, POINTS = 1500, PRINT_WIDTH = 680;
   const TIME_UNITS = [[86400 * 2, 86400, "d"], [7200, 3600, "h"], [120, 60, "min"], [0, 1, "s"]];
   const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]
     .concat([2, 5, 10, 20, 50, 100, 200, 500].map((days) => days * 86400));
@@ -44,14 +44,6 @@ const charts = (() => {
   }
 
   const isBytes = (chart) => chart.label.endsWith("(bytes)");
-
-  function button(parent, text, title, className) {
-    const made = addElement("button", parent, text, className);
-    made.type = "button";
-    made.title = title;
-    made.setAttribute("aria-label", title);
-    return made;
-  }
 
   // Whether a chart matches a filter: all words, or a /regular expression/.
   function matcher(filter) {
@@ -168,7 +160,7 @@ const charts = (() => {
         axes: [xs, ys],
         cursor: {
           sync: { key: card.axis, setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
-          drag: { x: true, y: false, setScale: false }, hover: { prox: PROXIMITY }, focus: { prox: 24 },
+          drag: { x: true, y: false, setScale: false }, hover: { prox: legend.PROXIMITY }, focus: { prox: 24 },
           points: { show: (plot, s) => (plot.series[s].background ? false : undefined) },
           bind: { dblclick: () => () => zoomTo(null) },
         },
@@ -245,7 +237,7 @@ const charts = (() => {
       card.clip.textContent = count ? `${valueText(count)} outliers are marked at the edge. ` : "";
       if (!count && !isFull) return;
       const label = isFull ? "leave outliers out" : "show all";
-      button(card.clip, label, `${label}: ${chart.title}`, "link").addEventListener("click", () => {
+      addButton(card.clip, label, `${label}: ${chart.title}`, "link").addEventListener("click", () => {
         if (isFull) delete settings.full[chart.id]; else settings.full[chart.id] = true;
         card.signature = null; // the scale of y is decided when a plot is made
         draw(card);
@@ -284,21 +276,21 @@ const charts = (() => {
       const box = addElement("article", undefined, undefined, "card");
       const top = addElement("div", box, undefined, "top"), title = addElement("h4", top, chart.title);
       const tools = addElement("div", top, undefined, "tools");
-      const logButton = button(tools, "log", `log scale: ${chart.title}`);
-      const png = button(tools, "PNG", `save as PNG: ${chart.title}`), svg = button(tools, "SVG", `save as SVG: ${chart.title}`);
-      const sizeButton = button(tools, "⤢", `larger or smaller: ${chart.title}`);
+      const logButton = addButton(tools, "log", `log scale: ${chart.title}`);
+      const png = addButton(tools, "PNG", `save as PNG: ${chart.title}`), svg = addButton(tools, "SVG", `save as SVG: ${chart.title}`);
+      const sizeButton = addButton(tools, "⤢", `larger or smaller: ${chart.title}`);
       const holder = addElement("div", box, undefined, "plot");
       holder.tabIndex = 0;
       holder.setAttribute("role", "img");
       const card = { box, holder, title, logButton, chart, token: 0, outdated: true, near: false, events: [] };
-      card.legend = legendOf(card, addElement("div", box, undefined, "legend"));
+      card.legend = legend.add(card, addElement("div", box, undefined, "legend"), { axes, isBytes, onToggle: (one) => toggle(card, one) });
       card.clip = addElement("p", box, "", "note clip");
       card.note = addElement("p", box, "", "note");
       logButton.addEventListener("click", () => { settings.logs[card.chart.id] = !card.log; redraw(card); change(); });
       png.addEventListener("click", async () => { if (card.plot) saving.download(await saving.pngOf(card, cssColor), `${card.chart.title}.png`); });
       svg.addEventListener("click", () => { if (card.plot) saving.download(new Blob([saving.svgOf(card, cssColor)], { type: "image/svg+xml" }), `${card.chart.title}.svg`); });
       sizeButton.addEventListener("click", () => { box.classList.toggle("wide"); redraw(card); });
-      holder.addEventListener("keydown", (event) => steer(card, event));
+      holder.addEventListener("keydown", (event) => keyboard.steer(card, event, zoomTo));
       holder.addEventListener("blur", () => card.plot?.setCursor({ left: -10, top: -10 }));
       box.card = holder.card = card;
       describe(card, chart);
@@ -312,81 +304,7 @@ const charts = (() => {
       card.chart = chart;
       card.title.textContent = chart.title;
       const names = chart.lines.map((line) => line.name).slice(0, 20).join(", ");
-      card.holder.setAttribute("aria-label", `${chart.title}: ${names}. Arrow keys read values, plus and minus zoom, shift with arrows moves, 0 resets.`);
-    }
-
-    // Keys of a focused chart: read values, zoom, move, reset.
-    function steer(card, event) {
-      const { plot, data } = card;
-      if (!plot || event.ctrlKey || event.metaKey || event.altKey) return;
-      const { min, max } = plot.scales.x, full = lines.extent(data), width = max - min;
-      const sign = event.key === "ArrowLeft" ? -1 : event.key === "ArrowRight" ? 1 : 0;
-      const middle = plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : (min + max) / 2;
-      if (sign && event.shiftKey) zoomTo({ min: min + 0.2 * sign * width, max: max + 0.2 * sign * width });
-      else if (sign) {
-        const xs = plot.data[0], i = lines.bisect(xs, middle);
-        const start = plot.cursor.left >= 0 ? (sign > 0 && plot.valToPos(xs[Math.min(i, xs.length - 1)], "x") > plot.cursor.left + 0.5 ? i : i + sign) : i;
-        let next = Math.min(Math.max(start, 0), xs.length - 1);
-        while (xs[next + sign] !== undefined && Math.abs(plot.valToPos(xs[next], "x") - plot.cursor.left) < 1) next += sign;
-        plot.setCursor({ left: plot.valToPos(xs[next], "x"), top: plot.over.clientHeight / 2 });
-      } else if (event.key === "+" || event.key === "=") zoomTo({ min: middle - width / 4, max: middle + width / 4 });
-      else if (event.key === "-") {
-        const wider = { min: middle - width, max: middle + width };
-        zoomTo(full && wider.min <= full.min && wider.max >= full.max ? null : wider);
-      } else if (event.key === "0" || event.key === "Escape") zoomTo(null);
-      else return;
-      event.preventDefault();
-    }
-
-    // Names of the lines, as buttons that hide and show them, with the values at the cursor.
-    function legendOf(card, parent) {
-      const at = addElement("span", parent, "", "x-value"), items = [];
-      at.setAttribute("aria-live", "polite");
-      function update() {
-        const { drawn } = card.content;
-        while (items.length > drawn.length) items.pop().node.remove();
-        drawn.forEach((one, i) => {
-          const item = items[i] ??= addItem();
-          item.one = one;
-          item.name.textContent = one.line.name;
-          item.value.textContent = "";
-          item.marker.style.borderTopColor = one.color;
-          item.marker.style.borderTopStyle = one.dash.length ? (one.dash[0] > 4 ? "dashed" : "dotted") : "solid";
-          item.node.setAttribute("aria-pressed", one.show);
-        });
-        at.textContent = "";
-      }
-      function addItem() {
-        const node = button(parent, undefined, "", "line"), item = { node };
-        node.removeAttribute("aria-label");
-        node.title = "hide or show";
-        item.marker = addElement("span", node, undefined, "marker");
-        item.name = addElement("span", node, "", "name");
-        item.value = addElement("span", node, "", "value");
-        node.addEventListener("click", () => toggle(card, item.one));
-        return item;
-      }
-      function read(plot) {
-        const { left } = plot.cursor, x = plot.posToVal(left, "x");
-        const distance = plot.posToVal(left + PROXIMITY, "x") - x;
-        const found = items.map(({ one }) => {
-          if (!one.show || !(left >= 0)) return null;
-          const source = one.raw ?? one, i = lines.nearest(source.x, source.y, x, distance);
-          if (i < 0) return null;
-          const s = one.raw ? lines.nearest(one.x, one.y, source.x[i], distance) : -1;
-          return { x: source.x[i], y: source.y[i], smooth: s < 0 ? null : one.y[s] };
-        });
-        const near = found.filter(Boolean).reduce((best, one) => (!best || Math.abs(one.x - x) < Math.abs(best.x - x) ? one : best), null);
-        const text = (v) => valueText(card.divisor === 1 ? v : Number((v / card.divisor).toPrecision(5)));
-        at.textContent = near ? `${axes[card.axis]} ${text(near.x)}${card.unit ? ` ${card.unit}` : ""}` : "";
-        found.forEach((one, i) => {
-          const where = one && one.x !== near.x ? ` at ${text(one.x)}` : "";
-          const show = isBytes(card.chart) ? bytesText : valueText;
-          const value = !one ? "" : one.smooth === null ? show(one.y) : `${show(one.smooth)} (${show(one.y)})`;
-          items[i].value.textContent = value + where;
-        });
-      }
-      return { update, read };
+      card.holder.setAttribute("aria-label", `${chart.title}: ${names}. ${keyboard.HELP}`);
     }
 
     function toggle(card, { line, show }) {

@@ -9,6 +9,15 @@ const format = (() => {
     return element;
   }
 
+  // A button whose title is its name for a reader of screens.
+  function addButton(parent, text, title, className) {
+    const made = addElement("button", parent, text, className);
+    made.type = "button";
+    made.title = title;
+    made.setAttribute("aria-label", title);
+    return made;
+  }
+
   function exponential(value, digits) {
     return value.toExponential(digits).replace(/\.?0*e/, "e").replace("e+", "e");
   }
@@ -66,5 +75,5 @@ const format = (() => {
     return tickLabels(ticks.map((v) => v / size)).map((text) => `${text} ${unit}`);
   }
 
-  return { addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels };
+  return { addButton, addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels };
 })();
