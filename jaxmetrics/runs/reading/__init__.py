@@ -103,7 +103,11 @@ from jaxmetrics.runs.reading._results import (
     spreads,
 )
 from jaxmetrics.runs.reading._run import Run
-from jaxmetrics.runs.reading._sample import Sample, sample_rows
+from jaxmetrics.runs.reading._sample import (
+    Sample,
+    rows_of_other_splits,
+    sample_rows,
+)
 from jaxmetrics.runs.reading._table import as_array
 
 __all__ = [
@@ -185,6 +189,7 @@ __all__ = [
     "relations",
     "result",
     "rows_of_epochs",
+    "rows_of_other_splits",
     "runs_of",
     "sample_rows",
     "seed_groups",

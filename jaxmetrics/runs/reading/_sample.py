@@ -1,9 +1,17 @@
-"""First look at a long record: rows at even distances, long before all are read."""
+"""First look at a long record, long before all of it is read.
+
+Two kinds of rows are read. Pieces of the file at even distances have the keys of most
+rows; some of the pieces are long, so that keys that only some rows have are in them.
+The lines of other splits than training, such as an evaluation in 250 rows, are found by
+their bytes, since they would be in few pieces.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import re
+from array import array
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +21,15 @@ from jaxmetrics.record import loads, open_read
 
 _CHUNK_BYTES = 2**13
 _MAX_CHUNK_BYTES = 2**20
+_LONG_EVERY = 25  # places: of these one is long
+_LONG_BYTES = 2**17
+_SCAN_BYTES = 2**20
+_NEAR_BYTES = 128  # of a line, in which its split usually is
+_MAX_LINES = 2**20  # that are found
+_MAX_ROWS = 20_000  # of other splits that are read
+_MAX_ROW_BYTES = 2**25  # of all of them
+_RUN = 16  # consecutive lines that are left out or kept together
+_TRAIN = re.compile(rb'"split": ?"train"')
 
 
 class Sample(NamedTuple):
@@ -26,12 +43,24 @@ class Sample(NamedTuple):
     rows: list[dict[str, Any]]
     offsets: np.ndarray
 
+    def within(self, start: int, end: int) -> Sample:
+        """Return the rows that begin in a range of the file."""
+        low, high = np.searchsorted(self.offsets, [start, end])
+        return Sample(self.rows[low:high], self.offsets[low:high])
+
+    def joined(self, other: Sample) -> Sample:
+        """Return the rows of both samples of one file, each once."""
+        rows = dict(zip(self.offsets.tolist(), self.rows))
+        rows |= zip(other.offsets.tolist(), other.rows)
+        offsets = sorted(rows)
+        return Sample([rows[at] for at in offsets], np.array(offsets, np.int64))
+
 
 def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
     """Return rows at about `count` places of a file, at even distances.
 
-    Around each place all rows of a few kilobytes are returned. Damaged lines, and those
-    of a mebibyte and more, are left out.
+    At each place all rows of a few kilobytes are returned, and at some places those of
+    128. Damaged lines, and those of a mebibyte and more, are left out.
 
     Args:
       path: File of one JSON object a line.
@@ -46,15 +75,13 @@ def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
     fd = open_read(path, follow_links=True)
     try:
         last = max(end - _CHUNK_BYTES, start)
-        for place in np.unique(np.linspace(start, last, count).astype(np.int64)):
-            for offset, line in _lines(fd, int(place)):
+        places = np.unique(np.linspace(start, last, count).astype(np.int64)).tolist()
+        for number, place in enumerate(places):
+            is_long = number % _LONG_EVERY == _LONG_EVERY // 2
+            for offset, line in _lines(fd, place, _LONG_BYTES if is_long else 0):
                 if offset >= end or offset in rows:
                     continue
-                try:
-                    row = loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
+                if (row := _row(line)) is not None:
                     rows[offset] = row
     finally:
         os.close(fd)
@@ -62,9 +89,88 @@ def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
     return Sample([rows[at] for at in offsets], np.array(offsets, np.int64))
 
 
-def _lines(fd: int, place: int) -> list[tuple[int, bytes]]:
-    """Return the first complete lines that begin at a position or after it."""
-    size = _CHUNK_BYTES + 1
+def rows_of_other_splits(path: Path) -> Sample:
+    """Return the rows of a file that are not of the split `train`.
+
+    All bytes are looked at, and only these rows are parsed. Of more than 20,000 rows,
+    or of 32 MiB, some are left out at even distances. Damaged lines, and those of a
+    mebibyte and more, are left out.
+
+    Args:
+      path: File of one JSON object a line.
+
+    Raises:
+      OSError: The file cannot be read.
+    """
+    fd = open_read(path, follow_links=True)
+    try:
+        places, sizes = _other_lines(fd)
+        kept = np.arange(len(places))
+        total = float(sizes.sum())
+        share = max(len(places) / _MAX_ROWS, total / _MAX_ROW_BYTES)
+        if share > 1:  # runs of lines, since splits may take turns
+            kept = kept[kept // _RUN % int(np.ceil(share)) == 0]
+        rows, offsets = [], []
+        for place, size in zip(places[kept].tolist(), sizes[kept].tolist()):
+            if (row := _row(os.pread(fd, size, place))) is not None:
+                rows.append(row)
+                offsets.append(place)
+    finally:
+        os.close(fd)
+    return Sample(rows, np.array(offsets, np.int64))
+
+
+def _other_lines(fd: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions and sizes of the lines that are not of `train`."""
+    places, sizes = array("q"), array("q")
+    position, rest, mark = 0, b"", b""
+    while (chunk := os.pread(fd, _SCAN_BYTES, position)) and len(places) < _MAX_LINES:
+        begin = position - len(rest)
+        position += len(chunk)
+        data = rest + chunk
+        if not mark:
+            found = _TRAIN.search(data)
+            mark = found[0] if found else b'"split":"train"'
+        start = 0
+        while (end := data.find(b"\n", start) + 1) > 0:
+            near = min(start + _NEAR_BYTES, end)
+            if data.find(mark, start, near) < 0 and data.find(mark, start, end) < 0:
+                places.append(begin + start)
+                sizes.append(end - start)
+            start = end
+        rest = data[start:]
+        if len(rest) > _MAX_CHUNK_BYTES:  # in the middle of a line that is too long
+            rest = b""
+            position = _next_line(fd, position)
+    return np.array(places, np.int64), np.array(sizes, np.int64)
+
+
+def _next_line(fd: int, position: int) -> int:
+    """Return where the next line begins."""
+    while chunk := os.pread(fd, _SCAN_BYTES, position):
+        if (end := chunk.find(b"\n") + 1) > 0:
+            return position + end
+        position += len(chunk)
+    return position
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _lines(fd: int, place: int, length: int = 0) -> list[tuple[int, bytes]]:
+    """Return the first complete lines that begin at a position or after it.
+
+    Args:
+      fd: The file.
+      place: The position.
+      length: Number of bytes to read; at least those of a line are.
+    """
+    size = max(length, _CHUNK_BYTES) + 1
     begin = max(place - 1, 0)  # the newline before the place, if it begins a line
     while size <= _MAX_CHUNK_BYTES:
         data = os.pread(fd, size, begin)

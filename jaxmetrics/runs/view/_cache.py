@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ import numpy as np
 from jaxmetrics.runs.reading import (
     GrowingRun,
     Run,
+    Sample,
     axis_positions,
     file_state,
+    rows_of_other_splits,
     sample_rows,
 )
 from jaxmetrics.runs.view._root import Root
@@ -24,7 +27,7 @@ MAX_BYTES = 2**31
 _FIRST_SECONDS = 1.0  # that a request reads; the rest is read in the background
 _SLICE_SECONDS = 0.2
 _SAMPLED_BYTES = 2**26  # of a record not read yet, from which rows are sampled
-_PLACES = 1500  # of rows that are sampled
+_PLACES = 1000  # of pieces that are sampled
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Loaded:
       growing: The run.
       is_loading: True while a thread reads it.
       rested: Set while no thread reads it.
+      searched: Set while no thread looks for the rows of other splits than training.
       error: Error at which the last thread stopped.
     """
 
@@ -76,10 +80,13 @@ class Loaded:
         self.folder = file_state(path)[0]
         self.is_loading = False
         self.rested = threading.Event()
+        self.searched = threading.Event()
+        self.began = 0.0  # when a thread began to read, on the monotonic clock
         self.error: Exception | None = None
         self._shown: Shown | None = None
         self._overview: Shown | None = None
         self._part: tuple[tuple[int, int], Shown] | None = None
+        self._others: tuple[int, Sample] | None = None  # of this generation
         self.kept: dict[str, Any] = {}  # by the caller, until the run is read anew
         self._generation = 0
 
@@ -87,6 +94,11 @@ class Loaded:
     def lock(self) -> threading.RLock:
         """Lock of the columns."""
         return self.growing.lock
+
+    @property
+    def is_long(self) -> bool:
+        """True if so much was not read yet that rows are sampled."""
+        return self.rest >= _SAMPLED_BYTES
 
     @property
     def rest(self) -> float:
@@ -99,8 +111,8 @@ class Loaded:
     ) -> Shown:
         """Return the run as it is shown now; call it and read columns with `lock` held.
 
-        Until a long record was read, these are rows at even distances, of the range
-        that is asked for.
+        Until a long record was read, these are pieces at even distances, of the range
+        that is asked for, and the rows of other splits than training.
 
         Args:
           axis: Axis of the range.
@@ -109,8 +121,9 @@ class Loaded:
         """
         if self._generation != self.growing.generation:
             self._generation, self.kept = self.growing.generation, {}
-        if self.rest < _SAMPLED_BYTES:
-            self._overview = None
+            self._overview = self._part = None
+        if not self.is_long:
+            self._overview = self._part = self._others = None
             run = self.growing.run
             if self._shown is None or self._shown.run is not run:
                 self._shown = Shown(run, axis_positions(run))
@@ -132,8 +145,20 @@ class Loaded:
                 return self._part[1]
         return overview
 
+    def search(self) -> None:
+        """Find the rows of other splits than training in a long record, once."""
+        generation = self.growing.generation
+        if not self.is_long or (self._others and self._others[0] == generation):
+            return
+        others = rows_of_other_splits(self.growing.record)
+        with self.lock:
+            self._others = generation, others
+            self._overview = self._part = None
+
     def _sampled(self, low: int, high: int) -> Shown:
         sample = sample_rows(self.growing.record, low, high, _PLACES)
+        if self._others is not None and self._others[0] == self._generation:
+            sample = sample.joined(self._others[1].within(low, high))
         records = [row for row in sample.rows if "kind" not in row]
         offsets = [at for at, r in zip(sample.offsets, sample.rows) if "kind" not in r]
         run = self.growing.of_rows(records)
@@ -180,18 +205,23 @@ class RunCache:
         return loaded
 
     def update(self, loaded: Loaded, seconds: float = _FIRST_SECONDS) -> None:
-        """Read what was added to a run, and wait for it a while."""
+        """Read what was added to a run, and wait a while for it or for a first look."""
         if loaded.growing.is_current():
             return
         with self._lock:
             if not loaded.is_loading:
                 loaded.is_loading = True
                 loaded.rested.clear()
+                loaded.searched.clear()
+                loaded.began = time.monotonic()
                 thread = threading.Thread(
                     target=self._read_on, args=[loaded], daemon=True
                 )
                 thread.start()
-        loaded.rested.wait(seconds if loaded.rest < _SAMPLED_BYTES else 0.0)
+        if not loaded.is_long:
+            loaded.rested.wait(seconds)
+        else:  # requests of one page wait together
+            loaded.searched.wait(loaded.began + seconds - time.monotonic())
         if loaded.error is not None:
             raise loaded.error
 
@@ -208,6 +238,8 @@ class RunCache:
     def _read_on(self, loaded: Loaded) -> None:
         try:
             loaded.error = None
+            loaded.search()
+            loaded.searched.set()
             while self.peek(loaded.id) is loaded:
                 if loaded.growing.update(_SLICE_SECONDS):
                     break
@@ -216,6 +248,7 @@ class RunCache:
             loaded.error = error
         finally:
             loaded.is_loading = False
+            loaded.searched.set()
             loaded.rested.set()
             self._forget()
 

@@ -57,7 +57,9 @@ def header(loaded: Loaded) -> dict[str, Any]:
     if len(notes) > _MAX_NOTES:
         notes = [*notes[:_MAX_NOTES], f"And {len(notes) - _MAX_NOTES:,} more."]
     if shown.is_sampled:
-        notes.insert(0, "The record is long and still being read: samples are shown.")
+        share = f"{loaded.growing.progress:.0%}"
+        text = f"The record is long, and {share} of it was read. Until the rest is, "
+        notes.insert(0, text + "charts show samples of it, and all evaluations.")
     if is_full:
         notes.insert(0, "The record is too long for the memory; its end is not shown.")
     elsewhere = ("hparams", "attempts")
