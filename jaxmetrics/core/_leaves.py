@@ -161,6 +161,8 @@ def grid_leaf(
     """Declare two histograms of scores that widen themselves, see `_grid_kind`.
 
     `observe` returns `grid_counts(...)`, and `compute` sees a `GridValue`.
+    A batch that is sharded under plain jit is counted where it lies. But weighted
+    scores are gathered if two of their axes are sharded, as with `P("data", "model")`.
 
     Args:
       dims: Configuration fields (or numbers) that are its shape: one pair of

@@ -263,12 +263,25 @@ def exchanged(chosen, rows):
     return {name for name, size in collective_arrays(text).items() if size >= rows}
 
 
-def test_a_sharded_batch_stays_on_its_devices_under_plain_jit():
+def by_family(chosen):
+    """Return cases by their family; those of wrappers are one too."""
+    names = {case.name for case in chosen}
+    families = {**cases.FAMILIES, "wrappers": cases.wrappers.CASES}
+    parts = {f: [x for x in rows if x.name in names] for f, rows in families.items()}
+    return {family: part for family, part in parts.items() if part}
+
+
+SHARDED = by_family(x for x in cases.sample(21) if not keeps_rows(x.metric))
+
+
+@pytest.mark.parametrize("family", SHARDED)
+def test_a_sharded_batch_stays_on_its_devices_under_plain_jit(family):
     """A batch has more rows than any state has bytes; so has what is gathered of it.
 
-    But for buffers, whose state is the rows.
+    But for buffers, whose state is the rows. Only rows are sharded: if a second axis of
+    weighted scores is too, their histograms gather them.
     """
-    chosen = [case for case in CASES if not keeps_rows(case.metric)]
+    chosen = SHARDED[family]
     rows = 1 << max(17, *(state_bytes(case).bit_length() for case in chosen))
     if arrays := exchanged(chosen, rows):
         names = [case.name for case in chosen if exchanged([case], rows)]
