@@ -45,7 +45,9 @@ def sum_over_classes(summand: Summand, logits: jax.Array, rows: jax.Array) -> ja
     """
 
     def by_block(logits: jax.Array, rows: jax.Array) -> jax.Array:
-        return block_sums(summand, logits, rows).sum(axis=-1)
+        # XLA:CPU would store logits of 16 bits as float32 for this and another sum.
+        loop = logits.dtype.itemsize == 2
+        return block_sums(summand, logits, rows, loop=loop).sum(axis=-1)
 
     if not block_width(logits.shape[-1]):
         return _row_sums(summand, logits, rows)
@@ -69,14 +71,17 @@ def block_width(classes: int) -> int:
     return _WIDTH if classes > _LONGEST else 0
 
 
-def block_sums(summand: Summand, logits: jax.Array, rows: jax.Array) -> jax.Array:
+def block_sums(
+    summand: Summand, logits: jax.Array, rows: jax.Array, *, loop: bool = False
+) -> jax.Array:
     """Return the sums of the terms of each block, float32 `[..., blocks]`.
 
-    See `sum_over_classes`. The classes must be split.
+    See `sum_over_classes`. The classes must be split; with `loop` they are read by a
+    loop over blocks of another width also if there are equal ones.
     """
     classes = logits.shape[-1]
-    width = block_width(classes)
-    if classes % width == 0:
+    width = _WIDTH if loop else block_width(classes)
+    if classes % width == 0 and not loop:
         blocks = logits.reshape(*logits.shape[:-1], -1, width)
         return _row_sums(summand, blocks, rows[..., None])
 
@@ -88,8 +93,11 @@ def block_sums(summand: Summand, logits: jax.Array, rows: jax.Array) -> jax.Arra
 
     whole = classes // width * width
     sums = lax.map(sums_from, jnp.arange(0, whole, width, dtype=jnp.int32))
+    sums = jnp.moveaxis(sums, 0, -1)
+    if whole == classes:
+        return sums
     last = sums_from(jnp.int32(whole), classes - whole)
-    return jnp.concatenate([jnp.moveaxis(sums, 0, -1), last[..., None]], axis=-1)
+    return jnp.concatenate([sums, last[..., None]], axis=-1)
 
 
 def block_of(logits: jax.Array, number: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -120,6 +120,9 @@ class Metric(Placed):
       sources: Configuration fields that name outputs, by argument of `observe`:
         `sources={"values": "output"}` reads `values` from the output that the field
         `output` names.
+      narrow: Arguments of `observe` that it takes as floats of 16 bits where they are,
+        instead of as float32: `narrow=("logits",)`. A class with a field of
+        `scores_field(narrow=True)` need not name its `logits`.
       not_deferred: Reason for which the metric has no deferred form, for its error.
       not_reproducible: Reason for which it has no reproducible form, likewise; for a
         class whose `merge` adds floats.
@@ -152,6 +155,7 @@ class Metric(Placed):
     _sources: ClassVar[Mapping[str, str]] = {}
     _scores: ClassVar[dict[str, tuple[str, ...]]] = {}
     _takes_narrow_scores: ClassVar[bool] = False
+    _narrow: ClassVar[tuple[str, ...]] = ()
     _not_deferred: ClassVar[str] = ""
     _not_reproducible: ClassVar[str] = ""
     _stacks_children: ClassVar[bool] = False  # along an axis of its own
@@ -160,6 +164,7 @@ class Metric(Placed):
         cls,
         scalars: bool = False,
         sources: Mapping[str, str] | None = None,
+        narrow: tuple[str, ...] = (),
         not_deferred: str = "",
         not_reproducible: str = "",
         **kwargs: Any,
@@ -189,6 +194,7 @@ class Metric(Placed):
             f.name: f.metadata["scores"] for f in fields if "scores" in f.metadata
         }
         cls._takes_narrow_scores = any(f.metadata.get("narrow") for f in fields)
+        cls._narrow = narrow or cls._narrow
         cls._arguments = arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
         cls._sources = sources or cls._sources
@@ -564,7 +570,8 @@ class Metric(Placed):
         arguments = {}
         for argument, (output, required) in self._layout.sources.items():
             if outputs.get(output) is not None:
-                narrow = argument == "logits" and self._takes_narrow_scores
+                scores = argument == "logits" and self._takes_narrow_scores
+                narrow = scores or argument in self._narrow
                 arguments[argument] = as_32bit(output, outputs[output], narrow)
             elif required:
                 scores = self._scores.values() if argument == "logits" else ()

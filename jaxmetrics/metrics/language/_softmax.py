@@ -20,7 +20,7 @@ from jaxmetrics.core import (
 )
 
 
-class _SoftmaxMean(Metric):
+class _SoftmaxMean(Metric, narrow=("logits",)):
     """Base of means over rows of logits; a subclass returns the values of the rows."""
 
     weighted: bool = False
