@@ -141,6 +141,10 @@ def test_a_box_of_another_class_does_not_match():
     image = outputs([BOX, FAR], [0.9, 0.8], [BOX, FAR], [0, 1], [1, 1])
     value = jm.evaluate(metric, **image)
     assert value["ap50"] == pytest.approx([NAN, 51 / 101, NAN], nan_ok=True)
+    # Nor does it take the object from a box of the right class.
+    image = outputs([BOX, BOX, FAR], [0.9, 0.8, 0.7], [BOX, FAR], [0, 1, 1], [1, 1])
+    value = jm.evaluate(metric, **image)
+    assert value["ap50"] == pytest.approx([NAN, 1, NAN], nan_ok=True)
 
 
 def test_a_class_without_objects_is_left_out_of_the_mean():
