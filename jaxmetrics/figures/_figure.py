@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DPI = 180
 """Resolution of saved figures, in dots per inch."""
 
+_X_MARGIN = 0.015  # of the width, where x counts something
+_TICK_STEPS = (1, 2, 2.5, 5, 10)  # multiples of which the last x often is one
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -73,7 +75,9 @@ def style_axes(
     axes.set_xlabel(printable(x_label), fontsize=11, **text)
     axes.set_ylabel(printable(y_label), fontsize=11, **text)
     if integer_x:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        axes.margins(x=_X_MARGIN)
+        locator = MaxNLocator(nbins=8, integer=True, steps=_TICK_STEPS)
+        axes.xaxis.set_major_locator(locator)
         low, high = axes.get_xlim()
         if high - low < 1:  # a single epoch
             axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)

@@ -100,22 +100,22 @@ def draw_band(
 
 
 def _mark_gaps(axes: Axes, gaps: np.ndarray) -> None:
-    """Mark positions at the lower edge with crosses, and name them once."""
+    """Mark positions at the lower edge with crosses, which are named above the axes."""
     edge = axes.get_xaxis_transform()
     style = {"linestyle": "", "marker": "x", "markersize": 6, "clip_on": False}
     axes.plot(
         gaps, np.full(len(gaps), 0.015), transform=edge, color=PALETTE.red, **style
     )
     linear = axes.get_yscale() == "linear"
-    name = "not finite" if linear else "not finite and positive"
+    name = f"× not finite{'' if linear else ' and positive'}"
     if name not in [text.get_text() for text in axes.texts]:
         axes.annotate(
             name,
-            (gaps[-1], 0.015),
-            (0, 7),
-            xycoords=edge,
+            (1.0, 1.0),
+            (0, 4),
+            xycoords="axes fraction",
             textcoords="offset points",
-            ha="left" if gaps[-1] < sum(axes.get_xlim()) / 2 else "right",
+            ha="right",
             color=PALETTE.red,
             fontsize=9,
         )

@@ -15,6 +15,7 @@ import pytest
 from support.command_line import COMMAND, HEADER, ROWS, add, row
 from support.runs import epoch, write_epochs, write_run
 
+from jaxmetrics.figures import THEMES
 from jaxmetrics.record import MetricsEntry, dumps
 
 
@@ -26,7 +27,8 @@ class TestReport:
         data = json.loads(out)
         assert data["report"] == "runs/demo/one/training_report.md"
         assert data["page"] == "runs/demo/one/report.html"
-        assert len(data["plots"]) >= 11
+        names = {Path(path).stem for path in data["plots"]}
+        assert {"loss_linear", "learning_rate", "training_dashboard"} <= names
         assert all(Path(path).is_file() for path in data["plots"])
         text = (folder / "training_report.md").read_text()
         assert "(loss_linear.png)" in text and "train/loss" in text
@@ -62,6 +64,32 @@ class TestReport:
         status, out, _ = call(*plot, "--force")
         assert status == 0 and "pictures/training_dashboard.png" in out.splitlines()
         assert other.read_bytes().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        ("format", "theme", "start"),
+        [("svg", "light", b"<?xml"), ("pdf", "dark", b"%PDF-")],
+    )
+    def test_plots_have_the_format_and_the_theme(
+        self, make, call, format, theme, start
+    ):
+        make()
+        plot = ("plot", "demo/one", "--output", "pictures", "--theme", theme)
+        status, out, message = call(*plot, "--format", format)
+        assert (status, message) == (0, "")
+        path = Path(f"pictures/loss_linear.{format}")
+        assert str(path) in out.splitlines()
+        content = path.read_bytes()
+        assert content.startswith(start)
+        if format == "svg":
+            background = THEMES[theme].background.encode()
+            assert background in content
+            assert THEMES["dark"].background.encode() not in content
+
+    def test_an_unknown_format_or_theme_is_refused(self, make, call):
+        make()
+        for option in (("--format", "gif"), ("--theme", "pink")):
+            status, _, message = call("plot", "demo/one", *option)
+            assert status == 2 and option[1] in message
 
 
 class TestCompare:

@@ -28,3 +28,13 @@ def test_legend_names_may_be_any_text():
     figures.add_legend(axes, handles, ["_hidden", "$x_{$"])
     texts = axes.get_legend().get_texts()
     assert [text.get_text() for text in texts] == ["_hidden", "$x_{$"]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 20_000), (1, 30), (0, 1200), (0, 4)])
+def test_ticks_of_steps_begin_at_0_and_end_at_a_round_last_one(first, last):
+    axes = figures.new_figure().subplots()
+    figures.draw_line(axes, np.array([first, last]), np.ones(2), figures.PALETTE.blue)
+    figures.style_axes(axes, "", "step", "")
+    low, high = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert shown[0] >= 0 and shown[-1] == last

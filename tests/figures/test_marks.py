@@ -28,7 +28,9 @@ def test_gaps_are_marked_and_named_once():
     figures.draw_line(axes, x, np.array([1.0, 2.0, math.inf, 3.0]), PALETTE.red)
     marks = [line for line in axes.lines if line.get_marker() == "x"]
     assert [line.get_xdata().tolist() for line in marks] == [[1.0], [2.0]]
-    assert texts(axes) == ["not finite"]
+    assert texts(axes) == ["× not finite"]
+    (name,) = axes.texts
+    assert name.xy[1] == 1.0  # above the axes, where no line is
 
 
 def test_a_long_noisy_series_is_drawn_as_means_over_faint_values():

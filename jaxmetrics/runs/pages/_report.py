@@ -52,6 +52,7 @@ from jaxmetrics.runs.reading import (
 _MAX_ROWS, _MAX_KEYS = 200, 200
 _MAX_UNFOLDED = 30  # lines of a section that are not folded
 _FIRST_PLOT = "training_dashboard"
+_HEADINGS = {"gpu_memory": "Device memory"}  # the file name is older than other devices
 _MAX_REPORT_BYTES = 2**26
 _FILES = (
     RUN_JSON,
@@ -203,7 +204,8 @@ def _changes(history: History) -> Iterator[str]:
 def _progress_table(history: History) -> Iterator[str]:
     """Yield the table of epochs or steps; of more than 200 rows an even selection.
 
-    Its columns are those of the epoch files, so that both can be compared.
+    Its columns are those of the epoch files, so that both can be compared, but those of
+    the memory of steps, which do not name a kind of device.
     """
     columns = {**history.columns(), **history.extra}
     loss, evaluated = history.evaluation_loss, np.zeros(0, np.int64)
@@ -226,7 +228,10 @@ def _progress_table(history: History) -> Iterator[str]:
         yield f"{len(rows):,} of {len(all_x):,}, evenly selected"
         yield ", and those of evaluations.\n\n" if len(evaluated) else ".\n\n"
     cells = zip([f"{int(x)}" for x in rows], *(_cells(x, y, rows) for x, y in series))
-    yield table((history.unit, *columns), cells, right=0)
+    names = list(columns)
+    if history.unit == "step":  # of a device of any kind
+        names = [re.sub("^gpu_(?=.*_mb$)", "memory_", name) for name in names]
+    yield table((history.unit, *names), cells, right=0)
 
 
 def _selection(x: np.ndarray, count: int) -> np.ndarray:
@@ -286,7 +291,7 @@ def _plot_section(folder: Path, plots: Sequence[Path]) -> Iterator[str]:
     if plots:
         yield "\n## Plots\n"
     for path in sorted(plots, key=lambda path: path.stem != _FIRST_PLOT):
-        name = path.stem.replace("_", " ").capitalize()
+        name = _HEADINGS.get(path.stem) or path.stem.replace("_", " ").capitalize()
         yield f"\n### {escape_markdown(name)}\n\n{image(name, _relative(path, folder))}"
 
 

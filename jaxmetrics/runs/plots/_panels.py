@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from jaxmetrics.runs.reading import (
     History,
     Series,
     at_common_x,
+    marked_event,
     own_key,
     recent_level,
 )
@@ -25,6 +26,7 @@ _MAX_BARS = 150  # more values become an area, since bars would be too thin to s
 _MAX_AREA_WINDOWS = 2000
 _MAX_LOSS_WINDOWS = 100
 _MAX_CHANGE_WINDOWS = 60
+_MAX_ALARMS = 200
 _GIB, _MIB = 2**30, 2**20
 _MEMORY: Mapping[str, tuple[str, str, str]] = {
     "in use": ("mem/in_use_bytes", PALETTE.blue, "-"),
@@ -150,7 +152,10 @@ def throughput(axes: Axes, history: History) -> None:
 
 
 def device_memory(axes: Axes, history: History) -> None:
-    """Draw the memory of the device: in use, reserved, and the peak."""
+    """Draw the memory of the device: in use, reserved, and the peak.
+
+    The range is that of the values, where a slow growth is seen.
+    """
     title = "Device memory"
     all_y = np.concatenate([history.get(key)[1] for key, _, _ in _MEMORY.values()])
     if _nothing_to_draw(axes, all_y, title, "device memory"):
@@ -163,7 +168,6 @@ def device_memory(axes: Axes, history: History) -> None:
         if figures.is_drawable(y).any():
             line = figures.draw_line(axes, x, y / divisor, color, linestyle=dashes)
             handles, names = [*handles, line], [*names, name]
-    axes.set_ylim(0, 1.1 * max(axes.get_ylim()))
     figures.style_axes(axes, title, history.unit, f"memory ({unit})")
     figures.add_legend(axes, handles, names)
 
@@ -182,9 +186,9 @@ def epoch_timing(axes: Axes, history: History) -> None:
         return
     if history.unit == "epoch":
         _bars(axes, x, y, PALETTE.green)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     else:
-        figures.draw_line(axes, x, y, PALETTE.green)
-    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        figures.draw_noisy_line(axes, x, y, PALETTE.green)
     figures.style_axes(axes, title, history.unit, f"seconds / {history.unit}")
 
 
@@ -211,21 +215,52 @@ def loss_derivative(axes: Axes, history: History) -> None:
     figures.add_legend(axes, patches, ["improves", "worsens"])
 
 
-def recorded_panels(history: History) -> list[Panel]:
-    """Return the panels for which a history has values, finite or not."""
+def alarms(axes: Axes, history: History) -> None:
+    """Mark the steps of alarms by vertical lines, of many the last ones."""
+    if history.run is None or history.unit == "epoch":
+        return
+    steps = [e["step"] for e in alarm_events(history) if isinstance(e["step"], int)]
+    for step in dict.fromkeys(steps[-_MAX_ALARMS:]):
+        axes.axvline(step, color=PALETTE.red, linewidth=0.8, alpha=0.5, zorder=1)
+
+
+def alarm_events(history: History) -> list[dict[str, Any]]:
+    """Return the alarms of a run, as `marked_event` does."""
+    events = history.run.events if history.run is not None else ()
+    marked = filter(None, map(marked_event, events))
+    return [event for event in marked if event["kind"] == "alarm"]
+
+
+def is_recorded(panel: Panel, history: History) -> bool:
+    """Return whether a history has values for a panel, finite or not."""
     losses = len(history.get("train/loss")[1])
-    has_loss = losses > 0 or history.evaluation_loss is not None
-    panels: list[tuple[Panel, bool]] = [
-        (loss, has_loss),
-        (learning_rate, _has(history, "lr/lr")),
-        (grad_norm, _has(history, "grad/norm")),
-        (throughput, len(_throughput(history)[1][1]) > 0),
-        (device_memory, any(_has(history, key) for key, _, _ in _MEMORY.values())),
-        (ema_divergence, _has(history, "ema/delta_norm")),
-        (epoch_timing, _has(history, f"perf/{history.unit}_seconds")),
-        (loss_derivative, losses > 1),
-    ]
-    return [panel for panel, recorded in panels if recorded]
+    if panel in (loss, loss_log):
+        return losses > 0 or history.evaluation_loss is not None
+    if panel in (loss_distribution, loss_derivative):
+        return losses > (panel is loss_derivative)
+    if panel is throughput:
+        return len(_throughput(history)[1][1]) > 0
+    if panel is device_memory:
+        return any(_has(history, key) for key, _, _ in _MEMORY.values())
+    if panel is epoch_timing:
+        return _has(history, f"perf/{history.unit}_seconds")
+    return _has(history, _KEYS[panel])
+
+
+_KEYS: Mapping[Panel, str] = {
+    learning_rate: "lr/lr",
+    grad_norm: "grad/norm",
+    ema_divergence: "ema/delta_norm",
+}
+_DASHBOARD: Sequence[Panel] = (
+    *(loss, learning_rate, grad_norm, throughput, device_memory),
+    *(ema_divergence, epoch_timing, loss_derivative),
+)
+
+
+def recorded_panels(history: History) -> list[Panel]:
+    """Return the panels of the dashboard for which a history has values."""
+    return [panel for panel in _DASHBOARD if is_recorded(panel, history)]
 
 
 def _has(history: History, key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,11 +37,10 @@ def generate_all_plots(
     theme: str = "dark",
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write the eleven plots of a training, and those of its telemetry.
+    """Write the plots of a training for which there is data, and a dashboard.
 
-    The eleven are always drawn; without data they say so. The others are drawn if there
-    is data: `group_norms`, `update_ratios`, `quantile_bands`, `dataset_losses`,
-    `metric_arrays`, `holdout_predictions`, `goodput_breakdown`.
+    They are the plots of `PLOT_NAMES`: eleven, and those of the telemetry of a run,
+    such as `group_norms`, `quantile_bands` and `goodput_breakdown`.
 
     On processes of a run other than the one that writes the files, which an
     `EpochTracker` knows, nothing is written.
@@ -56,7 +56,7 @@ def generate_all_plots(
       overwrite: Replace existing files that are not plots of jaxmetrics.
 
     Returns:
-      Paths of the files; empty where nothing is written.
+      Paths of the files; empty where nothing is written. The dashboard is always there.
 
     Raises:
       FileNotFoundError: There is no run.
@@ -107,7 +107,7 @@ def grad_norm(history: History) -> Figure:
 
 
 def throughput(history: History) -> Figure:
-    """Draw samples or tokens per second, as bars."""
+    """Draw samples or tokens per second."""
     return _one_panel(panels.throughput, history)
 
 
@@ -131,14 +131,28 @@ def loss_derivative(history: History) -> Figure:
     return _one_panel(panels.loss_derivative, history)
 
 
-def training_dashboard(history: History) -> Figure:
-    """Draw the charts that have data and a summary as text, in rows of three."""
-    charts = panels.recorded_panels(history)
+def training_dashboard(
+    history: History, goodput: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw the charts that have data and a summary as text, in rows of three.
+
+    Alarms are marked on the charts of steps.
+
+    Args:
+      history: The history.
+      goodput: Seconds by category, which are drawn if there are any.
+    """
+    charts: list[Callable[[Axes], None]] = [
+        functools.partial(_with_alarms, panel, history)
+        for panel in panels.recorded_panels(history)
+    ]
+    if goodput:
+        charts.append(functools.partial(telemetry.draw_goodput, seconds=goodput))
     rows = len(charts) // 3 + 1
     figure = figures.new_figure(20.0, 14.0 if rows == 3 else 0.8 + 4.4 * rows)
     grid = figure.add_gridspec(rows, 3)
     for index, draw in enumerate(charts):
-        draw(figure.add_subplot(grid[divmod(index, 3)]), history)
+        draw(figure.add_subplot(grid[divmod(index, 3)]))
     columns = 3 - len(charts) % 3
     _summary(figure.add_subplot(grid[-1, -columns:]), history, columns)
     figure.suptitle(
@@ -168,6 +182,19 @@ PLOTS: Mapping[str, Callable[[History], Figure]] = {
 }
 """The eleven plots, by the names of their files."""
 
+_PANELS: Mapping[str, panels.Panel] = {
+    "loss_linear": panels.loss,
+    "loss_log": panels.loss_log,
+    "loss_distribution": panels.loss_distribution,
+    "learning_rate": panels.learning_rate,
+    "grad_norm": panels.grad_norm,
+    "throughput": panels.throughput,
+    "gpu_memory": panels.device_memory,
+    "ema_divergence": panels.ema_divergence,
+    "epoch_timing": panels.epoch_timing,
+    "loss_derivative": panels.loss_derivative,
+}
+
 PLOT_NAMES = (*PLOTS, *telemetry.PLOTS, telemetry.goodput_breakdown.__name__)
 """Names of all plots that `generate_all_plots` may write, in its order."""
 
@@ -177,7 +204,10 @@ def _draw_all(
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the name and figure of each plot, drawing one at a time to save memory."""
     for name, plot in PLOTS.items():
-        yield name, plot(history)
+        if plot is training_dashboard:
+            yield name, training_dashboard(history, goodput)
+        elif panels.is_recorded(_PANELS[name], history):
+            yield name, plot(history)
     for name, plot in telemetry.PLOTS.items():
         figure = plot(history)
         if figure is not None:
@@ -193,6 +223,12 @@ def _one_panel(draw: Callable[[Axes, History], None], history: History) -> Figur
     return figure
 
 
+def _with_alarms(panel: panels.Panel, history: History, axes: Axes) -> None:
+    panel(axes, history)
+    if axes.lines or axes.patches or axes.collections:
+        panels.alarms(axes, history)
+
+
 def _summary(axes: Axes, history: History, columns: int) -> None:
     """Write the facts of a training on axes that are as wide as some columns."""
     figures.style_axes(axes, "Summary", "", "")
@@ -200,6 +236,12 @@ def _summary(axes: Axes, history: History, columns: int) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     facts = summary_facts(history)
+    if alarms := panels.alarm_events(history):
+        step, count = alarms[-1]["step"], f"{len(alarms):,}"
+        known = isinstance(step, int)
+        facts.append(
+            ("Alarms", f"{count}, the last at step {step:,}" if known else count)
+        )
     line = min(0.115, 0.96 / len(facts))
     for row, (name, fact) in enumerate(facts):
         y = 0.94 - line * row

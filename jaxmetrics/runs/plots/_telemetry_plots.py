@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxmetrics.runs.reading import Run
 
 _MAX_LINES, _MAX_PANELS, _MAX_CATEGORIES = 8, 6, 14
+_MIN_ROWS = 4  # of bars, for which there is room, so that one is not a slab
 _ALL = "(all)"
 _DATASET = re.compile(r"(?P<split>[^/_]+)_(?P<dataset>[^/]+)/loss")
 
@@ -90,9 +91,18 @@ def metric_arrays(history: History) -> Figure | None:
 
 
 def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
+    """Draw the time of a run by category; see `draw_goodput`."""
+    bars = min(len(seconds), _MAX_CATEGORIES + 1)
+    figure = figures.new_figure(10.0, max(2.4 + 0.42 * bars, 4.0))
+    draw_goodput(figure.subplots(), seconds)
+    return figure
+
+
+def draw_goodput(axes: Axes, seconds: Mapping[str, float]) -> None:
     """Draw the time of a run by category.
 
     Args:
+      axes: The axes.
       seconds: Seconds by category; `"goodput"` is the share of productive steps, in
         [0, 1].
     """
@@ -106,12 +116,10 @@ def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
     bars = {name: parts[name] for name in longest[:_MAX_CATEGORIES]}
     if others := longest[_MAX_CATEGORIES:]:
         bars[f"{len(others)} others"] = sum(parts[name] for name in others)
-    figure = figures.new_figure(10.0, max(2.4 + 0.42 * len(bars), 4.0))
-    axes = figure.subplots()
     if not bars:
         figures.style_axes(axes, "Time by category", "", "")
         figures.show_message(axes, "no time was recorded")
-        return figure
+        return
     rows, values = np.arange(len(bars))[::-1], np.array(list(bars.values()))
     axes.barh(rows, values, color=PALETTE.blue, height=0.7)
     figures.style_axes(axes, title, "seconds", "")
@@ -120,11 +128,11 @@ def goodput_breakdown(seconds: Mapping[str, float]) -> Figure:
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.grid(axis="y", visible=False)
-    axes.set_xlim(0, 1.22 * values.max())
+    axes.set_xlim(0, 1.32 * values.max())
+    axes.set_ylim(-0.6 - max(_MIN_ROWS - len(bars), 0), len(bars) - 0.4)
     for row, value in zip(rows, values):
         text = f" {duration(value, fraction=True)}, {value / total:.1%}"
         axes.text(value, row, text, va="center", color=PALETTE.muted, fontsize=9.5)
-    return figure
 
 
 PLOTS = {

@@ -204,7 +204,7 @@ def test_values_that_cannot_be_drawn_are_explained():
     some, none, negative = (
         history_of(*ODD_EPOCHS[name]) for name in ("some nan", "all nan", "negative")
     )
-    assert "not finite" in texts(plots.loss_linear(some))
+    assert "× not finite" in texts(plots.loss_linear(some))
     assert "none of 3 values is finite" in texts(plots.loss_log(none))
     assert "no loss is positive" in texts(plots.loss_log(negative))
 
@@ -251,7 +251,40 @@ def test_a_run_of_steps_has_the_same_plots(tmp_path):
     memory = plots.gpu_memory(history)
     assert "memory (MiB)" in texts(memory)
     assert set(memory.axes[0].lines[0].get_ydata()) == {1024.0}
-    assert len(generate_all_plots(run, dpi=LOW_DPI)) == 11
+    names = [path.stem for path in generate_all_plots(run, dpi=LOW_DPI)]
+    assert names == list(ELEVEN)
+
+
+def test_a_plot_without_data_is_not_written(tmp_path):
+    folder = write_run(tmp_path, rows_of(3, train__loss=float))
+    names = {path.stem for path in generate_all_plots(folder, dpi=LOW_DPI)}
+    drawn = {"loss_linear", "loss_log", "loss_distribution", "loss_derivative"}
+    assert names == drawn | {"training_dashboard"}
+    report = generate_report(folder).read_text()
+    assert "### Loss linear" in report and "### Device memory" not in report
+
+
+def test_the_dashboard_has_the_goodput_and_the_alarms(tmp_path):
+    rows = rows_of(300, train__loss=float, grad__norm=float)
+    alarm = {"event": "alarm", "time": "2026-01-01T00:00:00+00:00", "kind": "spike"}
+    events = [alarm | {"step": step} for step in (70, 70, 200)]
+    history = load_history(write_run(tmp_path, rows, events))
+    figure = plots.training_dashboard(history, {"goodput": 0.75, "step": 3, "idle": 1})
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles[-2:] == ["Time by category: goodput 75.0% of 4s", "Summary"]
+    for axes in figure.axes[:2]:
+        marked = [line.get_xdata() for line in axes.lines if line.get_alpha() == 0.5]
+        assert marked == [[70, 70], [200, 200]]
+    assert "3, the last at step 200" in texts(figure)
+
+
+def test_the_memory_of_steps_names_no_kind_of_device(tmp_path):
+    rows = rows_of(3, train__loss=float, mem__in_use_bytes=lambda s: 2**30)
+    folder = write_run(tmp_path, rows)
+    generate_all_plots(folder, dpi=LOW_DPI)
+    report = generate_report(folder).read_text()
+    assert "### Device memory\n\n![Device memory](gpu_memory.png)" in report
+    assert "| step | loss_mean | memory_allocated_mb |" in report
 
 
 def test_plots_load_neither_jax_nor_pyplot_and_need_no_display(tmp_path):
