@@ -11,7 +11,7 @@ is made, and no function uses pyplot or its global state.
   `Heatmap`, `Curves`, `Bars` and `HistogramBars` are the charts; `draw_heatmap` and
   `cell_edges` draw a matrix.
 - Text: `printable`, `tick_label`.
-- Data: `downsample`, `window_means`, `windows`.
+- Data: `downsample`, `window_extremes`, `window_means`, `window_size`, `windows`.
 - Colors: `use_palette` gives a figure the colors of another palette, such as those of
   the `THEMES`.
 - Constants: `PALETTE`, `LIGHT_PALETTE`, `DPI`.
@@ -38,7 +38,9 @@ from jaxmetrics.figures._charts import (
 from jaxmetrics.figures._downsample import (
     Windows,
     downsample,
+    window_extremes,
     window_means,
+    window_size,
     windows,
 )
 from jaxmetrics.figures._figure import (
@@ -87,6 +89,8 @@ __all__ = [
     "style_axes",
     "tick_label",
     "use_palette",
+    "window_extremes",
     "window_means",
+    "window_size",
     "windows",
 ]

@@ -54,15 +54,45 @@ def downsample(
     count = len(y)
     if count <= points:
         return x, y
-    rows = max((points - 2) // 3, 1)
-    size = -(-count // rows)
+    indices = window_extremes(y, window_size(count, points))
+    indices = np.union1d(indices, [0, count - 1])
+    return x[indices], y[indices]
+
+
+def window_size(count: int, points: int) -> int:
+    """Return the number of values of each window of a series of which few are kept.
+
+    Args:
+      count: Number of values.
+      points: Maximum number of points that are kept, at least 5.
+
+    >>> window_size(100, 100), window_size(1000, 100)
+    (1, 32)
+    """
+    return 1 if count <= points else -(-count // max((points - 2) // 3, 1))
+
+
+def window_extremes(y: np.ndarray, size: int) -> np.ndarray:
+    """Return the indices of the values of each window that a picture needs, ascending.
+
+    These are the minimum, the maximum and the first value that is not finite.
+
+    Args:
+      y: Values, `[n]`.
+      size: Number of values of a window; the last one may have fewer.
+
+    >>> window_extremes(np.array([1.0, 5.0, 3.0, 2.0, 0.0, 4.0]), 3)
+    array([0, 1, 4, 5])
+    """
+    count = len(y)
+    if count == 0 or size == 1:
+        return np.arange(count)
     finite = np.isfinite(y)
     low = _pick(np.where(finite, y, np.inf), np.inf, size, np.argmin)
     high = _pick(np.where(finite, y, -np.inf), -np.inf, size, np.argmax)
     bad = _pick(~finite, False, size, np.argmax)
-    kept = [low[finite[low]], high[finite[high]], bad[~finite[bad]], [0, count - 1]]
-    indices = np.unique(np.concatenate(kept).astype(np.int64))
-    return x[indices], y[indices]
+    kept = [low[finite[low]], high[finite[high]], bad[~finite[bad]]]
+    return np.unique(np.concatenate(kept).astype(np.int64))
 
 
 def windows(x: np.ndarray, y: np.ndarray, count: int = 200) -> Windows:

@@ -293,3 +293,17 @@ def test_recorded_media_follow_one_slider_as_text(browser, tmp_path):
     assert any("<img src=x> 1" in text for text in browser.run(body))
     assert not browser.run("document.querySelectorAll('.media img').length")
     assert browser.problems == []
+
+
+def test_automatic_smoothing_is_a_share_of_the_range_shown(page):
+    lag = (
+        f"(() => {{ const one = {CARD}.content.drawn.find(({{ line }}) => "
+        "line.name === 'train/loss'); return 7 - one.y[one.x.indexOf(700)]; })()"
+    )
+    assert page.run(lag) == pytest.approx(5 * 0.01, rel=0.05)  # 0.5 % of 1,000 steps
+    page.run("location.hash = '#zoom=400:900'")
+    page.wait(f"{CARD}.plot.scales.x.min === 400")
+    assert page.run(lag) == pytest.approx(2.5 * 0.01, rel=0.05)
+    page.run("location.hash = '#zoom=650:750'")  # few values: none
+    page.wait(f"{CARD}.plot.scales.x.min === 650")
+    assert page.run(lag) == pytest.approx(0, abs=1e-6)

@@ -78,6 +78,43 @@ def test_a_new_row_appears_without_a_reload(live, root):
         )
 
 
+def test_growth_is_announced_asked_for_once_and_drawn(live, root):
+    folder = made(root, "counted")
+    live.go("run/live/counted", f"{PLOT} && {LAST} === 50 && {LIVE}")
+    live.browser.run("api.settled()")
+    live.browser.run(
+        "window.announced = []; api.onChanges(runs => announced.push(...runs))"
+    )
+    live.browser.requests.clear()
+    write(folder, [51])
+    live.browser.wait(f"{LAST} === 51")
+    live.browser.settle()
+    announced = live.browser.run("announced.map(({ id, reset }) => [id, reset])")
+    asked = [url for url in live.browser.requests if "/series" in url]
+    assert announced[0] == ["live/counted", False]
+    assert len(asked) <= len(announced) <= 2  # two if it was read in two pieces
+    assert all("after=" in url for url in asked)
+    assert live.browser.run(f"{PLOT}.data[0].length") == 51
+
+
+def test_a_long_line_is_continued_as_it_would_be_read_anew(live, root):
+    folder = made(root, "long", range(1, 1991))
+    live.go("run/live/long", f"{PLOT} && {LAST} === 1990 && {LIVE}")
+    line = "document.querySelector('.run .card').card.data[0]"
+    fresh = (
+        "(async () => { const answer = await (await fetch('api/run/live/long/series"
+        "?key=train/loss&x=step&points=1500')).json();"
+        " return answer.series['train/loss']; })()"
+    )
+    for last in (1993, 1996, 2100):  # the windows become longer at 1997
+        write(folder, range(live.browser.run(f"{LAST} + 1"), last + 1))
+        live.browser.wait(f"{LAST} === {last}")
+        live.browser.run("api.settled()")
+        shown, expected = live.browser.run(line), live.browser.run(fresh)
+        assert {**shown, "end": ""} == {**expected, "end": ""}
+        assert shown["means"]["of"] == (4 if last < 1997 else 5)
+
+
 def test_a_rewound_run_is_drawn_anew(live, root):
     folder = made(root, "rewound")
     live.go("run/live/rewound", f"{PLOT} && {LAST} === 50 && {LIVE}")

@@ -124,6 +124,12 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
                 f"Got {len(names)} keys; expected 1 to {MAX_KEYS}. Give keys=a,b or "
                 f"key=a&key=b."
             )
+        known = request.query_params.getlist("after") or [""] * len(names)
+        if len(known) != len(names):
+            raise BadRequestError(
+                f"Got {len(known)} times after=; expected one for each of the "
+                f"{len(names)} keys, empty if nothing of a key is known."
+            )
         points = _integer(request, "points", 1500, MIN_POINTS, MAX_POINTS)
         start, end = _number(request, "from"), _number(request, "to")
         run_, axis = loaded(request), request.query_params.get("x", "step")
@@ -132,10 +138,13 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
             shown = run_.shown(axis, start, end)
             run, positions = shown.run, _positions(shown, axis)
             version, progress = run_.growing.version, run_.growing.progress
-            for key in dict.fromkeys(names):
+            source = None if shown.is_sampled else run_.source
+            for key, after in dict(zip(names, known)).items():
                 if key in run:
                     x, y = series_on_axis(run, key, positions)
-                    data[key] = line_data(x, y, points, start, end)
+                    data[key] = line_data(
+                        *(x, y, points, start, end), source=source, after=after
+                    )
             missing = not_keys(run, names)
         content = {"version": version, "x": axis, "series": data, "unknown": missing}
         content |= {"loaded": progress, "sampled": shown.is_sampled}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -77,6 +78,7 @@ class Loaded:
         """Prepare; the cache reads."""
         self.id = id
         self.growing = GrowingRun(path, max_bytes)
+        self._name = secrets.token_hex(4)
         self.folder = file_state(path)[0]
         self.is_loading = False
         self.rested = threading.Event()
@@ -94,6 +96,11 @@ class Loaded:
     def lock(self) -> threading.RLock:
         """Lock of the columns."""
         return self.growing.lock
+
+    @property
+    def source(self) -> str:
+        """Name of what was read, which only grows while it has this name."""
+        return f"{self._name}.{self.growing.generation}"
 
     @property
     def is_long(self) -> bool:

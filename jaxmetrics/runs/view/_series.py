@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.figures import downsample, is_drawable, window_means
+from jaxmetrics.figures import (
+    is_drawable,
+    window_extremes,
+    window_means,
+    window_size,
+)
 from jaxmetrics.runs.reading import Run, series_on_axis
 
 MAX_KEYS = 500
@@ -22,11 +27,16 @@ def line_data(
     points: int,
     start: float | None = None,
     end: float | None = None,
+    *,
+    source: str | None = None,
+    after: str = "",
 ) -> dict[str, Any]:
     """Return a series as the line of a chart, with at most about `points` points.
 
     Of a longer series the extremes of windows are kept, and the means of windows are
-    added, since smoothing extremes would be meaningless.
+    added, since smoothing extremes would be meaningless. Of a series that has grown
+    since an earlier answer only the last window of that answer and what follows are
+    returned, if the other windows stay as they were.
 
     Args:
       x: Positions, strictly ascending, `[n]`.
@@ -34,24 +44,33 @@ def line_data(
       points: Number of points.
       start: First position; one point before it is included. None for all.
       end: Last position; one point after it is included. None for all.
+      source: Name of what the series was read from, which only grows under this name.
+        None if it may change.
+      after: `end` of an earlier answer to the same question; empty for all points.
 
     Returns:
       `x` and `y` (nan where the value is not finite), `means` with `x`, `y` and the
-      number `of` values in a mean, `count` and `missing`.
+      number `of` values in a mean, `count` and `missing` of the whole series. With a
+      source also its `end`, and `since` if earlier points stay: the position from which
+      on they are replaced by these.
     """
     low = 0 if start is None else max(int(np.searchsorted(x, start)) - 1, 0)
     high = len(x) if end is None else int(np.searchsorted(x, end, "right")) + 1
     x, y = x[low:high], y[low:high]
     y = np.where(is_drawable(y), y, np.nan)
-    kept = downsample(np.arange(len(y)), y, points)[0]
-    data: dict[str, Any] = {
-        "x": _short_x(x[kept]),
-        "y": _short_y(y[kept]),
-        "count": len(y),
-        "missing": int(np.isnan(y).sum()),
-    }
-    if len(kept) < len(y):
-        size = -(-len(y) // (points // 3))
+    size = window_size(len(y), points)
+    data: dict[str, Any] = {"count": len(y), "missing": int(np.isnan(y).sum())}
+    first = 0
+    if source is not None and len(y):
+        if (first := _known(after, source, size, x)) > 0:
+            data["since"] = _short_x(x[first : first + 1])[0]
+        last = (len(y) - 1) // size * size
+        data["end"] = f"{source}:{size}:{last}:{float(x[last])!r}"
+        x, y = x[first:], y[first:]
+    ends = [0, len(y) - 1] if first == 0 else [len(y) - 1]
+    kept = np.union1d(window_extremes(y, size), ends) if size > 1 else slice(None)
+    data |= {"x": _short_x(x[kept]), "y": _short_y(y[kept])}
+    if size > 1:
         means = {"x": _short_x(window_means(x, size)), "of": size}
         data["means"] = means | {"y": _short_y(window_means(y, size))}
     return data
@@ -77,35 +96,53 @@ def heatmap(
 
     Returns:
       `layers` with the last part of each key, `x` of the middle of each window that
-      has a value, and `values`, a row for each layer, nan without a value.
+      has a value, the `width` of a window, `values`, a row for each layer, nan without
+      a value, and `largest`, the position of the largest value of each layer, nan if
+      there is none.
     """
     series = [series_on_axis(run, key, positions) for key in keys]
     ends = [x[[0, -1]] for x, _ in series if len(x)]
     if not ends:
-        return {"layers": [_layer(key) for key in keys], "x": [], "values": []}
+        empty = {"x": [], "width": 0.0, "values": [], "largest": []}
+        return {"layers": [_layer(key) for key in keys]} | empty
     low = float(min(first for first, _ in ends)) if start is None else start
     high = float(max(last for _, last in ends)) if end is None else end
     width = (high - low) / columns or 1.0
     values = np.full((len(keys), columns), -np.inf)
-    for row, (x, y) in zip(values, series):
+    largest = np.full(len(keys), np.nan)
+    for number, (row, (x, y)) in enumerate(zip(values, series)):
         inside = (x >= low) & (x <= high) & np.isfinite(y)
         index = np.minimum(((x[inside] - low) / width).astype(np.int64), columns - 1)
         if len(index):  # x is ascending, and so is the index
             starts = np.flatnonzero(np.diff(index, prepend=-1))
             row[index[starts]] = np.maximum.reduceat(y[inside], starts)
+            largest[number] = x[inside][np.argmax(y[inside])]
     used = np.isfinite(values).any(axis=0)
     middles = low + (np.flatnonzero(used) + 0.5) * width
     values = np.where(np.isfinite(values), values, np.nan)[:, used]
     return {
         "layers": [_layer(key) for key in keys],
         "x": _short_x(middles),
+        "width": width,
         "values": [_short_y(row) for row in values],
+        "largest": _short_x(largest),
     }
 
 
 def not_keys(run: Run, keys: Iterable[str]) -> list[str]:
     """Return those of the keys that the run does not have."""
     return [key for key in keys if key not in run]
+
+
+def _known(after: str, source: str, size: int, x: np.ndarray) -> int:
+    """Return the index up to which the points of an earlier answer stay; 0 if none."""
+    name, _, rest = after.partition(":")
+    try:
+        old_size, index, position = (float(text) for text in rest.split(":"))
+    except ValueError:
+        return 0
+    is_same = name == source and old_size == size and 0 <= index < len(x)
+    return int(index) if is_same and x[int(index)] == position else 0
 
 
 def _layer(key: str) -> str:

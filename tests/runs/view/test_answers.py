@@ -116,6 +116,7 @@ def test_charts_come_in_sections(server):
 
 def test_a_short_series_has_all_points(server):
     line = series(server, keys="val/loss")["val/loss"]
+    assert line.pop("end")
     assert line == {"x": [1000, 2000, 3000], "y": line["y"], "count": 3, "missing": 0}
     assert line["y"] == pytest.approx([2e-3, 1e-3, 2 / 3e3], rel=1e-6)
 
@@ -160,6 +161,7 @@ def test_layers_are_a_map(server):
     assert answer["layers"] == [f"layer_{i}" for i in range(4)]
     assert len(answer["x"]) == 3
     assert answer["values"][3] == [1003, 2003, 3003]
+    assert answer["width"] == 200 and answer["largest"] == [3000] * 4
     assert server.get(f"{RUN}/layers", id="none").status == 404
 
 

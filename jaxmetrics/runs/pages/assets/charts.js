@@ -14,7 +14,7 @@
               line that is not recorded on the axis; in the order of chart.lines.
    marks:     [{ kind: "alarm" | "restart" | "evaluation" | "checkpoint", text, at: { step, time } }]
    settings:  { axis, zoom: { min, max } | null, smoothing, log, logs, full, filter, hidden, events }
-              smoothing is a share of the x range, null for automatic; log is true, false, or null
+              smoothing is a share of the whole range of x, null for automatic; log is true, false, or null
               for what each chart chooses; logs, full and hidden are by id of the chart.
    colors:    colors of the lines, those of the style sheet by default.
    board:     show(charts), refresh(ids?), set(settings), mark(marks), destroy(), and `settings`.
@@ -103,7 +103,7 @@ const charts = (() => {
       const [, divisor, unit] = axis === "time" ? TIME_UNITS.find(([least]) => end >= least) ?? [0, 1, "s"] : [0, 1, ""];
       const span = card.spanAxis === axis && card.span ? card.span : lines.extent(data);
       const content = lines.prepare(chart, data, {
-        log, smoothing: settings.smoothing, span: span ? span.max - span.min : 0,
+        log, smoothing: settings.smoothing, span: span ? span.max - span.min : 0, range: lines.extent(data) && rangeOf(card),
         colors: options.colors ?? seriesColors(), text: cssColor("--text"),
         shown: (line, index) => isShown(chart, line, index),
       });
@@ -214,13 +214,14 @@ const charts = (() => {
         missing += own.missing ?? 0;
         if (own.missing) notes.push(`${name}${valueText(own.missing)} of ${valueText(own.count)} not finite.`);
       });
-      const reduced = data.filter((own) => own?.means);
+      const reduced = data.filter((own) => own?.means && !own.sampled);
       if (reduced.length) {
         const of = [...new Set(reduced.map((own) => own.means.of))], size = of.length > 1 ? `${valueText(Math.min(...of))} or more` : valueText(of[0]);
         const count = reduced.length > 1 ? `${reduced.length} lines have up to ${valueText(Math.max(...reduced.map((own) => own.count)))} values` : `${valueText(reduced[0].count)} values`;
         notes.push(`${count}; the minimum and maximum of each ${size} are drawn.`);
       }
       if (log && content.drawn.reduce((n, one) => n + one.gaps.length, 0) > missing) notes.push("Values that are not positive are not shown on a log scale.");
+      if (data.some((own) => own?.sampled)) notes.push("Samples of a long record, which is still being read.");
       const absent = data.filter((own) => !own).length;
       if (axis !== settings.axis) notes.push(`Not recorded by ${axes[settings.axis]}.`);
       else if (absent && absent < data.length) notes.push(`${absent} not recorded by ${axes[axis]}.`);
@@ -248,7 +249,9 @@ const charts = (() => {
     function zoomTo(zoom) {
       settings.zoom = zoom;
       for (const card of cards.values()) {
-        if (provider.whole) { if (card.plot && !card.outdated) setRange(card); }
+        if (provider.whole) { // automatic smoothing goes by the range that is shown
+          if (card.plot && !card.outdated) { if (settings.smoothing === null) draw(card); else setRange(card); }
+        }
         else { if (card.data && card.plot) setRange(card); card.outdated = true; renew(card); }
       }
       controls?.update();

@@ -34,8 +34,15 @@ const lines = (() => {
     return min <= max ? { min, max } : null;
   }
 
+  // Distance of automatic smoothing: a share of the range shown, if many values are in it.
+  function automatic(own, range) {
+    if (!range) return 0;
+    const { x } = own, share = (bisect(x, range.max) - bisect(x, range.min)) / x.length;
+    return own.count * share > LONG ? AUTOMATIC * (range.max - range.min) : 0;
+  }
+
   // Tables and series of a chart for uPlot, and what is drawn over them.
-  // look: { log, smoothing (share of x, null: automatic), span (of the whole x), colors, text, shown(line) }
+  // look: { log, smoothing (share of x, null: automatic), span (of the whole x), range (of x shown), colors, text, shown(line) }
   function prepare(chart, data, look) {
     const tables = [], series = [], bands = [], drawn = [];
     const visible = (ys) => (look.log ? ys.map((y) => (y > 0 ? y : null)) : ys);
@@ -49,10 +56,10 @@ const lines = (() => {
       const points = { size: 5, fill: color };
       const main = { label: line.name, group: index, show, diverged: line.diverged, scale: "y", pxAlign: 0, dash, stroke: line.faint ? `${color}70` : color, width: line.faint ? 1 : 1.8, points };
       const behind = { ...main, stroke: `${color}38`, width: 1, background: true, points: { show: false } };
-      const share = look.smoothing ?? (own.count > LONG ? AUTOMATIC : 0);
-      const isSmooth = share > 0 && look.span > 0 && !own.band && !line.faint;
+      const constant = look.smoothing === null ? automatic(own, look.range) : look.smoothing * look.span;
+      const isSmooth = constant > 0 && !own.band && !line.faint;
       const ys = visible(own.y), source = isSmooth ? own.means ?? own : own;
-      const y = isSmooth ? smooth(source.x, visible(source.y), share * look.span) : ys;
+      const y = isSmooth ? smooth(source.x, visible(source.y), constant) : ys;
       if (own.band) {
         bands.push({ series: [series.length + 2, series.length + 1], fill: `${color}30` });
         add([own.x, ...own.band.map(visible)], { ...behind, width: 0 }, { ...behind, width: 0 });

@@ -58,6 +58,12 @@ const api = (() => {
   async function get(path, params, signal) {
     const url = address(path, params);
     if (saved) return savedAnswer(url);
+    const content = await ask(url, signal);
+    answers.set(url, content);
+    return content;
+  }
+
+  async function ask(url, signal) {
     let response;
     try {
       response = await fetch(url, { signal, credentials: "same-origin" });
@@ -70,7 +76,6 @@ const api = (() => {
     let content = null;
     try { content = JSON.parse(text); } catch { /* no JSON: an error below */ }
     if (!response.ok) throw new ApiError(problemText(response.status, content, text), response.status);
-    answers.set(url, content);
     return content;
   }
 
@@ -169,8 +174,9 @@ const api = (() => {
     while (pending.size) await Promise.allSettled([...pending]);
   }
 
-  // Series of runs. Keys asked in one turn for the same run and range share a request.
-  const waiting = new Map(), pending = new Set();
+  // Series of runs. Keys asked in one turn for the same run and range share a request, and
+  // of a series that is held already only what is new is asked for.
+  const MAX_HELD = 1000, held = new Map(), waiting = new Map(), pending = new Set();
   function series(id, key, { axis, min, max, points }) {
     const params = { x: axis, from: min, to: max, points };
     const group = JSON.stringify([id, params]);
@@ -178,7 +184,7 @@ const api = (() => {
       const batch = { keys: new Set() };
       batch.answer = Promise.resolve().then(() => {
         waiting.delete(group);
-        return get(runPath(id, "series"), { key: [...batch.keys].sort(), ...params });
+        return askSeries(id, group, [...batch.keys].sort(), params);
       });
       waiting.set(group, batch);
       pending.add(batch.answer);
@@ -188,6 +194,35 @@ const api = (() => {
     const batch = waiting.get(group);
     batch.keys.add(key);
     return batch.answer.then((answer) => answer.series[key] ?? { x: [], y: [], count: 0, missing: 0 });
+  }
+
+  async function askSeries(id, group, keys, params) {
+    const path = runPath(id, "series"), whole = { key: keys, ...params };
+    if (saved) return get(path, whole);
+    const places = keys.map((key) => JSON.stringify([group, key])), old = places.map((place) => held.get(place));
+    const after = old.some((line) => line?.end) ? old.map((line) => line?.end ?? "") : null;
+    const answer = await ask(address(path, { ...whole, after }));
+    keys.forEach((key, i) => {
+      const line = answer.series[key];
+      if (!line) return;
+      if (answer.sampled) line.sampled = true;
+      if (line.since !== undefined) answer.series[key] = joined(old[i], line);
+      held.delete(places[i]); // the places asked for last are at the end
+      if (line.end) held.set(places[i], answer.series[key]);
+    });
+    for (const place of held.keys()) { if (held.size <= MAX_HELD) break; held.delete(place); }
+    answers.set(address(path, whole), answer);
+    return answer;
+  }
+
+  // A line with its last window replaced by what came since.
+  function joined(old, { since, ...line }) {
+    const join = (one, other) => {
+      let kept = one.x.length;
+      while (kept && one.x[kept - 1] >= since) kept--;
+      return { ...other, x: one.x.slice(0, kept).concat(other.x), y: one.y.slice(0, kept).concat(other.y) };
+    };
+    return { ...join(old, line), ...(line.means ? { means: join(old.means, line.means) } : {}) };
   }
 
   return {

@@ -92,8 +92,8 @@ const plots = (() => {
   }
 
   // Options of a heatmap: `values[row][column]`, rows from top to bottom. On a log scale
-  // (`log`) the colors are of the logarithm; null is left blank.
-  function heatmap({ xs, rows, values, log, xName, yName, valueName, square, left = 84 }) {
+  // (`log`) the colors are of the logarithm; null is left blank. `ranges` are texts of what the columns hold.
+  function heatmap({ xs, ranges, rows, values, log, xName, yName, valueName, square, left = 84 }) {
     return (colors) => {
       const level = (v) => (log ? Math.log10(v) : v);
       const cells = [];
@@ -114,7 +114,7 @@ const plots = (() => {
           min: low, max: high, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 140, itemWidth: 10, dimension: 2,
           inRange: { color: colors.sequential }, textStyle: { color: colors.muted, fontSize: 11 }, text: [named(high), `${valueName ?? ""} ${named(low)}`],
         },
-        tooltip: { formatter: ({ data }) => `${rows[data[1]]}\n${xName ?? ""} ${stats.short(xs[data[0]])}\n${valueName ?? "value"} ${stats.short(data[3])}` },
+        tooltip: { formatter: ({ data }) => `${rows[data[1]]}\n${xName ?? ""} ${ranges?.[data[0]] ?? stats.short(xs[data[0]])}\n${valueName ?? "value"} ${stats.short(data[3])}` },
         series: [{
           type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colors.text, borderWidth: 1 } },
           label: { show: Boolean(square) && rows.length <= 15, fontSize: 10, formatter: ({ data }) => stats.short(data[3]) },

@@ -126,7 +126,17 @@ const runView = (() => {
       }
     }
 
-    function drawHeat(heat, { layers, x, values }, axis, zoom) {
+    const placeText = (v, axis) => (axis === "step" ? v.toLocaleString("en-US") : stats.short(v));
+
+    // The part of an axis that is in a window; of steps the first and the last.
+    function rangeText(middle, width, axis) {
+      const low = middle - width / 2, high = middle + width / 2;
+      if (axis !== "step") return `${stats.short(low)} to ${stats.short(high)}`;
+      const first = Math.ceil(low - 1e-6), last = Math.max(Math.ceil(high - 1e-6) - 1, first);
+      return first === last ? placeText(first, axis) : `${placeText(first, axis)} to ${placeText(last, axis)}`;
+    }
+
+    function drawHeat(heat, { layers, x, width, values, largest }, axis, zoom) {
       const inside = x.map((v, i) => i).filter((i) => !zoom || (x[i] >= zoom.min && x[i] <= zoom.max));
       const peak = (line) => inside.reduce((top, i) => (line[i] !== null && line[i] > top ? line[i] : top), -Infinity);
       const order = layers.map((name, i) => ({ name, line: values[i], peak: peak(values[i]) })).sort((a, b) => b.peak - a.peak);
@@ -135,11 +145,12 @@ const runView = (() => {
       const log = known.every((v) => v >= 0) && known.some((v) => v > 0);
       const options = plots.heatmap({
         xs: inside.map((i) => x[i]), rows: order.map(({ name }) => name), values: order.map(({ line }) => inside.map((i) => (log && line[i] === 0 ? null : line[i]))),
-        log, xName: chartstate.AXES[axis] ?? axis, valueName: heat.layer.title,
+        ranges: inside.map((i) => rangeText(x[i], width, axis)), log, xName: chartstate.AXES[axis] ?? axis, valueName: heat.layer.title,
         left: Math.min(28 + 6.5 * Math.max(...layers.map((name) => name.length)), 160),
       });
-      const top = order[0], at = inside.find((i) => top.line[i] === top.peak);
-      heat.note.textContent = `Largest: ${top.name}, ${stats.short(top.peak)} at ${chartstate.AXES[axis] ?? axis} ${stats.short(axis === "step" ? Math.round(x[at]) : x[at])}.`;
+      const top = order[0], at = inside.find((i) => top.line[i] === top.peak), exact = largest[layers.indexOf(top.name)];
+      const where = exact !== null && Math.abs(exact - x[at]) <= width ? placeText(exact, axis) : rangeText(x[at], width, axis);
+      heat.note.textContent = `Largest: ${top.name}, ${stats.short(top.peak)} at ${chartstate.AXES[axis] ?? axis} ${where}.`;
       if (heat.plot) heat.plot.show(options);
       else heat.plot = plots.create(heat.holder, { height: Math.min(96 + 18 * Math.min(layers.length, 28), 600), label: `${heat.layer.title} of each layer by ${axis}`, options });
     }
@@ -285,7 +296,7 @@ const runView = (() => {
       await load();
       await api.settled();
       if (!destroyed) for (const board of boards) board.refresh();
-    }, 800);
+    }, 1000);
     const reloadHeat = api.throttle(() => {
       for (const heat of heatmaps.values()) { heat.outdated = true; loadHeat(heat); }
     }, 5000);
