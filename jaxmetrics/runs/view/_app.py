@@ -66,19 +66,18 @@ class TooLargeError(ValueError):
     """A file is too large to be sent."""
 
 
-def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
+def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) -> App:
     """Return the application, without protection; see `Guard`.
 
     Args:
       root: Folder of the runs.
+      rows: Rows of the runs.
       cache: Runs in memory.
       watcher: Source of changes.
     """
     from starlette.applications import Starlette
     from starlette.responses import FileResponse, Response, StreamingResponse
     from starlette.routing import Route
-
-    listed = _rows.Rows(root)
 
     def loaded(request: Request) -> Loaded:
         project, name = request.path_params["project"], request.path_params["run"]
@@ -103,10 +102,10 @@ def make_app(root: Root, cache: RunCache, watcher: Watcher) -> App:
     def all_runs(request: Request) -> Response:
         where, sort = map(request.query_params.get, ("where", "sort"))
         try:
-            rows = listed.all(where, sort)
+            content = rows.all(where, sort)
         except (ValueError, KeyError) as error:
             raise BadRequestError(error.args[0]) from error
-        return answer(request, rows)
+        return answer(request, content)
 
     def header(request: Request) -> Response:
         run = loaded(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, RUN_JSON, SUMMARY_JSO
 from jaxmetrics.runs.reading import (
     FileState,
     RunEntry,
+    RunList,
     file_state,
     is_run,
     list_entries,
@@ -31,6 +34,13 @@ class Rows:
         """Begin without rows."""
         self._root = root
         self._resting: dict[Path, tuple[tuple[FileState, ...], RunEntry]] = {}
+        self._lock = threading.Lock()  # who asks while rows are read waits for them
+
+    def fill(self) -> threading.Thread:
+        """Read the rows before somebody asks for them, in a thread that is returned."""
+        thread = threading.Thread(target=self._fill, daemon=True)
+        thread.start()
+        return thread
 
     def all(self, where: str | None = None, sort: str | None = None) -> dict[str, Any]:
         """Return a row for each run, and the names of their values.
@@ -43,10 +53,29 @@ class Rows:
           ValueError: `where` is not a condition.
           KeyError: A name is unknown.
         """
+        with self._lock:
+            listed, problems = self._listed()
+        shown = listed.where(where) if where else listed
+        shown = shown.sorted(sort) if sort else shown
+        return {
+            "root": listed.root,
+            "runs": [entry.to_dict() for entry in shown],
+            "hparams": list(listed.names.hparams),
+            "keys": list(listed.names.keys),
+            "better": listed.better,
+            "problems": problems,
+        }
+
+    def _fill(self) -> None:
+        with contextlib.suppress(OSError), self._lock:
+            self._listed()
+
+    def _listed(self) -> tuple[RunList, list[dict[str, str]]]:
+        """Return all rows, and the problems of runs."""
         places: list[tuple[tuple[str, str], Path]] = []
         kept: dict[Path, RunEntry] = {}
         states: dict[Path, tuple[FileState, ...]] = {}
-        problems = []
+        problems: list[dict[str, str]] = []
         for id, path in self._root.candidates():
             state = states[path] = tuple(file_state(path / name) for name in _FILES)
             resting = self._resting.get(path)
@@ -67,16 +96,7 @@ class Rows:
             if states[path][0][0] and _rests(entry)
         }
         problems += [{"path": e.id, "text": e.problem} for e in listed if e.problem]
-        shown = listed.where(where) if where else listed
-        shown = shown.sorted(sort) if sort else shown
-        return {
-            "root": listed.root,
-            "runs": [entry.to_dict() for entry in shown],
-            "hparams": list(listed.names.hparams),
-            "keys": list(listed.names.keys),
-            "better": listed.better,
-            "problems": problems,
-        }
+        return listed, problems
 
 
 def row(id: str, path: Path) -> dict[str, Any]:

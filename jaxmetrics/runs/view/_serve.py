@@ -12,6 +12,7 @@ from typing import Any
 from jaxmetrics.runs.view._cache import RunCache
 from jaxmetrics.runs.view._changes import Watcher
 from jaxmetrics.runs.view._root import Root
+from jaxmetrics.runs.view._rows import Rows
 from jaxmetrics.runs.view._security import Guard, loopback
 
 DEFAULT_PORT = 6007
@@ -63,6 +64,8 @@ def view(
         )
     with _listening(host, port) as listening:
         port = listening.getsockname()[1]
+        rows = Rows(place)
+        rows.fill()
         token = secrets.token_urlsafe(24)
         cache = RunCache(place)
         watcher = Watcher(place, cache)
@@ -86,7 +89,7 @@ def view(
         from jaxmetrics.runs.view._app import make_app
 
         config = uvicorn.Config(
-            Guard(make_app(place, cache, watcher), host, port, token),
+            Guard(make_app(place, rows, cache, watcher), host, port, token),
             http=_patient_protocol(),
             ws="none",
             lifespan="off",

@@ -83,8 +83,9 @@ def test_it_never_loads_jax():
 import sys
 from jaxmetrics.runs.view import _app, _serve
 from jaxmetrics.runs.view._root import Root
-cache = _serve.RunCache(Root("."))
-_app.make_app(Root("."), cache, _serve.Watcher(Root("."), cache))
+root = Root(".")
+cache = _serve.RunCache(root)
+_app.make_app(root, _serve.Rows(root), cache, _serve.Watcher(root, cache))
 assert not {"jax", "matplotlib", "pandas"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

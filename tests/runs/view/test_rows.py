@@ -1,6 +1,7 @@
 """Rows that are kept are those that would be read."""
 
 import json
+import os
 
 import jaxmetrics as jm
 from jaxmetrics.runs.view._root import Root
@@ -35,3 +36,16 @@ def test_conditions_see_rows_that_are_kept(tmp_path):
     for _ in range(2):
         shown = rows.all("lr > 0", "-train/loss")["runs"]
         assert [row["name"] for row in shown] == ["r2", "r1"]
+
+
+def test_rows_are_read_before_they_are_asked_for(tmp_path):
+    with jm.TrainingLogger("a", "run", root=tmp_path, console=False) as logger:
+        logger.log_step(1, loss=1.0)
+    rows = Rows(Root(tmp_path))
+    rows.fill().join()
+    path = logger.run_dir / "summary.json"
+    state = path.stat()
+    path.write_bytes(b" " * state.st_size)  # for what was read before, as it was
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    (row,) = rows.all()["runs"]
+    assert (row["state"], row["last"]["train/loss"]) == ("closed", 1.0)
