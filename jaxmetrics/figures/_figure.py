@@ -104,7 +104,11 @@ def show_message(axes: Axes, text: str) -> None:
 
 
 def add_legend(
-    axes: Axes, handles: Sequence[Any], names: Sequence[str], outside: bool = False
+    axes: Axes,
+    handles: Sequence[Any],
+    names: Sequence[str],
+    outside: bool = False,
+    title: str = "",
 ) -> None:
     """Add a legend.
 
@@ -113,6 +117,7 @@ def add_legend(
       handles: The drawn artists.
       names: Names of the artists; any text, never parsed as math.
       outside: Place the legend to the right of the axes.
+      title: Text above the names, such as what they have in common.
     """
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if outside else {}
     legend = axes.legend(
@@ -123,8 +128,11 @@ def add_legend(
         labelcolor=PALETTE.text,
         fontsize=9.5,
         framealpha=0.85,
+        title=title or None,
+        title_fontsize=9.5,
         **place,
     )
+    legend.get_title().set_color(PALETTE.text)
     # Set afterwards: matplotlib hides names that begin with "_" and parses "$".
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)

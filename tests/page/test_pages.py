@@ -249,7 +249,7 @@ def test_the_page_of_a_comparison_draws_runs_and_means(browser, runs, tmp_path):
     assert not browser.run("document.querySelector('.card canvas')")  # not seen yet
     browser.box(".card")
     names = texts(browser, ".card:first-child .legend .name")
-    assert names == ["rate=0.02: mean ± standard error of 2 runs", "a1", "a2", "b"]
+    assert names == ["rate=0.02 (n=2)", "a1", "a2", "b"]
     notes = texts(browser, ".card .note:not(.clip)")
     assert not any("not recorded by" in note for note in notes)
     pixels = picture(browser)

@@ -29,6 +29,10 @@ _MAX_RUN_COLUMNS = 8  # runs up to which tables have a column for each
 _MAX_CONFIG_COLUMNS, _MAX_METRIC_COLUMNS, _MAX_BEST_COLUMNS = 8, 6, 12
 _MAX_CELL = 24
 _MAX_RELATIONS = 12
+_MEAN_NOTE = (
+    "Lines with a band are the mean ± standard error over the n runs of a group that "
+    "have a value there; the runs themselves are faint."
+)
 _MAX_HTML_ROWS, _MAX_HTML_NOTES = 50, 3
 
 
@@ -55,6 +59,8 @@ def compare_page(comparison: AlignedRuns) -> Page:
         ("Aligned by", AXIS_LABELS[comparison.x]),
     ]
     notes = list(comparison.notes)
+    if keys and len(comparison.groups) < len(runs):
+        notes.append(_MEAN_NOTE)
     if len(keys) > _MAX_CHARTS:
         notes.append(f"The first {_MAX_CHARTS:,} of {len(keys):,} metrics are drawn.")
     return Page(
@@ -300,14 +306,14 @@ def _mean_lines(
             x, mean, error, runs = found
             if np.isfinite(mean).any():
                 band = mean - error, mean + error
-                name = f"{group}: mean ± standard error of {_count(runs)}"
+                name = f"{group} (n={_count(runs)})"
                 yield Line(name, color, {axis: x}, mean, band)
 
 
 def _count(runs: np.ndarray) -> str:
-    """Return the number of runs of which a mean is, such as `1 to 3 runs`."""
+    """Return the number of runs of which a mean is, such as `1 to 3`."""
     least, most = int(runs[runs > 0].min()), int(runs.max())
-    return f"{most} runs" if least == most else f"{least} to {most} runs"
+    return f"{most}" if least == most else f"{least} to {most}"
 
 
 def _cell_text(cell: Cell) -> str:

@@ -78,10 +78,12 @@ def _draw_key(axes: Axes, comparison: AlignedRuns, key: str) -> None:
                 figures.draw_band(axes, x, mean - error, mean + error, color)
                 line = axes.plot(x, mean, color=color, linestyle=dashes)[0]
                 handles.append(line)
-                names.append(f"{group} (mean ± s.e. of {len(members)})")
+                names.append(f"{group} (n={len(members)})")
     figures.style_axes(axes, key, x_label, axis_label(key))
     handles, names = handles[:_MAX_LEGEND_ENTRIES], names[:_MAX_LEGEND_ENTRIES]
-    figures.add_legend(axes, handles, names, outside=True)
+    has_means = len(comparison.groups) < len(comparison.runs)
+    title = "mean ± standard error of n runs" if has_means else ""
+    figures.add_legend(axes, handles, names, outside=True, title=title)
 
 
 def save_overlays(

@@ -46,9 +46,10 @@ def test_the_page_has_tables_and_lines_of_means(seeds, tmp_path):
     lines = page["charts"][0]["lines"]
     means = [line for line in lines if "band" in line["on"]["step"]]
     assert {line["name"] for line in means} == {
-        "lr=0.1: mean ± standard error of 3 runs",
-        "lr=0.2: mean ± standard error of 2 runs",
+        "lr=0.1 (n=3)",
+        "lr=0.2 (n=2)",
     }
+    assert [note for note in page["notes"] if "mean ± standard error" in note]
     by_step = means[0]["on"]["step"]
     assert columns[by_step["y"]][0] == 12
     assert columns[by_step["band"][0]][0] == pytest.approx(12 - math.sqrt(7.0 / 3))

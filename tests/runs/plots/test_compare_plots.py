@@ -28,7 +28,9 @@ def test_each_run_has_a_line_and_a_name(two):
 def test_the_mean_over_seeds_has_a_line_and_a_band(tmp_path):
     (axes,) = compare(seed_runs(tmp_path)).plot("train/loss").axes
     names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert names == ["lr=0.1 (mean ± s.e. of 3)", "lr=0.2 (mean ± s.e. of 2)"]
+    assert names == ["lr=0.1 (n=3)", "lr=0.2 (n=2)"]
+    title = axes.get_legend().get_title().get_text()
+    assert title == "mean ± standard error of n runs"
     assert len(axes.collections) >= 2
     assert [len(line.get_xdata()) for line in axes.lines] == [10] * 7
 
