@@ -39,13 +39,16 @@ def test_conditions_see_rows_that_are_kept(tmp_path):
 
 
 def test_rows_are_read_before_they_are_asked_for(tmp_path):
-    with jm.TrainingLogger("a", "run", root=tmp_path, console=False) as logger:
+    with jm.TrainingLogger(
+        "a", "run", root=tmp_path, console=False, hparams={"lr": 0.125}
+    ) as logger:
         logger.log_step(1, loss=1.0)
     rows = Rows(Root(tmp_path))
     rows.fill().join()
-    path = logger.run_dir / "summary.json"
-    state = path.stat()
-    path.write_bytes(b" " * state.st_size)  # for what was read before, as it was
+    path = logger.run_dir / "run.json"
+    state, text = path.stat(), path.read_text()
+    with open(path, "r+") as file:  # a change that cannot be seen
+        file.write(text.replace("0.125", "0.375"))
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     (row,) = rows.all()["runs"]
-    assert (row["state"], row["last"]["train/loss"]) == ("closed", 1.0)
+    assert row["hparams"] == {"lr": 0.125}
