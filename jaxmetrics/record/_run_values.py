@@ -75,8 +75,9 @@ class RunValues:
             self._signs = _signs(self._last)
         names = tuple(row)
         kinds = list(map(type, row.values()))
-        if kinds.count(float) + kinds.count(int) != len(names) - 1:
-            self._add_odd(row, step)  # all but the split should be numbers
+        others = len(names) - kinds.count(float) - kinds.count(int)
+        if others != (type(row.get("split")) is str):
+            self._add_odd(row, step)  # not only the split is no number
             return
         if (directed := self._directed.get(names)) is None:
             directed = self._new_names(names)
@@ -172,8 +173,10 @@ class RunValues:
         return state if self._has_all_keys else state | {"keys_left_out": True}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> RunValues | None:
+    def from_state(cls, state: object) -> RunValues | None:
         """Return the values of a state; None if it is not one."""
+        if not isinstance(state, Mapping):
+            return None
         columns = [state.get(name) for name in _COLUMNS]
         if not all(isinstance(column, dict) for column in columns):
             return None

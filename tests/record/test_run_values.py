@@ -138,6 +138,14 @@ def test_texts_that_stand_for_numbers_are_numbers_and_others_are_not():
     assert values.best("a/loss") == (2, 1)
 
 
+@pytest.mark.parametrize("split", [{}, {"split": 3}, {"split": None}])
+def test_a_row_without_a_split_may_have_texts_that_stand_for_numbers(split):
+    values = RunValues()
+    values.add({"step": 1, **split, "a/loss": "NaN"})
+    values.add({"step": 2, **split, "a/loss": 1.0})
+    assert values.last("a/loss") == (1.0, 2) == values.best("a/loss")
+
+
 def test_of_very_many_keys_the_later_ones_have_no_values(monkeypatch):
     monkeypatch.setattr(_run_values, "_MAX_KEYS", 5)
     values = RunValues()
@@ -166,3 +174,4 @@ def test_a_damaged_state_is_not_used(damage):
     values.add(row(2, {"train/loss": 1.0}))
     assert RunValues.from_state(values.state()).best("train/loss") == (1.0, 2)
     assert RunValues.from_state(values.state() | damage) is None
+    assert RunValues.from_state([damage]) is None is RunValues.from_state(0.5)
