@@ -124,6 +124,13 @@ class Viewer:
         url = f"http://127.0.0.1:{self.server.port}"
         self.browser.visit(f"{url}/?token={self.server.token}")
 
+    def forget(self):
+        """Clear what the browser remembers of the pages of this server."""
+        origin = f"http://127.0.0.1:{self.server.port}"
+        self.browser.call(
+            "Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage"
+        )
+
     def go(self, route, ready):
         """Open a route in a fresh page, and wait until a condition is true."""
         self.browser.call("Page.navigate", url="about:blank")
@@ -137,11 +144,17 @@ class Viewer:
         return self.browser.run("decodeURIComponent(location.hash)")
 
 
-@pytest.fixture
-def viewer(view_browser, view_server):
-    """The browser at the shared runs, with nothing remembered."""
+@pytest.fixture(scope="session")
+def entered(view_browser, view_server):
+    """The browser with the cookie of the shared server."""
     viewer = Viewer(view_browser, view_server)
-    view_browser.resize(1400, 1000)
     viewer.enter()
-    view_browser.run("localStorage.clear()")
     return viewer
+
+
+@pytest.fixture
+def viewer(entered):
+    """The browser for the shared runs, with nothing remembered."""
+    entered.browser.resize(1400, 1000)
+    entered.forget()
+    return entered

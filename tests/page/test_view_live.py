@@ -26,12 +26,17 @@ def server(root):
         yield server
 
 
-@pytest.fixture
-def live(view_browser, server):
-    view_browser.resize(1400, 1000)
+@pytest.fixture(scope="module")
+def entered_live(view_browser, server):
     viewer = Viewer(view_browser, server)
     viewer.enter()
     return viewer
+
+
+@pytest.fixture
+def live(entered_live):
+    entered_live.browser.resize(1400, 1000)
+    return entered_live
 
 
 def write(folder, steps, mode="a"):
