@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import secrets
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from jaxmetrics.record import (
     iso_time,
     last_attempt,
     loads,
+    lock_scope,
     make_folder,
     plain_config,
     read_run_json,
@@ -257,7 +259,8 @@ def open_directory(
                 ).close()  # raises while another process writes this run
             set_aside(path)
         make_folder(path)
-    ledger = Ledger(path / EVENTS_JSONL, clock=clock, monotonic=monotonic)
+    ledger_path = path / EVENTS_JSONL
+    ledger = Ledger(ledger_path, clock=clock, monotonic=monotonic)
     try:
         started = clock()
         now = iso_time(started)
@@ -277,6 +280,7 @@ def open_directory(
         attempt = {"attempt": len(attempts) + 1, "time": now}
         identity = Attempt.new(max(known_order, len(attempts)) + 1, started)
         attempt |= identity.to_dict()
+        attempt |= {"host": socket.gethostname(), "lock_scope": lock_scope(ledger_path)}
         attempt |= {"restored_step": resume_step, "hparams": _initial(hparams)}
         attempts.append(attempt)
         last, elapsed = RecordIndex.of(path).last(resume_step)

@@ -35,7 +35,6 @@ from jaxmetrics.record._io import (
     WriterLockedError,
     atomic_write,
     copy_range,
-    locked_inodes,
     make_folder,
     open_append,
     open_new,
@@ -62,6 +61,7 @@ from jaxmetrics.record._keys import (
     split_of,
 )
 from jaxmetrics.record._ledger import Ledger, iso_time
+from jaxmetrics.record._locks import lock_scope, locked_inodes
 from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media, images_of
 from jaxmetrics.record._missing import MissingRows, missing_records
@@ -239,6 +239,7 @@ __all__ = [
     "key",
     "last_attempt",
     "loads",
+    "lock_scope",
     "locked_inodes",
     "make_folder",
     "markdown_table",

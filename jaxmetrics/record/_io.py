@@ -257,22 +257,6 @@ def read_end(path: str | os.PathLike[str], size: int) -> bytes:
         os.close(fd)
 
 
-def locked_inodes() -> frozenset[int]:
-    """Return the inodes of the files that processes of this machine have locked.
-
-    Linux lists them; on other systems there are none. No lock is taken to find out: a
-    writer that starts at that moment would be refused.
-    """
-    inodes = []
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        with open("/proc/locks") as locks:
-            for line in locks:
-                fields = line.split()
-                if "FLOCK" in fields:
-                    inodes.append(int(fields[-3].rpartition(":")[2]))
-    return frozenset(inodes)
-
-
 def open_new(path: Path) -> int:
     """Create a file and open it for reading and appending.
 

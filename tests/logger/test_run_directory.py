@@ -1,6 +1,7 @@
 """The directory of a run: its name, `run.json`, and the attempts in it."""
 
 import re
+import socket
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import pytest
 from support.loggers import events, rows, run_json, steps
 from support.processes import run_python
 
-from jaxmetrics.record import read_lines
+from jaxmetrics.record import lock_scope, read_lines
 from jaxmetrics.writers import Memory
 
 
@@ -35,6 +36,8 @@ def test_run_json_describes_the_run_and_its_attempts(make_logger):
             "time": "1970-01-01T00:00:00.000+00:00",
             "order": 1,
             "started": 0.0,
+            "host": socket.gethostname(),
+            "lock_scope": lock_scope(),
             "restored_step": None,
             "hparams": {"lr": 1e-3},
         }

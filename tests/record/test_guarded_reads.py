@@ -17,6 +17,7 @@ PACKAGE = Path(jaxmetrics.__file__).parent
 
 EXCEPTIONS = {
     "record/_io.py": "defines the guards",
+    "record/_locks.py": "/proc/locks, the identity of the kernel",
     "runs/pages/_page.py": "assets of the package",
     "runs/view/_app.py": "assets of the package",
     "demo/_text.py": "sources of the standard library",

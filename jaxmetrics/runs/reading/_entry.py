@@ -27,6 +27,7 @@ from jaxmetrics.record import (
     hparams_of,
     is_diverged,
     loads,
+    lock_scope,
     locked_inodes,
     read_end,
     read_progress,
@@ -43,6 +44,7 @@ State = Literal["running", "closed", "crashed", "diverged"]
 _LIVE_SECONDS = 300.0  # since the last change, of a run whose lock is not seen
 _MAX_BYTES = 2**28  # of a record that are read
 _EVENT_BYTES = 2**16
+_LOCKED_FILES = (METRICS_JSONL, EVENTS_JSONL)  # whose locks their writer holds
 _TOTAL_STEPS = (
     *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
     *("training_steps", "steps"),
@@ -80,9 +82,10 @@ class RunEntry:
       path: Path or address of the run.
       project: Name of the project.
       name: Name of the run.
-      state: `"running"`: its lock is held on this machine, or its record was changed
-        in the last 5 minutes; `"closed"`; `"crashed"`: neither; or `"diverged"`: the
-        last training loss is not finite.
+      state: `"running"`: its lock is held on this machine, or, for a run of which this
+        machine cannot see the lock, its record was changed in the last 5 minutes;
+        `"closed"`; `"crashed"`: neither; or `"diverged"`: the last training loss is
+        not finite.
       step: Last training step, or the last step at all; None without a record.
       total_steps: Steps that the run is to have, by its configuration; None if unknown.
       elapsed: Training seconds over all attempts.
@@ -161,6 +164,7 @@ class EntryReader:
         """Read which files are locked on this machine."""
         self._now = now
         self._locked = locked_inodes()
+        self._scope = lock_scope()
         self._chosen: dict[tuple[str, ...], tuple[str, Better] | None] = {}
         self._without_secrets: set[tuple[Any, ...]] = set()
 
@@ -237,10 +241,12 @@ class EntryReader:
         hparams = self._hparams(hparams_of(run))
         last = values.last_values()
         attempts, listed = run.get("attempts") or [], run.get("created")
+        scope = attempts[-1].get("lock_scope") if attempts and not is_copy else None
+        state = self._state(folder, is_closed, updated, scope)
         return RunEntry(
             *("/".join(names), address),
             *(run.get("project", names[0]), run.get("run_name", names[1])),
-            state=self._state(values, is_closed, record, updated),
+            state="diverged" if is_diverged(values) else state,
             total_steps=_total_steps(hparams),
             created=_seconds(listed),
             updated=updated,
@@ -255,20 +261,33 @@ class EntryReader:
         )
 
     def _state(
-        self,
-        values: RunValues,
-        is_closed: bool,
-        record: os.stat_result | None,
-        updated: float | None,
+        self, folder: Path, is_closed: bool, updated: float | None, scope: object
     ) -> State:
-        if is_diverged(values):
-            return "diverged"
-        if record is not None and record.st_ino in self._locked:
+        """Return the state of a run, as if it has not diverged.
+
+        Args:
+          folder: Folder of the run.
+          is_closed: Whether its summary or its last event says that it was closed.
+          updated: Time of the last change, in seconds since the epoch.
+          scope: What `lock_scope` was to the writer; None if it saw no lock.
+        """
+        if self._is_locked(folder):
             return "running"
         if is_closed:
             return "closed"
-        is_recent = updated is not None and self._now - updated < _LIVE_SECONDS
-        return "running" if is_recent else "crashed"
+        if updated is None or self._now - updated >= _LIVE_SECONDS:
+            return "crashed"
+        if scope is None or scope != self._scope:
+            return "running"
+        # It may have been opened or closed since the locks or its summary were read.
+        self._locked = locked_inodes()
+        if self._is_locked(folder):
+            return "running"
+        return "closed" if _last_event(folder).get("event") == "close" else "crashed"
+
+    def _is_locked(self, folder: Path) -> bool:
+        files = (_stat(os.path.join(folder, name)) for name in _LOCKED_FILES)
+        return any(file is not None and file.st_ino in self._locked for file in files)
 
     def _hparams(self, hparams: Mapping[str, Any]) -> dict[str, Any]:
         """Return a flat configuration, without secrets in a file edited by hand.

@@ -108,6 +108,8 @@ def _rests(entry: RunEntry) -> bool:
     """Return whether an entry stays as it is until a file changes."""
     if entry.state == "closed":
         return True
+    if entry.state == "running":  # a kill changes no file
+        return False
     updated = entry.updated
     return updated is not None and time.time() - updated > _RESTING_SECONDS
 

@@ -7,10 +7,18 @@ import os
 import time
 
 import pytest
+from support.open_run import open_run
 from support.runs import epoch, row, write_epochs, write_run
 
 from jaxmetrics import TrainingLogger, runs
-from jaxmetrics.record import AppendFile, RunSummary, read_progress
+from jaxmetrics.record import (
+    AppendFile,
+    RunSummary,
+    locked_inodes,
+    read_progress,
+    read_run_json,
+    write_run_json,
+)
 from jaxmetrics.runs.reading import RunNotFoundError, _entry
 
 EVENTS = [{"event": "start"}, {"event": "close", "time": "2026-01-01T00:00:00+00:00"}]
@@ -125,6 +133,47 @@ class TestState:
     ):
         make(tmp_path, "p/one", losses(1.0, loss), events, time.time() - age)
         assert runs.list(tmp_path)[0].state == state
+
+    def test_a_run_is_crashed_as_soon_as_its_process_is_killed(self, tmp_path):
+        with open_run(tmp_path):
+            assert runs.list(tmp_path)[0].state == "running"
+        assert runs.list(tmp_path)[0].state == "crashed"
+
+    @pytest.mark.parametrize("scope", ["another machine", None])
+    def test_a_lock_that_is_not_seen_says_nothing(self, tmp_path, scope):
+        with open_run(tmp_path):
+            pass
+        run = read_run_json(tmp_path / "p/one")
+        run["attempts"][-1]["lock_scope"] = scope
+        write_run_json(tmp_path / "p/one", run)
+        assert runs.list(tmp_path)[0].state == "running"
+        hour_ago = time.time() - 3600
+        os.utime(tmp_path / "p/one/metrics.jsonl", (hour_ago, hour_ago))
+        assert runs.list(tmp_path)[0].state == "crashed"
+
+    def test_a_run_that_opens_or_closes_meanwhile_is_not_crashed(
+        self, tmp_path, monkeypatch
+    ):
+        logger = TrainingLogger("p", "one", root=tmp_path, console=False)
+        logger.log_step(1, loss=1.0)
+        logger.flush()
+        summary = (logger.run_dir / "summary.json").read_bytes()
+        seen = iter([frozenset(), locked_inodes()])
+        monkeypatch.setattr(_entry, "locked_inodes", lambda: next(seen))
+        assert runs.list(tmp_path)[0].state == "running"
+        monkeypatch.undo()
+        logger.close()
+        (logger.run_dir / "summary.json").write_bytes(summary)
+        assert runs.list(tmp_path)[0].state == "closed"
+
+    def test_a_mirror_has_no_lock(self, tmp_path):
+        root, mirror = tmp_path / "runs", tmp_path / "mirror"
+        logger = TrainingLogger("p", "one", root=root, console=False, mirror=mirror)
+        logger.log_step(1, loss=1.0)
+        logger.state()
+        assert logger.wait_for_mirror(60)
+        assert runs.list(mirror)[0].state == "running"
+        logger.close()
 
     def test_a_spike_that_is_over_is_no_divergence(self, tmp_path):
         make(tmp_path, "p/one", losses("NaN", 1.0))

@@ -3,6 +3,8 @@
 import json
 import os
 
+from support.open_run import open_run
+
 import jaxmetrics as jm
 from jaxmetrics.runs.view._root import Root
 from jaxmetrics.runs.view._rows import Rows
@@ -52,3 +54,11 @@ def test_rows_are_read_before_they_are_asked_for(tmp_path):
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     (row,) = rows.all()["runs"]
     assert row["hparams"] == {"lr": 0.125}
+
+
+def test_a_run_that_rests_while_it_is_open_is_not_running_after_its_kill(tmp_path):
+    rows = Rows(Root(tmp_path))
+    with open_run(tmp_path):
+        os.utime(tmp_path / "p/one/metrics.jsonl", (0, 0))
+        assert rows.all()["runs"][0]["state"] == "running"
+    assert rows.all()["runs"][0]["state"] == "crashed"
