@@ -53,6 +53,17 @@ class Summaries:
         for summary in (start, end):
             yield self._event(now, 0, summary=summary)
 
+    def cards(self, now: float, layout: Mapping[str, Mapping[str, list[str]]]) -> bytes:
+        """Return the event that arranges tags in cards, by category and title.
+
+        It is of step 0, so that no restart hides it; of several the last one counts.
+        """
+        charts = {
+            category: {title: ["Multiline", tags] for title, tags in cards.items()}
+            for category, cards in layout.items()
+        }
+        return self._event(now, 0, summary=self._builders.custom_scalars(charts))
+
     def scalars(
         self,
         now: float,

@@ -18,6 +18,7 @@ from jaxmetrics.record import (
     read_run_json,
 )
 from jaxmetrics.writers._arrays import ArraysShown
+from jaxmetrics.writers._cards import Cards
 from jaxmetrics.writers._event_file import EventFile
 from jaxmetrics.writers._summaries import Summaries, hparam_values
 from jaxmetrics.writers._writer import Writer
@@ -31,6 +32,8 @@ class TensorBoard(Writer):
     hyperparameters. Histograms leave out values that are not finite and count them
     under the key with `_nonfinite`. Arrays of rank 1 with at most 32 numbers are
     written as scalars `<key>/<index>`, larger ones as a heatmap of every tenth record.
+    The tab "Custom scalars" has one card for a metric of all splits, such as
+    `train/loss` and `val/loss`, and one for the gradient norms of all layers.
 
     Needs the extra `jaxmetrics[tensorboard]`.
 
@@ -57,6 +60,8 @@ class TensorBoard(Writer):
         self._session_end: bytes | None = None
         self._last_step = 0
         self._arrays = ArraysShown()
+        self._cards = Cards()
+        self._are_cards_written = True
 
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Start a new file, which hides the events of others after `resume_step`.
@@ -104,6 +109,9 @@ class TensorBoard(Writer):
             values = {**counts, **record.values, **self._arrays.scalars(record)}
             heatmaps = self._arrays.heatmaps(record)
             event = self._summaries.scalars(now, record.step, values, heatmaps)
+            if self._cards.add(record.values):
+                self._are_cards_written = False
+            self._write_cards(file, now)
         file.write(event)
         self._last_step = max(self._last_step, record.step)
 
@@ -140,9 +148,16 @@ class TensorBoard(Writer):
         self._arrays.count = state.get("heatmaps", 0)
         now = self._clock()
         file.write(self._summaries.restart(now, self._last_step + 1))
-        self._start_session(
-            file, now, self._hparams
-        )  # the first one may have been moved
+        # What was written before may have been moved.
+        self._start_session(file, now, self._hparams)
+        self._are_cards_written = not self._cards.layout()
+        self._write_cards(file, now)
+
+    def _write_cards(self, file: EventFile, now: float) -> None:
+        """Write the cards unless the last ones are in the file."""
+        if not self._are_cards_written:
+            file.write(self._summaries.cards(now, self._cards.layout()))
+            self._are_cards_written = True
 
     def _start_session(
         self, file: EventFile, now: float, hparams: dict[str, Any]

@@ -1,14 +1,22 @@
 """TensorBoard event files, read back with TensorBoard itself."""
 
 import json
+import re
 import struct
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from support.faults import FullDisk
 from support.png import decode_png
+from tensorboard import context
+from tensorboard.backend.event_processing import (
+    data_provider,
+    plugin_event_multiplexer,
+)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from jaxmetrics import TrainingLogger
@@ -397,3 +405,76 @@ def test_an_interrupted_open_closes_the_file(tmp_path, monkeypatch):
         writer.open(tmp_path, None)
     with pytest.raises(ValueError, match="is closed"):
         writer._file.write(b"event")
+
+
+def cards(folder):
+    """Return the tags of each card, by title, as TensorBoard's plugin shows them."""
+    with warnings.catch_warnings(action="ignore"):  # by a package that it contains
+        from tensorboard.plugins.custom_scalar import custom_scalars_plugin
+
+    runs = plugin_event_multiplexer.EventMultiplexer()
+    runs.AddRunsFromDirectory(str(folder)).Reload()
+    provider = data_provider.MultiplexerDataProvider(runs, str(folder))
+    plugin = custom_scalars_plugin.CustomScalarsPlugin(
+        base_plugin.TBContext(logdir=str(folder), data_provider=provider)
+    )
+    layout = plugin.layout_impl(context.RequestContext(), "experiment") or "{}"
+    layout = json.loads(layout)
+    tags = load_events(folder).Tags()["scalars"]
+    return {
+        chart["title"]: [
+            tag
+            for pattern in chart["multiline"]["tag"]
+            for tag in tags
+            if re.match(pattern, tag)
+        ]
+        for category in layout.get("category", ())
+        for chart in category["chart"]
+    }
+
+
+def test_a_metric_of_several_splits_has_one_card(open_writer, folder):
+    writer = open_writer()
+    writer.write(record(1, loss=1.0, **{"loss.x": 2.0}))
+    writer.flush()
+    assert cards(folder) == {}
+    writer.write(record(1, "val", loss=1.0))
+    norms = {"grad/norm": 2.0, "grad/norm/head": 1.0, "grad/normal": 0.0}
+    writer.write(Record(2, "train", norms, 2.0))
+    writer.write(record(3, "test", loss=1.0))
+    writer.close()
+    expected = {
+        "loss": ["train/loss", "val/loss", "test/loss"],
+        "grad/norm": ["grad/norm", "grad/norm/head"],
+    }
+    assert cards(folder) == expected
+
+
+@pytest.mark.parametrize("has_position", [True, False])
+def test_the_cards_stay_after_a_restore(open_writer, folder, has_position):
+    writer = open_writer()
+    writer.write(record(1, loss=1.0))
+    writer.flush()
+    state = writer.state() if has_position else {}
+    writer.write(record(2, "val", loss=1.0))
+    writer.load_state(state | {"step": 1})
+    writer.write(record(2, "val", loss=1.0))
+    writer.close()
+    assert cards(folder) == {"loss": ["train/loss", "val/loss"]}
+
+
+def test_cards_are_written_once_and_again_after_a_full_disk(
+    open_writer, folder, monkeypatch
+):
+    writer, disk = open_writer(), FullDisk(monkeypatch)
+    writer.write(record(1, loss=1.0))
+    disk.room = 0
+    with pytest.raises(OSError):
+        writer.write(record(1, "val", loss=1.0))
+    disk.room = None
+    for step in range(2, 5):
+        writer.write(record(step, "val", loss=1.0))
+    writer.close()
+    assert cards(folder) == {"loss": ["train/loss", "val/loss"]}
+    layouts = load_events(folder).Tensors("custom_scalars__config__")
+    assert [layout.step for layout in layouts] == [0]
