@@ -259,10 +259,14 @@ def _spread_table(comparison: AlignedRuns) -> Iterator[Table]:
     for spread in comparison.spreads:
         last = _with_error(spread.last, spread.last_error)
         best = _with_error(spread.best, spread.best_error)
-        rows.append([spread.key, spread.group, spread.runs, last, best])
+        total = spread.runs + spread.left_out
+        count = f"{spread.runs} of {total}" if spread.left_out else total
+        rows.append([spread.key, spread.group, count, last, best])
     if rows:
         names = ["metric", "runs that differ in their seed", "runs", "last", "best"]
-        yield Table("Mean ± standard error over seeds", names, rows[:_MAX_KEYS])
+        note = "Runs whose last value is not finite are left out."
+        note *= any(spread.left_out for spread in comparison.spreads)
+        yield Table("Mean ± standard error over seeds", names, rows[:_MAX_KEYS], note)
 
 
 def _with_error(mean: float, error: float) -> Cell:

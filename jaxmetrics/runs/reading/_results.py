@@ -59,7 +59,9 @@ class Spread(NamedTuple):
     Attributes:
       key: The key.
       group: Name of the group.
-      runs: Number of runs of the group that have the key.
+      runs: Number of runs in the means.
+      left_out: Number of runs whose last value is not finite; the means are over the
+        others.
       last: Mean of the last values.
       last_error: Standard error of that mean.
       best: Mean of the best values.
@@ -69,6 +71,7 @@ class Spread(NamedTuple):
     key: str
     group: str
     runs: int
+    left_out: int
     last: float
     last_error: float
     best: float
@@ -132,9 +135,11 @@ def spreads(
         if one.run in group_of:
             by_key.setdefault((one.key, group_of[one.run]), []).append(one)
     for (key, group), members in by_key.items():
-        last, best = (np.array([(r.last, r.best) for r in members])).T
+        finite = [(r.last, r.best) for r in members if math.isfinite(r.last)]
+        left_out = len(members) - len(finite)
+        last, best = np.array(finite or [(math.nan, math.nan)]).T
         yield Spread(
-            *(key, group, len(members)),
+            *(key, group, len(finite), left_out),
             *(float(last.mean()), float(standard_error(last))),
             *(float(best.mean()), float(standard_error(best))),
         )

@@ -53,5 +53,14 @@ def test_spreads_are_over_groups_of_several_runs():
     assert spread.last_error == pytest.approx(1.0)
 
 
+def test_runs_that_diverged_are_left_out_of_the_means_and_counted():
+    lasts = {"a": 1.0, "b": math.nan, "c": 3.0, "d": math.inf}
+    results = [Result("loss", r, x, 1.0, 0.5, 1.0, 0) for r, x in lasts.items()]
+    (spread,) = spreads(results, {"seeds": ["a", "b", "c", "d"]})
+    assert (spread.runs, spread.left_out, spread.last) == (2, 2, 2.0)
+    (spread,) = spreads(results, {"seeds": ["b", "d"]})
+    assert (spread.runs, spread.left_out) == (0, 2) and math.isnan(spread.last)
+
+
 def test_the_standard_error_of_one_value_is_unknown():
     assert np.isnan(standard_error(np.array([[1.0, 2.0]]))).all()

@@ -82,6 +82,26 @@ def test_runs_are_listed(server, root):
     assert row["state"] == "closed" and listed["root"] == str(root)
 
 
+def test_runs_are_filtered_and_sorted_on_request(tmp_path):
+    for name, lr in (("a", 0.1), ("b", 0.3), ("c", 0.2)):
+        hparams = {"lr": lr}
+        with jm.TrainingLogger(
+            "p", name, tmp_path, console=False, hparams=hparams
+        ) as r:
+            r.log_step(1, loss=lr)
+    with serving(tmp_path) as server:
+
+        def names(**query):
+            return [row["name"] for row in server.json("/api/runs", **query)["runs"]]
+
+        assert names(where="lr > 0.15", sort="lr") == ["c", "b"]
+        assert names(sort="train/loss") == ["a", "c", "b"]
+        answer = server.get("/api/runs", where="rate > 1")
+        assert answer.status == 400 and b"'rate'" in answer.body
+        for damaged in ("lr >", "__import__('os')", "lr.__class__", "(" * 500):
+            assert server.get("/api/runs", where=damaged).status == 400
+
+
 def test_long_answers_are_compressed(server):
     address = f"{RUN}/series?keys=train/loss"
     short = server.get(address, headers={"Accept-Encoding": "gzip"})
