@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from support.case import Case
+from support.case import Case, as_one_array
 
 import jaxmetrics as jm
 
@@ -141,6 +141,20 @@ def _subsequence(pred, reference):
     return longest[-1, -1], len(pred), len(reference)
 
 
+def _squad(preds, references):
+    values = []
+    for pred, group in zip(preds, references):
+        pred, group = sentence(pred), [sentence(x) for x in group]
+        group = [x for x in group if x] or [[]]
+        common = [(_ngrams(pred, 1) & _ngrams(x, 1)).total() for x in group]
+        f1 = [
+            2 * c / (len(pred) + len(x)) if pred or x else 1
+            for c, x in zip(common, group)
+        ]
+        values.append((pred in group, max(f1)))
+    return np.mean(values, axis=0)
+
+
 def _row(name, metric, ratio):
     return Case(name, metric, pairs_of_sentences, _of_edits(ratio), exact=True)
 
@@ -189,5 +203,11 @@ CASES = (
         jm.ROUGE("L", "recall", ignore_index=0),
         pairs_of_sentences,
         _rouge("recall", _subsequence),
+    ),
+    Case(
+        "squad",
+        jm.Compose(as_one_array, value=jm.SQuAD(ignore_index=0)),
+        with_two_references,
+        _squad,
     ),
 )

@@ -1,5 +1,6 @@
 """Metrics of text against references, on token ids in jit or from strings."""
 
+from jaxmetrics.metrics.text._answers import SQuAD
 from jaxmetrics.metrics.text._bleu import BLEU
 from jaxmetrics.metrics.text._chrf import chrF
 from jaxmetrics.metrics.text._error_rates import (
@@ -18,6 +19,7 @@ __all__ = [
     "EditDistance",
     "MatchErrorRate",
     "ROUGE",
+    "SQuAD",
     "WordErrorRate",
     "WordInfoLost",
     "WordInfoPreserved",

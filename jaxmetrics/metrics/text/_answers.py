@@ -1,0 +1,157 @@
+"""Answers to questions, as SQuAD scores them."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    count_leaf,
+    count_where,
+    divide,
+    positions,
+    sum_leaf,
+    total,
+)
+from jaxmetrics.metrics.text._ngrams import clipped_matches
+from jaxmetrics.metrics.text._sentences import (
+    Vocabulary,
+    as_sentences,
+    lengths,
+    padded,
+    same_number,
+    sentences,
+)
+
+
+class SQuAD(Metric):
+    """Exact match and F1 of answers, each the best over the reference answers.
+
+    F1 is the harmonic mean of the shares of the tokens of the prediction and of the
+    reference that both have, in any order. Both are means over questions, in [0, 1],
+    higher is better, nan without data; the official script (Rajpurkar et al. 2016,
+    2018) gives 100 times this. Two answers without tokens match, as in its version 2
+    for questions that have no answer; version 1 and torchmetrics give them an F1 of 0.
+
+    Reads `preds`, token ids `[batch, tokens]`, and `references`, `[batch, tokens]` or,
+    with several for each question, `[batch, references, tokens]`. An answer ends before
+    its first ignored id; a reference without tokens beside others is absent. `mask`
+    `[batch]` leaves out questions. `from_strings` takes strings on the host.
+
+    Args:
+      ignore_index: Id, or tuple of ids, that end an answer: padding, end of text.
+        Default none.
+
+    Returns by `compute`: `exact_match` and `f1`.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> answers = ["in Denver, Colorado", "1976"]
+      >>> state = jm.SQuAD().from_strings(answers, [["Denver", "Colorado"], "1976"])
+      >>> {name: float(x) for name, x in state.compute().items()}
+      {'exact_match': 0.5, 'f1': 0.75}
+    """
+
+    ignore_index: int | tuple[int, ...] | None = None
+    matched: Array = count_leaf()
+    f1: Array = sum_leaf()
+    questions: Array = count_leaf()
+
+    def observe(
+        self, *, preds: Any, references: Any, mask: Any = None
+    ) -> dict[str, Any]:
+        """Return the batch's exact matches, sum of F1, and number of questions."""
+        preds = sentences("SQuAD", "preds", preds)
+        references = sentences("SQuAD", "references", references)
+        if references.ndim == preds.ndim:
+            references = references[..., None, :]
+        if references.shape[:-2] != preds.shape[:-1] or not references.shape[-2]:
+            raise ValueError(
+                f"SQuAD: preds have shape {preds.shape} and references "
+                f"{references.shape}; references must be [batch, tokens] or [batch, "
+                "references, tokens] with the batch of preds. Pad missing ones."
+            )
+        length = lengths(preds, self.ignore_index)[..., None]
+        other = lengths(references, self.ignore_index)
+        present = (other > 0) | (other.max(axis=-1, keepdims=True) == 0)
+        shape = (*references.shape[:-1], preds.shape[-1])
+        preds = jnp.broadcast_to(preds[..., None, :], shape)
+        matches = clipped_matches(
+            preds,
+            jnp.broadcast_to(length, other.shape),
+            references[..., None, :],
+            other[..., None],
+            1,
+        )[..., 0]
+        tokens = length + other
+        f1 = jnp.where(tokens > 0, 2 * matches / jnp.maximum(tokens, 1), 1)
+        exact = (length == other) & _equal(preds, references, other) & present
+        f1 = jnp.where(present, f1, 0).max(-1)
+        return dict(
+            matched=count_where(exact.any(-1), mask),
+            f1=total(f1, mask),
+            questions=count_where(jnp.ones(f1.shape, bool), mask),
+        )
+
+    def compute(self) -> dict[str, Any]:
+        """Return the means over questions."""
+        return dict(
+            exact_match=divide(self.matched, self.questions),
+            f1=divide(self.f1, self.questions),
+        )
+
+    def from_strings(
+        self,
+        preds: str | Sequence[str],
+        references: str | Sequence[str] | Sequence[str | Sequence[str]],
+    ) -> Self:
+        """Return the state of strings; it runs on the host, except for the counting.
+
+        Case, punctuation, the articles "a", "an" and "the", and white space do not
+        count, as in the official script.
+
+        Args:
+          preds: Answers; one str is one answer.
+          references: For each question one answer, or a list of answers; an empty list
+            if there is none.
+
+        Returns:
+          The metric of these answers, to be merged with others.
+        """
+        preds = as_sentences("SQuAD", "preds", preds)
+        listed = [references] if isinstance(references, str) else list(references)
+        same_number("SQuAD", preds, listed)
+        vocabulary = Vocabulary(_tokens)
+        ids = [
+            [vocabulary.ids(x) for x in as_sentences("SQuAD", "references", each)]
+            for each in listed
+        ]
+        most = max(1, max((len(each) for each in ids), default=1))
+        flat = padded([row for each in ids for row in [*each, *[[]] * most][:most]])
+        state = SQuAD(ignore_index=-1).from_model_output(
+            preds=padded([vocabulary.ids(x) for x in preds]),
+            references=flat.reshape(len(preds), most, flat.shape[-1]),
+        )
+        return self.identity().replace(**state.plain())
+
+
+def _equal(a: jax.Array, b: jax.Array, length: jax.Array) -> jax.Array:
+    """Return where the first tokens are equal."""
+    width = min(a.shape[-1], b.shape[-1])
+    inside = positions(width, length.ndim + 1) < length[..., None]
+    return ((a[..., :width] == b[..., :width]) | ~inside).all(-1)
+
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def _tokens(text: str) -> list[str]:
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
