@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.spatial.distance
 import scipy.special
@@ -424,6 +426,13 @@ CASES = (
         jm.KendallTau(exact=True, capacity=1024),
         tied,
         _ranked(scipy.stats.kendalltau),
+        by_value=True,
+    ),
+    Case(
+        "kendall tau c",
+        jm.KendallTau(variant="c", exact=True, capacity=1024),
+        tied,
+        _ranked(functools.partial(scipy.stats.kendalltau, variant="c")),
         by_value=True,
     ),
     Case(

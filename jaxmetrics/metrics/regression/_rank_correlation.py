@@ -27,6 +27,7 @@ from jax import lax
 
 from jaxmetrics.core import (
     Metric,
+    check_choice,
     child,
     divide,
     namespace,
@@ -37,6 +38,7 @@ from jaxmetrics.metrics.regression._joint_histogram import JointHistogram
 from jaxmetrics.metrics.regression._pair_rows import PairRows
 
 _WIDE = 0.2  # width of bounds that diagnostics report
+_VARIANTS = ("b", "a", "c")
 _BLOCK = 256  # rows that are compared with all others at once on the host
 
 
@@ -219,12 +221,12 @@ class SpearmanCorrelation(RankCorrelation):
 
 
 class KendallTau(RankCorrelation):
-    """Kendall's rank correlation tau-b: agreement in the order of pairs of entries.
+    """Kendall's rank correlation: agreement in the order of pairs of entries.
 
     `(concordant - discordant) / sqrt(pairs untied in preds * pairs untied in targets)`,
-    in [-1, 1], as `scipy.stats.kendalltau`. nan where predictions or targets are all
-    equal, and for fewer than two entries. Entries with a NaN have no rank: they are
-    left out and counted in `invalid`.
+    tau-b by default, in [-1, 1], as `scipy.stats.kendalltau`. nan where predictions or
+    targets are all equal, and for fewer than two entries. Entries with a NaN have no
+    rank: they are left out and counted in `invalid`.
 
     The default state is a joint histogram of `8 bins**2` bytes, in which values of one
     bin are tied; `bounds()` returns bounds of the exact coefficient. For normal data
@@ -235,6 +237,10 @@ class KendallTau(RankCorrelation):
     Reads `preds` and `targets` of one shape; for several outputs use `MultiOutput`.
 
     Args:
+      variant: "b" (the default); "a" divides by all pairs instead, as torchmetrics, and
+        is 0 where all values are equal; "c" (Stuart 1953) divides by `n^2 (m - 1) / (2
+        m)` for the smaller number m of distinct values, as scipy. "c" needs
+        `exact=True`: a histogram does not know m.
       low: Smallest prediction and target; smaller ones share the first bin.
       high: Largest prediction and target; larger ones share the last bin.
       target_low: The smallest target, if it differs.
@@ -252,11 +258,30 @@ class KendallTau(RankCorrelation):
       0.6667
     """
 
+    variant: str = dataclasses.field(default="b", kw_only=True)
+
+    def validate(self) -> None:
+        """Refuse an unknown variant, and "c" of a histogram."""
+        super().validate()
+        check_choice("KendallTau", "variant", self.variant, _VARIANTS)
+        if self.variant == "c" and not self.exact:
+            raise ValueError(
+                'KendallTau: variant="c" needs the number of distinct values, which a '
+                "histogram does not keep. Pass exact=True with capacity."
+            )
+
     def _of_rows(self, xp: Any, x: Any, y: Any) -> Any:
         counts = _compare(x, y) if xp is np else _compare_one_by_one(x, y)
         difference, untied_x, untied_y = counts
-        value = divide(difference, xp.sqrt(untied_x) * xp.sqrt(untied_y))
-        return xp.clip(value, -1, 1)
+        n = (~xp.isnan(x)).sum(-1).astype(x.dtype)
+        if self.variant == "a":
+            spread = n * (n - 1)
+        elif self.variant == "c":
+            fewest = xp.minimum(_distinct(xp, x), _distinct(xp, y)).astype(x.dtype)
+            spread = n * n * (1 - 1 / xp.maximum(fewest, 1))
+        else:
+            spread = xp.sqrt(untied_x) * xp.sqrt(untied_y)
+        return xp.clip(divide(difference, spread), -1, 1)
 
     def _of_counts(self, xp: Any, counts: Any) -> tuple[Any, Any, Any]:
         n = counts.sum((-1, -2))
@@ -271,12 +296,15 @@ class KendallTau(RankCorrelation):
         tied_x, tied_y = (xp.maximum((p * p).sum(-1) - least, 0) for p in (of_x, of_y))
         tied_both = xp.maximum((share * share).sum((-1, -2)) - least, 0)
         pairs = 1 - least
+        error = tied_x + tied_y - tied_both
+        if self.variant == "a":
+            value = divide(difference, pairs)
+            return _bounded(xp, value, difference, error, pairs, pairs)
         # As sums of products of other bins: nothing is left where all are in one bin.
         untied_x, untied_y = ((p * (1 - p)).sum(-1) for p in (of_x, of_y))
         spread = xp.sqrt(untied_x) * xp.sqrt(untied_y)
         spread = xp.where(_in_one_bin(of_x) | _in_one_bin(of_y), 0, spread)
         value = xp.clip(divide(difference, spread), -1, 1)
-        error = tied_x + tied_y - tied_both
         return _bounded(xp, value, difference, error, spread, pairs)
 
 
@@ -338,6 +366,13 @@ def _mid_ranks(xp: Any, values: Any) -> Any:
         last = lax.cummin(last, axis=last.ndim - 1)
     rank = (first + xp.flip(last, axis=-1)) / 2 + 1
     return xp.take_along_axis(rank, xp.argsort(order, axis=-1), axis=-1)
+
+
+def _distinct(xp: Any, values: Any) -> Any:
+    """Return the number of distinct values along the last axis; nan is none."""
+    ordered = xp.sort(values, axis=-1)  # nan last
+    is_new = (ordered[..., 1:] != ordered[..., :-1]) & ~xp.isnan(ordered[..., 1:])
+    return is_new.sum(-1) + (~xp.isnan(ordered[..., :1])).sum(-1)
 
 
 def _compare(x: np.ndarray, y: np.ndarray) -> tuple[Any, Any, Any]:

@@ -42,6 +42,42 @@ def test_the_exact_form_is_scipys(metric, rows, ties):
     assert state.bounds() == (state.compute(), state.compute())
 
 
+def tau_a(x, y):
+    """Return concordant less discordant pairs by all pairs."""
+    i, j = np.triu_indices(len(x), 1)
+    return np.mean(np.sign(x[i] - x[j]) * np.sign(y[i] - y[j]), dtype=float)
+
+
+@pytest.mark.parametrize("ties", [0, 4, 1])
+def test_variants_of_kendall_by_pairs_and_scipy(ties):
+    outputs = correlated(np.random.default_rng(ties), 300, 0.7, ties)
+    right = {
+        "a": tau_a(**dict(zip("xy", outputs.values()))),
+        "c": scipy.stats.kendalltau(*outputs.values(), variant="c").statistic,
+    }
+    for variant, value in right.items():
+        state = jm.KendallTau(variant=variant, **EXACT).update(**outputs)
+        assert state.compute() == pytest.approx(value, abs=1e-12)
+        under_jit = jax.jit(lambda state: state.compute())(state)
+        assert under_jit == pytest.approx(value, abs=1e-6)
+    for bins in (3, 64):
+        metric = jm.KendallTau(variant="a", low=-2.5, high=2.5, bins=bins)
+        low, high = metric.update(**outputs).bounds()
+        assert low - 1e-12 <= right["a"] <= high + 1e-12
+
+
+def test_kendall_of_constants_and_of_a_histogram_without_distinct_values():
+    constant = dict(preds=np.ones(4), targets=np.arange(4.0))
+    for variant, value in (("a", 0), ("b", NAN), ("c", NAN)):
+        metric = jm.KendallTau(variant=variant, **EXACT)
+        assert jm.evaluate(metric, **constant) == pytest.approx(value, nan_ok=True)
+        assert math.isnan(jm.evaluate(metric, preds=np.ones(1), targets=np.ones(1)))
+    with pytest.raises(ValueError, match="number of distinct values"):
+        jm.KendallTau(variant="c", low=0, high=1)
+    with pytest.raises(ValueError, match="variant"):
+        jm.KendallTau(variant="d", **EXACT)
+
+
 @every_metric
 @pytest.mark.parametrize("bins", [2, 5, 64])
 @pytest.mark.parametrize("rows", [3, 40, 1000])
