@@ -62,6 +62,7 @@ from jaxmetrics.core._deferred import Deferred
 from jaxmetrics.core._evaluate import evaluate, snapshot
 from jaxmetrics.core._from_function import FromFunction
 from jaxmetrics.core._grid_kind import GridCounts, GridValue, grid_counts
+from jaxmetrics.core._grid_members import grid_counts_by_member
 from jaxmetrics.core._hashing import mix
 from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._integer_extreme import IntegerExtreme
@@ -214,6 +215,7 @@ __all__ = [
     "evaluate",
     "from_saved",
     "grid_counts",
+    "grid_counts_by_member",
     "grid_leaf",
     "has_class_axis",
     "hits_of_labels",

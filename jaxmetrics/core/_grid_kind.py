@@ -64,8 +64,8 @@ from jaxmetrics.core._kinds import (
 )
 from jaxmetrics.core._mesh import vary, varying
 
-_APART = 4  # counts of -inf, of inf, of the smallest and of the largest score
-_HEADER = 2  # cells at the end that hold the extremes and the finest bit
+APART = 4  # counts of -inf, of inf, of the smallest and of the largest score
+HEADER = 2  # cells at the end that hold the extremes and the finest bit
 _FINEST = 1024  # exceeds every exponent; the header holds the difference to it
 _SIGN = np.uint32(1 << 31)
 _LOWEST = 151  # level 0 of the value grid has cells of the width 2**-151
@@ -107,7 +107,7 @@ class GridValue(NamedTuple):
         between the smallest and the largest score, or is infinite.
         """
         xp = _namespace(self.first)
-        cells = self.counts.shape[-1] - _APART
+        cells = self.counts.shape[-1] - APART
         number = positions(cells, self.first.ndim)
         by_value = self.first[..., None] + number
         by_value = _scaled(xp, by_value, self.level[..., 0, None])
@@ -153,7 +153,7 @@ def grid_counts(
         batch is counted on its grids, which saves making its own grids wider.
     """
     kind = Grid(bins, columns, weights is not None)
-    scores = _without_subnormals(jnp.asarray(scores).astype(jnp.float32))
+    scores = without_subnormals(jnp.asarray(scores).astype(jnp.float32))
     column = jnp.broadcast_to(jnp.asarray(column).astype(jnp.int32), scores.shape)
     valid = both(~jnp.isnan(scores), mask)
     if weights is not None:
@@ -163,16 +163,16 @@ def grid_counts(
         valid = valid & (weights != 0)
     leading = scores.ndim - keep
     key = order_key(scores)
-    header = _header_of(key, valid & jnp.isfinite(scores), leading)
+    header = header_of(key, valid & jnp.isfinite(scores), leading)
     if onto is not None:
         total = kind.header(jnp.moveaxis(jnp.asarray(onto), -2 - keep, 0))
-        header = _Header(*map(jnp.maximum, header, total))
+        header = Header(*map(jnp.maximum, header, total))
     pair = kind.index(scores, column, key, _leading(header, leading))
     # The rows stay the leading axis, so that a sharded batch stays where it is.
     index = jnp.stack([jnp.where(valid, x, -1) for x in pair], axis=leading)
     if weights is not None:
         weights = jnp.broadcast_to(jnp.expand_dims(weights, leading), index.shape)
-    counts = _count(index, kind.cells - _HEADER, weights, keep)
+    counts = _count(index, kind.cells - HEADER, weights, keep)
     if weights is None:
         counts = Count().encode(counts)
     else:
@@ -202,7 +202,7 @@ class Grid:
     @property
     def cells(self) -> int:
         """Length of the last axis."""
-        return self.columns * (2 * self.bins + _APART) + _HEADER
+        return self.columns * (2 * self.bins + APART) + HEADER
 
     def encode(self, value: Any) -> State:
         """Return the state of a contribution made by `grid_counts`."""
@@ -218,13 +218,13 @@ class Grid:
         if self.weighted:
             a, b = hidden_from_folding(a, b)
         states = vary((a, b), varying((a, b)))
-        common = _Header(*map(jnp.maximum, *map(self.header, states)))
+        common = Header(*map(jnp.maximum, *map(self.header, states)))
 
         def on_equal_grids(states: Any) -> Any:
             return self.packed(self._add(*map(self._counts, states)), common)
 
         def on_different_grids(states: Any) -> Any:
-            wide = _Header(*(jnp.stack([x, x]) for x in common))
+            wide = Header(*(jnp.stack([x, x]) for x in common))
             low, high = self._moved(jnp.stack(states, axis=1), wide)
             counts = self._add((low[0], high[0]), (low[1], high[1]))
             return self.packed(counts, common)
@@ -249,12 +249,12 @@ class Grid:
         place: Any = first[..., None, :, None] + positions(self.bins, grids.ndim)
         place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
         grids = xp.take_along_axis(grids, place, axis=-1)
-        apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], _APART))
-        below, above, least, greatest = (apart[..., i : i + 1] for i in range(_APART))
+        apart = xp.broadcast_to(apart[..., None, :], (*grids.shape[:-1], APART))
+        below, above, least, greatest = (apart[..., i : i + 1] for i in range(APART))
         counts = xp.concatenate([below, least, grids, greatest, above], axis=-1)
         finest = np.int32(_FINEST) - header.finest.astype(np.int32)
         sure = xp.stack([levels.value <= finest, levels.key == 0], axis=-1)[..., None]
-        number = positions(self.bins + _APART, sure.ndim)
+        number = positions(self.bins + APART, sure.ndim)
         is_one_value = sure | (number < 2) | (number >= self.bins + 2)
         is_empty = header.greatest == 0
         smallest, largest = (
@@ -281,7 +281,7 @@ class Grid:
             magnitude = jnp.where(jnp.isfinite(hi), jnp.abs(hi), jnp.float32(0))
             asked.append(("max", order_key(magnitude.sum(axis=-1, keepdims=True))))
         keys, *largest = yield asked
-        common = _Header(*keys)
+        common = Header(*keys)
         counts = self._moved(*vary((state, common), varying((state, common))))
         if not self.weighted:
             (digits,) = yield [("sum", limbs_to_digits(counts))]
@@ -302,7 +302,7 @@ class Grid:
         return tuple(x.ravel() for x in self.packed(counts, common))
 
     def index(
-        self, scores: Any, column: Any, key: Any, header: _Header
+        self, scores: Any, column: Any, key: Any, header: Header
     ) -> tuple[Any, Any]:
         """Return the cells of each score in the value grid and in the key grid, int32.
 
@@ -314,13 +314,13 @@ class Grid:
         apart = jnp.where(key == header.least, 2, apart)
         apart = jnp.where(jnp.isinf(scores), (scores > 0).astype(jnp.int32), apart)
         is_apart = apart >= 0
-        apart = 2 * self.bins * self.columns + _APART * column + apart
+        apart = 2 * self.bins * self.columns + APART * column + apart
         first = 2 * self.bins * column
         by_value = jnp.where(is_apart, apart, first + place[..., 0])
         by_key = jnp.where(is_apart, -1, first + self.bins + place[..., 1])
         return by_value, by_key
 
-    def packed(self, counts: Any, header: _Header) -> State:
+    def packed(self, counts: Any, header: Header) -> State:
         """Return the limbs `[..., cells]` of counts and their header."""
         zero = jnp.zeros_like(header.finest)
         low_end = jnp.stack([header.complement, header.finest], axis=-1)
@@ -330,20 +330,20 @@ class Grid:
             jnp.concatenate([counts[1], high_end], axis=-1),
         )
 
-    def header(self, state: Any) -> _Header:
+    def header(self, state: Any) -> Header:
         """Return the header of a state `[2, ..., cells]`."""
         low, high = state[0], state[1]
-        return _Header(low[..., -2], high[..., -2], low[..., -1])
+        return Header(low[..., -2], high[..., -2], low[..., -1])
 
     def _counts(self, state: Any) -> Any:
         """Return both limbs of the counts, without the header."""
-        return tuple(state[i][..., : self.cells - _HEADER] for i in (0, 1))
+        return tuple(state[i][..., : self.cells - HEADER] for i in (0, 1))
 
     def _split(self, counts: Any) -> tuple[Any, Any]:
         """Return the grids `[..., columns, 2, bins]`, and the counts apart."""
         lead, end = counts.shape[:-1], 2 * self.bins * self.columns
         grids = counts[..., :end].reshape(*lead, self.columns, 2, self.bins)
-        return grids, counts[..., end:].reshape(*lead, self.columns, _APART)
+        return grids, counts[..., end:].reshape(*lead, self.columns, APART)
 
     def _add(self, a: Any, b: Any) -> Any:
         if not self.weighted:
@@ -367,13 +367,13 @@ class Grid:
         place = self._origins(key, levels) & np.int32(self.bins - 1)
         return place[..., None, :, None] == positions(self.bins, rank)
 
-    def _is_new(self, state: Any, common: _Header) -> Any:
+    def _is_new(self, state: Any, common: Header) -> Any:
         """Return whether any extremes differ from those of the state."""
         own = self.header(state)
         differs = [x != y for x, y in zip(own[:2], common)]
         return ((differs[0] | differs[1]) & (own.greatest != 0)).any()
 
-    def _moved(self, state: Any, common: _Header) -> Any:
+    def _moved(self, state: Any, common: Header) -> Any:
         """Return the counts of a state on the grids of wider extremes."""
         own, after = self.header(state), _levels(common, self.bins)
         is_empty = own.greatest == 0
@@ -390,7 +390,7 @@ class Grid:
         )
 
     def _with_extremes(
-        self, grids: Any, apart: Any, own: _Header, common: _Header, levels: _Levels
+        self, grids: Any, apart: Any, own: Header, common: Header, levels: _Levels
     ) -> tuple[Any, Any]:
         """Return counts where scores that are no extremes any more are in the grids."""
         ends = []  # what is counted for the least and for the greatest score
@@ -410,7 +410,7 @@ class Grid:
         )
         return grids, apart
 
-    def _widened(self, grids: Any, own: _Header, before: Any, after: Any) -> Any:
+    def _widened(self, grids: Any, own: Header, before: Any, after: Any) -> Any:
         """Return grids with wider cells, if need be.
 
         Each step halves the number of cells in use. After log2(bins) steps one or two
@@ -470,7 +470,7 @@ class Grid:
         return self._add(*halves)
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """Order keys of the extremes, and the finest bit; each of the batch's shape.
 
     The least key is stored as its complement and the exponent of the finest bit as a
@@ -494,7 +494,7 @@ class _Levels(NamedTuple):
     key: Any
 
 
-def _header_of(key: jax.Array, finite: jax.Array, leading: int) -> _Header:
+def header_of(key: jax.Array, finite: jax.Array, leading: int) -> Header:
     """Return the header of a batch whose `leading` axes are reduced."""
     mantissa, exponent = _decomposed(jnp, key)
     magnitude = jnp.abs(mantissa).astype(jnp.uint32)
@@ -504,7 +504,7 @@ def _header_of(key: jax.Array, finite: jax.Array, leading: int) -> _Header:
     words = (~key, key, finest.astype(jnp.uint32))
     words = tuple(jnp.where(finite, x, np.uint32(0)) for x in words)
     # One reduction of three operands: XLA:CPU runs it ten times as fast as three.
-    return _Header(
+    return Header(
         *lax.reduce(
             words,
             (np.uint32(0),) * 3,
@@ -514,7 +514,7 @@ def _header_of(key: jax.Array, finite: jax.Array, leading: int) -> _Header:
     )
 
 
-def _levels(header: _Header, bins: int) -> _Levels:
+def _levels(header: Header, bins: int) -> _Levels:
     """Return the least widths with which the extremes lie within `bins` cells.
 
     The value grid starts at half an ulp of the larger extreme, where all indices are
@@ -572,7 +572,7 @@ def _scaled(xp: Any, index: Any, exponent: Any) -> Any:
     return jnp.ldexp(jnp.ldexp(x, half), exponent - half)
 
 
-def _without_subnormals(x: jax.Array) -> jax.Array:
+def without_subnormals(x: jax.Array) -> jax.Array:
     """Return 0 where the magnitude is below 2**-126, and for -0."""
     word = bits(x)
     return floats(jnp.where(word & np.uint32(0x7F800000) == 0, np.uint32(0), word))
@@ -613,9 +613,9 @@ def _count(index: jax.Array, cells: int, weights: Any, keep: int) -> Any:
     return jax.tree.map(lambda x: x.reshape(*kept, cells), counts)
 
 
-def _leading(header: _Header, axes: int) -> _Header:
+def _leading(header: Header, axes: int) -> Header:
     """Return the header with more leading axes."""
-    return _Header(*(x.reshape((1,) * axes + x.shape) for x in header))
+    return Header(*(x.reshape((1,) * axes + x.shape) for x in header))
 
 
 def _namespace(x: Any) -> Any:

@@ -39,6 +39,11 @@ def _iou(preds, targets):
     return inner / (areas - inner)
 
 
+def _inside(box, region):
+    corner, end = np.maximum(box[:2], region[:2]), np.minimum(box[2:], region[2:])
+    return np.maximum(end - corner, 0).prod() / (box[2:] - box[:2]).prod()
+
+
 def _complete_iou(preds, targets):
     size = [x[..., 2:] - x[..., :2] for x in (preds, targets)]
     centre = [(x[..., 2:] + x[..., :2]) / 2 for x in (preds, targets)]
@@ -107,18 +112,29 @@ def detections(rng, rows):
     )
 
 
+def detections_and_crowds(rng, rows):
+    """Return detections beside two objects an image, some of which are crowds."""
+    drawn = detections(rng, rows)
+    return dict(drawn, target_crowd=rng.random(drawn["target_labels"].shape) < 0.3)
+
+
 def average_precision(thresholds, max_detections=100, **outputs):
     """Return the average precision `[thresholds, classes]`, nan without objects.
 
-    Equal scores of several images enter together.
+    Equal scores of several images enter together. Detections that only lie in a crowd
+    are left out.
     """
     names = "pred_boxes", "pred_scores", "pred_labels", "target_boxes", "target_labels"
     hits, found = {}, np.zeros(CLASSES)
+    no_crowds = np.zeros(outputs["target_mask"].shape, bool)
     for image in range(len(outputs["pred_scores"])):
         one = {name: outputs[name][image] for name in names}
         there = outputs["target_mask"][image]
         for c in range(CLASSES):
-            truth = one["target_boxes"][there & (one["target_labels"] == c)]
+            of_class = there & (one["target_labels"] == c)
+            is_crowd = outputs.get("target_crowd", no_crowds)[image]
+            truth = one["target_boxes"][of_class & ~is_crowd]
+            crowds = one["target_boxes"][of_class & is_crowd]
             own = outputs["pred_mask"][image] & (one["pred_labels"] == c)
             scores = one["pred_scores"][own]
             order = np.argsort(-scores, kind="stable")[:max_detections]
@@ -130,6 +146,8 @@ def average_precision(thresholds, max_detections=100, **outputs):
                     best = max(ious, default=(-1, -1))
                     if best[0] >= threshold:
                         free.remove(best[1])
+                    elif any(_inside(box, x) >= threshold for x in crowds):
+                        continue
                     hits.setdefault((t, c), []).append((score, best[0] >= threshold))
     value = np.full((len(thresholds), CLASSES), NAN)
     for t, c in np.ndindex(value.shape):
@@ -167,6 +185,22 @@ CASES = (
             value=jm.DetectionAP(classes=CLASSES, thresholds=(0.5, 0.75), bins=64),
         ),
         detections,
+        _mean_precisions,
+        exact=True,
+    ),
+    Case(
+        "detection average precision, crowds and areas",
+        jm.Compose(
+            means_of_precision,
+            value=jm.DetectionAP(
+                classes=CLASSES,
+                thresholds=(0.5, 0.75),
+                crowds=True,
+                areas=True,
+                bins=64,
+            ),
+        ),
+        detections_and_crowds,
         _mean_precisions,
         exact=True,
     ),

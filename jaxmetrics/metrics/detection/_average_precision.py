@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -28,20 +28,25 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
-    grid_counts,
+    grid_counts_by_member,
     grid_leaf,
     in_range,
     namespace,
     need_classes,
     on_plain_values,
-    positions,
     require_integers,
 )
-from jaxmetrics.metrics.detection._boxes import is_box, overlap_of_boxes
+from jaxmetrics.metrics.detection._boxes import (
+    area,
+    is_box,
+    overlap_of_boxes,
+    share_inside,
+)
 
 _AVERAGES = ("macro", "none")
 _COCO = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 _RECALLS = 100  # the recalls 0, 1 / 100, ..., 1
+_AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
 _WIDE = 0.05  # width of bounds that diagnostics report
 
 
@@ -60,31 +65,40 @@ class DetectionAP(Metric):
     For each class and threshold of the overlap (IoU): the mean over the recalls 0,
     0.01, ..., 1 of the largest precision at that recall or above, 0 where it is not
     reached. The value is the mean over thresholds and over the classes that have
-    objects, nan without any. As pycocotools (Lin et al., 2014) for all areas.
+    objects, nan without any. As pycocotools (Lin et al., 2014).
 
     Within an image, detections of a class take in the order of their scores the object
     of that class with the largest overlap that is free and reaches the threshold; the
     later one of equal overlaps. Only the `max_detections` best ones of a class count.
     Detections of equal score in different images enter together, where pycocotools
-    takes one image after the other. Crowd regions and ranges of areas are not
-    supported: leave crowds out of the targets.
+    takes one image after the other.
+
+    With `crowds=True`, regions of many objects are marked by `target_crowd`. A
+    detection that takes no object but lies in such a region (the share of its own area
+    reaches the threshold) is left out, however many do. With `areas=True`, objects
+    outside a range of areas, and detections outside of it that take none, are left out
+    for that range: small up to 32^2, medium from there up to 96^2, large from there on.
 
     Reads, for images along the leading axes, padded to a fixed number of boxes:
     `pred_boxes` `[..., detections, 4]` and `target_boxes` `[..., objects, 4]`, boxes
     `(x1, y1, x2, y2)`; `pred_scores` `[..., detections]`; the classes `pred_labels`
     `[..., detections]` and `target_labels` `[..., objects]`; and `pred_mask` and
     `target_mask`, bool, False where a box is padding. `mask` `[...]` says which images
-    count. Boxes that are not finite or whose corners are the wrong way round, classes
-    out of range, and detections with a score of nan are counted in `invalid` and left
-    out.
+    count. Where they are configured, `target_crowd`, bool `[..., objects]`, and
+    optionally `target_areas` `[..., objects]`, where the area of an object is not that
+    of its box (COCO takes that of its segment). Boxes that are not finite or whose
+    corners are the wrong way round, classes out of range, and detections with a score
+    of nan are counted in `invalid` and left out.
 
     Scores of true and false positives are counted in histograms that widen as scores
     come in, see `AUROC`; the state is the same for any order of images, batches and
     devices. The order within a bin is unknown: `bounds()` returns how far the exact
     value can be off. With scores that are multiples of 1/256, or that take few values,
     it is exact. For 80,000 detections of continuous scores in 5,000 random images the
-    bounds were 0.003 apart, and the value was right to 2e-4. The state takes `32 bins`
-    bytes for each class and threshold: 6.6 MB for 80 classes. Overlaps are float32.
+    bounds were 0.003 apart, and the value was right to 2e-4. The state takes `16 bins`
+    bytes for each class and threshold, and once more for each class: 3.6 MB for 80
+    classes; with `crowds` twice, with `areas` eight times that for each threshold.
+    Overlaps are float32.
     Under jit the value is right up to 160,000 objects of a class.
 
     Args:
@@ -94,10 +108,12 @@ class DetectionAP(Metric):
         Default 100.
       average: "macro" (the default), or "none", which gives `[classes]`, nan for those
         without objects.
+      crowds: Require `target_crowd`. Default False.
+      areas: Also return the values by area. Default False.
       bins: Number of bins of a histogram, a power of two. Default 256.
 
-    Returns by `compute`: `ap`, the mean over the thresholds, and `ap50` and `ap75` if
-    0.5 and 0.75 are among them.
+    Returns by `compute`: `ap`, the mean over the thresholds, `ap50` and `ap75` if 0.5
+    and 0.75 are among them, and with `areas` `ap_small`, `ap_medium` and `ap_large`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -117,15 +133,36 @@ class DetectionAP(Metric):
     thresholds: tuple[float, ...] = _COCO
     max_detections: int = 100
     average: str = "macro"
+    crowds: bool = dataclasses.field(default=False, kw_only=True)
+    areas: bool = dataclasses.field(default=False, kw_only=True)
     bins: int = dataclasses.field(default=256, kw_only=True)
-    cells: Array = grid_leaf("overlaps classes", bins="bins", columns=2)
-    objects: Array = count_leaf("classes")
+    cells: Array = grid_leaf("classes", bins="bins", columns="columns")
+    objects: Array = count_leaf("ranges classes")
     invalid: Array = count_leaf()
 
     @property
     def overlaps(self) -> int:
         """Number of thresholds."""
         return len(self.thresholds)
+
+    @property
+    def ranges(self) -> int:
+        """Number of ranges of areas; the first is all."""
+        return 1 + len(_AREAS) * self.areas
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of the histograms.
+
+        True positives of each range and threshold, then false ones. Where no detection
+        is left out, all detections, then the true ones of each threshold.
+        """
+        by_threshold = self.ranges * self.overlaps
+        return 2 * by_threshold if self._leaves_out else 1 + by_threshold
+
+    @property
+    def _leaves_out(self) -> bool:
+        return self.crowds or self.areas
 
     def validate(self) -> None:
         """Refuse a missing number of classes, and unknown settings."""
@@ -157,6 +194,8 @@ class DetectionAP(Metric):
         target_labels: Any,
         pred_mask: Any = None,
         target_mask: Any = None,
+        target_crowd: Any = None,
+        target_areas: Any = None,
         mask: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's scores by threshold and class, and its objects."""
@@ -176,15 +215,17 @@ class DetectionAP(Metric):
                 f"target_labels {targets.labels.shape}, but their leading axes must be "
                 "the same images. Pad each image to the same number of boxes."
             )
+        crowd, sizes = self._of_targets(targets, target_crowd, target_areas)
         valid = preds.valid(classes) & ~jnp.isnan(scores)
         kept, target_kept = (both(boxes.there, mask) for boxes in (preds, targets))
-        valid_target = targets.valid(classes)
+        valid_target = targets.valid(classes) & ~jnp.isnan(sizes)
         counted, counted_target = valid & kept, valid_target & target_kept
+        left_out = crowd[..., None, :] | self._outside(sizes)
 
         def of_images(x: jax.Array) -> jax.Array:
             return x.reshape(math.prod(leading), *x.shape[len(leading) :])
 
-        matched = jax.vmap(self._matched)(
+        scores, labels, hits = jax.vmap(self._matched)(
             *map(
                 of_images,
                 (
@@ -195,26 +236,63 @@ class DetectionAP(Metric):
                     targets.boxes,
                     targets.labels,
                     counted_target,
+                    crowd,
+                    left_out,
                 ),
             )
         )
-        scores, labels, taken, is_true = matched
-        own = labels[..., None] == positions(classes, labels.ndim + 1)
-        own = (own & taken[..., None])[:, :, None, :]
-        shape = (*labels.shape, self.overlaps, classes)
-        cells = grid_counts(
-            jnp.broadcast_to(scores[:, :, None, None], shape),
-            is_true[..., None].astype(jnp.int32),
+        cells = grid_counts_by_member(
+            scores,
+            labels,
+            hits,
+            members=classes,
             bins=self.bins,
-            columns=2,
-            mask=jnp.broadcast_to(own, shape),
-            keep=2,
+            onto=vars(self).get("_onto"),
         )
+        of_range = [
+            count_at(targets.labels, (classes,), counted_target & ~left_out[..., i, :])
+            for i in range(self.ranges)
+        ]
         return dict(
             cells=cells,
-            objects=count_at(targets.labels, (classes,), counted_target),
+            objects=jnp.stack(of_range),
             invalid=count_where(~valid, kept) + count_where(~valid_target, target_kept),
         )
+
+    def onto_itself(self) -> Self:
+        """Return this metric, whose `observe` counts on the grids of its state."""
+        return self.with_fields(_onto=self.cells)
+
+    def _of_targets(
+        self, targets: _Boxes, crowd: Any, areas: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return where objects are crowds, and their areas."""
+        if self.crowds and crowd is None:
+            raise TypeError(
+                "DetectionAP(crowds=True) needs output 'target_crowd', bool [..., "
+                "objects]. Pass it, or leave crowds out of the targets."
+            )
+        is_crowd = jnp.zeros(targets.labels.shape, bool)
+        if self.crowds:
+            is_crowd = jnp.asarray(crowd).astype(bool)
+        sizes = area(targets.boxes)
+        if self.areas and areas is not None:
+            sizes = jnp.asarray(areas).astype(jnp.float32)
+        for name, x in (("target_crowd", is_crowd), ("target_areas", sizes)):
+            if x.shape != targets.labels.shape:
+                raise ValueError(
+                    f"DetectionAP: {name} has shape {x.shape}, but target_labels "
+                    f"{targets.labels.shape}. Pass one entry for each object."
+                )
+        return is_crowd, sizes
+
+    def _outside(self, sizes: jax.Array) -> jax.Array:
+        """Return which areas are outside each range, bool `[..., ranges, boxes]`."""
+        outside = [jnp.zeros(sizes.shape, bool)]
+        if self.areas:
+            for low, high in _AREAS.values():
+                outside.append((sizes < low) | (sizes > high))
+        return jnp.stack(outside, axis=-2)
 
     def compute(self) -> dict[str, Any]:
         """Return the average precisions, or `[classes]` of each."""
@@ -250,14 +328,18 @@ class DetectionAP(Metric):
         target_boxes: jax.Array,
         target_labels: jax.Array,
         target_counted: jax.Array,
+        crowd: jax.Array,
+        left_out: jax.Array,
     ) -> tuple[jax.Array, ...]:
         """Match the detections of one image, in the order of their scores.
+
+        A detection takes an object that counts, else one that is left out; then it is
+        left out itself. A crowd can be taken by several.
 
         Returns:
           scores: `[detections]`, in descending order.
           labels: int32 `[detections]`.
-          taken: Bool `[detections]`: counted, and among the best of its class.
-          is_true: Bool `[detections, overlaps]`: has an object.
+          hits: Bool `[detections, columns]`.
         """
         key = jnp.where(counted, -scores, jnp.float32(jnp.inf))
         columns = (boxes[:, i] for i in range(4))
@@ -267,49 +349,77 @@ class DetectionAP(Metric):
         )
         boxes = jnp.stack(columns, axis=-1)
         iou = overlap_of_boxes(boxes[:, None], target_boxes[None], "iou")
+        if self.crowds:
+            inside = share_inside(boxes[:, None], target_boxes[None])
+            iou = jnp.where(crowd[None], inside, iou)
         same = (labels[:, None] == target_labels[None]) & target_counted[None]
         iou = jnp.where(same & counted[:, None], iou, jnp.float32(-1))
-        limits = np.asarray(self.thresholds, np.float32)[:, None]
-        number = np.arange(target_labels.shape[0], dtype=np.int32)[None]
+        limits = np.asarray(self.thresholds, np.float32)[None, :, None]
+        number = np.arange(target_labels.shape[0], dtype=np.int32)[None, None]
+        in_crowd, is_left_out = crowd[None, None], left_out[:, None]
         class_number = np.arange(self.classes or 0, dtype=np.int32)
+        outside = self._outside(area(boxes)).T[..., None]  # [detections, ranges, 1]
+
+        def largest(x: jax.Array) -> jax.Array:
+            return x.max(axis=-1, keepdims=True, initial=-1)
 
         def step(carry: Any, detection: Any) -> Any:
             free, seen = carry
-            iou, label, counted = detection
+            iou, label, counted, outside = detection
+            iou = iou[None, None]
             of_class = class_number == label
             before = jnp.where(of_class, seen, 0).sum(dtype=jnp.int32)
             taken = counted & (before < self.max_detections)
-            open_to_it = free & (iou[None] >= limits) & taken
-            best = jnp.where(open_to_it, iou[None], -1).max(
-                axis=-1, keepdims=True, initial=-1
-            )
-            is_best = open_to_it & (iou[None] == best)
-            last = jnp.where(is_best, number, -1).max(
-                axis=-1, keepdims=True, initial=-1
-            )
-            match = is_best & (number == last)
+            can_take = free | in_crowd if self.crowds else free
+            open_to_it = can_take & (iou >= limits) & taken
+            if self._leaves_out:
+                first = open_to_it & ~is_left_out
+                open_to_it = jnp.where(first.any(-1, keepdims=True), first, open_to_it)
+            is_best = open_to_it & (iou == largest(jnp.where(open_to_it, iou, -1)))
+            match = is_best & (number == largest(jnp.where(is_best, number, -1)))
             seen = seen + (of_class & taken).astype(jnp.int32)
-            return (free & ~match, seen), (taken, match.any(axis=-1))
+            is_true = match.any(-1)
+            columns = [taken[None], is_true.ravel()]
+            if self._leaves_out:
+                excused = (match & is_left_out).any(-1)
+                is_false = taken & ~is_true & ~outside
+                columns = [(is_true & ~excused).ravel(), is_false.ravel()]
+            return (free & ~match, seen), jnp.concatenate(columns)
 
         # False, but varying over the devices of a shard_map as the carry of the scan.
         never = (counted & ~counted).any() | (target_counted & ~target_counted).any()
-        free = jnp.broadcast_to(target_counted[None], (self.overlaps, number.size))
+        shape = (self.ranges, self.overlaps, number.size)
+        free = jnp.broadcast_to(target_counted[None, None], shape)
         seen = jnp.zeros(class_number.shape, jnp.int32)
         start = (free | never, seen + never.astype(jnp.int32))
-        _, (taken, is_true) = lax.scan(step, start, (iou, labels, counted))
-        return scores, labels, taken, is_true
+        _, hits = lax.scan(step, start, (iou, labels, counted, outside))
+        return scores, labels, hits
 
     def _averaged(self) -> tuple[dict[str, Any], ...]:
         """Return lower bounds, estimates and upper bounds by name."""
         xp = namespace(self)
         value: Any = self.cells
-        objects = xp.asarray(self.objects)[..., None, :, None]  # [..., 1, classes, 1]
+        objects = xp.asarray(self.objects)[..., None, :, None]
+        counts = xp.moveaxis(value.counts, -3, 0)  # [columns, ..., classes, 2, bins]
+        number = self.ranges * self.overlaps
+        if self._leaves_out:
+            true, false = counts[:number], counts[number:]
+        else:
+            true, false = counts[1:], counts[:1] - counts[1:]
+
+        def by_range(x: Any) -> Any:
+            """Return `[..., ranges, overlaps, classes, 2, bins]`."""
+            x = x.reshape(self.ranges, self.overlaps, *x.shape[1:])
+            return xp.moveaxis(x, (0, 1), (-5, -4))
+
+        true, false, one = (*map(by_range, (true, false)), value.is_one_value)
+        one = one[..., None, None, :, :, :]
         areas = [
             _areas(
                 xp,
-                value.counts[..., 0, grid, :],
-                value.counts[..., 1, grid, :],
-                value.is_one_value[..., grid, :],
+                false[..., grid, :],
+                true[..., grid, :],
+                one[..., grid, :],
                 objects,
             )
             for grid in (0, 1)
@@ -321,11 +431,14 @@ class DetectionAP(Metric):
         return tuple(self._by_name(xp, area) for area in (low, middle, high))
 
     def _by_name(self, xp: Any, area: Any) -> dict[str, Any]:
-        """Return the averages of the areas `[..., overlaps, classes]`."""
-        by_class = {"ap": area.mean(-2)}
+        """Return the averages of the areas `[..., ranges, overlaps, classes]`."""
+        by_class = {"ap": area[..., 0, :, :].mean(-2)}
         for name, threshold in (("ap50", 0.5), ("ap75", 0.75)):
             if threshold in self.thresholds:
-                by_class[name] = area[..., self.thresholds.index(threshold), :]
+                by_class[name] = area[..., 0, self.thresholds.index(threshold), :]
+        if self.areas:
+            for i, name in enumerate(_AREAS):
+                by_class[f"ap_{name}"] = area[..., i + 1, :, :].mean(-2)
         if self.average == "none":
             return by_class
         means = {}

@@ -95,6 +95,19 @@ def is_box(boxes: jax.Array) -> jax.Array:
     return in_order & jnp.isfinite(boxes).all(-1)
 
 
+def area(boxes: jax.Array) -> jax.Array:
+    """Return the area of boxes `[..., 4]`."""
+    size = boxes[..., 2:] - boxes[..., :2]
+    return size[..., 0] * size[..., 1]
+
+
+def share_inside(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the share of the area of each box a that lies in b."""
+    inner = jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2])
+    inner = jnp.maximum(inner, 0)
+    return _ratio(inner[..., 0] * inner[..., 1], area(a))
+
+
 def overlap_of_boxes(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
     """Return the overlap of each pair of boxes."""
     size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]

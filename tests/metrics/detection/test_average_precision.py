@@ -78,6 +78,46 @@ def test_bounds_hold_with_few_bins(name):
     assert low["ap"] < high["ap"]
 
 
+@pytest.mark.parametrize("name", COCO.BY_AREA)
+def test_areas_and_crowds_are_those_of_pycocotools(name):
+    frozen, images = VALUES[name], COCO.images_by_area(**COCO.BY_AREA[name])
+    options = dict(classes=COCO.CLASSES, bins=2048)
+    both = jm.DetectionAP(crowds=True, areas=True, **options)
+    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+    expected = {key: frozen[key] for key in names}
+    value = jm.evaluate(both, **images)
+    assert value == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    crowds = jm.DetectionAP(crowds=True, **options)
+    assert jm.evaluate(crowds, **images)["ap"] == pytest.approx(frozen["ap"], rel=1e-6)
+    without = jm.evaluate(jm.DetectionAP(**options), **images)["ap"]
+    assert without != pytest.approx(frozen["ap"], rel=1e-2)
+
+
+def test_many_detections_may_lie_in_a_crowd():
+    """The first takes the object, the second and third only the crowd around it."""
+    image = outputs(
+        [BOX, shifted(1), shifted(2), FAR], [0.9, 0.8, 0.7, 0.6], [BOX, FAR]
+    )
+    image["target_boxes"] = np.float32([[BOX, [0.0, 0.0, 20.0, 20.0]]])
+    image["target_crowd"] = np.array([[False, True]])
+    assert jm.evaluate(at_half(crowds=True), **image)["ap"] == 1
+    del image["target_crowd"]
+    with pytest.raises(TypeError, match="needs output 'target_crowd'"):
+        at_half(crowds=True).update(**image)
+
+
+def test_objects_and_detections_outside_an_area_are_left_out():
+    """An object of 100 is small; the detection of 3600 that misses is medium."""
+    image = outputs([BOX, [0.0, 0.0, 60.0, 60.0]], [0.5, 0.9], [BOX])
+    value = jm.evaluate(at_half(areas=True), **image)
+    assert value["ap"] == value["ap50"] == 0.5 and value["ap_small"] == 1
+    assert math.isnan(value["ap_medium"]) and math.isnan(value["ap_large"])
+    image["target_areas"] = np.float32([[32**2 + 1]])
+    assert jm.evaluate(at_half(areas=True), **image)["ap_medium"] == 0.5
+    with pytest.raises(ValueError, match="target_areas has shape"):
+        at_half(areas=True).update(**dict(image, target_areas=np.ones(1)))
+
+
 def test_bounds_of_one_bin_by_hand():
     """In the bin of the middle scores lie a false and a true positive.
 
@@ -207,9 +247,9 @@ def test_infinite_scores_are_ordered():
 
 
 def test_more_than_two_to_the_24_objects_are_counted_exactly():
-    state = at_half().replace(objects=np.array([2**24 + 1]))
+    state = at_half().replace(objects=np.array([[2**24 + 1]]))
     state = state.update(**outputs([BOX], [0.5], [BOX]))
-    assert state.plain()["objects"].tolist() == [2**24 + 2]
+    assert state.plain()["objects"].tolist() == [[2**24 + 2]]
 
 
 def test_wide_bounds_are_a_diagnostic():

@@ -6,11 +6,13 @@ Run with pycocotools 2.0.11 beside this file's images.
 import contextlib
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 
 CLASSES = 4
+NAN = math.nan
 CASES = {
     "few": dict(seed=0, images=6, objects=4, detections=8, distance=0.15),
     "many": dict(seed=1, images=40, objects=12, detections=30, distance=0.2),
@@ -20,6 +22,16 @@ CASES = {
     ),
 }
 MAX_DETECTIONS = {"few": 100, "many": 100, "crowded": 3, "twenty objects of a class": 9}
+
+
+BY_AREA = {
+    "crowds": dict(
+        seed=4, images=30, objects=10, detections=30, distance=0.1, crowds=0.2
+    ),
+    "crowds among large boxes": dict(
+        seed=5, images=20, objects=14, detections=40, distance=0.1, crowds=0.4, scale=8
+    ),
+}
 
 
 def images(seed, images, objects, detections, distance, each=False):
@@ -56,7 +68,23 @@ def images(seed, images, objects, detections, distance, each=False):
     )
 
 
-def values(outputs, max_detections):
+def images_by_area(crowds, scale=4, **case):
+    """Return images of boxes of many sizes, some of which are crowds."""
+    outputs = images(**case)
+    rng = np.random.default_rng(case["seed"] + 100)
+    shape = outputs["target_labels"].shape
+    for name in ("pred_boxes", "target_boxes"):
+        outputs[name] = outputs[name] * np.float32(scale)
+    sizes = outputs["target_boxes"][..., 2:] - outputs["target_boxes"][..., :2]
+    areas = sizes.prod(-1) * rng.uniform(0.5, 1, shape)
+    return dict(
+        outputs,
+        target_crowd=rng.random(shape) < crowds,
+        target_areas=areas.astype(np.float32),
+    )
+
+
+def values(outputs, max_detections=100):
     """Return the mean values, and the average precision of each class, -1 for none."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -74,6 +102,9 @@ def values(outputs, max_detections):
                 area=(x2 - x1) * (y2 - y1),
                 iscrowd=0,
             )
+            if prefix == "target" and "target_crowd" in outputs:
+                found["iscrowd"] = int(outputs["target_crowd"][image, i])
+                found["area"] = float(outputs["target_areas"][image, i])
             if prefix == "pred":
                 found["score"] = float(outputs["pred_scores"][image, i])
             ids.append(found["id"])
@@ -96,7 +127,13 @@ def values(outputs, max_detections):
         run.accumulate()
     precision = run.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls, classes
     kept = precision[..., (precision > -1).all((0, 1))]
-    return dict(
+    by_area = {}
+    if "target_crowd" in outputs:
+        for i, name in enumerate(("small", "medium", "large"), 1):
+            of_area = run.eval["precision"][:, :, :, i, -1]
+            kept_of_area = of_area[of_area > -1]
+            by_area[f"ap_{name}"] = kept_of_area.mean() if kept_of_area.size else NAN
+    return by_area | dict(
         ap=kept.mean(),
         ap50=kept[0].mean(),
         ap75=kept[5].mean(),
@@ -110,5 +147,6 @@ if __name__ == "__main__":
         name: values(images(**case), MAX_DETECTIONS[name])
         for name, case in CASES.items()
     }
+    frozen |= {name: values(images_by_area(**case)) for name, case in BY_AREA.items()}
     path = Path(__file__).with_name("coco.json")
     path.write_text(json.dumps(frozen, indent=1) + "\n")
