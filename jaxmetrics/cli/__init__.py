@@ -52,7 +52,8 @@ def _run(argv: Sequence[str] | None) -> int:
     from jaxmetrics.cli import _commands as commands
 
     try:
-        status = getattr(commands, _FUNCTIONS.get(args.command, args.command))(args)
+        command: str = args.command
+        status = getattr(commands, _FUNCTIONS.get(command, command))(args)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
