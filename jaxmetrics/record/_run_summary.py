@@ -198,7 +198,7 @@ class AlarmCount:
 
 
 class Progress(NamedTuple):
-    """How far the record of a run goes, and its values.
+    """Last step, time and values of the record of a run.
 
     Attributes:
       steps: Index of the steps of the record.

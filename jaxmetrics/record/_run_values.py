@@ -119,7 +119,7 @@ class RunValues:
 
     @property
     def has_unknown(self) -> bool:
-        """Whether the last or the best value of a key is not known."""
+        """Whether a last or a best value is unknown."""
         self._settle()
         return (
             not self._has_all_keys

@@ -27,7 +27,7 @@ from jaxmetrics.metrics.text._sentences import (
     lengths,
     padded,
     same_number,
-    sentences,
+    sentences_and_references,
 )
 
 
@@ -68,16 +68,7 @@ class SQuAD(Metric):
         self, *, preds: Any, references: Any, mask: Any = None
     ) -> dict[str, Any]:
         """Return the batch's exact matches, sum of F1, and number of questions."""
-        preds = sentences("SQuAD", "preds", preds)
-        references = sentences("SQuAD", "references", references)
-        if references.ndim == preds.ndim:
-            references = references[..., None, :]
-        if references.shape[:-2] != preds.shape[:-1] or not references.shape[-2]:
-            raise ValueError(
-                f"SQuAD: preds have shape {preds.shape} and references "
-                f"{references.shape}; references must be [batch, tokens] or [batch, "
-                "references, tokens] with the batch of preds. Pad missing ones."
-            )
+        preds, references = sentences_and_references("SQuAD", preds, references)
         length = lengths(preds, self.ignore_index)[..., None]
         other = lengths(references, self.ignore_index)
         present = (other > 0) | (other.max(axis=-1, keepdims=True) == 0)

@@ -27,7 +27,7 @@ from jaxmetrics.metrics.text._sentences import (
     lengths,
     padded,
     same_number,
-    sentences,
+    sentences_and_references,
 )
 
 _SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}
@@ -91,16 +91,7 @@ class BLEU(Metric):
         self, *, preds: Any, references: Any, mask: Any = None
     ) -> dict[str, Any]:
         """Return the batch's matches, n-grams and lengths."""
-        preds = sentences("BLEU", "preds", preds)
-        references = sentences("BLEU", "references", references)
-        if references.ndim == preds.ndim:
-            references = references[..., None, :]
-        if references.shape[:-2] != preds.shape[:-1] or not references.shape[-2]:
-            raise ValueError(
-                f"BLEU: preds have shape {preds.shape} and references "
-                f"{references.shape}; references must be [batch, tokens] or [batch, "
-                "references, tokens] with the batch of preds. Pad missing ones."
-            )
+        preds, references = sentences_and_references("BLEU", preds, references)
         length = lengths(preds, self.ignore_index)
         reference_length = lengths(references, self.ignore_index)
         matches = clipped_matches(preds, length, references, reference_length, self.n)

@@ -37,6 +37,30 @@ def sentences(metric: str, name: str, ids: Any) -> jax.Array:
     return numbers
 
 
+def sentences_and_references(
+    metric: str, preds: Any, references: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Return predictions `[..., tokens]` and references `[..., references, tokens]`.
+
+    References without an axis of references are one reference each.
+
+    Raises:
+      TypeError: They are not integers.
+      ValueError: The shapes do not fit together.
+    """
+    preds = sentences(metric, "preds", preds)
+    references = sentences(metric, "references", references)
+    if references.ndim == preds.ndim:
+        references = references[..., None, :]
+    if references.shape[:-2] != preds.shape[:-1] or not references.shape[-2]:
+        raise ValueError(
+            f"{metric}: preds have shape {preds.shape} and references "
+            f"{references.shape}; references must be [batch, tokens] or [batch, "
+            "references, tokens] with the batch of preds. Pad missing ones."
+        )
+    return preds, references
+
+
 def lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.Array:
     """Return the number of tokens before the first ignored id, int32 `[...]`."""
     kept = not_ignored(ids, ignore_index)

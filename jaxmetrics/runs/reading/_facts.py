@@ -21,7 +21,7 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
     """Return names and texts of what is known of a training.
 
     The values of an evaluation, by which models are chosen, come first. The best loss
-    of a training by steps is that of one lucky batch, so a median of its end is told.
+    of single steps is that of one batch, so the median of the last steps is given.
     """
     unit, facts = history.unit, [("Run", history.name)]
     name = "loss"

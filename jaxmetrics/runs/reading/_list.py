@@ -67,7 +67,7 @@ class RunList(Sequence[RunEntry]):
 
     @property
     def better(self) -> dict[str, Better]:
-        """Whether lower or higher values are better, by key, where known."""
+        """Direction in which values improve, `"min"` or `"max"`, by key."""
         return directions(self.names.keys, {})
 
     @property

@@ -1,7 +1,7 @@
-"""Which values of the configuration go with the best results.
+"""Correlation of the configuration with the results of runs.
 
 These are statements about the runs that were made, not about causes: values that were
-changed together cannot be told apart, and few runs say little.
+changed together have the same correlation, and that of few runs is uncertain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_VALUES = 8  # different texts, beyond which they are names rather than choi
 
 
 class Relation(NamedTuple):
-    """How one value of the configuration goes with the results of the runs.
+    """Correlation of one value of the configuration with the results of the runs.
 
     Attributes:
       name: Dotted name of the value.

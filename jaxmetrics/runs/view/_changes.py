@@ -44,7 +44,7 @@ class Change(NamedTuple):
 
 
 class _Seen:
-    """What is known of one run directory."""
+    """State of the files of a run directory when they were last read."""
 
     def __init__(self, path: Path) -> None:
         self.files = [str(path / name) for name in (METRICS_JSONL, EVENTS_JSONL)]

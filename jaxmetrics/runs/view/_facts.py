@@ -1,4 +1,4 @@
-"""What the pages of one run show, as plain values: facts, keys, events, media."""
+"""Facts, keys, events and media of a run, as plain values for its pages."""
 
 from __future__ import annotations
 
