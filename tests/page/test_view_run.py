@@ -27,7 +27,7 @@ def test_the_page_says_what_the_run_is(run):
     assert run.texts(".run h3")[0] == "Loss"
     first = "document.querySelector('.run .card').card.content.drawn"
     names = run.run(f"{first}.map(one => one.line.name)")
-    assert names == ["val/loss", "train/loss"]
+    assert names == ["train/loss", "val/loss"]
 
 
 def test_an_alarm_zooms_the_charts_to_it_and_the_address_says_so(run):

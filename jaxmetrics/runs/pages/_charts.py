@@ -15,7 +15,6 @@ from jaxmetrics.runs.reading import (
     arranged_charts,
     axis_label,
     axis_positions,
-    is_evaluation,
     is_log_chart,
     quantile_keys,
     series_on_axes,
@@ -54,13 +53,11 @@ def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
 
 
 def _chart(run: Run, chart: ChartKeys, positions: Mapping[str, np.ndarray]) -> Chart:
-    """Return the chart of keys; an evaluation is drawn over the training."""
-    keys = sorted(chart.keys, key=is_evaluation)
     lines = [
         Line(key, color, *series_on_axes(run, key, positions))
-        for color, key in enumerate(keys)
+        for color, key in enumerate(chart.keys)
     ]
-    log = is_log_chart(keys, chart.label, [line.y for line in lines])
+    log = is_log_chart(chart.keys, chart.label, [line.y for line in lines])
     return Chart(chart.title, chart.label, lines, chart.section, log)
 
 

@@ -21,7 +21,6 @@ from jaxmetrics.runs.reading._chart_layout import (
     ChartKeys,
     Layers,
     arranged_charts,
-    is_evaluation,
     is_log_chart,
     quantile_keys,
 )
@@ -168,7 +167,6 @@ __all__ = [
     "goodput_of_events",
     "grouped_by_chart",
     "importance",
-    "is_evaluation",
     "is_log_chart",
     "is_run",
     "is_telemetry",

@@ -67,7 +67,7 @@ class ChartKeys(NamedTuple):
       title: Title.
       label: Label of the y axis.
       section: Section of the chart.
-      keys: The keys, validation first.
+      keys: The keys, training first, so that an evaluation is drawn over it.
     """
 
     id: str
@@ -96,7 +96,7 @@ def arranged_charts(keys: Iterable[str]) -> tuple[list[ChartKeys], list[Layers]]
 
     >>> charts, layers = arranged_charts(["mem/peak_bytes", "train/loss", "val/loss"])
     >>> [(chart.section, chart.keys) for chart in charts]
-    [('Loss', ['val/loss', 'train/loss']), ('Memory', ['mem/peak_bytes'])]
+    [('Loss', ['train/loss', 'val/loss']), ('Memory', ['mem/peak_bytes'])]
     """
     keys = list(keys)
     layers = _layers(keys)
@@ -124,15 +124,6 @@ def is_log_chart(keys: Iterable[str], label: str, series: Iterable[np.ndarray]) 
     if grows or is_rate or label.endswith("(0 to 1)"):
         return False
     return is_wide(np.concatenate(series))
-
-
-def is_evaluation(key: str) -> bool:
-    """Return whether a key belongs to an evaluation.
-
-    >>> is_evaluation("val_code/loss"), is_evaluation("train/loss")
-    (True, False)
-    """
-    return not _is_training(key)
 
 
 def _layers(keys: list[str]) -> list[Layers]:
@@ -189,7 +180,7 @@ def _charts(section: str, keys: list[str]) -> list[ChartKeys]:
     groups |= grouped_by_chart(key for key in keys if key not in placed)
     for title, members in groups.items():
         if title not in quantiles and members is not together:
-            members = sorted(members, key=_is_training)
+            members = sorted(members, key=_is_training, reverse=True)
         name = members[0] if len(members) == 1 else title.rstrip("/")
         label = axis_label(title if title in quantiles else members[0])
         label = "memory (bytes)" if members is together else label

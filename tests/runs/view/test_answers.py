@@ -126,12 +126,12 @@ def test_charts_come_in_sections(server):
     assert keys["axes"] == ["step", "tokens", "time", "flops"]
     charts = {chart["section"]: chart["keys"] for chart in keys["charts"]}
     assert list(charts) == ["Loss", "Datasets", "Memory"]
-    assert charts["Loss"] == ["val/loss", "train/loss"]
+    assert charts["Loss"] == ["train/loss", "val/loss"]
     assert charts["Memory"] == ["mem/peak_bytes", "mem/in_use_bytes"]
     layers = [f"grad/norm/layer_{i}" for i in range(4)]
     assert keys["layers"] == [{"id": "grad/norm", "title": "grad/norm", "keys": layers}]
     assert keys["arrays"] == ["val/per_class"]
-    assert {chart["keys"][0]: chart["log"] for chart in keys["charts"]}["val/loss"]
+    assert {chart["keys"][0]: chart["log"] for chart in keys["charts"]}["train/loss"]
 
 
 def test_a_short_series_has_all_points(server):
