@@ -206,7 +206,8 @@ def _add_view_arguments(command: argparse.ArgumentParser) -> None:
         metavar="ROOT",
         nargs="?",
         default="runs",
-        help="folder of all projects, project, or run directory (default: runs)",
+        help="folder of all projects, project, or run directory; or its address, such "
+        "as gs://bucket/runs (default: runs)",
     )
     command.add_argument(
         "--port", type=int, default=6007, help="0 takes a free one (default: 6007)"

@@ -54,6 +54,7 @@ from jaxmetrics.runs.reading._find import (
     find_runs,
     folder_names,
     is_run,
+    runs_below,
     runs_of,
 )
 from jaxmetrics.runs.reading._follow import Follower
@@ -188,6 +189,7 @@ __all__ = [
     "result",
     "rows_of_epochs",
     "rows_of_other_splits",
+    "runs_below",
     "runs_of",
     "sample_rows",
     "seed_groups",

@@ -5,6 +5,7 @@ They are read from a temporary copy, which is removed with the last object that 
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ class LocalCopy(os.PathLike[str]):
 
     Args:
       storage: Folder of the run.
+      folder: New folder for the copy, which its caller removes. Default a temporary
+        one, removed with this object.
 
     Attributes:
       address: Address of the run.
@@ -42,15 +45,20 @@ class LocalCopy(os.PathLike[str]):
       OSError: The bucket cannot be reached.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, folder: Path | None = None) -> None:
         """Copy the files of the run, without its media."""
         self.address: str = storage.address
         self._storage = storage
-        self._temporary = Path(tempfile.mkdtemp(prefix="jaxmetrics-"))
-        weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
-        project, name = ("run", *PurePosixPath(storage.address).parts)[-2:]
-        self.folder: Path = self._temporary / project / name
-        self.folder.mkdir(parents=True)
+        if folder is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="jaxmetrics-"))
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+            project, name = ("run", *PurePosixPath(storage.address).parts)[-2:]
+            folder = self._temporary / project / name
+        else:
+            self._temporary = folder.parent / f".{folder.name}"
+            self._temporary.mkdir(parents=True, exist_ok=True)
+        self.folder: Path = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._names: list[str] | None = None
         names = storage.names()
         self._copies = RunCopies(storage) if PIECES_FOLDER in names else None
@@ -120,6 +128,8 @@ class LocalCopy(os.PathLike[str]):
             with new.open("wb") as file:
                 while data := place.read(name, file.tell(), file.tell() + _CHUNK_BYTES):
                     file.write(data)
+            if target.exists() and filecmp.cmp(new, target, shallow=False):
+                continue  # who follows the copy reads it anew only if it has changed
             os.replace(new, target)
 
 

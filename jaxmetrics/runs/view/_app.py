@@ -83,7 +83,7 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
         project, name = request.path_params["project"], request.path_params["run"]
         found = cache.get(project, name)
         if found is None:
-            raise MissingError(f"There is no run {project}/{name} in {root.path}.")
+            raise MissingError(f"There is no run {project}/{name} in {root.name}.")
         return found
 
     def index(request: Request) -> Response:

@@ -16,7 +16,7 @@ from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
 )
-from jaxmetrics.runs.reading import folder_names, is_run
+from jaxmetrics.runs.reading import LocalCopy, folder_names, is_run
 
 _READ = (
     *(METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON, EPOCHS_JSON, PIECES_FOLDER),
@@ -35,12 +35,16 @@ class Root:
 
     Args:
       path: The folder.
+
+    Attributes:
+      path: The folder, links followed.
+      name: Its path or address, as it is shown.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Resolve the folder once."""
         self.path = Path(path).expanduser().resolve()
-        self._text = str(self.path)
+        self.name = self._text = str(self.path)
         self._below = self._text.rstrip(os.sep) + os.sep
 
     def runs(self) -> Iterator[tuple[str, Path]]:
@@ -66,6 +70,14 @@ class Root:
             for inner in folders(folder):
                 if not inner.is_symlink() or self.holds(inner):
                     yield self._id(inner), inner
+
+    def source(self, path: Path) -> Path | LocalCopy:
+        """Return what is read to list the run in a folder."""
+        return path
+
+    def problems(self) -> list[dict[str, str]]:
+        """Return what could not be read of the root, each `path` with its `text`."""
+        return []
 
     def find(self, project: str, name: str) -> Path | None:
         """Return the run directory of a project and a name; None without one.

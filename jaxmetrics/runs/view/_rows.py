@@ -11,6 +11,7 @@ from typing import Any
 from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, RUN_JSON, SUMMARY_JSON
 from jaxmetrics.runs.reading import (
     FileState,
+    LocalCopy,
     RunEntry,
     RunList,
     file_state,
@@ -72,12 +73,15 @@ class Rows:
 
     def _listed(self) -> tuple[RunList, list[dict[str, str]]]:
         """Return all rows, and the problems of runs."""
-        places: list[tuple[tuple[str, str], Path]] = []
+        places: list[tuple[tuple[str, str], Path | LocalCopy]] = []
+        folders: list[Path] = []
         kept: dict[Path, RunEntry] = {}
         states: dict[Path, tuple[FileState, ...]] = {}
-        problems: list[dict[str, str]] = []
+        problems = self._root.problems()
         for id, path in self._root.candidates():
-            state = states[path] = tuple(file_state(path / name) for name in _FILES)
+            state = states[path] = tuple(
+                file_state(f"{path}/{name}") for name in _FILES
+            )
             resting = self._resting.get(path)
             if resting is not None and resting[0] == state:
                 kept[path] = resting[1]
@@ -86,13 +90,14 @@ class Rows:
             try:
                 if path not in kept:
                     self._root.check(path)
-                places.append((_names(id), path))
+                places.append((_names(id), self._root.source(path)))
+                folders.append(path)
             except OutsideRootError as error:
                 problems.append({"path": id, "text": str(error)})
-        listed = list_entries(str(self._root.path), places, kept)
+        listed = list_entries(self._root.name, places, kept)
         self._resting = {
             path: (states[path], entry)
-            for (_, path), entry in zip(places, listed)
+            for path, entry in zip(folders, listed)
             if states[path][0][0] and _rests(entry)
         }
         problems += [{"path": e.id, "text": e.problem} for e in listed if e.problem]

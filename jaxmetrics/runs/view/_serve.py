@@ -9,9 +9,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from jaxmetrics.runs.view._bucket import open_root
 from jaxmetrics.runs.view._cache import RunCache
 from jaxmetrics.runs.view._changes import Watcher
-from jaxmetrics.runs.view._root import Root
 from jaxmetrics.runs.view._rows import Rows
 from jaxmetrics.runs.view._security import Guard, loopback
 
@@ -37,16 +37,20 @@ def view(
 
     Args:
       root: Folder of projects, a project, or a run directory. It may be empty: runs
-        appear when they begin.
+        appear when they begin. Or its address, such as `gs://bucket/runs`, or that of
+        a mirror: runs are copied to a temporary folder, and every 30 seconds those
+        that have changed.
       port: Port; 0 takes a free one.
       host: Address to listen on. Another one than the default can be reached from other
         machines; the connection is not encrypted.
       open_browser: Open the address in the default browser.
 
     Raises:
-      FileNotFoundError: There is no folder `root`.
-      OSError: The port is in use, or the address is not one of this machine.
-      ImportError: starlette and uvicorn are not installed.
+      FileNotFoundError: There is no folder `root`, or nothing at its address.
+      OSError: The port is in use, the host is not one of this machine, or the bucket
+        cannot be reached.
+      ImportError: starlette and uvicorn are not installed, or the package for the
+        address.
     """
     try:
         import starlette  # noqa: F401
@@ -57,11 +61,7 @@ def view(
             f"`pip install jaxmetrics[view]`."
         ) from error
 
-    place = Root(root)
-    if not place.path.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {root}. Give the folder of all projects, such as runs."
-        )
+    place = open_root(root)
     with _listening(host, port) as listening:
         port = listening.getsockname()[1]
         rows = Rows(place)
