@@ -45,7 +45,7 @@ soak: $(INSTALLED)
 
 # Changes an operator here and there, and expects a test to fail; --help tells more.
 mutate: $(INSTALLED)
-	$(BIN)/python tests/support/mutation.py $(MUTATE)
+	PYTHONPATH=tests $(BIN)/python -m support.mutation $(MUTATE)
 
 # libtpu compiles for TPUs that are not there; it is the release that jax names.
 $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py

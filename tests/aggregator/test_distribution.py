@@ -63,6 +63,13 @@ def test_percentiles_of_many_values_are_within_the_bound(draw):
     assert logged["std"] == pytest.approx(expected["std"], rel=1e-9)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("edge", [1.0, math.nextafter(1 + 1 / 128, 0)])
+def test_a_value_in_bins_is_the_middle_of_its_bin(edge, sign):
+    p50 = distribution([-1e3, 1e3], np.full(3000, sign * edge))["p50"]
+    assert p50 == sign * (1 + 1 / 256)
+
+
 @pytest.mark.parametrize("parts", [2, 13, 600])
 def test_percentiles_do_not_depend_on_how_values_are_split(parts):
     values = np.random.default_rng(2).normal(size=3000)

@@ -83,6 +83,16 @@ def test_one_invalid_value_rejects_the_whole_update():
     rejects(TypeError, "d/lang.*float", "d", COUNT, lang=[0.5])
 
 
+def test_integers_of_all_64_bits_are_taken_and_larger_ones_refused():
+    largest = np.array([2**63 - 1], np.uint64)
+    assert aggregate(MAX, largest, np.array([], np.uint64))["x"] == 2.0**63
+    rejects(ValueError, "d/x.*beyond 64 bits", "d", SUM, x=largest + np.uint64(1))
+
+
+def test_values_with_fields_are_an_error():
+    rejects(TypeError, r"d/x.*expected real", "d", SUM, x=np.zeros(2, "i4,f8"))
+
+
 def test_unknown_names_are_an_error():
     rejects(KeyError, r"dataset 'f'; expected one of \['d', 'e'\]", "f", SUM, x=[1])
     rejects(ValueError, "type 'median'.*'mean'", "d", "median", z=[1])

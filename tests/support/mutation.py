@@ -1,28 +1,38 @@
 """Mutation testing of a sample: change one operator, expect a test to fail.
 
-    python tests/support/mutation.py --sample 200 --seed 1
+    PYTHONPATH=tests python -m support.mutation --sample 200 --seed 1
 
 Cosmic Ray finds and applies the mutations. Each one is tried in a copy of the tree: the
-doctests of the file and the tests that mirror it run first, then the package's other
-tests. The mutants that all of them accept are printed at the end; the exit status is 1
-if more than `--survivors` of the sample survive, or if the tests fail without a
-mutation.
+doctests of the file and the tests that mirror it run first, then other tests that reach
+the changed statement, the fastest first. A test kills a mutant if it fails with the
+mutation and passes without it. The mutants that no test kills are printed at the end;
+the exit status is 1 if more than `--survivors` of the sample survive.
 
-Annotations are not mutated, nor the numbers of module-level constants, which are limits
-that no test can tell from their neighbours.
+`--record FILE` runs the tests once and saves which of them execute which statements,
+those in child processes included; `--executed FILE` selects the tests of a mutant by
+such a file. Of a statement of a class or module, and of a file that has changed since,
+all tests that execute something in the file are run. Without a record the other tests
+are those of the package.
+
+Left alone is what cannot change a result: annotations, code for type checkers, and the
+numbers of module-level constants, which are limits that no test can tell from their
+neighbours.
 """
 
 import argparse
 import ast
+import contextlib
+import functools
+import json
 import os
 import queue
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +40,8 @@ from typing import NamedTuple
 import cosmic_ray.plugins
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
+from support.blocks.sitecustomize import marked_blocks
+from support.zygote import Zygote
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -78,13 +90,17 @@ OPERATORS = [
 SCENARIOS = {
     "record": ("faults/test_files.py", "faults/test_reading.py"),
     "pipeline": ("faults/test_queues.py", "logger"),
-    "logger": ("faults/test_exit.py", "test_checkpoint.py"),
+    "logger": ("faults/test_exit.py", "test_checkpoint.py", "checkpoint"),
     "writers": ("faults/test_disk.py", "logger"),
     "runs": ("cli",),
     "aggregator": (),
     "telemetry": ("loop",),
 }
-TIMEOUT = 900
+LIMIT = 900
+"""Seconds of a session of pytest until it counts as failed."""
+
+
+_TIMEOUT = "--timeout", "60"
 
 
 class Mutant(NamedTuple):
@@ -102,41 +118,69 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=200, help="number of mutants")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     parser.add_argument(
+        "--first", type=int, default=0, help="number of mutants of the sample to skip"
+    )
+    parser.add_argument(
         "--packages", nargs="+", default=PACKAGES, help="what to mutate"
     )
     parser.add_argument("--survivors", type=float, default=0.08, help="largest share")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument(
-        "--no-control",
-        action="store_true",
-        help="trust that the tests pass without a mutation",
+        "--record", type=Path, help="save which tests execute what, and end"
+    )
+    parser.add_argument("--executed", type=Path, help="select tests by this record")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="tests of a mutant, as recorded"
     )
     options = parser.parse_args()
+    if options.record:
+        return record(options.packages, options.record.absolute())
     random_choice = random.Random(options.seed)
     sites = find_sites(options.packages)
     chosen = random_choice.sample(sorted(sites), min(options.sample, len(sites)))
-    mutants = [random_choice.choice(sites[site]) for site in chosen]
+    mutants = [random_choice.choice(sites[site]) for site in chosen][options.first :]
     print(f"{len(mutants)} of {len(sites)} sites, seed {options.seed}", flush=True)
+    selection = Selection(options.executed, options.seconds)
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(options.workers) as pool,
     ):
-        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for index in range(options.workers):
-            copies.put(copy_tree(Path(folder) / str(index)))
-        if not options.no_control:
-            packages = sorted({package_of(mutant.path) for mutant in mutants})
-            for failure in pool.map(lambda name: control(name, copies), packages):
-                if failure:
-                    print(failure)
-                    return 1
-        results = list(pool.map(lambda mutant: attempt(mutant, copies), mutants))
-    survivors = [text for text in results if text]
+        copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+        started = [Copy(Path(folder) / str(n)) for n in range(options.workers)]
+        for copy in started:
+            copies.put(copy)
+        killers = find_killers(mutants, copies, pool, selection)
+        for copy in started:
+            copy.close()
+    survivors = [mutant for mutant in mutants if not killers[mutant]]
     killed = len(mutants) - len(survivors)
     print(f"\n{killed} of {len(mutants)} killed ({killed / len(mutants):.1%})")
-    for text in survivors:
-        print(text)
+    for mutant in survivors:
+        print(describe(mutant))
     return int(len(survivors) > options.survivors * len(mutants))
+
+
+def record(packages, file: Path) -> int:
+    """Run the tests of some packages and save which blocks each of them executes."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_tree(Path(folder) / "copy")
+        paths = [f"jaxmetrics/{package}" for package in packages]
+        paths += dict.fromkeys(
+            test for package in packages for test in _wider_tests(package)
+        )
+        blocks = Path(folder) / "blocks"
+        blocks.touch()
+        file.write_text(json.dumps(_checksums()) + "\n")
+        folders = copy / "tests/support/blocks", copy, copy / "tests"
+        environment = os.environ | {
+            "EXECUTED_BLOCKS": str(blocks),
+            "EXECUTED_RESULTS": str(file),
+            "EXECUTED_ROOT": str(copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        }
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "support.executed"]
+        return subprocess.run([*command, *paths], cwd=copy, env=environment).returncode
 
 
 def find_sites(packages) -> dict[tuple[str, int, int], list[Mutant]]:
@@ -160,84 +204,215 @@ def find_sites(packages) -> dict[tuple[str, int, int], list[Mutant]]:
     return sites
 
 
-def attempt(mutant: Mutant, copies) -> str:
-    """Run the tests against a mutant; return its description if they all pass."""
-    copy = copies.get()
-    file, started = copy / mutant.path, time.monotonic()
-    source = file.read_text()
-    try:
-        mutated = mutate_code(source, _operator(mutant.operator), mutant.occurrence)
-        assert mutated is not None and mutated != source, mutant
-        file.write_text(mutated)
-        near, rest = tests_of(mutant.path, copy)
-        survived = all(run_tests(paths, copy) == 0 for paths in (near, rest) if paths)
-    finally:
-        file.write_text(source)
+def find_killers(mutants, copies, pool, selection: "Selection") -> dict[Mutant, str]:
+    """Return the test that kills each mutant, "" for a survivor.
+
+    Tests that fail without a mutation too are left out, and their mutants tried again.
+    """
+    killers: dict[Mutant, str] = {}
+    passing: set[str] = set()
+    failing: set[str] = set()
+    pending = list(mutants)
+    test = functools.partial(
+        attempt, copies=copies, selection=selection, failing=failing
+    )
+    while pending:
+        killers |= zip(pending, pool.map(test, pending))
+        tests = {killers[mutant] for mutant in pending} - {""} - passing
+        copy = copies.get()
+        failing.update(copy.failures(sorted(tests)))
         copies.put(copy)
-    state = "SURVIVED" if survived else "killed"
-    seconds = time.monotonic() - started
-    label = f"{mutant.path}:{mutant.line} {mutant.operator.removeprefix('core/')}"
-    print(f"{state:8} {seconds:5.0f} s  {label}", flush=True)
-    if not survived:
-        return ""
-    before, after = source.splitlines(), mutated.splitlines()
-    changed = [
-        f"    - {a.strip()}\n    + {b.strip()}" for a, b in zip(before, after) if a != b
-    ]
-    return "\n".join([f"  {label}", *changed])
+        passing |= tests - failing
+        pending = [mutant for mutant in pending if killers[mutant] in failing]
+        for name in sorted(tests & failing):
+            print(f"{name} fails without a mutation", flush=True)
+    return killers
 
 
-def control(package: str, copies) -> str:
-    """Run a package's tests without a mutation; return what fails."""
+def attempt(mutant: Mutant, copies, selection: "Selection", failing) -> str:
+    """Run the tests against a mutant; return the first that fails, "" if all pass."""
     copy = copies.get()
+    started = time.monotonic()
+    killer = ""
     try:
-        paths = [f"jaxmetrics/{package}", *_wider_tests(package, copy)]
-        status = run_tests(paths, copy)
+        with copy.mutated(mutant):
+            for paths, seconds, left_out in selection.sessions(mutant):
+                killer = copy.first_failure(paths, seconds, left_out | failing)
+                if killer:
+                    break
     finally:
         copies.put(copy)
-    return f"The tests of {package} fail without a mutation." if status else ""
+    state = "killed" if killer else "SURVIVED"
+    elapsed = time.monotonic() - started
+    by = f" by {killer}" if killer else ""
+    print(f"{state:8} {elapsed:5.0f} s  {label(mutant)}{by}", flush=True)
+    return killer
 
 
-def tests_of(path: str, copy: Path) -> tuple[list[str], list[str]]:
-    """Return the tests nearest to a file, and the others of its package."""
+def label(mutant: Mutant) -> str:
+    """Return the place and the operator of a mutant."""
+    return f"{mutant.path}:{mutant.line} {mutant.operator.removeprefix('core/')}"
+
+
+def describe(mutant: Mutant) -> str:
+    """Return the place of a mutant, and its lines before and after."""
+    source = (ROOT / mutant.path).read_text()
+    lines = zip(source.splitlines(), mutate(source, mutant).splitlines())
+    changed = [f"    - {a.strip()}\n    + {b.strip()}" for a, b in lines if a != b]
+    return "\n".join([f"  {label(mutant)}", *changed])
+
+
+def mutate(source: str, mutant: Mutant) -> str:
+    """Return the source of a file with a mutation."""
+    mutated = mutate_code(source, _operator(mutant.operator), mutant.occurrence)
+    assert mutated is not None and mutated != source, mutant
+    return mutated
+
+
+class Copy:
+    """A copy of the tree, with a process that forks sessions of pytest in it."""
+
+    def __init__(self, folder: Path):
+        self.folder = copy_tree(folder)
+        self._failures, self._log = folder / "failures", folder / "sessions.log"
+        self._zygote = Zygote(
+            "warm_pytest.py",
+            self._log,
+            JAX_PLATFORMS="cpu",
+            JAX_CPU_ENABLE_ASYNC_DISPATCH="false",
+            PYTHONPATH=os.pathsep.join([str(folder), str(folder / "tests")]),
+            PYTHONDONTWRITEBYTECODE="1",
+        )
+
+    @contextlib.contextmanager
+    def mutated(self, mutant: Mutant):
+        """Apply a mutation for a while."""
+        file = self.folder / mutant.path
+        source = file.read_text()
+        file.write_text(mutate(source, mutant))
+        try:
+            yield
+        finally:
+            file.write_text(source)
+
+    def first_failure(self, paths, seconds, left_out) -> str:
+        """Run tests until one fails; return its name, or "" if all pass."""
+        status, tests = self._run(["-x", *paths], seconds, left_out)
+        if status and not tests:
+            return paths[0]  # the process has ended, or the time
+        return tests[0] if status else ""
+
+    def failures(self, tests) -> set[str]:
+        """Run tests without a mutation; return those that fail."""
+        status, failures = self._run(tests, {}, ()) if tests else (0, [])
+        if status and not failures:
+            raise RuntimeError(self._log.read_text()[-3000:])
+        return set(failures)
+
+    def close(self) -> None:
+        """End the process."""
+        self._zygote.close()
+
+    def _run(self, paths, seconds, left_out) -> tuple[int, list[str]]:
+        self._failures.write_text("")
+        status = self._zygote.run(
+            folder=str(self.folder),
+            options=["-q", "-n", "0", "-p", "no:cacheprovider", *_TIMEOUT, *paths],
+            limit=LIMIT,
+            seconds=seconds,
+            left_out=sorted(left_out),
+            failures=str(self._failures),
+        ).status[0]
+        tests = self._failures.read_text().splitlines()
+        return 0 if status == 5 else status, tests  # 5: no tests collected
+
+
+class Selection:
+    """Choose the tests of a mutant.
+
+    Args:
+      file: Record of which tests execute what; None selects by folders.
+      limit: Largest sum of the recorded seconds of the tests that do not mirror it.
+    """
+
+    def __init__(self, file: Path | None, limit: float):
+        self._limit = limit
+        self._checksums: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
+        # By the name of a block, and by that of its file.
+        self._passed: dict[str, set[str]] = {}
+        if file is not None:
+            checksums, *lines = map(json.loads, file.read_text().splitlines())
+            self._checksums = checksums
+            for line in lines:
+                test, blocks = line["test"], line["blocks"] if line["passed"] else ()
+                self._seconds[test] = line["seconds"]
+                for name in {*blocks, *map(_path, blocks)}:
+                    self._passed.setdefault(name, set()).add(test)
+
+    def sessions(self, mutant: Mutant):
+        """Yield paths, seconds by test, and tests to leave out, of each session."""
+        near = _near_tests(mutant.path)
+        if not self._seconds:
+            yield near, {}, set()
+            yield _wider_tests(package_of(mutant.path)), {}, set()
+            return
+        reaching = self._reaching(mutant)
+        yield near, reaching, self._seconds.keys() - reaching.keys()
+        rest, total = {}, 0.0
+        for test, seconds in sorted(reaching.items(), key=lambda item: item[1]):
+            if test.split("::")[0] not in near:
+                total += seconds
+                if total < self._limit:
+                    rest[test] = seconds
+        if rest:
+            files = sorted({test.split("::")[0] for test in rest})
+            yield files, rest, self._seconds.keys() - rest.keys()
+
+    def _reaching(self, mutant: Mutant) -> dict[str, float]:
+        """Return the seconds of the tests that reach the statement of a mutant."""
+        name, file = mutant.path, ROOT / mutant.path
+        if self._checksums.get(name) == _checksum(file):
+            name = _innermost(file, mutant) or name
+        return {test: self._seconds[test] for test in self._passed.get(name, ())}
+
+
+def _innermost(path: Path, mutant: Mutant) -> str | None:
+    """Return the smallest block that holds the line of a mutant."""
+    marks = marked_blocks(ast.parse(path.read_text()), mutant.path)
+    spans = [tuple(map(int, mark.rsplit(":", 2)[1:])) for mark in marks]
+    holding = [span for span in spans if span[0] <= mutant.line <= span[1]]
+    if not holding:
+        return None
+    low, high = min(holding, key=lambda span: (span[1] - span[0], -span[0]))
+    return f"{mutant.path}:{low}:{high}"
+
+
+def _path(block: str) -> str:
+    return block.rsplit(":", 2)[0]
+
+
+def _checksums() -> dict[str, int]:
+    files = (ROOT / "jaxmetrics").rglob("*.py")
+    return {path.relative_to(ROOT).as_posix(): _checksum(path) for path in files}
+
+
+def _checksum(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
+
+
+def _near_tests(path: str) -> list[str]:
+    """Return a file, for its doctests, and the tests that mirror it."""
     parts = Path(path).parts[1:]
     subject = parts[-1].removesuffix(".py").removeprefix("_")
-    folder = copy.joinpath("tests", *parts[:-1])
+    folder = ROOT.joinpath("tests", *parts[:-1])
     mirror = sorted(folder.glob(f"test_{subject}*.py"))
-    near = [path, *(str(test.relative_to(copy)) for test in mirror)]
-    return near, _wider_tests(parts[0], copy)
+    return [path, *(test.relative_to(ROOT).as_posix() for test in mirror)]
 
 
-def _wider_tests(package: str, copy: Path) -> list[str]:
+def _wider_tests(package: str) -> list[str]:
     names = (package, *SCENARIOS.get(package, ()))
-    return [f"tests/{name}" for name in names if (copy / "tests" / name).exists()]
-
-
-def run_tests(paths: list[str], copy: Path) -> int:
-    """Run pytest in a copy until the first failure; return its exit status."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", *paths]
-    command += ["-p", "no:cacheprovider", "--timeout", "120"]
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        command,
-        cwd=copy,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        status = process.wait(TIMEOUT)
-    except subprocess.TimeoutExpired:
-        status = 1
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)  # and what its tests left behind
-        except ProcessLookupError:
-            pass
-        process.wait()
-    return 0 if status == 5 else status  # 5: no tests collected
+    return [f"tests/{name}" for name in names if (ROOT / "tests" / name).exists()]
 
 
 def copy_tree(target: Path) -> Path:

@@ -46,3 +46,18 @@ def test_a_small_change_of_large_weights_is_not_lost():
     old = {"w": jnp.full(100, 1000.0)}
     new = {"w": jnp.full(100, np.nextafter(np.float32(1000), np.float32(2000)))}
     assert distance(new, old) == pytest.approx(10 * 2.0**-14, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "complex64", "float64", "complex128"])
+@pytest.mark.parametrize("double", ["float64", "complex128"])
+def test_a_difference_has_the_precision_of_the_more_precise_array(double, kind):
+    with jax.enable_x64(True):
+        x = {"w": jnp.full(4, 1 + 2.0**-40, double)}
+        y = {"w": jnp.ones(4, kind)}
+        assert distance(x, y) == distance(y, x) == 2.0**-39
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float32", "complex64"])
+def test_the_imaginary_part_counts_beside_real_numbers(kind):
+    x, y = {"w": jnp.full(1, 3j, "complex64")}, {"w": jnp.full(1, 4, kind)}
+    assert distance(x, y) == distance(y, x) == 5

@@ -73,6 +73,43 @@ def with_noise(level, count, spread=0.05):
     return level + spread * np.resize([-1.0, 0.0, 1.0], count)
 
 
+@pytest.mark.parametrize(
+    ("sigma", "options", "spikes"),
+    [
+        (9.99, {}, False),
+        (10.01, {}, True),
+        (4.99, {"threshold": 5.0}, False),
+        (5.01, {"threshold": 5.0}, True),
+    ],
+)
+def test_a_value_beyond_the_threshold_spikes(sigma, options, spikes):
+    detector = SpikeDetector(**options)
+    for x in with_noise(2, 99):
+        assert not detector.update(x)
+    assert detector.update(2 + sigma * 1.4826 * 0.05) == spikes
+
+
+@pytest.mark.parametrize(("patience", "options"), [(32, {}), (1, {"patience": 1})])
+def test_the_last_spike_of_patience_becomes_the_new_level(patience, options):
+    detector = SpikeDetector(**options)
+    for x in with_noise(2, 99):
+        detector.update(x)
+    begins = [detector.update(9.0) for _ in range(patience)]
+    assert begins == [True] + [False] * (patience - 1)
+    assert detector.state()["accepted"] == [9.0] * patience
+    assert detector.state()["rejected"] == [] and not detector.state()["spiking"]
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest", "too_small"),
+    [("window", 32, 31), ("threshold", 1e-9, 0), ("patience", 1, 0)],
+)
+def test_arguments_out_of_range_are_refused(name, smallest, too_small):
+    SpikeDetector(**{name: smallest})
+    with pytest.raises(ValueError, match=f"{name}={too_small}.*at least 32"):
+        SpikeDetector(**{name: too_small})
+
+
 def test_only_spikes_in_a_row_become_the_new_level():
     detector = SpikeDetector(patience=32)
     for x in with_noise(2, 200):

@@ -24,6 +24,19 @@ def test_a_budget_never_exceeds_its_limit():
     assert 44_000 < budget.used <= 50_000 - 4096
 
 
+@pytest.mark.parametrize(("used", "refusal"), [(79_999, None), (80_000, "thin")])
+def test_rows_are_thinned_from_80_percent_on(used, refusal):
+    assert ByteBudget(100_000.0, used).refusal(1, "train") == refusal
+
+
+@pytest.mark.parametrize(("alarm", "reserve"), [(False, 4096 + 1000), (True, 4096)])
+def test_rows_and_alarms_are_sent_up_to_their_reserves(alarm, reserve):
+    budget, size = ByteBudget(100_000.0), 100_000 - reserve
+    assert budget.refusal(size + 1, "train", alarm=alarm) == "full"
+    assert budget.refusal(size, "train", alarm=alarm) is None
+    assert budget.used == size
+
+
 def test_without_a_limit_everything_is_sent():
     budget = ByteBudget(None)
     assert {budget.refusal(10**9, "train") for _ in range(10)} == {None}
@@ -45,6 +58,11 @@ def test_a_bucket_allows_bursts_and_limits_the_mean_rate():
 def test_a_refused_key_has_a_reason_every_time(key):
     keys = Keys(10)
     assert keys.fault(key) and keys.fault(key)
+
+
+@pytest.mark.parametrize("key", ["x", "x" * 256])
+def test_the_shortest_and_the_longest_key_are_accepted(key):
+    assert Keys(10).fault(key) is None
 
 
 def test_keys_are_accepted_up_to_their_capacity():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -456,6 +457,39 @@ def test_rows_beyond_a_thousand_per_minute_are_left_out_with_one_warning(caplog)
     assert rows.summary()["train/loss"] == 1199
     (warning,) = caplog.records
     assert "1,000 rows a minute" in warning.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (2**63, 2.0**63),
+        (-(2**63), -(2**63)),
+        (-(2**63) - 1, -(2.0**63)),
+        (10**400, math.inf),
+        (-(10**400), -math.inf),
+    ],
+    ids=str,
+)
+def test_integers_beyond_64_bits_are_sent_as_floats(value, sent):
+    row, complete = WandbRows().take(record(1, count=value))
+    assert complete and row["train/count"] == sent
+    assert type(row["train/count"]) is type(sent)
+
+
+def test_nothing_to_send_is_complete():
+    empty = Media(1, "train", {"train/h": np.zeros(0)}, 0.0, kind="histogram")
+    assert WandbRows().take(empty) == ({}, True)
+
+
+def test_over_budget_only_alarms_that_ring_are_sent():
+    rows = WandbRows(megabytes=0.01, used=5000)  # 804 bytes are left, and 100 of alarms
+    rows.budget.refusal(700, "train")
+    values = {"health/nonfinite": 3, "health/spikes": 0, "train/loss": 2.0}
+    row, complete = rows.take(Record(7, "train", values, 0.0))
+    assert not complete
+    assert row == {"health/nonfinite": 3, "trainer/step": 7, "trainer/attempt": 1}
+    assert rows.summary()["train/loss"] == 2.0
 
 
 def test_a_summary_has_only_values_not_sent_since():
