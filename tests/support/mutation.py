@@ -244,8 +244,8 @@ def attempt(mutant: Mutant, copies, selection: "Selection", failing) -> str:
         copies.put(copy)
     state = "killed" if killer else "SURVIVED"
     elapsed = time.monotonic() - started
-    by = f" by {killer}" if killer else ""
-    print(f"{state:8} {elapsed:5.0f} s  {label(mutant)}{by}", flush=True)
+    more = f"{label(mutant)} by {killer}" if killer else describe(mutant).strip()
+    print(f"{state:8} {elapsed:5.0f} s  {more}", flush=True)
     return killer
 
 

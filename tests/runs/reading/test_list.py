@@ -19,7 +19,8 @@ from jaxmetrics.record import (
     read_run_json,
     write_run_json,
 )
-from jaxmetrics.runs.reading import RunNotFoundError, _entry
+from jaxmetrics.runs.reading import RunList, RunNotFoundError, _entry
+from jaxmetrics.runs.reading._where import Names
 
 EVENTS = [{"event": "start"}, {"event": "close", "time": "2026-01-01T00:00:00+00:00"}]
 LONG_AGO = 1_700_000_000.0
@@ -189,6 +190,7 @@ class TestState:
         ({"num_steps": "many", "x": {"train_steps": 200.0}}, 200),
         ({"warmup_steps": 10, "steps": True}, None),
         ({"steps": 0}, None),
+        ({"steps": 2**63, "train": {"steps": 200}}, 200),
     ],
 )
 def test_progress_follows_from_the_usual_names(tmp_path, hparams, total):
@@ -287,6 +289,45 @@ def test_a_list_is_a_sequence_with_a_table_json_and_a_data_frame(sweep):
     assert "3 runs in" in html and "best val/accuracy" in html
     assert listed.better == {"train/loss": "min", "val/accuracy": "max"}
     assert listed.varied == ["opt.lr", "seed"]
+
+
+def list_of(*configurations, **fields):
+    entries = [
+        runs.RunEntry(f"p/{n}", "", "p", str(n), hparams=hparams, **fields)
+        for n, hparams in enumerate(configurations)
+    ]
+    return RunList("runs", entries, Names.of(entries))
+
+
+def test_a_notebook_shows_fifty_runs_and_the_number_of_the_others():
+    assert "more" not in list_of(*[{}] * 50)._repr_html_()
+    html = list_of(*[{}] * 1051)._repr_html_()
+    assert "and 1,001 more" in html and "p/49" in html and "p/50" not in html
+
+
+def test_a_table_has_the_first_six_short_values_that_differ():
+    first = {"opt.lr": 0.25, "text": "x" * 24, "long": "x", **dict.fromkeys("abcde", 1)}
+    second = {"text": None, "long": "x" * 25, **dict.fromkeys("abcde", 2)}
+    names, rows = list_of(first, second).table()
+    assert names[4:] == ["lr", "text", "a", "b", "c", "d"]
+    assert [row[4:6] for row in rows] == [["0.25", "x" * 24], ["–", "–"]]
+    nested = list_of({"a.lr": 1, "b.lr": math.inf}, {"a.lr": 2, "b.lr": "auto"})
+    names, rows = nested.table()
+    assert names[4:] == ["a.lr", "b.lr"]
+    assert [row[4:] for row in rows] == [["1", "inf"], ["2", "auto"]]
+
+
+def test_a_table_shows_the_progress_of_a_running_run():
+    fields = dict(step=1500, total_steps=6000, elapsed=90.0)
+    for state, step in (("running", "1,500 (25%)"), ("closed", "1,500")):
+        ((_, shown, *values),) = list_of({}, state=state, **fields).table()[1]
+        assert (shown, values) == (state, [step, "1m30s"])
+    assert list_of({}).table() == (
+        ["run", "state", "step", "training time"],
+        [["p/0", "crashed", "–", "–"]],
+    )
+    ((_, shown, *_),) = list_of({}, state="closed", problem="torn").table()[1]
+    assert shown == "damaged"
 
 
 def test_texts_of_a_run_are_shown_as_text(tmp_path):
