@@ -8,6 +8,7 @@ moment. No backend and no Python thread has started by then, so that a fork is c
 import json
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -49,7 +50,7 @@ class Zygote:
                 text=True,
             )
 
-    def run(self, *, sent=0, after=0, delay=0.0, count=1, **arguments):
+    def run(self, *, sent=0, after=0, delay=0.0, count=1, together=False, **arguments):
         """Run `count` forks at once, and wait until they end.
 
         Args:
@@ -57,9 +58,12 @@ class Zygote:
           after: Number of acknowledgements of the first fork before the signal.
           delay: Seconds between these and the signal.
           count: Number of forks.
+          together: Whether the others are killed once a fork fails, as launchers of
+            pods do.
           arguments: JSON values that `serve` returns in the forks.
         """
         request = dict(sent=sent, after=after, delay=delay, count=count)
+        request["together"] = together
         line = json.dumps(request | {"arguments": arguments})
         print(line, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
@@ -92,7 +96,7 @@ def serve():
     sys.exit()
 
 
-def _run(sent, after, delay, count, arguments) -> Any:
+def _run(sent, after, delay, count, together, arguments) -> Any:
     reading, writing = os.pipe()
     children = []
     for rank in range(count):
@@ -115,10 +119,24 @@ def _run(sent, after, delay, count, arguments) -> Any:
             select.select([], [], [], delay)
             for child in children:
                 os.kill(child, sent)
+        ended = _wait_together(children) if together else {}
         acknowledged += pipe.read()
-    status = [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]
+    ended |= {c: os.waitpid(c, 0)[1] for c in children if c not in ended}
+    status = [os.waitstatus_to_exitcode(ended[child]) for child in children]
     complete = len(acknowledged) // 8
     return RunResult(status, list(struct.unpack_from(f"<{complete}q", acknowledged)))
+
+
+def _wait_together(children):
+    """Wait until all have ended, and kill the others once one has failed."""
+    ended: dict[int, int] = {}
+    while len(ended) < len(children):
+        child, status = os.wait()
+        ended[child] = status
+        if status:
+            for other in set(children) - ended.keys():
+                os.kill(other, signal.SIGKILL)
+    return ended
 
 
 def _acknowledge(writing, number):

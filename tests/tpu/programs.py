@@ -5,6 +5,7 @@ that those chips would run, and estimates: nothing here has run.
 """
 
 import functools
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _COLLECTIVE = re.compile(
     r"\b(all-reduce|all-gather|all-to-all|collective-broadcast|collective-permute|"
     r"reduce-scatter)(?:-start)?\("
 )
+_ARRAY = re.compile(r"\b([a-z]+\d+|pred)\[([\d,]*)\]")
 _TRANSFER = re.compile(r" (send|recv|infeed|outfeed)\(")
 _CALLBACK = re.compile(r'custom_call_target="([^"]*callback[^"]*)"', re.IGNORECASE)
 _BETWEEN_SLICES = "xla_megascale_runtime"
@@ -48,7 +50,14 @@ class Program(NamedTuple):
 
     def sent_between_slices(self):
         """How many values go to another slice: the second half of a collective."""
-        return sum(name == "send" for name, ours in self._transfers() if ours)
+        return len(self.bytes_between_slices())
+
+    def bytes_between_slices(self):
+        """The bytes that each chip sends to another slice, value by value."""
+        sent = re.findall(
+            rf"= \((\w+\[[\d,]*\]).* send\(.*{_BETWEEN_SLICES}", self.text
+        )
+        return [_size(shape) for shape in sent]
 
     def host_calls(self):
         """Whatever asks the host for something: callbacks, infeed, outfeed."""
@@ -146,6 +155,16 @@ def _sharded(outputs, mesh):
 def _standing_for(tree, sharding):
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=sharding), tree
+    )
+
+
+def _size(shapes):
+    """Return the bytes of the arrays in a text such as `(u32[8,128]{1,0}, f32[])`."""
+    return sum(
+        math.prod(map(int, filter(None, dims.split(","))))
+        * max(8, int(re.sub(r"\D", "", kind) or 8))
+        // 8
+        for kind, dims in _ARRAY.findall(shapes)
     )
 
 
