@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 from support.markdown import HOSTILE_TEXTS, cell_counts, rendered
-from support.runs import epoch, row, write_epochs, write_run
+from support.runs import epoch, row, rows_of, write_epochs, write_run
 
 from jaxmetrics import Run
 from jaxmetrics.record import encodable
@@ -199,6 +199,36 @@ def test_the_table_of_steps_has_every_evaluation(tmp_path):
     cells = [line.strip("| ").split(" | ") for line in lines[start + 2 :][:200]]
     evaluated = [int(cell[0]) for cell in cells if len(cell) == 3]
     assert evaluated == list(range(7, 1001, 33))
+
+
+def test_of_many_evaluations_half_of_the_rows_are_selected(tmp_path):
+    rows = rows_of(1000, train__loss=lambda s: 1.0)
+    rows += [{"step": s, "split": "val", "val/loss": s} for s in range(3, 1000, 3)]
+    body, _ = body_of(generate_report(write_run(tmp_path, rows)))
+    table = body[body.index("| step | loss_mean |") :].split("\n\n")[0].splitlines()[2:]
+    cells = [line.strip("| ").split(" | ") for line in table]
+    assert len(cells) == 200
+    evaluated = [int(cell[0]) for cell in cells if int(cell[0]) % 3 == 0]
+    assert len([s for s in evaluated if s in (3, 999)]) == 2 and len(evaluated) >= 100
+
+
+@pytest.mark.parametrize(("count", "more"), [(200, 0), (201, 1)])
+def test_tables_are_complete_up_to_200_rows(tmp_path, count, more):
+    rows = rows_of(count, **{"train/loss": lambda s: 1.0 / s})
+    rows.append({f"train/k{n:03}": 1.0 for n in range(count - 1)} | {"step": 1})
+    rows.append({f"val/a{n:03}": [1, 2] for n in range(count)} | {"step": 1})
+    body, _ = body_of(generate_report(write_run(tmp_path, rows)))
+    assert ("200 of 201, evenly selected." in body) == bool(more)
+    assert ("The first 200 of 201." in body) == bool(more)
+    assert ("val/a199 and 1 more." in body) == bool(more)
+    assert body.count("| train/") == 200
+
+
+@pytest.mark.parametrize(("steps", "folded"), [(28, False), (29, True)])
+def test_sections_of_more_than_30_lines_are_folded(tmp_path, steps, folded):
+    rows = rows_of(steps, train__loss=lambda s: 1.0 / s)
+    text = generate_report(write_run(tmp_path, rows)).read_text()
+    assert ("<details>" in text) == folded
 
 
 def test_an_empty_run_has_a_report(tmp_path):
