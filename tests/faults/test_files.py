@@ -35,7 +35,7 @@ from jaxmetrics.record import (
     dumps,
     read_lines,
 )
-from jaxmetrics.writers import CSV, JSONL
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
 from jaxmetrics.writers._event_file import EventFile
 
 
@@ -318,3 +318,42 @@ def test_one_of_several_processes_that_open_at_once_gets_the_file(tmp_path):
 
 def test_without_locks_a_second_process_is_not_refused(tmp_path):
     assert run_in_process(open_while_held, tmp_path, 3, False) == 0
+
+
+def opened(writer, folder):
+    writer.open(folder, 1)
+    return writer
+
+
+OPENS = {
+    "lines": lambda folder: AppendFile(folder / "metrics.jsonl"),
+    "events": lambda folder: EventFile(folder, 1.0, zlib.crc32),
+    "csv": lambda folder: opened(CSV(), folder),
+    "jsonl": lambda folder: opened(JSONL(), folder),
+    "tensorboard": lambda folder: opened(TensorBoard(), folder),
+}
+
+
+@pytest.mark.parametrize("kind", OPENS)
+def test_an_open_that_fails_holds_no_descriptor_and_can_be_repeated(
+    kind, tmp_path, monkeypatch
+):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    OPENS[kind](tmp_path).close()  # imports what it needs
+    for number in itertools.count(1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        before = descriptors()
+        with monkeypatch.context() as patch:
+            disk = FailingDisk(patch, number)
+            try:
+                OPENS[kind](folder).close()
+            except OSError:
+                assert descriptors() == before, number
+        if disk.calls < number:
+            break
+        OPENS[kind](folder).close()
+        assert descriptors() == before, number
+    assert number > 2

@@ -100,9 +100,6 @@ LIMIT = 900
 """Seconds of a session of pytest until it counts as failed."""
 
 
-_TIMEOUT = "--timeout", "60"
-
-
 class Mutant(NamedTuple):
     """One mutation: the `occurrence`-th place of an operator in a file."""
 
@@ -315,9 +312,11 @@ class Copy:
 
     def _run(self, paths, seconds, left_out) -> tuple[int, list[str]]:
         self._failures.write_text("")
+        slowest = max(seconds.values(), default=20.0)
+        timeout = "--timeout", str(20 + 5 * slowest)
         status = self._zygote.run(
             folder=str(self.folder),
-            options=["-q", "-n", "0", "-p", "no:cacheprovider", *_TIMEOUT, *paths],
+            options=["-q", "-n", "0", "-p", "no:cacheprovider", *timeout, *paths],
             limit=LIMIT,
             seconds=seconds,
             left_out=sorted(left_out),

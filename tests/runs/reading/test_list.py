@@ -317,6 +317,15 @@ def test_a_table_has_the_first_six_short_values_that_differ():
     assert [row[4:] for row in rows] == [["1", "inf"], ["2", "auto"]]
 
 
+def test_a_table_has_the_best_and_last_values_by_which_most_runs_are_judged(sweep):
+    make(sweep, "sweep/r3", losses(0.25), hparams={"seed": 0})
+    names, rows = runs.list(sweep).table()
+    assert names[2:4] == ["best val/accuracy", "last val/accuracy"]
+    assert [row[2:4] for row in rows] == [["0.3"] * 2, ["0.1"] * 2, ["0.2"] * 2] + [
+        ["–", "–"]
+    ]
+
+
 def test_a_table_shows_the_progress_of_a_running_run():
     fields = dict(step=1500, total_steps=6000, elapsed=90.0)
     for state, step in (("running", "1,500 (25%)"), ("closed", "1,500")):
