@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
@@ -294,12 +295,16 @@ def _json(content: Any) -> bytes:
 
 
 def _listed(content: Any) -> Any:
-    """Return a tree with lists in place of arrays."""
+    """Return a tree with lists in place of arrays, and None for what is not finite."""
     if isinstance(content, dict):
         return {name: _listed(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
         return [_listed(value) for value in content]
-    return content.tolist() if hasattr(content, "tolist") else content
+    if hasattr(content, "tolist"):
+        return _listed(content.tolist())
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def _all(request: Request, name: str) -> list[str]:
