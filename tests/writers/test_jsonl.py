@@ -138,11 +138,12 @@ def test_a_restored_state_is_a_position_and_not_a_step(path):
     assert steps_in(path) == [1, 2, 3]
 
 
-def test_a_position_in_a_record_with_other_rows_is_refused(path):
+@pytest.mark.parametrize("later", [(3,), ()], ids=["inside", "at the end"])
+def test_a_position_in_a_record_with_other_rows_is_refused(path, later):
     writer = opened(path)
     write(writer, 1, 2)
     state = writer.state()
-    write(writer, 3)
+    write(writer, *later)
     writer.close()
     path.write_text(path.read_text().replace('"step":2', '"step":7'))
     writer = opened(path)
