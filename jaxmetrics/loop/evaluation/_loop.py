@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import numpy as np
@@ -18,13 +18,35 @@ from jaxmetrics.processes import require_same_metrics
 _CALL = "evaluate_loop()"
 
 
+@overload
 def evaluate_loop(
     step: Callable[[Any, Any, Any], Any],
     state: Any,
     batches: Iterable[Mapping[str, Any]],
     metrics: Any,
     mesh: Mesh | None = None,
-) -> dict[str, Any]:
+    *,
+    compute: Literal[True] = True,
+) -> dict[str, Any]: ...
+@overload
+def evaluate_loop(
+    step: Callable[[Any, Any, Any], Any],
+    state: Any,
+    batches: Iterable[Mapping[str, Any]],
+    metrics: Any,
+    mesh: Mesh | None = None,
+    *,
+    compute: bool,
+) -> Any: ...
+def evaluate_loop(
+    step: Callable[[Any, Any, Any], Any],
+    state: Any,
+    batches: Iterable[Mapping[str, Any]],
+    metrics: Any,
+    mesh: Mesh | None = None,
+    *,
+    compute: bool = True,
+) -> Any:
     """Return the values of metrics over all batches, each row counted once.
 
     Batches are padded to the largest size so far, with a bool `mask` that is False in
@@ -44,6 +66,9 @@ def evaluate_loop(
       metrics: A Metric, a Collection or a deferred one; its state is ignored.
       mesh: Mesh whose axis `"data"`, or only axis, shards the rows. Default: the mesh
         of deferred metrics, else none, and everything stays on this process.
+      compute: If False, return the updated metrics and not their values. Every process
+        passes them to `logger.log_step(step, metrics, split="val")`, which also records
+        arrays, error bounds and the number of invalid rows.
 
     Raises:
       TypeError, ValueError: Batches, metrics or the result of `step` do not fit.
@@ -77,7 +102,7 @@ def evaluate_loop(
                 f"the updated {type(metrics).__name__}. Return metrics.update(...)."
             )
         metrics = updated
-    return snapshot(metrics).compute()
+    return snapshot(metrics).compute() if compute else metrics
 
 
 def _place(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None, int]:

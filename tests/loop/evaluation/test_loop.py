@@ -180,3 +180,23 @@ def test_metrics_may_be_deferred_along_another_axis():
     metrics = jm.Mean().deferred(mesh, "rows")
     batches = [{"x": np.arange(5, dtype=np.float32)}]
     assert jm.evaluate_loop(jax.jit(step), state, batches, metrics) == {"mean": 6.0}
+
+
+@pytest.mark.parametrize("form", ["unplaced", "deferred"])
+def test_metrics_can_be_logged_with_arrays_and_invalid_rows(form):
+    metrics = jm.Collection(cells=jm.ConfusionMatrix(classes=2), right=jm.Accuracy())
+    if form == "deferred":
+        metrics = metrics.deferred(mesh_of(8))
+    logits = np.array([[2.0, 1.0], [0.0, 1.0], [np.nan, 0.0]], np.float32)
+    batches = [
+        {"logits": logits, "labels": np.array([0, 0, 1])},
+        {"logits": logits[:1], "labels": np.array([0])},
+    ]
+    metrics = jm.evaluate_loop(plain_update, None, batches, metrics, compute=False)
+    memory = jm.writers.Memory()
+    with jm.TrainingLogger(root=None, console=False, writers=[memory]) as logger:
+        logger.log_step(1, metrics, split="val")
+    (record,) = memory.records
+    assert record.arrays["val/cells"] == [[2, 1], [0, 0]]
+    assert record.values["val/right"] == pytest.approx(2 / 3)
+    assert record.values["health/invalid/val/right"] == 1
