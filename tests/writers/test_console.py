@@ -305,6 +305,22 @@ def test_a_line_shows_the_losses_first_and_at_most_four_figures_of_performance()
     )
 
 
+def test_of_several_learning_rates_one_is_shown():
+    values = {"lr/head": 0.1, "lr/body": 0.2}
+    assert line(Record(1, "train", values, 0.0), compact=True) == (
+        "[0.0m] step=1 | lr/head=1e-01"
+    )
+
+
+def test_groups_are_not_shown_and_other_performance_fills_up():
+    values = {f"grad/{name}": 1.0 for name in ("norm", "norm/a", "rms")}
+    values |= {f"mem/{n}": n for n in range(4)} | {"perf/mfu": 0.5, "moe/a/b": 1.0}
+    assert line(Record(1, "train", values, 0.0), compact=True) == (
+        "[0.0m] step=1 | grad_norm=1.000 | grad/rms=1.000"
+        " | mem/0=0 | mem/1=1 | mem/2=2 | mfu=0.50"
+    )
+
+
 def test_chosen_keys_are_all_shown_in_the_order_of_the_record(tmp_path):
     console = Console(keys=("perf/*", "train/loss"), file=io.StringIO())
     values = {f"perf/x{n}": 1.0 for n in range(6)} | {"train/loss": 1.0, "lr/lr": 1.0}
