@@ -37,6 +37,7 @@ import pytest
 from flax import nnx
 
 from jaxmetrics.record import dumps, plain_config, redact
+from jaxmetrics.record._plain import mesh_axes
 
 P = jax.sharding.PartitionSpec
 
@@ -532,3 +533,21 @@ def test_a_set_has_the_same_order_in_every_process():
         '[["a","b","c"],[1,3,20],["blue","green","red"],[null,"a"],'
         '[[1,"y"],[2,"x"]],[["a","b"],["c","d"]]]\n'
     }
+
+
+class Padding:
+    """A thing with a shape by name, which is no mesh."""
+
+    shape = {"left": 1, "right": 2}
+
+
+class Grid:
+    """A thing with named axes, which is no mesh."""
+
+    shape, axis_names = (4, 2), ("x", "y")
+
+
+def test_only_a_shape_of_named_axes_is_a_mesh():
+    assert mesh_axes(MESH) == {"data": 4, "model": 2}
+    for other in (Padding(), Grid(), {"shape": {"x": 1}, "axis_names": "x"}, 3):
+        assert mesh_axes(other) is None
