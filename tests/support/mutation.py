@@ -331,7 +331,8 @@ class Selection:
 
     Args:
       file: Record of which tests execute what; None selects by folders.
-      limit: Largest sum of the recorded seconds of the tests that do not mirror it.
+      limit: Largest sum of the recorded seconds of the tests that mirror it, and of
+        the others.
     """
 
     def __init__(self, file: Path | None, limit: float):
@@ -357,16 +358,16 @@ class Selection:
             yield _wider_tests(package_of(mutant.path)), {}, set()
             return
         reaching = self._reaching(mutant)
-        yield near, reaching, self._seconds.keys() - reaching.keys()
-        rest, total = {}, 0.0
-        for test, seconds in sorted(reaching.items(), key=lambda item: item[1]):
-            if test.split("::")[0] not in near:
+        nearest = {test: s for test, s in reaching.items() if _file(test) in near}
+        others = {test: s for test, s in reaching.items() if _file(test) not in near}
+        for paths, tests in ((near, nearest), (None, others)):
+            chosen, total = {}, 0.0
+            for test, seconds in sorted(tests.items(), key=lambda item: item[1]):
                 total += seconds
                 if total < self._limit:
-                    rest[test] = seconds
-        if rest:
-            files = sorted({test.split("::")[0] for test in rest})
-            yield files, rest, self._seconds.keys() - rest.keys()
+                    chosen[test] = seconds
+            if paths := paths or sorted({*map(_file, chosen)}):
+                yield paths, chosen, self._seconds.keys() - chosen.keys()
 
     def _reaching(self, mutant: Mutant) -> dict[str, float]:
         """Return the seconds of the tests that reach the statement of a mutant."""
@@ -385,6 +386,11 @@ def _innermost(path: Path, mutant: Mutant) -> str | None:
         return None
     low, high = min(holding, key=lambda span: (span[1] - span[0], -span[0]))
     return f"{mutant.path}:{low}:{high}"
+
+
+def _file(test: str) -> str:
+    """Return the file of a test."""
+    return test.split("::")[0]
 
 
 def _path(block: str) -> str:
