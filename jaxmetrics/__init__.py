@@ -83,6 +83,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.metrics.classification import *  # noqa: F403
     from jaxmetrics.metrics.clustering import *  # noqa: F403
     from jaxmetrics.metrics.detection import *  # noqa: F403
+    from jaxmetrics.metrics.health import *  # noqa: F403
     from jaxmetrics.metrics.image import *  # noqa: F403
     from jaxmetrics.metrics.language import *  # noqa: F403
     from jaxmetrics.metrics.nominal import *  # noqa: F403

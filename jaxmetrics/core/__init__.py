@@ -114,7 +114,7 @@ from jaxmetrics.core._likelihood import (
     negative_log_likelihood,
     softmax_terms,
 )
-from jaxmetrics.core._mesh import without_explicit_axes
+from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._multi_output import MultiOutput
@@ -279,5 +279,7 @@ __all__ = [
     "two_sum",
     "updated",
     "valid_binary",
+    "vary",
+    "varying",
     "without_explicit_axes",
 ]

@@ -93,14 +93,26 @@ def array_sharding(x: Any) -> Any:
 
 
 def with_auto_axes(
-    function: Callable[[Any], Any], mesh: Any, axes: tuple[str, ...], argument: Any
+    function: Callable[[Any], Any],
+    mesh: Any,
+    axes: tuple[str, ...],
+    argument: Any,
+    out: Any,
 ) -> Any:
-    """Return `function(argument)`, traced with Explicit mesh axes turned to Auto."""
+    """Return `function(argument)`, traced with Explicit mesh axes turned to Auto.
+
+    Args:
+      function: Function of the argument.
+      mesh: Mesh of the argument's arrays.
+      axes: Axes that are Explicit.
+      argument: Tree of arrays.
+      out: Partition of the output, a tree or one for all.
+    """
     use = "to compute on meshes with Explicit axes"
     use_abstract_mesh = _lookup("jax.sharding.use_abstract_mesh", use)
     auto_axes = _lookup("jax.sharding.auto_axes", use)
     with use_abstract_mesh(mesh):
-        return auto_axes(function, axes=axes, out_sharding=P())(argument)
+        return auto_axes(function, axes=axes, out_sharding=out)(argument)
 
 
 def trace_token() -> object:

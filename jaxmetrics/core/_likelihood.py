@@ -212,7 +212,7 @@ def _shifted_again(x: jax.Array, largest: jax.Array) -> jax.Array:
 
 
 def negative_log_likelihood(
-    scores: Any, labels: Any, *, probs: bool = False, label_smoothing: float = 0.0
+    scores: Any, labels: Any, *, kind: str = "logits", label_smoothing: float = 0.0
 ) -> tuple[jax.Array, jax.Array]:
     """Return the loss of each label, `-log softmax(logits)[label]`, and its validity.
 
@@ -220,24 +220,36 @@ def negative_log_likelihood(
     them has an infinite loss, and label smoothing spreads nothing over them.
 
     Args:
-      scores: Logits `[..., classes]`, or probabilities if `probs` is true.
+      scores: Logits or probabilities `[..., classes]`, or losses `[...]`.
       labels: Integers `[...]`.
-      probs: Take the scores as probabilities and do not normalize them.
+      kind: "logits"; "probs", which are not normalized; or "losses", the negative
+        log-likelihoods of the labels themselves, as `jm.losses` return them.
       label_smoothing: Share of the target that is spread evenly over all classes that
         are not masked out, in [0, 1).
 
     Returns:
       nats: float32 `[...]`, the loss in nats; undefined where `valid` is False.
       valid: Bool `[...]`, False where the label is out of range, where a logit is NaN
-        or inf, where all logits are -inf, or where a probability is not in [0, 1].
+        or inf, where all logits are -inf, where a probability is not in [0, 1], or
+        where a loss is NaN.
 
     Raises:
       TypeError: The labels are not integers.
       ValueError: The labels do not have the shape of the scores without the classes.
     """
     scores, labels = as_scores(scores), as_class_numbers(labels)
+    if kind == "losses":
+        if labels.shape != scores.shape:
+            raise ValueError(
+                f"losses have shape {scores.shape} and labels {labels.shape}; the "
+                "shapes must be equal. Pass one loss for each label, or scores as "
+                "logits with scores='logits'."
+            )
+        require_labels(scores[..., None], labels)
+        inside = in_range(labels, jnp.iinfo(jnp.int32).max)
+        return scores.astype(jnp.float32), inside & ~jnp.isnan(scores)
     require_labels(scores, labels)
-    if probs:
+    if kind == "probs":
         return _of_probabilities(scores.astype(jnp.float32), labels, label_smoothing)
     terms = softmax_terms(scores, labels)
     return terms.cross_entropy(label_smoothing), terms.inside & terms.valid

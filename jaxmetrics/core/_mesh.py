@@ -51,18 +51,27 @@ def vary(tree: Any, axes: Iterable[str]) -> Any:
     return jax.tree.map(mark, tree) if manual else tree
 
 
-def without_explicit_axes(function: Callable[[Any], Any], values: Any) -> Any:
+def without_explicit_axes(
+    function: Callable[[Any], Any], values: Any, like: Any = None
+) -> Any:
     """Return `function(values)`, with Explicit axes of the values' mesh as Auto.
 
     Under Explicit axes each reduction of a sharded value would have to name the
     sharding of its output. Here the output is replicated as a whole.
+
+    Args:
+      function: Function of the values.
+      values: Tree of arrays.
+      like: Tree of arrays with the structure of the output, whose partition the output
+        gets in place of being replicated.
     """
     mesh = _mesh_of(values)
     if mesh is None or AxisType.Explicit not in mesh.axis_types:
         return function(values)
     types = zip(mesh.axis_names, mesh.axis_types)
     explicit = tuple(name for name, kind in types if kind == AxisType.Explicit)
-    return with_auto_axes(function, mesh, explicit, values)
+    out = P() if like is None else jax.tree.map(lambda x: explicit_spec(x) or P(), like)
+    return with_auto_axes(function, mesh, explicit, values, out)
 
 
 def explicit_spec(x: Any) -> P | None:

@@ -8,8 +8,8 @@ Conventions that the metrics share:
   `weighted=True` requires it; any other metric ignores it.
 - `ignore_index` names labels that mark padding. They count as masked.
 - `scores` says what the scores of a classification metric are, and so the output that
-  holds them: "logits", "probs", or "preds" for predicted classes where only those
-  count.
+  holds them: "logits", "probs", "preds" for predicted classes where only those count,
+  or "losses" for the losses of the labels.
 - `invalid` is a leaf that counts labels out of range, predictions out of range, and
   rows without a largest score. They are never scored; see `metric.plain()`.
 - A row of scores has a largest one unless it holds NaN or inf, or nothing but -inf. A
@@ -27,6 +27,7 @@ from jaxmetrics.metrics import (
     classification,
     clustering,
     detection,
+    health,
     image,
     language,
     nominal,
@@ -43,6 +44,7 @@ from jaxmetrics.metrics.calibration import *  # noqa: F403
 from jaxmetrics.metrics.classification import *  # noqa: F403
 from jaxmetrics.metrics.clustering import *  # noqa: F403
 from jaxmetrics.metrics.detection import *  # noqa: F403
+from jaxmetrics.metrics.health import *  # noqa: F403
 from jaxmetrics.metrics.image import *  # noqa: F403
 from jaxmetrics.metrics.language import *  # noqa: F403
 from jaxmetrics.metrics.nominal import *  # noqa: F403
@@ -61,6 +63,7 @@ __all__ = sorted(
         *classification.__all__,
         *clustering.__all__,
         *detection.__all__,
+        *health.__all__,
         *image.__all__,
         *language.__all__,
         *nominal.__all__,

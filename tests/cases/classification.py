@@ -19,6 +19,7 @@ from support.case import (
     tokens,
     weighted,
     weights_like,
+    with_losses,
     with_masked,
     with_preds,
     with_probs,
@@ -397,6 +398,13 @@ LIKELIHOOD = (
         with_probs(multiclass),
         lambda probs, labels: -np.log(probs[np.arange(labels.size), labels]).mean(),
         reads={"logits": "probs"},
+    ),
+    Case(
+        "cross entropy from losses",
+        jm.CrossEntropy(scores="losses", ignore_index=0),
+        with_losses(tokens),
+        lambda losses, labels: losses[labels != 0].mean(),
+        reads={"logits": "losses"},
     ),
     Case(
         "cross entropy smoothed",

@@ -6,7 +6,15 @@ import numpy as np
 import scipy.special
 import scipy.stats
 import sklearn.metrics as sk
-from support.case import Case, in_top_k, tokens, weighted, weights_like, with_preds
+from support.case import (
+    Case,
+    in_top_k,
+    tokens,
+    weighted,
+    weights_like,
+    with_losses,
+    with_preds,
+)
 
 import jaxmetrics as jm
 
@@ -79,6 +87,30 @@ def _gated_load(experts, weights):
     return np.bincount(experts.ravel(), weights, EXPERTS) / weights.sum()
 
 
+def _overflow(experts, capacity):
+    loads = np.array(
+        [np.bincount(group.ravel(), minlength=EXPERTS) for group in experts]
+    )
+    return np.maximum(loads - capacity, 0).sum() / experts.size
+
+
+def dropped(rng, rows):
+    return dict(dropped=rng.random((rows, 4, 2)) < 0.5)
+
+
+def router(rng, rows):
+    logits = rng.normal(0, 2, (rows, 4, EXPERTS)).round(1)
+    return dict(router_logits=logits.astype(np.float32))
+
+
+def _router_entropy(router_logits, weights=None):
+    p = scipy.special.softmax(router_logits, -1)
+    entropy = scipy.stats.entropy(p, axis=-1) / np.log(EXPERTS)
+    if weights is not None:
+        weights = weights_like(weights, entropy)
+    return np.average(entropy, weights=weights)
+
+
 def _with_segments(draw):
     def outputs(rng, rows):
         ids = rng.integers(0, SEGMENTS + 1, (rows, 6)).astype(np.int32)
@@ -139,6 +171,13 @@ CASES = (
         reason="float32 losses of few rows at a position",
     ),
     Case(
+        "loss by position from losses",
+        jm.LossByPosition(POSITIONS, scores="losses"),
+        with_losses(tokens),
+        lambda losses, labels: losses.mean(0),
+        reads={"logits": "losses"},
+    ),
+    Case(
         "bits per token",
         jm.BitsPerToken(),
         tokens,
@@ -179,6 +218,27 @@ CASES = (
         routed,
         lambda experts: _load(experts).max() * EXPERTS,
         exact=True,
+    ),
+    Case(
+        "capacity overflow",
+        jm.CapacityOverflow(EXPERTS, capacity_factor=1.25),
+        routed,
+        lambda experts: _overflow(experts, 2),
+        exact=True,
+    ),
+    Case(
+        "dropped tokens",
+        jm.DroppedTokens(),
+        dropped,
+        lambda dropped: dropped.all(-1).mean(),
+        exact=True,
+    ),
+    Case("router entropy", jm.RouterEntropy(), router, _router_entropy),
+    Case(
+        "router entropy weighted",
+        jm.RouterEntropy(weighted=True),
+        weighted(router),
+        _router_entropy,
     ),
     Case(
         "sequence mean",

@@ -126,6 +126,19 @@ def with_preds(draw):
     return outputs
 
 
+def with_losses(draw):
+    """Return a draw function that has the losses of the labels in place of logits."""
+
+    def outputs(rng, rows):
+        drawn = draw(rng, rows)
+        scores = scipy.special.log_softmax(np.float64(drawn.pop("logits")), -1)
+        labels = drawn["labels"][..., None]
+        losses = -np.take_along_axis(scores, labels, -1)[..., 0]
+        return dict(drawn, losses=losses.astype(np.float32))
+
+    return outputs
+
+
 def with_masked(draw, classes):
     """Return a draw function with classes that are masked out by logits of -inf."""
 

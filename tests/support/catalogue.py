@@ -27,6 +27,7 @@ TITLES = {
     "regression": "Regression and forecasts",
     "ranking": "Ranking and retrieval",
     "language": "Language models",
+    "health": "Health of a training",
     "text": "Text",
     "reinforcement": "Preferences and reinforcement learning",
     "image": "Images",

@@ -60,7 +60,7 @@ def scores_and_classes(case):
     classes = getattr(metric, "classes", None)
     if getattr(metric, "task", "") in ("binary", "multilabel"):
         classes = 2
-    elif floats and "labels" in outputs:
+    elif floats and "labels" in outputs and "losses" not in floats:
         scores, labels = outputs[floats[0]], outputs["labels"]
         classes = scores.shape[-1] if scores.ndim > labels.ndim else 2
     sizes = dict(

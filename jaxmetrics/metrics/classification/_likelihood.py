@@ -33,15 +33,17 @@ class CrossEntropy(Metric):
 
     `-log softmax(logits)[label]`, computed in float32 with the largest logit subtracted
     first, so that no digits are lost at a common offset; nan without data. Labels out
-    of range and rows without a largest score (see `jaxmetrics.metrics`), or with
-    negative `probs`, are counted in `invalid` and never scored.
+    of range, rows without a largest score (see `jaxmetrics.metrics`) or with negative
+    `probs`, and losses that are NaN are counted in `invalid` and never scored.
 
     A logit of -inf or a probability of 0 masks its class out, and the loss of a label
     that is masked out is inf.
 
     Args:
-      scores: Output that holds the scores, "logits" (the default) or "probs", which
-        are not normalized again; both `[..., classes]`, with integer `labels` `[...]`.
+      scores: Output that holds the scores: "logits" (the default) or "probs", which
+        are not normalized again, both `[..., classes]`, with integer `labels` `[...]`;
+        or "losses" `[...]`, the negative log-likelihoods of the labels in nats, which
+        `jm.losses.chunked_cross_entropy` returns.
       label_smoothing: Share of the target that is spread evenly over all classes that
         are not masked out, in [0, 1). Default 0.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
@@ -57,7 +59,9 @@ class CrossEntropy(Metric):
       0.6931
     """
 
-    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    scores: str = scores_field(
+        "logits", "probs", "losses", default="logits", narrow=True
+    )
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -67,8 +71,14 @@ class CrossEntropy(Metric):
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse smoothing outside [0, 1), and a standard error with weights."""
+        """Refuse smoothing that cannot be applied, and an error with weights."""
         check_stderr("CrossEntropy", self.stderr, self.weighted)
+        if self.label_smoothing and self.scores == "losses":
+            raise ValueError(
+                f"CrossEntropy: label_smoothing={self.label_smoothing} needs all "
+                "scores, but scores='losses' reads the losses alone. Pass "
+                "scores='logits', or the smoothed loss to jm.Mean."
+            )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"CrossEntropy: label_smoothing is {self.label_smoothing}, but must be "
@@ -82,7 +92,7 @@ class CrossEntropy(Metric):
         nats, valid = negative_log_likelihood(
             logits,
             labels,
-            probs=self.scores == "probs",
+            kind=self.scores,
             label_smoothing=self.label_smoothing,
         )
         kept = both(not_ignored(labels, self.ignore_index), mask)
@@ -109,8 +119,10 @@ class Perplexity(Metric):
     as well.
 
     Args:
-      scores: Output that holds the scores, "logits" (the default) or "probs", which
-        are not normalized again; both `[..., classes]`, with integer `labels` `[...]`.
+      scores: Output that holds the scores: "logits" (the default) or "probs", which
+        are not normalized again, both `[..., classes]`, with integer `labels` `[...]`;
+        or "losses" `[...]`, the negative log-likelihoods of the labels in nats, which
+        `jm.losses.chunked_cross_entropy` returns.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
 
@@ -122,7 +134,9 @@ class Perplexity(Metric):
       2.0
     """
 
-    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    scores: str = scores_field(
+        "logits", "probs", "losses", default="logits", narrow=True
+    )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     loss: CrossEntropy = child(

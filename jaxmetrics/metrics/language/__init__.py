@@ -4,9 +4,12 @@ from jaxmetrics.metrics.language._by_position import LossByPosition
 from jaxmetrics.metrics.language._bytes import BitsPerByte, BitsPerToken
 from jaxmetrics.metrics.language._divergence import KLToReference
 from jaxmetrics.metrics.language._experts import (
+    CapacityOverflow,
+    DroppedTokens,
     ExpertBalance,
     ExpertLoad,
     ExpertPeakLoad,
+    RouterEntropy,
 )
 from jaxmetrics.metrics.language._pass_at_k import PassAtK
 from jaxmetrics.metrics.language._sequences import SequenceExactMatch, SequenceMean
@@ -16,6 +19,8 @@ from jaxmetrics.metrics.language._tokens import TokenAccuracy
 __all__ = [
     "BitsPerByte",
     "BitsPerToken",
+    "CapacityOverflow",
+    "DroppedTokens",
     "ExpertBalance",
     "ExpertLoad",
     "ExpertPeakLoad",
@@ -23,6 +28,7 @@ __all__ = [
     "LossByPosition",
     "PassAtK",
     "PredictiveEntropy",
+    "RouterEntropy",
     "SequenceExactMatch",
     "SequenceMean",
     "TokenAccuracy",

@@ -39,8 +39,9 @@ class LossByPosition(Metric):
     Args:
       positions: Length of the sequences.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
-      scores: Output that holds the scores, "logits" (the default) or "probs", which
-        are not normalized again.
+      scores: Output that holds the scores: "logits" (the default), "probs", which are
+        not normalized again, or "losses" `[batch, positions]`, the negative
+        log-likelihoods that `jm.losses.chunked_cross_entropy` returns.
       weighted: Require `weights` and weight each token by them.
 
     Example:
@@ -53,7 +54,9 @@ class LossByPosition(Metric):
 
     positions: int = 1
     ignore_index: int | tuple[int, ...] | None = None
-    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    scores: str = scores_field(
+        "logits", "probs", "losses", default="logits", narrow=True
+    )
     weighted: bool = False
     total: Array = sum_leaf("positions")
     count: Array = count_leaf("positions", weighted="weighted")
@@ -71,9 +74,7 @@ class LossByPosition(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed losses and scored tokens by position."""
-        nats, valid = negative_log_likelihood(
-            logits, labels, probs=self.scores == "probs"
-        )
+        nats, valid = negative_log_likelihood(logits, labels, kind=self.scores)
         if valid.shape[-1:] != (self.positions,):
             raise ValueError(
                 f"LossByPosition: labels have shape {valid.shape}, but their last axis "

@@ -41,8 +41,9 @@ class BitsPerByte(Metric):
 
     Args:
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
-      scores: Output that holds the scores, "logits" (the default) or "probs", which
-        are not normalized again.
+      scores: Output that holds the scores: "logits" (the default), "probs", which are
+        not normalized again, or "losses" `[batch, tokens]`, the negative
+        log-likelihoods that `jm.losses.chunked_cross_entropy` returns.
       weighted: Require `weights` and weight each token by them: its bits and its bytes.
 
     Example:
@@ -56,7 +57,9 @@ class BitsPerByte(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
-    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    scores: str = scores_field(
+        "logits", "probs", "losses", default="logits", narrow=True
+    )
     weighted: bool = False
     nats: Array = sum_leaf()
     bytes: Array = count_leaf(weighted="weighted")
@@ -73,9 +76,7 @@ class BitsPerByte(Metric):
     ) -> dict[str, Any]:
         """Return the batch's summed loss, bytes and invalid tokens."""
         labels, byte_counts = jnp.asarray(labels), jnp.asarray(bytes)
-        nats, valid = negative_log_likelihood(
-            logits, labels, probs=self.scores == "probs"
-        )
+        nats, valid = negative_log_likelihood(logits, labels, kind=self.scores)
         if byte_counts.dtype.kind not in "iu" or byte_counts.shape != labels.shape:
             raise ValueError(
                 f"BitsPerByte: bytes are {byte_counts.dtype}{list(byte_counts.shape)}; "
@@ -115,8 +116,9 @@ class BitsPerToken(Metric):
 
     Args:
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
-      scores: Output that holds the scores, "logits" (the default) or "probs", which
-        are not normalized again.
+      scores: Output that holds the scores: "logits" (the default), "probs", which are
+        not normalized again, or "losses" `[batch, tokens]`, the negative
+        log-likelihoods that `jm.losses.chunked_cross_entropy` returns.
       weighted: Require `weights` and weight each token by them.
 
     Example:
@@ -128,7 +130,9 @@ class BitsPerToken(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
-    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    scores: str = scores_field(
+        "logits", "probs", "losses", default="logits", narrow=True
+    )
     weighted: bool = False
     nats: Array = sum_leaf()
     tokens: Array = count_leaf(weighted="weighted")
@@ -138,9 +142,7 @@ class BitsPerToken(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed loss, scored tokens and invalid tokens."""
-        nats, valid = negative_log_likelihood(
-            logits, labels, probs=self.scores == "probs"
-        )
+        nats, valid = negative_log_likelihood(logits, labels, kind=self.scores)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(

@@ -89,3 +89,25 @@ def test_the_standard_error_of_a_cross_entropy_is_that_of_its_labels():
     assert value["stderr"] == pytest.approx(nats.std(ddof=1) / math.sqrt(3))
     with pytest.raises(ValueError, match="goes with weighted=False"):
         jm.CrossEntropy(weighted=True, stderr=True)
+
+
+def test_losses_take_the_place_of_logits():
+    losses = np.float32([[1, np.nan], [3, np.inf]])
+    labels = np.int32([[0, 1], [2, -1]])
+    state = jm.CrossEntropy(scores="losses").update(losses=losses, labels=labels)
+    assert state.compute() == 2 and state.plain()["invalid"] == 2
+    value = jm.evaluate(
+        jm.Perplexity(scores="losses", ignore_index=-1),
+        losses=np.float32([LN2, 100]),
+        labels=np.int32([4, -1]),
+    )
+    assert value == pytest.approx(2, rel=1e-6)
+
+
+def test_losses_that_cannot_be_what_they_should_are_refused():
+    with pytest.raises(ValueError, match="needs all scores"):
+        jm.CrossEntropy(scores="losses", label_smoothing=0.1)
+    with pytest.raises(ValueError, match=r"losses have shape \(2, 3\)"):
+        jm.CrossEntropy(scores="losses").update(
+            losses=np.zeros((2, 3), np.float32), labels=np.zeros(2, np.int32)
+        )

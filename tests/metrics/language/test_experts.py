@@ -74,3 +74,70 @@ def test_bad_settings_and_probabilities_are_refused():
         jm.ExpertBalance(1)
     with pytest.raises(TypeError, match="experts are float32, but must be integers"):
         jm.evaluate(jm.ExpertLoad(4), experts=np.float32([[0.5, 0.5]]))
+
+
+def test_choices_beyond_the_capacity_overflow_group_by_group():
+    experts = np.int32([[[0], [0], [0], [1]], [[0], [1], [0], [1]]])
+    metric = jm.CapacityOverflow(2)
+    assert metric.capacity(tokens=4, k=1) == 2
+    assert jm.evaluate(metric, experts=experts) == 1 / 8
+    assert jm.evaluate(metric, experts=experts.reshape(8, 1)) == 1 / 8  # of 4 each
+    assert jm.evaluate(jm.CapacityOverflow(2, 1.5), experts=experts) == 0
+    assert jm.evaluate(jm.CapacityOverflow(2, 0.5), experts=experts) == 4 / 8
+
+
+def test_masked_tokens_take_no_place_but_count_in_the_capacity():
+    experts = np.int32([[[0], [0], [0], [0]]])
+    mask = np.array([[True, True, True, False]])
+    assert jm.evaluate(jm.CapacityOverflow(2), experts=experts, mask=mask) == 1 / 3
+
+
+def test_a_capacity_is_not_rounded_up_by_the_float():
+    assert jm.CapacityOverflow(1, 1.1).capacity(tokens=100, k=1) == 110
+    assert jm.CapacityOverflow(8, 1.25).capacity(tokens=33, k=2) == 11
+
+
+def test_a_token_is_dropped_if_all_its_choices_are():
+    dropped = np.array([[True, True], [True, False], [False, False]])
+    assert jm.evaluate(jm.DroppedTokens(), dropped=dropped) == pytest.approx(1 / 3)
+    mask = np.array([True, True, False])
+    assert jm.evaluate(jm.DroppedTokens(), dropped=dropped, mask=mask) == 1 / 2
+    with pytest.raises(TypeError, match="experts < 0"):
+        jm.DroppedTokens().update(dropped=dropped.astype(np.int32))
+
+
+@pytest.mark.parametrize("experts", [2, 3, 7, 8, 60, 64, 384])
+def test_the_entropy_of_a_uniform_router_is_exactly_1(experts):
+    for offset in (0, 1e4):
+        logits = np.full((100, experts), offset, np.float32)
+        assert jm.evaluate(jm.RouterEntropy(), router_logits=logits) == 1
+
+
+def test_a_certain_router_has_no_entropy_and_masked_experts_are_not_likely():
+    certain = np.float32([[200, 0, 0, 0]])
+    assert jm.evaluate(jm.RouterEntropy(), router_logits=certain) == pytest.approx(
+        0, abs=1e-6
+    )
+    masked = np.float32([[0, 0, -np.inf, -np.inf]])
+    value = jm.evaluate(jm.RouterEntropy(), router_logits=masked)
+    assert value == pytest.approx(0.5, rel=5e-6)  # exp() of large numbers
+
+
+@pytest.mark.parametrize(
+    "make, match",
+    [
+        (lambda: jm.CapacityOverflow(0), "experts is 0"),
+        (lambda: jm.CapacityOverflow(2, 0.0), "capacity_factor 0.0"),
+        (
+            lambda: jm.CapacityOverflow(2).update(experts=np.zeros(3, np.int32)),
+            r"experts\[..., None\]",
+        ),
+        (
+            lambda: jm.RouterEntropy().update(router_logits=np.zeros((3, 1))),
+            "at least two experts",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()

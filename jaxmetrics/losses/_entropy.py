@@ -1,8 +1,8 @@
-"""Losses that return their parts for logging, next to the total to minimize."""
+"""Cross entropy with the entropy of the predictions."""
 
 from __future__ import annotations
 
-from functools import partial
+import functools
 from typing import Any
 
 import jax
@@ -14,11 +14,15 @@ from jaxmetrics.core import (
     as_class_numbers,
     class_index,
     in_range,
-    not_ignored,
     softmax_terms,
 )
-
-__all__ = ["cross_entropy_with_entropy_loss"]
+from jaxmetrics.losses._tokens import (
+    kept_tokens,
+    mean_over_tokens,
+    require_floats,
+    require_smoothing,
+    require_tokens,
+)
 
 
 def cross_entropy_with_entropy_loss(
@@ -75,21 +79,16 @@ def cross_entropy_with_entropy_loss(
       >>> round(float(ce), 4), round(float(entropy), 4), round(float(total), 4)
       (1.3863, 1.3863, 0.6931)
     """
+    call = "cross_entropy_with_entropy_loss"
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-    _check(logits, labels, mask, label_smoothing)
+    require_floats(call, logits=logits)
+    require_tokens(call, "logits", logits, labels, mask)
+    require_smoothing(call, label_smoothing)
     class_number = as_class_numbers(labels)
     by_token: Any = _token_losses(logits, class_number, float(label_smoothing))
     cross_entropy, entropy, log_z = by_token
-    kept = jnp.ones(labels.shape, bool)
-    if pad_id is not None:
-        kept &= not_ignored(labels, pad_id)
-    if mask is not None:
-        kept &= mask
-    count = kept.sum(dtype=jnp.int32).astype(jnp.float32)
-
-    def mean(values: Array) -> Array:
-        return jnp.where(kept, values, 0).sum() / count
-
+    kept = kept_tokens(labels, pad_id, mask)
+    mean = functools.partial(mean_over_tokens, kept=kept)
     cross_entropy, entropy = mean(cross_entropy), mean(entropy)
     total = cross_entropy - entropy_weight * entropy
     if z_loss:
@@ -97,7 +96,7 @@ def cross_entropy_with_entropy_loss(
     return cross_entropy, entropy, total
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _token_losses(
     logits: Array, labels: Array, smoothing: float
 ) -> tuple[Array, Array, Array]:
@@ -150,33 +149,3 @@ def _backward(smoothing: float, residuals: Any, cotangents: Any) -> tuple[Any, A
 
 
 _token_losses.defvjp(_forward, _backward)
-
-
-def _check(logits: Array, labels: Array, mask: Array | None, smoothing: float) -> None:
-    name = "cross_entropy_with_entropy_loss"
-    if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(
-            f"{name} got logits of {logits.dtype}, expected floats. Pass the outputs "
-            f"of the last layer."
-        )
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(
-            f"{name} got labels of {labels.dtype}, expected integer classes. Pass the "
-            f"argmax of one-hot labels."
-        )
-    shape = logits.shape[:-1]
-    for argument, array in {"labels": labels, "mask": mask}.items():
-        if array is not None and array.shape != shape:
-            raise ValueError(
-                f"{name} got logits {logits.shape} and {argument} {array.shape}, "
-                f"expected {argument} {shape}. Shift and slice both in the same way."
-            )
-    if mask is not None and mask.dtype != bool:
-        raise TypeError(
-            f"{name} got a mask of {mask.dtype}, expected bool. Pass mask > 0."
-        )
-    if not 0 <= smoothing < 1:
-        raise ValueError(
-            f"{name} got label_smoothing={smoothing}, expected a number in [0, 1). "
-            f"Pass 0.1 to spread a tenth of the target."
-        )

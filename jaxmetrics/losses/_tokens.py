@@ -1,0 +1,84 @@
+"""Checks of arguments, padding and means that the losses share."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jaxmetrics.core import Array, not_ignored
+
+
+def kept_tokens(labels: Array, pad_id: int | None, mask: Array | None) -> Array:
+    """Return which tokens count, bool of the labels' shape."""
+    kept = jnp.ones_like(labels, bool)
+    if pad_id is not None:
+        kept &= not_ignored(labels, pad_id)
+    if mask is not None:
+        kept &= mask
+    return kept
+
+
+def mean_over_tokens(values: Array, kept: Array) -> Array:
+    """Return the mean of the values that are kept, float32; nan if none are."""
+    count = kept.sum(dtype=jnp.int32).astype(jnp.float32)
+    return jnp.where(kept, values, 0).sum() / count
+
+
+def require_floats(call: str, **arrays: Array) -> None:
+    """Refuse arrays that are not floats.
+
+    Raises:
+      TypeError: One is not; the error names it.
+    """
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(
+                f"{call} got {name} of {array.dtype}, expected floats. Pass the "
+                f"outputs of the last layer."
+            )
+
+
+def require_tokens(
+    call: str, name: str, array: Array, labels: Array, mask: Array | None
+) -> None:
+    """Refuse labels and masks that are not one for each row of the last axis.
+
+    Args:
+      call: Name of the function, for errors.
+      name: Name of the array.
+      array: Array `[..., entries]`.
+      labels: Expected to be integers `[...]`.
+      mask: Expected to be bool `[...]`.
+
+    Raises:
+      TypeError: The labels are not integers, or the mask not bool.
+      ValueError: Shapes do not match.
+    """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(
+            f"{call} got labels of {labels.dtype}, expected integer classes. Pass the "
+            f"argmax of one-hot labels."
+        )
+    shape = array.shape[:-1]
+    for argument, other in {"labels": labels, "mask": mask}.items():
+        if other is not None and other.shape != shape:
+            raise ValueError(
+                f"{call} got {name} {array.shape} and {argument} {other.shape}, "
+                f"expected {argument} {shape}. Shift and slice both in the same way."
+            )
+    if mask is not None and mask.dtype != bool:
+        raise TypeError(
+            f"{call} got a mask of {mask.dtype}, expected bool. Pass mask > 0."
+        )
+
+
+def require_smoothing(call: str, label_smoothing: float) -> None:
+    """Refuse a smoothing outside [0, 1).
+
+    Raises:
+      ValueError: It is outside.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(
+            f"{call} got label_smoothing={label_smoothing}, expected a number in "
+            f"[0, 1). Pass 0.1 to spread a tenth of the target."
+        )

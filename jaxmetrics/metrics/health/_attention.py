@@ -1,0 +1,169 @@
+"""Entropy and largest score of attention, by head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    as_scores,
+    count_leaf,
+    count_where,
+    divide,
+    max_leaf,
+    maximum,
+    namespace,
+    scores_field,
+    softmax_terms,
+    sum_leaf,
+    total,
+)
+
+
+class AttentionEntropy(Metric):
+    """Mean entropy of the attention of each head, in nats, `[heads]`.
+
+    `-sum(p log p)` over the keys, from 0 (all attention on one key) to the logarithm of
+    the number of keys. A head whose entropy falls to 0 goes with unstable training
+    (Zhai et al. 2023, Stabilizing Transformer Training by Preventing Attention Entropy
+    Collapse). nan for heads without data.
+
+    Reads `logits`, or `probs`, `[..., heads, queries, keys]`; rename them, as in
+    `AttentionEntropy(heads=8).on(logits="attention_logits")`. `mask` has the leading
+    axes of the logits, or is an attention mask whose axes `[..., heads, queries]` and
+    `[..., heads, queries, keys]` may have the size 1: keys where it is False are not
+    attended to, and queries without keys do not count. Keys may also be masked by
+    logits of -inf, or of the lowest float as in flax. Queries without a largest logit
+    (see `jaxmetrics.metrics`), or with `probs` outside [0, 1], are counted in `invalid`
+    and never scored.
+
+    Args:
+      heads: Number of heads.
+      scores: Output that holds the scores, "logits" (the default) or "probs", which
+        are not normalized again.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxmetrics as jm
+      >>> logits = jnp.zeros((1, 2, 1, 4)).at[0, 1, 0, 2].set(100.0)
+      >>> jm.evaluate(jm.AttentionEntropy(heads=2), logits=logits).round(4)
+      array([1.3863, 0.    ])
+    """
+
+    heads: int = 1
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    total: Array = sum_leaf("heads")
+    count: Array = count_leaf("heads")
+    invalid: Array = count_leaf()
+
+    def observe(self, *, logits: Any, mask: Any = None) -> dict[str, Any]:
+        """Return by head the summed entropies and scored queries, and invalid ones."""
+        scores, visible = _visible("AttentionEntropy", self.heads, logits, mask)
+        if self.scores == "probs":
+            p = jnp.where(visible, scores.astype(jnp.float32), 0)
+            valid = ((p >= 0) & (p <= 1)).all(axis=-1)
+            entropy = -(p * jnp.log(jnp.where(p > 0, p, 1))).sum(axis=-1)
+        else:
+            entropy, valid, _ = _softmax(scores, visible)
+        kept = visible.any(axis=-1)
+        entropy, scored = (_heads_last(x) for x in (entropy, valid & kept))
+        return dict(
+            total=total(entropy, scored, keep=1),
+            count=count_where(scored, keep=1),
+            invalid=count_where(~valid & kept),
+        )
+
+    def compute(self) -> Any:
+        """Return the entropy in nats, `[heads]`."""
+        return divide(self.total, self.count)
+
+
+class AttentionMaximum(Metric):
+    """Largest attention score of each head, `[heads]`.
+
+    Of `logits` it is the largest attention logit, whose growth goes before divergence
+    (Dehghani et al. 2023, Scaling Vision Transformers to 22 Billion Parameters;
+    Wortsman et al. 2023); of `probs` the largest probability. nan for heads without
+    data. What it reads, `mask` and `invalid` are those of `AttentionEntropy`.
+
+    Args:
+      heads: Number of heads.
+      scores: Output that holds the scores, "logits" (the default) or "probs".
+
+    Example:
+      >>> import jax.numpy as jnp, jaxmetrics as jm
+      >>> logits = jnp.zeros((1, 2, 1, 4)).at[0, 1, 0, 2].set(100.0)
+      >>> jm.evaluate(jm.AttentionMaximum(heads=2), logits=logits)
+      array([  0., 100.])
+    """
+
+    heads: int = 1
+    scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    largest: Array = max_leaf("heads")
+    invalid: Array = count_leaf()
+
+    def observe(self, *, logits: Any, mask: Any = None) -> dict[str, Any]:
+        """Return by head the largest score, and the number of invalid queries."""
+        scores, visible = _visible("AttentionMaximum", self.heads, logits, mask)
+        if self.scores == "probs":
+            p = jnp.where(visible, scores.astype(jnp.float32), 0)
+            valid, top = ((p >= 0) & (p <= 1)).all(axis=-1), p.max(axis=-1)
+        else:
+            _, valid, top = _softmax(scores, visible)
+        kept = visible.any(axis=-1)
+        top, scored = (_heads_last(x) for x in (top, valid & kept))
+        return dict(
+            largest=maximum(top, scored, keep=1), invalid=count_where(~valid & kept)
+        )
+
+    def compute(self) -> Any:
+        """Return the largest score, `[heads]`."""
+        xp = namespace(self)
+        largest = xp.asarray(self.largest)
+        return xp.where(largest == -np.inf, np.nan, largest)
+
+
+def _visible(owner: str, heads: int, scores: Any, mask: Any) -> tuple[Any, Any]:
+    """Return the scores, and which of them count, bool of the same shape."""
+    scores = as_scores(scores)
+    if scores.ndim < 3 or scores.shape[-3] != heads:
+        raise ValueError(
+            f"{owner}: the scores have shape {scores.shape}, but must be [..., "
+            f"{heads} heads, queries, keys]. Configure heads, or move their axis."
+        )
+    if mask is None:
+        return scores, jnp.ones(scores.shape, bool)
+    mask = jnp.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(
+            f"{owner}: mask is {mask.dtype}, it must be bool (True counts). Pass "
+            "mask > 0."
+        )
+    axes = range(scores.ndim - 3, scores.ndim)
+    sizes = zip(range(mask.ndim), mask.shape, scores.shape)
+    fits = mask.ndim <= scores.ndim and all(
+        size == full or (axis in axes and size == 1) for axis, size, full in sizes
+    )
+    if not fits:
+        raise ValueError(
+            f"{owner}: mask has shape {mask.shape}, the scores {scores.shape}; it must "
+            "be their leading axes, of which heads, queries and keys may have the size "
+            "1. Reshape it, as mask[:, None, None, :] for a mask of keys."
+        )
+    mask = mask.reshape(*mask.shape, *[1] * (scores.ndim - mask.ndim))
+    return scores, jnp.broadcast_to(mask, scores.shape)
+
+
+def _softmax(logits: Any, visible: Any) -> tuple[Any, Any, Any]:
+    """Return entropy, validity and largest logit of each query."""
+    logits = jnp.where(visible, logits, logits.dtype.type(-np.inf))
+    first = jnp.zeros(logits.shape[:-1], jnp.int32)
+    terms = softmax_terms(logits, first)
+    return terms.entropy, terms.valid, terms.top
+
+
+def _heads_last(x: Any) -> Any:
+    return jnp.moveaxis(x, -2, -1)
