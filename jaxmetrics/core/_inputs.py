@@ -90,7 +90,8 @@ def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
             "weight with weighted=True, or leave 'weights' out."
         )
     for name in sorted(reads.optional - outputs.keys()):
-        close = difflib.get_close_matches(name, extra, 1, cutoff=0.8)
+        close = [x for x in extra if sorted(x) == sorted(name)]  # letters swapped
+        close += difflib.get_close_matches(name, extra, 1, cutoff=0.8)
         if close:
             raise TypeError(
                 f"Output {close[0]!r} is read by no metric, and {name!r} was not "

@@ -26,6 +26,7 @@ def is_drawable(y: np.ndarray, log: bool = False) -> np.ndarray:
       y: Values. Those that are not finite, or beyond 1e200, cannot be shown.
       log: Whether the axis is logarithmic, on which a value must exceed 1e-200.
     """
+    y = np.asarray(y, float)  # 1e200 is infinite in float32
     finite = np.isfinite(y)
     drawable = finite & (np.abs(np.where(finite, y, 0)) <= _MAX_MAGNITUDE)
     return drawable & (y > 1 / _MAX_MAGNITUDE) if log else drawable

@@ -39,7 +39,7 @@ def test_a_missing_output_in_a_collection_names_the_metric():
         trace_update(metrics, loss=1.0, logits=LOGITS)
 
 
-@pytest.mark.parametrize("name", ["msk", "masks", "mask_"])
+@pytest.mark.parametrize("name", ["msk", "masks", "mask_", "maks"])
 def test_a_misspelt_optional_output_is_refused(name):
     outputs = {"values": np.ones(3, np.float32), name: np.ones(3, bool)}
     with pytest.raises(TypeError, match=f"{name!r} is read by no metric.*'mask'"):

@@ -21,6 +21,12 @@ def test_a_logarithmic_axis_shows_positive_values_only():
     assert is_drawable(values, log=True).tolist() == [1, 0, 0, 0, 1, 0]
 
 
+def test_values_of_float32_are_compared_without_a_warning():
+    values = np.array([1.0, 0.0, math.nan], np.float32)
+    assert is_drawable(values).tolist() == [1, 1, 0]
+    assert is_drawable(values, log=True).tolist() == [1, 0, 0]
+
+
 def test_gaps_are_marked_and_named_once():
     axes = figures.new_figure().subplots()
     x = np.arange(4.0)
