@@ -5,11 +5,12 @@ INSTALLED := $(VENV)/.installed
 TPU := .venv-tpu
 NEW := .venv-new
 BENCH := .venv-bench
+DOCS := .venv-docs
 # Files are handed out in the order of tests/conftest.py, the slowest first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install install-new demo test test-new soak mutate catalogue test-tpu test-page \
-	lint types package bench bench-tpu clean
+	lint types package docs bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -88,6 +89,16 @@ package: $(INSTALLED)
 	.venv-package/bin/python -P tests/support/readme.py
 	rm -rf .venv-package
 
+$(DOCS)/.installed: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --upgrade pip
+	$(DOCS)/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	touch $(DOCS)/.installed
+
+# The site in site/; warnings are errors. It reads the sources, and needs no jax.
+docs: $(DOCS)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+
 # The package beside the libraries that it is compared with.
 $(BENCH)/.installed: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH)
@@ -104,4 +115,4 @@ bench-tpu: $(TPU)/.installed
 	PYTHONPATH=tests $(TPU)/bin/python -m benchmarks tpu --save
 
 clean:
-	rm -rf $(VENV) $(TPU) $(NEW) $(BENCH) .venv-package build dist *.egg-info
+	rm -rf $(VENV) $(TPU) $(NEW) $(BENCH) $(DOCS) .venv-package site build dist *.egg-info

@@ -25,13 +25,12 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from support.readme import README, examples
+from support.readme import PAGES, examples
 
 MIN_COMPLETENESS = 99.0
 """Percentage of public symbols with a known type; what is missing is listed."""
 
 MISSPELT = "import jaxmetrics as jm\n\njm.Acuracy\n"
-PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 
 
 def public_names() -> str:

@@ -9,13 +9,20 @@ import sys
 from pathlib import Path
 
 README = Path(__file__).parents[2] / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
 NOT_RUN = "not run here"
+ONE_PROGRAM = "blocks of this page are one program"
 
 
 def examples(page: Path = README) -> list[str]:
-    """Return the Python blocks of a page, except those marked `not run here`."""
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    return [block for block in blocks if NOT_RUN not in block]
+    """Return the Python examples of a page, except blocks marked `not run here`.
+
+    Each block is an example, but for a page whose text says that they are one program.
+    """
+    text = page.read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    blocks = [block for block in blocks if NOT_RUN not in block]
+    return ["\n".join(blocks)] if ONE_PROGRAM in " ".join(text.split()) else blocks
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
