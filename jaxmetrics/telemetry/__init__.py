@@ -32,6 +32,7 @@ from jaxmetrics.telemetry._skip import skip_update
 from jaxmetrics.telemetry._spikes import SpikeDetector
 from jaxmetrics.telemetry._tap import tap, tapped, taps
 from jaxmetrics.telemetry._transformer import transformer_flops
+from jaxmetrics.telemetry._trends import OverfittingDetector, PlateauDetector
 
 __all__ = [
     "Alarm",
@@ -41,6 +42,8 @@ __all__ = [
     "CompileWatch",
     "FlopCount",
     "HistogramCounts",
+    "OverfittingDetector",
+    "PlateauDetector",
     "SpikeDetector",
     "Stacked",
     "batch_statistics",

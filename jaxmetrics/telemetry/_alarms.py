@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
-from jaxmetrics.record import states
+from jaxmetrics.record import Better, direction, states
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
+from jaxmetrics.telemetry._trends import (
+    OverfittingDetector,
+    PlateauDetector,
+    read_overfitting,
+    read_plateau,
+)
 
 Limits = tuple[float | None, float | None]
 
@@ -21,7 +27,8 @@ class Alarm(NamedTuple):
 
     Attributes:
       step: Number of optimizer updates completed.
-      kind: `"nonfinite"`, `"spike"`, `"limit"` or `"recompile"`.
+      kind: `"nonfinite"`, `"spike"`, `"limit"`, `"plateau"`, `"overfitting"` or
+        `"recompile"`.
       key: Key of the value; for `"recompile"` the name of the function.
       value: The value; for `"recompile"` the seconds of compilation.
       message: Description in one sentence.
@@ -44,8 +51,9 @@ class Ledger(Protocol):
 class Alarms:
     """Check the values of each logged step, and report what is wrong with them.
 
-    Reported are a value that spikes or is not finite, a value outside its limits, a
-    place in the model where `first_nonfinite` found the first NaN (logged as
+    Reported are a value that spikes or is not finite, a value outside its limits,
+    evaluations that no longer improve or get worse while the training improves, a place
+    in the model where `first_nonfinite` found the first NaN (logged as
     `health/first_nonfinite`), and a function that is compiled again. Each problem is
     reported when it begins, and again only after it has ended.
 
@@ -54,6 +62,12 @@ class Alarms:
       limits: Smallest and largest allowed value by key, or by glob of keys; None for
         no limit: `{"update/ratio*": (None, 0.1)}`. A value equal to its limit is
         allowed. NaN never violates a limit (0/0 ratios are NaN).
+      plateaus: Keys of evaluations that a default `PlateauDetector` watches, or
+        detectors by key. A value equal to the last one is the same evaluation, which
+        `logger.latest()` returns until the next.
+      overfitting: Pairs of keys, of the training and of the validation, that a default
+        `OverfittingDetector` watches, or detectors by pair:
+        `[("train/loss", "val/loss")]`. A pair is compared at each new evaluation.
       places: Name of a number of `first_nonfinite`, as
         `lambda index: name_of(tree, index)`.
       compiles: Watch whose recompilations are reported.
@@ -62,7 +76,8 @@ class Alarms:
       on_alarm: Callback that receives each `Alarm`.
 
     Raises:
-      ValueError: A lower limit is above its upper limit.
+      ValueError: A lower limit is above its upper limit, or it is not known whether
+        lower values of a key of `plateaus` or `overfitting` are better.
 
     Example:
       >>> alarms = Alarms(spikes=["train/loss"], limits={"update/ratio": (None, 0.1)})
@@ -79,6 +94,9 @@ class Alarms:
         *,
         spikes: Iterable[str] | Mapping[str, SpikeDetector] = (),
         limits: Mapping[str, Limits] | None = None,
+        plateaus: Iterable[str] | Mapping[str, PlateauDetector] = (),
+        overfitting: Iterable[tuple[str, str]]
+        | Mapping[tuple[str, str], OverfittingDetector] = (),
         places: Callable[[int], str | None] = str,
         compiles: CompileWatch | None = None,
         warmup: int = 2,
@@ -96,12 +114,22 @@ class Alarms:
                     f"Alarms got limits=({low}, {high}) for {key!r}; expected the "
                     "lower limit first. Swap them."
                 )
+        if not isinstance(plateaus, Mapping):
+            plateaus = {key: PlateauDetector(better=_better(key)) for key in plateaus}
+        self.plateaus: dict[str, PlateauDetector] = dict(plateaus)
+        if not isinstance(overfitting, Mapping):
+            overfitting = {
+                (train, validation): OverfittingDetector(better=_better(validation))
+                for train, validation in overfitting
+            }
+        self.overfitting: dict[tuple[str, str], OverfittingDetector] = dict(overfitting)
         self._places = places
         self._compiles = compiles
         self._warmup = warmup
         self._ledger = ledger
         self._on_alarm = on_alarm
         self._ongoing: set[str] = set()
+        self._evaluated: dict[str, float] = {}
 
     def check(self, step: int, values: Mapping[str, Any]) -> list[Alarm]:
         """Return the alarms that begin with a step.
@@ -116,6 +144,7 @@ class Alarms:
             *self._nonfinite(step, numbers),
             *self._spikes(step, numbers),
             *self._limits(step, numbers),
+            *self._trends(step, numbers),
             *self._recompiles(step),
         ]
         for alarm in alarms:
@@ -127,8 +156,15 @@ class Alarms:
 
     def state(self) -> dict[str, Any]:
         """Return the state as plain values, for a checkpoint."""
-        spikes = {key: detector.state() for key, detector in self.spikes.items()}
-        return dict(spikes=spikes, outside=sorted(self._ongoing))
+        return dict(
+            spikes={key: each.state() for key, each in self.spikes.items()},
+            plateaus={key: each.state() for key, each in self.plateaus.items()},
+            overfitting={
+                _name(pair): each.state() for pair, each in self.overfitting.items()
+            },
+            evaluated={key: states.strict(x) for key, x in self._evaluated.items()},
+            outside=sorted(self._ongoing),
+        )
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore a `state`, also after a round trip through JSON or orbax.
@@ -142,21 +178,36 @@ class Alarms:
             "Alarms",
             state,
             spikes=states.mapping_of(read_state),
+            plateaus=states.mapping_of(read_plateau),
+            overfitting=states.mapping_of(read_overfitting),
+            evaluated=states.mapping_of(states.real),
             outside=states.list_of(states.text),
         )
-        for key in saved["spikes"].keys() & self.spikes.keys():
-            self.spikes[key].load_state(saved["spikes"][key])
+        pairs = {_name(pair): each for pair, each in self.overfitting.items()}
+        for field, detectors in (
+            ("spikes", self.spikes),
+            ("plateaus", self.plateaus),
+            ("overfitting", pairs),
+        ):
+            for key in saved[field].keys() & detectors.keys():
+                detectors[key].load_state(saved[field][key])
+        self._evaluated = saved["evaluated"]
         self._ongoing = set(saved["outside"])
 
     def reset(self) -> None:
         """Begin without any alarm raised, as new alarms do."""
-        for detector in self.spikes.values():
-            detector.reset()
+        for detectors in (self.spikes, self.plateaus, self.overfitting):
+            for detector in detectors.values():
+                detector.reset()
+        self._evaluated.clear()
         self._ongoing.clear()
 
     def _is_watched(self, key: str) -> bool:
+        pairs = (key in pair for pair in self.overfitting)
         return (
-            key == _FIRST_NONFINITE or key in self.spikes or bool(self._limits_of(key))
+            key in (_FIRST_NONFINITE, *self.spikes, *self.plateaus)
+            or any(pairs)
+            or bool(self._limits_of(key))
         )
 
     def _limits_of(self, key: str) -> Limits | None:
@@ -190,6 +241,28 @@ class Alarms:
                 message = f"{key} is {value:.4g}, {side} its limit of {limit:g}"
                 yield Alarm(step, "limit", key, value, message)
 
+    def _trends(self, step: int, numbers: Mapping[str, float]) -> Iterable[Alarm]:
+        validation = [key for _, key in self.overfitting]
+        evaluated = {*self.plateaus, *validation} & numbers.keys()
+        new = {key for key in evaluated if self._evaluated.get(key) != numbers[key]}
+        self._evaluated |= {key: numbers[key] for key in new}
+        for key, detector in self.plateaus.items():
+            if key in new and detector.update(value := numbers[key]):
+                message = (
+                    f"{key} has not improved over {detector.window} evaluations, "
+                    f"at {value:.4g}"
+                )
+                yield Alarm(step, "plateau", key, value, message)
+        for (train, key), detector in self.overfitting.items():
+            if key not in new or train not in numbers:
+                continue
+            if detector.update(numbers[train], value := numbers[key]):
+                message = (
+                    f"{key} gets worse over {detector.window} evaluations, at "
+                    f"{value:.4g}, while {train} improves"
+                )
+                yield Alarm(step, "overfitting", key, value, message)
+
     def _recompiles(self, step: int) -> Iterable[Alarm]:
         recompiled = self._compiles.recompiled() if self._compiles is not None else []
         self._warmup -= 1
@@ -201,3 +274,19 @@ class Alarms:
         begins = present and problem not in self._ongoing
         (self._ongoing.add if present else self._ongoing.discard)(problem)
         return begins
+
+
+def _better(key: str) -> Better:
+    better = direction(key)
+    if better is None:
+        raise ValueError(
+            f"Alarms got the key {key!r}, of which it is not known whether lower "
+            "values are better; expected a usual name such as 'val/loss'. Pass a "
+            'detector with better="min" or "max" for it.'
+        )
+    return better
+
+
+def _name(pair: tuple[str, str]) -> str:
+    """Return the name of a pair of keys in a state."""
+    return " ".join(pair)

@@ -73,9 +73,15 @@ def spikes(folder, step=0):
 
 
 def alarms(folder, step=0):
-    item = telemetry.Alarms(spikes=["loss"], limits={"ratio*": (None, 0.1)})
+    item = telemetry.Alarms(
+        spikes=["loss"],
+        limits={"ratio*": (None, 0.1)},
+        plateaus={"val/loss": telemetry.PlateauDetector(window=4)},
+        overfitting=[("loss", "val/loss")],
+    )
 
     def advance(step):
+        item.check(step, {"loss": 2.0, "val/loss": 1.0 + step % 2})
         for _ in range(20):
             item.check(step, {"loss": 2.0, "ratio/w": 0.2 if step % 3 == 0 else 0.0})
         item.check(step, {"loss": math.nan if step % 3 == 0 else 2.0})

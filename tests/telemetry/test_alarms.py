@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from support.broken_model import BROKEN, scanned
 
-from jaxmetrics.record import Ledger, loads
-from jaxmetrics.telemetry import Alarms, first_nonfinite, name_of
+from jaxmetrics.record import Ledger, dumps, loads
+from jaxmetrics.telemetry import Alarms, PlateauDetector, first_nonfinite, name_of
 
 
 def test_an_alarm_is_an_event_and_calls_the_callback(tmp_path):
@@ -68,3 +68,68 @@ def test_alarms_can_be_restored():
 def test_a_value_equal_to_its_limit_is_allowed():
     alarms = Alarms(limits={"x": (1.0, 2.0)})
     assert alarms.check(1, {"x": 1.0}) == alarms.check(2, {"x": 2.0}) == []
+
+
+def evaluations(alarms, values):
+    """Check a value at every fifth of 5 times as many steps; return the alarms."""
+    raised = []
+    for step in range(5 * len(values)):
+        value = values[step // 5]  # as `logger.latest()`, which repeats it
+        raised += alarms.check(step, {"val/loss": value, "train/loss": -float(step)})
+    return [(alarm.step, alarm.kind, alarm.message) for alarm in raised]
+
+
+def test_a_plateau_counts_evaluations_not_checks():
+    values = [3.0 - 0.01 * (i % 2) for i in range(30)]
+    assert evaluations(Alarms(plateaus=["val/loss"]), values) == [
+        (
+            95,
+            "plateau",
+            "val/loss has not improved over 10 evaluations, at 2.99",
+        )
+    ]
+    detectors = {"val/loss": PlateauDetector(window=4)}
+    ((step, *_),) = evaluations(Alarms(plateaus=detectors), values)
+    assert step == 35
+
+
+def test_overfitting_names_both_keys():
+    values = [2.0 + 0.1 * i for i in range(25)]
+    alarms = Alarms(overfitting=[("train/loss", "val/loss")])
+    assert evaluations(alarms, values) == [
+        (
+            95,
+            "overfitting",
+            "val/loss gets worse over 10 evaluations, at 3.9, "
+            "while train/loss improves",
+        )
+    ]
+
+
+def test_without_the_training_value_an_evaluation_is_not_compared():
+    alarms = Alarms(overfitting=[("train/loss", "val/loss")])
+    for i in range(40):
+        assert alarms.check(i, {"val/loss": 2.0 + i}) == []
+
+
+def test_the_direction_is_that_of_the_key_or_has_to_be_given():
+    rising = [0.5 + 0.01 * i for i in range(40)]
+    alarms = Alarms(plateaus=["val/accuracy"])
+    for step, value in enumerate(rising):
+        assert alarms.check(step, {"val/accuracy": value}) == []
+    with pytest.raises(ValueError, match="'grad/norm', of which it is not known"):
+        Alarms(plateaus=["grad/norm"])
+    with pytest.raises(ValueError, match='better="min" or "max"'):
+        Alarms(overfitting=[("train/x", "val/x")])
+
+
+def test_alarms_of_evaluations_can_be_restored_within_one():
+    options = dict(plateaus=["val/loss"], overfitting=[("train/loss", "val/loss")])
+    old, new = (Alarms(**options) for _ in range(2))
+    values = [2.0 + 0.01 * (i % 3) for i in range(40)]
+    assert len(evaluations(old, values)) == 1
+    new.load_state(loads(dumps(old.state())))
+    assert new.check(201, {"val/loss": values[-1], "train/loss": -1.0}) == []
+    assert new.state() == old.state()
+    new.reset()
+    assert new.state() == Alarms(**options).state()
