@@ -1,7 +1,8 @@
-"""Draw the figures of docs/numerics.md: `python docs/figures.py`, from real runs.
+"""Draw the figures of these pages: `python docs/figures.py`, from real runs.
 
-Each line "float32" is the usual form in float32 (`total + x`, `E[x^2] - E[x]^2`, bins
-of equal width over probabilities), run with jax on this machine beside the package.
+In those of numerics.md each line "float32" is the usual form in float32 (`total + x`,
+`E[x^2] - E[x]^2`, bins of equal width over probabilities), run with jax on this machine
+beside the package.
 """
 
 from __future__ import annotations
@@ -169,6 +170,43 @@ def draw(name: str) -> None:
     (ASSETS / f"{name}.svg").write_text(re.sub(r" +$", "", text.getvalue(), flags=re.M))
 
 
+LAYERS = (
+    ("commands", "cli   doctor   demo"),
+    ("reading back, without jax", "runs: reading   plots   pages   live   view"),
+    ("training loop", "logger   checkpoint   loop"),
+    ("host", "pipeline   writers   aggregator"),
+    ("training state", "telemetry   interop"),
+    ("metrics", "metrics by family   losses   processes"),
+    ("values and merging", "core"),
+    ("format", "record   figures"),
+)
+"""Layers of the package from the top, and the packages of each."""
+
+
+def draw_layers() -> None:
+    """Write the picture of the layers as SVG."""
+    palette, height = LIGHT_PALETTE, 46
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 '
+        f'{len(LAYERS) * height + 34}" font-family="sans-serif" font-size="15">',
+        f'<rect width="100%" height="100%" fill="{palette.background}"/>',
+    ]
+    for i, (layer, packages) in enumerate(LAYERS):
+        y = 8 + i * height
+        lines += [
+            f'<rect x="8" y="{y}" width="704" height="{height - 8}" rx="6" '
+            f'fill="{palette.blue}" fill-opacity="{0.06 + 0.03 * i:.2f}"/>',
+            f'<text x="22" y="{y + 25}" fill="{palette.muted}">{layer}</text>',
+            f'<text x="240" y="{y + 25}" fill="{palette.text}" font-family="monospace" '
+            f'xml:space="preserve">{packages}</text>',
+        ]
+    note = "A file imports from lower layers and from its own package only."
+    y = len(LAYERS) * height + 24
+    lines.append(f'<text x="22" y="{y}" fill="{palette.muted}">{note}</text></svg>')
+    (ASSETS / "layers.svg").write_text("\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
+    draw_layers()
     for figure_name in FIGURES:
         draw(figure_name)
