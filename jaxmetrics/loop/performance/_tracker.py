@@ -6,8 +6,8 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -20,6 +20,8 @@ from jaxmetrics.telemetry import FlopCount
 from jaxmetrics.telemetry import peak_flops_per_second as listed_peak
 
 _LOG = logging.getLogger("jaxmetrics")
+_END = object()
+_Batch = TypeVar("_Batch")
 
 
 class PerformanceTracker:
@@ -136,6 +138,24 @@ class PerformanceTracker:
                 f"{sorted(self._timer.spent)}. Choose the closest one."
             )
         return self._timer.timed(section)
+
+    def batches(self, loader: Iterable[_Batch]) -> Iterator[_Batch]:
+        """Yield the batches of a loader; the time until each is there is data wait.
+
+        Example:
+          >>> tracker = PerformanceTracker()
+          >>> for rows in tracker.batches([32, 32, 16]):
+          ...     tracker.update(local_batch_size=rows)
+          >>> tracker.steps, tracker.tokens
+          (3, 80)
+        """
+        iterator = iter(loader)
+        while True:
+            with self.data_wait():
+                batch: Any = next(iterator, _END)
+            if batch is _END:
+                return
+            yield batch
 
     def data_wait(self) -> contextlib.AbstractContextManager[None]:
         """Time a block that waits for the next batch."""

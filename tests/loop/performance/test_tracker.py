@@ -226,3 +226,21 @@ def test_the_state_in_memory_is_small():
     run(performance, machine, 100)
     assert performance._timer.window.nbytes <= 1024
     assert len(performance._timer._pending) == 1
+
+
+def test_the_wait_for_each_batch_of_a_loader_is_timed():
+    machine = Machine()
+    performance = tracker(machine, warmup_steps=0)
+
+    def loader():
+        for rows in (4, 4, 2):
+            machine.sleep(1.0)
+            yield rows
+        machine.sleep(5.0)  # until the loader knows that it is at its end
+
+    for rows in performance.batches(loader()):
+        machine.sleep(3.0)
+        performance.update(rows)
+    assert performance.tokens == 10
+    assert performance.step_seconds() == 4.0
+    assert performance.metrics()["perf/data_wait_frac"] == 0.25
