@@ -59,8 +59,7 @@ USERS = {
 FOREIGN = {"jaxmetrics.Array": "`jax.Array`, for annotations: the type of leaves."}
 """Names of other packages that this one exports, with the text of their entry."""
 
-OF_METRICS = """      show_signature: false
-      show_bases: false
+OF_METRICS = """      show_bases: false
       filters: ["!^_", "!^(validate|observe|compute|charts|groups|cells|merge)$"]"""
 """Options of the entries of metrics: what all have is in the entry of `Metric`."""
 
