@@ -10,7 +10,7 @@ DOCS := .venv-docs
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install install-new demo test test-new soak mutate catalogue test-tpu test-page \
-	lint types package docs bench bench-tpu clean
+	lint types package extras docs bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -71,11 +71,12 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/basedpyright --project . --pythonpath $(BIN)/python
 
-# The wheel, then the sdist, in an empty environment: the README's examples run with the
-# base alone, each extra installs alone, and the documented calls type-check.
+# Both distributions are built twice with the same bytes. The wheel, then the sdist, in an
+# empty environment: the README's examples run with the base alone, each extra can be
+# installed alone, and the documented calls type-check.
 package: $(INSTALLED)
 	rm -rf build dist .venv-package
-	$(BIN)/python -m build --quiet
+	$(BIN)/python tests/support/distributions.py dist
 	$(PYTHON) -m venv .venv-package
 	.venv-package/bin/python -m pip install --quiet --upgrade pip
 	.venv-package/bin/python -m pip install --quiet dist/*.whl
@@ -98,6 +99,15 @@ $(DOCS)/.installed: docs/requirements.txt
 # The site in site/; warnings are errors. It reads the sources, and needs no jax.
 docs: $(DOCS)/.installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+
+# Each extra alone in an empty environment, installed and used, with the oldest and the
+# newest Python and jax: an hour of downloads, for releases.
+extras: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python tests/support/distributions.py dist
+	$(BIN)/python tests/support/extras_alone.py dist/*.whl --python 3.11 --jax 0.10.0
+	$(BIN)/python tests/support/extras_alone.py dist/*.whl \
+	  --python "$$($(PYTHON) tests/support/newest_python.py)"
 
 # The package beside the libraries that it is compared with.
 $(BENCH)/.installed: pyproject.toml benchmarks/requirements.txt

@@ -100,4 +100,4 @@ else:
 
     __getattr__, __dir__, __all__ = attach(__name__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
