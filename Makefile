@@ -9,7 +9,7 @@ DOCS := .venv-docs
 # Files are handed out in the order of tests/conftest.py, the slowest first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-new demo test test-new soak mutate catalogue test-tpu test-page \
+.PHONY: install install-new demo test test-new soak mutate catalogue api test-tpu test-page \
 	lint types package extras docs bench bench-tpu clean
 
 $(INSTALLED): pyproject.toml
@@ -56,6 +56,10 @@ $(TPU)/.installed: $(INSTALLED) tests/tpu/install.py
 # The page of all metrics, from their docstrings and the rows of the tests.
 catalogue: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m support.catalogue
+
+# The signatures of all public names; a test compares them, and wants changes in CHANGELOG.md.
+api: $(INSTALLED)
+	PYTHONPATH=tests:. $(BIN)/python tests/support/api.py
 
 test-tpu: $(TPU)/.installed
 	$(TPU)/bin/python -m pytest tests/tpu $(PYTEST)
