@@ -32,8 +32,8 @@ def untold(released, current, section):
 def test_the_interface_is_as_recorded():
     recorded, found = CURRENT.read_text().splitlines(), lines()
     assert set(found) ^ set(recorded) == set(), (
-        f"the public interface of these lines changed. If this is meant, run `make api` "
-        f"and tell what a user must change in {CHANGELOG.name}"
+        f"these lines of the public interface changed. If it is meant, run `make api` "
+        f"and tell users in {CHANGELOG.name}"
     )
     assert found == recorded
 

@@ -1,4 +1,6 @@
-"""Build the wheel and the sdist twice, and compare: `python distributions.py DIRECTORY`.
+"""Build the wheel and the sdist twice, and compare.
+
+    python tests/support/distributions.py DIRECTORY
 
 They have the same bytes both times, and the wheel is small. The time in them is that of
 the commit, or SOURCE_DATE_EPOCH.
