@@ -523,7 +523,7 @@ def _check_sharding() -> None:
 def _check_auto_axes() -> None:
     mesh = AbstractMesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Explicit,))
     x = jax.ShapeDtypeStruct((2,), "float32")
-    traced_program(lambda x: with_auto_axes(lambda y: y + 1, mesh, ("x",), x), x)
+    traced_program(lambda x: with_auto_axes(jax.numpy.abs, mesh, ("x",), x, P()), x)
 
 
 def _check_coordination() -> None:
