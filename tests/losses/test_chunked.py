@@ -394,3 +394,34 @@ def test_invalid_arguments_are_refused(changes, error, match):
     )
     with pytest.raises(error, match=match):
         losses.chunked_cross_entropy(**(arguments | changes))
+
+
+def test_losses_of_domains_and_of_positions_add_up_to_the_total(batch):
+    names = ("web", "code", "books")
+    metrics = jm.Collection(
+        sum=jm.ByGroup(jm.Sum("losses"), by="domain", groups=names),
+        count=jm.ByGroup(jm.Count("losses"), by="domain", groups=names),
+        mean=jm.ByGroup(jm.CrossEntropy(scores="losses"), by="domain", groups=names),
+        position=jm.LossByPosition(5, scores="losses"),
+        total=jm.Sum("losses"),
+        loss=jm.CrossEntropy(scores="losses"),
+    )
+    labels = batch[2]
+    terms = chunked_cross_entropy(*batch, pad_id=0, chunk=8)
+    values = metrics.update(
+        losses=terms.losses,
+        labels=labels,
+        mask=labels != 0,
+        domain=np.int32([0, 2, 0]),
+    ).compute()
+    sums, counts, means = (
+        np.array([values[f"{key}/{name}"] for name in names])
+        for key in ("sum", "count", "mean")
+    )
+    assert counts.tolist() == [7, 0, 5] and np.isnan(means[1])
+    assert sums.sum() == pytest.approx(values["total"], rel=1e-12)
+    shares = counts[[0, 2]] / counts.sum()
+    assert (shares * means[[0, 2]]).sum() == pytest.approx(values["loss"], rel=1e-12)
+    by_position = values["position"] * (labels != 0).sum(0)
+    assert by_position.sum() == pytest.approx(values["total"], rel=1e-12)
+    assert values["loss"] == pytest.approx(float(terms.total), rel=1e-6)

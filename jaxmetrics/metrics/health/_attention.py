@@ -34,12 +34,12 @@ class AttentionEntropy(Metric):
 
     Reads `logits`, or `probs`, `[..., heads, queries, keys]`; rename them, as in
     `AttentionEntropy(heads=8).on(logits="attention_logits")`. `mask` has the leading
-    axes of the logits, or is an attention mask whose axes `[..., heads, queries]` and
-    `[..., heads, queries, keys]` may have the size 1: keys where it is False are not
-    attended to, and queries without keys do not count. Keys may also be masked by
-    logits of -inf, or of the lowest float as in flax. Queries without a largest logit
-    (see `jaxmetrics.metrics`), or with `probs` outside [0, 1], are counted in `invalid`
-    and never scored.
+    axes of the logits, or is an attention mask `[..., heads, queries, keys]` or
+    `[..., heads, queries]`, any of whose axes may have the size 1: keys where it is
+    False are not attended to, and queries without keys do not count. Keys may also be
+    masked by logits of -inf, or of the lowest float as in flax. Queries without a
+    largest logit (see `jaxmetrics.metrics`), or with `probs` outside [0, 1], are
+    counted in `invalid` and never scored.
 
     Args:
       heads: Number of heads.
@@ -142,15 +142,14 @@ def _visible(owner: str, heads: int, scores: Any, mask: Any) -> tuple[Any, Any]:
             f"{owner}: mask is {mask.dtype}, it must be bool (True counts). Pass "
             "mask > 0."
         )
-    axes = range(scores.ndim - 3, scores.ndim)
-    sizes = zip(range(mask.ndim), mask.shape, scores.shape)
-    fits = mask.ndim <= scores.ndim and all(
-        size == full or (axis in axes and size == 1) for axis, size, full in sizes
-    )
-    if not fits:
+    # A mask of rows has to have them all: one row would be a mistake.
+    spread = {1} if mask.ndim > scores.ndim - 3 else set()
+    pairs = zip(mask.shape, scores.shape)
+    fits = all(size in {full, *spread} for size, full in pairs)
+    if not fits or mask.ndim > scores.ndim:
         raise ValueError(
             f"{owner}: mask has shape {mask.shape}, the scores {scores.shape}; it must "
-            "be their leading axes, of which heads, queries and keys may have the size "
+            "be their leading axes, or an attention mask whose axes may have the size "
             "1. Reshape it, as mask[:, None, None, :] for a mask of keys."
         )
     mask = mask.reshape(*mask.shape, *[1] * (scores.ndim - mask.ndim))

@@ -35,6 +35,11 @@ def test_an_attention_mask_hides_keys_and_queries_without_keys(kind, logits):
     causal = np.tril(np.ones((QUERIES, KEYS), bool))[None, None]
     padding = np.ones((5, 1, 1, KEYS), bool)
     padding[0] = False
+    alone = jm.evaluate(kind(HEADS), logits=logits, mask=causal)
+    whole = jm.evaluate(
+        kind(HEADS), logits=logits, mask=np.broadcast_to(causal, logits.shape)
+    )
+    np.testing.assert_array_equal(alone, whole)
     visible = np.broadcast_to(causal & padding, logits.shape)
     bad = np.where(visible, logits, np.nan)
     value = jm.evaluate(kind(HEADS), logits=bad, mask=causal & padding)
