@@ -324,6 +324,10 @@ class ByGroup(Wrapper, reads="by"):
         """Count the entries that are in no group."""
         group = self._group_ids(by)
         outside = (group < 0) | (group >= self.copies)
+        if mask is not None and np.ndim(mask) > group.ndim:
+            # An entry of `by`, such as a sequence, counts if any of its tokens does.
+            tokens = tuple(range(group.ndim, np.ndim(mask)))
+            mask = jnp.asarray(mask).any(axis=tokens)
         return dict(out_of_range=count_where(outside, mask))
 
     def present(self, value: list[Any]) -> dict[str, Any]:

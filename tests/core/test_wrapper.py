@@ -123,3 +123,14 @@ def test_a_scalar_that_a_function_makes_cannot_belong_to_the_groups_of_rows():
     with pytest.raises(ValueError, match="ByGroup masks entries by an array of shape"):
         metric.update(factor=2.0, domain=[0, 1])
     assert metric.update(factor=2.0, domain=1).compute()["1"] == 2.0
+
+
+def test_groups_of_sequences_take_a_mask_of_tokens():
+    metric = jm.ByGroup(jm.Mean("loss"), by="domain", groups=2)
+    state = metric.update(
+        loss=np.float32([[1, 9], [3, 9], [5, 7], [9, 9]]),
+        mask=np.array([[True, False], [True, False], [True, True], [False, False]]),
+        domain=np.int32([0, 1, -1, 7]),
+    )
+    assert state.compute() == {"0": 1, "1": 3}
+    assert state.plain()["out_of_range"] == 1  # of the last sequence nothing counts
