@@ -81,7 +81,7 @@ def main(steps):
         text = np.asarray(value).tolist() if np.ndim(value) else f"{value:.4f}"
         print(f"{name:>20} {text}")
     run = jm.Run.load(logger.run_dir)
-    print(f"{len(values)} metrics of {len(test_labels)} rows, recorded in {run.path}")
+    print(f"{len(METRICS)} metrics of {len(test_labels)} rows, recorded in {run.path}")
 
 
 if __name__ == "__main__":

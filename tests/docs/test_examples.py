@@ -107,7 +107,7 @@ def test_preferences_are_learned_near_the_reference(run_example, run_of):
 
 def test_twenty_metrics_of_an_evaluation_agree_with_each_other(run_example, run_of):
     printed = run_example("evaluation")
-    assert "of 228 rows" in printed
+    assert "20 metrics of 228 rows" in printed
     run = run_of("evaluation")
     (tn, fp), (fn, tp) = run["test/confusion"][1][0]
     value = {name: run[f"test/{name}"][1][0] for name in ("accuracy", "recall", "f1")}
@@ -141,6 +141,8 @@ def test_a_lost_disk_is_brought_back_from_the_bucket(
         assert Run.load(source)["train/loss"][0].tolist() == [5, 10, 15, 20, 25, 30]
 
 
-def test_examples_are_at_most_150_lines_long():
+def test_examples_are_listed_and_at_most_150_lines_long():
+    page = (EXAMPLES / "README.md").read_text()
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) <= 150, path
+        assert f"| `{path.name}` |" in page, path

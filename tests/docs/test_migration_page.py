@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from support.migration import FROZEN, PAGE, run, sections, values
 from support.readme import NOT_RUN
@@ -109,3 +110,12 @@ def test_every_section_but_the_first_has_a_pair():
     titles = [title for title in SECTIONS if title]
     assert titles[0] == "What differs on purpose"
     assert all(len(SECTIONS[title]) >= 2 for title in titles[1:])
+
+
+def test_names_and_options_in_the_tables_exist():
+    names = {"jm": jm, "n": 10, "f": lambda loss: loss, "loss": np.ones(3)}
+    calls = set(re.findall(r"`(jm\.[\w.]+(?:\([^`]*\))?)`", PAGE.read_text()))
+    assert len(calls) > 40
+    for call in calls:
+        is_abridged = "..." in call or "=)" in call
+        eval(call.partition("(")[0] if is_abridged else call, names)
