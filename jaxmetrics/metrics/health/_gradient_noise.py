@@ -44,7 +44,8 @@ class GradientNoiseScale(Metric):
     `updated`, bool, is True where `norm` is that of a complete update; elsewhere `norm`
     is ignored. The devices of a data-parallel step are microbatches too: in
     `shard_map`, `micro_norms` is the norm of the local gradient before it is averaged.
-    In place of several norms their root mean square may be passed.
+    In place of several norms their root mean square may be passed. In deferred form norms
+    that every device has need their partition: `deferred(mesh, micro_norms=P())`.
 
     Args:
       microbatches: Number n of microbatches of an update, at least 2; devices times
@@ -86,7 +87,8 @@ class GradientNoiseScale(Metric):
     ) -> dict[str, Any]:
         """Return the batch's summed squared norms and their numbers."""
         small, large = jnp.asarray(micro_norms), jnp.asarray(norm)
-        if small.ndim > large.ndim and small.shape[-1] != self.microbatches:
+        # A shard of a deferred state may have some of the microbatches only.
+        if small.ndim > large.ndim and self.microbatches % max(small.shape[-1], 1):
             raise ValueError(
                 f"GradientNoiseScale: micro_norms have shape {small.shape}, but their "
                 f"last axis must be the {self.microbatches} microbatches. Configure "

@@ -92,23 +92,41 @@ def test_the_loop_of_multi_steps_gives_the_same(synthetic):
     assert metric.compute() == pytest.approx(expected, rel=1e-4)
 
 
-def test_devices_are_microbatches_and_need_no_further_collective(synthetic):
+def test_devices_are_microbatches_and_a_deferred_state_adds_no_collective(synthetic):
     mesh = jax.make_mesh((MICROBATCHES,), ("data",), axis_types=(AxisType.Auto,))
 
-    @jax.jit
     @functools.partial(
-        jax.shard_map, mesh=mesh, in_specs=P(None, "data"), out_specs=(P("data"), P())
+        jax.shard_map, mesh=mesh, in_specs=P("data"), out_specs=(P("data"), P())
     )
     def norms(grads):
-        local = jax.vmap(telemetry.grad_norm)(grads[:, 0])
-        mean = jax.lax.pmean(grads[:, 0], "data")
-        return local[None], jax.vmap(telemetry.grad_norm)(mean)
+        mean = jax.lax.pmean(grads[0], "data")
+        return telemetry.grad_norm(grads)[None], telemetry.grad_norm(mean)
 
-    # As each device updates its own shard of a deferred state.
-    local, norm = norms(synthetic)
-    states = [METRIC.update(micro_norms=x, norm=norm) for x in np.asarray(local)]
-    merged = functools.reduce(lambda a, b: a.merge(b), states)
-    assert merged.compute() == pytest.approx(NOISE_SCALE, rel=0.05)
+    @jax.jit
+    def step(metric, grads):
+        local, norm = norms(grads)
+        return metric.update(micro_norms=local, norm=norm)
+
+    metric = METRIC.deferred(mesh)
+    text = step.lower(metric, synthetic[0]).compile().as_text()
+    assert text.count(" all-reduce(") == 1  # of the gradients
+    for grads in synthetic:
+        metric = step(metric, grads)
+    assert metric.compute() == pytest.approx(NOISE_SCALE, rel=0.05)
+
+
+@pytest.mark.parametrize("partition", [{}, dict(micro_norms=P(), norm=P())])
+def test_a_deferred_state_takes_accumulated_norms_however_partitioned(
+    synthetic, partition
+):
+    mesh = jax.make_mesh((MICROBATCHES,), ("data",), axis_types=(AxisType.Auto,))
+    norms = np.linalg.norm(synthetic, axis=-1)
+    norm = np.linalg.norm(synthetic.mean(1), axis=-1)
+    metric, expected = METRIC.deferred(mesh, **partition), METRIC
+    for i in range(3):
+        metric = metric.update(micro_norms=norms[i], norm=norm[i])
+        expected = expected.update(micro_norms=norms[i], norm=norm[i])
+    assert metric.compute() == pytest.approx(expected.compute(), rel=1e-5)
 
 
 def test_one_psum_of_two_numbers_serves_gradients_that_are_sharded(synthetic):
