@@ -145,7 +145,8 @@ def chunked_cross_entropy(
         hidden = jnp.where(kept[..., None], hidden, hidden.dtype.type(0))
     operands = hidden, unembedding, as_class_numbers(labels)
     operands = vary(operands, varying(operands))
-    losses, uniform, log_z, preds = _token_terms(*operands, plan)
+    terms: Any = _token_terms(*operands, plan)
+    losses, uniform, log_z, preds = terms
     total = losses
     if label_smoothing:
         total = (1 - label_smoothing) * losses + label_smoothing * uniform

@@ -57,7 +57,8 @@ class PlateauDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("PlateauDetector", window, tolerance, better)
-        self.window, self.tolerance, self.better = window, tolerance, better
+        self.window, self.tolerance = window, tolerance
+        self.better: Better = better
         self._values: deque[float] = deque(maxlen=2 * window)
         self._ongoing = False
 
@@ -135,7 +136,8 @@ class OverfittingDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("OverfittingDetector", window, tolerance, better)
-        self.window, self.tolerance, self.better = window, tolerance, better
+        self.window, self.tolerance = window, tolerance
+        self.better: Better = better
         self._train: deque[float] = deque(maxlen=2 * window)
         self._validation: deque[float] = deque(maxlen=2 * window)
         self._ongoing = False

@@ -44,8 +44,8 @@ class GradientNoiseScale(Metric):
     `updated`, bool, is True where `norm` is that of a complete update; elsewhere `norm`
     is ignored. The devices of a data-parallel step are microbatches too: in
     `shard_map`, `micro_norms` is the norm of the local gradient before it is averaged.
-    In place of several norms their root mean square may be passed. In deferred form norms
-    that every device has need their partition: `deferred(mesh, micro_norms=P())`.
+    In place of several norms their root mean square may be passed. In deferred form
+    norms that every device has need their partition, `deferred(mesh, micro_norms=P())`.
 
     Args:
       microbatches: Number n of microbatches of an update, at least 2; devices times
