@@ -6,6 +6,7 @@ A class has a line for itself and one for each public method and property; the l
 metric has the outputs that it reads, and its leaves. Annotations are left out.
 """
 
+import enum
 import functools
 import inspect
 import re
@@ -83,6 +84,8 @@ def _members(value: type) -> dict[str, str]:
 
 def signature(value: Any) -> str:
     """Return the parameters with their defaults, without `self` and annotations."""
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        return "(value)"  # each Python has further parameters
     try:
         parameters = list(inspect.signature(value).parameters.values())
     except (TypeError, ValueError):
