@@ -93,7 +93,8 @@ def calibration(state: Any, outputs: Outputs) -> Any:
     sums, cells, invalid = state
     top, valid = _top(outputs)
     largest = _stored(outputs["logits"].max(-1, keepdims=True))
-    weight = jnp.exp(outputs["logits"].astype(jnp.float32) - largest)
+    logits = lax.optimization_barrier(outputs["logits"])
+    weight = jnp.exp(logits.astype(jnp.float32) - largest.astype(jnp.float32))
     confidence = 1 / weight.sum(-1)
     index = jnp.clip((confidence * 15).astype(jnp.int32), 0, 14)
     hit = (top == outputs["labels"]).astype(jnp.int32)
@@ -158,7 +159,7 @@ def _ranked(state: Any, outputs: Outputs, k: int) -> Any:
     number = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
     inside = (labels >= 0) & (labels < logits.shape[-1])
     label = jnp.where(inside, labels, 0)[:, None]
-    own = jnp.take_along_axis(logits, label, -1)
+    own = _picked(logits, label)
     before = (logits > own) | ((logits == own) & (number < label))
     good = jnp.isfinite(logits)
     rank, bad = lax.reduce(
@@ -188,10 +189,20 @@ def _nats(outputs: Outputs) -> tuple[Any, Any]:
     logits, labels = outputs["logits"], outputs["labels"]
     inside = (labels >= 0) & (labels < logits.shape[-1])
     largest = _stored(logits.max(-1, keepdims=True)).astype(jnp.float32)
-    own = jnp.take_along_axis(logits, jnp.where(inside, labels, 0)[:, None], -1)[:, 0]
+    own = _picked(logits, jnp.where(inside, labels, 0)[:, None])
+    logits = lax.optimization_barrier(logits)
     norm = _stored(jnp.exp(logits.astype(jnp.float32) - largest).sum(-1, keepdims=True))
-    nats = jnp.log(norm) - (own[:, None].astype(jnp.float32) - largest)
+    nats = jnp.log(norm) - (own.astype(jnp.float32) - largest)
     return nats[:, 0], inside & jnp.isfinite(nats[:, 0])
+
+
+def _picked(logits: Any, label: Any) -> Any:
+    """Return the logits of labels; of 16 bits as bits, which XLA does not convert."""
+    if logits.dtype.itemsize != 2:
+        return jnp.take_along_axis(logits, label, -1)
+    words = lax.bitcast_convert_type(logits, jnp.uint16)
+    words = jnp.take_along_axis(words, label, -1)
+    return lax.bitcast_convert_type(words, logits.dtype)
 
 
 def _stored(rows: Any) -> Any:

@@ -28,10 +28,13 @@ from jaxmetrics.core._arithmetic import (
 from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._cell_sum import FEW_CELLS
 from jaxmetrics.core._integer_extreme import integer_extreme
+from jaxmetrics.core._mesh import explicit_spec
 from jaxmetrics.core._pair_sum import pair_sum
+from jaxmetrics.core._single_loop import single_loop_sum
 from jaxmetrics.core._summands import Summands
 from jaxmetrics.core._wide import as_wide, in_float64, wide_pair, wide_sum
 
+_SHARDS = 8  # into which rows may be split without moving entries
 _FEW = 1 << 13  # values of which integers are compared fast enough
 _NEGATIVE_INFINITY = np.float32(-np.inf)
 _KEY_OF_NEGATIVE_INFINITY = np.uint32(0x007FFFFF)
@@ -56,7 +59,7 @@ def count_where(
         raise TypeError(f"count_where takes booleans, got {condition.dtype}")
     counted = condition & _mask_for(condition, mask)
     if weights is None:
-        return counted.sum(axis=_reduced(condition, keep), dtype=jnp.uint32)
+        return _true_entries(counted, _reduced(condition, keep))
     _, share = _weighted(condition, counted, weights)
     return _summands(share, keep)
 
@@ -186,7 +189,7 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     valid = _mask_for(values, mask)
     axes = _reduced(values, keep)
     if weights is None:
-        n, share = valid.sum(axis=axes, dtype=jnp.uint32), jnp.float32(1)
+        n, share = _number_of(valid, mask, axes), jnp.float32(1)
         size = (n,)
     else:
         valid, share = _weighted(values, valid, weights)
@@ -262,7 +265,7 @@ def comoments(
     valid = _mask_for(x, mask)
     axes = _reduced(x, keep)
     if weights is None:
-        n, share = valid.sum(axis=axes, dtype=jnp.uint32), jnp.float32(1)
+        n, share = _number_of(valid, mask, axes), jnp.float32(1)
         size = (n,)
     else:
         valid, share = _weighted(x, valid, weights)
@@ -380,6 +383,36 @@ def _counts(index: jax.Array, cells: int) -> jax.Array:
     if cells > FEW_CELLS:
         return by_scatter(index)
     return lax.platform_dependent(index, default=by_scatter, tpu=by_comparison)
+
+
+def _number_of(valid: jax.Array, mask: Any, axes: tuple[int, ...]) -> jax.Array:
+    """Return the number of valid entries, a constant without a mask."""
+    if mask is not None or not is_known(*valid.shape):
+        return _true_entries(valid, axes)
+    kept = [size for axis, size in enumerate(valid.shape) if axis not in axes]
+    return jnp.full(kept, valid.size // max(math.prod(kept), 1), jnp.uint32)
+
+
+def _true_entries(condition: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Return the number of true entries, uint32."""
+
+    def at_once(condition: jax.Array) -> jax.Array:
+        return condition.sum(axis=axes, dtype=jnp.uint32)
+
+    def in_one_loop(condition: jax.Array) -> jax.Array:
+        # Hidden from the compiler, which would spend seconds on a sum of constants.
+        condition = lax.optimization_barrier(condition)
+        # Rows that are sharded are summed where they lie; then only sums are added.
+        outer = math.gcd(rows, _SHARDS)
+        ones = condition.reshape(outer, rows // outer, *others).astype(jnp.uint32)
+        sums = single_loop_sum(ones, tuple(range(1, ones.ndim)))
+        return sums.sum(dtype=jnp.uint32)
+
+    rows, *others = condition.shape or (1,)
+    is_plain = is_known(rows, *others) and explicit_spec(condition) is None
+    if len(axes) < max(condition.ndim, 1) or not is_plain:
+        return at_once(condition)
+    return lax.platform_dependent(condition, default=at_once, cpu=in_one_loop)
 
 
 def _mask_for(values: Any, mask: Any) -> jax.Array:

@@ -16,13 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxmetrics.core._class_sums import (
-    block_of,
-    block_sums,
-    block_width,
-    read_again,
-    sum_over_classes,
-)
+from jaxmetrics.core._class_sums import sum_over_classes
 from jaxmetrics.core._labels import (
     as_class_numbers,
     as_scores,
@@ -102,21 +96,16 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     inside = in_range(labels, classes)
     index = jnp.where(inside, labels, 0)[..., None]
     largest = lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-    x, below_zero = logits.astype(jnp.float32), unfused(-largest).astype(jnp.float32)
+    below_zero = unfused(-largest).astype(jnp.float32)
     label = score_of(logits, index).astype(jnp.float32) + below_zero
-    rest = _exponentials_of_others(logits, below_zero, index)
+    rest = sum_over_classes(_exponential_of_others, logits, below_zero, index)
     label, top = label[..., 0], -below_zero[..., 0]
     log_z = jnp.log1p(rest + jnp.expm1(label))
     top_probability = 1 / (rest + jnp.exp(label))
-    # XLA:CPU would store what two sums read: there it is computed in another way.
-    shifted = lax.platform_dependent(
-        x, largest, cpu=_shifted_again, default=lambda x, _: x + below_zero
-    )
-    mean_shifted = sum_over_classes(_weighted_shifted, logits, largest)
+    mean_shifted = sum_over_classes(_weighted_shifted, logits, below_zero)
     mean_shifted = mean_shifted * jnp.exp(-log_z)
-    unmasked = shifted > -jnp.inf
-    count = unmasked.sum(axis=-1, dtype=jnp.int32).astype(jnp.float32)
-    mean_unmasked = jnp.where(unmasked, shifted, 0).sum(axis=-1) / count
+    mean_unmasked = sum_over_classes(_finite_shifted, logits, below_zero)
+    mean_unmasked = mean_unmasked / sum_over_classes(_is_finite, logits, below_zero)
     # NaN, inf, and -inf as the largest logit make one of these NaN.
     valid = jnp.isfinite(rest) & ~jnp.isnan(label)
     return SoftmaxTerms(
@@ -124,51 +113,35 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     )
 
 
-def _exponentials_of_others(
+def _shifted(logits: jax.Array, below_zero: jax.Array) -> jax.Array:
+    return logits.astype(jnp.float32) + below_zero
+
+
+def _exponential_of_others(
     logits: jax.Array, below_zero: jax.Array, index: jax.Array
 ) -> jax.Array:
-    """Return the sum of the exponentials of all classes but one, `[...]`.
-
-    Args:
-      logits: Floats `[..., classes]`.
-      below_zero: float32 `[..., 1]` that is added to the logits.
-      index: The class that is left out, int32 `[..., 1]`.
-    """
-
-    def exponentials(x: jax.Array, below_zero: jax.Array) -> jax.Array:
-        return jnp.exp(x.astype(jnp.float32) + below_zero)
-
-    def of_all(logits: jax.Array, below_zero: jax.Array, index: jax.Array) -> jax.Array:
-        # 0 for the class and 1 for others. XLA:CPU does not fuse a selection with a
-        # sum.
-        distance = class_index(logits).astype(jnp.float32) - index.astype(jnp.float32)
-        other = lax.sign(lax.abs(distance))
-        weights = other * exponentials(read_again(logits), below_zero)
-        return unfused(weights.sum(axis=-1, keepdims=True))[..., 0]
-
-    def of_blocks(
-        logits: jax.Array, below_zero: jax.Array, index: jax.Array
-    ) -> jax.Array:
-        width = block_width(logits.shape[-1])
-        sums = block_sums(exponentials, logits, below_zero)
-        block, others = block_of(logits, index)
-        weights = jnp.where(others, exponentials(block, below_zero), jnp.float32(0))
-        of_block = weights.sum(axis=-1, keepdims=True)
-        sums = jnp.where(class_index(sums) == index // width, of_block, sums)
-        return sums.sum(axis=-1)
-
-    if not block_width(logits.shape[-1]):
-        return of_all(logits, below_zero, index)
-    return lax.platform_dependent(
-        logits, below_zero, index, cpu=of_blocks, default=of_all
-    )
+    """Return the exponentials of shifted logits, 0 for the class `index`."""
+    exponentials = jnp.exp(_shifted(logits, below_zero))
+    return jnp.where(class_index(logits) == index, jnp.float32(0), exponentials)
 
 
-def _weighted_shifted(logits: jax.Array, largest: jax.Array) -> jax.Array:
+def _weighted_shifted(logits: jax.Array, below_zero: jax.Array) -> jax.Array:
     """Return the exponentials of shifted logits times these logits; 0 for -inf."""
-    shifted = _shifted_again(logits, largest)
-    # Where a weight is 0, also at -inf, its product with a finite number is.
-    return jnp.exp(shifted) * lax.max(shifted, jnp.float32(_WEIGHTLESS))
+    shifted = _shifted(logits, below_zero)
+    weighted = jnp.exp(shifted) * shifted
+    return jnp.where(shifted < _WEIGHTLESS, jnp.float32(0), weighted)
+
+
+def _finite_shifted(logits: jax.Array, below_zero: jax.Array) -> jax.Array:
+    """Return shifted logits, 0 for -inf."""
+    shifted = _shifted(logits, below_zero)
+    return jnp.where(shifted == -jnp.inf, jnp.float32(0), shifted)
+
+
+def _is_finite(logits: jax.Array, below_zero: jax.Array) -> jax.Array:
+    """Return 1 for shifted logits, 0 for -inf."""
+    is_masked = _shifted(logits, below_zero) == -jnp.inf
+    return jnp.where(is_masked, jnp.float32(0), jnp.float32(1))
 
 
 def kl_divergence(
@@ -191,24 +164,23 @@ def kl_divergence(
     zeros = jnp.zeros_like(logits[..., 0], dtype=jnp.int32)
     own, other = softmax_terms(logits, zeros), softmax_terms(reference_logits, zeros)
 
-    def log_softmax(logits: jax.Array, terms: SoftmaxTerms) -> jax.Array:
-        top, log_z = unfused(terms.top[..., None]), unfused(terms.log_z[..., None])
-        return (logits.astype(jnp.float32) - top) - log_z
+    def added(logits: jax.Array, reference: jax.Array, *rows: jax.Array) -> jax.Array:
+        own_top, own_log_z, other_top, other_log_z = rows
+        logits, reference = (x.astype(jnp.float32) for x in (logits, reference))
+        log_p = (logits - own_top) - own_log_z
+        log_q = (reference - other_top) - other_log_z
+        # At the least p neither exp() nor a product overflows or is NaN; it adds q.
+        log_p = lax.max(log_p, jnp.float32(_LOG_TINY))
+        d = log_p - lax.max(log_q, jnp.float32(_LOG_NOTHING))
+        lost = (reference == -jnp.inf) & (logits > -jnp.inf)
+        return jnp.where(
+            lost, jnp.float32(jnp.inf), jnp.exp(log_p) * (jnp.expm1(-d) + d)
+        )
 
-    # At the least p neither exp() nor a product overflows or is NaN; it adds q.
-    log_p = lax.max(log_softmax(logits, own), jnp.float32(_LOG_TINY))
-    log_q = lax.max(log_softmax(reference_logits, other), jnp.float32(_LOG_NOTHING))
-    d = log_p - log_q
-    added = jnp.exp(log_p) * (jnp.expm1(-d) + d)
-    nats = unfused(added.sum(axis=-1, keepdims=True))[..., 0]
-    lost = (reference_logits == -jnp.inf) & (logits > -jnp.inf)
-    lost = lost.any(axis=-1)
-    nats = jnp.where(lost, jnp.float32(jnp.inf), nats)
+    rows = (own.top, own.log_z, other.top, other.log_z)
+    rows = tuple(x[..., None] for x in rows)
+    nats = sum_over_classes(added, logits, reference_logits, *rows)
     return nats, own.valid & other.valid
-
-
-def _shifted_again(x: jax.Array, largest: jax.Array) -> jax.Array:
-    return x.astype(jnp.float32) - unfused(largest).astype(jnp.float32)
 
 
 def negative_log_likelihood(

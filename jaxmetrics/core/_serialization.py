@@ -71,9 +71,9 @@ def register_with_flax(cls: Any) -> None:
     States are saved by name and can be restored on another number of devices, or with
     metrics added or removed, as checkpoints can.
     """
-    if "_with_flax" in cls.__dict__:
-        return
     serialization = sys.modules.get("flax.serialization")
+    if serialization is None or "_with_flax" in cls.__dict__:
+        return
     register = getattr(serialization, "register_serialization_state", None)
     if register is not None:
         register(cls, _to_state_dict, _from_state_dict, override=True)

@@ -102,12 +102,12 @@ def test_a_small_loss_keeps_its_digits(distance):
     assert float(nats[0]) == pytest.approx(right, rel=1e-6)
 
 
-# Vocabularies that are split on a CPU, into equal blocks and with a shorter last one.
+# Six rows of these are read at once, and by a CPU in two and in one block.
 VOCABULARIES = [4096, 50_257, 32_769]
 
 
 def many_classes(vocabulary):
-    """Rows of a vocabulary that is split into blocks on a CPU, and their labels."""
+    """Rows of a large vocabulary, and their labels."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 5, (6, vocabulary)).astype(np.float32) + 100
     return logits, np.int32([0, 63, 1024, vocabulary - 1, 2000, vocabulary - 2])

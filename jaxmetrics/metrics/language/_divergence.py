@@ -20,7 +20,7 @@ from jaxmetrics.core import (
 )
 
 
-class KLToReference(Metric):
+class KLToReference(Metric, narrow=("logits", "reference_logits")):
     """Mean KL divergence of the predictions from those of a reference, in nats.
 
     `KL(p || q) = sum(p (log p - log q))` over the vocabulary, with p the softmax of
@@ -33,8 +33,7 @@ class KLToReference(Metric):
     Reads `logits` and `reference_logits`, both `[..., vocabulary]`. A logit of -inf
     masks its token out; the divergence is inf where the reference masks out a token
     that the model does not. Rows without a largest logit in either (see
-    `jaxmetrics.metrics`) are counted in `invalid`, never scored. On a CPU, unlike other
-    devices, the update stores arrays of the logits' size.
+    `jaxmetrics.metrics`) are counted in `invalid`, never scored.
 
     Args:
       reverse: Measure `KL(q || p)`, of the reference from the model, as in the
