@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 DPI = 180
 """Resolution of saved figures, in dots per inch."""
 
+_INLINE_DPI = 72
 _X_MARGIN = 0.015  # of the width, where x counts something
 _TICK_STEPS = (1, 2, 2.5, 5, 10)  # multiples of which the last x often is one
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -23,6 +26,8 @@ _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def new_figure(width: float = 10.0, height: float = 5.6) -> Figure:
     """Return an empty figure that needs no display and no pyplot state.
+
+    A notebook shows it where it is the value of a cell.
 
     Args:
       width: Width in inches.
@@ -33,17 +38,33 @@ def new_figure(width: float = 10.0, height: float = 5.6) -> Figure:
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        figure_class = _inline_figure()
     except ImportError as error:
         raise ImportError(
             "Plots need matplotlib, which is not installed. Run "
             "`pip install jaxmetrics[plots]`."
         ) from error
     layout = ConstrainedLayoutEngine(w_pad=0.18, h_pad=0.16)
-    figure = Figure((width, height), facecolor=PALETTE.background, layout=layout)
+    figure = figure_class((width, height), facecolor=PALETTE.background, layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+@functools.cache
+def _inline_figure() -> type[Figure]:
+    """Return a class of figures that notebooks show also without pyplot."""
+    from matplotlib.figure import Figure
+
+    class InlineFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            """Return the figure as PNG, for IPython."""
+            picture = io.BytesIO()
+            self.savefig(picture, format="png", dpi=_INLINE_DPI)
+            return picture.getvalue()
+
+    return InlineFigure
 
 
 def style_axes(

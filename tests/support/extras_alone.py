@@ -86,7 +86,7 @@ USES = {
     assert list(logger.run_dir.glob("tensorboard/events*")), "no events"
     assert logger.counters()["tensorboard"]["written"] == 8
 """,
-    "wandb": RUN.format("writers=[jm.writers.WandB('offline')]")
+    "wandb": RUN.format("writers=[jm.writers.WandB('offline', every=1)]")
     + """
     assert logger.counters()["wandb"]["written"] == 8
     assert list(logger.run_dir.glob("wandb/**/*.wandb"))
