@@ -43,5 +43,5 @@ def test_ticks_of_steps_begin_at_0_and_end_at_a_round_last_one(first, last):
 def test_a_notebook_shows_a_figure_that_is_the_value_of_a_cell():
     from IPython.core.formatters import DisplayFormatter
 
-    shown, _ = DisplayFormatter().format(new_figure(2.0, 1.0))
+    shown, _ = DisplayFormatter().format(figures.new_figure(2.0, 1.0))
     assert shown["image/png"].startswith(b"\x89PNG")
