@@ -26,6 +26,13 @@ def test_a_plateau_is_found_soon_after_the_improvement_stops(better, sign):
         assert 60 < first < 85  # at half the window, or at the latest when it is flat
 
 
+def test_the_tolerance_is_in_standard_errors():
+    # A flat value seems to improve by more than one of them in 16 % of all cases.
+    flat = noise(0, 2000 * 80).reshape(2000, 80)
+    found = [begins(PlateauDetector(window=40, tolerance=1), x) for x in flat]
+    assert np.mean([79 in x for x in found]) == pytest.approx(0.84, abs=0.025)
+
+
 def test_slow_progress_is_no_plateau_while_it_exceeds_the_noise():
     steps = np.arange(300)
     for seed in range(20):

@@ -59,6 +59,10 @@ class AttentionEntropy(Metric):
     count: Array = count_leaf("heads")
     invalid: Array = count_leaf()
 
+    def validate(self) -> None:
+        """Refuse fewer than one head."""
+        _require_heads("AttentionEntropy", self.heads)
+
     def observe(self, *, logits: Any, mask: Any = None) -> dict[str, Any]:
         """Return by head the summed entropies and scored queries, and invalid ones."""
         scores, visible = _visible("AttentionEntropy", self.heads, logits, mask)
@@ -105,6 +109,10 @@ class AttentionMaximum(Metric):
     largest: Array = max_leaf("heads")
     invalid: Array = count_leaf()
 
+    def validate(self) -> None:
+        """Refuse fewer than one head."""
+        _require_heads("AttentionMaximum", self.heads)
+
     def observe(self, *, logits: Any, mask: Any = None) -> dict[str, Any]:
         """Return by head the largest score, and the number of invalid queries."""
         scores, visible = _visible("AttentionMaximum", self.heads, logits, mask)
@@ -124,6 +132,14 @@ class AttentionMaximum(Metric):
         xp = namespace(self)
         largest = xp.asarray(self.largest)
         return xp.where(largest == -np.inf, np.nan, largest)
+
+
+def _require_heads(owner: str, heads: int) -> None:
+    if heads < 1:
+        raise ValueError(
+            f"{owner}: heads is {heads}, but must be at least 1. Set it to the number "
+            "of heads of a layer."
+        )
 
 
 def _visible(owner: str, heads: int, scores: Any, mask: Any) -> tuple[Any, Any]:

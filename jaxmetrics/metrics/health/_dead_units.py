@@ -46,6 +46,14 @@ class DeadUnits(Metric):
     seen: Array = count_leaf("units")
     invalid: Array = count_leaf()
 
+    def validate(self) -> None:
+        """Refuse fewer than one unit."""
+        if self.units < 1:
+            raise ValueError(
+                f"DeadUnits: units is {self.units}, but must be at least 1. Set it to "
+                "the size of the layer."
+            )
+
     def observe(self, *, activations: Any, mask: Any = None) -> dict[str, Any]:
         """Return by unit how often it was active and seen, and the number of NaN."""
         values = jnp.asarray(activations)
