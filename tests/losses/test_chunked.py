@@ -307,6 +307,7 @@ def test_memory_is_that_of_a_chunk_of_logits(vocabulary):
 
 
 MESH = (2, 4), ("data", "model")
+GATHERS = r" (?:all-gather|all-to-all|collective-permute)[-\w]*\("
 
 
 def sharded_step(batch, kind, **options):
@@ -339,12 +340,21 @@ def test_a_sharded_vocabulary_is_not_gathered(batch, kind):
     with jax.set_mesh(mesh):
         text = step.lower(*operands).compile().as_text()
         (total, terms), by = step(*operands)
-    assert not re.findall(r"(all-gather|all-to-all|collective-permute)[-\w]*\(", text)
+    assert not re.findall(GATHERS, text)
+    loops, _, _ = text.partition("ENTRY")
+    # The gradient of a chunk's columns is a sum over the data axis; nothing else is.
+    assert len(re.findall(r" all-reduce(?:-start)?\(", loops)) == 1
     np.testing.assert_allclose(total, reference(*batch)[0], rtol=1e-6)
     np.testing.assert_array_equal(terms.preds, reference(*batch)[3])
     for value, right in zip(by, gradients(plain, batch), strict=True):
         np.testing.assert_allclose(value, right, atol=2e-7)
     assert by[1].sharding.spec == P(None, "model")
+
+
+def test_with_too_few_shards_the_vocabulary_is_gathered(batch):
+    rows = [x[:2] if len(x) == 3 else x for x in batch]
+    step, operands, _ = sharded_step(rows, AxisType.Auto)
+    assert re.findall(GATHERS, step.lower(*operands).compile().as_text())
 
 
 def test_inside_shard_map_the_gradient_of_the_unembedding_is_the_sum(batch):

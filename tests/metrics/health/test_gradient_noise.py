@@ -164,6 +164,8 @@ def test_a_gradient_lost_in_the_noise_has_an_infinite_scale():
     metric = jm.GradientNoiseScale(2)
     assert jm.evaluate(metric, micro_norms=[2.0, 2.0], norm=2**0.5) == np.inf
     assert jm.evaluate(metric, micro_norms=[2.0, 2.0], norm=1.0) == np.inf
+    exactly = jm.GradientNoiseScale(4)
+    assert jm.evaluate(exactly, micro_norms=[2.0] * 4, norm=1.0) == np.inf
 
 
 def test_equal_microbatches_have_no_noise_even_after_rounding():
