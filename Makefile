@@ -100,9 +100,9 @@ $(DOCS)/.installed: docs/requirements.txt
 	$(DOCS)/bin/python -m pip install --quiet --requirement docs/requirements.txt
 	touch $(DOCS)/.installed
 
-# The site in site/; warnings are errors. It reads the sources, and needs no jax.
+# The site in site/; warnings are errors, but unseen with --quiet. Needs no jax.
 docs: $(DOCS)/.installed
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 # Each extra alone in an empty environment, installed and used, with the oldest and the
 # newest Python and jax: an hour of downloads, for releases.
