@@ -21,7 +21,7 @@ def test_logits_are_normalized():
 
 def test_probabilities_are_not_normalized():
     probs = np.float32([[0.5, 0.25]])
-    nats, _ = negative_log_likelihood(probs, np.int32([1]), probs=True)
+    nats, _ = negative_log_likelihood(probs, np.int32([1]), kind="probs")
     assert float(nats[0]) == pytest.approx(math.log(4))
 
 
@@ -55,7 +55,7 @@ def test_a_row_of_minus_infinity_only_is_invalid():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1])
 def test_probabilities_that_are_negative_or_not_finite_are_invalid(bad):
     probs = np.float32([[0.5, bad], [0.5, 0.5]])
-    _, valid = negative_log_likelihood(probs, np.int32([0, 0]), probs=True)
+    _, valid = negative_log_likelihood(probs, np.int32([0, 0]), kind="probs")
     assert valid.tolist() == [False, True]
 
 
@@ -67,7 +67,7 @@ def test_masked_classes_change_no_loss_and_get_no_share_of_the_smoothing():
     assert valid.all()
     np.testing.assert_allclose(nats, right, rtol=1e-6)
     probs = np.exp(masked)
-    nats, valid = negative_log_likelihood(probs, labels + 1, probs=True, **smoothing)
+    nats, valid = negative_log_likelihood(probs, labels + 1, kind="probs", **smoothing)
     assert valid.all()
     np.testing.assert_allclose(nats, right, rtol=1e-6)
 
@@ -78,7 +78,10 @@ def test_a_label_that_is_masked_out_has_an_infinite_loss(probs, smoothing):
     logits = np.float32([[0, -math.inf, 0]])
     scores = np.exp(logits) / 2 if probs else logits
     nats, valid = negative_log_likelihood(
-        scores, np.int32([1]), probs=probs, label_smoothing=smoothing
+        scores,
+        np.int32([1]),
+        kind="probs" if probs else "logits",
+        label_smoothing=smoothing,
     )
     assert valid.all() and nats.tolist() == [math.inf]
 
