@@ -21,10 +21,12 @@ neighbours.
 
 import argparse
 import ast
+import compileall
 import contextlib
 import functools
 import json
 import os
+import py_compile
 import queue
 import random
 import shutil
@@ -38,6 +40,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cosmic_ray.plugins
+import pytest
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
 from support.blocks.sitecustomize import marked_blocks
@@ -272,13 +275,15 @@ class Copy:
     def __init__(self, folder: Path):
         self.folder = copy_tree(folder)
         self._failures, self._log = folder / "failures", folder / "sessions.log"
+        # By the hash of the source, whose time a mutation may leave as it was.
+        mode = py_compile.PycInvalidationMode.CHECKED_HASH
+        compileall.compile_dir(folder / "jaxmetrics", quiet=1, invalidation_mode=mode)
         self._zygote = Zygote(
             "warm_pytest.py",
             self._log,
             JAX_PLATFORMS="cpu",
             JAX_CPU_ENABLE_ASYNC_DISPATCH="false",
             PYTHONPATH=os.pathsep.join([str(folder), str(folder / "tests")]),
-            PYTHONDONTWRITEBYTECODE="1",
         )
 
     @contextlib.contextmanager
@@ -295,6 +300,8 @@ class Copy:
     def first_failure(self, paths, seconds, left_out) -> str:
         """Run tests until one fails; return its name, or "" if all pass."""
         status, tests = self._run(["-x", *paths], seconds, left_out)
+        if status == pytest.ExitCode.USAGE_ERROR:
+            raise RuntimeError(self._log.read_text()[-3000:])
         if status and not tests:
             return paths[0]  # the process has ended, or the time
         return tests[0] if status else ""
@@ -323,7 +330,7 @@ class Copy:
             failures=str(self._failures),
         ).status[0]
         tests = self._failures.read_text().splitlines()
-        return 0 if status == 5 else status, tests  # 5: no tests collected
+        return 0 if status == pytest.ExitCode.NO_TESTS_COLLECTED else status, tests
 
 
 class Selection:
