@@ -136,31 +136,42 @@ def maximum(values: Any, mask: Any = None, keep: int = 0) -> Any:
     """
     if _holds_integers(values):
         return _integer_extreme(values, mask, keep, largest=True)
+    return _largest(values, mask, keep, 1)
+
+
+def _largest(values: Any, mask: Any, keep: int, sign: int) -> jax.Array:
+    """Return the largest of the values, or of the negated ones if the sign is -1."""
     values = _floats(values)
     valid, axes = _mask_for(values, mask), _reduced(values, keep)
-    by_key = functools.partial(_largest_key, axes=axes)
+    by_key = functools.partial(_largest_key, axes=axes, sign=sign)
     if not is_known(*values.shape) or values.size < _FEW:
         return by_key(values, valid)
-    by_float = functools.partial(_largest_float, axes=axes)
+    by_float = functools.partial(_largest_float, axes=axes, sign=sign)
     return lax.platform_dependent(values, valid, default=by_key, cpu=by_float)
 
 
-def _largest_key(values: jax.Array, valid: jax.Array, axes: Any) -> jax.Array:
+def _largest_key(
+    values: jax.Array, valid: jax.Array, axes: Any, sign: int
+) -> jax.Array:
     """Compare integers, of which no reduction loses a NaN."""
+    values = values if sign > 0 else -values
     keys = order_key(jnp.where(valid, values, _NEGATIVE_INFINITY))
     return from_order_key(keys.max(axis=axes, initial=_KEY_OF_NEGATIVE_INFINITY))
 
 
-def _largest_float(values: jax.Array, valid: jax.Array, axes: Any) -> jax.Array:
+def _largest_float(
+    values: jax.Array, valid: jax.Array, axes: Any, sign: int
+) -> jax.Array:
     """Compare floats, which is faster, unless there is NaN, infinity or no value.
 
     XLA:CPU loses a NaN in some maxima, but not in sums.
     """
     lowest = jnp.finfo(values.dtype).min
-    values_or_lowest = jnp.where(valid, values, lowest)
-    largest = values_or_lowest.max(axis=axes)
+    values_or_lowest = jnp.where(valid, values, sign * lowest)
+    over = values_or_lowest.max if sign > 0 else values_or_lowest.min
+    largest = sign * over(axis=axes)
     usual = (values_or_lowest * 0).sum(axis=axes) == 0
-    by_key = functools.partial(_largest_key, axes=axes)
+    by_key = functools.partial(_largest_key, axes=axes, sign=sign)
     return lax.cond(
         (usual & (largest > lowest)).all(),
         lambda values, valid: largest,
@@ -177,7 +188,7 @@ def minimum(values: Any, mask: Any = None, keep: int = 0) -> Any:
     """
     if _holds_integers(values):
         return _integer_extreme(values, mask, keep, largest=False)
-    return -maximum(-_floats(values), mask, keep)
+    return -_largest(values, mask, keep, -1)
 
 
 def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
@@ -240,9 +251,10 @@ def _wide_deviations(
     def sum_of(x: jax.Array) -> jax.Array:
         return wide_sum(jnp.where(valid, x, 0.0) * share, axes)
 
-    values = as_wide(values)
-    mean = sum_of(values) / size
-    deviation = values - jnp.expand_dims(mean, axes)
+    mean = sum_of(as_wide(values)) / size
+    # Converted again: XLA:CPU would store what two sums read.
+    again = as_wide(lax.optimization_barrier(values))
+    deviation = again - jnp.expand_dims(mean, axes)
     return wide_pair(mean), wide_pair(sum_of(deviation * deviation))
 
 

@@ -68,3 +68,17 @@ def test_sums_over_blocks_of_a_vocabulary_store_no_copy_of_it(name, dtype, vocab
 def test_metrics_of_the_same_logits_store_no_copy_between_them():
     collection = jm.Collection(METRICS)
     assert temporary_bytes(collection, jnp.float32) < limit(collection)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [jm.Mean(), jm.Std(), jm.MeanSquaredError()],
+    ids=lambda metric: type(metric).__name__,
+)
+def test_an_update_stores_no_copy_of_the_values(metric):
+    values = jax.ShapeDtypeStruct((1_000_000,), jnp.float32)
+    names = ("values", "preds", "targets")
+    batch = {name: values for name in names if name in metric.reads().names}
+    update = jax.jit(lambda metric, batch: metric.update(**batch), donate_argnums=0)
+    compiled = update.lower(metric.empty(), batch).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 1_000_000 * 4 // 8
