@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
 from support.case import Case, as_one_array
 
 import jaxmetrics as jm
@@ -101,17 +102,57 @@ def _bleu(preds, references, n):
     return penalty * np.exp(np.log(matches / counts).mean())
 
 
-def _chrf(preds, references, n=3, beta=2):
-    totals = np.zeros((3, n))
-    for pred, reference in zip(preds, references):
-        for order in range(n):
-            have = _ngrams(sentence(pred), order + 1)
-            other = _ngrams(sentence(reference), order + 1)
-            own = have.total() if other else 0
-            totals[:, order] += (have & other).total(), own, other.total()
-    matches, own, other = totals
+def _orders(pred, reference, n):
+    """Return matches and n-grams of both sides, int `[3, n]`."""
+    counts = np.zeros((3, n))
+    for order in range(n):
+        have, other = _ngrams(pred, order + 1), _ngrams(reference, order + 1)
+        own = have.total() if other else 0
+        counts[:, order] = (have & other).total(), own, other.total()
+    return counts
+
+
+def _f_of_orders(counts, beta):
+    matches, own, other = counts[:, (counts[1:] > 0).all(0)]
+    if not matches.sum():
+        return 0
     precision, recall = (matches / own).mean(), (matches / other).mean()
     return (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+
+
+def _chrf(preds, references, n=3, beta=2):
+    pairs = zip(preds, references)
+    return _f_of_orders(
+        sum(_orders(sentence(p), sentence(r), n) for p, r in pairs), beta
+    )
+
+
+def with_words(rng, rows):
+    """Return characters and words, with two references for each prediction."""
+    characters, words = with_two_references(rng, rows), with_two_references(rng, rows)
+    words = dict(pred_words=words["preds"], reference_words=words["references"])
+    return characters | words
+
+
+def _chrf_of_words(preds, references, pred_words, reference_words):
+    totals = 0
+    for pred, group, words, word_group in zip(
+        preds, references, pred_words, reference_words
+    ):
+        each = [
+            np.concatenate(
+                [
+                    _orders(sentence(pred), sentence(x), 3),
+                    _orders(sentence(words), sentence(y), 2),
+                ],
+                axis=-1,
+            )
+            for x, y in zip(group, word_group)
+        ]
+        absent = [not sentence(x) for x in group]
+        scores = [-1 if a else _f_of_orders(x, 2) for a, x in zip(absent, each)]
+        totals = totals + each[np.argmax(np.float32(scores))]
+    return _f_of_orders(totals, 2)
 
 
 def _rouge(score, matches_of):
@@ -139,6 +180,17 @@ def _subsequence(pred, reference):
             either = max(longest[i, j + 1], longest[i + 1, j])
             longest[i + 1, j + 1] = longest[i, j] + 1 if a == b else either
     return longest[-1, -1], len(pred), len(reference)
+
+
+def _rouge_of_summaries(preds, references):
+    """Return rouge_score's mean recall, with the token 4 in the place of newlines."""
+
+    def text(ids):
+        return " ".join("\n" if x == 4 else str(x) for x in sentence(ids))
+
+    scorer = RougeScorer(["rougeLsum"])
+    scores = [scorer.score(text(r), text(p)) for p, r in zip(preds, references)]
+    return np.mean([score["rougeLsum"].recall for score in scores])
 
 
 def _squad(preds, references):
@@ -193,6 +245,13 @@ CASES = (
         exact=True,
     ),
     Case(
+        "chrf of words",
+        jm.chrF(n=3, ignore_index=0, word_n=2),
+        with_words,
+        _chrf_of_words,
+        exact=True,
+    ),
+    Case(
         "rouge 2",
         jm.ROUGE("2", ignore_index=0),
         pairs_of_sentences,
@@ -203,6 +262,12 @@ CASES = (
         jm.ROUGE("L", "recall", ignore_index=0),
         pairs_of_sentences,
         _rouge("recall", _subsequence),
+    ),
+    Case(
+        "rouge Lsum",
+        jm.ROUGE("Lsum", "recall", ignore_index=0, separator=4),
+        pairs_of_sentences,
+        _rouge_of_summaries,
     ),
     Case(
         "squad",

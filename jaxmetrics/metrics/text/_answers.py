@@ -26,7 +26,8 @@ from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     lengths,
     padded,
-    same_number,
+    padded_groups,
+    reference_groups,
     sentences_and_references,
 )
 
@@ -117,18 +118,11 @@ class SQuAD(Metric):
           The metric of these answers, to be merged with others.
         """
         preds = as_sentences("SQuAD", "preds", preds)
-        listed = [references] if isinstance(references, str) else list(references)
-        same_number("SQuAD", preds, listed)
+        groups = reference_groups("SQuAD", preds, references)
         vocabulary = Vocabulary(_tokens)
-        ids = [
-            [vocabulary.ids(x) for x in as_sentences("SQuAD", "references", each)]
-            for each in listed
-        ]
-        most = max(1, max((len(each) for each in ids), default=1))
-        flat = padded([row for each in ids for row in [*each, *[[]] * most][:most]])
         state = SQuAD(ignore_index=-1).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
-            references=flat.reshape(len(preds), most, flat.shape[-1]),
+            references=padded_groups([[vocabulary.ids(x) for x in g] for g in groups]),
         )
         return self.identity().replace(**state.plain())
 

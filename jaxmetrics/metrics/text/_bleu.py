@@ -26,7 +26,8 @@ from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     lengths,
     padded,
-    same_number,
+    padded_groups,
+    reference_groups,
     sentences_and_references,
 )
 
@@ -153,18 +154,11 @@ class BLEU(Metric):
         """
         check_choice("BLEU", "tokenize", tokenize, tuple(_TOKENIZERS))
         preds = as_sentences("BLEU", "preds", preds)
-        listed = [references] if isinstance(references, str) else list(references)
-        same_number("BLEU", preds, listed)
+        groups = reference_groups("BLEU", preds, references)
         vocabulary = Vocabulary(_TOKENIZERS[tokenize])
-        ids = [
-            [vocabulary.ids(x) for x in as_sentences("BLEU", "references", each)]
-            for each in listed
-        ]
-        most = max((len(each) for each in ids), default=1)
-        flat = padded([row for each in ids for row in [*each, *[[]] * most][:most]])
         state = BLEU(self.n, ignore_index=-1).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
-            references=flat.reshape(len(preds), most, -1),
+            references=padded_groups([[vocabulary.ids(x) for x in g] for g in groups]),
         )
         return self.identity().replace(**state.plain())
 

@@ -1,9 +1,10 @@
-"""chrF of translations: n-grams of characters."""
+"""chrF of translations: n-grams of characters, and of words."""
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +25,9 @@ from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     lengths,
     padded,
-    require_pairs,
-    same_number,
-    sentences,
+    padded_groups,
+    reference_groups,
+    sentences_and_references,
 )
 
 
@@ -35,20 +36,28 @@ class chrF(Metric):
 
     Precision and recall of clipped matches, summed over sentences and then averaged
     over the orders 1 to n that both sides have; their F-score weights recall `beta`
-    times as much as precision (Popovic 2015). As sacrebleu's chrF2 with one reference,
-    which is 100 times this: n-grams of a prediction longer than its reference has any
-    do not count. nan without data, 0 without a match.
+    times as much as precision (Popovic 2015). With `word_n=2` the n-grams of 1 and 2
+    words are further orders of the same average: chrF++ (Popovic 2017). As sacrebleu's
+    chrF2 and chrF2++, which are 100 times this: n-grams of a prediction longer than its
+    reference has any do not count. Of several references the one counts whose score of
+    that sentence alone, in float32, is largest, the first on a tie. nan without data,
+    0 without a match.
 
-    Reads `preds` and `references`, ids of characters or bytes `[batch, tokens]`; their
-    numbers may differ. A sentence ends before its first ignored id. `mask` `[batch]`
-    leaves out sentences. `from_strings` takes strings on the host and leaves out white
-    space. The update compares all pairs of tokens, tokens x tokens for each sentence.
+    Reads `preds`, ids of characters or bytes `[batch, tokens]`, and `references`,
+    `[batch, tokens]` or, with several for each prediction, `[batch, references,
+    tokens]`; their numbers of tokens may differ. With `word_n` it reads also the ids of
+    words, `pred_words` `[batch, words]` and `reference_words` with the leading axes of
+    `references`. A sentence ends before its first ignored id; a reference without
+    tokens beside others is absent. `mask` `[batch]` leaves out sentences.
+    `from_strings` takes strings on the host and leaves out white space. The update
+    compares all pairs of tokens: tokens x tokens for each reference.
 
     Args:
-      n: Largest order. Default 6.
+      n: Largest order of characters. Default 6.
       beta: Weight of recall. Default 2.
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
         Default none.
+      word_n: Largest order of words: 0 (the default) for chrF, 2 for chrF++.
 
     Example:
       >>> import jaxmetrics as jm
@@ -61,85 +70,161 @@ class chrF(Metric):
     n: int = 6
     beta: float = 2.0
     ignore_index: int | tuple[int, ...] | None = None
-    matches: Array = count_leaf("n")
-    pred_ngrams: Array = count_leaf("n")
-    reference_ngrams: Array = count_leaf("n")
+    word_n: int = 0
+    matches: Array = count_leaf("orders")
+    pred_ngrams: Array = count_leaf("orders")
+    reference_ngrams: Array = count_leaf("orders")
     sentences: Array = count_leaf()
+
+    @property
+    def orders(self) -> int:
+        """Number of orders: those of characters, then those of words."""
+        return self.n + self.word_n
 
     def validate(self) -> None:
         """Refuse orders below 1 and a beta that is not above 0."""
-        if self.n < 1 or not self.beta > 0:
+        if self.n < 1 or self.word_n < 0 or not self.beta > 0:
             raise ValueError(
-                f"chrF: n is {self.n} and beta {self.beta}; n must be at least 1 and "
-                "beta above 0. Leave them out for chrF2."
+                f"chrF: n is {self.n}, word_n {self.word_n} and beta {self.beta}; n "
+                "must be at least 1, word_n at least 0 and beta above 0. Leave them "
+                "out for chrF2."
             )
 
     def observe(
-        self, *, preds: Any, references: Any, mask: Any = None
+        self,
+        *,
+        preds: Any,
+        references: Any,
+        pred_words: Any = None,
+        reference_words: Any = None,
+        mask: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's matches and n-grams."""
-        preds = sentences("chrF", "preds", preds)
-        references = sentences("chrF", "references", references)
-        require_pairs("chrF", preds, references)
-        length = lengths(preds, self.ignore_index)
-        reference_length = lengths(references, self.ignore_index)
-        matches = clipped_matches(
-            preds,
-            length,
-            references[..., None, :],
-            reference_length[..., None],
-            self.n,
-        )
-        own, other = (ngram_counts(x, self.n) for x in (length, reference_length))
-        kept = both(jnp.ones(length.shape, bool), mask)
+        counts = self._counts(preds, references, self.n)
+        present = counts.reference[..., 0] > 0
+        if self.word_n:
+            if pred_words is None or reference_words is None:
+                raise TypeError(
+                    f"chrF: word_n={self.word_n} reads the outputs pred_words and "
+                    "reference_words, ids of words. Pass both, or leave word_n out."
+                )
+            words = self._counts(pred_words, reference_words, self.word_n)
+            if words.matches.shape[:-1] != counts.matches.shape[:-1]:
+                raise ValueError(
+                    "chrF: characters have the leading axes [batch, references] "
+                    f"{counts.matches.shape[:-1]} and words "
+                    f"{words.matches.shape[:-1]}, which must be equal. Pad missing "
+                    "references."
+                )
+            pairs = zip(counts, words)
+            counts = _Counts(*(jnp.concatenate(pair, axis=-1) for pair in pairs))
+        score = jnp.where(present, self._score(counts, jnp), jnp.float32(-1))
+        best = jnp.argmax(score, axis=-1)[..., None, None]
+        kept = both(jnp.ones(score.shape[:-1], bool), mask)
 
         def summed(counts: jax.Array) -> jax.Array:
+            counts = jnp.take_along_axis(counts, best, axis=-2)[..., 0, :]
             counts = jnp.where(kept[..., None], counts, 0)
             return counts.sum(axis=tuple(range(kept.ndim)), dtype=jnp.uint32)
 
+        matches, own, other = (summed(x) for x in counts)
         return dict(
-            matches=summed(matches),
-            pred_ngrams=summed(jnp.where(other > 0, own, 0)),
-            reference_ngrams=summed(other),
+            matches=matches,
+            pred_ngrams=own,
+            reference_ngrams=other,
             sentences=count_where(kept),
         )
 
     def compute(self) -> Any:
         """Return the score."""
         xp = namespace(self)
-        matches, own = xp.asarray(self.matches), xp.asarray(self.pred_ngrams)
-        other = xp.asarray(self.reference_ngrams)
-        counted = (own > 0) & (other > 0)
-
-        def mean(of: Any) -> Any:
-            share = xp.where(counted, divide(matches, of), 0).sum(-1)
-            return share / xp.maximum(counted.sum(-1), 1).astype(share.dtype)
-
-        precision, recall = mean(own), mean(other)
-        weight = np.float32(self.beta) ** 2
-        some = precision + recall > 0
-        sum_of_both = xp.where(some, weight * precision + recall, 1)
-        score = (1 + weight) * precision * recall / sum_of_both
+        names = "matches", "pred_ngrams", "reference_ngrams"
+        counts = _Counts(*(xp.asarray(getattr(self, name)) for name in names))
+        score = self._score(counts, xp)
         return xp.where(xp.asarray(self.sentences) > 0, score, np.nan)[()]
 
     def from_strings(
-        self, preds: str | Sequence[str], references: str | Sequence[str]
+        self,
+        preds: str | Sequence[str],
+        references: str | Sequence[str] | Sequence[Sequence[str]],
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the counting.
 
+        Words are split at white space, and one punctuation mark at their end, or else
+        at their beginning, is a word of its own, as in sacrebleu.
+
         Args:
           preds: Sentences; one str is one sentence.
-          references: One sentence for each prediction.
+          references: For each prediction one sentence, or a list of sentences.
 
         Returns:
           The metric of these sentences, to be merged with others.
         """
         preds = as_sentences("chrF", "preds", preds)
-        references = as_sentences("chrF", "references", references)
-        same_number("chrF", preds, references)
+        groups = reference_groups("chrF", preds, references)
         characters = Vocabulary(lambda text: list("".join(text.split())))
-        state = chrF(self.n, self.beta, -1).from_model_output(
+        outputs = dict(
             preds=padded([characters.ids(x) for x in preds]),
-            references=padded([characters.ids(x) for x in references]),
+            references=padded_groups([[characters.ids(x) for x in g] for g in groups]),
         )
+        if self.word_n:
+            words = Vocabulary(_words)
+            outputs |= dict(
+                pred_words=padded([words.ids(x) for x in preds]),
+                reference_words=padded_groups(
+                    [[words.ids(x) for x in g] for g in groups]
+                ),
+            )
+        metric = chrF(self.n, self.beta, -1, self.word_n)
+        state = metric.from_model_output(**outputs)
         return self.identity().replace(**state.plain())
+
+    def _counts(self, preds: Any, references: Any, n: int) -> _Counts:
+        """Return the counts of 1-grams to n-grams of each reference."""
+        preds, references = sentences_and_references("chrF", preds, references)
+        length = lengths(preds, self.ignore_index)[..., None]
+        reference_length = lengths(references, self.ignore_index)
+        matches = clipped_matches(
+            preds[..., None, :],
+            length,
+            references[..., None, :],
+            reference_length[..., None],
+            n,
+        )
+        own, other = (ngram_counts(x, n) for x in (length, reference_length))
+        return _Counts(matches, jnp.where(other > 0, own, 0), other)
+
+    def _score(self, counts: _Counts, xp: Any) -> Any:
+        """Return the F-score of counts `[..., orders]`."""
+        counted = (counts.pred > 0) & (counts.reference > 0)
+
+        def mean(of: Any) -> Any:
+            share = xp.where(counted, divide(counts.matches, of), 0).sum(-1)
+            return share / xp.maximum(counted.sum(-1), 1).astype(share.dtype)
+
+        precision, recall = mean(counts.pred), mean(counts.reference)
+        weight = np.float32(self.beta) ** 2
+        some = precision + recall > 0
+        sum_of_both = xp.where(some, weight * precision + recall, 1)
+        return (1 + weight) * precision * recall / sum_of_both
+
+
+class _Counts(NamedTuple):
+    """Numbers of n-grams by order, `[..., orders]`."""
+
+    matches: Any
+    pred: Any
+    reference: Any
+
+
+def _words(text: str) -> list[str]:
+    """Split words at white space, and a punctuation mark from each."""
+    words = []
+    for word in text.split():
+        if len(word) > 1 and word[-1] in string.punctuation:
+            words += [word[:-1], word[-1]]
+        elif len(word) > 1 and word[0] in string.punctuation:
+            words += [word[0], word[1:]]
+        else:
+            words.append(word)
+    return words

@@ -20,7 +20,8 @@ from jaxmetrics.metrics.text._sentences import (
     same_number,
 )
 
-_KINDS = ("1", "2", "3", "4", "L")
+_KINDS = ("1", "2", "3", "4", "L", "Lsum")
+_ID_OF_NEWLINE = -2  # below the ids of a vocabulary; -1 is padding
 _VALUES = ("f1", "precision", "recall")
 
 
@@ -30,19 +31,25 @@ class ROUGE(Metric):
     Of each sentence, or summary: with "1" to "4" the clipped matches of n-grams, with
     "L" the tokens of the longest common subsequence, divided by the prediction's
     n-grams (precision) and by the reference's (recall); F1 is their harmonic mean, 0
-    without a match. The value is the mean over sentences (Lin 2004), as the mean of
-    rouge_score's `rouge1`, `rouge2` and `rougeL`. nan without data.
+    without a match. With "Lsum" a summary is several sentences, and the matches are the
+    tokens of each of the reference's that are in the longest common subsequence with
+    any of the prediction's, clipped. The value is the mean over summaries (Lin 2004),
+    as the mean of rouge_score's `rouge1`, `rouge2`, `rougeL` and `rougeLsum`. nan
+    without data.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
     may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host. The update of n-grams compares
-    all pairs of tokens, tokens x tokens for each sentence.
+    sentences. `from_strings` takes strings on the host. The update of n-grams and of
+    "Lsum" compares all pairs of tokens, tokens x tokens for each sentence or summary.
 
     Args:
-      kind: "1" (the default) to "4" for n-grams, "L" for the common subsequence.
+      kind: "1" (the default) to "4" for n-grams, "L" for the common subsequence, "Lsum"
+        for that of the sentences of a summary.
       value: "f1" (the default), "precision" or "recall".
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
         Default none.
+      separator: Id between the sentences of a summary, of "Lsum" only; it is no token.
+        Default none: each summary is one sentence, and "Lsum" is "L".
 
     Example:
       >>> import jaxmetrics as jm
@@ -55,12 +62,20 @@ class ROUGE(Metric):
     kind: str = "1"
     value: str = "f1"
     ignore_index: int | tuple[int, ...] | None = None
-    scores: RougeScores = child(lambda m: RougeScores(m.kind, m.ignore_index))
+    separator: int | None = None
+    scores: RougeScores = child(
+        lambda m: RougeScores(m.kind, m.ignore_index, m.separator)
+    )
 
     def validate(self) -> None:
-        """Refuse unknown kinds and values."""
+        """Refuse unknown kinds and values, and a separator without a use."""
         check_choice("ROUGE", "kind", self.kind, _KINDS)
         check_choice("ROUGE", "value", self.value, _VALUES)
+        if self.separator is not None and self.kind != "Lsum":
+            raise ValueError(
+                f"ROUGE: separator is {self.separator} and kind {self.kind!r}, but "
+                "only 'Lsum' has sentences. Leave one of them out."
+            )
 
     def compute(self) -> Any:
         """Return the mean over sentences."""
@@ -72,7 +87,7 @@ class ROUGE(Metric):
         """Return the state of strings; it runs on the host, except for the counting.
 
         Tokens are the runs of letters a-z and digits of the lower-case string, as in
-        rouge_score without a stemmer.
+        rouge_score without a stemmer. With "Lsum" a newline ends a sentence.
 
         Args:
           preds: Summaries; one str is one summary.
@@ -85,9 +100,17 @@ class ROUGE(Metric):
         references = as_sentences("ROUGE", "references", references)
         same_number("ROUGE", preds, references)
         vocabulary = Vocabulary(_tokens)
-        state = RougeScores(self.kind, -1).from_model_output(
-            preds=padded([vocabulary.ids(x) for x in preds]),
-            references=padded([vocabulary.ids(x) for x in references]),
+        separator = _ID_OF_NEWLINE if self.kind == "Lsum" else None
+
+        def ids(text: str) -> list[int]:
+            if separator is None:
+                return vocabulary.ids(text)
+            lines = (vocabulary.ids(line) for line in text.split("\n"))
+            return [x for line in lines for x in [*line, separator]]
+
+        state = RougeScores(self.kind, -1, separator).from_model_output(
+            preds=padded([ids(x) for x in preds]),
+            references=padded([ids(x) for x in references]),
         )
         return self.with_fields(scores=self.scores.identity().replace(**state.plain()))
 

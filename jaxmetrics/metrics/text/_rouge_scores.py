@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jaxmetrics.core import Array, Metric, count_leaf, count_where, sum_leaf, total
 from jaxmetrics.metrics.text._ngrams import (
     clipped_matches,
+    clipped_union_matches,
     longest_common_subsequence,
     ngram_counts,
+    token_counts,
 )
 from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
 
@@ -23,6 +25,7 @@ class RougeScores(Metric):
 
     kind: str = "1"
     ignore_index: int | tuple[int, ...] | None = None
+    separator: int | None = None
     precision: Array = sum_leaf()
     recall: Array = sum_leaf()
     f1: Array = sum_leaf()
@@ -37,7 +40,14 @@ class RougeScores(Metric):
         require_pairs("ROUGE", preds, references)
         length = lengths(preds, self.ignore_index)
         reference_length = lengths(references, self.ignore_index)
-        if self.kind == "L":
+        if self.kind == "Lsum" and self.separator is not None:
+            texts = preds, length, references, reference_length
+            sizes = (
+                token_counts(*texts[:2], self.separator),
+                token_counts(*texts[2:], self.separator),
+            )
+            matches = clipped_union_matches(*texts, self.separator)
+        elif self.kind in ("L", "Lsum"):
             sizes = length, reference_length
             matches = longest_common_subsequence(
                 preds, length, references, reference_length

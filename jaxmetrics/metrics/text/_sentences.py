@@ -106,6 +106,22 @@ def same_number(metric: str, preds: Sequence[Any], references: Sequence[Any]) ->
         )
 
 
+def reference_groups(
+    metric: str,
+    preds: Sequence[str],
+    references: str | Iterable[str] | Iterable[Iterable[str]],
+) -> list[list[str]]:
+    """Return the references of each prediction: one string is one reference.
+
+    Raises:
+      TypeError: One of them is no string.
+      ValueError: Their number is not that of the predictions.
+    """
+    listed = [references] if isinstance(references, str) else list(references)
+    same_number(metric, preds, listed)
+    return [as_sentences(metric, "references", each) for each in listed]
+
+
 class Vocabulary:
     """Ids of tokens, by first use; the host's way from strings to arrays."""
 
@@ -130,3 +146,13 @@ def padded(rows: Sequence[Sequence[int]], pad: int = -1) -> np.ndarray:
     for filled, row in zip(array, rows):
         filled[: len(row)] = row
     return array
+
+
+def padded_groups(groups: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
+    """Return groups of rows of ids as int32 `[groups, rows, tokens]`, padded with -1.
+
+    Groups of fewer rows than the largest, and of none, end with rows without tokens.
+    """
+    most = max(1, max((len(group) for group in groups), default=1))
+    rows = padded([row for group in groups for row in [*group, *[[]] * most][:most]])
+    return rows.reshape(len(groups), most, rows.shape[-1])

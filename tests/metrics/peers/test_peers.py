@@ -356,9 +356,7 @@ def bleu(row):
 
 
 def chrf(row):
-    if row.options["n_word_order"]:
-        raise NotExpressible("chrF++, with n-grams of words")
-    return jm.chrF(n=row.options["n_char_order"])
+    return jm.chrF(n=row.options["n_char_order"], word_n=row.options["n_word_order"])
 
 
 def rouge(row):

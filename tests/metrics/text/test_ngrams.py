@@ -55,12 +55,75 @@ def test_rouge_agrees_with_rouge_score(kind):
         assert ours == pytest.approx(expected, rel=1e-6)
 
 
+def test_rouge_of_summaries_agrees_with_rouge_score():
+    """Sentences of few words, so that subsequences tie and unions overlap."""
+    rng = np.random.default_rng(1)
+
+    def summary():
+        lines = (rng.choice(list("abcd"), rng.integers(0, 7)) for _ in range(4))
+        return "\n".join(" ".join(line) for line in lines)
+
+    preds, references = ([summary() for _ in range(100)] for _ in range(2))
+    scorer = rouge_scorer.RougeScorer(["rougeLsum"])
+    scores = [scorer.score(r, p)["rougeLsum"] for p, r in zip(preds, references)]
+    names = dict(f1="fmeasure", precision="precision", recall="recall")
+    for value, name in names.items():
+        ours = jm.ROUGE("Lsum", value).from_strings(preds, references).compute()
+        expected = np.mean([getattr(score, name) for score in scores])
+        assert ours == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_union_of_subsequences_by_hand():
+    """The example of Lin 2004, 3.2: w1 w2 and w1 w3 w5 cover 4 of 5 tokens."""
+    preds = np.int32([[1, 2, 6, 7, 8, -2, 1, 3, 8, 9, 5]])
+    references = np.int32([[1, 2, 3, 4, 5]])
+    metric = jm.ROUGE("Lsum", "recall", separator=-2)
+    assert jm.evaluate(metric, preds=preds, references=references) == pytest.approx(0.8)
+    whole = jm.ROUGE("Lsum", "precision")
+    outputs = dict(preds=references, references=references[:, 2:])
+    assert jm.evaluate(whole, **outputs) == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("word_n", [0, 2])
 @pytest.mark.parametrize("n", [60, 1])
-def test_chrf_agrees_with_sacrebleu(n):
-    preds, references = PREDS[:n], REFERENCES[:n]
-    expected = sacrebleu.metrics.CHRF().corpus_score(preds, [references]).score / 100
-    ours = jm.chrF().from_strings(preds, references).compute()
+def test_chrf_agrees_with_sacrebleu(n, word_n):
+    preds, references, others = PREDS[:n], REFERENCES[:n], OTHERS[:n]
+    oracle, metric = sacrebleu.metrics.CHRF(word_order=word_n), jm.chrF(word_n=word_n)
+    expected = oracle.corpus_score(preds, [references]).score / 100
+    ours = metric.from_strings(preds, references).compute()
     assert ours == pytest.approx(expected, rel=1e-6)
+    # A second reference where it has words; sacrebleu leaves out empty ones too.
+    pairs = [[b, a] if b else [a] for a, b in zip(references, others)]
+    assert n == 1 or {len(pair) for pair in pairs} == {1, 2}
+    expected = oracle.corpus_score(preds, [others, references]).score / 100
+    ours = metric.from_strings(preds, pairs).compute()
+    assert ours == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_reference_of_the_best_score_counts():
+    preds = np.int32([[1, 2, 3, 4]])
+    references = np.int32([[[1, 9, 9, 9], [1, 2, 3, 9], [0, 0, 0, 0]]])
+    state = jm.chrF(n=2, ignore_index=0).update(preds=preds, references=references)
+    assert state.plain()["matches"].tolist() == [3, 2]
+    assert state.plain()["reference_ngrams"].tolist() == [4, 3]
+    turned = dict(preds=preds, references=references[:, ::-1])
+    again = jm.chrF(n=2, ignore_index=0).update(**turned)
+    assert again.plain()["matches"].tolist() == [3, 2]
+
+
+def test_an_absent_reference_does_not_count_without_a_match():
+    preds, references = np.int32([[1, 2]]), np.int32([[[0, 0], [3, 4]]])
+    state = jm.chrF(n=1, ignore_index=0).update(preds=preds, references=references)
+    assert state.plain()["reference_ngrams"].tolist() == [2]
+
+
+def test_chrf_of_words_needs_words():
+    ids, pair = np.int32([[1, 2]]), np.int32([[[1, 2], [1, 3]]])
+    with pytest.raises(TypeError, match="reads the outputs pred_words"):
+        jm.evaluate(jm.chrF(word_n=2), preds=ids, references=ids)
+    outputs = dict(preds=ids, references=ids, pred_words=ids, reference_words=pair)
+    with pytest.raises(ValueError, match="which must be equal"):
+        jm.evaluate(jm.chrF(word_n=2), **outputs)
 
 
 def test_the_closest_reference_gives_the_length_not_the_shortest():
@@ -109,7 +172,7 @@ def test_a_string_is_one_sentence():
 
 
 def test_nothing_is_nan_and_no_match_is_zero():
-    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("L"), jm.chrF()):
+    for metric in (jm.BLEU(), jm.ROUGE("2"), jm.ROUGE("Lsum"), jm.chrF(word_n=2)):
         assert math.isnan(metric.compute())
         assert metric.from_strings("a b c d e", "v w x y z").compute() == 0
         assert metric.from_strings("", "v w x y z").compute() == 0
@@ -155,6 +218,8 @@ def test_bad_settings_are_refused():
         jm.ROUGE("W")
     with pytest.raises(ValueError, match="value is 'f2'"):
         jm.ROUGE(value="f2")
+    with pytest.raises(ValueError, match="only 'Lsum' has sentences"):
+        jm.ROUGE("L", separator=3)
     with pytest.raises(ValueError, match="beta above 0"):
         jm.chrF(beta=0.0)
     with pytest.raises(ValueError, match="with the batch of preds"):
