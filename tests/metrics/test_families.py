@@ -38,6 +38,7 @@ SHARED = {
     "Ranking",
     "RankingArea",
     "RougeScores",
+    "SampleRatios",
     "ScoreHistogram",
     "ScoreRows",
     "SquaredErrorOfPixels",

@@ -22,8 +22,9 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.figures import Bars, Heatmap
 from jaxmetrics.metrics.classification._counts import ClassCounts
+from jaxmetrics.metrics.classification._sample_ratios import SampleRatios
 
-_AVERAGES = ("micro", "macro", "weighted", "none")
+_AVERAGES = ("micro", "macro", "weighted", "none", "samples")
 _ABSENT = ("drop", "zero", "nan")
 _STAT_SCORES = ("tp", "fp", "tn", "fn", "support")
 
@@ -152,17 +153,7 @@ class ClassRatio(Metric):
     absent: str = "drop"
     zero_division: float = 0.0
     top_k: int | None = None
-    counts: ClassCounts = child(
-        lambda m: ClassCounts(
-            m.task,
-            m.classes,
-            m.threshold,
-            m.scores,
-            m.ignore_index,
-            m.weighted,
-            m.top_k,
-        )
-    )
+    counts: ClassCounts | SampleRatios = child(lambda m: m._counts())
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
@@ -171,6 +162,15 @@ class ClassRatio(Metric):
         check_choice(name, "average", self.average, _AVERAGES)
         if self.task != "binary":
             need_classes(name, f"task={self.task!r}", self.classes)
+        if self.average == "samples" and (
+            self.task != "multilabel"
+            or type(self)._fractions is not ClassRatio._fractions
+        ):
+            raise ValueError(
+                f"{name}: average='samples' is the mean over samples of one ratio of "
+                f"several labels, but task is {self.task!r}. Use it in the multilabel "
+                "task, and not with metrics that combine two ratios."
+            )
         if self.top_k is not None:
             self._check_top_k(name, self.top_k)
         check_choice(name, "absent", self.absent, _ABSENT)
@@ -213,6 +213,8 @@ class ClassRatio(Metric):
 
     def compute(self) -> Any:
         """Return the ratio, or `[classes]` of them; nan without data."""
+        if isinstance(self.counts, SampleRatios):
+            return self.counts.compute()
         xp, counts = namespace(self), counts_of(self.counts, self.task == "multiclass")
         if self.task == "binary":
             value = self._ratio(self._fractions(counts))
@@ -224,6 +226,24 @@ class ClassRatio(Metric):
         if value.ndim > has_data.ndim:
             has_data = has_data[..., None]
         return xp.where(has_data, value, np.nan)[()]
+
+    def _counts(self) -> ClassCounts | SampleRatios:
+        """Return the metric that counts."""
+        outputs = (
+            self.task,
+            self.classes,
+            self.threshold,
+            self.scores,
+            self.ignore_index,
+            self.weighted,
+            self.top_k,
+        )
+        if self.average != "samples":
+            return ClassCounts(*outputs)
+        # Both terms are sums of counts: each one alone has its factor as the value.
+        one_alone = Counts(*np.eye(4), one_class_each=False, xp=np)
+        factors = (tuple(map(float, term)) for term in self._terms(one_alone))
+        return SampleRatios(*factors, self.zero_division, *outputs)
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         """Return numerator and denominator of the ratio."""

@@ -69,9 +69,7 @@ class ClassCounts(Metric):
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's counts by class, of all labels and of invalid ones."""
-        preds, numbers, valid = self._predictions(logits, labels)
-        if has_class_axis(self.task, self.scores):
-            require_classes(logits, self.classes)
+        preds, numbers, valid = class_predictions(self, logits, labels)
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         if self.task == "multiclass":
@@ -99,9 +97,13 @@ class ClassCounts(Metric):
         """Return the counts by name."""
         return {name: getattr(self, name) for name in self._leaves}
 
-    def _predictions(self, scores: Any, labels: Any) -> Predictions:
-        if self.top_k is not None:
-            return predicted_in_top_k(scores, labels, self.task, self.top_k)
-        return predicted(
-            scores, labels, self.task, self.threshold, self.scores, self.classes
-        )
+
+def class_predictions(metric: Any, scores: Any, labels: Any) -> Predictions:
+    """Return the predictions of a metric that is configured as `ClassCounts`."""
+    if has_class_axis(metric.task, metric.scores):
+        require_classes(scores, metric.classes)
+    if metric.top_k is not None:
+        return predicted_in_top_k(scores, labels, metric.task, metric.top_k)
+    return predicted(
+        scores, labels, metric.task, metric.threshold, metric.scores, metric.classes
+    )

@@ -22,7 +22,8 @@ class Precision(ClassRatio):
         for any average) or "multilabel" (both `[..., classes]`).
       average: "macro" (the default) is the mean over classes, "weighted" the mean
         weighted by labels, "micro" the ratio of the summed counts; "none" gives
-        `[classes]`.
+        `[classes]`. "samples" is the mean over samples of the ratio of a sample's
+        labels, of the multilabel task only, as scikit-learn's.
       classes: Number of classes, required unless the task is "binary".
       threshold: Probability from which a binary or multilabel score is positive, also
         for logits. For a threshold t of logits pass `1 / (1 + exp(-t))`. Default 0.5.

@@ -260,3 +260,50 @@ def test_an_impossible_configuration_is_refused(make, match):
 def test_another_number_of_classes_is_refused():
     with pytest.raises(ValueError, match=r"the 4 classes. Configure classes=3"):
         jm.Precision(classes=4).update(logits=np.ones((2, 3)), labels=np.int32([0, 1]))
+
+
+SAMPLES = dict(task="multilabel", average="samples", classes=3, scores="preds")
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "zero_division"),
+    [
+        (jm.Precision, sk.precision_score, 0),
+        (jm.Precision, sk.precision_score, NAN),
+        (jm.Recall, sk.recall_score, 1),
+        (jm.F1, sk.f1_score, NAN),
+        (jm.Jaccard, sk.jaccard_score, 1),
+    ],
+)
+def test_means_over_samples_agree_with_scikit_learn(metric, score, zero_division):
+    rng = np.random.default_rng(0)
+    preds, labels = rng.integers(0, 2, (2, 50, 3)).astype(np.int32)
+    preds[0] = labels[0] = 0
+    assert not labels[1:].any(-1).all() and not preds[1:].any(-1).all()
+    ours = metric(**SAMPLES, zero_division=zero_division)
+    value = jm.evaluate(ours, preds=preds, labels=labels)
+    expected = score(labels, preds, average="samples", zero_division=zero_division)
+    assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_ratios_of_samples_by_hand():
+    """Labels apart from the ignored ones; a sample without any does not count."""
+    preds = np.int32([[1, 1, 0], [1, 0, 1], [1, 1, 1]])
+    labels = np.int32([[1, 0, 0], [1, -1, -1], [-1, -1, -1]])
+    outputs = dict(preds=preds, labels=labels)
+    precision = jm.Precision(**SAMPLES, ignore_index=-1)
+    assert jm.evaluate(precision, **outputs) == (1 / 2 + 1) / 2
+    specificity = jm.Specificity(**SAMPLES, ignore_index=-1, zero_division=NAN)
+    assert jm.evaluate(specificity, **outputs) == 1 / 2
+    weighted = jm.Precision(**SAMPLES, ignore_index=-1, weighted=True)
+    value = jm.evaluate(weighted, **outputs, weights=np.float32([3, 1, 9]))
+    assert value == (3 / 2 + 1) / 4
+    nothing = precision.update(**outputs, mask=np.zeros(3, bool))
+    assert np.isnan(nothing.compute())
+
+
+def test_a_mean_over_samples_needs_several_labels_and_one_ratio():
+    with pytest.raises(ValueError, match="of several labels, but task is 'multi"):
+        jm.Precision(average="samples", classes=3)
+    with pytest.raises(ValueError, match="not with metrics that combine two ratios"):
+        jm.Informedness(**SAMPLES)
