@@ -22,6 +22,8 @@ from jaxmetrics.core._calls import updated
 from jaxmetrics.core._cell_count import (
     by_platform,
     cells_by_product,
+    cells_by_scatter,
+    count_cells,
     one_hot_rows,
     product_over_rows,
 )
@@ -118,6 +120,7 @@ from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._multi_output import MultiOutput
+from jaxmetrics.core._octave_bins import OctaveBins
 from jaxmetrics.core._predictions import (
     TASKS,
     Predictions,
@@ -170,6 +173,7 @@ __all__ = [
     "MetricProtocol",
     "MinMax",
     "MultiOutput",
+    "OctaveBins",
     "Pair",
     "Predictions",
     "Reads",
@@ -191,6 +195,7 @@ __all__ = [
     "buffer_leaf",
     "by_platform",
     "cells_by_product",
+    "cells_by_scatter",
     "centred",
     "check_bins",
     "check_choice",
@@ -206,6 +211,7 @@ __all__ = [
     "configuration_differences",
     "configuration_of",
     "count_at",
+    "count_cells",
     "count_elements",
     "count_leaf",
     "count_where",

@@ -8,6 +8,7 @@ these products over the batch is the table of counts. Both give the same integer
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -17,9 +18,21 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arrays import is_known
+from jaxmetrics.core._counting import count_at
 
 _LOW_CELLS = 64  # values of the lower digit of an index
 _MOST_ROWS = 1 << 24  # up to which a count in float32 is exact
+
+
+def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:
+    """Return how often a valid index names each cell, uint32 `[cells]`."""
+    index = jnp.where(valid, index.astype(jnp.int32), cells)
+    scatter = functools.partial(cells_by_scatter, cells=cells)
+
+    def product(index: jax.Array) -> jax.Array:
+        return cells_by_product(index.ravel(), cells)
+
+    return by_platform(scatter, product, index)
 
 
 def by_platform(
@@ -39,6 +52,11 @@ def by_platform(
     if rows is None or rows >= _MOST_ROWS:
         return scatter(index, *words)
     return lax.platform_dependent(index, *words, default=scatter, tpu=product)
+
+
+def cells_by_scatter(index: jax.Array, cells: int) -> jax.Array:
+    """Count with one addition per row."""
+    return count_at(index, (cells,))
 
 
 def cells_by_product(index: jax.Array, cells: int) -> jax.Array:

@@ -34,6 +34,18 @@ def with_constant(rng, rows):
     return drawn
 
 
+def _binned_median(preds, targets, parts=10):
+    """Return the mean of the bins of both errors in the middle; below 0.125 is 0."""
+    errors = np.abs(np.float32(preds) - np.float32(targets)).ravel().astype(float)
+    errors = errors[np.isfinite(errors)]
+    middle = [np.quantile(errors, 0.5, method=x) for x in ("lower", "higher")]
+    octave = 2 ** np.floor(np.log2(np.maximum(middle, 0.125)))
+    part = np.floor((middle / octave - 1) * parts)
+    low, high = (octave * (1 + (part + i) / parts) for i in (0, 1))
+    bins = np.where(np.less(middle, 0.125), 0, 2 * low * high / (low + high))
+    return np.clip(bins, errors.min(), errors.max()).mean()
+
+
 def positive(rng, rows):
     targets = rng.gamma(2, 2, (rows, 3)).astype(np.float32)
     preds = (targets * rng.uniform(0.3, 3, (rows, 3)) + 0.01).astype(np.float32)
@@ -228,6 +240,13 @@ CASES = (
         jm.MeanAbsoluteError(outputs=3, weighted=True),
         weighted(series),
         _weighted(sk.mean_absolute_error),
+    ),
+    Case(
+        "median absolute error",
+        jm.MedianAbsoluteError(relative_error=0.05, low=0.125, high=4),
+        series,
+        _binned_median,
+        exact=True,
     ),
     Case(
         "r2",

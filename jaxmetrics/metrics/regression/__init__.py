@@ -42,6 +42,7 @@ from jaxmetrics.metrics.regression._losses import (
     MinkowskiDistance,
     PinballLoss,
 )
+from jaxmetrics.metrics.regression._median_error import MedianAbsoluteError
 from jaxmetrics.metrics.regression._percentage_errors import (
     MeanAbsolutePercentageError,
     SymmetricMeanAbsolutePercentageError,
@@ -74,6 +75,7 @@ __all__ = [
     "MeanBiasError",
     "MeanSquaredError",
     "MeanSquaredLogError",
+    "MedianAbsoluteError",
     "MinkowskiDistance",
     "NormalizedRootMeanSquaredError",
     "PearsonCorrelation",

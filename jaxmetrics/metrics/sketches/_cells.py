@@ -1,4 +1,4 @@
-"""Count indices, and the bits of words by index, into thousands of cells."""
+"""Count the bits of words by index into thousands of cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from jaxmetrics.core import (
     both,
     by_platform,
-    cells_by_product,
     count_at,
     one_hot_rows,
     product_over_rows,
@@ -22,17 +21,6 @@ from jaxmetrics.core import (
 def kept(values: jax.Array, mask: Any) -> jax.Array:
     """Return the mask in the shape of the values."""
     return both(jnp.ones(values.shape, bool), mask)
-
-
-def count_cells(index: jax.Array, cells: int, valid: jax.Array) -> jax.Array:
-    """Return how often a valid index names each cell, uint32 `[cells]`."""
-    index = jnp.where(valid, index.astype(jnp.int32), cells)
-    scatter = functools.partial(cells_by_scatter, cells=cells)
-
-    def product(index: jax.Array) -> jax.Array:
-        return cells_by_product(index.ravel(), cells)
-
-    return by_platform(scatter, product, index)
 
 
 def count_bits(
@@ -54,11 +42,6 @@ def count_bits(
     scatter = functools.partial(bits_by_scatter, cells=cells, bits=bits)
     product = functools.partial(bits_by_product, cells=cells, bits=bits)
     return by_platform(scatter, product, index, word)
-
-
-def cells_by_scatter(index: jax.Array, cells: int) -> jax.Array:
-    """Count with one addition per row."""
-    return count_at(index, (cells,))
 
 
 def bits_by_scatter(

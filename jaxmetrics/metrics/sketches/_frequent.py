@@ -8,8 +8,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, Statistic, count_leaf, count_where, namespace
-from jaxmetrics.metrics.sketches._cells import count_bits, count_cells, kept
+from jaxmetrics.core import (
+    Array,
+    Statistic,
+    count_cells,
+    count_leaf,
+    count_where,
+    namespace,
+)
+from jaxmetrics.metrics.sketches._cells import count_bits, kept
 from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
 
 _HALF_BITS = 16  # upper bits of a hash, which choose its bucket

@@ -31,8 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import is_known
-from jaxmetrics.metrics.sketches._cells import count_cells
+from jaxmetrics.core import count_cells, is_known
 
 EMPTY = np.uint32(0xFFFFFFFF)  # first word of a row that is none
 _SIGN = np.uint32(1 << 31)

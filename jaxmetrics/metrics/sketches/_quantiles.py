@@ -1,28 +1,21 @@
-"""Quantiles of an output, from a histogram with bins of nearly constant ratio.
-
-The bin of a value is read from the bits of its float32: the exponent is the octave
-`[2^e, 2^(e + 1))`, and the leading part of the fraction is one of `parts` equal
-divisions of the octave. With 10 parts, 5.1 = 2^2 * 1.275 is in part 2 of the octave of
-4, `[4.8, 5.2)`. A bin `[a, b)` is represented by `2ab / (a + b)`, from which both edges
-have the same relative error; the first bin of an octave is the widest.
-"""
+"""Quantiles of an output, from a histogram with bins of nearly constant ratio."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    OctaveBins,
     Statistic,
     both,
     count_at,
+    count_cells,
     count_leaf,
     count_where,
     max_leaf,
@@ -31,11 +24,7 @@ from jaxmetrics.core import (
     minimum,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import count_cells, kept
-
-_EXPONENT_BIAS = 127  # of float32
-_FRACTION_BITS = 23  # of float32
-_MAX_PARTS = 512  # of an octave, so that a fraction times them is below 2^32
+from jaxmetrics.metrics.sketches._cells import kept
 
 
 class Quantiles(Statistic):
@@ -89,25 +78,14 @@ class Quantiles(Statistic):
     nonfinite: Array = count_leaf()
 
     @property
-    def parts(self) -> int:
-        """Number of bins in an octave; the first, of ratio 1 + 1 / parts, is widest."""
-        return math.ceil((1 / self.relative_error - 1) / 2)
-
-    @property
-    def octaves(self) -> tuple[int, int]:
-        """Exponents of the first octave with bins, and of the one after the last."""
-        return math.frexp(self.low)[1] - 1, math.frexp(self.high)[1]
-
-    @property
-    def bins(self) -> int:
-        """Number of bins for each sign."""
-        first, end = self.octaves
-        return (end - first) * self.parts
+    def _bins(self) -> OctaveBins:
+        """Bins of each sign."""
+        return OctaveBins(self.relative_error, self.low, self.high)
 
     @property
     def cell_count(self) -> int:
         """Number of cells: for each sign the bins and one beyond, and one of zero."""
-        return 2 * self.bins + 3
+        return 2 * self._bins.count + 3
 
     def validate(self) -> None:
         """Refuse quantiles, an error bound or a range that are impossible."""
@@ -116,17 +94,7 @@ class Quantiles(Statistic):
                 f"Quantiles: q must be a tuple of numbers in [0, 1], got {self.q!r}. "
                 "Write a single one as (0.5,)."
             )
-        if not (0 < self.relative_error < 1 and self.parts <= _MAX_PARTS):
-            raise ValueError(
-                "Quantiles: relative_error must be at least 0.001 and below 1, got "
-                f"{self.relative_error}. Write 1 % as 0.01."
-            )
-        if not 2.0**-126 <= self.low < self.high < 2.0**127:
-            raise ValueError(
-                "Quantiles: needs 1.2e-38 <= low < high < 1.7e38, got "
-                f"low={self.low}, high={self.high}. These are magnitudes: negative "
-                "values have their own bins."
-            )
+        self._bins.check("Quantiles")
 
     def observe(
         self, *, values: Any, mask: Any = None, weights: Any = None
@@ -177,26 +145,13 @@ class Quantiles(Statistic):
 
     def _cell_index(self, values: jax.Array) -> jax.Array:
         """Return the cell of each value, ascending with it; zero is in the middle."""
-        first, end = self.octaves
-        word = lax.bitcast_convert_type(values, jnp.uint32)
-        magnitude = word & 0x7FFFFFFF
-        exponent = (magnitude >> _FRACTION_BITS).astype(jnp.int32) - _EXPONENT_BIAS
-        fraction = magnitude & ((1 << _FRACTION_BITS) - 1)
-        part = ((fraction * np.uint32(self.parts)) >> _FRACTION_BITS).astype(jnp.int32)
-        distance = 1 + (exponent - first) * self.parts + part
-        distance = jnp.where(exponent < first, 0, distance)
-        distance = jnp.where(exponent >= end, self.bins + 1, distance)
-        return self.bins + 1 + jnp.where(word >> 31 == 1, -distance, distance)
+        zero, distance = self._bins.count + 1, self._bins.index(values)
+        return zero + jnp.where(jnp.signbit(values), -distance, distance)
 
     def _representatives(self) -> np.ndarray:
-        """Return the value that stands for each cell: `2ab / (a + b)` of its edges."""
-        first, end = self.octaves
-        part = np.arange(self.parts)
-        octave = 2.0 ** np.arange(first, end)[:, None]
-        left = octave * (1 + part / self.parts)
-        right = octave * (1 + (part + 1) / self.parts)
-        positive = (2 * left * (right / (left + right))).ravel()
-        return np.concatenate([[-np.inf], -positive[::-1], [0], positive, [np.inf]])
+        """Return the value that stands for each cell."""
+        positive = self._bins.representatives()
+        return np.concatenate([-positive[:0:-1], positive])
 
 
 def _name(q: float) -> str:

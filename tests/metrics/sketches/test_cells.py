@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxmetrics as jm
+from jaxmetrics import core
 from jaxmetrics.metrics.sketches import _cells
 
 
@@ -14,8 +15,8 @@ def test_a_product_counts_cells_as_a_scatter_does(cells):
     rng = np.random.default_rng(10)
     index = jnp.asarray(rng.integers(-2, cells + 3, 9000), jnp.int32)
     index = jnp.where(index < 0, cells, index)
-    scatter = jax.jit(_cells.cells_by_scatter, static_argnums=1)(index, cells)
-    product = jax.jit(_cells.cells_by_product, static_argnums=1)(index, cells)
+    scatter = jax.jit(core.cells_by_scatter, static_argnums=1)(index, cells)
+    product = jax.jit(core.cells_by_product, static_argnums=1)(index, cells)
     np.testing.assert_array_equal(scatter, product)
     expected = np.bincount(index, minlength=cells)[:cells]
     np.testing.assert_array_equal(product, expected)
