@@ -186,7 +186,7 @@ def page():
 
 def _row(name, examples):
     cls = getattr(metrics, name)
-    metric = min((metric for metric, _ in examples), key=_specials)
+    metric = min((metric for metric, _ in examples), key=specials)
     summary = inspect.cleandoc(cls.__doc__).split("\n\n")[0].replace("\n", " ")
     formula = formula_of(cls)
     state, size, reductions, errors = state_of(metric)
@@ -208,9 +208,10 @@ def _row(name, examples):
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _specials(metric):
+def specials(metric):
     """Return how far a configuration is from the plain one."""
-    return sum(bool(getattr(metric, x, False)) for x in ("weighted", "exact"))
+    options = {"weighted", "exact"} & _options(type(metric)).keys()
+    return sum(bool(getattr(metric, name)) for name in options)
 
 
 def _outputs(metric):
