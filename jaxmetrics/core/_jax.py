@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -365,10 +366,12 @@ class Equation:
     def shard_count(self) -> int:
         """Return the number of devices on which a shard_map runs its body."""
         mesh = self.param("mesh")
-        count = 1
-        for axis in self.param("newly_manual_axes"):
-            count *= mesh.shape[axis]
-        return count
+        if "manual_axes" in self.params:  # jax 0.10.0, with those of an outer shard_map
+            outer = _attribute(mesh, "manual_axes", "Mesh")
+            axes = set(self.params["manual_axes"]) - set(outer)
+        else:
+            axes = self.param("newly_manual_axes")
+        return math.prod(mesh.shape[axis] for axis in axes)
 
 
 def traced_program(function: Callable[..., Any], *args: Any) -> Any:

@@ -36,6 +36,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "perf/recent_mfu": ("recent_mfu",),
     "perf/hfu": ("hfu",),
     "perf/mfu_palm": ("mfu_palm",),
+    "perf/tflops_per_device": ("tflops_per_device",),
     "perf/effective_mfu": ("effective_mfu",),
     "perf/goodput": ("goodput",),
     "perf/tokens_per_second": ("tokens_per_sec", "tokens_per_second", "tok/s"),

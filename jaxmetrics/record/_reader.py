@@ -40,7 +40,8 @@ class CorruptLineError(ValueError):
         self.reason = reason
         super().__init__(
             f"{self.path}, line {line}: {reason}; expected one JSON object a line. "
-            "Repair or remove the line, or read with errors='skip'."
+            "Repair or remove the line, or read the file with Run.load(path, "
+            "errors='skip')."
         )
 
     def __reduce__(self) -> tuple[type, tuple[Path, int, str]]:

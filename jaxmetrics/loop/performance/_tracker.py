@@ -201,6 +201,15 @@ class PerformanceTracker:
         return self._utilization("palm")
 
     @property
+    def tflops_per_device(self) -> float:
+        """Model FLOPs per second and device, in 10^12; NaN if they are not known."""
+        window = self._timer.window
+        flops = self._flops.total("model", window.steps, window.total("padded_tokens"))
+        if flops is None:
+            return math.nan
+        return _ratio(flops, window.total("device_seconds")) / 1e12
+
+    @property
     def tokens_per_second(self) -> float:
         """Tokens per second of all processes, without padding if `tokens` is passed."""
         return self._rate("tokens", "seconds")
@@ -244,6 +253,7 @@ class PerformanceTracker:
             "recent_mfu": self.recent_mfu,
             "hfu": self.hfu,
             "mfu_palm": self.mfu_palm,
+            "tflops_per_device": self.tflops_per_device,
             "tokens_per_second": self.tokens_per_second,
             "tokens_per_second_per_device": self._rate("tokens", "device_seconds"),
             "step_seconds": self.step_seconds(),

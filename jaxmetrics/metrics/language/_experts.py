@@ -60,11 +60,7 @@ class ExpertLoad(Metric):
 
     def validate(self) -> None:
         """Refuse fewer than one expert."""
-        if self.experts < 1:
-            raise ValueError(
-                f"ExpertLoad: experts is {self.experts}, but must be at least 1. Set "
-                "it to the number of experts of a layer."
-            )
+        _require_experts(self)
 
     def observe(
         self, *, experts: Any, mask: Any = None, weights: Any = None
@@ -152,6 +148,10 @@ class ExpertPeakLoad(Metric):
     load: ExpertLoad = child(
         lambda m: ExpertLoad(m.experts, m.ignore_index, m.weighted)
     )
+
+    def validate(self) -> None:
+        """Refuse fewer than one expert."""
+        _require_experts(self)
 
     def compute(self) -> Any:
         """Return the ratio of the largest to the mean load."""
@@ -323,3 +323,11 @@ class RouterEntropy(Metric, narrow=("router_logits",)):
     def compute(self) -> Any:
         """Return the mean over the tokens."""
         return divide(self.total, self.count)
+
+
+def _require_experts(metric: Any) -> None:
+    if metric.experts < 1:
+        raise ValueError(
+            f"{type(metric).__name__}: experts is {metric.experts}, but must be at "
+            "least 1. Set it to the number of experts of a layer."
+        )

@@ -31,16 +31,7 @@ class Variance(Statistic):
 
     def validate(self) -> None:
         """Refuse a negative ddof, and one with weights, which do not count samples."""
-        if self.ddof < 0:
-            raise ValueError(
-                f"{type(self).__name__}: ddof is {self.ddof}, but must be at least 0. "
-                "Leave it out for the population."
-            )
-        if self.weighted and self.ddof:
-            raise ValueError(
-                f"{type(self).__name__}: weighted=True goes with ddof=0, got "
-                f"{self.ddof}. Leave ddof out."
-            )
+        _require_ddof(self)
 
     def observe(
         self, *, values: Any, mask: Any = None, weights: Any = None
@@ -75,6 +66,24 @@ class Std(Statistic):
     weighted: bool = False
     variance: Variance = child(lambda m: Variance(m.output, m.ddof, m.weighted))
 
+    def validate(self) -> None:
+        """Refuse what `Variance` refuses."""
+        _require_ddof(self)
+
     def compute(self) -> Any:
         """Return the standard deviation, in the unit of the values."""
         return namespace(self).sqrt(self.variance.compute())
+
+
+def _require_ddof(metric: Any) -> None:
+    name = type(metric).__name__
+    if metric.ddof < 0:
+        raise ValueError(
+            f"{name}: ddof is {metric.ddof}, but must be at least 0. Leave it out for "
+            "the population."
+        )
+    if metric.weighted and metric.ddof:
+        raise ValueError(
+            f"{name}: weighted=True goes with ddof=0, got {metric.ddof}. Leave ddof "
+            "out."
+        )

@@ -22,6 +22,7 @@ from jaxmetrics.runs.live._state import Events, Metrics
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import (
     Follower,
+    at_home,
     importance,
     local_copy,
     rows_of_epochs,
@@ -89,6 +90,7 @@ class Tail:
         name: str | None = None,
     ) -> None:
         """Prepare; the first `read` reads the files."""
+        path = at_home(path)
         self._copy = local_copy(path)
         path = Path(path if self._copy is None else self._copy.folder)
         is_file = path.is_file()

@@ -32,7 +32,7 @@ from jaxmetrics.runs.reading._config import (
     seed_groups,
     unique_name,
 )
-from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
+from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
 from jaxmetrics.runs.reading._drawing import is_wide, x_unit
 from jaxmetrics.runs.reading._entry import Chosen, RunEntry
 from jaxmetrics.runs.reading._errors import (
@@ -147,6 +147,7 @@ __all__ = [
     "arranged_charts",
     "as_array",
     "at_common_x",
+    "at_home",
     "axis_label",
     "axis_positions",
     "chart_title",

@@ -158,6 +158,11 @@ def local_copy(path: str | os.PathLike[str]) -> LocalCopy | None:
     return LocalCopy(storage)
 
 
+def at_home(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a path with `~` replaced by the home directory; a `LocalCopy` as it is."""
+    return path if isinstance(path, LocalCopy) else os.path.expanduser(path)
+
+
 def is_in_mirror(folder: Path) -> bool:
     """Return whether a local folder is the copy of a run in a mirror."""
     return (folder / PIECES_FOLDER).is_dir() and not (folder / RUN_JSON).exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from jaxmetrics.record import (
     is_remote,
     open_storage,
 )
-from jaxmetrics.runs.reading._copy import is_in_mirror, is_stored_run
+from jaxmetrics.runs.reading._copy import at_home, is_in_mirror, is_stored_run
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 
 _FILES = (
@@ -50,7 +51,9 @@ def find_run(
     for path in _places(name, root):
         if runs := list(runs_in(path)):
             return max(runs, key=_last_written)
-    existing = [run for project in _folders(Path(root)) for run in runs_in(project)]
+    existing = [
+        run for project in _folders(Path(at_home(root))) for run in runs_in(project)
+    ]
     paths = {f"{run.parent.name}/{run.name}": run for run in existing[:_MAX_CANDIDATES]}
     full_names = {path.name: full_name for full_name, path in paths.items()}
     wanted = "/".join(Path(name).parts[-2:])
@@ -118,9 +121,9 @@ def _places(
     name: str | os.PathLike[str], root: str | os.PathLike[str]
 ) -> tuple[Path, ...]:
     """Return the paths that a name may stand for."""
-    path = Path(name)
+    path, root = Path(at_home(name)), Path(at_home(root))
     is_whole = is_remote(path) or path.is_absolute()
-    return (path,) if is_whole else (path, Path(root) / path)
+    return (path,) if is_whole else (path, root / path)
 
 
 def runs_in(project: Path) -> Iterator[Path]:
@@ -131,12 +134,23 @@ def runs_in(project: Path) -> Iterator[Path]:
 
 
 def runs_below(root: Path) -> list[Path]:
-    """Return the runs of a folder and of its folders, in the order of their names."""
+    """Return the runs of a folder and of its folders, in the order of their names.
+
+    A folder that cannot be read is left out, with a warning.
+
+    Raises:
+      OSError: `root` itself cannot be read, or a bucket cannot be reached.
+    """
     found: list[Path] = []
     for folder in _folders(root):
         if ".old-" in folder.name:
             continue
-        found += [folder] if is_run(folder) else runs_in(folder)
+        try:
+            found += [folder] if is_run(folder) else runs_in(folder)
+        except OSError as error:
+            if is_remote(folder):
+                raise
+            warnings.warn(f"{error}; its runs are left out.", stacklevel=3)
     return found
 
 

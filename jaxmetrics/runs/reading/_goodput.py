@@ -42,7 +42,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jaxmetrics.record import EVENTS_JSONL, scan_lines
-from jaxmetrics.runs.reading._copy import local_copy
+from jaxmetrics.runs.reading._copy import at_home, local_copy
 
 # Of overlapping measurements, the first of these counts.
 _PRECEDENCE = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
@@ -82,6 +82,7 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
     Raises:
       FileNotFoundError: There are no events.
     """
+    path = at_home(path)
     copy = local_copy(path)
     file = Path(path if copy is None else copy.folder)
     file = file / EVENTS_JSONL if file.is_dir() else file

@@ -24,7 +24,7 @@ from jaxmetrics.record import (
     Epochs,
     read_epochs,
 )
-from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
+from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._merging import at_common_x
 from jaxmetrics.runs.reading._quantities import (
@@ -145,11 +145,12 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
             f"Expected a run, a path or an EpochTracker; got a "
             f"{type(source).__name__}. Give the run directory."
         )
+    folder = at_home(folder)
     copy = local_copy(folder)
     path = Path(folder if copy is None else copy.folder)
     epochs = read_epochs(path, follow_links=True) if path.is_dir() else None
     if epochs is None:
-        if folder is not source:
+        if hasattr(source, "output_dir"):
             raise FileNotFoundError(
                 f"{path / EPOCHS_JSON} does not exist: no epoch has ended, or another "
                 f"process writes the files. End an epoch first, on process 0."

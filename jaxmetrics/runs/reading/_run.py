@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
-from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
+from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
 from jaxmetrics.runs.reading._html import run_html
 from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
@@ -97,6 +97,7 @@ class Run:
                 f"Run.load() got errors={errors!r}; expected 'raise' or 'skip'. "
                 "Choose one of them."
             )
+        path = at_home(path)
         skip, copy = errors == "skip", local_copy(path)
         path = Path(path if copy is None else copy.folder)
         folder = path.parent if path.is_file() else path

@@ -67,6 +67,9 @@ def test_hfu_and_palm_mfu_use_the_other_figures_of_the_count():
     assert performance.mfu == 600 * per_second / (2 * PEAK)
     assert performance.hfu / performance.mfu == pytest.approx(4 / 3)
     assert performance.mfu_palm / performance.mfu == pytest.approx(3 / 2)
+    assert performance.tflops_per_device == 600 * per_second / 2 / 1e12
+    logged = performance.metrics()["perf/tflops_per_device"]
+    assert logged == performance.tflops_per_device
 
 
 def test_a_traced_step_and_a_formula_give_all_three_figures():

@@ -141,3 +141,9 @@ def test_a_certain_router_has_no_entropy_and_masked_experts_are_not_likely():
 def test_what_has_no_meaning_is_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("metric", [jm.ExpertLoad, jm.ExpertPeakLoad])
+def test_fewer_than_one_expert_is_refused_by_the_metric_that_was_written(metric):
+    with pytest.raises(ValueError, match=f"^{metric.__name__}: experts is 0"):
+        metric(experts=0)

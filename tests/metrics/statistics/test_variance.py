@@ -92,3 +92,9 @@ def test_the_variance_does_not_cancel_over_devices(form):
         metric = update(metric, batch)
     expected = values.astype(np.float64).var()
     assert metric.compute() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [jm.Variance, jm.Std])
+def test_a_negative_ddof_is_refused_by_the_metric_that_was_written(metric):
+    with pytest.raises(ValueError, match=f"^{metric.__name__}: ddof is -1"):
+        metric(ddof=-1)

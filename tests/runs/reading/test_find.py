@@ -1,11 +1,12 @@
+import errno
 import os
 import pickle
 
 import pytest
 from support.runs import named_run, row
 
-from jaxmetrics.runs import find_run, find_runs
-from jaxmetrics.runs.reading import RunNotFoundError
+from jaxmetrics.runs import Run, Tail, find_run, find_runs
+from jaxmetrics.runs.reading import RunNotFoundError, runs_below
 
 
 @pytest.fixture
@@ -84,3 +85,28 @@ def test_without_any_run_the_error_names_the_arguments_of_the_function(tmp_path)
     assert caught.value.suggestion is None
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.problem) == (str(caught.value), caught.value.problem)
+
+
+def test_a_tilde_is_the_home_directory(make, tmp_path, monkeypatch):
+    run = make("demo/one", 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_run("demo/one", root="~/runs") == run
+    assert find_runs("~/runs/demo") == [run]
+    assert len(Run.load("~/runs/demo/one")) == 1
+    assert Tail("~/runs/demo/one").read().metrics.step == 1
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(make, monkeypatch):
+    run, locked = make("demo/one", 1000), make("locked/one", 1000).parent
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fspath(path) == os.fspath(locked):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may read everything
+    with pytest.warns(UserWarning, match="locked'; its runs are left out"):
+        assert runs_below(locked.parent) == [run]
+    with pytest.raises(PermissionError):
+        runs_below(locked)
