@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -22,6 +22,8 @@ from jaxmetrics.core._decoding import on_host
 from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._jax import is_tracer
 from jaxmetrics.core._protocol import Reads
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _NO_LEAF = np.zeros((), np.float32)  # of an empty collection
 
@@ -32,6 +34,25 @@ def reads_of(metric: Any) -> Reads:
     if reads is None:
         reads = metric.__dict__["_all_reads"] = metric.reads()
     return reads
+
+
+def by_name(method: _Method) -> _Method:
+    """Refuse outputs without names in a method that takes any output by name."""
+
+    @functools.wraps(method)
+    def checked(self: Any, *unnamed: Any, **outputs: Any) -> Any:
+        if unnamed:
+            own = self if hasattr(self, "reads") else self.state
+            kind, call = type(self).__name__, method.__name__
+            names = [x for x in reads_of(own).names if x not in ("mask", "weights")]
+            example = ", ".join(f"{name}={name}" for name in sorted(names)[:4])
+            raise TypeError(
+                f"{kind}.{call} takes outputs by name, got {len(unnamed)} without one. "
+                f"Call {call}({example}), or {call}(**outputs)."
+            )
+        return method(self, **outputs)
+
+    return cast("_Method", checked)
 
 
 def updated(metric: Any, outputs: Mapping[str, Any]) -> Any:

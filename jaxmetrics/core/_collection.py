@@ -183,11 +183,13 @@ class Collection(Placed):
         """
         return self._map(lambda node: node.empty(axis))
 
+    @_calls.by_name
     def from_model_output(self, **outputs: Any) -> Self:
         """Return the state of one batch; see `Metric.from_model_output`."""
         refuse_misspelt(_calls.reads_of(self), outputs)
         return _calls.contribution(self, outputs)
 
+    @_calls.by_name
     def update(self, **outputs: Any) -> Self:
         """Return the state with one batch more."""
         refuse_misspelt(_calls.reads_of(self), outputs)

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxmetrics.core import _reduction
+from jaxmetrics.core._calls import by_name
 from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._decoding import fetch, on_host
 from jaxmetrics.core._inputs import as_32bit, refuse_misspelt
@@ -118,6 +119,7 @@ class Deferred:
         """Number of shards."""
         return math.prod(self.mesh.shape[axis] for axis in self.axes)
 
+    @by_name
     def update(self, **outputs: Any) -> Self:
         """Return the state with one batch more; each device counts its own rows.
 

@@ -249,6 +249,7 @@ class Metric(Placed):
         return self._placed_like(self.identity(), axis)
 
     @Bound
+    @_calls.by_name
     def from_model_output(self, **outputs: Any) -> Self:
         """Return the state of one batch; outputs that the metric does not read may be
         among `outputs`, as in the containers of other libraries.
@@ -259,6 +260,7 @@ class Metric(Placed):
         """
         return _calls.contribution(self, outputs)
 
+    @_calls.by_name
     def update(self, **outputs: Any) -> Self:
         """Return the state with one batch more.
 
