@@ -23,7 +23,8 @@ from support.newest_python import interpreter
 RUN = """
     import jaxmetrics as jm
 
-    logger = jm.TrainingLogger("extras", "run", console=False, {})
+    options = dict(console=False, overwrite=True)
+    logger = jm.TrainingLogger("extras", "run", **options, {})
     with logger:
         for step in range(1, 9):
             logger.log_step(step, loss=1 / step)
