@@ -39,6 +39,15 @@ def _average_precision(hits, number=None):
     return (np.arange(1, len(at) + 1) / at).sum() / (number or hits.sum())
 
 
+def _mean_area(scores, relevance, weights=None):
+    """Return the mean area under the ROC curve, 0 for a query of one kind of items."""
+    areas = [
+        sk.roc_auc_score(row > 0, of_row) if 0 < (row > 0).sum() < len(row) else 0
+        for row, of_row in zip(relevance, scores)
+    ]
+    return np.average(areas, weights=weights)
+
+
 CASES = (
     Case(
         "ndcg",
@@ -106,6 +115,12 @@ CASES = (
         jm.FallOut(k=2),
         queries,
         by_query(lambda x: (~x[:2]).sum() / max(1, (~x).sum()), 2 / ITEMS),
+    ),
+    Case(
+        "area of queries",
+        jm.RetrievalAUROC(),
+        queries,
+        _mean_area,
     ),
     Case(
         "r-precision",

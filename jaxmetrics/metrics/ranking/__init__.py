@@ -7,6 +7,7 @@ from jaxmetrics.metrics.ranking._retrieval import (
     MeanAveragePrecision,
     MeanRank,
     ReciprocalRank,
+    RetrievalAUROC,
     RetrievalPrecision,
     RetrievalRecall,
     RPrecision,
@@ -21,6 +22,7 @@ __all__ = [
     "NDCG",
     "RPrecision",
     "ReciprocalRank",
+    "RetrievalAUROC",
     "RetrievalPrecision",
     "RetrievalRecall",
 ]

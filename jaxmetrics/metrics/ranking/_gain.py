@@ -10,7 +10,12 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core import check_choice
-from jaxmetrics.metrics.ranking._ranked import MeanOverQueries, Ranked, safe_ratio
+from jaxmetrics.metrics.ranking._ranked import (
+    MeanOverQueries,
+    Ranked,
+    safe_ratio,
+    shared_by_ties,
+)
 
 _GAINS = ("linear", "exponential")
 
@@ -96,7 +101,7 @@ def discounted_gain(ranked: Ranked, k: int | None, gain: str, ignore_ties: bool)
     """Return the discounted gain of each query."""
     gains = _gains(ranked.relevance, gain)
     if not ignore_ties:
-        gains = _shared_by_ties(gains, ranked)
+        gains = shared_by_ties(gains, ranked)
     return (gains * _discounts(ranked, k)).sum(axis=-1)
 
 
@@ -108,29 +113,3 @@ def _discounts(ranked: Ranked, k: int | None) -> np.ndarray:
     discounts = 1 / np.log2(ranked.position.astype(np.float64) + 1)
     counted = ranked.position <= (k or ranked.position.size)
     return np.where(counted, discounts, 0).astype(np.float32)
-
-
-def _shared_by_ties(gains: Any, ranked: Ranked) -> Any:
-    """Return the mean gain of the items with an equal score, masked ones apart.
-
-    Sums of the gains before and up to an item do not fall, so that the sum before its
-    group is the largest of those at first items up to here, and the sum up to the end
-    of the group is the smallest of those at last items from here on.
-    """
-    scores, is_item = ranked.scores, ranked.is_item
-    differs = (scores[..., 1:] != scores[..., :-1]) | (
-        is_item[..., 1:] != is_item[..., :-1]
-    )
-    end = jnp.ones_like(is_item[..., :1])
-    is_first = jnp.concatenate([end, differs], axis=-1)
-    is_last = jnp.concatenate([differs, end], axis=-1)
-    axis = gains.ndim - 1
-
-    def over_group(up_to: Any, each: Any) -> Any:
-        before = lax.cummax(jnp.where(is_first, up_to - each, 0), axis=axis)
-        until = jnp.where(is_last, up_to, jnp.inf)
-        return lax.cummin(until, axis=axis, reverse=True) - before
-
-    total = over_group(lax.cumsum(gains, axis=axis), gains)
-    number = over_group(jnp.broadcast_to(ranked.position, gains.shape), 1)
-    return jnp.where(number > 1, total / number, gains)

@@ -43,6 +43,14 @@ class Ranked(NamedTuple):
         order = positions(self.relevance.shape[-1], self.relevance.ndim)
         return (order + 1).astype(np.float32)
 
+    def first(self, k: int | None) -> Ranked:
+        """Return the queries with the items behind the first k positions masked."""
+        if k is None:
+            return self
+        counted = self.position <= k
+        relevance = jnp.where(counted, self.relevance, 0)
+        return Ranked(relevance, self.is_item & counted, self.scores)
+
     def is_relevant(self, k: int | None = None) -> Any:
         """Return where the relevance is above 0, among the first k positions."""
         relevant = self.relevance > 0
@@ -109,6 +117,32 @@ def safe_ratio(numerator: Any, denominator: Any) -> tuple[Any, Any]:
     """Return a ratio, and where it is defined: where the denominator is above 0."""
     defined = denominator > 0
     return numerator / jnp.where(defined, denominator, 1), defined
+
+
+def shared_by_ties(gains: Any, ranked: Ranked) -> Any:
+    """Return the mean gain of the items with an equal score, masked ones apart.
+
+    Sums of the gains before and up to an item do not fall, so that the sum before its
+    group is the largest of those at first items up to here, and the sum up to the end
+    of the group is the smallest of those at last items from here on.
+    """
+    scores, is_item = ranked.scores, ranked.is_item
+    differs = (scores[..., 1:] != scores[..., :-1]) | (
+        is_item[..., 1:] != is_item[..., :-1]
+    )
+    end = jnp.ones_like(is_item[..., :1])
+    is_first = jnp.concatenate([end, differs], axis=-1)
+    is_last = jnp.concatenate([differs, end], axis=-1)
+    axis = gains.ndim - 1
+
+    def over_group(up_to: Any, each: Any) -> Any:
+        before = lax.cummax(jnp.where(is_first, up_to - each, 0), axis=axis)
+        until = jnp.where(is_last, up_to, jnp.inf)
+        return lax.cummin(until, axis=axis, reverse=True) - before
+
+    total = over_group(lax.cumsum(gains, axis=axis), gains)
+    number = over_group(jnp.broadcast_to(ranked.position, gains.shape), 1)
+    return jnp.where(number > 1, total / number, gains)
 
 
 def _ranked(scores: Any, relevance: Any, mask: Any) -> tuple[Ranked, Any, Any]:

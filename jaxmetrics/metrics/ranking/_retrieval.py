@@ -8,7 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmetrics.core import check_choice
-from jaxmetrics.metrics.ranking._ranked import MeanOverQueries, Ranked, safe_ratio
+from jaxmetrics.metrics.ranking._ranked import (
+    MeanOverQueries,
+    Ranked,
+    safe_ratio,
+    shared_by_ties,
+)
 
 
 class MeanAveragePrecision(MeanOverQueries):
@@ -165,6 +170,38 @@ class FallOut(MeanOverQueries):
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         retrieved = ranked.items(self.k) - ranked.relevant(self.k)
         return safe_ratio(retrieved, ranked.items() - ranked.relevant())
+
+
+class RetrievalAUROC(MeanOverQueries):
+    """Mean over queries of the area under the ROC curve of their items.
+
+    The fraction of pairs of a relevant and an irrelevant item in which the relevant one
+    has the higher score, ties one half; in [0, 1], higher is better, nan without
+    queries. With `k` the items behind the first k do not count, as in torchmetrics'
+    `RetrievalAUROC`. Outputs and arguments are those of `MeanAveragePrecision`, without
+    `normalize`; `empty_queries` treats queries whose items are all relevant or all
+    irrelevant.
+
+    Example:
+      >>> import jaxmetrics as jm
+      >>> scores, relevance = [[3.0, 2.0, 1.0]], [[0, 1, 0]]
+      >>> metric = jm.RetrievalAUROC()
+      >>> float(jm.evaluate(metric, scores=scores, relevance=relevance))
+      0.5
+    """
+
+    def _value(self, ranked: Ranked) -> tuple[Any, Any]:
+        ranked = ranked.first(self.k)
+        hits = ranked.is_relevant()
+        misses = (ranked.is_item & ~hits).astype(jnp.float32)
+        relevant = shared_by_ties(hits.astype(jnp.float32), ranked)
+        irrelevant = shared_by_ties(misses, ranked)
+        # Within a group of ties the middle of the item's share stands for one half.
+        above = jnp.cumsum(irrelevant, axis=-1) - irrelevant / 2
+        wrong = (relevant * above).sum(axis=-1)
+        pairs = ranked.relevant() * misses.sum(axis=-1)
+        value, defined = safe_ratio(wrong, pairs)
+        return 1 - value, defined
 
 
 class RPrecision(MeanOverQueries):

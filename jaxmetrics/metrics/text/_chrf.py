@@ -39,9 +39,9 @@ class chrF(Metric):
     times as much as precision (Popovic 2015). With `word_n=2` the n-grams of 1 and 2
     words are further orders of the same average: chrF++ (Popovic 2017). As sacrebleu's
     chrF2 and chrF2++, which are 100 times this: n-grams of a prediction longer than its
-    reference has any do not count. Of several references the one counts whose score of
-    that sentence alone, in float32, is largest, the first on a tie. nan without data,
-    0 without a match.
+    reference has any do not count (torchmetrics averages the F-scores of the orders
+    instead). Of several references the one counts whose score of that sentence alone,
+    in float32, is largest, the first on a tie. nan without data, 0 without a match.
 
     Reads `preds`, ids of characters or bytes `[batch, tokens]`, and `references`,
     `[batch, tokens]` or, with several for each prediction, `[batch, references,

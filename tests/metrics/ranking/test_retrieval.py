@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 
 import jaxmetrics as jm
 
@@ -88,3 +89,25 @@ def test_counts_beyond_24_bits():
 def test_refuses(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("k", [None, 1, 4, 20])
+def test_the_area_of_each_query_agrees_with_scikit_learn(k):
+    """Scores of few values; of equal ones at position k the lower index is in."""
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 4, (40, 9)).astype(np.float32)
+    relevance = rng.integers(0, 2, (40, 9)).astype(np.float32)
+    mask = rng.random((40, 9)) < 0.8
+    areas = []
+    for row, labels, kept in zip(scores, relevance, mask):
+        row, labels = row[kept], labels[kept]
+        first = np.argsort(-row, kind="stable")[:k]
+        row, labels = row[first], labels[first]
+        areas.append(sk.roc_auc_score(labels, row) if 0 < labels.mean() < 1 else np.nan)
+    metric, outputs = jm.RetrievalAUROC(k=k), dict(scores=scores, relevance=relevance)
+    value = jm.evaluate(metric, **outputs, mask=mask)
+    assert value == pytest.approx(np.mean(np.nan_to_num(areas)), rel=1e-6)
+    dropped = jm.RetrievalAUROC(k=k, empty_queries="drop")
+    value = jm.evaluate(dropped, **outputs, mask=mask)
+    expected = np.nan if np.isnan(areas).all() else np.nanmean(areas)
+    assert value == pytest.approx(expected, rel=1e-6, nan_ok=True)

@@ -9,7 +9,9 @@ from rouge_score import rouge_scorer
 
 import jaxmetrics as jm
 
-WORDS = "the a cat dog sat ran on in mat house, 3.5 don't (yes) x-y &amp; end.".split()
+WORDS = (
+    "the a cat dog sat ran on in mat house, 3.5 don't (yes) (no x-y &amp; end.".split()
+)
 
 
 def sampled_sentences(seed, n=60):
