@@ -770,7 +770,8 @@ def by_mean_precision(row):
     """Return sacrebleu's chrF, by its default."""
     outputs = joined(row.kind)
     metric = sacrebleu.metrics.CHRF(word_order=row.options["n_word_order"])
-    score = metric.corpus_score(outputs["preds"], [list(outputs["references"])])
+    preds, references = (outputs[x].tolist() for x in ("preds", "references"))
+    score = metric.corpus_score(preds, [references])
     return score.score / 100
 
 
