@@ -190,7 +190,7 @@ class TestState:
         ({"num_steps": "many", "x": {"train_steps": 200.0}}, 200),
         ({"warmup_steps": 10, "steps": True}, None),
         ({"steps": 0}, None),
-        ({"steps": 2**63, "train": {"steps": 200}}, 200),
+        ({"steps": 2.0**63, "train": {"steps": 200}}, 200),
     ],
 )
 def test_progress_follows_from_the_usual_names(tmp_path, hparams, total):
