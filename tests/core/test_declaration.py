@@ -71,7 +71,7 @@ def test_scores_are_read_from_the_output_that_is_configured(metric):
 
 @pytest.mark.parametrize("scores", ["preds", "log_probs", True])
 def test_scores_that_a_metric_cannot_read_are_refused(scores):
-    message = r"CrossEntropy: scores is one of \('logits', 'probs'\), got"
+    message = r"CrossEntropy: scores is one of \('logits', 'probs', 'losses'\), got"
     with pytest.raises(ValueError, match=message):
         jm.CrossEntropy(scores=scores)
 
