@@ -166,3 +166,12 @@ def test_epochs_of_a_tracker_are_read_anew(tmp_path):
         growing.update()
         assert growing.run.unit == "epoch"
         assert growing.run["train/loss"][0].tolist() == list(range(1, epoch + 1))
+
+
+def test_who_cannot_wait_for_another_reader_is_told_that_not_all_was_read(tmp_path):
+    with jm.TrainingLogger("p", "r", tmp_path, console=False) as logger:
+        logger.log_step(1, loss=1.0)
+    growing = GrowingRun(logger.run_dir)
+    with growing._updating:  # as while another thread reads
+        assert growing.update(0.0) is False
+    assert growing.update() is True

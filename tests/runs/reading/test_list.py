@@ -352,3 +352,10 @@ def test_links_to_themselves_and_to_folders_are_told_apart(tmp_path):
     (tmp_path / "p" / "nowhere").symlink_to("missing")
     (tmp_path / "p" / "two").symlink_to("one")
     assert [entry.id for entry in runs.list(tmp_path)] == ["p/one", "p/two"]
+
+
+def test_a_secret_in_one_run_of_many_is_not_shown(tmp_path):
+    for name, note in (("a", "fine"), ("b", "hf_abcdefghijklmnopqrst")):
+        make(tmp_path, f"p/{name}", losses(1.0), hparams={"note": note, "lr": 0.1})
+    notes = [entry.hparams["note"] for entry in runs.list(tmp_path)]
+    assert notes == ["fine", "<redacted>"]

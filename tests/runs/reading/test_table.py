@@ -94,6 +94,8 @@ def test_arrays_are_joined_as_numbers_are():
     np.testing.assert_array_equal(arrays, [[[7, math.inf]], [[1, math.nan]]])
     assert table.conflicts == {"x": (1, 1)}
     assert len(table.arrays["x"].values) == 3  # one for each record
+    known = [value for value in table.arrays["x"].values if value is not None]
+    assert known and not any(value.flags.writeable for value in known)
 
 
 def test_arrays_of_rows_with_different_keys_are_in_the_order_of_their_lines():

@@ -1,0 +1,24 @@
+"""How many events a row of an events file stands for."""
+
+import pytest
+
+from jaxmetrics.record import event_count
+
+
+@pytest.mark.parametrize(
+    ("repeated", "expected"),
+    [
+        ({"count": 7}, 7),
+        ({"count": 1}, 1),
+        ({"count": 2**63 - 1}, 2**63 - 1),
+        ({"count": 0}, 1),
+        ({"count": -3}, 1),
+        ({"count": 2**63}, 1),
+        ({"count": 2.5}, 1),
+        ({}, 1),
+        ("often", 1),
+        (None, 1),
+    ],
+)
+def test_a_row_without_a_count_that_can_be_is_one_event(repeated, expected):
+    assert event_count({"event": "alarm", "repeated": repeated}) == expected
