@@ -121,9 +121,15 @@ def require_classes(scores: Any, classes: int | None) -> None:
     """Refuse scores whose last axis is not the configured classes."""
     shape = jnp.shape(scores)
     if shape[-1:] != (classes,):
+        remedy = f"Configure classes={shape[-1] if shape else 1}."
+        if len(shape) < 2:
+            remedy = (
+                "If these are predicted classes, configure scores='preds' and pass "
+                "them as preds."
+            )
         raise ValueError(
             f"scores have shape {shape}, but their last axis must be the {classes} "
-            f"classes. Configure classes={shape[-1] if shape else 1}."
+            f"classes. {remedy}"
         )
 
 

@@ -457,26 +457,6 @@ PRECISION = (
         _thresholded(sk.precision_score, average="samples", zero_division=0),
     ),
     Case(
-        "f-beta of samples, weighted",
-        jm.FBeta(
-            task="multilabel",
-            average="samples",
-            classes=LABELS,
-            weighted=True,
-            zero_division=NAN,
-            beta=2.0,
-        ),
-        weighted(multilabel),
-        lambda logits, labels, weights: sk.fbeta_score(
-            labels,
-            logits >= 0,
-            beta=2,
-            average="samples",
-            sample_weight=weights,
-            zero_division=NAN,
-        ),
-    ),
-    Case(
         "f1 multilabel of the top 2, weighted",
         jm.F1(task="multilabel", classes=LABELS, top_k=2, weighted=True),
         weighted(multilabel),
@@ -601,6 +581,26 @@ PRECISION = (
         lambda probs, labels: sk.fbeta_score(labels, probs >= 0.3, beta=0.5),
         exact=True,
         reads={"logits": "probs"},
+    ),
+    Case(
+        "f-beta of samples, weighted",
+        jm.FBeta(
+            task="multilabel",
+            average="samples",
+            classes=LABELS,
+            weighted=True,
+            zero_division=NAN,
+            beta=2.0,
+        ),
+        weighted(multilabel),
+        lambda logits, labels, weights: sk.fbeta_score(
+            labels,
+            logits >= 0,
+            beta=2,
+            average="samples",
+            sample_weight=weights,
+            zero_division=NAN,
+        ),
     ),
 )
 

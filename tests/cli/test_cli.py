@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.command_line import COMMAND, HEADER, ROWS, row
 
+import jaxmetrics
 from jaxmetrics.cli import main
 from jaxmetrics.record import atomic_write
 
@@ -48,7 +49,8 @@ def test_the_script_and_the_module_are_the_same_program(tmp_path):
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"jaxmetrics": "jaxmetrics.cli:main"}
     done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True)
-    assert done.stdout.strip() == project["project"]["version"]
+    assert project["project"]["dynamic"] == ["version"]
+    assert done.stdout.strip() == jaxmetrics.__version__
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,9 @@ OTHER_SHAPES = {
     "mean of a function": "the function is the user's, and so its shapes",
     "frechet distance": "two sets of features, each with rows of its own",
     "kernel distance": "as above",
+    "gradient noise scale": "norms of any number of microbatches and updates",
+    "gradient noise scale, some updated": "as above",
+    "chrf": "a further axis of the references is one of several references",
 }
 
 
@@ -300,10 +303,12 @@ def test_shapes_that_disagree_are_refused_when_traced(case):
 ANY_INTEGER = {
     "ignore_index": "any label may mark padding",
     "seed": "any number seeds",
+    "separator": "any id may separate sentences",
 }
 FROM_ZERO = {
     "ddof": "0 is the population",
     "predictors": "0 predictors adjust nothing",
+    "word_n": "0 is chrF, without words",
 }
 
 
