@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import wandb
 from support.migration import FROZEN, PAGE, run, sections, values
 from support.readme import NOT_RUN
 
@@ -22,7 +23,10 @@ def setup():
 
 @pytest.fixture
 def run_blocks(setup, tmp_path, monkeypatch):
-    """Run the blocks of a section, each in an empty folder; return their values."""
+    """Run the blocks of a section, each in an empty folder; return their values.
+
+    wandb keeps the folder of the first run of a process until it is torn down.
+    """
     frozen = json.loads(FROZEN.read_text())
 
     def run_all(title):
@@ -35,6 +39,7 @@ def run_blocks(setup, tmp_path, monkeypatch):
                 folder = tmp_path / str(number)
                 folder.mkdir()
                 monkeypatch.chdir(folder)
+                wandb.teardown()
                 results.append(values(code, setup))
         return results
 
