@@ -35,7 +35,7 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-CASES = cases.sample(7)
+CASES = cases.sample(10)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8
 KEEP[-5:] = False  # more than the last device's rows

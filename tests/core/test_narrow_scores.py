@@ -9,7 +9,7 @@ from support.laws import draw, host
 SCORES = ("logits", "probs")
 CASES = [
     case
-    for case in cases.sample(4)
+    for case in cases.sample(8)
     if set(SCORES) & set(case.outputs(np.random.default_rng(0), 2))
 ]
 
