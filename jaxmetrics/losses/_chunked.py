@@ -161,7 +161,7 @@ def chunked_cross_entropy(
 
 
 class _Plan(NamedTuple):
-    """How the vocabulary is cut: static, so it is an argument that is not traced.
+    """Layout of the chunks of the vocabulary; static under jit.
 
     Attributes:
       shards: Number of shards of the vocabulary.
