@@ -241,9 +241,10 @@ class ClassRatio(Metric):
         if self.average != "samples":
             return ClassCounts(*outputs)
         # Both terms are sums of counts: each one alone has its factor as the value.
-        one_alone = Counts(*np.eye(4), one_class_each=False, xp=np)
-        factors = (tuple(map(float, term)) for term in self._terms(one_alone))
-        return SampleRatios(*factors, self.zero_division, *outputs)
+        hits, predicted, support, total = np.eye(4)
+        one_alone = Counts(hits, predicted, support, total, one_class_each=False, xp=np)
+        above, below = (tuple(map(float, term)) for term in self._terms(one_alone))
+        return SampleRatios(above, below, self.zero_division, *outputs)
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         """Return numerator and denominator of the ratio."""

@@ -111,7 +111,7 @@ def clipped_union_matches(
     in_reference = _inside(references, reference_length) & (references != separator)
     ends_pred = in_pred & ~_next(in_pred)
     ends_reference = in_reference & ~_next(in_reference)
-    column = positions(preds.shape[-1], preds.ndim) + 0 * preds
+    column = jnp.asarray(positions(preds.shape[-1], preds.ndim) + 0 * preds)
     # Sums with the number of the sentence let a running maximum start anew in each.
     offset = jnp.cumsum(~in_pred, axis=-1, dtype=jnp.int32) * (preds.shape[-1] + 1)
 
