@@ -1,4 +1,4 @@
-"""The fused loss beside optax's cross entropy with an entropy: forward and backward."""
+"""The losses of logits and of hidden states beside optax: forward and backward."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ SIZES = {
     "loss, 1,024 tokens x 32,000": (1024, 32_000),
     "loss, 256 tokens x 128,000": (256, 128_000),
 }
+HIDDEN_SIZES = {
+    "loss of hidden states, 1,024 tokens x 32,768": (1024, 32_768),
+    "loss of hidden states, 256 tokens x 131,072": (256, 131_072),
+}
+_FEATURES = 256
 
 
 def measure(bench: Any) -> None:
-    """Time both losses; the figures are the compiler's temporaries."""
-    for case, (tokens, classes) in SIZES.items():
-        if not bench.wants(case):
-            continue
-        arguments = made(tokens, classes)
-        runs, figures = {}, {}
-        for name, loss in LOSSES.items():
-            program = compiled(loss, *arguments)
-            runs[name] = functools.partial(waited, program, arguments)
-            temporary = program.memory_analysis().temp_size_in_bytes
-            figures[name] = {"MiB temporary": temporary / 2**20}
-        bench.compare(case, runs, figures)
+    """Time the losses; the figures are the compiler's temporaries."""
+    for case, size in SIZES.items():
+        if bench.wants(case):
+            compare(bench, case, LOSSES, made(*size))
+    for case, size in HIDDEN_SIZES.items():
+        if bench.wants(case):
+            compare(bench, case, HIDDEN_LOSSES, made_hidden(*size))
+
+
+def compare(bench: Any, case: str, losses: dict[str, Any], arguments: Any) -> None:
+    """Time the gradients of some losses, by the first of their arguments."""
+    runs, figures = {}, {}
+    for name, loss in losses.items():
+        program = compiled(loss, *arguments)
+        runs[name] = functools.partial(waited, program, arguments)
+        temporary = program.memory_analysis().temp_size_in_bytes
+        figures[name] = {"MiB temporary": temporary / 2**20}
+    bench.compare(case, runs, figures)
 
 
 def fused(logits: Any, labels: Any) -> Any:
@@ -51,12 +62,32 @@ def separate(logits: Any, labels: Any) -> Any:
 LOSSES = {"fused": fused, "optax and an entropy": separate}
 
 
-def compiled(loss: Any, logits: Any, labels: Any) -> Any:
+def plain(layers: Any, labels: Any) -> Any:
+    """Return the loss of all logits, which optax computes in float32."""
+    import jax.numpy as jnp
+    import optax
+
+    logits = jnp.matmul(*layers, preferred_element_type=jnp.float32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return losses.mean(), losses
+
+
+def chunked(layers: Any, labels: Any) -> Any:
+    from jaxmetrics.losses import chunked_cross_entropy
+
+    terms = chunked_cross_entropy(*layers, labels)
+    return terms.total, terms.losses
+
+
+HIDDEN_LOSSES = {"optax": plain, "in chunks of 4,096": chunked}
+
+
+def compiled(loss: Any, inputs: Any, labels: Any) -> Any:
     """Return the compiled gradient of a loss."""
     import jax
 
     gradient = jax.value_and_grad(loss, has_aux=True)
-    return jax.jit(gradient).lower(logits, labels).compile()
+    return jax.jit(gradient).lower(inputs, labels).compile()
 
 
 def made(tokens: int, classes: int) -> tuple[Any, Any]:
@@ -67,6 +98,17 @@ def made(tokens: int, classes: int) -> tuple[Any, Any]:
     keys = jax.random.split(jax.random.key(0))
     logits = jax.random.normal(keys[0], (tokens, classes), jnp.bfloat16)
     return logits, jax.random.randint(keys[1], (tokens,), 0, classes)
+
+
+def made_hidden(tokens: int, classes: int) -> tuple[Any, Any]:
+    """Return hidden states and an unembedding in float32, and labels."""
+    import jax
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    hidden = jax.random.normal(keys[0], (tokens, _FEATURES))
+    unembedding = jax.random.normal(keys[1], (_FEATURES, classes)) / _FEATURES**0.5
+    labels = jax.random.randint(keys[2], (tokens,), 0, classes)
+    return (hidden, unembedding), labels
 
 
 def waited(program: Any, arguments: tuple[Any, Any]) -> object:

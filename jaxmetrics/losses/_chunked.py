@@ -62,6 +62,7 @@ def chunked_cross_entropy(
     unembedding: Array,
     labels: Array,
     *,
+    bias: Array | None = None,
     chunk: int = 4096,
     shards: int = 1,
     tied: bool = False,
@@ -95,6 +96,8 @@ def chunked_cross_entropy(
       unembedding: `[features, vocabulary]`, any float dtype, as the kernel of a dense
         layer. Products are of the wider of both dtypes and are summed in float32.
       labels: `[...]`, ids of any integer type.
+      bias: `[vocabulary]`, any float dtype, as that of a dense layer; added to the
+        logits in float32. Default none.
       chunk: Number of ids whose logits exist at once. Default 4096.
       shards: Number of devices that share the vocabulary, for an unembedding that is
         sharded over it under jit. With fewer XLA gathers the unembedding.
@@ -108,8 +111,8 @@ def chunked_cross_entropy(
         Default none.
 
     Raises:
-      TypeError: Hidden states or unembedding are not floats, the labels not integers,
-        or the mask not bool.
+      TypeError: Hidden states, unembedding or bias are not floats, the labels not
+        integers, or the mask not bool.
       ValueError: Shapes do not match, the shards do not divide the vocabulary, or a
         number is out of its range.
 
@@ -128,10 +131,13 @@ def chunked_cross_entropy(
     call = "chunked_cross_entropy"
     hidden, unembedding = jnp.asarray(hidden), jnp.asarray(unembedding)
     labels = jnp.asarray(labels)
-    require_floats(call, hidden=hidden, unembedding=unembedding)
+    heads = {"unembedding": unembedding}
+    if bias is not None:
+        heads["bias"] = bias = jnp.asarray(bias)
+    require_floats(call, hidden=hidden, **heads)
     require_tokens(call, "hidden", hidden, labels, mask)
     require_smoothing(call, label_smoothing)
-    _require_unembedding(call, hidden, unembedding, shards, tied)
+    _require_unembedding(call, hidden, unembedding, bias, shards, tied)
     if chunk < 1 or (softcap is not None and softcap <= 0):
         raise ValueError(
             f"{call} got chunk={chunk}, softcap={softcap}, expected positive numbers. "
@@ -143,7 +149,7 @@ def chunked_cross_entropy(
     if pad_id is not None or mask is not None:
         # A product with NaN is NaN, also that with the gradient of 0.
         hidden = jnp.where(kept[..., None], hidden, hidden.dtype.type(0))
-    operands = hidden, unembedding, as_class_numbers(labels)
+    operands = hidden, unembedding, bias, as_class_numbers(labels)
     operands = vary(operands, varying(operands))
     terms: Any = _token_terms(*operands, plan)
     losses, uniform, log_z, preds = terms
@@ -194,6 +200,12 @@ class _Plan(NamedTuple):
         """Return the number of columns of a shard."""
         return cut.shape[self.column]
 
+    def cut_bias(self, bias: Array | None) -> Array | None:
+        """Return the bias in float32, `[shards, width]`."""
+        if bias is None:
+            return None
+        return bias.astype(jnp.float32).reshape(self.shards, -1)
+
     def chunks(self, cut: Array) -> Array:
         """Return the numbers of the chunks."""
         return jnp.arange(-(-self.width(cut) // self.size), dtype=jnp.int32)
@@ -217,7 +229,14 @@ class _Chunk(NamedTuple):
     logits: Array
 
     @classmethod
-    def of(cls, hidden: Array, cut: Array, number: Array, plan: _Plan) -> _Chunk:
+    def of(
+        cls,
+        hidden: Array,
+        cut: Array,
+        cut_bias: Array | None,
+        number: Array,
+        plan: _Plan,
+    ) -> _Chunk:
         """Compute the logits of the chunk of this number."""
         width = plan.width(cut)
         begin = number * plan.size
@@ -226,6 +245,8 @@ class _Chunk(NamedTuple):
         columns = columns.astype(hidden.dtype)
         features = 2 if plan.tied else 0
         logits = _product(hidden, columns, ((hidden.ndim - 1,), (features,)))
+        if cut_bias is not None:
+            logits += lax.dynamic_slice_in_dim(cut_bias, start, plan.size, axis=1)
         if plan.softcap is not None:
             logits = plan.softcap * jnp.tanh(logits / plan.softcap)
         column = start + jnp.arange(plan.size, dtype=jnp.int32)
@@ -241,30 +262,33 @@ class _Chunk(NamedTuple):
         return self.fresh & (self.ids == labels[..., None, None])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _token_terms(hidden: Array, unembedding: Array, labels: Array, plan: _Plan) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _token_terms(
+    hidden: Array, unembedding: Array, bias: Array | None, labels: Array, plan: _Plan
+) -> Any:
     """Return the terms of each token, `[...]`.
 
     Returns:
       Negative log-likelihood, mean of the negative logarithms of all probabilities, log
       normalizer, and the id of the largest logit.
     """
-    return _forward(hidden, unembedding, labels, plan)[0]
+    return _forward(hidden, unembedding, bias, labels, plan)[0]
 
 
 def _forward(
-    hidden: Array, unembedding: Array, labels: Array, plan: _Plan
+    hidden: Array, unembedding: Array, bias: Array | None, labels: Array, plan: _Plan
 ) -> tuple[Any, Any]:
     by_token = (labels,) * 6
+    operands = hidden, unembedding, bias, labels
     *terms, top, log_z = without_explicit_axes(
-        functools.partial(_forward_terms, plan), (hidden, unembedding, labels), by_token
+        functools.partial(_forward_terms, plan), operands, by_token
     )
-    return tuple(terms), (hidden, unembedding, labels, top, log_z)
+    return tuple(terms), (*operands, top, log_z)
 
 
-def _forward_terms(plan: _Plan, operands: tuple[Array, Array, Array]) -> Any:
-    hidden, unembedding, labels = operands
-    cut = plan.cut(unembedding)
+def _forward_terms(plan: _Plan, operands: Any) -> Any:
+    hidden, unembedding, bias, labels = operands
+    cut, cut_bias = plan.cut(unembedding), plan.cut_bias(bias)
     vocabulary = plan.shards * plan.width(cut)
     hidden = _widened(hidden, unembedding)
     inside = in_range(labels, vocabulary)
@@ -272,7 +296,7 @@ def _forward_terms(plan: _Plan, operands: tuple[Array, Array, Array]) -> Any:
 
     def add(terms: Any, number: Array) -> tuple[Any, None]:
         top, rest, label, summed, best = terms
-        chunk = _Chunk.of(hidden, cut, number, plan)
+        chunk = _Chunk.of(hidden, cut, cut_bias, number, plan)
         x, is_label = chunk.logits, chunk.is_label(index)
         largest = x.max(axis=-1)
         new_top = jnp.maximum(top, largest)
@@ -306,25 +330,26 @@ def _forward_terms(plan: _Plan, operands: tuple[Array, Array, Array]) -> Any:
     return losses, uniform, log_z + top, preds, top, log_z
 
 
-def _backward(plan: _Plan, residuals: Any, cotangents: Any) -> tuple[Any, Any, Any]:
-    hidden, unembedding, labels, *_ = residuals
-    by_hidden, by_unembedding = without_explicit_axes(
+def _backward(plan: _Plan, residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+    *inputs, labels, _, _ = residuals
+    gradients = without_explicit_axes(
         functools.partial(_gradients, plan),
         (*residuals, *cotangents[:3]),
-        (hidden, unembedding),
+        tuple(inputs),
     )
-    return by_hidden, by_unembedding, np.zeros(labels.shape, jax.dtypes.float0)
+    return *gradients, np.zeros(labels.shape, jax.dtypes.float0)
 
 
-def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array]:
-    """Return the cotangents of the hidden states and of the unembedding.
+def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array, Array | None]:
+    """Return the cotangents of the hidden states, of the unembedding, and of the bias.
 
     With p the softmax, the derivatives by a logit are `p - target` of the loss,
     `p - 1 / vocabulary` of the mean over all ids, and `p` of the log normalizer.
     """
-    hidden, unembedding, labels, top, log_z, ct_loss, ct_uniform, ct_log_z = operands
+    hidden, unembedding, bias, labels, top, log_z, *cotangents = operands
+    ct_loss, ct_uniform, ct_log_z = cotangents
     dtypes = hidden.dtype, unembedding.dtype
-    cut = plan.cut(unembedding)
+    cut, cut_bias = plan.cut(unembedding), plan.cut_bias(bias)
     vocabulary = plan.shards * plan.width(cut)
     hidden = _widened(hidden, unembedding)
     invalid = ~in_range(labels, vocabulary) & ((ct_loss != 0) | (ct_uniform != 0))
@@ -332,9 +357,9 @@ def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array]:
     tokens = tuple(range(labels.ndim))
     token = (..., None, None)
 
-    def add(sums: tuple[Array, Array], number: Array) -> tuple[Any, None]:
-        by_hidden, by_cut = sums
-        chunk = _Chunk.of(hidden, cut, number, plan)
+    def add(sums: Any, number: Array) -> tuple[Any, None]:
+        by_hidden, by_cut, by_bias = sums
+        chunk = _Chunk.of(hidden, cut, cut_bias, number, plan)
         x, is_label = chunk.logits, chunk.is_label(labels)
         p = jnp.exp((x - top[token]) - log_z[token])
         gradient = p * (ct_loss + ct_uniform + ct_log_z)[token]
@@ -344,6 +369,8 @@ def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array]:
         if plan.softcap is not None:
             slope = 1 - (x / plan.softcap) ** 2
             gradient = jnp.where(chunk.fresh, gradient * slope, 0)
+        if by_bias is not None:
+            by_bias = _added(by_bias, gradient.sum(tokens), chunk.start, axis=1)
         gradient = gradient.astype(hidden.dtype)
         shard, column = plan.column - 1, plan.column
         by_hidden = by_hidden + _product(
@@ -354,22 +381,29 @@ def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array]:
         )
         factors = (gradient, hidden) if plan.tied else (hidden, gradient)
         of_chunk = _product(*factors, (tokens, tokens)).astype(by_cut.dtype)
-        # What was not fresh has a gradient already, and none here.
-        before = lax.dynamic_slice_in_dim(by_cut, chunk.start, plan.size, column)
-        by_cut = lax.dynamic_update_slice_in_dim(
-            by_cut, before + of_chunk, chunk.start, column
-        )
-        return (by_hidden, by_cut), None
+        by_cut = _added(by_cut, of_chunk, chunk.start, column)
+        return (by_hidden, by_cut, by_bias), None
 
     start = (
         jnp.zeros((plan.shards, *hidden.shape), jnp.float32),
         jnp.zeros(cut.shape, dtypes[1]),
+        None if cut_bias is None else jnp.zeros_like(cut_bias),
     )
     start = vary(start, varying(operands))
     sums, _ = lax.scan(add, start, plan.chunks(cut))
-    by_hidden, by_cut = sums
+    by_hidden, by_cut, by_bias = sums
+    by_hidden = by_hidden.sum(axis=0).astype(dtypes[0])
     by_unembedding = by_cut.reshape(unembedding.shape)
-    return by_hidden.sum(axis=0).astype(dtypes[0]), by_unembedding
+    if bias is not None:
+        by_bias = by_bias.reshape(bias.shape).astype(bias.dtype)
+    return by_hidden, by_unembedding, by_bias
+
+
+def _added(sums: Array, of_chunk: Array, start: Array, axis: int) -> Array:
+    """Add what a chunk gives to its columns; those not fresh have theirs already."""
+    size = of_chunk.shape[axis]
+    before = lax.dynamic_slice_in_dim(sums, start, size, axis)
+    return lax.dynamic_update_slice_in_dim(sums, before + of_chunk, start, axis)
 
 
 _token_terms.defvjp(_forward, _backward)
@@ -387,7 +421,12 @@ def _product(a: Array, b: Array, contracted: Any, batched: Any = ((), ())) -> Ar
 
 
 def _require_unembedding(
-    call: str, hidden: Array, unembedding: Array, shards: int, tied: bool
+    call: str,
+    hidden: Array,
+    unembedding: Array,
+    bias: Array | None,
+    shards: int,
+    tied: bool,
 ) -> None:
     features = hidden.shape[-1]
     shape = unembedding.shape[::-1] if tied else unembedding.shape
@@ -397,6 +436,11 @@ def _require_unembedding(
             f"{call} got hidden {hidden.shape}, unembedding {unembedding.shape} and "
             f"tied={tied}, expected unembedding {expected}. Pass tied=True for a table "
             f"of embeddings, False for the kernel of a dense layer."
+        )
+    if bias is not None and bias.shape != shape[1:]:
+        raise ValueError(
+            f"{call} got a bias {bias.shape} and a vocabulary of {shape[1]}, expected "
+            f"({shape[1]},). Pass one number for each id."
         )
     if shards < 1 or shape[1] % shards:
         raise ValueError(

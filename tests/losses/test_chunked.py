@@ -121,6 +121,41 @@ def test_a_table_of_embeddings_is_a_transposed_unembedding(batch, split):
     np.testing.assert_allclose(by_table.T, expected[1], atol=2e-7)
 
 
+@pytest.mark.parametrize("split", [dict(chunk=7), dict(chunk=8, shards=4)])
+def test_a_bias_is_the_weight_of_one_more_feature_of_one(batch, split):
+    hidden, unembedding, labels = batch
+    bias = np.linspace(-2, 2, VOCABULARY, dtype=np.float32)
+    wider = np.pad(hidden, [(0, 0)] * 2 + [(0, 1)], constant_values=1)
+    taller = np.concatenate([unembedding, bias[None]])
+    options = OPTIONS[-1]
+
+    @jax.jit
+    def step(*arrays):
+        def loss(hidden, unembedding, bias):
+            terms = chunked_cross_entropy(
+                hidden, unembedding, labels, bias=bias, pad_id=0, **options, **split
+            )
+            return terms.total, terms
+
+        return jax.grad(loss, (0, 1, 2), has_aux=True)(*arrays)
+
+    values, terms = step(hidden, unembedding, bias)
+    right = reference(wider, taller, labels, **options)
+    for value, expected in zip(terms, right, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-6, atol=1e-6)
+    by_wider, by_taller = gradients(plain, (wider, taller, labels), **options)
+    right = by_wider[..., :-1], by_taller[:-1], by_taller[-1]
+    for value, expected in zip(values, right, strict=True):
+        np.testing.assert_allclose(value, expected, atol=2e-7)
+
+
+def test_a_bias_of_another_length_or_of_integers_is_refused(batch):
+    with pytest.raises(ValueError, match=r"a bias \(1,\) and a vocabulary of 24"):
+        losses.chunked_cross_entropy(*batch, bias=jnp.zeros(1))
+    with pytest.raises(TypeError, match="bias of int32"):
+        losses.chunked_cross_entropy(*batch, bias=jnp.zeros(VOCABULARY, jnp.int32))
+
+
 def test_terms_of_tokens_can_be_differentiated_one_by_one(batch):
     hidden, unembedding, labels = batch
     weights = jnp.linspace(-1, 1, labels.size).reshape(labels.shape)
@@ -312,20 +347,21 @@ GATHERS = r" (?:all-gather|all-to-all|collective-permute)[-\w]*\("
 
 def sharded_step(batch, kind, **options):
     mesh = jax.make_mesh(*MESH, axis_types=(kind,) * 2)
-    places = P("data", None, None), P(None, "model"), P("data", None)
+    places = P("data", None, None), P(None, "model"), P("data", None), P("model")
     operands = [
         jax.device_put(x, NamedSharding(mesh, place)) for x, place in zip(batch, places)
     ]
 
     @jax.jit
-    def step(hidden, unembedding, labels):
-        def loss(hidden, unembedding):
+    def step(hidden, unembedding, labels, bias=None):
+        def loss(hidden, unembedding, bias):
             terms = chunked_cross_entropy(
-                hidden, unembedding, labels, pad_id=0, chunk=8, **options
+                hidden, unembedding, labels, bias=bias, pad_id=0, chunk=8, **options
             )
             return terms.total, terms
 
-        return jax.value_and_grad(loss, (0, 1), has_aux=True)(hidden, unembedding)
+        by = (0, 1) if bias is None else (0, 1, 2)
+        return jax.value_and_grad(loss, by, has_aux=True)(hidden, unembedding, bias)
 
     return step, operands, mesh
 
@@ -349,6 +385,25 @@ def test_a_sharded_vocabulary_is_not_gathered(batch, kind):
     for value, right in zip(by, gradients(plain, batch), strict=True):
         np.testing.assert_allclose(value, right, atol=2e-7)
     assert by[1].sharding.spec == P(None, "model")
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_a_bias_that_is_sharded_with_the_vocabulary_is_not_gathered(batch, kind):
+    hidden, unembedding, labels = batch
+    hidden, labels = hidden[:2], labels[:2]
+    bias = np.linspace(-2, 2, VOCABULARY, dtype=np.float32)
+    operands = hidden, unembedding, labels, bias
+    step, operands, mesh = sharded_step(operands, kind, shards=4)
+    with jax.set_mesh(mesh):
+        text = step.lower(*operands).compile().as_text()
+        (total, _), (*_, by_bias) = step(*operands)
+    assert not re.findall(GATHERS, text)
+    wider = np.pad(hidden, [(0, 0)] * 2 + [(0, 1)], constant_values=1)
+    taller = np.concatenate([unembedding, bias[None]])
+    np.testing.assert_allclose(total, reference(wider, taller, labels)[0], rtol=1e-6)
+    right = gradients(plain, (wider, taller, labels))[1][-1]
+    np.testing.assert_allclose(by_bias, right, atol=2e-7)
+    assert by_bias.sharding.spec == P("model")
 
 
 def test_with_too_few_shards_the_vocabulary_is_gathered(batch):
