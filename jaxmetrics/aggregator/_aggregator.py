@@ -28,7 +28,7 @@ from jaxmetrics.processes import (
     identity_is_known,
     process_count,
 )
-from jaxmetrics.record import key, pack, states, unpack
+from jaxmetrics.record import key, one_or_many, pack, states, unpack
 
 _SCHEMA = 1
 _TAG = "aggregator"
@@ -67,7 +67,7 @@ class MetricsAggregator:
                 f"MetricsAggregator got max_categories={max_categories}; expected at "
                 "least 1. Leave it out for 1,000."
             )
-        self._datasets = None if datasets is None else frozenset(datasets)
+        self._datasets = None if datasets is None else frozenset(one_or_many(datasets))
         self._types = AggregationTypes(max_categories)
         self._restored: dict[Name, Total] = {}  # totals of all processes
         self._observed: dict[Name, Total] = {}  # later totals of this process

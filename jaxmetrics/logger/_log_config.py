@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from jaxmetrics.record import check_name
+from jaxmetrics.record import check_name, one_or_many
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LogConfig:
         check_name(self.project, "project")
         if self.run_name is not None:
             check_name(self.run_name, "run_name")
-        object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "tags", one_or_many(self.tags))
         for name in ("log_every", "print_every"):
             if getattr(self, name) < 1:
                 raise ValueError(

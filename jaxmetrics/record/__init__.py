@@ -66,6 +66,7 @@ from jaxmetrics.record._markdown import markdown_table
 from jaxmetrics.record._media import MEDIA_KINDS, Media, images_of
 from jaxmetrics.record._missing import MissingRows, missing_records
 from jaxmetrics.record._nested import flatten
+from jaxmetrics.record._one_or_many import one_or_many
 from jaxmetrics.record._packing import pack, unpack
 from jaxmetrics.record._patient_file import PatientFile
 from jaxmetrics.record._piece import (
@@ -246,6 +247,7 @@ __all__ = [
     "missing_records",
     "next_number",
     "number",
+    "one_or_many",
     "open_append",
     "open_new",
     "open_read",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxmetrics.record import changes_by_attempt, redact
+from jaxmetrics.record import changes_by_attempt, one_or_many, redact
 from jaxmetrics.runs.pages import (
     compare_markdown,
     compare_page,
@@ -33,6 +33,7 @@ from jaxmetrics.runs.reading import (
     config_difference,
     directions,
     evaluation,
+    find_runs,
     flatten_config,
     is_telemetry,
     list_entries,
@@ -40,7 +41,6 @@ from jaxmetrics.runs.reading import (
     reached,
     relations,
     result,
-    runs_of,
     seed_groups,
     series_on_axis,
     spreads,
@@ -99,7 +99,7 @@ class Comparison(AlignedRuns):
     def generate_plots(
         self,
         save_dir: str | os.PathLike[str],
-        keys: Iterable[str] | None = None,
+        keys: str | Iterable[str] | None = None,
         *,
         overwrite: bool = False,
     ) -> list[Path]:
@@ -134,7 +134,7 @@ class Comparison(AlignedRuns):
 
 
 def compare(
-    paths: Iterable[str | os.PathLike[str] | Run],
+    paths: str | os.PathLike[str] | Run | Iterable[str | os.PathLike[str] | Run],
     x: str = "step",
     *,
     target: Mapping[str, float] | None = None,
@@ -150,8 +150,9 @@ def compare(
     `train/learning_rate`, is compared under the key of the project.
 
     Args:
-      paths: Run directories, or whatever else `Run.load` reads, or runs; at least two.
-        A folder of runs, such as a project, stands for all of them.
+      paths: Runs, and whatever `find_runs` takes: run directories, projects, patterns,
+        also below `runs/`. One of them may be given alone; they stand for at least two
+        runs.
       x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
         the FLOPs of a step, or of a token, in `run.json`.
       target: Values to reach by key, such as `{"val/loss": 2.0}`.
@@ -172,7 +173,8 @@ def compare(
         the key to rank by.
       KeyError: No run has the key of a target, the key to rank by, or a name.
     """
-    loaded, entries = _selected([r for p in paths for r in _loaded(p)], where, sort)
+    given = (paths,) if isinstance(paths, Run) else one_or_many(paths)
+    loaded, entries = _selected([r for p in given for r in _loaded(p)], where, sort)
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
@@ -250,10 +252,10 @@ def _selected(
 
 
 def _loaded(path: str | os.PathLike[str] | Run) -> list[Run]:
-    """Return the run of a path, or all runs of a folder of runs."""
+    """Return the run of a path, or all runs of a project or a pattern."""
     if isinstance(path, Run):
         return [path]
-    return [Run.load(found) for found in runs_of(Path(path))]
+    return [Run.load(found) for found in find_runs(path)]
 
 
 def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
-from jaxmetrics.record import Better, direction, states
+from jaxmetrics.record import Better, direction, one_or_many, states
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
 from jaxmetrics.telemetry._trends import (
@@ -20,6 +22,7 @@ from jaxmetrics.telemetry._trends import (
 Limits = tuple[float | None, float | None]
 
 _FIRST_NONFINITE = "health/first_nonfinite"
+_MAX_CHECKS_UNSEEN = 1000  # of a key that is in each training record
 
 
 class Alarm(NamedTuple):
@@ -58,7 +61,9 @@ class Alarms:
     reported when it begins, and again only after it has ended.
 
     Args:
-      spikes: Keys that a default `SpikeDetector` watches, or detectors by key.
+      spikes: Keys that a default `SpikeDetector` watches, or detectors by key. A key
+        here or in `limits` that the first 1,000 checks do not have, or whose split was
+        left out (`"loss"` for `"train/loss"`), is named in a warning.
       limits: Smallest and largest allowed value by key, or by glob of keys; None for
         no limit: `{"update/ratio*": (None, 0.1)}`. A value equal to its limit is
         allowed. NaN never violates a limit (0/0 ratios are NaN).
@@ -76,6 +81,7 @@ class Alarms:
       on_alarm: Callback that receives each `Alarm`.
 
     Raises:
+      TypeError: `overfitting` has something other than pairs of keys.
       ValueError: A lower limit is above its upper limit, or it is not known whether
         lower values of a key of `plateaus` or `overfitting` are better.
 
@@ -92,9 +98,9 @@ class Alarms:
     def __init__(
         self,
         *,
-        spikes: Iterable[str] | Mapping[str, SpikeDetector] = (),
+        spikes: str | Iterable[str] | Mapping[str, SpikeDetector] = (),
         limits: Mapping[str, Limits] | None = None,
-        plateaus: Iterable[str] | Mapping[str, PlateauDetector] = (),
+        plateaus: str | Iterable[str] | Mapping[str, PlateauDetector] = (),
         overfitting: Iterable[tuple[str, str]]
         | Mapping[tuple[str, str], OverfittingDetector] = (),
         places: Callable[[int], str | None] = str,
@@ -105,7 +111,7 @@ class Alarms:
     ) -> None:
         """Start without any alarm raised."""
         if not isinstance(spikes, Mapping):
-            spikes = {key: SpikeDetector() for key in spikes}
+            spikes = {key: SpikeDetector() for key in one_or_many(spikes)}
         self.spikes: dict[str, SpikeDetector] = dict(spikes)
         self.limits: dict[str, Limits] = dict(limits or {})
         for key, (low, high) in self.limits.items():
@@ -115,12 +121,13 @@ class Alarms:
                     "lower limit first. Swap them."
                 )
         if not isinstance(plateaus, Mapping):
-            plateaus = {key: PlateauDetector(better=_better(key)) for key in plateaus}
+            keys = one_or_many(plateaus)
+            plateaus = {key: PlateauDetector(better=_better(key)) for key in keys}
         self.plateaus: dict[str, PlateauDetector] = dict(plateaus)
         if not isinstance(overfitting, Mapping):
             overfitting = {
                 (train, validation): OverfittingDetector(better=_better(validation))
-                for train, validation in overfitting
+                for train, validation in map(_pair, overfitting)
             }
         self.overfitting: dict[tuple[str, str], OverfittingDetector] = dict(overfitting)
         self._places = places
@@ -130,6 +137,8 @@ class Alarms:
         self._on_alarm = on_alarm
         self._ongoing: set[str] = set()
         self._evaluated: dict[str, float] = {}
+        self._unseen = {*self.spikes, *self.limits}
+        self._checks = 0
 
     def check(self, step: int, values: Mapping[str, Any]) -> list[Alarm]:
         """Return the alarms that begin with a step.
@@ -139,6 +148,8 @@ class Alarms:
           values: Scalars by key. Reading them waits for the device, so pass values
             that are already fetched, such as those of the step before.
         """
+        if self._unseen:
+            self._note_unseen(values)
         numbers = {key: float(x) for key, x in values.items() if self._is_watched(key)}
         alarms = [
             *self._nonfinite(step, numbers),
@@ -201,6 +212,23 @@ class Alarms:
                 detector.reset()
         self._evaluated.clear()
         self._ongoing.clear()
+
+    def _note_unseen(self, keys: Iterable[str]) -> None:
+        """Warn of watched keys that are not logged."""
+        self._checks += 1
+        logged = sorted(keys)
+        for watched in sorted(self._unseen):
+            similar = [key for key in logged if key.endswith(f"/{watched}")]
+            if any(fnmatchcase(key, watched) for key in logged):
+                self._unseen.discard(watched)
+            elif similar or self._checks >= _MAX_CHECKS_UNSEEN:
+                self._unseen.discard(watched)
+                few = similar[:1] or get_close_matches(watched, logged, 1, 0.5)
+                advice = f"Did you mean {few[0]!r}?" if few else f"Logged are {logged}."
+                warnings.warn(
+                    f"Alarms watches {watched!r}, which is not logged. {advice}",
+                    stacklevel=3,
+                )
 
     def _is_watched(self, key: str) -> bool:
         pairs = (key in pair for pair in self.overfitting)
@@ -285,6 +313,16 @@ def _better(key: str) -> Better:
             'detector with better="min" or "max" for it.'
         )
     return better
+
+
+def _pair(keys: Any) -> tuple[str, str]:
+    """Return a pair of keys, and refuse anything else."""
+    if isinstance(keys, str) or len(keys) != 2:
+        raise TypeError(
+            f"Alarms got {keys!r} in overfitting=; expected pairs of keys. Pass "
+            f'[("train/loss", "val/loss")].'
+        )
+    return keys
 
 
 def _name(pair: tuple[str, str]) -> str:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jaxmetrics.record import Media, Record, check_rename, rename_keys
+from jaxmetrics.record import Media, Record, check_rename, one_or_many, rename_keys
 from jaxmetrics.writers._settings import WriterSettings
 
 _LOG = logging.getLogger("jaxmetrics")
@@ -70,7 +70,7 @@ class Writer(ABC):
                 f"integer. Leave it out to write every record."
             )
         self.every: int = every
-        self.keys: tuple[str, ...] | None = (keys,) if isinstance(keys, str) else keys
+        self.keys: tuple[str, ...] | None = None if keys is None else one_or_many(keys)
         self.rename: dict[str, str] = check_rename(rename or {}, type(self).__name__)
         self._kept = False
 

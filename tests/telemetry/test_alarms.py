@@ -133,3 +133,31 @@ def test_alarms_of_evaluations_can_be_restored_within_one():
     assert new.state() == old.state()
     new.reset()
     assert new.state() == Alarms(**options).state()
+
+
+def test_a_key_without_its_split_is_named_with_what_was_meant():
+    alarms = Alarms(spikes="loss", limits={"grad/norm": (None, 1.0)})
+    values = {"train/loss": 1.0, "grad/norm": 0.5}
+    with pytest.warns(
+        UserWarning, match="'loss', which is not logged. Did you mean 't"
+    ):
+        alarms.check(1, values)
+    alarms.check(2, values)  # warnings are errors: it is not said again
+
+
+def test_a_key_that_is_never_logged_is_named_after_a_thousand_checks():
+    watched = {"spikes": ["train/los", "val/loss"], "plateaus": "val/loss"}
+    alarms = Alarms(**watched, limits={"update/*": (0, 1)})
+    values = {"train/loss": 1.0, "update/ratio": 0.5}
+    for step in range(998):
+        alarms.check(step, values)
+    alarms.check(998, values | {"val/loss": 2.0})
+    with pytest.warns(UserWarning, match="'train/los'.* Did you mean 'train/loss'"):
+        alarms.check(999, values)
+    for step in range(1000, 1100):
+        alarms.check(step, values)
+
+
+def test_overfitting_takes_pairs():
+    with pytest.raises(TypeError, match=r"got 'train/loss' in overfitting=; .* pairs"):
+        Alarms(overfitting=("train/loss", "val/loss"))

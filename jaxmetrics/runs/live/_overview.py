@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from jaxmetrics.record import duration
+from jaxmetrics.record import duration, one_or_many
 from jaxmetrics.runs.live._tail import Tail, View
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import importance
@@ -27,11 +27,11 @@ class Overview:
     def __init__(
         self,
         find: Callable[[], Iterable[str | os.PathLike[str]]],
-        keys: Sequence[str] = ("*",),
+        keys: str | Sequence[str] = ("*",),
     ) -> None:
         """Prepare; the first `read` finds and reads the runs."""
         self._find = find
-        self._keys = tuple(keys)
+        self._keys: tuple[str, ...] = one_or_many(keys)
         self._tails: dict[str, Tail] = {}
 
     def read(self) -> list[View]:

@@ -202,6 +202,7 @@ class Metrics:
         for index, reason in records.problems:
             self.skip(number + index, reason)
         self._count(records)
+        self.seconds = float(np.fmax(self.seconds, records.seconds))
         numbers: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
         for places, columns in records.groups:
             steps = records.steps[places]

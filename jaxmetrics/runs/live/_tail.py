@@ -16,6 +16,7 @@ from jaxmetrics.record import (
     Block,
     duration,
     escape,
+    one_or_many,
     read_epochs,
 )
 from jaxmetrics.runs.live._state import Events, Metrics
@@ -86,7 +87,7 @@ class Tail:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        keys: Sequence[str] = ("*",),
+        keys: str | Sequence[str] = ("*",),
         name: str | None = None,
     ) -> None:
         """Prepare; the first `read` reads the files."""
@@ -94,7 +95,7 @@ class Tail:
         self._copy = local_copy(path)
         path = Path(path if self._copy is None else self._copy.folder)
         is_file = path.is_file()
-        self._keys = tuple(keys)
+        self._keys: tuple[str, ...] = one_or_many(keys)
         self._name = name or "/".join(path.resolve().parts[-2:])
         name = METRICS_JSONL
         if not any((path / file).is_file() for file in (METRICS_JSONL, RUN_JSON)):

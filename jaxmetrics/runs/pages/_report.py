@@ -24,6 +24,7 @@ from jaxmetrics.record import (
     atomic_write,
     changes_by_attempt,
     encodable,
+    one_or_many,
     open_read,
     plain_config,
     read_whole,
@@ -182,7 +183,7 @@ def _plots(
     if paths is None:
         own = [folder / f"{name}.png" for name in PLOT_NAMES]
         return [path for path in own if is_own_plot(path)]
-    plots = [Path(path) for path in paths]
+    plots = [Path(path) for path in one_or_many(paths)]
     for path in plots:
         if not path.is_file():
             raise FileNotFoundError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
+from jaxmetrics.record import one_or_many
 from jaxmetrics.runs.plots._files import save_figure
 from jaxmetrics.runs.reading import (
     AlignedRuns,
@@ -89,7 +90,7 @@ def _draw_key(axes: Axes, comparison: AlignedRuns, key: str) -> None:
 def save_overlays(
     comparison: AlignedRuns,
     folder: Path,
-    keys: Iterable[str] | None,
+    keys: str | Iterable[str] | None,
     overwrite: bool = False,
 ) -> list[Path]:
     """Write `compare_<key>.png` for each key, and return the paths.
@@ -106,7 +107,7 @@ def save_overlays(
         keys = metrics or comparison.keys
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
-    for key in keys:
+    for key in one_or_many(keys):
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", key)
         used = [path.stem for path in paths]
         path = folder / f"{unique_name(f'compare_{name}', used)}.png"

@@ -55,7 +55,6 @@ from jaxmetrics.runs.reading._find import (
     folder_names,
     is_run,
     runs_below,
-    runs_of,
 )
 from jaxmetrics.runs.reading._follow import Follower
 from jaxmetrics.runs.reading._format import format_bytes, format_number
@@ -191,7 +190,6 @@ __all__ = [
     "rows_of_epochs",
     "rows_of_other_splits",
     "runs_below",
-    "runs_of",
     "sample_rows",
     "seed_groups",
     "series_on_axes",

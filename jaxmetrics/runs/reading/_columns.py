@@ -53,6 +53,8 @@ class Records(NamedTuple):
       groups: The values.
       problems: Index of each row that should be a record and is none, ascending, and
         what is wrong with it.
+      seconds: Largest time of the rows that are no records, such as media; nan if
+        there is none.
     """
 
     steps: np.ndarray
@@ -60,6 +62,7 @@ class Records(NamedTuple):
     names: Sequence[str]
     groups: list[Group]
     problems: list[tuple[int, str]]
+    seconds: float
 
 
 class Numbers(NamedTuple):
@@ -84,8 +87,11 @@ def records_of(rows: Sequence[dict[str, object]]) -> Records:
     """
     parts: list[_Part] = []
     problems: list[tuple[int, str]] = []
+    seconds = np.nan
     for indices, columns in _groups(rows):
         if "kind" in columns:
+            _, times, _ = numbers_of(columns.get("time", ()))
+            seconds = float(np.fmax.reduce(times, initial=seconds))
             continue
         if is_record_row(columns):
             parts += _parts(indices, columns, problems)
@@ -103,7 +109,7 @@ def records_of(rows: Sequence[dict[str, object]]) -> Records:
     if len(parts) == 1:
         _, steps, splits, names, columns = parts[0]
         groups = [Group(np.arange(len(steps)), columns)]
-        return Records(steps, splits, names, groups, sorted(problems))
+        return Records(steps, splits, names, groups, sorted(problems), seconds)
     ordered = np.sort(np.concatenate([np.zeros(0, np.int64), *(p[0] for p in parts)]))
     steps, splits = np.empty(len(ordered), np.int64), np.empty(len(ordered), object)
     groups = []
@@ -112,7 +118,7 @@ def records_of(rows: Sequence[dict[str, object]]) -> Records:
         steps[places], splits[places] = part.steps, part.splits
         groups.append(Group(places, part.columns))
     names = list(dict.fromkeys(splits.tolist()))
-    return Records(steps, splits.tolist(), names, groups, sorted(problems))
+    return Records(steps, splits.tolist(), names, groups, sorted(problems), seconds)
 
 
 def numbers_of(values: Sequence[Any]) -> Numbers:

@@ -93,19 +93,25 @@ def find_runs(
     return [find_run(name, root)]
 
 
-def runs_of(path: Path) -> list[Path]:
-    """Return the path itself, or the runs in it if it is a folder of runs."""
-    if path.is_file() or is_run(path):
-        return [path]
-    return list(runs_in(path)) or [path]
-
-
 def _matching(pattern: Path) -> list[Path]:
     """Return the runs that match a pattern, without those that were replaced."""
     if not any(character in str(pattern) for character in "*?["):
         return []
     found = sorted(map(Path, glob.glob(str(pattern))))
     return [path for path in found if ".old-" not in path.name and is_run(path)]
+
+
+def place_of(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return the path that a name stands for: itself, or below `runs`.
+
+    The second only if there is nothing of that name, and a run or a project below.
+    """
+    path, *below = _places(name, "runs")
+    if below and not path.exists():
+        place = below[0]
+        if place.is_file() or is_run(place) or any(runs_in(place)):
+            return place
+    return name
 
 
 def is_run(path: Path) -> bool:

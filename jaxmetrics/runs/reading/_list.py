@@ -16,7 +16,7 @@ from jaxmetrics.runs.reading._config import seed_groups
 from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
 from jaxmetrics.runs.reading._errors import RunNotFoundError
-from jaxmetrics.runs.reading._find import is_run, runs_below
+from jaxmetrics.runs.reading._find import is_run, place_of, runs_below
 from jaxmetrics.runs.reading._format import format_number
 from jaxmetrics.runs.reading._where import Names, condition, value_of
 
@@ -203,8 +203,8 @@ def list_runs(
     A run that is damaged has a `problem`, and is no error.
 
     Args:
-      root: Folder of all projects, a project, or a run; or its address, such as
-        `gs://bucket/runs`, or that of a mirror.
+      root: Folder of all projects, a project, or a run, also by its path below `runs`;
+        or its address, such as `gs://bucket/runs`, or that of a mirror.
       where: Condition that the runs meet, such as `"lr > 1e-3 and width == 512"`; see
         `RunList.where`. Default all runs.
       sort: Name of the value by which they are sorted, such as `"val/loss"`, the best
@@ -216,7 +216,7 @@ def list_runs(
       KeyError: A name is unknown; the error names similar ones.
       OSError: A bucket cannot be reached.
     """
-    path = Path(root).expanduser()
+    path = Path(place_of(root)).expanduser()
     paths = [path] if is_run(path) else runs_below(path)
     if not paths and not is_remote(path) and not path.is_dir():
         raise RunNotFoundError(f"There is no folder {root}.")

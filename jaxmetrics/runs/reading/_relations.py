@@ -48,10 +48,12 @@ class Relation(NamedTuple):
         text = ""
         if self.kind == "rank":
             number = f"rank correlation {self.strength:.2f} over {self.runs} runs"
-            if abs(self.strength) < _CHANCE / math.sqrt(self.runs - 1):
+            if _CHANCE > math.sqrt(self.runs - 1):
+                text = f"too few runs tell how {self.name} goes with {key}: {number}"
+            elif abs(self.strength) < _CHANCE / math.sqrt(self.runs - 1):
                 text = (
-                    f"neither higher nor lower {self.name} goes with better best "
-                    f"{key}: {number} is within chance"
+                    f"no relation of {self.name} with best {key} is clear: {number} is "
+                    f"within chance"
                 )
             else:
                 is_higher = (self.strength < 0) == (better == "min")
@@ -62,9 +64,13 @@ class Relation(NamedTuple):
             text += "; " if text else ""
             text += (
                 f"{self.name}={first} has the best mean best {key}, {best:.5g} over "
-                f"{n} runs, and {last} the worst, {worst:.5g} over {m}"
+                f"{_counted(n)}, and {last} the worst, {worst:.5g} over {m}"
             )
         return text
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def relations(

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
+from jaxmetrics.runs.reading._find import place_of, runs_in
 from jaxmetrics.runs.reading._html import run_html
 from jaxmetrics.runs.reading._load import RunFiles, telemetry_file
 from jaxmetrics.runs.reading._media import MediaEntry
@@ -80,10 +81,11 @@ class Run:
 
         Args:
           path: Folder with `metrics.jsonl`, `run.json` and `events.jsonl`; a missing
-            file counts as empty. Also its address (`gs://bucket/...`), or the folder
-            or address of its copy in a mirror. Or a file of metrics, or of a
-            `MetricsLog`, whose keys are the names of its fields; or the folder of an
-            `EpochTracker`, whose epochs count as steps, or of `TrainingTelemetry`.
+            file counts as empty; or its path below `runs`. Also its address
+            (`gs://bucket/...`), or the folder or address of its copy in a mirror. Or a
+            file of metrics, or of a `MetricsLog`, whose keys are the names of its
+            fields; or the folder of an `EpochTracker`, whose epochs count as steps, or
+            of `TrainingTelemetry`.
           errors: `"raise"` at a damaged line, or `"skip"` it and list it in `bad`.
 
         Raises:
@@ -97,7 +99,7 @@ class Run:
                 f"Run.load() got errors={errors!r}; expected 'raise' or 'skip'. "
                 "Choose one of them."
             )
-        path = at_home(path)
+        path = at_home(place_of(path))
         skip, copy = errors == "skip", local_copy(path)
         path = Path(path if copy is None else copy.folder)
         folder = path.parent if path.is_file() else path
@@ -110,6 +112,11 @@ class Run:
             return cls(path, *files.epochs(), files, unit="epoch")
         elif (name := telemetry_file(folder)) is not None:
             files = RunFiles(folder, skip, name, copy)
+        elif first := next(runs_in(folder), None):
+            raise FileNotFoundError(
+                f"Run.load() got {folder}, a folder of runs; expected one of them. "
+                f"Load {first}, or pass the folder to runs.list() or runs.compare()."
+            )
         else:
             raise FileNotFoundError(
                 f"Run.load() found neither {METRICS_JSONL} nor {RUN_JSON} in "

@@ -129,6 +129,7 @@ class TableBuilder:
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
         self._arrays: dict[str, tuple[array[int], list[np.ndarray]]] = {}
         self._left_out: dict[str, int] = {}
+        self._seconds = math.nan
 
     def add(self, rows: Sequence[dict[str, object]]) -> list[tuple[int, str]]:
         """Add the records of a block of rows, in which media are ignored.
@@ -137,6 +138,7 @@ class TableBuilder:
           What is wrong with the other rows, by index in the block.
         """
         records = records_of(rows)
+        self._seconds = float(np.fmax(self._seconds, records.seconds))
         for group in records.groups:
             self._add_values(group)
         indices = [self._names.setdefault(n, len(self._names)) for n in records.names]
@@ -233,9 +235,10 @@ class TableBuilder:
         arrays: Mapping[str, Column],
         conflicts: Mapping[str, Conflict],
     ) -> Table:
-        seconds, names = math.nan, tuple(self._names)
+        names, seconds = tuple(self._names), self._seconds
         if _FIRST_COUNTS in columns:
-            seconds = float(np.max(np.asarray(self._columns[_FIRST_COUNTS][1])))
+            times = np.asarray(self._columns[_FIRST_COUNTS][1])
+            seconds = float(np.fmax.reduce(times, initial=seconds))
         return Table(
             *(lines.record_steps, lines.record_splits, names, columns, arrays),
             *(dict(self._left_out), conflicts, seconds),

@@ -5,7 +5,8 @@ import pickle
 import pytest
 from support.runs import named_run, row
 
-from jaxmetrics.runs import Run, Tail, find_run, find_runs
+from jaxmetrics import runs
+from jaxmetrics.runs import Run, Tail, compare, find_run, find_runs
 from jaxmetrics.runs.reading import RunNotFoundError, runs_below
 
 
@@ -110,3 +111,29 @@ def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(make, monkeypat
         assert runs_below(locked.parent) == [run]
     with pytest.raises(PermissionError):
         runs_below(locked)
+
+
+def test_names_below_runs_are_loaded_compared_and_listed_as_at_the_command_line(make):
+    for name in ("sweep/a", "sweep/b"):
+        make(name, 1000)
+    both = ["sweep/a", "sweep/b"]
+    assert Run.load("sweep/a").name == "sweep/a"
+    assert list(compare("sweep").runs) == list(compare("sweep/*").runs) == both
+    assert list(compare(["runs/sweep/a", "sweep/b"]).runs) == both
+    assert len(runs.list("sweep")) == 2
+
+
+def test_what_is_there_under_a_name_wins_over_what_is_below_runs(make, tmp_path):
+    make("sweep/a", 1000)
+    named_run(tmp_path, "sweep/a", [row(7, train__loss=2.0)])
+    assert Run.load("sweep/a").steps.tolist() == [7]
+    assert runs.list("sweep")[0].step == 7
+
+
+def test_a_folder_of_runs_is_no_run_and_the_error_names_one(make):
+    folder = make("sweep/a", 1000)
+    with pytest.raises(
+        FileNotFoundError, match="a folder of runs; expected one of"
+    ) as e:
+        Run.load(folder.parent)
+    assert f"Load {folder}, or pass the folder to runs.list()" in str(e.value)

@@ -33,7 +33,7 @@ def test_numbers_have_a_correlation_and_texts_have_means():
     assert (rate.name, rate.kind, rate.runs, rate.strength) == ("opt.lr", "rank", 6, -1)
     assert rate.sentence("val/loss", "min") == (
         "higher opt.lr goes with better best val/loss: rank correlation -1.00 over 6 "
-        "runs; opt.lr=30 has the best mean best val/loss, 1 over 1 runs, and 1 the "
+        "runs; opt.lr=30 has the best mean best val/loss, 1 over 1 run, and 1 the "
         "worst, 6 over 1"
     )
     assert rate.sentence("val/acc", "max").startswith("lower opt.lr goes with better")
@@ -54,7 +54,17 @@ def test_a_correlation_within_chance_is_said_to_be_so():
     (found,) = relations({"lr": rates}, losses, "min")
     assert 0 < abs(found.strength) < 0.5
     sentence = found.sentence("val/loss", "min")
-    assert sentence.startswith("neither higher nor lower lr") and "lr=2 has" in sentence
+    assert sentence.startswith("no relation of lr with best val/loss is clear: rank")
+    assert "is within chance; lr=2 has" in sentence
+
+
+def test_of_four_runs_no_correlation_is_beyond_chance():
+    (found,) = relations({"lr": list("1234")}, [4.0, 3.0, 2.0, 1.0], "min")
+    assert found.sentence("val/loss", "min").startswith(
+        "too few runs tell how lr goes with val/loss: rank correlation -1.00 over 4 "
+    )
+    (found,) = relations({"lr": list("12345")}, [5.0, 4.0, 3.0, 2.0, 1.0], "min")
+    assert found.sentence("val/loss", "min").startswith("higher lr goes with better")
 
 
 def test_runs_without_a_finite_result_are_left_out():

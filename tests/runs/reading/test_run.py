@@ -322,6 +322,8 @@ def test_the_summary_has_totals_and_statistics_of_each_key(folder):
     assert summary["val/loss"]["mean"] == 7.0
     assert summary["steps"] == 60
     assert summary["seconds"] == 31.5
+    rows.append(dict(kind="text", step=60, split="train", time=40.0, values={"a": "b"}))
+    assert Run.load(write(folder, [HEADER, *rows], RUN_JSON)).seconds == 40.0
     assert summary["attempts"] == 2
     assert list(summary) == ["steps", "seconds", "attempts", "train/loss", "val/loss"]
 
