@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from jaxmetrics.logger._other_names import argument_advice
 from jaxmetrics.record import check_name, one_or_many
 
 
@@ -61,12 +61,19 @@ def merged(config: LogConfig | None, options: Mapping[str, Any]) -> LogConfig:
       options: Fields of `LogConfig`, which take precedence.
 
     Raises:
-      TypeError: A name is not a field; the error suggests the nearest one.
+      TypeError: A name is not a field, and the error suggests another one; or the
+        settings are no `LogConfig`.
     """
     names = [field.name for field in fields(LogConfig)]
     for name in options:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            advice = f"Did you mean {near[0]!r}?" if near else f"It takes {names}."
-            raise TypeError(f"TrainingLogger got an unknown {name!r}. {advice}")
+            raise TypeError(
+                f"TrainingLogger got an unknown {name!r}. "
+                f"{argument_advice(name, names)}"
+            )
+    if not isinstance(config, LogConfig | None):
+        raise TypeError(
+            f"TrainingLogger got config= of type {type(config).__name__}, expected a "
+            f"LogConfig. Pass the configuration of the training as hparams=."
+        )
     return replace(config or LogConfig(), **options)

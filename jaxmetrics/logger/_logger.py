@@ -24,6 +24,7 @@ from jaxmetrics.logger._open_loggers import (
     take_over,
 )
 from jaxmetrics.logger._open_run import absent_run, open_run, warn_of_unused
+from jaxmetrics.logger._other_names import call_advice
 from jaxmetrics.logger._run_directory import local_folder, plain_fields
 from jaxmetrics.logger._runtime_events import RuntimeEvents
 from jaxmetrics.logger._sigterm import Sigterm
@@ -198,6 +199,13 @@ class TrainingLogger:
         note_open(self)
         atexit.register(self._at_exit)
         self._sigterm.install()
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse an unknown name, with advice."""
+        problem = f"TrainingLogger has no {name!r}."
+        if name.startswith("_"):
+            raise AttributeError(problem, name=name, obj=self)
+        raise AttributeError(f"{problem} {call_advice(name, dir(type(self)))}")
 
     @property
     def run_dir(self) -> Path:
@@ -536,7 +544,7 @@ class TrainingLogger:
         """
         self._log_media("table", "log_table", step, split, {**(tables or {}), **more})
 
-    def log_hparams(self, hparams: object) -> None:
+    def log_hparams(self, hparams: object = None, **more: object) -> None:
         """Add to the configuration of the run what was unknown when it began.
 
         Existing names are replaced. The configuration goes to `run.json` and to the
@@ -546,6 +554,7 @@ class TrainingLogger:
         Args:
           hparams: As for the constructor. A value that cannot be recorded is named in
             one warning; the others are recorded.
+          more: More values by name.
 
         Raises:
           TypeError: `hparams` has no names; nothing is recorded.
@@ -555,7 +564,11 @@ class TrainingLogger:
         with self._lock:
             self._require_open()
             self._check_process()
-            plain = self._run.add_hparams(hparams)
+            given = [hparams] if hparams is not None or not more else []
+            given += [more] if more else []
+            plain = dict(
+                pair for h in given for pair in self._run.add_hparams(h).items()
+            )
             self._note_steps()
             row = self._media_row("hparams", max(self._steps.last.values(), default=0))
             row.values = dict(plain)

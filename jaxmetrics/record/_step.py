@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -21,9 +22,18 @@ def check_step(step: Any, call: str = "log_step") -> int:
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)
     if isinstance(step, bool) or on_device or not hasattr(step, "__index__"):
+        advice = "Count optimizer updates: 0, 1, 2."
+        if on_device:
+            advice = (
+                "Count steps on the host; int(step) of a device value waits for it."
+            )
+        elif isinstance(step, Mapping) or hasattr(step, "compute"):
+            advice = f"The step comes first: {call}(step, values)."
+        elif isinstance(step, float) and step.is_integer():
+            advice = f"Pass {int(step)}."
         raise TypeError(
             f"{call}() got a step of type {type(step).__name__}, expected an int. "
-            f"Count steps on the host; int(step) of a device value waits for it."
+            f"{advice}"
         )
     number = operator.index(step)
     if number < 0:

@@ -17,6 +17,7 @@ from jaxmetrics.runs.pages import (
     compare_markdown,
     compare_page,
     comparison_html,
+    comparison_text,
     save_page,
 )
 from jaxmetrics.runs.plots import overlay, save_overlays
@@ -48,6 +49,7 @@ from jaxmetrics.runs.reading import (
 )
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.figure import Figure
 
 _MAX_LISTED_KEYS = 8
@@ -55,7 +57,7 @@ _MAX_NOTES = 20
 _MAX_ATTEMPTS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(AlignedRuns):
     """Runs aligned on one x axis, with plots and pages; returned by `compare`.
 
@@ -91,6 +93,30 @@ class Comparison(AlignedRuns):
         """
         default = [self.ranked_by] if self.ranked_by is not None else self.keys[:1]
         return overlay(self, *(keys or default))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the records of all runs as one data frame, after the name of the run.
+
+        The other columns are those of `Run.to_pandas`.
+
+        Raises:
+          ImportError: pandas is not installed.
+        """
+        frames = [run.to_pandas() for run in self.runs.values()]
+        for name, frame in zip(self.runs, frames):
+            frame.insert(0, "run", name)
+        import pandas
+
+        return pandas.concat(frames, ignore_index=True)
+
+    def __repr__(self) -> str:
+        """Return the names of the runs, the best one first."""
+        by = f", ranked_by={self.ranked_by!r}" if self.ranked_by else ""
+        return f"Comparison(runs={self.ranked()}, x={self.x!r}{by})"
+
+    def __str__(self) -> str:
+        """Return the table of the runs."""
+        return comparison_text(self)
 
     def _repr_html_(self) -> str:
         """Return the table of the runs, for notebooks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +65,10 @@ class Writer(ABC):
         every: int = 1,
         keys: str | tuple[str, ...] | None = None,
         rename: Mapping[str, str] | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise TypeError(_unknown_options(type(self), unknown))
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(
                 f"{type(self).__name__} got every={every!r}, expected a positive "
@@ -207,3 +212,19 @@ class Writer(ABC):
             after that step are to be removed or moved away; all of them for step -1.
         """
         del state
+
+
+def _unknown_options(kind: type[Writer], unknown: Mapping[str, Any]) -> str:
+    """Return the error of options that no class of a writer takes."""
+    known = [
+        name
+        for cls in kind.__mro__
+        if issubclass(cls, Writer)
+        for name, p in inspect.signature(cls.__init__).parameters.items()
+        if name != "self" and p.kind is not p.VAR_KEYWORD
+    ]
+    known = list(dict.fromkeys(known))
+    name = next(iter(unknown))
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+    return f"{kind.__name__} got an unknown {name!r}. {advice}"

@@ -406,3 +406,10 @@ def test_a_configuration_over_the_limit_is_not_sent_to_wandb(caplog):
     assert not rows.charge({"text": "x" * 6000})
     assert rows.counters["dropped_budget"] == 1
     assert "no room for the 6,012 bytes" in caplog.text
+
+
+def test_names_may_be_passed_directly(make):
+    with make() as logger:
+        logger.log_hparams(lr=0.1)
+        logger.log_hparams({"lr": 0.2, "width": 8}, width=16)
+    assert Run.load(logger.run_dir).config == {"lr": 0.2, "width": 16}

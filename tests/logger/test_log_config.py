@@ -1,8 +1,11 @@
 """Settings of a logger."""
 
+import inspect
+
 import pytest
 
 from jaxmetrics import LogConfig, TrainingLogger
+from jaxmetrics.logger._other_names import ARGUMENTS
 
 
 def test_defaults():
@@ -27,6 +30,30 @@ def test_settings_passed_directly_take_precedence(tmp_path):
         assert logger.run_dir == tmp_path / "configured" / "run"
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_name(make_logger):
-    with pytest.raises(TypeError, match="'print_evry'.*'print_every'"):
-        make_logger(print_evry=3)
+@pytest.mark.parametrize(
+    ("argument", "advice"),
+    [
+        ("print_evry", "Did you mean 'print_every'?"),
+        ("hparam", "Did you mean 'hparams'?"),
+        ("id", "Pass run_name=: attempts under one name are one run."),
+        ("entity", "Pass writers=[WandB(entity=...)]."),
+        (
+            "xyzzy",
+            "It takes project, run_name, root, hparams, config, writers, ",
+        ),
+    ],
+)
+def test_an_unknown_argument_is_refused_with_what_to_pass(argument, advice):
+    with pytest.raises(TypeError) as refused:
+        TrainingLogger(**{argument: 3})
+    assert f"got an unknown {argument!r}. {advice}" in str(refused.value)
+
+
+def test_the_configuration_of_a_training_is_no_config():
+    with pytest.raises(TypeError, match="a LogConfig. Pass .* as hparams=."):
+        TrainingLogger(config={"lr": 1e-3})
+
+
+def test_the_arguments_that_errors_name_are_those_of_the_logger():
+    parameters = inspect.signature(TrainingLogger).parameters
+    assert set(ARGUMENTS) == set(parameters) - {"fields"}

@@ -5,6 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import jaxmetrics as jm
 from jaxmetrics.record import check_step, scalar
 
 
@@ -18,6 +19,21 @@ def test_integers_of_the_host_are_steps(step):
 def test_other_types_are_not_steps(step):
     with pytest.raises(TypeError, match=r"log_text\(\) got a step of type"):
         check_step(step, "log_text")
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"),
+    [
+        ({"loss": 1.0}, r"The step comes first: log_step\(step, values\)\."),
+        (jm.Accuracy(), r"The step comes first: log_step\(step, values\)\."),
+        (jnp.int32(1), r"int\(step\) of a device value waits"),
+        (3.0, "Pass 3."),
+        ("1", "Count optimizer updates"),
+    ],
+)
+def test_what_is_passed_in_place_of_a_step_is_advised(step, advice):
+    with pytest.raises(TypeError, match=advice):
+        check_step(step)
 
 
 def test_a_negative_step_is_refused():

@@ -334,3 +334,18 @@ def test_the_notes_about_many_runs_are_limited(tmp_path):
     ]
     notes = compare(folders).notes
     assert len(notes) == 21 and notes[-1] == "And 21 more notes like these."
+
+
+def test_it_prints_as_the_table_of_the_runs_and_is_one_frame(two):
+    comparison = compare(two)
+    assert repr(comparison) == (
+        "Comparison(runs=['slow', 'fast'], x='step', ranked_by='train/loss')"
+    )
+    first, *lines = str(comparison).splitlines()
+    assert first.split()[:2] == ["run", "lr"]
+    assert [line.split()[:2] for line in lines] == [["slow", "0.1"], ["fast", "0.2"]]
+    frame = comparison.to_pandas()
+    for name, run in comparison.runs.items():
+        rows = frame[frame["run"] == name]
+        assert rows["step"].tolist() == run.steps.tolist()
+        assert rows["train/loss"].tolist() == run["train/loss"][1].tolist()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jaxmetrics.record import Media, Record
-from jaxmetrics.writers import CSV, JSONL, Memory
+from jaxmetrics.writers import CSV, JSONL, Memory, WandB
 
 RECORD = Record(4, "train", {"train/loss": 1.0, "lr/lr": 0.1}, 2.0, tokens=8)
 
@@ -77,3 +77,14 @@ def test_memory_keeps_records_up_to_a_step_or_a_state(tmp_path):
     assert [record.step for record in writer.records] == [1]
     writer.open(tmp_path, None)
     assert len(writer.records) == 1
+
+
+def test_an_unknown_option_is_refused_by_the_name_of_the_writer():
+    with pytest.raises(
+        TypeError, match="CSV got an unknown 'evry'. Did you mean 'every'"
+    ):
+        CSV(evry=2)
+    with pytest.raises(
+        TypeError, match="WandB got an unknown 'xyzzy'. It takes mode, m"
+    ):
+        WandB("offline", xyzzy=1)

@@ -9,6 +9,7 @@ from jaxmetrics.runs.pages._compare_page import (
     compare_page,
     compare_tables,
     comparison_html,
+    comparison_text,
 )
 from jaxmetrics.runs.pages._page import save_page
 from jaxmetrics.runs.pages._report import generate_report
@@ -19,6 +20,7 @@ __all__ = [
     "compare_page",
     "compare_tables",
     "comparison_html",
+    "comparison_text",
     "generate_page",
     "generate_report",
     "save_page",

@@ -84,6 +84,18 @@ def comparison_html(comparison: AlignedRuns) -> str:
     return html_table(table.names, rows, " ".join(filter(None, texts)), right=1)
 
 
+def comparison_text(comparison: AlignedRuns) -> str:
+    """Return the table of the runs as plain text, for a terminal."""
+    table = _run_table(comparison)
+    rows = [[_cell_text(cell) for cell in row] for row in table.rows]
+    widths = [max(map(len, column)) for column in zip(table.names, *rows)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        for row in [list(table.names), *rows]
+    )
+    return "\n".join(lines)
+
+
 def compare_tables(comparison: AlignedRuns) -> Iterator[Table]:
     """Yield the tables of a comparison, without empty ones.
 
