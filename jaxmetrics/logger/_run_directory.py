@@ -27,6 +27,7 @@ from jaxmetrics.record import (
     Ledger,
     RecordIndex,
     RunJsonError,
+    absolute_path,
     changes_text,
     config_changes,
     dumps,
@@ -334,7 +335,7 @@ def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def local_folder(folder: str | Path, argument: str = "root") -> Path:
-    """Return a folder as a path; refuse addresses of remote storage.
+    """Return a folder as an absolute path; refuse addresses of remote storage.
 
     Args:
       folder: The folder; `~` is the home directory.
@@ -349,7 +350,7 @@ def local_folder(folder: str | Path, argument: str = "root") -> Path:
             f"appended to; expected a local folder. Log to a local disk, and pass the "
             f"address as mirror=, which gets copies at each checkpoint."
         )
-    return Path(os.path.expanduser(folder))
+    return absolute_path(folder)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

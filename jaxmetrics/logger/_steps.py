@@ -57,7 +57,7 @@ class Steps:
         if type(step) is int and 0 <= step < 2**63:
             number = step
         else:
-            number = self._next_step(split) if step is None else check_step(step)
+            number = check_step(self._next_step(split) if step is None else step)
         if split == "train" and self._recorded is not None:
             if number <= self._recorded:
                 raise ValueError(

@@ -14,6 +14,7 @@ from jaxmetrics.record import (
     CorruptLineError,
     DiskErrors,
     MetricsEntry,
+    absolute_path,
     dumps,
     scan_lines,
     states,
@@ -80,7 +81,7 @@ class MetricsLog:
           WriterLockedError: Another process is writing to the file.
           OSError: The file cannot be written, or is not a regular file.
         """
-        path = Path(path)
+        path = absolute_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with AppendFile(path) as file:
             entries = []

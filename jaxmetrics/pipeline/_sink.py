@@ -132,9 +132,22 @@ class Sink:
         return self._delivery.missing()
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the writer, its cadence and its losses; flush before."""
+        """Return the state of the writer, its cadence and its losses; flush before.
+
+        A writer that cannot tell its state, for example because its file was removed,
+        has none: a warning says so, and a restore takes it back to the step.
+        """
         cadence = None if self._thinning is None else self._thinning.state()
-        state = self.writer.state() | ({"cadence": cadence} if cadence else {})
+        try:
+            state = dict(self.writer.state())
+        except Exception as error:
+            _LOG.warning(
+                "Writer %s has no state to save (%s: %s). A restore takes it back to "
+                "the step of the checkpoint.",
+                *(self.writer.name, type(error).__name__, error),
+            )
+            state = {}
+        state |= {"cadence": cadence} if cadence else {}
         missing = {} if self.writer.is_display else self.missing()
         return state | ({"missing": missing} if missing else {})
 

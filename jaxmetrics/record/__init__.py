@@ -33,6 +33,7 @@ from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._index import RecordIndex, crc_before, read_summary
 from jaxmetrics.record._io import (
     WriterLockedError,
+    absolute_path,
     atomic_write,
     copy_range,
     make_folder,
@@ -203,6 +204,7 @@ __all__ = [
     "Value",
     "WANDB_JSON",
     "WriterLockedError",
+    "absolute_path",
     "address_of",
     "atomic_write",
     "attempt_of_piece",

@@ -35,6 +35,15 @@ class WriterLockedError(RuntimeError):
     """The file is open for writing in another live writer."""
 
 
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that names the same file after the process changes its folder.
+
+    Args:
+      path: Any path; `~` is the home directory.
+    """
+    return Path(os.path.expanduser(path)).absolute()
+
+
 def atomic_write(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Replace a file atomically: a reader or a kill sees the old or the new bytes.
 

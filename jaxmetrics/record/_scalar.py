@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -13,9 +15,14 @@ def scalar(value: object) -> float | int:
 
     Raises:
       TypeError: The value is not a single real number.
+
+    >>> scalar(np.float32(0.5)), scalar(np.ones((1, 1))), scalar(np.ma.masked)
+    (0.5, 1.0, nan)
     """
     if type(value) is float or type(value) is int:
         return value
+    if isinstance(value, np.ma.MaskedArray) and value.size == 1 and value.mask.all():
+        return math.nan  # no data, such as the mean of nothing but masked values
     array = np.asarray(value)
     if array.size == 1 and not isinstance(value, list | tuple):
         dtype = array.dtype

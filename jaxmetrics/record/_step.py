@@ -21,7 +21,11 @@ def check_step(step: Any, call: str = "log_step") -> int:
     """
     jax = sys.modules.get("jax")
     on_device = jax is not None and isinstance(step, jax.Array)
-    if isinstance(step, bool) or on_device or not hasattr(step, "__index__"):
+    try:
+        if isinstance(step, bool) or on_device:
+            raise TypeError
+        number = operator.index(step)
+    except TypeError:  # NumPy arrays have `__index__`, which most of them refuse
         advice = "Count optimizer updates: 0, 1, 2."
         if on_device:
             advice = (
@@ -34,8 +38,7 @@ def check_step(step: Any, call: str = "log_step") -> int:
         raise TypeError(
             f"{call}() got a step of type {type(step).__name__}, expected an int. "
             f"{advice}"
-        )
-    number = operator.index(step)
+        ) from None
     if number < 0:
         raise ValueError(
             f"{call}() got step {number}, expected the number of updates completed. "

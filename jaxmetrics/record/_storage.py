@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.record._io import atomic_write, make_folder, open_read, read_range
+from jaxmetrics.record._io import (
+    absolute_path,
+    atomic_write,
+    make_folder,
+    open_read,
+    read_range,
+)
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 
@@ -79,7 +85,7 @@ def open_storage(folder: str | os.PathLike[str]) -> Storage:
     """
     if is_remote(folder):
         return RemoteStorage(address_of(folder))
-    return LocalStorage(Path(os.path.expanduser(folder)))
+    return LocalStorage(absolute_path(folder))
 
 
 def is_remote(folder: str | os.PathLike[str]) -> bool:

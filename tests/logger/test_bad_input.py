@@ -1,5 +1,8 @@
 """Mistakes with a logger raise with the culprit and the remedy; the rest is logged."""
 
+import tempfile
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -138,13 +141,16 @@ for name in ("run", None):
 @pytest.mark.parametrize("where", ["root", "root/p", "root/p/run"])
 @pytest.mark.parametrize(("mode", "printed"), [(0o555, "refused"), (0o777, "True")])
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
-    tmp_path, where, mode, printed
+    where, mode, printed
 ):
-    (tmp_path / where).mkdir(parents=True)
-    tmp_path.chmod(0o755)
-    (tmp_path / where).chmod(mode)
-    done = run_python(UNPRIVILEGED, cwd=tmp_path)
-    (tmp_path / where).chmod(0o755)
+    # Not `tmp_path`, whose parents another user may not enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / where).mkdir(parents=True)
+        folder.chmod(0o755)
+        (folder / where).chmod(mode)
+        done = run_python(UNPRIVILEGED, cwd=folder)
+        (folder / where).chmod(0o755)
     # A run named by its start gets a folder beside the one whose mode was changed.
     unnamed = "refused" if where == "root/p/run" else printed
     assert done.stdout.split() == [printed, unnamed], done.stderr

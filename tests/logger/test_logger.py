@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 import threading
-from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
@@ -23,7 +22,7 @@ def test_three_lines_are_enough(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with TrainingLogger(print_every=1) as logger:
         logger.log_step(step=1, loss=1.5, lr=3e-4, mfu=0.56)
-    assert logger.run_dir.parent == Path("runs/jaxmetrics")
+    assert logger.run_dir.parent == tmp_path / "runs/jaxmetrics"
     assert capsys.readouterr().out == (
         "[   0.0m] step=1 │ loss=1.500 │ lr=3.000e-04 │ mfu=56.0%\n"
     )

@@ -3,13 +3,14 @@
 import json
 import logging
 import math
+import shutil
 
 import pytest
 from support.loggers import events, rows, run_json
 
 from jaxmetrics.logger._state import checked_state
 from jaxmetrics.record import dumps, loads
-from jaxmetrics.writers import CSV, JSONL
+from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 
 def test_a_state_restores_the_same_record_twice(make_logger, clock):
@@ -169,3 +170,41 @@ def test_a_missing_field_of_a_state_is_named(field):
     state = {name: value for name, value in STATE.items() if name != field}
     with pytest.raises(ValueError, match=f"without {field!r}"):
         checked_state(state)
+
+
+def test_a_removed_run_directory_stops_no_checkpoint(make_logger, caplog):
+    logger = make_logger(writers=[CSV(), TensorBoard()], console=False)
+    logger.log_step(1, loss=1.0)
+    assert logger.flush()
+    shutil.rmtree(logger.run_dir)
+    logger.log_step(2, loss=1.0)
+    state = logger.state()
+    assert not logger.close()
+    assert "metrics.jsonl has no state to save (FileNotFoundError" in caplog.text
+
+    with make_logger(overwrite=True, console=False) as logger:
+        logger.load_state(state)
+        logger.log_step(3, loss=1.0)
+    assert [row["step"] for row in rows(logger)] == [3]
+
+
+class Stateless(CSV):
+    """Raises when it is asked for its state."""
+
+    def state(self):
+        raise ZeroDivisionError("no state")
+
+
+def test_a_writer_without_a_state_goes_back_to_the_step(make_logger, caplog):
+    with make_logger(writers=[Stateless()], console=False) as logger:
+        for step in (1, 2):
+            logger.log_step(step, loss=float(step))
+        state = logger.state()
+        logger.log_step(3, loss=3.0)
+    with make_logger(writers=[Stateless()], console=False) as logger:
+        logger.load_state(state)
+        logger.log_step(3, loss=4.0)
+    assert "csv has no state to save (ZeroDivisionError: no state)" in caplog.text
+    lines = (logger.run_dir / "metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert lines[-1].endswith("4.0")

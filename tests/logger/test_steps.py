@@ -120,6 +120,14 @@ def test_a_step_is_above_those_of_its_split_and_those_before_a_resume():
     assert known.last == {"train": 20, "val": 19}
 
 
+def test_no_step_follows_the_largest():
+    known = Steps()
+    known.of_call(2**63 - 1, "train")
+    with pytest.raises(ValueError, match=r"log_step\(\) got step 9223372036854775808"):
+        known.of_call(None, "train")
+    assert known.of_call(None, "val") == 2**63 - 1
+
+
 @pytest.mark.parametrize("step", [2**63 - 1, 10**4000 - 1], ids=["63 bits", "huge"])
 def test_a_step_that_none_can_follow_is_not_continued(tmp_path, step):
     rows = [(step, 1), (7, 2)]

@@ -1,5 +1,7 @@
 """Steps and scalars that users pass."""
 
+import math
+
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -9,13 +11,13 @@ import jaxmetrics as jm
 from jaxmetrics.record import check_step, scalar
 
 
-@pytest.mark.parametrize("step", [0, 7, np.int64(7), 2**40])
+@pytest.mark.parametrize("step", [0, 7, np.int64(7), np.array(7), 2**40])
 def test_integers_of_the_host_are_steps(step):
     assert check_step(step) == step
     assert type(check_step(step)) is int
 
 
-@pytest.mark.parametrize("step", [True, 1.0, "1", None, jnp.int32(1)])
+@pytest.mark.parametrize("step", [True, 1.0, "1", None, jnp.int32(1), np.ones(1, int)])
 def test_other_types_are_not_steps(step):
     with pytest.raises(TypeError, match=r"log_text\(\) got a step of type"):
         check_step(step, "log_text")
@@ -60,6 +62,15 @@ def test_a_negative_step_is_refused():
 def test_single_real_numbers_become_python_numbers(value, number):
     assert scalar(value) == number
     assert type(scalar(value)) is type(number)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.ma.masked, np.ma.array([7], mask=True), np.ma.mean(np.ma.masked_all(3))],
+)
+def test_a_masked_value_is_no_data(value):
+    assert math.isnan(scalar(value))
+    assert scalar(np.ma.array([7])) == 7
 
 
 @pytest.mark.parametrize(

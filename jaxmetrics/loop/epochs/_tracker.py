@@ -26,6 +26,7 @@ from jaxmetrics.record import (
     DiskErrors,
     Elapsed,
     EpochMetrics,
+    absolute_path,
     dumps,
     duration_clock,
     loads,
@@ -82,7 +83,7 @@ class EpochTracker:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read existing files."""
-        self.output_dir: Path = Path(output_dir)
+        self.output_dir: Path = absolute_path(output_dir)
         self._clock = clock
         self._monotonic = duration_clock(clock, monotonic)
         recorded = read_or_create(self.output_dir)

@@ -14,7 +14,7 @@ from pathlib import Path
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
 from jaxmetrics.loop.periodic._schedule import Schedule
 from jaxmetrics.processes import process_index
-from jaxmetrics.record import check_step
+from jaxmetrics.record import absolute_path, check_step, is_remote
 
 _LOG = logging.getLogger("jaxmetrics")
 
@@ -73,7 +73,8 @@ class Profile:
                 f"least 1. The default is 5 steps."
             )
         self._schedule = Schedule("Profile", every_steps, every_secs, (first_profile,))
-        self._logdir = os.fspath(logdir)
+        is_local = not is_remote(logdir)
+        self._logdir = os.fspath(absolute_path(logdir) if is_local else logdir)
         self._num_steps = num_profile_steps
         self._all_processes = all_processes
         self._around = around or contextlib.nullcontext
@@ -85,7 +86,7 @@ class Profile:
         self._active = False
         self._trace = _Trace(self._logdir)
         weakref.finalize(self, self._trace.end)
-        if "://" not in self._logdir and process_index() == 0:
+        if is_local and process_index() == 0:
             Path(self._logdir).mkdir(parents=True, exist_ok=True)
 
     @property

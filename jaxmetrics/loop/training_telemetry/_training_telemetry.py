@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -22,6 +21,7 @@ from jaxmetrics.record import (
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
     PatientFile,
+    absolute_path,
     check_step,
     dumps,
     iso_time,
@@ -115,7 +115,7 @@ class TrainingTelemetry:
                 "logger with a run directory; expected one of them. Pass logger= to "
                 "write to its run."
             )
-        folder = Path(folder)
+        folder = absolute_path(folder)
         self._weights = WeightSnapshot(
             self.config.weights_on, folder / "last_checkpoint", groups
         )
