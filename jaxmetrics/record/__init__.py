@@ -85,6 +85,7 @@ from jaxmetrics.record._reader import (
     scan_blocks,
     scan_lines,
 )
+from jaxmetrics.record._recent import Recent, recent_level
 from jaxmetrics.record._record import (
     COUNT_FIELDS,
     RECORD_FIELDS,
@@ -185,6 +186,7 @@ __all__ = [
     "REPORT_HTML",
     "REPORT_MD",
     "RUN_JSON",
+    "Recent",
     "Record",
     "RecordIndex",
     "RemoteStorage",
@@ -268,6 +270,7 @@ __all__ = [
     "read_start",
     "read_summary",
     "read_whole",
+    "recent_level",
     "redact",
     "rename_keys",
     "renamed",

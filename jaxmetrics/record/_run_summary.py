@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,19 +14,22 @@ from jaxmetrics.record._event_limit import event_count
 from jaxmetrics.record._index import RecordIndex, write_summary
 from jaxmetrics.record._io import open_read
 from jaxmetrics.record._json import dumps, loads
-from jaxmetrics.record._run_files import EVENTS_JSONL
+from jaxmetrics.record._reader import scan_lines
+from jaxmetrics.record._run_files import EVENTS_JSONL, METRICS_JSONL
 from jaxmetrics.record._run_json import read_run_json
 from jaxmetrics.record._run_values import RunValues
 
 _SECONDS = 10.0
 _MAX_SAVED_KEYS = 1000  # whose values are in the states of checkpoints
 _CHUNK_BYTES = 2**20
+_END_BYTES = 2**15  # of a record whose summary lacks the levels of training losses
 
 
 class RunSummary:
     """The summary of a run while its record is written.
 
-    It holds the last and the best value of each key, the last step and the training
+    It holds the last and the best value of each key, the last training losses, the last
+    step and the training
     seconds, the index of the record, the rows that are missing, the number of attempts
     and of alarms, and whether the run is running, closed or diverged. It can be derived
     from the record, so that an error of the disk is ignored: a summary that does not
@@ -234,6 +237,9 @@ def read_progress(
     if values is None or whole:
         index, values = index.empty(), RunValues()
         summary = summary if whole else {}
+    elif values.lacks_recent:
+        rows = _rows_before(Path(run_dir) / METRICS_JSONL, index.position)
+        values.take_recent(rows)
     if (rest := index.bytes_after()) > max_bytes:
         raise ValueError(
             f"{rest:,} bytes of its record are in no summary.json that fits, more than "
@@ -248,6 +254,16 @@ def read_progress(
 
     index.scan(follow)
     return Progress(index, values, summary, damaged)
+
+
+def _rows_before(path: Path, position: int) -> Iterator[Mapping[str, object]]:
+    """Yield the last rows before a position, without one that begins too far before."""
+    start = max(position - _END_BYTES, 0)
+    for line in scan_lines(path, end=start):
+        if line.end > position:
+            return
+        if line.row is not None:
+            yield line.row
 
 
 def is_diverged(values: RunValues) -> bool:

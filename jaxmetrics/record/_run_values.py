@@ -8,6 +8,9 @@ the rows that follow settle it. For example, with steps 1, 2, 3 and losses 3, 1,
     cut after step 1    the best is unknown, but 1 or more; the last is of step 1
     step 2 has 2        the last is 2; the best may still lie before the cut
     step 3 has 0.5      the best is 0.5, which is below all that there ever was
+
+The best training loss is that of one lucky batch, so of training losses the level at
+the end is kept as well, a median of the last steps.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 from jaxmetrics.record._better import direction
 from jaxmetrics.record._json import number
 from jaxmetrics.record._keys import spellings
+from jaxmetrics.record._recent import RecentValues
 from jaxmetrics.record._record import RECORD_FIELDS
 
 _MAX_KEYS = 10_000  # whose values are kept; keys that come later have none
@@ -27,6 +31,7 @@ _MAX_KINDS = 256  # of rows with different names
 _TRAIN_LOSSES = spellings("train/loss")
 _NUMBERS = {int, float, bool}
 _COLUMNS = ("last", "last_step", "best", "best_step")
+_Directed = tuple[list[tuple[str, float]], list[tuple[str, RecentValues]]]
 
 
 class Value(NamedTuple):
@@ -37,7 +42,7 @@ class Value(NamedTuple):
 
 
 class RunValues:
-    """Last and best values of the rows that were added.
+    """Last and best values of the rows that were added, and levels of training losses.
 
     The best value is the lowest or the highest one, as `direction` says; keys of
     unknown direction have none.
@@ -49,12 +54,15 @@ class RunValues:
         self._last_steps: dict[str, int] = {}
         self._best: dict[str, float] = {}
         self._best_steps: dict[str, int | None] = {}
+        self._recent: dict[str, RecentValues] = {}  # of training losses
+        self._lacks_recent = False
         # By key, -1 where higher is better; None until a row is added to a state.
         self._signs: dict[str, float] | None = {}
         self._has_all_keys = True
-        # By the names of a row: its keys that have a direction, and the last such row,
-        # whose values are not in `_last` yet: few rows cost work for each of the keys.
-        self._directed: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+        # By the names of a row: its keys that have a direction, its training losses,
+        # and the last such row, whose values are not in `_last` yet: few rows cost work
+        # for each of the keys.
+        self._directed: dict[tuple[str, ...], _Directed] = {}
         self._rows: dict[tuple[str, ...], tuple[int, int, Mapping[str, Any]]] = {}
         self._count = 0
 
@@ -79,8 +87,11 @@ class RunValues:
         if others != (type(row.get("split")) is str):
             self._add_odd(row, step)  # not only the split is no number
             return
-        if (directed := self._directed.get(names)) is None:
-            directed = self._new_names(names)
+        if (kind := self._directed.get(names)) is None:
+            kind = self._new_names(names)
+        directed, losses = kind
+        for key, recent in losses:
+            recent.add(step, row[key])
         waiting = self._rows.get(names)
         if waiting is None or step >= waiting[0]:
             self._count += 1
@@ -107,6 +118,34 @@ class RunValues:
         step = self._best_steps.get(key)
         return None if step is None else Value(self._best[key], step)
 
+    def recent(self, key: str) -> float | None:
+        """Return the level of a training loss at its end, see `recent_level`.
+
+        It is nan if most of the last values are not finite, and None if the key has
+        none, or it is unknown.
+        """
+        recent = self._recent.get(key)
+        return None if recent is None else recent.level()
+
+    def recent_values(self) -> dict[str, float]:
+        """Return all levels that are known."""
+        levels = ((key, recent.level()) for key, recent in self._recent.items())
+        return {key: level for key, level in levels if level is not None}
+
+    @property
+    def lacks_recent(self) -> bool:
+        """Whether the state was written before it had the levels of training losses."""
+        return self._lacks_recent
+
+    def take_recent(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take the levels of training losses from the last rows of the record alone."""
+        last = RunValues()
+        for row in rows:
+            last.add(row)
+        self._recent |= last._recent
+        self._lacks_recent, self._signs = False, None
+        self._directed.clear()
+
     def last_values(self) -> dict[str, float]:
         """Return all last values that are known, in the order of their first rows."""
         self._settle()
@@ -119,12 +158,13 @@ class RunValues:
 
     @property
     def has_unknown(self) -> bool:
-        """Whether a last or a best value is unknown."""
+        """Whether a last or a best value or a level is unknown."""
         self._settle()
         return (
             not self._has_all_keys
             or None in self._last.values()
             or None in self._best_steps.values()
+            or not all(recent.is_known for recent in self._recent.values())
         )
 
     def is_known(self, key: str) -> bool:
@@ -151,6 +191,8 @@ class RunValues:
         for key, best in self._best_steps.items():
             if best is not None and best > step:
                 self._best_steps[key] = None
+        for recent in self._recent.values():
+            recent.cut_after(step)
 
     def make_unknown(self) -> None:
         """Forget all values: any row may have been removed from the record."""
@@ -159,17 +201,21 @@ class RunValues:
         self._last = dict.fromkeys(self._last)
         self._last_steps = dict.fromkeys(self._last_steps, high)
         self._best_steps = dict.fromkeys(self._best_steps)
+        for recent in self._recent.values():
+            recent.make_unknown(high)
 
     def state(self) -> dict[str, Any]:
         """Return plain values by column: `last`, `last_step`, `best`, `best_step`.
 
-        An unknown last value and the step of an unknown best value are None.
+        An unknown last value and the step of an unknown best value are None. `recent`
+        has the last values of training losses, of which the levels are.
         """
         self._settle()
         columns = (self._last, self._last_steps, self._best, self._best_steps)
         state: dict[str, Any] = {
             n: dict(column) for n, column in zip(_COLUMNS, columns)
         }
+        state["recent"] = {key: one.state() for key, one in self._recent.items()}
         return state if self._has_all_keys else state | {"keys_left_out": True}
 
     @classmethod
@@ -198,6 +244,14 @@ class RunValues:
         values._best, values._best_steps = best, best_steps
         values._signs = None
         values._has_all_keys = not state.get("keys_left_out", False)
+        states = state.get("recent")
+        states = states if isinstance(states, dict) else {}
+        for key in (key for key in _TRAIN_LOSSES if key in last):
+            recent = RecentValues.from_state(states.get(key))
+            if recent is None:  # of a summary of an earlier version
+                values._lacks_recent = True
+                recent = RecentValues(floor=last_steps[key] + 1)
+            values._recent[key] = recent
         return values
 
     def _add_odd(self, row: Mapping[str, Any], step: int) -> None:
@@ -211,6 +265,9 @@ class RunValues:
         }
         self._add_keys(numbers)
         self._add_last(numbers, step)
+        for key in (key for key in _TRAIN_LOSSES if key in numbers):
+            if key in self._recent:
+                self._recent[key].add(step, numbers[key])
         for key, sign in self._directions(numbers):
             self._add_best(key, numbers[key], sign, step)
 
@@ -237,14 +294,15 @@ class RunValues:
             if (last := self._last_steps.get(key)) is not None and step >= last:
                 self._last[key], self._last_steps[key] = value, step
 
-    def _new_names(self, names: tuple[str, ...]) -> list[tuple[str, float]]:
-        """Return the keys of a new kind of row that have a direction, with its sign."""
+    def _new_names(self, names: tuple[str, ...]) -> _Directed:
+        """Return what `_directed` has of a new kind of row."""
         if len(self._directed) >= _MAX_KINDS:
             self._settle()
             self._directed.clear()
         self._add_keys(name for name in names if name not in RECORD_FIELDS)
-        self._directed[names] = directed = self._directions(names)
-        return directed
+        losses = [(key, one) for key, one in self._recent.items() if key in names]
+        self._directed[names] = kind = self._directions(names), losses
+        return kind
 
     def _directions(self, keys: Iterable[str]) -> list[tuple[str, float]]:
         """Return the keys that have a direction, with its sign."""
@@ -261,6 +319,7 @@ class RunValues:
         self._last |= dict.fromkeys(new)
         self._last_steps |= dict.fromkeys(new, -_MAX_STEP)
         self._signs = (self._signs or {}) | _signs(new)
+        self._recent |= {key: RecentValues() for key in new if key in _TRAIN_LOSSES}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,9 @@ class Comparison(AlignedRuns):
       spreads: Means of the results over each group of several runs.
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
-      ranked_by: Key by whose best value the runs are ranked; None if there is none.
-      relations: How values of the configuration go with the best values of that key.
+      ranked_by: Key by which the runs are ranked, by its best value or, of a training
+        loss, by its level at the end; None if there is none.
+      relations: How values of the configuration go with these values.
       entries: State, step and training seconds of the runs, by name.
       order: Names of the runs in the order of `sort=`; None without it.
     """
@@ -186,7 +187,8 @@ def compare(
         tell.
       seed: Name in the configuration in which the runs of a group may differ.
       rank_by: Key by whose best value the runs are ranked. Default the loss of the
-        evaluation, or the training loss.
+        evaluation, or the training loss, by whose level at the end they are ranked: the
+        median of the last 5 % of x.
       where: Condition that the runs meet, such as `"lr > 1e-3"`, as for `runs.list`.
         Default all runs.
       sort: Name of the value by which the runs are sorted in place of their ranks,
@@ -235,11 +237,11 @@ def compare(
         for name, series in series_by_run(key).items():
             targets.append(reached(key, float(value), name, series, known[key]))
     ranked_by = rank_by or _ranking_key(runs, {k: known[k] for k in keys if k in known})
-    best = {one.run: one.best for one in results if one.key == ranked_by}
+    judged = {one.run: one.judged for one in results if one.key == ranked_by}
     different = config_difference(configs)
     related: Sequence[Relation] = ()
     if ranked_by is not None:
-        values = [best.get(name, math.nan) for name in runs]
+        values = [judged.get(name, math.nan) for name in runs]
         related = relations(different, values, known[ranked_by], seed)
     return Comparison(
         runs=runs,

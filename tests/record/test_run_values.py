@@ -1,7 +1,9 @@
 """Last and best values of a summary are those of the whole record, or unknown."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from jaxmetrics.record import (
     RunSummary,
     RunValues,
     _index,
+    _recent,
     _run_values,
     dumps,
     read_lines,
     read_progress,
+    recent_level,
 )
 
 KEYS = ("train/loss", "val/accuracy", "grad/norm")
@@ -49,6 +53,7 @@ def columns_of(folder):
 
 def check(values, folder, exactly):
     """Compare with the record; unknown values are allowed unless `exactly`."""
+    check_level(values, folder, exactly)
     for key, column in columns_of(folder).items():
         step, last = list(column.items())[-1]
         if (known := values.last(key)) is not None:
@@ -62,6 +67,25 @@ def check(values, folder, exactly):
             assert known == (finite[best], best)
         is_overwritten = not values.is_known(key)
         assert known is not None or best is None or is_overwritten
+
+
+def check_level(values, folder, exactly):
+    """Compare the level of the training loss with that of the record."""
+    column = columns_of(folder).get("train/loss")
+    level = values.recent("train/loss")
+    if column and (level is not None or exactly):
+        x, y = map(np.array, zip(*column.items()))
+        assert level == pytest.approx(recent_level(x, y).median, nan_ok=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_recent_records():
+    """Let levels be of 2 to 4 records, so that short records have more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_recent, "_MIN_RECORDS", 2)
+        patch.setattr(_recent, "_MAX_RECORDS", 4)
+        patch.setattr(_recent, "_SHARE", 0.25)
+        yield
 
 
 @given(before=ROWS, after=ROWS)
@@ -123,6 +147,33 @@ def test_a_better_value_after_a_cut_is_the_best_one():
     assert values.best("train/loss") == (0.5, 3) and values.is_known("train/loss")
     assert values.last_values() == {"train/loss": 0.5}
     assert values.best_values() == {"train/loss": (0.5, 3)}
+
+
+def test_a_summary_of_an_earlier_version_has_the_level_of_the_rows_at_its_end(tmp_path):
+    summary = RunSummary(tmp_path)
+    losses = [(n, {"train/loss": 9.0 if n < 90 else n % 2}) for n in range(100)]
+    append(tmp_path, losses, summary)
+    summary.write({})
+    path = tmp_path / "summary.json"
+    old = {n: v for n, v in json.loads(path.read_text()).items() if n != "recent"}
+    path.write_text(json.dumps(old))
+    values = read_progress(tmp_path).values
+    assert values.recent("train/loss") == 0.5 and not values.has_unknown
+    summary = RunSummary(tmp_path)  # which goes on with the run
+    append(tmp_path, [(n, {"train/loss": 7.0}) for n in range(100, 110)], summary)
+    assert summary.values.recent("train/loss") == 7.0
+
+
+def test_a_level_after_a_cut_is_unknown_until_enough_rows_follow():
+    values = RunValues()
+    for step in range(20):
+        values.add(row(step, {"train/loss": float(step)}))
+    assert values.recent_values() == {"train/loss": 17.5}
+    values.cut_after(16)  # one of the last four is left
+    assert values.recent("train/loss") is None and values.has_unknown
+    for step in (17, 18, 19):
+        values.add(row(step, {"train/loss": 1.0}))
+    assert values.recent("train/loss") == 1.0
 
 
 def test_texts_that_stand_for_numbers_are_numbers_and_others_are_not():

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE, windows
+from jaxmetrics.record import recent_level
 from jaxmetrics.runs.reading import (
     Evaluation,
     History,
@@ -16,7 +17,6 @@ from jaxmetrics.runs.reading import (
     at_common_x,
     marked_event,
     own_key,
-    recent_level,
 )
 
 if TYPE_CHECKING:

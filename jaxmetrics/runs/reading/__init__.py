@@ -3,7 +3,7 @@
 - List: `list_runs` (`RunList` of `RunEntry`).
 - Load: `Run`, `find_run`, `load_history` (`History`, the series that plots and reports
   draw), `export`.
-- Evaluate: `goodput`, `recent_level`, `summary_facts`.
+- Evaluate: `goodput`, `summary_facts`.
 - Compare: `AlignedRuns` and the functions that fill it.
 - Label: axes, charts, numbers.
 """
@@ -32,7 +32,7 @@ from jaxmetrics.runs.reading._config import (
     seed_groups,
     unique_name,
 )
-from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
+from jaxmetrics.runs.reading._copy import LocalCopy, at_home, is_in_mirror, local_copy
 from jaxmetrics.runs.reading._drawing import is_wide, x_unit
 from jaxmetrics.runs.reading._entry import Chosen, RunEntry
 from jaxmetrics.runs.reading._errors import (
@@ -78,8 +78,9 @@ from jaxmetrics.runs.reading._labels import (
     importance,
     is_telemetry,
 )
+from jaxmetrics.runs.reading._layer_map import LayerMap, layer_map
 from jaxmetrics.runs.reading._list import RunList, list_entries, list_runs
-from jaxmetrics.runs.reading._load import telemetry_file
+from jaxmetrics.runs.reading._load import telemetry_file, telemetry_rows
 from jaxmetrics.runs.reading._media import MediaEntry, MediaTable
 from jaxmetrics.runs.reading._merging import at_common_x, merged_x
 from jaxmetrics.runs.reading._quantities import (
@@ -87,10 +88,10 @@ from jaxmetrics.runs.reading._quantities import (
     Series,
     common_names,
     evaluation,
+    is_train_loss,
     own_key,
     quantity,
 )
-from jaxmetrics.runs.reading._recent import Recent, recent_level
 from jaxmetrics.runs.reading._record_rows import rows_of_epochs
 from jaxmetrics.runs.reading._relations import Relation, relations
 from jaxmetrics.runs.reading._results import (
@@ -125,13 +126,13 @@ __all__ = [
     "GroupMean",
     "GrowingRun",
     "History",
+    "LayerMap",
     "Layers",
     "LocalCopy",
     "MediaEntry",
     "MediaIndex",
     "MediaTable",
     "Reached",
-    "Recent",
     "Records",
     "Relation",
     "Result",
@@ -168,10 +169,13 @@ __all__ = [
     "goodput_of_events",
     "grouped_by_chart",
     "importance",
+    "is_in_mirror",
     "is_log_chart",
     "is_run",
     "is_telemetry",
+    "is_train_loss",
     "is_wide",
+    "layer_map",
     "list_entries",
     "list_runs",
     "load_history",
@@ -183,7 +187,6 @@ __all__ = [
     "quantile_keys",
     "quantity",
     "reached",
-    "recent_level",
     "records_of",
     "relations",
     "result",
@@ -198,6 +201,7 @@ __all__ = [
     "step_places",
     "summary_facts",
     "telemetry_file",
+    "telemetry_rows",
     "unique_name",
     "version_of",
     "writes_files",

@@ -53,8 +53,9 @@ class AlignedRuns:
       spreads: Means of the results over each group of several runs.
       reached: Where each run reached the targets.
       positions: x coordinate of every record, by run and axis.
-      ranked_by: Key by whose best value the runs are ranked; None if there is none.
-      relations: How values of the configuration go with the best values of that key.
+      ranked_by: Key by which the runs are ranked, by its best value or, of a training
+        loss, by its level at the end; None if there is none.
+      relations: How values of the configuration go with these values.
       entries: State, step and training seconds of the runs, by name.
       order: Names of the runs in an order that takes precedence over the ranks.
     """
@@ -83,8 +84,8 @@ class AlignedRuns:
         if self.order is not None or self.ranked_by is None:
             return list(self.order or self.runs)
         sign = 1.0 if self.better[self.ranked_by] == "min" else -1.0
-        best = {r.run: r.best for r in self.results if r.key == self.ranked_by}
-        values = {name: sign * best.get(name, np.nan) for name in self.runs}
+        judged = {r.run: r.judged for r in self.results if r.key == self.ranked_by}
+        values = {name: sign * judged.get(name, np.nan) for name in self.runs}
         return sorted(self.runs, key=lambda n: (np.isnan(values[n]), values[n]))
 
     def series(

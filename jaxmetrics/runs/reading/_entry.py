@@ -36,7 +36,7 @@ from jaxmetrics.record import (
     spellings,
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
-from jaxmetrics.runs.reading._quantities import Series, evaluation
+from jaxmetrics.runs.reading._quantities import Series, evaluation, is_train_loss
 from jaxmetrics.runs.reading._run import Run
 
 State = Literal["running", "closed", "crashed", "diverged"]
@@ -55,8 +55,9 @@ _NO_SERIES: Series = (np.zeros(0), np.zeros(0))
 class Chosen(NamedTuple):
     """The value by which a run is judged.
 
-    It is the loss of the evaluation, or its first metric of known direction, or else
-    the training loss.
+    It is the best loss of the evaluation, or of its first metric of known direction, or
+    else the level of the training loss at its end, since the best training loss is that
+    of one lucky batch.
 
     Attributes:
       key: Its key.
@@ -64,6 +65,8 @@ class Chosen(NamedTuple):
       last: Last value; None if it is unknown.
       best: Best finite value; None without one.
       best_step: Step of the best value.
+      by: `"best"` or `"recent"`: which value judges.
+      value: That value; None if it is unknown.
     """
 
     key: str
@@ -71,6 +74,8 @@ class Chosen(NamedTuple):
     last: float | None
     best: float | None
     best_step: int | None
+    by: Literal["best", "recent"]
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class RunEntry:
       chosen_by: The value by which the run is judged; None without one.
       last: Last value by key.
       best: Best finite value and its step by key, for keys of known direction.
+      recent: Level of the training loss at its end, by key: the median of the last 5 %
+        of the steps, of at least 10 and at most 200 records.
       hparams: Configuration by dotted name; lists are JSON texts.
       group: Name of the group; equal for runs of a project that differ in their seed.
       problem: Description of what could not be read; None if there is nothing.
@@ -116,6 +123,7 @@ class RunEntry:
     chosen_by: Chosen | None = None
     last: Mapping[str, float] = field(default_factory=dict, repr=False)
     best: Mapping[str, Value] = field(default_factory=dict, repr=False)
+    recent: Mapping[str, float] = field(default_factory=dict, repr=False)
     hparams: Mapping[str, Any] = field(default_factory=dict, repr=False)
     group: str = ""
     problem: str | None = None
@@ -149,6 +157,7 @@ class RunEntry:
             "chosen_by": None if chosen is None else chosen._asdict(),
             "last": dict(self.last),
             "best": {key: value._asdict() for key, value in self.best.items()},
+            "recent": dict(self.recent),
             "hparams": dict(self.hparams),
         }
 
@@ -255,6 +264,7 @@ class EntryReader:
             chosen_by=self._chosen_by(values, last),
             last=last,
             best=values.best_values(),
+            recent=values.recent_values(),
             hparams=hparams,
             problem="; ".join(problems) or None,
             **parts,
@@ -314,7 +324,10 @@ class EntryReader:
         key, better = choice
         best = values.best(key)
         value, step = (None, None) if best is None else best
-        return Chosen(key, better, last.get(key), value, step)
+        if is_train_loss(key):
+            level = values.recent(key)
+            return Chosen(key, better, last.get(key), value, step, "recent", level)
+        return Chosen(key, better, last.get(key), value, step, "best", value)
 
 
 def _choose(keys: Iterable[str]) -> tuple[str, Better] | None:

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxmetrics.record import duration, missing_records
+from jaxmetrics.record import duration, missing_records, recent_level
 from jaxmetrics.runs.reading._format import format_bytes
 from jaxmetrics.runs.reading._goodput import goodput_of_events
 from jaxmetrics.runs.reading._history import History
 from jaxmetrics.runs.reading._merging import merged_x
 from jaxmetrics.runs.reading._quantities import Evaluation, own_key
-from jaxmetrics.runs.reading._recent import recent_level
 
 _MEMORY = ("mem/peak_bytes", "mem/in_use_bytes")
 

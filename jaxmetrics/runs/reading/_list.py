@@ -87,7 +87,8 @@ class RunList(Sequence[RunEntry]):
           text: Comparisons of names with numbers and texts, joined by `and`, `or`,
             `not`; `name in (1, 2)`. A name is a field of `RunEntry`, a dotted name of
             the configuration or its last part if that is unique, or a key, which
-            stands for its last value; `best(val/loss)` is its best value. Names with
+            stands for its last value; `best(val/loss)` is its best value, and
+            `recent(train/loss)` the level of a training loss at its end. Names with
             other characters than letters, digits and `._/-` are in backquotes.
             Comparisons with missing values are False.
 
@@ -115,7 +116,7 @@ class RunList(Sequence[RunEntry]):
             return self
         is_reversed, name = name.startswith("-"), name.removeprefix("-")
         get = value_of(name, self.names, "sort")
-        key = name.removeprefix("best(").removeprefix("last(").rstrip(")").strip("`")
+        key = name.partition("(")[2].rstrip(")").strip().strip("`") or name
         is_key = key in self.names.keys and direction(key) == "max"
         values = [(get(entry), entry) for entry in self]
         known = [(v, e) for v, e in values if v is not None and v == v]
@@ -131,7 +132,7 @@ class RunList(Sequence[RunEntry]):
         """Return a data frame of one row for each run.
 
         Its columns are the fields of `RunEntry`, `hparams.<name>`, the last values by
-        key, and `best(<key>)`.
+        key, `best(<key>)`, and `recent(<key>)` of training losses.
 
         Raises:
           ImportError: pandas is not installed.
@@ -147,10 +148,12 @@ class RunList(Sequence[RunEntry]):
         for entry in self:
             row = entry.to_dict()
             chosen, last = row.pop("chosen_by"), row.pop("last")
-            best, hparams = row.pop("best"), row.pop("hparams")
+            best, recent = row.pop("best"), row.pop("recent")
+            hparams = row.pop("hparams")
             row["chosen_by"] = None if chosen is None else chosen["key"]
             row |= {f"hparams.{name}": value for name, value in hparams.items()}
             row |= last | {f"best({key})": one["value"] for key, one in best.items()}
+            row |= {f"recent({key})": value for key, value in recent.items()}
             rows.append(row)
         return pandas.DataFrame(rows)
 
@@ -160,19 +163,20 @@ class RunList(Sequence[RunEntry]):
         The value by which most runs are judged comes after the state, and then the
         values of the configuration in which they differ.
         """
-        keys = [e.chosen_by.key for e in self if e.chosen_by is not None]
-        key = max(keys, key=keys.count) if keys else None
+        judged = [(c.key, c.by) for e in self if (c := e.chosen_by) is not None]
+        key, by = max(judged, key=judged.count) if judged else (None, "best")
         hparams = [name for name in self.varied if not _is_long(self, name)]
         hparams = hparams[:_MAX_HPARAMS]
         names = ["run", "state"]
-        names += [f"best {key}", f"last {key}"] if key is not None else []
+        names += [f"{by} {key}", f"last {key}"] if key is not None else []
         names += ["step", "training time", *(_short(name, hparams) for name in hparams)]
         rows = []
         for entry in self:
             row = [entry.id, entry.state if entry.problem is None else "damaged"]
             if key is not None:
-                best, last = entry.best.get(key), entry.last.get(key)
-                row += [_number(best and best.value), _number(last)]
+                best = entry.best.get(key)
+                value = entry.recent.get(key) if by == "recent" else best and best.value
+                row += [_number(value), _number(entry.last.get(key))]
             progress = entry.progress if entry.state == "running" else None
             step = "–" if entry.step is None else f"{entry.step:,}"
             row.append(step if progress is None else f"{step} ({progress:.0%})")

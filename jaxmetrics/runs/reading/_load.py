@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ class RunFiles:
     def telemetry(self) -> list[dict[str, Any]]:
         """Return the lines of telemetry; of a step the last one, in order of steps."""
         name = telemetry_file(self._folder) or TELEMETRY_JSONL
-        rows = [_numbers(row) for block in self._blocks(name) for row in block.rows]
+        rows = [r for b in self._blocks(name) for r in telemetry_rows(b.rows)]
         if not all(type(row.get("step")) is int for row in rows):
             return rows  # of an earlier version
         by_step = {row["step"]: row for row in rows}
@@ -141,6 +141,11 @@ def telemetry_file(folder: Path) -> str | None:
     """Return the name of the telemetry file of a folder, None if there is none."""
     names = (f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}", TELEMETRY_JSONL)
     return next((name for name in names if (folder / name).is_file()), None)
+
+
+def telemetry_rows(rows: Iterable[Mapping[str, object]]) -> list[dict[str, Any]]:
+    """Return lines of telemetry with the texts that stand for numbers as numbers."""
+    return [_numbers(row) for row in rows]
 
 
 def _numbers(value: Any) -> Any:

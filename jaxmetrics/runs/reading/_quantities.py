@@ -108,6 +108,15 @@ def own_key(name: str) -> tuple[str, float]:
     return name, 1.0
 
 
+def is_train_loss(key: str) -> bool:
+    """Return whether a key is the training loss, whatever name it was logged under.
+
+    >>> is_train_loss("loss"), is_train_loss("train_web/loss")
+    (True, False)
+    """
+    return own_key(key)[0] == "train/loss"
+
+
 def common_names(runs: Sequence[Columns]) -> list[dict[str, tuple[str, float]]]:
     """Return the keys to rename so that runs have one name for a quantity.
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxmetrics.record import Better
+from jaxmetrics.runs.reading._quantities import is_train_loss
 
 _MIN_RUNS = 3
 _CHANCE = 1.96  # standard deviations of a rank correlation without a relation
@@ -45,6 +46,7 @@ class Relation(NamedTuple):
           key: Key of the results.
           better: Whether lower or higher results are better.
         """
+        result = f"{'recent' if is_train_loss(key) else 'best'} {key}"
         text = ""
         if self.kind == "rank":
             number = f"rank correlation {self.strength:.2f} over {self.runs} runs"
@@ -52,18 +54,18 @@ class Relation(NamedTuple):
                 text = f"too few runs tell how {self.name} goes with {key}: {number}"
             elif abs(self.strength) < _CHANCE / math.sqrt(self.runs - 1):
                 text = (
-                    f"no relation of {self.name} with best {key} is clear: {number} is "
+                    f"no relation of {self.name} with {result} is clear: {number} is "
                     f"within chance"
                 )
             else:
                 is_higher = (self.strength < 0) == (better == "min")
                 side = "higher" if is_higher else "lower"
-                text = f"{side} {self.name} goes with better best {key}: {number}"
+                text = f"{side} {self.name} goes with better {result}: {number}"
         if self.means:
             (first, (n, best)), *_, (last, (m, worst)) = self.means.items()
             text += "; " if text else ""
             text += (
-                f"{self.name}={first} has the best mean best {key}, {best:.5g} over "
+                f"{self.name}={first} has the best mean {result}, {best:.5g} over "
                 f"{_counted(n)}, and {last} the worst, {worst:.5g} over {m}"
             )
         return text

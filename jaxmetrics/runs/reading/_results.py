@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmetrics.record import Better
+from jaxmetrics.record import Better, recent_level
+from jaxmetrics.runs.reading._quantities import is_train_loss
 
 Series = tuple[np.ndarray, np.ndarray]
 """x and y of a series, `[n]` each."""
@@ -26,6 +27,8 @@ class Result(NamedTuple):
         higher or lower is better.
       best_x: First x of the best value; nan likewise.
       nonfinite: Number of values that are not finite.
+      recent: Level at the end, the median of the last 5 % of x, of at least 10 and at
+        most 200 records; nan without records.
     """
 
     key: str
@@ -35,6 +38,16 @@ class Result(NamedTuple):
     best: float
     best_x: float
     nonfinite: int
+    recent: float = math.nan
+
+    @property
+    def judged(self) -> float:
+        """The value by which runs are ranked, nan if it is not known.
+
+        It is the best value, but of a training loss, whose best value is that of one
+        lucky batch, the level at the end.
+        """
+        return self.recent if is_train_loss(self.key) else self.best
 
 
 class Reached(NamedTuple):
@@ -97,7 +110,12 @@ def result(key: str, run: str, series: Series, better: Better | None) -> Result:
         comparable = np.where(finite, y, worst)
         index = int(np.argmin(comparable) if better == "min" else np.argmax(comparable))
         best, best_x = float(y[index]), float(x[index])
-    return Result(key, run, last, last_x, best, best_x, int((~finite).sum()))
+    level = recent_level(x, y)
+    return Result(
+        *(key, run, last, last_x, best, best_x),
+        nonfinite=int((~finite).sum()),
+        recent=math.nan if level is None else level.median,
+    )
 
 
 def reached(

@@ -35,6 +35,7 @@ _TOKEN = re.compile(
     | (?P<sign><=|>=|==|!=|[<>(),\[\]+-])""",
     re.VERBOSE,
 )
+_FUNCTIONS = ("best", "last", "recent")
 _WORDS = {"and", "or", "not", "in", "True", "False", "None", "true", "false"}
 _ADVICE = {
     "=": "Write == to compare.",
@@ -68,11 +69,13 @@ class Names(NamedTuple):
       hparams: Dotted names of the configurations.
       keys: Keys of the values.
       best: Keys that have a best value.
+      recent: Keys that have a level at the end.
     """
 
     hparams: Sequence[str]
     keys: Sequence[str]
     best: Sequence[str]
+    recent: Sequence[str]
 
     @classmethod
     def of(cls, entries: Iterable[RunEntry]) -> Names:
@@ -80,11 +83,13 @@ class Names(NamedTuple):
         hparams: dict[str, None] = {}
         keys: dict[str, None] = {}
         best: dict[str, None] = {}
+        recent: dict[str, None] = {}
         for entry in entries:
             hparams |= dict.fromkeys(entry.hparams)
             keys |= dict.fromkeys(entry.last)
             best |= dict.fromkeys(entry.best)
-        return cls(list(hparams), list(keys), list(best))
+            recent |= dict.fromkeys(entry.recent)
+        return cls(list(hparams), list(keys), list(best), list(recent))
 
 
 Getter = Callable[[RunEntry], Any]
@@ -95,9 +100,10 @@ def condition(text: str, names: Names) -> Callable[[RunEntry], bool]:
 
     A name is a field of the run such as `state`, a dotted name of the configuration or
     its last part if it is unique, or a key, which stands for its last value;
-    `best(key)` is its best value. Other names than letters, digits and `._/-` are
-    written in backquotes, and `hparams.step` is a value of the configuration. A
-    comparison with a missing value is False, and so is one of numbers with texts.
+    `best(key)` is its best value, and `recent(key)` the level of a training loss at its
+    end. Other names than letters, digits and `._/-` are written in backquotes, and
+    `hparams.step` is a value of the configuration. A comparison with a missing value is
+    False, and so is one of numbers with texts.
 
     Args:
       text: The condition.
@@ -127,7 +133,7 @@ def value_of(text: str, names: Names, argument: str) -> Getter:
     """Return the function that takes a named value from a run.
 
     Args:
-      text: A name, as in `condition`, or `best(key)`.
+      text: A name, as in `condition`, `best(key)` or `recent(key)`.
       names: Names that may be used.
       argument: Name of the argument, for errors.
 
@@ -136,7 +142,7 @@ def value_of(text: str, names: Names, argument: str) -> Getter:
       KeyError: The name is unknown.
     """
     name, _, rest = text.strip().partition("(")
-    if name in ("best", "last") and rest.endswith(")"):
+    if name in _FUNCTIONS and rest.endswith(")"):
         return _call(name, rest[:-1].strip().strip("`"), names, argument)
     if not text.strip():
         raise ValueError(f"{argument}= got an empty name. Give one such as val/loss.")
@@ -188,7 +194,7 @@ class _Compiler:
                 func=ast.Name(id=function), args=[ast.Name(id=key)], keywords=[]
             ):
                 function, key = self._used[function], self._used[key]
-                if function in ("best", "last"):
+                if function in _FUNCTIONS:
                     return _call(function, key, self._names, "where")
         raise ValueError(f"where= got {self._text!r}, which is not one. {_LANGUAGE}")
 
@@ -252,7 +258,11 @@ def _named(name: str, names: Names, argument: str) -> Getter:
 
 
 def _call(function: str, key: str, names: Names, argument: str) -> Getter:
-    """Return the function that takes the best or the last value of a key."""
+    """Return the function that takes the best, last or recent value of a key."""
+    if function == "recent":
+        if key in names.recent:
+            return lambda entry: entry.recent.get(key)
+        raise KeyError(_unknown(key, names.recent or names.keys, argument))
     if function == "last":
         if key in names.keys:
             return lambda entry: entry.last.get(key)

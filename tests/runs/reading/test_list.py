@@ -17,9 +17,10 @@ from jaxmetrics.record import (
     locked_inodes,
     read_progress,
     read_run_json,
+    recent_level,
     write_run_json,
 )
-from jaxmetrics.runs.reading import RunList, RunNotFoundError, _entry
+from jaxmetrics.runs.reading import Run, RunList, RunNotFoundError, _entry
 from jaxmetrics.runs.reading._where import Names
 
 EVENTS = [{"event": "start"}, {"event": "close", "time": "2026-01-01T00:00:00+00:00"}]
@@ -77,7 +78,8 @@ def test_an_entry_says_what_the_summary_and_the_rows_after_it_say(tmp_path):
     assert entry.hparams == {"a.lr": 0.1, "seed": 3, "layers": "[1,2]"}
     assert entry.last == {"train/loss": 0.5, "lr/lr": 0.1, "val/loss": 4.0}
     assert entry.best == {"train/loss": (0.5, 4), "val/loss": (4.0, 2)}
-    assert entry.chosen_by == ("val/loss", "min", 4.0, 4.0, 2)
+    assert entry.chosen_by == ("val/loss", "min", 4.0, 4.0, 2, "best", 4.0)
+    assert entry.recent == {"train/loss": 1.5}
     (folder / "summary.json").unlink()
     (again,) = runs.list(tmp_path)
     assert again == dataclasses.replace(entry, state="crashed")  # no close at the end
@@ -103,6 +105,61 @@ def test_values_that_the_summary_does_not_know_are_read(tmp_path):
     (entry,) = runs.list(tmp_path)
     assert entry.best == {"train/loss": (1.0, 2)} and entry.last == {"train/loss": 2.0}
     assert entry.state == "closed"
+
+
+@pytest.mark.parametrize("form", ["written", "earlier version", "without a summary"])
+def test_without_an_evaluation_one_lucky_batch_does_not_make_a_run_the_best(
+    tmp_path, form
+):
+    for name, level, lucky in (("good", 1.0, 1.0), ("lucky", 2.0, 0.1)):
+        with TrainingLogger("p", name, root=tmp_path, console=False) as logger:
+            for step in range(40):
+                logger.log_step(step, loss=lucky if step == 35 else level)
+        path = logger.run_dir / "summary.json"
+        summary = json.loads(path.read_text())
+        assert summary.pop("recent")["train/loss"]["values"][-1] == level
+        if form == "earlier version":
+            path.write_text(json.dumps(summary))
+        elif form == "without a summary":
+            path.unlink()
+    listed = runs.list(tmp_path, sort="recent(train/loss)")
+    assert [entry.name for entry in listed] == ["good", "lucky"]
+    assert [entry.chosen_by[-2:] for entry in listed] == [
+        ("recent", 1.0),
+        ("recent", 2.0),
+    ]
+    names, rows = listed.table()
+    assert names[2] == "recent train/loss" and [row[2] for row in rows] == ["1", "2"]
+    assert [e.name for e in runs.list(tmp_path, "recent(train/loss) > 1.5")] == [
+        "lucky"
+    ]
+    assert runs.compare([tmp_path / "p"]).ranked() == ["good", "lucky"]
+    with pytest.raises(KeyError, match="which no run has; similar names are train"):
+        runs.list(tmp_path, sort="recent(train/los)")
+
+
+def test_the_level_of_a_run_that_was_killed_and_resumed_is_that_of_its_record(tmp_path):
+    def level():
+        (entry,) = runs.list(tmp_path)
+        steps, values = Run.load(tmp_path / "p" / "r")["train/loss"]
+        assert entry.recent["train/loss"] == recent_level(steps, values).median
+        return entry.recent["train/loss"]
+
+    def log(logger, first, last, loss):
+        for step in range(first, last):
+            logger.log_step(step, loss=loss + step % 2)
+        logger.flush()
+
+    options = {"root": tmp_path, "console": False}
+    with TrainingLogger("p", "r", **options) as logger:
+        log(logger, 1, 300, 5.0)
+        state = logger.state()
+        log(logger, 300, 600, 1.0)  # lost: logged after the state was taken
+        assert level() == 1.5
+    with TrainingLogger("p", "r", **options) as logger:
+        logger.load_state(state)
+        log(logger, 300, 310, 3.0)
+        assert level() == 4.0
 
 
 class TestState:
