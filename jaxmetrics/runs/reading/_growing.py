@@ -78,9 +78,9 @@ class GrowingRun:
     """A run directory in memory, of which only new lines are read.
 
     If the record was cut back by a restore or replaced, it is read anew, and
-    `generation` is increased. Damaged lines are skipped and named. Files of an
-    `EpochTracker` or of `TrainingTelemetry` and copies in a mirror are read anew at
-    each change.
+    `generation` is increased. Damaged lines are skipped and named. Of a run that has
+    only the lines of `TrainingTelemetry`, these are the record. The file of an
+    `EpochTracker`, which is replaced at each epoch, is read anew.
 
     Columns of `run` are joined when they are first read, so they are read with `lock`
     held.
@@ -117,7 +117,7 @@ class GrowingRun:
 
     def is_current(self) -> bool:
         """Return whether all that is in the files was read, by their state alone."""
-        return self._is_whole and self._state == self._states()
+        return self._is_whole and self._state == self._files()[1]
 
     @property
     def progress(self) -> float:
@@ -199,34 +199,41 @@ class GrowingRun:
                 found = [entry for entry in entries if entry.key == key] or found
         return found[-1:]
 
-    def _states(self) -> tuple[FileState, ...]:
-        names = (METRICS_JSONL, EVENTS_JSONL, RUN_JSON)
-        states = tuple(file_state(self.path / name) for name in names)
-        if any(state[0] for state in states):
-            return states
-        names = (EPOCHS_JSON, telemetry_file(self.path) or METRICS_JSONL)
-        return tuple(file_state(self.path / name) for name in names)
+    def _files(self) -> tuple[str, tuple[FileState, ...]]:
+        """Return the name of the record, and the states of all files that are read."""
+        others = tuple(file_state(self.path / n) for n in (EVENTS_JSONL, RUN_JSON))
+        record = file_state(self.path / METRICS_JSONL)
+        if record[0] or any(state[0] for state in others):
+            return METRICS_JSONL, (record, *others)
+        if (epochs := file_state(self.path / EPOCHS_JSON))[0]:
+            return EPOCHS_JSON, (epochs,)
+        name = telemetry_file(self.path) or METRICS_JSONL
+        return name, (file_state(self.path / name), *others)
 
     def _update(self, deadline: float) -> bool:
-        states = self._states()
+        name, states = self._files()
         if self._is_whole and states == self._state:
             return True
         self._is_whole = False
-        if len(states) < 3:
-            return self._update_others(states)
-        self._whole = None
+        if name == EPOCHS_JSON or not any(state[0] for state in states):
+            return self._update_epochs(states)
+        if self._whole is not None or self.path / name != self._metrics.path:
+            with self.lock:
+                self.generation += bool(self._state)
+                self._whole = None
+                self._begin(name)
         if self._metrics.restarted() or self._ledger.restarted():
             with self.lock:
                 self.generation += 1
-                self._begin()
+                self._begin(name)
         if states[2] != self._header_state:
             self._read_header(states[2])
         self._state = states
         self._is_whole = self._read_events(deadline) and self._read_metrics(deadline)
         return self._is_whole
 
-    def _begin(self) -> None:
-        self._metrics = Follower(self.path / METRICS_JSONL)
+    def _begin(self, record: str = METRICS_JSONL) -> None:
+        self._metrics = Follower(self.path / record)
         self._ledger = Follower(self.path / EVENTS_JSONL)
         self._builder = TableBuilder()
         self._events: list[dict[str, object]] = []
@@ -251,7 +258,7 @@ class GrowingRun:
         return True
 
     def _read_metrics(self, deadline: float) -> bool:
-        start = self._metrics.position
+        start, name = self._metrics.position, self._metrics.path.name
         if self.is_full:
             return True
         with contextlib.closing(self._metrics.read()) as blocks:
@@ -259,7 +266,7 @@ class GrowingRun:
                 if isinstance(block, Block):
                     self._add(block, start)
                 else:
-                    self._note_damage(METRICS_JSONL, block.number, str(block.reason))
+                    self._note_damage(name, block.number, str(block.reason))
                 start = block.end
                 if number % _BLOCKS == 0:
                     self.is_full = self._builder.nbytes > self._max_bytes
@@ -273,7 +280,9 @@ class GrowingRun:
         with self.lock:
             self._run = None
             for index, problem in self._builder.add(block.rows):
-                self._note_damage(METRICS_JSONL, block.number + index, problem)
+                self._note_damage(
+                    self._metrics.path.name, block.number + index, problem
+                )
             for row in block.rows:
                 if "kind" in row:
                     self._add_media(row, start, block.end)
@@ -308,8 +317,8 @@ class GrowingRun:
         if len(self.bad) < _MAX_BAD:
             self.bad.append((name, line, reason))
 
-    def _update_others(self, states: tuple[FileState, ...]) -> bool:
-        """Read files that are not read line by line."""
+    def _update_epochs(self, states: tuple[FileState, ...]) -> bool:
+        """Read the file of the epochs, which is not read line by line; fail without."""
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             whole = Run.load(self.path, "skip")
         with self.lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
         return answer(request, row | _facts.header(run))
 
     def keys(request: Request) -> Response:
-        return answer(request, _facts.keys(loaded(request)))
+        return unless_known(request, loaded(request), _facts.keys)
 
     def series(request: Request) -> Response:
         names = [key for text in _all(request, "keys") for key in text.split(",")]
@@ -151,7 +151,7 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
         return answer(request, content)
 
     def events(request: Request) -> Response:
-        return answer(request, _facts.events(loaded(request)))
+        return unless_known(request, loaded(request), _facts.events)
 
     def layers(request: Request) -> Response:
         columns = _integer(request, "columns", 400, 1, MAX_COLUMNS)
@@ -206,9 +206,26 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
             stream, media_type="text/event-stream", headers=headers
         )
 
-    def answer(request: Request, content: Any, status: int = 200) -> Response:
+    def unless_known(
+        request: Request, run: Loaded, content: Callable[[Loaded], Any]
+    ) -> Response:
+        """Return content that depends on the version alone, or 304 if it is known."""
+        with run.lock:
+            tag = f'W/"{run.source}.{run.growing.version}"'
+            asked = request.headers.get("if-none-match", "")
+            headers = {"etag": tag, "cache-control": "private, no-cache"}
+            if tag in (text.strip() for text in asked.split(",")):
+                return Response(status_code=304, headers=headers)
+            return answer(request, content(run), headers=headers)
+
+    def answer(
+        request: Request,
+        content: Any,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         body = _json(content)
-        headers = {"vary": "accept-encoding"}
+        headers = {"vary": "accept-encoding", **(headers or {})}
         if len(body) > _GZIP_BYTES and "gzip" in request.headers.get(
             "accept-encoding", ""
         ):

@@ -13,7 +13,9 @@ from jaxmetrics.record import (
     EPOCHS_JSON,
     EVENTS_JSONL,
     METRICS_JSONL,
+    PIECES_FOLDER,
     RUN_JSON,
+    TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
 )
 from jaxmetrics.runs.reading import FileState, file_state, version_of
@@ -26,7 +28,10 @@ _HEARTBEAT_SECONDS = 15.0
 _READ_SECONDS = 0.2  # of a run that is shown
 _QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
 _QUIET_EVERY = 5  # looks at a quiet run are one of so many
-_OTHERS = (RUN_JSON, EPOCHS_JSON, TELEMETRY_JSONL)
+_OTHERS = (
+    *(RUN_JSON, EPOCHS_JSON, TELEMETRY_JSONL, PIECES_FOLDER),
+    f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}",
+)
 
 
 class Change(NamedTuple):
@@ -47,6 +52,7 @@ class _Seen:
     """State of the files of a run directory when they were last read."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.files = [str(path / name) for name in (METRICS_JSONL, EVENTS_JSONL)]
         self.others = [str(path / name) for name in _OTHERS]
         self.state: tuple[FileState, ...] = ()
@@ -153,6 +159,7 @@ class Watcher:
         reset = not is_first and bool(before[0][0]) and _was_cut(before[0], state[0])
         if loaded is not None:
             with contextlib.suppress(OSError, ValueError):
+                self._root.folder(seen.path)  # a run in a mirror is copied again
                 self._cache.update(loaded, _READ_SECONDS)
             generation = loaded.growing.generation
             reset = reset or generation != seen.generation

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmetrics.record import TELEMETRY_FOLDER, TELEMETRY_JSONL
+from jaxmetrics.record import TELEMETRY_FOLDER, TELEMETRY_JSONL, Block
 from jaxmetrics.runs.plots import Predictions, predictions_of
-from jaxmetrics.runs.reading import Run, file_state
+from jaxmetrics.runs.reading import Follower, file_state, telemetry_rows
 from jaxmetrics.runs.view._cache import Loaded
 
 KIND, KEY = "holdout", "holdout/predictions"
@@ -40,14 +40,15 @@ def holdout_content(loaded: Loaded, step: int) -> dict[str, Any] | None:
 
 
 def _by_step(loaded: Loaded) -> Mapping[int, Predictions]:
-    """Return the predictions by step; they are read again when the file changed."""
-    folder = loaded.growing.path / TELEMETRY_FOLDER
-    state = file_state(folder / TELEMETRY_JSONL)
-    kept = loaded.kept.get("holdout")
-    if kept is None or kept[0] != state:
-        found: dict[int, Predictions] = {}
-        if 0 < state[1] <= _MAX_BYTES:
-            lines = Run.load(folder, errors="skip").telemetry
-            found = {one.x: one for one in predictions_of(lines)}
-        kept = loaded.kept["holdout"] = state, found
-    return kept[1]
+    """Return the predictions by step; only lines that were added are read."""
+    file = loaded.growing.path / TELEMETRY_FOLDER / TELEMETRY_JSONL
+    if "holdout" not in loaded.kept:
+        loaded.kept["holdout"] = Follower(file), {}
+    follower, found = loaded.kept["holdout"]
+    if follower.restarted():
+        found.clear()
+    if file_state(file)[1] <= _MAX_BYTES:
+        for block in follower.read():
+            if isinstance(block, Block):
+                found |= {p.x: p for p in predictions_of(telemetry_rows(block.rows))}
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,16 @@ from jaxmetrics.record import (
     SUMMARY_JSON,
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
+    open_storage,
 )
-from jaxmetrics.runs.reading import LocalCopy, folder_names, is_run
+from jaxmetrics.runs.reading import (
+    FileState,
+    LocalCopy,
+    file_state,
+    folder_names,
+    is_in_mirror,
+    is_run,
+)
 
 _READ = (
     *(METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON, EPOCHS_JSON, PIECES_FOLDER),
@@ -46,6 +55,8 @@ class Root:
         self.path = Path(path).expanduser().resolve()
         self.name = self._text = str(self.path)
         self._below = self._text.rstrip(os.sep) + os.sep
+        self._lock = threading.Lock()  # of the copies
+        self._mirrored: dict[Path, tuple[FileState, LocalCopy]] = {}
 
     def runs(self) -> Iterator[tuple[str, Path]]:
         """Yield the id and the path of each run directory, by names.
@@ -72,8 +83,27 @@ class Root:
                     yield self._id(inner), inner
 
     def source(self, path: Path) -> Path | LocalCopy:
-        """Return what is read to list the run in a folder."""
-        return path
+        """Return what is read to list the run in a folder.
+
+        A run in a mirror is copied to a temporary folder, and again when it changed.
+
+        Raises:
+          FileNotFoundError: No copy of a run in a mirror is whole.
+          OSError: The mirror cannot be read, or the disk is full.
+        """
+        if not is_in_mirror(path):
+            return path
+        with self._lock:
+            state = file_state(path / PIECES_FOLDER)
+            seen, copy = self._mirrored.get(path, (None, None))
+            if copy is None:
+                copy = LocalCopy(open_storage(path))
+            elif seen != state:
+                copy.refresh()
+            if seen != state:
+                copy.add_media()
+                self._mirrored[path] = state, copy
+            return copy
 
     def problems(self) -> list[dict[str, str]]:
         """Return what could not be read of the root, each `path` with its `text`."""
@@ -97,8 +127,17 @@ class Root:
                 continue
             self.check(place)
             if is_run(place):
-                return place
+                return self.folder(place)
         return None
+
+    def folder(self, path: Path) -> Path:
+        """Return the folder that has the files of a run: that of the run, or a copy.
+
+        Raises:
+          OSError: A run in a mirror cannot be read.
+        """
+        source = self.source(path)
+        return source if isinstance(source, Path) else source.folder
 
     def check(self, run: Path) -> None:
         """Refuse a run that would be read from elsewhere.
@@ -123,7 +162,10 @@ class Root:
             real = os.path.realpath(path)
         except OSError:  # a link to itself
             return False
-        return real == self._text or real.startswith(self._below)
+        if real == self._text or real.startswith(self._below):
+            return True
+        copies = (str(copy.folder) for _, copy in self._mirrored.copy().values())
+        return any(real.startswith(os.path.realpath(c) + os.sep) for c in copies)
 
     def _id(self, path: Path) -> str:
         return f"{path.parent.name}/{path.name}"

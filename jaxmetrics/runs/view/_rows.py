@@ -8,7 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, RUN_JSON, SUMMARY_JSON
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    EVENTS_JSONL,
+    METRICS_JSONL,
+    PIECES_FOLDER,
+    RUN_JSON,
+    SUMMARY_JSON,
+    TELEMETRY_FOLDER,
+    TELEMETRY_JSONL,
+)
 from jaxmetrics.runs.reading import (
     FileState,
     LocalCopy,
@@ -21,6 +30,10 @@ from jaxmetrics.runs.reading import (
 from jaxmetrics.runs.view._root import OutsideRootError, Root
 
 _FILES = (METRICS_JSONL, RUN_JSON, SUMMARY_JSON, EVENTS_JSONL)
+_OTHERS = (  # of runs without these
+    *(EPOCHS_JSON, TELEMETRY_JSONL, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
+    PIECES_FOLDER,
+)
 _RESTING_SECONDS = 600.0  # after which a run that is not closed is not running
 
 
@@ -79,18 +92,19 @@ class Rows:
         states: dict[Path, tuple[FileState, ...]] = {}
         problems = self._root.problems()
         for id, path in self._root.candidates():
-            state = states[path] = tuple(
-                file_state(f"{path}/{name}") for name in _FILES
-            )
+            state = states[path] = _states(path)
             resting = self._resting.get(path)
             if resting is not None and resting[0] == state:
                 kept[path] = resting[1]
             elif not is_run(path):
                 continue
+            source: Path | LocalCopy = path
             try:
                 if path not in kept:
                     self._root.check(path)
-                places.append((_names(id), self._root.source(path)))
+                with contextlib.suppress(OSError):  # a problem when it is read
+                    source = self._root.source(path) if path not in kept else path
+                places.append((_names(id), source))
                 folders.append(path)
             except OutsideRootError as error:
                 problems.append({"path": id, "text": str(error)})
@@ -98,7 +112,7 @@ class Rows:
         self._resting = {
             path: (states[path], entry)
             for path, entry in zip(folders, listed)
-            if states[path][0][0] and _rests(entry)
+            if any(state[0] for state in states[path]) and _rests(entry)
         }
         problems += [{"path": e.id, "text": e.problem} for e in listed if e.problem]
         return listed, problems
@@ -109,14 +123,23 @@ def row(id: str, path: Path) -> dict[str, Any]:
     return list_entries("", [(_names(id), path)])[0].to_dict()
 
 
+def _states(path: Path) -> tuple[FileState, ...]:
+    """Return the states of the files from which the row of a run is made."""
+    states = tuple(file_state(f"{path}/{name}") for name in _FILES)
+    if states[0][0] or states[1][0]:
+        return states
+    return (*states, *(file_state(f"{path}/{name}") for name in _OTHERS))
+
+
 def _rests(entry: RunEntry) -> bool:
     """Return whether an entry stays as it is until a file changes."""
     if entry.state == "closed":
         return True
     if entry.state == "running":  # a kill changes no file
         return False
-    updated = entry.updated
-    return updated is not None and time.time() - updated > _RESTING_SECONDS
+    if entry.updated is None:  # files without a time, whose state does not change
+        return entry.problem is None
+    return time.time() - entry.updated > _RESTING_SECONDS
 
 
 def _names(id: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from jaxmetrics.figures import (
     window_means,
     window_size,
 )
-from jaxmetrics.runs.reading import Run, series_on_axis
+from jaxmetrics.runs.reading import Run, layer_map
 
 MAX_KEYS = 500
 MIN_POINTS, MAX_POINTS = 12, 20_000
@@ -100,32 +100,11 @@ def heatmap(
       a value, and `largest`, the position of the largest value of each layer, nan if
       there is none.
     """
-    series = [series_on_axis(run, key, positions) for key in keys]
-    ends = [x[[0, -1]] for x, _ in series if len(x)]
-    if not ends:
-        empty = {"x": [], "width": 0.0, "values": [], "largest": []}
-        return {"layers": [_layer(key) for key in keys]} | empty
-    low = float(min(first for first, _ in ends)) if start is None else start
-    high = float(max(last for _, last in ends)) if end is None else end
-    width = (high - low) / columns or 1.0
-    values = np.full((len(keys), columns), -np.inf)
-    largest = np.full(len(keys), np.nan)
-    for number, (row, (x, y)) in enumerate(zip(values, series)):
-        inside = (x >= low) & (x <= high) & np.isfinite(y)
-        index = np.minimum(((x[inside] - low) / width).astype(np.int64), columns - 1)
-        if len(index):  # x is ascending, and so is the index
-            starts = np.flatnonzero(np.diff(index, prepend=-1))
-            row[index[starts]] = np.maximum.reduceat(y[inside], starts)
-            largest[number] = x[inside][np.argmax(y[inside])]
-    used = np.isfinite(values).any(axis=0)
-    middles = low + (np.flatnonzero(used) + 0.5) * width
-    values = np.where(np.isfinite(values), values, np.nan)[:, used]
-    return {
-        "layers": [_layer(key) for key in keys],
-        "x": _short_x(middles),
-        "width": width,
-        "values": [_short_y(row) for row in values],
-        "largest": _short_x(largest),
+    found = layer_map(run, keys, positions, columns, start, end)
+    return found._asdict() | {
+        "x": _short_x(found.x),
+        "values": [_short_y(row) for row in found.values],
+        "largest": _short_x(found.largest),
     }
 
 
@@ -143,10 +122,6 @@ def _known(after: str, source: str, size: int, x: np.ndarray) -> int:
         return 0
     is_same = name == source and old_size == size and 0 <= index < len(x)
     return int(index) if is_same and x[int(index)] == position else 0
-
-
-def _layer(key: str) -> str:
-    return "/".join(key.split("/")[2:]) or key
 
 
 def _short_x(x: np.ndarray) -> np.ndarray:

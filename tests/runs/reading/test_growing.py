@@ -175,3 +175,34 @@ def test_who_cannot_wait_for_another_reader_is_told_that_not_all_was_read(tmp_pa
     with growing._updating:  # as while another thread reads
         assert growing.update(0.0) is False
     assert growing.update() is True
+
+
+def telemetry_line(step):
+    norms = {"overall": step / 10, "layer": 0.5}
+    line = {"step": step, "timestamp": float(step), "batch_idx": step}
+    return json.dumps(line | {"gradient_norm": norms}) + "\n"
+
+
+def test_lines_of_telemetry_are_read_on_and_metrics_take_their_place(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "telemetry").mkdir()
+    path = tmp_path / "telemetry" / "telemetry.jsonl"
+    growing = GrowingRun(tmp_path)
+    for step in (10, 20, 30):
+        with open(path, "a") as file:
+            file.write(telemetry_line(step))
+        with monkeypatch.context() as patch:
+            patch.delattr(Run, "load")  # which reads all of it
+            assert not growing.is_current() and growing.update()
+        assert growing.is_current()
+        assert_same(growing, loaded(tmp_path))
+    assert growing.generation == 0 and "grad/norm/layer" in growing.run
+    path.write_text(telemetry_line(10))
+    assert growing.update() and growing.generation == 1
+    assert_same(growing, loaded(tmp_path))
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step":1,"split":"train","train/loss":1.0}\n'
+    )
+    assert growing.update() and growing.generation == 2
+    assert growing.run.keys() == ["train/loss"]

@@ -48,6 +48,27 @@ def test_a_new_row_is_announced_and_read(root):
                 assert after["version"] != before["version"]
 
 
+@pytest.mark.parametrize("name", ["keys", "events"])
+def test_an_answer_that_is_known_is_not_sent_again(root, name):
+    address = f"/api/run/a/run/{name}"
+    with logger_of(root) as logger:
+        logger.log_step(1, loss=1.0)
+        logger.flush()
+        with serving(root) as server:
+            first = server.get(address)
+            tag = {"If-None-Match": first.headers["etag"]}
+            known = server.get(address, headers=tag)
+            assert (first.status, known.status, known.body) == (200, 304, b"")
+            assert known.headers["etag"] == first.headers["etag"]
+            assert "no-cache" in first.headers["cache-control"]
+            logger.log_step(2, loss=1.0)
+            logger.ledger.event("alarm", kind="spike", key="train/loss", step=2)
+            logger.flush()
+            again = server.get(address, headers=tag)
+            assert again.status == 200 and again.headers["etag"] not in tag.values()
+            assert again.body != first.body
+
+
 def test_a_quiet_run_keeps_its_version(root):
     with logger_of(root) as logger:
         logger.log_step(1, loss=1.0)

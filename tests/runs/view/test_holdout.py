@@ -4,6 +4,10 @@ import json
 
 from support.viewer import serving
 
+from jaxmetrics.runs.view import _holdout
+from jaxmetrics.runs.view._cache import RunCache
+from jaxmetrics.runs.view._root import Root
+
 
 def line(step, logits):
     holdout = {"labels": [1, 0], "predictions": [1, 1], "logits": logits}
@@ -34,3 +38,28 @@ def test_predictions_are_media_and_are_read_again_when_they_grow(tmp_path):
             "/api/run/p/r/media", kind="holdout", key="holdout/predictions", step=15
         )
         assert absent.status == 404
+
+
+def test_only_lines_that_were_added_are_read(tmp_path, monkeypatch):
+    run = tmp_path / "p" / "r"
+    (run / "telemetry").mkdir(parents=True)
+    (run / "metrics.jsonl").write_text('{"step":1,"split":"train","train/loss":1}\n')
+    path = run / "telemetry" / "telemetry.jsonl"
+    path.write_text(line(10, [[0, 0], [0, 0]]))
+    loaded = RunCache(Root(tmp_path)).get("p", "r")
+    read, original = [], _holdout.predictions_of
+
+    def counted(rows):
+        read.append([row["step"] for row in rows])
+        return original(rows)
+
+    monkeypatch.setattr(_holdout, "predictions_of", counted)
+    for _ in range(2):
+        assert [e["step"] for e in _holdout.holdout_entries(loaded)] == [10]
+    with open(path, "a") as file:
+        file.write(line(20, [[0, 1], [0, 1]]))
+    for _ in range(2):
+        assert [e["step"] for e in _holdout.holdout_entries(loaded)] == [10, 20]
+    assert read == [[10], [20]]
+    path.write_text(line(30, [[0, 1], [0, 1]]))
+    assert [e["step"] for e in _holdout.holdout_entries(loaded)] == [30]

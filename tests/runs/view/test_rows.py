@@ -4,8 +4,10 @@ import json
 import os
 
 from support.open_run import open_run
+from support.runs import epoch, write_epochs
 
 import jaxmetrics as jm
+from jaxmetrics.runs.reading import _entry
 from jaxmetrics.runs.view._root import Root
 from jaxmetrics.runs.view._rows import Rows
 
@@ -62,3 +64,27 @@ def test_a_run_that_rests_while_it_is_open_is_not_running_after_its_kill(tmp_pat
         os.utime(tmp_path / "p/one/metrics.jsonl", (0, 0))
         assert rows.all()["runs"][0]["state"] == "running"
     assert rows.all()["runs"][0]["state"] == "crashed"
+
+
+def test_epochs_and_telemetry_are_read_when_they_changed(tmp_path, monkeypatch):
+    write_epochs(tmp_path / "p" / "epochs", epoch(1))
+    telemetry = tmp_path / "p" / "lines" / "telemetry" / "telemetry.jsonl"
+    telemetry.parent.mkdir(parents=True)
+    line = {"timestamp": 1.0, "batch_idx": 1, "gradient_norm": {"overall": 2.0}}
+    telemetry.write_text(json.dumps({"step": 1} | line) + "\n")
+    read, values = [], _entry._values_of_other_files
+
+    def counted(folder):
+        read.append(folder.name)
+        return values(folder)
+
+    monkeypatch.setattr(_entry, "_values_of_other_files", counted)
+    rows = Rows(Root(tmp_path))
+    for _ in range(3):
+        assert [row["step"] for row in rows.all()["runs"]] == [1, 1]
+    assert read == ["epochs", "lines"]
+    with open(telemetry, "a") as file:
+        file.write(json.dumps({"step": 7} | line) + "\n")
+    for _ in range(3):
+        assert [row["step"] for row in rows.all()["runs"]] == [1, 7]
+    assert read == ["epochs", "lines", "lines"]
