@@ -194,6 +194,24 @@ class Browser:
             "Input.dispatchMouseEvent", type=name, x=x, y=y, button=button, **options
         )
 
+    def shift_drag(self, selector: str, begin: float, end: float) -> None:
+        """Drag with shift from one fraction of an element's height to another."""
+        left, top, width, height = self.box(selector)
+        x, shift = left + width / 2, {"button": "left", "modifiers": 8}
+        for event, share in (("Pressed", begin), ("Moved", end), ("Released", end)):
+            held = {"buttons": 1} if event == "Moved" else {"clickCount": 1}
+            place = {"x": x, "y": top + share * height}
+            name = f"mouse{event}"
+            self.call("Input.dispatchMouseEvent", type=name, **place, **shift, **held)
+        self.settle()
+
+    def touch(self, event: str, *points: tuple[float, float]) -> None:
+        """Send one touch event, `"Start"`, `"Move"` or `"End"`, with all fingers."""
+        fingers = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+        name = f"touch{event}"
+        self.call("Input.dispatchTouchEvent", type=name, touchPoints=fingers)
+        self.settle()
+
     def middle(self, selector: str) -> tuple[float, float]:
         """Return the middle of an element, scrolled into view."""
         left, top, width, height = self.box(selector)

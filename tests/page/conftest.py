@@ -80,6 +80,8 @@ def detailed(root):
                     logger.log_images(step, {"picture": noise.random((8, 8))})
                     weights = noise.normal(0, step, 500)
                     logger.log_histograms(step, {"weights": weights})
+                    wave = np.sin(np.arange(800) * step / 100)
+                    logger.log_audio(step, {"val/tone": wave}, sample_rate=8000)
             write_telemetry(logger.run_dir)
             logger.ledger.event(
                 *("alarm",), step=150, kind="spike", key="train/loss", message=HOSTILE

@@ -205,7 +205,7 @@ def test_outliers_are_marked_at_the_edge_until_all_is_shown(browser, tmp_path):
     scale = f"{CARD}.plot.scales.y"
     assert browser.run(f"{scale}.min") > -6
     clip = "document.querySelector('.clip').textContent"
-    assert browser.run(clip) == "1 outliers are marked at the edge. show all"
+    assert browser.run(clip) == "1 outlier is marked at the edge. show all"
     browser.click(".clip button")
     assert browser.run(f"{scale}.min") < -500
     browser.click(".clip button")
@@ -308,3 +308,139 @@ def test_automatic_smoothing_is_a_share_of_the_range_shown(page):
     page.run("location.hash = '#zoom=650:750'")  # few values: none
     page.wait(f"{CARD}.plot.scales.x.min === 650")
     assert page.run(lag) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.fixture
+def screen(page):
+    """A function that moves fingers between shares of the width of the first chart."""
+    enabled = {"enabled": True, "maxTouchPoints": 2}
+    page.call("Emulation.setTouchEmulationEnabled", **enabled)
+    left, top, width, height = page.box(".card .u-over")
+
+    def move(begin, end, steps=4):
+        def at(share):
+            places = (b + (e - b) * share for b, e in zip(begin, end))
+            return [(left + place * width, top + height / 2) for place in places]
+
+        page.touch("Start", *at(0))
+        for step in range(1, steps + 1):
+            page.touch("Move", *at(step / steps))
+        page.touch("End")
+
+    yield move
+    page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def test_two_fingers_zoom_all_charts_and_one_moves_them(page, screen):
+    screen([0.4, 0.6], [0.25, 0.75])
+    low, high = x_range(page)
+    assert (low, high) == pytest.approx((300, 700), abs=10)
+    assert "zoom" in page.run("location.hash")
+    other = "document.querySelectorAll('.card')[1].card.plot.scales.x.min"
+    page.run("document.querySelectorAll('.card')[1].scrollIntoView()")
+    page.wait(f"Math.abs({other} - {low}) < 1")
+    page.box(".card .u-over")
+    screen([0.75], [0.5])
+    moved = x_range(page)
+    assert moved == pytest.approx([low + 100, high + 100], abs=10)
+    screen([0.1], [0.9])
+    screen([0.1], [0.9])
+    assert x_range(page)[0] == pytest.approx(0, abs=1)  # not beyond the run
+    screen([0.3, 0.7], [0.45, 0.55])
+    assert x_range(page) == [0, 1000]
+    assert "zoom" not in page.run("location.hash")
+
+
+def test_one_finger_reads_the_values_of_a_whole_chart(page, screen):
+    page.choose("#smoothing", "0")
+    screen([0.1], [0.41])
+    x = page.run(f"{CARD}.box.querySelector('.x-value').textContent")
+    assert int(x.removeprefix("step ")) == pytest.approx(410, abs=12)
+    assert x_range(page) == [0, 1000]
+    action = "getComputedStyle(document.querySelector('.u-over')).touchAction"
+    assert page.run(action) == "pan-y"  # the page itself still scrolls
+
+
+def test_the_range_of_y_is_that_of_the_values_in_the_range_of_x(page):
+    page.choose("#smoothing", "0")
+    page.run("[...document.querySelectorAll('.card:first-child .line')][1].click()")
+    scale = f"{CARD}.plot.scales.y"
+    page.settle()
+    whole = page.run(f"[{scale}.min, {scale}.max]")
+    page.drag(".card .u-over", 0.25, 0.75)  # of a line from 0 to 10
+    zoomed = page.run(f"[{scale}.min, {scale}.max]")
+    assert zoomed == pytest.approx([2.2, 7.8], abs=0.2)
+    page.double_click(".card .u-over")
+    assert page.run(f"[{scale}.min, {scale}.max]") == whole
+
+
+def test_a_drag_with_shift_zooms_one_chart_in_y(page, browser):
+    scale = f"{CARD}.plot.scales.y"
+    other = "document.querySelectorAll('.card')[1].card"
+    page.wait(f"{other}.plot")
+    before = page.run(f"[{scale}.min, {scale}.max]")
+    beside = page.run(f"{other}.plot.scales.y.max")
+    page.shift_drag(".card .u-over", 0.25, 0.5)
+    low, high = page.run(f"[{scale}.min, {scale}.max]")
+    span = before[1] - before[0]
+    assert high == pytest.approx(before[1] - 0.25 * span, rel=0.03)
+    assert low == pytest.approx(before[1] - 0.5 * span, rel=0.03)
+    assert x_range(page) == [0, 1000]
+    assert page.run(f"{other}.plot.scales.y.max") == beside
+    address = page.run("location.href")
+    browser.visit("about:blank")
+    browser.visit(address)
+    browser.wait(f"{CARD}.plot")
+    assert page.run(f"[{scale}.min, {scale}.max]") == pytest.approx([low, high])
+    page.drag(".card .u-over", 0.25, 0.75)  # without shift x is zoomed, and y stays
+    assert x_range(page) == pytest.approx([250, 750], abs=10)
+    assert page.run(f"{scale}.max") == pytest.approx(high)
+    page.double_click(".card .u-over")
+    assert page.run(f"[{scale}.min, {scale}.max]") == before
+    assert x_range(page) == [0, 1000] and "ys" not in page.run("location.hash")
+
+
+def test_the_help_says_how_charts_are_zoomed(page):
+    assert not page.run("document.querySelector('.help').open")
+    page.click(".help summary")
+    text = " ".join(page.texts(".help li"))
+    for word in ("shift", "Touch: two fingers zoom", "Arrow keys", "Double-click"):
+        assert word in text
+    box = page.box(".help ul")
+    assert box[0] >= 0 and box[2] > 200
+
+
+def test_crosses_of_a_group_are_those_of_its_runs(browser, tmp_path):
+    """The mean goes on over the runs that have a value, and has no cross itself."""
+    runs = [
+        write_run(tmp_path / f"r{seed}", 200, hparams={"lr": 1, "seed": seed}, bad=bad)
+        for seed, bad in enumerate([{7, 8}, set(), {8, 50}])
+    ]
+    browser.open(compare(runs).page(tmp_path / "c.html"))
+    browser.box(".card")
+    drawn = browser.run(
+        f"{CARD}.content.drawn.map(one => [one.line.name, one.gaps, one.y[8]])"
+    )
+    gaps = {name: steps for name, steps, _ in drawn}
+    (mean,) = (name for name in gaps if "n=" in name)
+    assert gaps == {mean: [], "r0": [7, 8], "r1": [], "r2": [8, 50]}
+    assert next(y for name, _, y in drawn if name == mean) == pytest.approx(0.08)
+    note = browser.run(f"{CARD}.note.textContent")
+    assert "r0: 2 of 201 not finite." in note and mean not in note
+
+
+def test_crosses_of_a_band_of_quantiles_are_its_values_that_are_not_finite(
+    browser, tmp_path
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with open(folder / "metrics.jsonl", "w") as file:
+        for step in range(20):
+            middle = "NaN" if step in (4, 5) else 2.0
+            values = {"p05": 1.0, "p50": middle, "p95": 3.0}
+            row = {f"train/len_{name}": value for name, value in values.items()}
+            file.write(json.dumps({"step": step, "split": "train"} | row) + "\n")
+    browser.open(generate_page(folder))
+    browser.box(".card")
+    assert browser.run(f"{CARD}.content.drawn.map(one => one.gaps)") == [[4, 5]]
+    assert "2 of 20 not finite." in browser.run(f"{CARD}.note.textContent")

@@ -290,3 +290,27 @@ def test_without_chromium_the_error_names_the_command_to_install_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="apt-get install --yes chromium"):
         chromium()
+
+
+def test_a_report_has_maps_of_layers_and_audio(browser, view_root, tmp_path):
+    browser.open(generate_page(view_root / "lm" / "detailed", tmp_path / "report.html"))
+    browser.wait("document.querySelector('.layermap canvas').width > 100")
+    note = "Largest: layer_1, 82 at step 150."
+    assert browser.texts(".layermap .note") == [note]
+    rows = "document.querySelector('.layermap canvas').getAttribute('aria-label')"
+    assert note in browser.run(rows)
+    before = browser.pixels(".layermap canvas")
+    left, top, width, _ = browser.box(".layermap canvas")
+    x, y = left + 0.77 * width, top + 9  # the first row, near step 150
+    browser.mouse("Moved", x, y)
+    browser.settle()
+    assert browser.texts(".layermap .note")[0].startswith("layer_1: ")
+    browser.mouse("Pressed", x, y)
+    browser.mouse("Released", x, y)
+    browser.wait("location.hash.includes('zoom')")
+    zoom = browser.run("document.querySelector('.card').card.plot.scales.x")
+    assert 120 < zoom["min"] < zoom["max"] < 180
+    assert browser.pixels(".layermap canvas") != before  # the range is marked
+    browser.wait("document.querySelector('.media audio').duration > 0.09")
+    assert browser.problems == []
+    assert browser.run("window.compromised") is None

@@ -21,13 +21,51 @@ def run(viewer):
 def test_the_page_says_what_the_run_is(run):
     assert run.problems == []
     assert run.texts("h1") == ["lm/detailed"]
-    facts = dict(zip(run.texts(".facts dt"), run.texts(".facts dd")))
+    facts = dict(zip(run.texts(".facts dt"), run.texts(".facts dd:not(.detail)")))
     assert any("val/loss" in name for name in facts)
     assert facts["Attempts"] == "2"
     assert run.texts(".run h3")[0] == "Loss"
     first = "document.querySelector('.run .card').card.content.drawn"
     names = run.run(f"{first}.map(one => one.line.name)")
     assert names == ["train/loss", "val/loss"]
+
+
+def test_facts_are_in_columns_of_equal_width(viewer):
+    for width in (1400, 900, 400):
+        viewer.browser.resize(width, 1000)
+        viewer.go("run/lm/detailed", PLOT)
+        facts = "[...document.querySelectorAll('.facts > div')]"
+        widths = viewer.browser.run(f"{facts}.map(fact => fact.offsetWidth)")
+        assert len(widths) > 4 and max(widths) - min(widths) <= 1, width
+        longest = viewer.browser.run(f"{facts}.map(f => f.scrollWidth - f.clientWidth)")
+        assert max(longest) <= 0
+
+
+def test_axes_of_maps_have_round_numbers(run):
+    ticks = "[43, 110, 177, 244, 311, 378, 445, 512]"
+    found = run.run(
+        "(ticks => { const { axisLabel } = plots.categories(ticks);"
+        " return ticks.map((_, i) => axisLabel.formatter('', i)); })(" + ticks + ")"
+    )
+    assert [text for text in found if text] == ["100", "200", "300", "400", "500"]
+    assert found[1] == "100"
+    assert run.run("plots.categories(['cat', 'dog', 'x']).data") == ["cat", "dog", "x"]
+
+
+def test_numbers_of_layers_and_counts_are_not_smoothed_by_themselves(run):
+    prepare = (
+        "((y, smoothing) => { const x = [...y.keys()], n = y.length;"
+        " const data = [{ x, y, count: n, missing: 0 }];"
+        " const chart = { lines: [{ color: 0 }] };"
+        " const look = { log: false, smoothing, span: n, range: { min: 0, max: n },"
+        " colors: ['#000'], text: '#000', shown: () => true };"
+        " return lines.prepare(chart, data, look).drawn[0].isSmooth; })"
+    )
+    integers = "Array.from({ length: 900 }, (_, i) => i === 500 ? 7 : -1)"
+    reals = "Array.from({ length: 900 }, (_, i) => Math.sin(i))"
+    assert run.run(f"{prepare}({integers}, null)") is False
+    assert run.run(f"{prepare}({integers}, 0.05)") is True
+    assert run.run(f"{prepare}({reals}, null)") is True
 
 
 def test_an_alarm_zooms_the_charts_to_it_and_the_address_says_so(run):

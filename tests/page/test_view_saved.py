@@ -30,6 +30,31 @@ def test_a_saved_run_is_drawn_without_a_server(viewer, tmp_path):
     assert "not stored" in browser.run("document.getElementById('message').textContent")
 
 
+def test_a_saved_run_has_its_map_of_layers(viewer, tmp_path):
+    heat = "document.querySelector('.heat .echart')?.chart"
+    viewer.go("run/lm/detailed", "document.querySelector('.run .card')?.card?.plot")
+    browser = saved(viewer, tmp_path / "run.html")  # before the map was in sight
+    browser.wait("document.querySelector('.layers:not([hidden])')")
+    browser.run("document.querySelector('.layers').scrollIntoView()")
+    browser.wait(f"{heat} && document.querySelector('.heat .note').textContent")
+    assert browser.texts(".heat .note")[0].startswith(
+        "Largest: layer_1, 82 at step 150"
+    )
+    assert browser.problems == []
+
+
+def test_saved_media_play_their_audio(viewer, tmp_path):
+    tone = "document.querySelector('.files audio')"
+    viewer.go("media?runs=lm%252Fdetailed&step=100&kind=audio", tone)
+    browser = saved(viewer, tmp_path / "media.html")
+    browser.wait(tone)
+    browser.run(f"{tone}.load()")
+    browser.run(f"{tone}.preload = 'metadata'")
+    browser.wait(f"{tone}.duration > 0.09")
+    assert browser.run(f"{tone}.src").startswith("data:audio/")
+    assert browser.problems == []
+
+
 def test_saved_media_hold_their_images_and_stay_text(viewer, tmp_path):
     image = "document.querySelector('.files img')?.naturalWidth === 8"
     viewer.go("media?runs=lm%252Fdetailed&step=100", image)

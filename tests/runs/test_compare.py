@@ -153,7 +153,7 @@ def test_a_comparison_tells_what_goes_with_the_best_values(tmp_path):
     (found,) = comparison.relations
     assert (found.name, found.runs) == ("opt.lr", 5)
     text = comparison.to_markdown()
-    assert "What goes with best train/loss (min)" in text
+    assert "What goes with recent train/loss (min)" in text
     assert "not why" in text
 
 

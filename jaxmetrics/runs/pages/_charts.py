@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -10,16 +10,19 @@ from jaxmetrics.figures import is_drawable
 from jaxmetrics.runs.pages._page import Chart, Line
 from jaxmetrics.runs.reading import (
     ChartKeys,
+    LayerMap,
     Layers,
     Run,
     arranged_charts,
     axis_label,
     axis_positions,
     is_log_chart,
+    layer_map,
     quantile_keys,
     series_on_axes,
 )
 
+_MAX_MAPS, _MAP_COLUMNS, _MAX_MAP_LAYERS = 8, 240, 64
 _MAX_LAYERS = 8  # layers of a chart that are shown at first, the largest
 
 
@@ -50,6 +53,33 @@ def run_charts(run: Run, keys: Iterable[str]) -> list[Chart]:
         charts.append(_layer_chart(run, quantity, positions, "Gradients"))
     order = list(dict.fromkeys(chart.section for chart in charts))
     return sorted(charts, key=lambda chart: order.index(chart.section))
+
+
+def layer_maps(
+    run: Run, keys: Iterable[str], steps: np.ndarray
+) -> Iterator[tuple[str, LayerMap]]:
+    """Yield the title and the map of each quantity of layers, as far as there is room.
+
+    Args:
+      run: The run.
+      keys: Keys to draw.
+      steps: Step of each record.
+    """
+    _, layers = arranged_charts(list(keys))
+    for quantity in layers[:_MAX_MAPS]:
+        found = layer_map(run, quantity.keys, steps, _MAP_COLUMNS)
+        if not np.isfinite(found.values).any():
+            continue
+        peaks = np.nan_to_num(found.values, nan=-np.inf).max(axis=1)
+        kept = np.sort(np.argsort(-peaks, kind="stable")[:_MAX_MAP_LAYERS])
+        yield (
+            quantity.title,
+            found._replace(
+                layers=[found.layers[index] for index in kept],
+                values=found.values[kept],
+                largest=found.largest[kept],
+            ),
+        )
 
 
 def _chart(run: Run, chart: ChartKeys, positions: Mapping[str, np.ndarray]) -> Chart:

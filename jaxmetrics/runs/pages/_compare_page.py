@@ -19,6 +19,7 @@ from jaxmetrics.runs.reading import (
     axis_label,
     format_number,
     is_log_chart,
+    is_train_loss,
     series_on_axes,
 )
 
@@ -123,6 +124,7 @@ def _run_table(comparison: AlignedRuns) -> Table:
     others = others[:_MAX_METRIC_COLUMNS]
     names = ["run", *(_column_name(name, config) for name in config)]
     has_state = bool(comparison.entries)
+    is_level = ranked_by is not None and is_train_loss(ranked_by)
     rows: list[list[Cell]] = []
     for run in order:
         cells = [comparison.difference[name][index[run]] for name in config]
@@ -130,19 +132,27 @@ def _run_table(comparison: AlignedRuns) -> Table:
         row: list[Cell] = [run, *(text and _cut(text) for text in texts)]
         if ranked_by is not None:
             result = results.get((ranked_by, run))
-            row += [_best(comparison, result), result.last if result else None]
+            best = result and (result.recent if is_level else _best(comparison, result))
+            row += [best, result.last if result else None]
         row += [r.last if (r := results.get((key, run))) else None for key in others]
         row += _state(comparison.entries[run]) if has_state else []
         rows.append(row)
     if ranked_by is not None:
-        names += [f"best {ranked_by}", f"last {ranked_by}"]
+        names += [_judged_name(ranked_by), f"last {ranked_by}"]
     names += [f"last {key}" for key in others]
     names += ["state", "step", "training time"] if has_state else []
     is_ranked = ranked_by is not None and comparison.order is None
     note = f"Ranked by {ranked_by}." if is_ranked else ""
+    if is_ranked and is_level:
+        note = f"Ranked by {ranked_by}, the median of the last 5 % of each run."
     if (more := len(comparison.difference) - len(config)) > 0:
         note += f" The configurations differ in {more:,} more values."
     return Table("Runs", names, rows, note.strip())
+
+
+def _judged_name(key: str) -> str:
+    """Return the name of the value of a key by which runs are ranked."""
+    return f"{'recent' if is_train_loss(key) else 'best'} {key}"
 
 
 def _state(entry: RunEntry) -> list[Cell]:
@@ -166,10 +176,11 @@ def _relation_table(comparison: AlignedRuns) -> Iterator[Table]:
     first = redact(comparison.relations[0].sentence(key, better))
     note = (
         f"{first[0].upper()}{first[1:]}. This says what went together in these runs, "
-        f"not why; runs without a finite best value are left out."
+        f"not why; runs without a finite value are left out."
     )
     names = ["name", "measure", "strength", "runs", "mean by value (runs), best first"]
-    yield Table(f"What goes with best {key} ({better})", names, rows, note)
+    title = f"What goes with {_judged_name(key)} ({better})"
+    yield Table(title, names, rows, note)
 
 
 def _tables_by_metric(comparison: AlignedRuns) -> Iterator[Table]:
@@ -323,7 +334,7 @@ def _mean_lines(
             if np.isfinite(mean).any():
                 band = mean - error, mean + error
                 name = f"{group} (n={_count(runs)})"
-                yield Line(name, color, {axis: x}, mean, band)
+                yield Line(name, color, {axis: x}, mean, band, is_mean=True)
 
 
 def _count(runs: np.ndarray) -> str:

@@ -17,7 +17,12 @@ import numpy as np
 
 from jaxmetrics.figures import downsample, is_drawable, window_means
 from jaxmetrics.record import atomic_write, dumps, encodable, read_start
-from jaxmetrics.runs.reading import AXIS_LABELS, ExistingFileError, unique_name
+from jaxmetrics.runs.reading import (
+    AXIS_LABELS,
+    ExistingFileError,
+    LayerMap,
+    unique_name,
+)
 
 Cell = str | float | None
 """A cell of a table; None is shown as a dash."""
@@ -27,8 +32,9 @@ _MAX_LINE_POINTS, _MIN_LINE_POINTS = 4000, 120
 _MARKER = b'<meta name="generator" content="jaxmetrics">'
 _SCRIPTS = (  # each defines one name that those after it use
     *("format.js", "lines.js", "marks.js", "saving.js", "legend.js", "keyboard.js"),
+    "touch.js",
     "charts.js",
-    *("controls.js", "state.js", "tables.js", "recorded.js", "page.js"),
+    *("controls.js", "state.js", "tables.js", "recorded.js", "layermap.js", "page.js"),
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -65,6 +71,8 @@ class Line(NamedTuple):
       band: Lower and upper edge of an area around the line, `[n]` each.
       faint: Draw the line faint, behind its mean.
       show: Whether the line is shown at first. Default the first 12 of a chart.
+      is_mean: Whether the line is a mean of runs: its gaps are where there is nothing
+        to average, and not values that are not finite.
     """
 
     name: str
@@ -74,6 +82,7 @@ class Line(NamedTuple):
     band: tuple[np.ndarray, np.ndarray] | None = None
     faint: bool = False
     show: bool | None = None
+    is_mean: bool = False
 
 
 class Mark(NamedTuple):
@@ -122,6 +131,7 @@ class Page:
       notes: Sentences about missing or damaged data.
       tables_above: Tables above the charts.
       charts: Charts in their order.
+      maps: Title and largest values of the layers of each quantity, by step.
       axis: Initial x axis of the charts that have it.
       tables_below: Tables below the charts.
       marks: Events that are marked on the charts.
@@ -134,6 +144,7 @@ class Page:
     notes: Sequence[str] = ()
     tables_above: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
+    maps: Sequence[tuple[str, LayerMap]] = ()
     axis: str = "step"
     tables_below: Sequence[Table] = ()
     marks: Sequence[Mark] = ()
@@ -176,7 +187,8 @@ def render(page: Page) -> str:
     script_hashes = " ".join(map(_csp_hash, scripts.values()))
     slots = scripts | {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"img-src data:; script-src {script_hashes}; style-src {_csp_hash(style)}",
+        f"img-src data:; media-src data:; script-src {script_hashes}; "
+        f"style-src {_csp_hash(style)}",
         "title": html.escape(f"{page.title} · {page.kind}"),
         "style": style,
         "data": _data(page),
@@ -200,6 +212,7 @@ def _data(page: Page) -> str:
         "notes": page.notes,
         "tables_above": [table._asdict() for table in page.tables_above],
         "charts": _charts(page.charts, points, columns),
+        "maps": [_map(title, layers) for title, layers in page.maps],
         "media": page.media,
         "marks": [mark._asdict() for mark in page.marks],
         "axis": page.axis,
@@ -234,6 +247,19 @@ def _charts(
     return content
 
 
+def _map(title: str, layers: LayerMap) -> dict[str, object]:
+    """Return a map of layers as JSON; what is not known is null."""
+    content: dict[str, object] = {"title": title, "layers": layers.layers}
+    content |= {"x": _rounded(layers.x, 9), "width": layers.width}
+    content["values"] = [_rounded(row, 5) for row in layers.values]
+    return content | {"largest": _rounded(layers.largest, 12)}
+
+
+def _rounded(values: np.ndarray, digits: int) -> list[float | None]:
+    numbers = (float(f"{v:.{digits}g}") for v in values.tolist())
+    return [v if math.isfinite(v) else None for v in numbers]
+
+
 def _joined(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join lines of one name and color that are on different axes."""
     joined: dict[tuple[str, object], dict[str, Any]] = {}
@@ -248,8 +274,7 @@ def _line(line: Line, points: int, columns: _Columns) -> dict[str, Any]:
     """Return a line with at most `points` points on each axis.
 
     A line that was reduced to the extremes of windows has the means of windows too,
-    since smoothing extremes would be meaningless. Gaps of a line with a band, such as a
-    mean, are where there is nothing to average: they are no values that are not finite.
+    since smoothing extremes would be meaningless.
     """
     y = np.where(is_drawable(line.y), line.y, np.nan)
     on = {
@@ -270,7 +295,7 @@ def _line_on_axis(
         band = None if band is None else (band[0][order], band[1][order])
     count = len(y)
     kept = downsample(np.arange(count), y, points)[0]
-    missing = 0 if band is not None else int(np.isnan(y).sum())
+    missing = 0 if line.is_mean else int(np.isnan(y).sum())
     content: dict[str, object] = {"count": count, "missing": missing}
     content |= {"x": columns.add(x[kept], 12), "y": columns.add(y[kept])}
     if band is not None:

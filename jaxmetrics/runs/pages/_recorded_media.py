@@ -1,4 +1,4 @@
-"""Media of a run for its page: texts, images, tables, histograms, arrays."""
+"""Media of a run for its page: texts, images, audio, tables, histograms, arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import numpy as np
 from jaxmetrics.record import Bins, number, read_whole, redact
 from jaxmetrics.runs.reading import MediaEntry, MediaTable, Run
 
-_MAX_BYTES = 4 * 2**20  # of the image files on a page
+_MAX_BYTES = 4 * 2**20  # of the files of images and audio on a page
 _MAX_KEYS, _MAX_STEPS, _MAX_FILES = 40, 12, 4
 _MAX_TEXT, _MAX_TABLE_ROWS, _MAX_CELLS = 10_000, 50, 4096
-_TYPES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
+_TYPES = (
+    *((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg")),
+    *((b"RIFF", "audio/wav"), (b"OggS", "audio/ogg"), (b"fLaC", "audio/flac")),
+    *((b"ID3", "audio/mpeg"), (b"\xff\xfb", "audio/mpeg")),
+)
+"""First bytes of the files that are embedded, with their types."""
 
 Content = dict[str, Any]
 
@@ -23,15 +28,15 @@ Content = dict[str, Any]
 def recorded_media(run: Run) -> tuple[list[Content], list[str]]:
     """Return the media of a page, and sentences about what is left out.
 
-    Of each key up to 12 evenly selected steps are kept, the last one included. Image
-    files are embedded as long as all together have at most 4 MiB.
+    Of each key up to 12 evenly selected steps are kept, the last one included. Files of
+    images and audio are embedded as long as all together have at most 4 MiB.
 
     Args:
       run: The run.
 
     Returns:
       For each key `key`, `kind` and `items`, of which each has a `step` and its
-      content: `text`, `table`, `counts` and `edges`, `images`, or a `matrix`.
+      content: `text`, `table`, `counts` and `edges`, `images`, `audio`, or a `matrix`.
     """
     by_key: dict[tuple[str, str], list[MediaEntry]] = {}
     for entry in run.media:
@@ -52,7 +57,8 @@ def recorded_media(run: Run) -> tuple[list[Content], list[str]]:
     if left_out:
         notes.append(
             f"{left_out:,} recorded media are not on this page, which has up to "
-            f"{_MAX_BYTES // 2**20} MiB of images; they are in the run directory."
+            f"{_MAX_BYTES // 2**20} MiB of images and audio; they are in the run "
+            f"directory."
         )
     if (more := len(by_key) - _MAX_KEYS) > 0:
         notes.append(f"The media of {more:,} more keys are in the run directory.")
@@ -80,20 +86,23 @@ def _content(entry: MediaEntry, left: int) -> tuple[Content | None, int]:
             counts, edges = map(_numbers, (entry.value.counts, entry.value.edges))
             return {"counts": counts, "edges": edges}, 0
         case paths:
-            images = list(_images(paths[:_MAX_FILES], left))
-            size = sum(3 * len(source) // 4 for source in images)
-            return ({"images": images, "of": len(paths)} if images else None), size
+            name, kind = (
+                ("audio",) * 2 if entry.kind == "audio" else ("images", "image")
+            )
+            found = list(_files(paths[:_MAX_FILES], kind, left))
+            size = sum(3 * len(source) // 4 for source in found)
+            return ({name: found, "of": len(paths)} if found else None), size
 
 
-def _images(paths: Iterable[Path], left: int) -> Iterator[str]:
-    """Yield files of images as data URLs while there are bytes left."""
+def _files(paths: Iterable[Path], prefix: str, left: int) -> Iterator[str]:
+    """Yield files of images or audio as data URLs while there are bytes left."""
     for path in paths:
         try:
             data = read_whole(path, left, follow_links=True)
         except (OSError, ValueError):  # it is missing, or larger than what is left
             continue
         kind = next((kind for start, kind in _TYPES if data.startswith(start)), None)
-        if kind is not None:
+        if kind is not None and kind.startswith(f"{prefix}/"):
             left -= len(data)
             yield f"data:{kind};base64,{base64.b64encode(data).decode()}"
 

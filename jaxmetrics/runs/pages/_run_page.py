@@ -15,7 +15,7 @@ from jaxmetrics.record import (
     changes_by_attempt,
     redact,
 )
-from jaxmetrics.runs.pages._charts import run_charts
+from jaxmetrics.runs.pages._charts import layer_maps, run_charts
 from jaxmetrics.runs.pages._events import (
     alarm_table,
     cell,
@@ -32,10 +32,12 @@ from jaxmetrics.runs.reading import (
     flatten_config,
     goodput_of_events,
     grouped_by_chart,
+    is_telemetry,
     load_history,
     summary_facts,
 )
 
+_NOT_SHOWN = ("hparams", "token", "order", "started", "lock_scope")  # of an attempt
 _MAX_SERIES, _MAX_ROWS, _MAX_NOTES = 1000, 500, 10
 
 
@@ -48,7 +50,8 @@ def generate_page(
     """Write `report.html`: all series as interactive charts, and all other data.
 
     The file is self-contained: it opens in any browser, without a network. It has the
-    summary, charts of all series by step, tokens, time or FLOPs, last and best values,
+    summary, charts of all series by step, tokens, time or FLOPs, maps of the layers by
+    step, texts, tables, images and audio, last and best values,
     time by category, alarms, configuration, attempts and environment. Of a long series
     the minimum and maximum of each window are drawn; values that are not finite are
     gaps, marked and counted.
@@ -81,6 +84,7 @@ def run_page(history: History) -> Page:
     page = Page("Training run", _title(history), facts, notes=notes)
     if run is not None:
         page.charts = run_charts(run, keys[:_MAX_SERIES])
+        page.maps = list(layer_maps(run, keys[:_MAX_SERIES], positions["step"]))
         page.marks = event_marks(events, positions)
         page.media, left_out = recorded_media(run)
         page.notes = [*page.notes, *left_out]
@@ -90,7 +94,7 @@ def run_page(history: History) -> Page:
     page.tables_below = [
         alarms,
         *_goodput(events),
-        *([_values(run, keys[:_MAX_ROWS])] if run is not None else []),
+        *([_values(run, keys)] if run is not None else []),
         _configuration(history.config),
         *_attempts(history.header),
         *_environment(history.header),
@@ -105,7 +109,8 @@ def _title(history: History) -> str:
 
 
 def _values(run: Run, keys: list[str]) -> Table:
-    """Return the statistics of each key."""
+    """Return the statistics of each key, metrics before telemetry."""
+    keys = sorted(keys, key=is_telemetry)[:_MAX_ROWS]
     names = ("key", "last", "at step", "min", "at step", "max", "at step")
     summary, rows = run.summary(), []
     for key in keys:
@@ -192,7 +197,8 @@ def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
     changes, attempts = changes_by_attempt(header), []
     for index, attempt in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(attempt, dict):
-            attempt = redact({n: v for n, v in attempt.items() if n != "hparams"})
+            attempt = {n: v for n, v in attempt.items() if n not in _NOT_SHOWN}
+            attempt = redact(attempt)
             if index + 1 in changes:
                 attempt["changed configuration"] = changes[index + 1]
             attempts.append(attempt)

@@ -7,6 +7,8 @@ from support.runs import loss_rows, named_run, seed_runs, two_runs
 from jaxmetrics.runs import compare
 from jaxmetrics.runs.pages import compare_tables
 
+RANKED = "Ranked by train/loss, the median of the last 5 % of each run."
+
 
 @pytest.fixture
 def two(tmp_path):
@@ -80,12 +82,12 @@ def test_the_tables_list_differences_and_targets(two):
 
 def test_the_first_table_has_a_row_for_each_run_the_best_one_first(two):
     lines = compare(two[::-1]).to_markdown().splitlines()
-    names = "run | lr | warmup | best train/loss | last train/loss"
+    names = "run | lr | warmup | recent train/loss | last train/loss"
     start = lines.index(f"| {names} | state | step | training time |")
-    assert lines[start - 2] == "Ranked by train/loss."
+    assert lines[start - 2] == RANKED
     assert lines[start + 2 : start + 4] == [
-        "| slow | 0.1 | – | 0 at 10 | 0 | running | 10 | 20s |",
-        "| fast | 0.2 | 5 | 2 at 4 | 2 | running | 4 | 32s |",
+        "| slow | 0.1 | – | 4.5 | 0 | running | 10 | 20s |",
+        "| fast | 0.2 | 5 | 5 | 2 | running | 4 | 32s |",
     ]
 
 
@@ -127,9 +129,9 @@ def test_a_notebook_shows_the_table_of_the_runs(tmp_path):
         for n in range(60)
     ]
     document = Document(compare(folders)._repr_html_())
-    assert document.texts["caption"] == "Ranked by train/loss."
+    assert document.texts["caption"] == RANKED
     assert document.texts["th"] == (
-        "runbest train/losslast train/lossstatesteptraining time"
+        "runrecent train/losslast train/lossstatesteptraining time"
     )
     assert document.texts["td"].endswith("and 10 more")
     assert [name for name, _ in document.elements].count("tr") == 52

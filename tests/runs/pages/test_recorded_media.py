@@ -62,6 +62,27 @@ def test_arrays_are_matrices_with_null_for_what_is_not_finite(tmp_path):
     assert media[0]["items"] == [{"step": 1, "matrix": [[1.0, 2.0], [None, 4.0]]}]
 
 
+def test_audio_is_embedded_and_must_be_audio(tmp_path):
+    with TrainingLogger("p", "r", root=tmp_path, console=False) as logger:
+        wave = np.sin(np.arange(800) / 3)
+        logger.log_audio(1, {"val/a": wave, "val/b": wave}, sample_rate=8000)
+    run = Run.load(logger.run_dir)
+    first, second = (entry.value[0] for entry in run.media)
+    assert first == second  # of equal content
+    media, notes = recorded_media(run)
+    assert [(one["key"], one["kind"]) for one in media] == [
+        ("val/a", "audio"),
+        ("val/b", "audio"),
+    ]
+    (source,) = media[0]["items"][0]["audio"]
+    head, _, data = source.partition(",")
+    assert head == "data:audio/wav;base64"
+    assert base64.b64decode(data) == first.read_bytes() and notes == []
+    first.write_bytes(b"\x89PNG\r\n\x1a\n")
+    media, notes = recorded_media(run)
+    assert media == [] and notes[0].startswith("2 recorded media")
+
+
 def test_a_file_that_is_no_image_is_left_out(run):
     for entry in run.media:
         if entry.kind == "image":

@@ -79,7 +79,7 @@ def test_the_page_has_all_data_of_a_run(run):
         ["api_key", "<redacted>"],
     ]
     attempts = table(page, "Attempts")
-    assert attempts["names"] == ["attempt", "time", "changed configuration", "token"]
+    assert attempts["names"] == ["attempt", "time", "changed configuration"]
     assert [row[2] for row in attempts["rows"]] == [None, "lr from 0.1 to 0.3", None]
     assert ["versions.jax", "0.10.2"] in table(page, "Environment")["rows"]
     assert "hunter2" not in html

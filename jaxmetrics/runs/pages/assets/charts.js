@@ -13,11 +13,11 @@
    line data: { x, y, means?: { x, y, of }, band?: [low, high], count, missing }, or null for a
               line that is not recorded on the axis; in the order of chart.lines.
    marks:     [{ kind: "alarm" | "restart" | "evaluation" | "checkpoint", text, at: { step, time } }]
-   settings:  { axis, zoom: { min, max } | null, smoothing, log, logs, full, filter, hidden, events }
+   settings:  { axis, zoom: { min, max } | null, ys, smoothing, log, logs, full, filter, hidden, events }
               smoothing is a share of the whole range of x, null for automatic; log is true, false, or null
-              for what each chart chooses; logs, full and hidden are by id of the chart.
+              for what each chart chooses; ys (ranges of y: { min, max }), logs, full and hidden are by id of the chart.
    colors:    colors of the lines, those of the style sheet by default.
-   board:     show(charts), refresh(ids?), set(settings), mark(marks), destroy(), and `settings`.
+   board:     show(charts), refresh(ids?), set(settings), reset(), mark(marks), destroy(), and `settings`.
    controls.fill(form, board) fills a form with the controls of a board, and state.write and
    state.read turn settings into text for location.hash, and back. */
 const charts = (() => {
@@ -28,7 +28,8 @@ const charts = (() => {
     .concat([2, 5, 10, 20, 50, 100, 200, 500].map((days) => days * 86400));
   const SMALL_STEPS = [-3, -2, -1].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
   const BYTE_STEPS = [...Array(51).keys()].map((power) => 2 ** power);
-  const DEFAULTS = { axis: null, zoom: null, smoothing: null, log: null, logs: null, full: null, filter: "", hidden: null, events: true };
+  const DEFAULTS = { axis: null, zoom: null, smoothing: null, log: null, ys: null, logs: null, full: null, filter: "", hidden: null, events: true };
+  const BY_CHART = ["ys", "logs", "full", "hidden"];
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   // A copy without a prototype: any name of a run may be a key of it.
@@ -43,6 +44,7 @@ const charts = (() => {
     return found.filter(Boolean);
   }
 
+  const isPower = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9;
   const isBytes = (chart) => chart.label.endsWith("(bytes)");
 
   // Whether a chart matches a filter: all words, or a /regular expression/.
@@ -61,7 +63,7 @@ const charts = (() => {
   function board(element, options) {
     const { axes, provider, onChange = () => {} } = options;
     const settings = { ...DEFAULTS, axis: Object.keys(axes)[0], ...options.settings };
-    for (const name of ["logs", "full", "hidden"]) settings[name] = bare(settings[name]);
+    for (const name of BY_CHART) settings[name] = bare(settings[name]);
     const cards = new Map(), sections = new Map();
     element.classList.add("board");
     let events = options.marks ?? [], printing = false;
@@ -126,6 +128,7 @@ const charts = (() => {
       } else {
         card.plot?.destroy();
         card.holder.textContent = "";
+        card.range = rangeOf(card);
         card.plot = new uPlot(plotOptions(card, label), content.data, card.holder);
         card.mark = addElement("div", card.plot.over, undefined, "mark-text");
         card.mark.hidden = true;
@@ -142,10 +145,16 @@ const charts = (() => {
       const xs = { ...style, label, size: 32, values: (_, ticks) => tickLabels(ticks.map((v) => v / card.divisor)) };
       if (card.axis === "time") xs.incrs = [...SMALL_STEPS, ...TIME_STEPS];
       const ys = { ...style, label: truncate(card.chart.label, 32), values: (_, ticks) => tickLabels(ticks), size };
+      // Of a logarithmic axis only the powers of ten have lines across the chart.
+      if (log) ys.grid = { ...style.grid, filter: (_, ticks) => (ticks.filter(isPower).length > 1 ? ticks.map((v) => (isPower(v) ? v : null)) : ticks) };
       if (isBytes(card.chart) && !log) Object.assign(ys, { incrs: BYTE_STEPS, values: (_, ticks) => byteTickLabels(ticks) });
       const range = (plot) => {
-        const { data, series } = plot, { min, max } = plot.scales.x;
-        const found = lines.yRange(data, series, min ?? -Infinity, max ?? Infinity, { log, full: settings.full[card.chart.id], pooled: card.chart.pooled });
+        const { data, series } = plot, { min, max } = card.range, chosen = settings.ys[card.chart.id];
+        if (chosen && chosen.min < chosen.max && (!log || chosen.min > 0)) {
+          card.clipped = false;
+          return [chosen.min, chosen.max];
+        }
+        const found = lines.yRange(data, series, min, max, { log, full: settings.full[card.chart.id], pooled: card.chart.pooled });
         card.clipped = Boolean(found?.clipped);
         if (!found) return log ? [0.1, 1] : [0, 1];
         if (log) return uPlot.rangeLog(found.min, found.max, 10, false);
@@ -162,7 +171,7 @@ const charts = (() => {
           sync: { key: card.axis, setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
           drag: { x: true, y: false, setScale: false }, hover: { prox: legend.PROXIMITY }, focus: { prox: 24 },
           points: { show: (plot, s) => (plot.series[s].background ? false : undefined) },
-          bind: { dblclick: () => () => zoomTo(null) },
+          bind: { dblclick: () => () => reset() },
         },
         focus: { alpha: 0.35 },
         hooks: {
@@ -173,10 +182,11 @@ const charts = (() => {
           }],
           setCursor: [(plot) => { card.legend.read(plot); showMark(card, plot); }],
           setSelect: [(plot) => {
-            const { left, width } = plot.select;
-            if (width < 4) return;
+            const { left, top, width, height } = plot.select, isY = plot.cursor.drag.y;
+            if ((isY ? height : width) < 4) return;
             plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-            zoomTo({ min: plot.posToVal(left, "x"), max: plot.posToVal(left + width, "x") });
+            if (isY) zoomY(card, { min: plot.posToVal(top + height, "y"), max: plot.posToVal(top, "y") });
+            else zoomTo({ min: plot.posToVal(left, "x"), max: plot.posToVal(left + width, "x") });
           }],
         },
       };
@@ -190,7 +200,11 @@ const charts = (() => {
       return min < max ? { min, max } : { min: min - 1, max: max + 1 };
     }
 
-    function setRange(card) { if (card.plot) card.plot.setScale("x", rangeOf(card)); }
+    // The range of y is asked for before the plot has the new range of x, so the card has it.
+    function setRange(card, range = rangeOf(card)) {
+      card.range = range;
+      card.plot?.setScale("x", range);
+    }
 
     // Text of the event under the pointer.
     function showMark(card, plot) {
@@ -235,7 +249,7 @@ const charts = (() => {
       const { chart } = card, isFull = Boolean(settings.full[chart.id]), text = `${count} ${isFull}`;
       if (card.clip.dataset.text === text) return;
       card.clip.dataset.text = text;
-      card.clip.textContent = count ? `${valueText(count)} outliers are marked at the edge. ` : "";
+      card.clip.textContent = count ? `${valueText(count)} ${count === 1 ? "outlier is" : "outliers are"} marked at the edge. ` : "";
       if (!count && !isFull) return;
       const label = isFull ? "leave outliers out" : "show all";
       addButton(card.clip, label, `${label}: ${chart.title}`, "link").addEventListener("click", () => {
@@ -256,6 +270,21 @@ const charts = (() => {
       }
       controls?.update();
       change();
+    }
+
+    function zoomY(card, range) {
+      settings.ys[card.chart.id] = range;
+      draw(card);
+      controls?.update();
+      change();
+    }
+
+    // Shows the whole range of all charts.
+    function reset() {
+      const ids = Object.keys(settings.ys);
+      Object.assign(settings, { ys: bare(), zoom: null }); // the range of y follows that of x
+      for (const id of ids) if (cards.has(id)) redraw(cards.get(id));
+      zoomTo(null);
     }
 
     // Charts are loaded and drawn when they come near the visible part of the page.
@@ -293,7 +322,10 @@ const charts = (() => {
       png.addEventListener("click", async () => { if (card.plot) saving.download(await saving.pngOf(card, cssColor), `${card.chart.title}.png`); });
       svg.addEventListener("click", () => { if (card.plot) saving.download(new Blob([saving.svgOf(card, cssColor)], { type: "image/svg+xml" }), `${card.chart.title}.svg`); });
       sizeButton.addEventListener("click", () => { box.classList.toggle("wide"); redraw(card); });
-      holder.addEventListener("keydown", (event) => keyboard.steer(card, event, zoomTo));
+      holder.addEventListener("keydown", (event) => keyboard.steer(card, event, (zoom) => (zoom ? zoomTo(zoom) : reset())));
+      // With shift a drag is over y, of this chart alone.
+      holder.addEventListener("mousedown", (event) => { if (card.plot) Object.assign(card.plot.cursor.drag, { x: !event.shiftKey, y: event.shiftKey }); }, true);
+      touch.follow(card, { zoomed: () => Boolean(settings.zoom), extent: () => (card.spanAxis === card.axis ? card.span : null), show: (range) => setRange(card, range), zoomTo });
       holder.addEventListener("blur", () => card.plot?.setCursor({ left: -10, top: -10 }));
       box.card = holder.card = card;
       describe(card, chart);
@@ -364,7 +396,7 @@ const charts = (() => {
     function set(changes) {
       const old = { axis: settings.axis, zoom: JSON.stringify(settings.zoom), filter: settings.filter };
       Object.assign(settings, changes);
-      for (const name of ["logs", "full", "hidden"]) settings[name] = bare(settings[name]);
+      for (const name of BY_CHART) settings[name] = bare(settings[name]);
       if (settings.axis !== old.axis && !("zoom" in changes)) settings.zoom = null;
       const zoomed = JSON.stringify(settings.zoom) !== old.zoom;
       if (settings.filter !== old.filter) applyFilter();
@@ -408,7 +440,7 @@ const charts = (() => {
 
     let controls = null;
     return {
-      axes, settings, show, refresh, set, destroy, zoomTo, cards,
+      axes, settings, show, refresh, set, destroy, zoomTo, reset, cards,
       mark(list) { events = list; redrawAll(); },
       change(changes) { set(changes); change(); },
       bind(made) { controls = made; },

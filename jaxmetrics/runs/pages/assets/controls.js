@@ -5,6 +5,14 @@ const controls = (() => {
   const SMOOTHING = [["", "automatic"], ["0", "none"], ["0.002", "0.2 % of x"], ["0.005", "0.5 % of x"], ["0.01", "1 % of x"], ["0.02", "2 % of x"], ["0.05", "5 % of x"], ["0.1", "10 % of x"]];
   const SCALES = [["", "automatic"], ["0", "linear"], ["1", "log"]];
 
+  const HELP = [
+    "Drag across a chart to zoom all charts in x; hold shift and drag up or down to zoom one chart in y.",
+    "Double-click, or press 0, for the whole range.",
+    "Touch: two fingers zoom, one finger moves a zoomed chart and reads the values of a whole one.",
+    `Keyboard, on a chart: ${keyboard.HELP}`,
+    "A click on a name hides or shows its line. The address keeps the view.",
+  ];
+
   function select(form, id, label, options) {
     const field = addElement("select", addElement("label", form, `${label} `));
     field.id = id;
@@ -38,7 +46,7 @@ const controls = (() => {
       scale.value = settings.log === null ? "" : String(Number(settings.log));
       events.checked = settings.events;
       if (document.activeElement !== filter) filter.value = settings.filter;
-      reset.disabled = !settings.zoom;
+      reset.disabled = !settings.zoom && !Object.keys(settings.ys).length;
     }
     form.addEventListener("submit", (event) => event.preventDefault());
     axis.addEventListener("change", () => board.change({ axis: axis.value }));
@@ -46,7 +54,12 @@ const controls = (() => {
     scale.addEventListener("change", () => board.change({ log: scale.value === "" ? null : scale.value === "1", logs: {} }));
     events.addEventListener("change", () => board.change({ events: events.checked }));
     filter.addEventListener("input", () => board.change({ filter: filter.value }));
-    reset.addEventListener("click", () => board.zoomTo(null));
+    reset.addEventListener("click", () => board.reset());
+    const help = addElement("details", form, undefined, "help"), list = addElement("ul");
+    addElement("summary", help, "?").setAttribute("aria-label", "Help for the charts");
+    for (const text of HELP) addElement("li", list, text);
+    help.append(list);
+    help.addEventListener("keydown", (event) => { if (event.key === "Escape") help.open = false; });
     board.bind({ update });
     update();
   }

@@ -15,6 +15,7 @@ const legend = (() => {
       drawn.forEach((one, i) => {
         const item = items[i] ??= addItem();
         item.one = one;
+        item.node.classList.toggle("faint", Boolean(one.line.faint));
         item.name.textContent = one.line.name;
         item.value.textContent = "";
         item.marker.style.borderTopColor = one.color;

@@ -41,6 +41,9 @@ const lines = (() => {
     return own.count * share > LONG ? AUTOMATIC * (range.max - range.min) : 0;
   }
 
+  // Whether all values are integers, such as counts and numbers of layers, which have no mean between them.
+  function isCount(own) { return own.y.every((v) => !isNumber(v) || Number.isInteger(v)); }
+
   // Tables and series of a chart for uPlot, and what is drawn over them.
   // look: { log, smoothing (share of x, null: automatic), span (of the whole x), range (of x shown), colors, text, shown(line) }
   function prepare(chart, data, look) {
@@ -56,7 +59,7 @@ const lines = (() => {
       const points = { size: 5, fill: color };
       const main = { label: line.name, group: index, show, diverged: line.diverged, scale: "y", pxAlign: 0, dash, stroke: line.faint ? `${color}70` : color, width: line.faint ? 1 : 1.8, points };
       const behind = { ...main, stroke: `${color}38`, width: 1, background: true, points: { show: false } };
-      const constant = look.smoothing === null ? automatic(own, look.range) : look.smoothing * look.span;
+      const constant = look.smoothing !== null ? look.smoothing * look.span : isCount(own) ? 0 : automatic(own, look.range);
       const isSmooth = constant > 0 && !own.band && !line.faint;
       const ys = visible(own.y), source = isSmooth ? own.means ?? own : own;
       const y = isSmooth ? smooth(source.x, visible(source.y), constant) : ys;
@@ -66,7 +69,7 @@ const lines = (() => {
       }
       if (isSmooth) add([own.x, ys], behind);
       add([source.x, y], main);
-      const gaps = own.band ? [] : own.x.filter((_, i) => !isNumber(ys[i]));
+      const gaps = own.band && !own.missing ? [] : own.x.filter((_, i) => !isNumber(ys[i]));
       drawn.push({ line, index, color, dash, show, x: source.x, y, raw: isSmooth ? { x: own.x, y: ys } : null, gaps, isSmooth });
     });
     return { data: tables.length ? uPlot.join(tables) : [[]], series, bands, drawn };

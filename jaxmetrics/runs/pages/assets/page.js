@@ -60,8 +60,19 @@
   const board = charts.board(byId("cards"), {
     axes: labels, provider, marks: page.marks,
     settings: { axis: usualAxis, ...state.read(location.hash.slice(1), labels) },
-    onChange: (settings) => history.replaceState(null, "", `#${state.write(settings, usualAxis)}`),
+    onChange: (settings) => {
+      history.replaceState(null, "", `#${state.write(settings, usualAxis)}`);
+      showZoom();
+    },
   });
+
+  // The maps are by step, and mark the steps that the charts are zoomed to.
+  const maps = layermap.add(byId("maps").querySelector(".cards"), page.maps, {
+    label: "step",
+    onPick(x, width) { board.change({ axis: "step", zoom: { min: x - 3 * width, max: x + 3 * width } }); },
+  });
+  function showZoom() { maps.show(board.settings.axis === "step" ? board.settings.zoom : null); }
+  byId("maps").hidden = !page.maps.length;
 
   // Zooms to an event.
   function jump(at) {
@@ -84,5 +95,6 @@
   for (const table of page.tables_below) addTable(byId("tables-below"), table, jump);
   controls.fill(byId("controls"), board);
   board.show(shown);
-  addEventListener("hashchange", () => board.set({ axis: usualAxis, zoom: null, smoothing: null, log: null, logs: {}, full: {}, filter: "", hidden: {}, events: true, ...state.read(location.hash.slice(1), labels) }));
+  showZoom();
+  addEventListener("hashchange", () => board.set({ axis: usualAxis, zoom: null, smoothing: null, log: null, ys: {}, logs: {}, full: {}, filter: "", hidden: {}, events: true, ...state.read(location.hash.slice(1), labels) }));
 })();

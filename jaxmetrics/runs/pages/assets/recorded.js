@@ -3,7 +3,7 @@
 const recorded = (() => {
   const { addElement, valueText } = format;
 
-  // Adds the cards of media: [{ key, kind, items: [{ step, text | table | counts | images | matrix }] }].
+  // Adds the cards of media: [{ key, kind, items: [{ step, text | table | counts | images | audio | matrix }] }].
   function add(parent, media) {
     const steps = [...new Set(media.flatMap(({ items }) => items.map((item) => item.step)))].sort((a, b) => a - b);
     const form = addElement("form", parent, undefined, "steps"), label = addElement("label", form, "step ");
@@ -34,8 +34,8 @@ const recorded = (() => {
     show();
   }
 
-  function restOf({ of, images, table }) {
-    const [count, all] = images ? [images.length, of] : table ? [table.rows.length, table.of] : [0, 0];
+  function restOf({ of, images, audio, table }) {
+    const files = images ?? audio, [count, all] = files ? [files.length, of] : table ? [table.rows.length, table.of] : [0, 0];
     return all > count ? `, the first ${count} of ${valueText(all)}` : "";
   }
 
@@ -44,6 +44,8 @@ const recorded = (() => {
     else if (item.table) tables.add(parent, item.table);
     else if (item.images) {
       for (const source of item.images) Object.assign(addElement("img", parent), { src: source, alt: `${key} at step ${item.step}` });
+    } else if (item.audio) {
+      for (const source of item.audio) Object.assign(addElement("audio", parent), { src: source, controls: true, preload: "metadata", title: `${key} at step ${item.step}` });
     } else if (item.matrix) addMatrix(parent, item.matrix);
     else if (item.counts) addBars(parent, item);
   }

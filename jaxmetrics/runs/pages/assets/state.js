@@ -4,7 +4,7 @@ const state = (() => {
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
   function write(settings, usualAxis) {
-    const { axis, zoom, smoothing, log, logs, full, filter, hidden, events } = settings;
+    const { axis, zoom, smoothing, log, ys, logs, full, filter, hidden, events } = settings;
     const parts = new URLSearchParams();
     if (axis !== usualAxis) parts.set("axis", axis);
     if (zoom) parts.set("zoom", [zoom.min, zoom.max].map((v) => Number(v.toPrecision(8))).join(":"));
@@ -12,8 +12,8 @@ const state = (() => {
     if (log !== null) parts.set("log", Number(log));
     if (filter) parts.set("filter", filter);
     if (!events) parts.set("events", 0);
-    for (const [name, values] of Object.entries({ logs, full, hidden })) {
-      if (Object.keys(values).length) parts.set(name, JSON.stringify(values));
+    for (const [name, values] of Object.entries({ ys, logs, full, hidden })) {
+      if (Object.keys(values ?? {}).length) parts.set(name, JSON.stringify(values));
     }
     return parts.toString();
   }
@@ -29,7 +29,7 @@ const state = (() => {
     if (parts.has("log")) settings.log = parts.get("log") === "1";
     if (parts.get("filter")) settings.filter = parts.get("filter");
     if (parts.get("events") === "0") settings.events = false;
-    for (const name of ["logs", "full", "hidden"]) {
+    for (const name of ["ys", "logs", "full", "hidden"]) {
       try {
         const values = JSON.parse(parts.get(name) ?? "{}");
         if (isObject(values)) settings[name] = values;

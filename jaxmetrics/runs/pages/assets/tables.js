@@ -14,7 +14,10 @@ const tables = (() => {
   function add(parent, content, onJump) {
     const { names, rows, ratio_column: ratio, jumps } = content;
     const table = addElement("table", addElement("div", parent, undefined, "scroll"), undefined, "data");
-    const isNumber = names.map((_, i) => rows.some((row) => typeof row[i] === "number"));
+    const isNumber = names.map((_, i) => {
+      const known = rows.map((row) => row[i]).filter((v) => v !== null && !/^[-–]?(nan|inf|infinity)?$/i.test(v));
+      return known.length > 0 && known.every((v) => typeof v === "number");
+    });
     const head = addElement("tr", addElement("thead", table)), body = addElement("tbody", table);
     let sorted = { column: null, sign: 1 };
     const order = [...rows.keys()];

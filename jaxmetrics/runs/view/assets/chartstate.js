@@ -2,7 +2,7 @@
 // Settings of charts as a part of the address, without those that have their default.
 const chartstate = (() => {
   const AXES = { step: "step", time: "training time", tokens: "tokens", flops: "FLOPs" };
-  const DEFAULTS = { axis: "step", zoom: null, smoothing: null, log: null, logs: {}, full: {}, filter: "", hidden: {}, events: true };
+  const DEFAULTS = { axis: "step", zoom: null, smoothing: null, log: null, ys: {}, logs: {}, full: {}, filter: "", hidden: {}, events: true };
 
   function read(values) {
     return { ...structuredClone(DEFAULTS), ...state.read(values.charts ?? "", AXES) };

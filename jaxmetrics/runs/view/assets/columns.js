@@ -44,11 +44,21 @@ const columns = (() => {
     };
   }
 
-  // Last or best value of a metric: mean ± standard error in a group.
+  const VALUES = {
+    best: (key) => (run) => run.best?.[key]?.value ?? null,
+    last: (key) => (run) => run.last?.[key] ?? null,
+    recent: (key) => (run) => run.recent?.[key] ?? null,
+  };
+  const HINTS = {
+    best: (key) => `best value of ${key}`, last: (key) => `last value of ${key}`,
+    recent: (key) => `median of ${key} over the last 5 % of the steps; the best value is that of one batch`,
+  };
+
+  // Last, best or recent value of a metric: mean ± standard error in a group.
   function metricColumn(kind, key, better) {
-    const of = kind === "best" ? (run) => run.best?.[key]?.value ?? null : (run) => run.last?.[key] ?? null;
+    const of = VALUES[kind](key);
     return {
-      id: `${kind}:${key}`, title: kind === "best" ? `best ${key}` : key, hint: `${kind} value of ${key}`,
+      id: `${kind}:${key}`, title: `${kind} ${key}`, hint: HINTS[kind](key),
       width: Math.min(Math.max(8.6, 0.62 * (key.length + 6)), 12), number: true, bestHigh: better[key] === "max",
       value: (entry) => numeric(entry, of), of,
       cell(entry, td) {
@@ -98,20 +108,23 @@ const columns = (() => {
       textColumn("project", "project", 7, (run) => run.project),
     ];
     const params = hparams.map((name) => paramColumn(name, counts.get(short.get(name)) > 1 ? name : short.get(name)));
-    const metrics = keys.flatMap((key) => [metricColumn("best", key, better), metricColumn("last", key, better)]);
-    const hasBest = new Set(runs.flatMap((run) => Object.keys(run.best ?? {})));
-    const known = metrics.filter((c) => c.id.startsWith("last:") || hasBest.has(c.id.slice(5)));
+    const metrics = keys.flatMap((key) => ["recent", "best", "last"].map((kind) => metricColumn(kind, key, better)));
+    const has = { best: new Set(runs.flatMap((run) => Object.keys(run.best ?? {}))), recent: new Set(runs.flatMap((run) => Object.keys(run.recent ?? {}))) };
+    const known = metrics.filter(({ id }) => { const [kind, key] = id.split(/:(.*)/s); return has[kind]?.has(key) ?? true; });
     return new Map([...fixed, ...params, ...known].map((column) => [column.id, column]));
   }
+
+  // Id of the column of the value by which a run is judged; null without one.
+  const judge = ({ chosen_by: chosen }) => (chosen ? `${chosen.by}:${chosen.key}` : null);
 
   // Ids of the columns shown before a person chooses any.
   function defaults({ runs, hparams, better }, all) {
     const counts = new Map();
-    for (const { chosen_by: chosen } of runs) if (chosen) counts.set(chosen.key, (counts.get(chosen.key) ?? 0) + 1);
-    const headline = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([key]) => key);
+    for (const id of runs.map(judge).filter(Boolean)) counts.set(id, (counts.get(id) ?? 0) + 1);
+    const headline = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([id]) => id);
     const params = stats.differing(runs, hparams).slice(0, 4).map((name) => `hp:${name}`);
     const running = runs.some((run) => run.state === "running");
-    const ids = ["state", running ? "progress" : null, ...headline.flatMap((key) => [`best:${key}`, `last:${key}`]), ...params, "step", running ? "left" : null, "elapsed", "updated"];
+    const ids = ["state", running ? "progress" : null, ...headline.flatMap((id) => [id, id.replace(/^\w+/, "last")]), ...params, "step", running ? "left" : null, "elapsed", "updated"];
     return ids.filter((id) => id && all.has(id));
   }
 
@@ -142,5 +155,5 @@ const columns = (() => {
       : { id: `group ${key}`, members, label: groupLabel(members, names.get(members[0].project)) }));
   }
 
-  return { available, defaults, entries, numeric, statistics, common, lastPart };
+  return { available, defaults, judge, entries, numeric, statistics, common, lastPart };
 })();

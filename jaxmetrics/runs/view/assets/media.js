@@ -99,7 +99,7 @@ const mediaView = (() => {
         position.textContent = "";
         return;
       }
-      if (ids.length > 1) {
+      if (ids.length) {
         const head = addElement("div", grid, undefined, "media-row names");
         for (const id of ids) addElement("a", head, id).href = router.href("run", id.split("/"));
       }

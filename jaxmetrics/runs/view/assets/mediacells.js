@@ -58,7 +58,7 @@ const mediacells = (() => {
       height: 200, label: `values by ${xName}`,
       options: (colors) => ({
         grid: { left: 52, right: 10, top: 10, bottom: 40 },
-        xAxis: plots.axis(colors, { type: "category", data: points.map(([x]) => stats.short(x)), name: xName, nameLocation: "middle", nameGap: 24 }),
+        xAxis: plots.merged(plots.axis(colors, { type: "category", name: xName, nameLocation: "middle", nameGap: 24 }), plots.categories(points.map(([x]) => x))),
         yAxis: plots.axis(colors, { type: "value", splitLine: { show: true, lineStyle: { color: colors.grid } } }),
         tooltip: { trigger: "item", formatter: ({ dataIndex: i }) => `${xName} ${stats.short(points[i][0])}\n${stats.short(points[i][1])}` },
         series: [{ type: "bar", data: points.map(([, y]) => y), itemStyle: { color: colors.accent }, barCategoryGap: "8%" }],
@@ -90,7 +90,7 @@ const mediacells = (() => {
         }
       });
     });
-    const names = values.map((_, i) => stats.short(Number((low + (bins - 1 - i + 0.5) * width).toPrecision(3))));
+    const names = values.map((_, i) => Number((low + (bins - 1 - i + 0.5) * width).toPrecision(3)));
     own.plots.push(plots.create(cell, {
       height: 300, label: "histograms by step",
       options: plots.heatmap({ xs: known.map((entry) => entry.step), rows: names, values: values.map((row) => row.map((v) => (v > 0 ? v : null))), log: false, xName: "step", valueName: "% of values", left: 66 }),

@@ -91,6 +91,34 @@ const plots = (() => {
     return (x) => stats.short(typeof x === "number" && span > 50 ? Math.round(x) : x);
   }
 
+  // Labels of a category axis of numbers: only round numbers, each at the category nearest to it.
+  function roundLabels(values, most = 7) {
+    const labels = new Map(), low = Math.min(...values), high = Math.max(...values);
+    if (values.length < 3 || !values.every(Number.isFinite) || !(low < high)) return null;
+    const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10);
+    const nearest = (v) => values.reduce((best, x, i) => (Math.abs(x - v) < Math.abs(values[best] - v) ? i : best), 0);
+    for (let n = Math.ceil(low / step); n * step <= high; n++) {
+      const tick = Number((n * step).toPrecision(12)), at = nearest(tick);
+      if (!labels.has(at)) labels.set(at, stats.short(tick));
+    }
+    return labels;
+  }
+
+  // Options of such an axis; texts and a few numbers are all shown.
+  function categories(values, most) {
+    const labels = roundLabels(values, most);
+    if (!labels) return { data: values.map(places(values)) };
+    const isLabelled = (index) => labels.has(index);
+    return { data: values.map(String), axisTick: { interval: isLabelled }, axisLabel: { interval: isLabelled, formatter: (_, index) => labels.get(index) ?? "" } };
+  }
+
+  // An axis with the options of another one added, those of its labels and ticks too.
+  function merged(base, extra) {
+    const both = (name) => ({ [name]: { ...base[name], ...extra[name] } });
+    return { ...base, ...extra, ...both("axisLabel"), ...both("axisTick") };
+  }
+
   // Options of a heatmap: `values[row][column]`, rows from top to bottom. On a log scale
   // (`log`) the colors are of the logarithm; null is left blank. `ranges` are texts of what the columns hold.
   function heatmap({ xs, ranges, rows, values, log, xName, yName, valueName, square, left = 84 }) {
@@ -107,14 +135,15 @@ const plots = (() => {
       if (!(low < high)) { low = Math.min(low, 0); high = low + 1; }
       const named = (v) => stats.short(log ? 10 ** v : v);
       return {
-        grid: { left, right: 14, top: 8, bottom: 64 },
-        xAxis: axis(colors, { type: "category", data: xs.map(places(xs)), name: xName, nameLocation: "middle", nameGap: 22 }),
-        yAxis: axis(colors, { type: "category", data: rows.map((r) => format.truncate(String(r), 40)), inverse: true, name: square ? yName : undefined, axisLabel: { color: colors.muted, fontSize: 11, width: left - 12, overflow: "truncate", interval: rows.length > 24 ? "auto" : 0 } }),
+        grid: { left, right: 14, top: square && yName ? 26 : 8, bottom: 64 },
+        xAxis: merged(axis(colors, { type: "category", name: xName, nameLocation: "middle", nameGap: 22 }), categories(xs)),
+        yAxis: merged(axis(colors, { type: "category", inverse: true, name: square ? yName : undefined, nameLocation: "start", axisLabel: { color: colors.muted, fontSize: 11, width: left - 12, overflow: "truncate", interval: rows.length > 24 ? "auto" : 0 } }),
+          typeof rows[0] === "number" ? categories(rows, 9) : { data: rows.map((r) => format.truncate(String(r), 40)) }),
         visualMap: {
           min: low, max: high, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 140, itemWidth: 10, dimension: 2,
           inRange: { color: colors.sequential }, textStyle: { color: colors.muted, fontSize: 11 }, text: [named(high), `${valueName ?? ""} ${named(low)}`],
         },
-        tooltip: { formatter: ({ data }) => `${rows[data[1]]}\n${xName ?? ""} ${ranges?.[data[0]] ?? stats.short(xs[data[0]])}\n${valueName ?? "value"} ${stats.short(data[3])}` },
+        tooltip: { formatter: ({ data }) => `${typeof rows[0] === "number" ? stats.short(rows[data[1]]) : rows[data[1]]}\n${xName ?? ""} ${ranges?.[data[0]] ?? stats.short(xs[data[0]])}\n${valueName ?? "value"} ${stats.short(data[3])}` },
         series: [{
           type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colors.text, borderWidth: 1 } },
           label: { show: Boolean(square) && rows.length <= 15, fontSize: 10, formatter: ({ data }) => stats.short(data[3]) },
@@ -123,5 +152,5 @@ const plots = (() => {
     };
   }
 
-  return { create, axis, heatmap, load };
+  return { create, axis, categories, merged, heatmap, load };
 })();

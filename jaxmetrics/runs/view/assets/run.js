@@ -176,9 +176,7 @@ const runView = (() => {
       facts.textContent = "";
       for (const [name, text] of details.facts ?? []) {
         if (name === "Run") continue; // it is the heading
-        const fact = addElement("div", facts);
-        addElement("dt", fact, name);
-        addElement("dd", fact, typeof text === "number" ? stats.short(text) : text);
+        ui.fact(facts, name, typeof text === "number" ? stats.short(text) : text);
       }
       notes.textContent = "";
       for (const note of [row.problem, ...(details.notes ?? [])].filter(Boolean)) addElement("li", notes, note);
@@ -240,7 +238,7 @@ const runView = (() => {
       if (!box) {
         box = addElement("p", bar, undefined, "zoomed");
         addElement("span", box);
-        ui.button(box, "whole run", () => setCharts({ zoom: null }), { className: "link" });
+        ui.button(box, "whole run", () => setCharts({ zoom: null, ys: {} }), { className: "link" });
       }
       box.firstChild.textContent = `${chartstate.AXES[axis] ?? axis} ${stats.short(Math.round(zoom.min * 100) / 100)} to ${stats.short(Math.round(zoom.max * 100) / 100)}`;
     }

@@ -147,7 +147,7 @@ const runsView = (() => {
       const names = stats.differing(runs, data.hparams);
       by.fill([["seed", "seeds folded"], ["none", "none"], ...names.map((name) => [name, columns.lastPart(name)])], grouping);
       const entries = columns.entries(runs, grouping, data.hparams);
-      const all = tableColumns(), first = all.find((c) => c.id.startsWith("best:"));
+      const all = tableColumns(), first = all.find((c) => /^(best|recent):/.test(c.id));
       const sort = state.sort ?? (first ? `${first.bestHigh ? "-" : ""}${first.id}` : "-updated");
       const sortable = available.get(sort.replace(/^-/, ""));
       const listed = table.sorted(entries, sortable ? [...all, sortable] : all, sort);

@@ -15,7 +15,7 @@ const stats = (() => {
   // "2.031 ± 0.012": the error with two digits, and the mean with as many decimals.
   function withError(mean, error) {
     if (mean === null) return "–";
-    if (!error) return format.valueText(mean);
+    if (!error) return short(mean);
     const size = Math.max(Math.abs(mean), error);
     if (size >= 1e6 || size < 1e-3) {
       const digits = Math.floor(Math.log10(size)) - Math.floor(Math.log10(error)) + 1;

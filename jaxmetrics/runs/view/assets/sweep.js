@@ -75,12 +75,12 @@ const sweepView = (() => {
 
     function targets() {
       const runs = runsOf(), keys = data.keys.filter((key) => runs.some((run) => key in (run.last ?? {})));
-      const ids = keys.flatMap((key) => [`best:${key}`, `last:${key}`]).filter((id) => available.has(id));
-      const headline = runs.find((run) => run.chosen_by)?.chosen_by.key, rank = (id) => (id === `best:${headline}` ? 0 : id.startsWith("best:") ? 2 : 3) - (/^\w+:(val|valid|validation|eval|dev)\//.test(id) ? 1 : 0);
+      const ids = keys.flatMap((key) => [`recent:${key}`, `best:${key}`, `last:${key}`]).filter((id) => available.has(id));
+      const headline = runs.map(columns.judge).find(Boolean), rank = (id) => (id === headline ? 0 : id.startsWith("best:") ? 2 : 3) - (/^\w+:(val|valid|validation|eval|dev)\//.test(id) ? 1 : 0);
       return ids.sort((a, b) => rank(a) - rank(b));
     }
 
-    const label = (id) => { const [kind, key] = id.split(/:(.*)/s); return kind === "best" ? `best ${key}` : kind === "last" ? `last ${key}` : available.get(id)?.title ?? id; };
+    const label = (id) => available.get(id)?.title ?? id.replace(":", " ");
     const valueOf = (id, run) => { const column = available.get(id); return column ? column.value({ id: run.id, run }) : null; };
     const isHighBest = (id) => data.better[id.split(/:(.*)/s)[1]] === "max";
 
@@ -240,7 +240,7 @@ const sweepView = (() => {
       const sort = state.gsort ?? (sign < 0 ? "-mean" : "mean");
       meansTable.show({ columns: shown, rows: table.sorted(entries, shown, sort), sort, pinned: -1 });
       const unequal = new Set(runs.filter((run) => run.state !== "diverged").map((run) => run.step)).size > 1;
-      meansNote.textContent = goalColumn ? `Mean ± standard error over n runs; runs that diverged are not in it.${unequal ? " The runs have different numbers of steps." : ""}` : "";
+      meansNote.textContent = goalColumn ? `Mean ± standard error over n runs; runs that diverged are not in it; the scatter shows them as diamonds.${unequal ? " The runs have different numbers of steps." : ""}` : "";
     }
 
     function showScatter(runs, goal) {
@@ -287,7 +287,7 @@ const sweepView = (() => {
         id: "name", title: "run", width: 15, value: (entry) => entry.run.name,
         cell: (entry, td) => { addElement("a", td, entry.run.name, "name").href = router.href("run", entry.run.id.split("/")); },
       };
-      const ids = ["state", ...paramNames().map((param) => `hp:${param}`), goal, goal?.replace(/^best:/, "last:"), "step", "elapsed"];
+      const ids = ["state", ...paramNames().map((param) => `hp:${param}`), goal, goal?.replace(/^(best|recent):/, "last:"), "step", "elapsed"];
       const shown = [name, ...[...new Set(ids)].filter((id) => available.has(id)).map((id) => available.get(id))];
       const sort = state.sort ?? (isHighBest(goal) ? `-${goal}` : goal);
       listTable.show({ columns: shown, rows: table.sorted(runs.map((run) => ({ id: run.id, run })), shown, sort), sort, pinned: 0 });

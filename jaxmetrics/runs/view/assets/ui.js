@@ -82,6 +82,15 @@ const ui = (() => {
     return bar;
   }
 
+  // A name and a value; what qualifies them ("median of …", "at step …") is small below.
+  function fact(parent, name, text) {
+    const box = addElement("div", parent), [title, ...details] = name.split(", ");
+    const [value, place] = String(text).split(/ (?=at (?:step|epoch) )/);
+    addElement("dt", box, title);
+    addElement("dd", box, value);
+    if (place || details.length) addElement("dd", box, [...details, place].filter(Boolean).join(", "), "detail");
+  }
+
   // Replaces the content of a view by a sentence that says what to do.
   function emptyState(parent, title, text) {
     const box = addElement("div", parent, undefined, "empty");
@@ -115,5 +124,5 @@ const ui = (() => {
     return debounced;
   }
 
-  return { button, select, menu, stateChip, progressBar, emptyState, message, remembered, debounce };
+  return { button, select, menu, stateChip, progressBar, fact, emptyState, message, remembered, debounce };
 })();
