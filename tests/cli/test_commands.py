@@ -121,7 +121,8 @@ class TestCompare:
             status, out, message = call("compare", name)
             assert (status, message) == (0, "")
             rows = [line.split() for line in out.splitlines()]
-            start = rows.index(["Ranked", "by", "train/loss."]) + 2
+            ranked_by = ["Ranked", "by", "train/loss,"]
+            start = next(i for i, row in enumerate(rows) if row[:3] == ranked_by) + 2
             assert [row[0] for row in rows[start : start + len(ranked)]] == ranked
         arguments = ("--rank-by", "train/loss", "--better", "train/loss=max")
         out = call("compare", "sweep", *arguments, "--json")[1]
