@@ -183,13 +183,16 @@ def checked_scalar(name: str, value: Any) -> object:
             raise TypeError(f"an array of {value.dtype} is not a number")
     except (TypeError, ValueError) as error:
         advice = (
-            "Log it with log_text()"
-            if isinstance(value, str)
-            else (
-                "Log scalars, after the compiled step; pass a metric or a Collection "
-                "as metrics="
-            )
+            "Log scalars, after the compiled step; pass a metric or a Collection as "
+            "metrics="
         )
+        if isinstance(value, str):
+            advice = "Log it with log_text()"
+        elif len(getattr(value, "shape", ())) > 0:
+            advice = (
+                "Log a number of it, such as the mean, an image with log_images(), or "
+                "a distribution with log_histograms()"
+            )
         raise TypeError(f"log_step() got {name!r}: {error}. {advice}.") from None
     if value.is_deleted():
         raise RuntimeError(

@@ -30,7 +30,7 @@ class Stacked:
     globs: Globs
 
 
-Groups = Mapping[str, Globs | Stacked] | Callable[[Any], Any] | Any | None
+Groups = Mapping[str, Globs | Stacked] | Callable[[Any], Any] | int | Any | None
 
 
 class Group(NamedTuple):
@@ -67,11 +67,15 @@ def resolve_groups(tree: Any, groups: Groups = None) -> dict[str, Group]:
     """Return the members of each group, as indices of `float_leaves(tree)`.
 
     Raises:
-      ValueError: A glob matches no array, or labels do not fit the tree.
+      ValueError: A glob matches no array, labels do not fit the tree, or a number of
+        names is not positive.
     """
     leaves = float_leaves(tree)
     if groups is None:
-        return _by_name(leaf.names[0] if leaf.names else None for leaf in leaves)
+        groups = 1
+    if isinstance(groups, int):
+        _require_depth(groups)
+        return _by_name("/".join(leaf.names[:groups]) or None for leaf in leaves)
     if callable(groups):
         return _by_label(tree, groups(tree))
     if not isinstance(groups, Mapping) or not all(
@@ -123,6 +127,14 @@ def _matching(name: str, globs: Globs, leaves: list[Leaf]) -> tuple[int, ...]:
             "as a function of the tree: groups=lambda params: labels."
         )
     return members
+
+
+def _require_depth(names: int) -> None:
+    if isinstance(names, bool) or names < 1:
+        raise ValueError(
+            f"groups: got {names!r}; expected a positive number of names of a path. "
+            f"Pass 1 for one group per outermost key, or {{}} for no groups."
+        )
 
 
 def _by_label(tree: Any, labels: Any) -> dict[str, Group]:

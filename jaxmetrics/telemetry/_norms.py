@@ -55,8 +55,10 @@ def norms(
       params: Parameters, of the same structure.
       groups: A mapping of names to globs of paths such as `"head/**"`, to tuples of
         globs, or to `Stacked`; or labels as for `optax.multi_transform`, as a tree or a
-        function of the tree (flat labels only as a function). Default: one group per
-        outermost key; `{}` for no groups.
+        function of the tree (flat labels only as a function). Or a number: one group
+        for each different beginning of a path of that many names, so that a large one
+        gives every array a group of its own. Default 1: one group per outermost key;
+        `{}` for no groups.
 
     Raises:
       ValueError: No tree is passed, the trees differ in structure, or a glob matches

@@ -293,12 +293,15 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
     if not isinstance(value, int) and not math.isfinite(value):
         return str(float(value))
     is_total = name.endswith(_TOTALS) and float(value).is_integer()
-    if isinstance(value, int) or is_total or name.endswith(_RATE_SUFFIXES):
+    # A rate of a few steps in a minute would be 0 without decimals.
+    is_slow = abs(value) < 10 and not float(value).is_integer()
+    is_rate = name.endswith(_RATE_SUFFIXES) and not is_slow
+    if isinstance(value, int) or is_total or is_rate:
         return _abbreviated(value) if compact else f"{value:,.0f}"
     if name in _FRACTIONS:
         return f"{value:.2f}" if compact else f"{value:.1%}"
-    is_rate = key.startswith("lr/") or name in _LEARNING_RATES
-    if is_rate or (value != 0 and not 1e-3 <= abs(value) < 1e6):
+    is_learning_rate = key.startswith("lr/") or name in _LEARNING_RATES
+    if is_learning_rate or (value != 0 and not 1e-3 <= abs(value) < 1e6):
         return _exponent(value, compact)
     return f"{value:.3f}"
 

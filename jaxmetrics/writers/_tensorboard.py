@@ -20,6 +20,7 @@ from jaxmetrics.record import (
 from jaxmetrics.writers._arrays import ArraysShown
 from jaxmetrics.writers._cards import Cards
 from jaxmetrics.writers._event_file import EventFile
+from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._summaries import Summaries, hparam_values
 from jaxmetrics.writers._writer import Writer
 
@@ -63,6 +64,10 @@ class TensorBoard(Writer):
         self._cards = Cards()
         self._are_cards_written = True
 
+    def configure(self, settings: WriterSettings) -> None:
+        """Refuse to start a run without the packages."""
+        _imported()
+
     def open(self, run_dir: Path, resume_step: int | None) -> None:
         """Start a new file, which hides the events of others after `resume_step`.
 
@@ -70,22 +75,13 @@ class TensorBoard(Writer):
           ImportError: A package of `jaxmetrics[tensorboard]` is not installed.
           OSError: The folder cannot be written.
         """
-        try:
-            import google_crc32c
-
-            self._summaries = Summaries()
-        except ImportError as error:
-            raise ImportError(
-                f"writers.TensorBoard() needs tensorboardX and google-crc32c, and "
-                f"{error.name} is not installed. Run pip install "
-                f"jaxmetrics[tensorboard]."
-            ) from error
+        checksum, self._summaries = _imported()
         folder = run_dir / self.folder
         make_folder(folder)
         now = self._clock()
         self._hparams = hparams_of(read_run_json(run_dir) or {})
         self._last_step = resume_step or 0
-        self._file = EventFile(folder, now, google_crc32c.value)
+        self._file = EventFile(folder, now, checksum)
         try:
             self._file.write(self._summaries.version(now))
             if resume_step is not None:
@@ -188,3 +184,16 @@ class TensorBoard(Writer):
                 f"TensorBoard folder {self.folder} is not open. Call open() first."
             )
         return self._file
+
+
+def _imported() -> tuple[Callable[[bytes], int], Summaries]:
+    """Return the checksum and the messages of event files."""
+    try:
+        import google_crc32c
+
+        return google_crc32c.value, Summaries()
+    except ImportError as error:
+        raise ImportError(
+            f"writers.TensorBoard() needs tensorboardX and google-crc32c, and "
+            f"{error.name} is not installed. Run pip install jaxmetrics[tensorboard]."
+        ) from error

@@ -112,7 +112,12 @@ class WandB(Writer):
         self._offline_file: Path | None = None
 
     def configure(self, settings: WriterSettings) -> None:
-        """Use `log_every` and `max_wandb_mb` as defaults."""
+        """Use `log_every` and `max_wandb_mb` as defaults.
+
+        Raises:
+          ImportError: wandb is not installed.
+        """
+        _require_wandb()
         if self._default_every:
             self.every: int = settings.log_every
         if self.max_wandb_mb is None:
@@ -125,13 +130,7 @@ class WandB(Writer):
           ImportError: wandb is not installed.
           ValueError: `run.json` is damaged.
         """
-        try:
-            import wandb  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                "writers.WandB() needs wandb, which is not installed. Run pip install "
-                "jaxmetrics[wandb]."
-            ) from error
+        _require_wandb()
         self._run_dir = run_dir.absolute()
         self._run_json = read_run_json(run_dir) or {}
         self._attempt = max(len(self._run_json.get("attempts", ())), 1)
@@ -281,3 +280,13 @@ def _valid_tags(tags: Iterable[Any]) -> list[str]:
     """Return tags of 1 to 64 characters; wandb refuses a run with other tags."""
     shortened = [tag[:64] for tag in tags if isinstance(tag, str)]
     return list(dict.fromkeys(tag for tag in shortened if tag))
+
+
+def _require_wandb() -> None:
+    try:
+        import wandb  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "writers.WandB() needs wandb, which is not installed. Run pip install "
+            "jaxmetrics[wandb]."
+        ) from error

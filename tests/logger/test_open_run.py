@@ -2,13 +2,14 @@
 
 import json
 import socket
+import sys
 
 import pytest
 from support.loggers import rows, steps
 from support.processes import start_python
 
 import jaxmetrics as jm
-from jaxmetrics import LogConfig
+from jaxmetrics import LogConfig, TrainingLogger
 from jaxmetrics.logger._open_run import process_writers
 from jaxmetrics.record import WriterLockedError, read_lines
 from jaxmetrics.writers import CSV, JSONL, Console, Memory, TensorBoard, WandB
@@ -236,3 +237,16 @@ def test_two_processes_share_the_name_the_guard_and_the_errors_of_the_first(tmp_
         assert header["run_id"] == json.loads((run / "run.json").read_text())["run_id"]
         assert [row["train/loss"] for row in records] == [rank, 1.0]
     assert jm.Run.load(run)["train/loss"][1].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("writer", "package"),
+    [(TensorBoard(), "google_crc32c"), (WandB("offline"), "wandb")],
+)
+def test_a_start_without_a_package_leaves_no_run(
+    tmp_path, monkeypatch, writer, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match="is not installed. Run"):
+        TrainingLogger("p", "run", tmp_path, writers=[writer])
+    assert not list(tmp_path.iterdir())

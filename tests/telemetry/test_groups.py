@@ -14,6 +14,24 @@ def test_groups_are_the_outermost_keys_by_default():
     assert set(norms(grads=GRADS, groups={})) == {"grad/norm", "grad/rms"}
 
 
+def test_a_number_groups_by_the_first_names_of_a_path():
+    assert norms(grads=GRADS, groups=1) == norms(grads=GRADS)
+    values = norms(grads=GRADS, groups=99)
+    for name in ("bias", "kernel"):
+        own = np.linalg.norm(flat(GRADS["blocks"][name]))
+        assert values[f"grad/norm/blocks/{name}"] == pytest.approx(own)
+    two = {"net": {"a": {"w": np.ones(4), "b": np.ones(5)}, "b": {"w": np.ones(9)}}}
+    found = {k: float(v) for k, v in norms(params=two, groups=2).items() if "norm" in k}
+    assert found["param/norm/net/a"] == found["param/norm/net/b"] == 3.0
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("names", [0, -1, True])
+def test_a_number_of_names_is_positive(names):
+    with pytest.raises(ValueError, match=f"got {names}; expected a positive number"):
+        norms(grads=GRADS, groups=names)
+
+
 def test_labels_of_optax_are_groups():
     labels = {
         "blocks": {"bias": "slow", "kernel": "fast"},

@@ -19,6 +19,7 @@ from jaxmetrics.runs.reading import (
     axis_label,
     format_number,
     is_log_chart,
+    is_telemetry,
     is_train_loss,
     series_on_axes,
 )
@@ -120,6 +121,7 @@ def _run_table(comparison: AlignedRuns) -> Table:
     config = list(comparison.difference)[:_MAX_CONFIG_COLUMNS]
     index = {name: i for i, name in enumerate(comparison.runs)}
     others = [key for key in comparison.keys if key != ranked_by]
+    others = [key for key in others if not is_telemetry(key)] or others
     others.sort(key=lambda key: key not in comparison.better)
     others = others[:_MAX_METRIC_COLUMNS]
     names = ["run", *(_column_name(name, config) for name in config)]
