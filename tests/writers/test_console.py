@@ -102,6 +102,7 @@ def test_short_names(key, split, name):
         ("train/count", 999, "999", "999"),
         ("train/count", 1000, "1,000", "1k"),
         ("train/count", 1500, "1,500", "1.5k"),
+        ("train/count", 9400, "9,400", "9.4k"),
         ("train/count", 9960, "9,960", "10k"),
         ("train/count", 999_499, "999,499", "999k"),
         ("train/count", 999_500, "999,500", "1M"),

@@ -91,6 +91,21 @@ def test_the_first_table_has_a_row_for_each_run_the_best_one_first(two):
     ]
 
 
+def test_columns_of_the_configuration_are_short_where_no_other_is_the_same(tmp_path):
+    rows = loss_rows(float)
+    folders = [
+        named_run(tmp_path, f"run-{n}", rows, hparams=config)
+        for n, config in enumerate(
+            [
+                {"opt": {"lr": 1}, "model": {"width": 8, "lr": 3}},
+                {"opt": {"lr": 2}, "model": {"width": 9, "lr": 4}},
+            ]
+        )
+    ]
+    (names, *_) = [table.names for table in compare_tables(compare(folders))]
+    assert set(names[1:4]) == {"opt.lr", "model.lr", "width"}
+
+
 @pytest.mark.parametrize(("count", "by_run"), [(8, False), (9, True)])
 def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
     long = {f"{name}.value": "x" * 100 for name in "abcdefghij"}

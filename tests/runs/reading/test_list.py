@@ -311,10 +311,12 @@ def test_damaged_runs_are_rows_with_a_problem(sweep):
     (folder / "events.jsonl").unlink()
     (folder / "events.jsonl").mkdir()
     (folder / "summary.json").write_text('{"position": 3, "last": []}')
-    problems = {entry.name: entry.problem for entry in runs.list(sweep)}
+    entries = {entry.name: entry for entry in runs.list(sweep)}
+    assert (entries["a"].alarms, entries["a"].attempts) == (0, 0)
+    problems = {name: entry.problem for name, entry in entries.items()}
     assert problems.pop("a").startswith("run.json: ")
     assert problems.pop("b") == "1 line is damaged in metrics.jsonl"
-    assert "not a regular file" in problems.pop("c")
+    assert problems.pop("c").startswith("metrics.jsonl: it is not a regular file, ")
     assert problems == dict.fromkeys(("d", "r0", "r1", "r2"))
 
 
