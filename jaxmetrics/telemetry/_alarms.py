@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
-from jaxmetrics.record import Better, direction, one_or_many, states
+from jaxmetrics.record import Better, direction, one_or_many, scalar, states
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
 from jaxmetrics.telemetry._trends import (
@@ -145,12 +145,17 @@ class Alarms:
 
         Args:
           step: Number of optimizer updates completed.
-          values: Scalars by key. Reading them waits for the device, so pass values
-            that are already fetched, such as those of the step before.
+          values: Scalars by key; None is an unknown value. Reading them waits for the
+            device, so pass values that are already fetched, such as those of the step
+            before.
         """
         if self._unseen:
             self._note_unseen(values)
-        numbers = {key: float(x) for key, x in values.items() if self._is_watched(key)}
+        numbers = {
+            key: float(scalar(x))
+            for key, x in values.items()
+            if x is not None and self._is_watched(key)
+        }
         alarms = [
             *self._nonfinite(step, numbers),
             *self._spikes(step, numbers),

@@ -26,7 +26,7 @@ def test_an_alarm_is_an_event_and_calls_the_callback(tmp_path):
 
 def test_a_value_outside_its_limits_is_reported_once_until_it_is_back():
     alarms = Alarms(limits={"update/ratio": (1e-6, 0.1), "update/ratio/*": (None, 0.5)})
-    values = [0.01, 0.2, 0.3, np.nan, 0.01, 1e-7]
+    values = [None, 0.2, 0.3, np.nan, jnp.full((1,), 0.01), 1e-7]
     reported = [
         [(a.kind, a.message) for a in alarms.check(step, {"update/ratio": value})]
         for step, value in enumerate(values)

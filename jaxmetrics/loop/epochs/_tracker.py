@@ -171,7 +171,7 @@ class EpochTracker:
                 f"other names."
             )
         values = dict(zip(_NAMED_VALUES, (loss, lr, grad_norm, samples))) | extra
-        self._values.add({n: v for n, v in values.items() if v is not None})
+        self._values.add(values)
 
     def end_epoch(self, params: Any = None, ema_params: Any = None) -> EpochMetrics:
         """Wait for the values of the epoch, and write the files.

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.core import is_deleted, is_on_device, is_ready, is_tracer
-from jaxmetrics.record import scalar, states
+from jaxmetrics.core import is_ready
+from jaxmetrics.loop.scalars import checked_scalars, fetch_scalars
+from jaxmetrics.record import states
 
+_CALL = "log_batch"
 _FETCH_EVERY = 256
 
 
@@ -38,8 +40,7 @@ class EpochValues:
           TypeError: A value is not a scalar, or is traced.
           RuntimeError: A value was deleted.
         """
-        checked = {name: _checked(name, value) for name, value in values.items()}
-        self._pending.append(checked)
+        self._pending.append(checked_scalars(_CALL, values))
         self.batches += 1
         if len(self._pending) % _FETCH_EVERY == 0:
             self._fetch(only_ready=True)
@@ -48,7 +49,7 @@ class EpochValues:
         """Return all values by name, float64 `[batches]`; waits for the device.
 
         Raises:
-          RuntimeError: A value was donated after it was added.
+          RuntimeError: A value was donated after it was added; the others are kept.
         """
         self._fetch(only_ready=False)
         return {name: np.array(column) for name, column in self._values.items()}
@@ -85,43 +86,7 @@ class EpochValues:
             if only_ready and not all(map(is_ready, self._pending[0].values())):
                 break
             batches.append(self._pending.popleft())
-        for batch in batches:  # start all copies before waiting for the first
-            for value in batch.values():
-                if is_on_device(value) and not is_deleted(value):
-                    value.copy_to_host_async()
-        for batch in batches:
-            for name, value in batch.items():
-                column = self._values.setdefault(name, array("d"))
-                column.append(_to_float(name, value))
+        fetch_scalars(_CALL, batches, self._append)
 
-
-def _checked(name: str, value: Any) -> Any:
-    """Return a number, or a scalar on a device as it is."""
-    try:
-        if is_tracer(value):
-            raise TypeError("a value within jit has no number yet")
-        if not is_on_device(value):
-            return float(scalar(value))
-        if value.ndim:
-            raise TypeError(f"an array of shape {value.shape} is not a number")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(
-            f"log_batch() got {name!r}: {error}. Log scalars, after the compiled step."
-        ) from None
-    if is_deleted(value):
-        raise RuntimeError(_deleted(name, "it has been deleted"))
-    return value
-
-
-def _to_float(name: str, value: Any) -> float:
-    try:
-        return float(scalar(value))
-    except RuntimeError as error:
-        raise RuntimeError(_deleted(name, str(error))) from None
-
-
-def _deleted(name: str, reason: str) -> str:
-    return (
-        f"log_batch() got {name!r}, which cannot be fetched: {reason}. If the next "
-        f"step donates it, log an output of the step that is not passed to it again."
-    )
+    def _append(self, name: str, number: float) -> None:
+        self._values.setdefault(name, array("d")).append(number)

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.core import is_deleted, is_ready
+from jaxmetrics.core import is_ready
+from jaxmetrics.loop.scalars import checked_scalars, fetch_scalars
 from jaxmetrics.record import states
 
+_CALL = "LossTracker.update"
 _MAX_PENDING = 16
+_USUAL_WINDOW = 20
 
 
 class LossTracker:
@@ -49,31 +52,29 @@ class LossTracker:
     def update(self, **values: Any) -> None:
         """Add the losses of a step: numbers, or scalars on a device.
 
+        None is an unknown value, which is left out.
+
         Raises:
-          TypeError: A value is not a scalar.
-          RuntimeError: A value of an earlier update was deleted before it was fetched.
+          TypeError: A value is not a scalar, or is traced.
+          RuntimeError: A value, of this or an earlier update, was deleted before it was
+            fetched; the other values of earlier updates are kept.
         """
-        for name, value in values.items():
-            if np.shape(value) != ():
-                raise TypeError(
-                    f"LossTracker.update() got {name} of shape {np.shape(value)}; "
-                    f"expected a scalar. Average it first."
-                )
-        self._pending.append(values)
+        self._pending.append(checked_scalars(_CALL, values))
         while self._pending and (
             len(self._pending) > _MAX_PENDING
             or all(map(is_ready, self._pending[0].values()))
         ):
             self._fetch()
 
-    def get_average(self, name: str, window: int = 20) -> float:
+    def get_average(self, name: str, window: int | None = None) -> float:
         """Return the mean of the last values, or of all while there are fewer.
 
         Waits for values that are not computed yet.
 
         Args:
           name: Name of a loss.
-          window: Number of values, at most the window of the tracker.
+          window: Number of values, at most the window of the tracker. None takes 20,
+            or all that a smaller tracker keeps.
 
         Raises:
           KeyError: There is no loss of that name.
@@ -86,6 +87,7 @@ class LossTracker:
                 f"LossTracker.get_average() got {name!r}; expected one of "
                 f"{sorted(self._values)}. Pass it to update() first."
             )
+        window = min(_USUAL_WINDOW, self.window) if window is None else window
         if not 1 <= window <= self.window:
             raise ValueError(
                 f"LossTracker.get_average() got window={window}; expected 1 to "
@@ -140,14 +142,10 @@ class LossTracker:
         self._values, self._counts = {}, {}
 
     def _fetch(self) -> None:
-        for name, value in self._pending.popleft().items():
-            if is_deleted(value):
-                raise RuntimeError(
-                    f"LossTracker got {name!r}, whose value was deleted before it was "
-                    f"fetched, as donated arrays are. Leave it out of the donated "
-                    f"arguments."
-                )
-            values = self._values.setdefault(name, np.zeros(self.window))
-            count = self._counts.get(name, 0)
-            values[count % self.window] = np.asarray(value, np.float64)
-            self._counts[name] = count + 1
+        fetch_scalars(_CALL, [self._pending.popleft()], self._append)
+
+    def _append(self, name: str, number: float) -> None:
+        values = self._values.setdefault(name, np.zeros(self.window))
+        count = self._counts.get(name, 0)
+        values[count % self.window] = number
+        self._counts[name] = count + 1

@@ -407,10 +407,11 @@ def _flop_count(name: str, value: Any) -> FlopCount:
 
 
 def _parameter_count(params: Any) -> int:
-    if isinstance(params, int) and not isinstance(params, bool) and params > 0:
-        return params
+    number = isinstance(params, int | float | np.integer | np.floating)
+    if number and not isinstance(params, bool) and params > 0 and params % 1 == 0:
+        return int(params)  # also `7e9`
     count = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params))
-    if isinstance(params, int | float) or not count:
+    if number or not count:
         raise ValueError(
             f"PerformanceTracker got params={params!r}; expected the number of "
             f"parameters, or their tree. Pass the params of the model."

@@ -62,6 +62,19 @@ def test_a_donated_scalar_is_refused_by_name(tmp_path, clock):
         tracker.end_epoch()
 
 
+def test_a_donated_scalar_takes_no_other_with_it(tmp_path, clock):
+    tracker = EpochTracker(tmp_path, clock=clock)
+    tracker.start_epoch(0)
+    losses = [jnp.full((1,), i, jnp.float32) for i in range(4)]
+    for loss in losses:
+        tracker.log_batch(loss=loss, lr=0.1)
+    losses[1].delete()
+    with pytest.raises(RuntimeError, match="'loss', which cannot be fetched"):
+        tracker.end_epoch()
+    epoch = tracker.end_epoch()
+    assert (epoch.loss_min, epoch.loss_max, epoch.loss_median) == (0.0, 3.0, 2.0)
+
+
 def test_logging_does_not_wait_for_the_device(tmp_path):
     script = """
     import os, sys

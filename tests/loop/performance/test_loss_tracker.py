@@ -57,10 +57,30 @@ def test_the_number_of_pending_values_is_bounded():
 def test_a_donated_loss_is_refused_by_name():
     losses, value = jm.LossTracker(), jnp.float32(1)
     value.delete()
-    with pytest.raises(
-        RuntimeError, match="'loss', whose value was deleted before it was fetched"
-    ):
+    with pytest.raises(RuntimeError, match="'loss', which cannot be fetched"):
         losses.update(loss=value)
+
+
+def test_a_loss_that_is_donated_later_takes_no_other_with_it():
+    losses, value = jm.LossTracker(), jnp.float32(1) + 0
+    losses._pending.append({"loss": value, "other": 2.0})
+    value.delete()
+    with pytest.raises(RuntimeError, match="'loss', which cannot be fetched"):
+        losses.update(loss=3.0)
+    assert losses.get_average("loss") == 3.0
+    assert losses.get_average("other") == 2.0
+
+
+def test_an_unknown_loss_is_left_out_and_one_element_is_a_number():
+    losses = jm.LossTracker()
+    losses.update(loss=1.0, aux=None)
+    losses.update(loss=jnp.ones((1, 1)), aux=np.array([3]))
+    assert losses.get_average("loss") == 1.0
+    assert losses.get_average("aux") == 3.0
+    for wrong in ("low", [1.0], 1j, jnp.complex64(1)):
+        with pytest.raises(TypeError, match=r"LossTracker.update\(\) got 'loss': a"):
+            losses.update(loss=wrong)
+    assert losses.get_average("loss") == 1.0
 
 
 def test_unknown_names_wrong_windows_and_arrays_are_refused():
@@ -68,9 +88,10 @@ def test_unknown_names_wrong_windows_and_arrays_are_refused():
     losses.update(a=1.0)
     with pytest.raises(KeyError, match=r"got 'b'; expected one of \['a'\]"):
         losses.get_average("b")
+    assert losses.get_average("a") == 1.0
     with pytest.raises(ValueError, match="window=20; expected 1 to 10"):
-        losses.get_average("a")
-    with pytest.raises(TypeError, match=r"a of shape \(2,\)"):
+        losses.get_average("a", window=20)
+    with pytest.raises(TypeError, match=r"'a': a ndarray of shape \(2,\)"):
         losses.update(a=np.ones(2))
     with pytest.raises(ValueError, match="at least 1"):
         jm.LossTracker(window=0)

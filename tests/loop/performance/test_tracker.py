@@ -90,7 +90,9 @@ def test_a_traced_step_and_a_formula_give_all_three_figures():
     }
 
 
-@pytest.mark.parametrize("params", [70, {"w": np.zeros((10, 6)), "b": np.zeros(10)}])
+@pytest.mark.parametrize(
+    "params", [70, 7e1, {"w": np.zeros((10, 6)), "b": np.zeros(10)}]
+)
 def test_parameters_count_six_operations_a_token(params):
     machine = Machine()
     performance = tracker(machine, params=params, sequence_length=3)
@@ -182,7 +184,7 @@ def test_flops_must_be_a_positive_number(flops):
         jm.PerformanceTracker(flops_per_step=flops)
 
 
-@pytest.mark.parametrize("params", [0, -3, 1.5, {}])
+@pytest.mark.parametrize("params", [0, -3, 1.5, math.inf, True, {}])
 def test_the_number_of_parameters_must_be_positive(params):
     with pytest.raises(ValueError, match="params=.*expected the number of"):
         jm.PerformanceTracker(params=params)
