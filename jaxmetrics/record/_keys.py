@@ -40,6 +40,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "perf/effective_mfu": ("effective_mfu",),
     "perf/goodput": ("goodput",),
     "perf/tokens_per_second": ("tokens_per_sec", "tokens_per_second", "tok/s"),
+    "perf/recent_tokens_per_second": (
+        "recent_tokens_per_sec",
+        "recent_tokens_per_second",
+    ),
     "perf/tokens_per_second_per_device": (
         "tokens_per_sec_per_device",
         "tokens_per_second_per_device",

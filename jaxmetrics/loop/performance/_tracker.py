@@ -215,6 +215,13 @@ class PerformanceTracker:
         return self._rate("tokens", "seconds")
 
     @property
+    def recent_tokens_per_second(self) -> float:
+        """Tokens per second of the last 48 timed steps."""
+        window = self._timer.window
+        tokens, seconds = (window.recent_total(n) for n in ("tokens", "seconds"))
+        return _ratio(tokens or None, seconds)
+
+    @property
     def steps(self) -> int:
         """Number of updates, timed or not."""
         return self._timer.steps
@@ -242,9 +249,10 @@ class PerformanceTracker:
     def metrics(self) -> dict[str, float]:
         """Return values to log, by key: `logger.log_step(step, tracker.metrics())`.
 
-        Rates cover all timed steps, except `perf/recent_mfu`. `perf/step_seconds` is
-        the median of recent steps, `perf/data_wait_seconds` their mean. Seconds of
-        logging, evaluation, checkpoints and profiling are sums since the start.
+        Rates cover all timed steps, except `perf/recent_mfu` and
+        `perf/recent_tokens_per_second`, which cover the last 48. Of these
+        `perf/step_seconds` is the median and `perf/data_wait_seconds` the mean. Seconds
+        of logging, evaluation, checkpoints and profiling are sums since the start.
         """
         timer, window = self._timer, self._timer.window
         data_wait = window.recent_total("data_wait_seconds")
@@ -255,6 +263,7 @@ class PerformanceTracker:
             "mfu_palm": self.mfu_palm,
             "tflops_per_device": self.tflops_per_device,
             "tokens_per_second": self.tokens_per_second,
+            "recent_tokens_per_second": self.recent_tokens_per_second,
             "tokens_per_second_per_device": self._rate("tokens", "device_seconds"),
             "step_seconds": self.step_seconds(),
             "step_p95_seconds": self.step_seconds(0.95),

@@ -13,7 +13,10 @@ from support.machine import PEAK, Machine, run, tracker
 import jaxmetrics as jm
 from jaxmetrics.telemetry import FlopCount, count_flops, transformer_flops
 
-FIGURES = ("mfu", "recent_mfu", "hfu", "mfu_palm", "tokens_per_second")
+FIGURES = (
+    *("mfu", "recent_mfu", "hfu", "mfu_palm", "tokens_per_second"),
+    "recent_tokens_per_second",
+)
 
 
 def figures(performance):
@@ -23,7 +26,7 @@ def figures(performance):
 
 def test_values_are_nan_before_a_step_is_timed_and_are_not_logged():
     performance = tracker(Machine(), flops_per_step=1000)
-    assert figures(performance) == ["nan%"] * 5
+    assert figures(performance) == ["nan%"] * 6
     assert f"{performance.step_seconds():.3f} {performance.step_seconds(1.0)}" == (
         "nan nan"
     )
@@ -53,8 +56,11 @@ def test_recent_mfu_covers_recent_steps_and_mfu_all():
     performance = tracker(machine, flops_per_step=1000, warmup_steps=0, world_size=1)
     for seconds in [1.0] * 48 + [2.0] * 48:
         machine.sleep(seconds)
-        performance.update()
+        performance.update(6)
     assert performance.recent_mfu == 0.5
+    values = performance.metrics()
+    assert values["perf/recent_tokens_per_second"] == 3.0
+    assert values["perf/tokens_per_second"] == 4.0
     assert performance.mfu == pytest.approx(2 / 3)
 
 
