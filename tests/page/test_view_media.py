@@ -86,3 +86,22 @@ def test_texts_and_tables_stay_text(media):
 def test_runs_without_media_say_so(viewer):
     viewer.go("media?runs=sweep%252Flr0.1-w8-s0", "document.querySelector('.empty')")
     assert "recorded no texts" in viewer.browser.texts(".empty")[0]
+
+
+def test_large_values_are_above_small_ones_in_histograms_by_step(media):
+    media.run(
+        "(() => { const list = [[0, 10], [10, 0]].map((counts, step) =>"
+        "   ({ step, content: { counts, edges: [0, 1, 2] } }));"
+        " window.own = { plots: [] };"
+        " const box = format.addElement('div', document.getElementById('main'));"
+        " box.scrollIntoView();"
+        " mediacells.overSteps(box, 'histogram', list, window.own); })()"
+    )
+    media.wait("window.own.plots[0].chart")
+    option = "window.own.plots[0].chart.getOption()"
+    names = [float(name) for name in media.run(f"{option}.yAxis[0].data")]
+    assert names == sorted(names, reverse=True)  # from top to bottom
+    cells = media.run(f"{option}.series[0].data")
+    for column, is_inside in ((0, lambda v: v > 1), (1, lambda v: v < 1)):
+        rows = [row for c, row, *_ in cells if c == column]
+        assert len(rows) == 20 and all(is_inside(names[row]) for row in rows)

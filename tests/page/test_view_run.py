@@ -76,6 +76,9 @@ def test_an_alarm_zooms_the_charts_to_it_and_the_address_says_so(run):
     run.wait(f"{PLOT}.scales.x.min > 100")
     low, high = x_range(run)
     assert low < 150 < high < 170
+    settings = run.run("chartstate.read(router.current.state)")
+    # In the chart of its key the spike is no outlier.
+    assert list(settings["full"].values()) == [True]
     run.run("history.back()")
     run.wait(f"{PLOT}.scales.x.max === 200 && {PLOT}.scales.x.min === 1")
 
@@ -94,6 +97,9 @@ def test_the_layer_that_exploded_is_on_top_of_the_heatmap(run):
 def test_where_the_time_went_adds_up_and_attempts_are_bands(run):
     shares = run.texts(".share-list dd.muted")
     assert sum(float(text.split()[0]) for text in shares) == pytest.approx(100, abs=2)
+    by_name = dict(zip(run.texts(".share-list dt"), shares))
+    assert run.texts(".goodput strong") == [by_name["training"]]
+    assert by_name["training"] != "100 %"
     assert run.texts(".band") == ["from the start", "went on"]
 
 

@@ -40,6 +40,12 @@ def test_seeds_are_folded_into_means_over_the_runs_alive(sweep):
     mean = "one => one.line.name === 'lr=0.1 width=8 (n=2)'"
     y = browser.run(f"{card}.content.drawn.find({mean}).y")
     assert len(y) == 10
+    faint = browser.run(
+        f"{card}.content.drawn.filter(o => o.line.faint).map(o => o.line.name)"
+    )
+    assert not any(name.startswith("lr=0.1 width=16") for name in drawn)  # one is left
+    assert {"lr0.1-w16-s0", "lr0.1-w16-s1 (diverged)"} <= set(drawn) - set(faint)
+    assert "lr0.1-w8-s0" in faint
 
 
 def test_a_run_that_diverged_does_not_rule_the_range(viewer):
@@ -77,6 +83,17 @@ def test_a_click_on_a_name_sorts_and_the_back_button_returns(sweep):
     browser.wait("location.hash.includes('sort=last')")
     browser.settle()
     assert browser.texts(f"{ROWS} .name") == first
+
+
+@pytest.mark.parametrize("sort", ["v", "-v"])
+def test_missing_values_are_last_in_both_directions(viewer, sort):
+    viewer.go("runs", READY)
+    values = "[2, null, 3, undefined, NaN, 1].map((v, id) => ({ id, v }))"
+    column = "{ id: 'v', value: row => row.v }"
+    ids = viewer.browser.run(
+        f"table.sorted({values}, [{column}], '{sort}').map(row => row.id)"
+    )
+    assert ids[:3] == ([5, 0, 2] if sort == "v" else [2, 0, 5])
 
 
 def test_hiding_a_run_takes_its_lines_away_and_is_kept(sweep):
@@ -124,8 +141,29 @@ def test_columns_and_charts_are_chosen(sweep):
     assert "cols=" in sweep.route
     headers = browser.texts(".list thead button")
     assert "state" not in headers
+    assert browser.texts(".side .card h4") == ["val/loss", "train/loss"]
+    browser.click(".list details.menu:last-of-type summary")
+    options = ".list details.menu:last-of-type .options label"
+    assert browser.texts(options)[0] == "train/loss"
+    browser.click(f"{options}:first-child input")
+    browser.wait("document.querySelectorAll('.side .card').length === 1")
+    assert browser.texts(".side .card h4") == ["val/loss"]
     sweep.go("runs?project=sweep&keys=train%252Floss", READY)
     assert browser.texts(".side .card h4") == ["train/loss"]
+
+
+def test_no_more_than_so_many_charts_can_be_chosen(viewer):
+    viewer.go("runs", READY)
+    disabled = viewer.browser.run(
+        "(() => { const checked = new Set(['a']);"
+        " const items = () => ['a', 'b'].map(id => ({ id, text: id,"
+        "   checked: checked.has(id) }));"
+        " const box = ui.menu(document.body, 'few', items, () => {}, { limit: 1 });"
+        " box.open = true; box.dispatchEvent(new Event('toggle'));"
+        " const found = [...box.querySelectorAll('input[type=checkbox]')];"
+        " return found.map(mark => mark.disabled); })()"
+    )
+    assert disabled == [False, True]
 
 
 def test_a_drag_zooms_and_loads_the_range_again(sweep):
@@ -177,6 +215,9 @@ def test_numbers_have_errors_of_two_digits(viewer):
     assert run("stats.withError(1234.5, 67.8)") == "1,235 ± 68"
     assert run("stats.withError(1.5, null)") == "1.5"
     assert run("stats.withError(null, null)") == "–"
+    summary = run("stats.summarize([1, 2, NaN, 3])")
+    assert summary["n"] == 3 and summary["mean"] == 2
+    assert summary["error"] == pytest.approx(1 / 3**0.5)
     mean = run(
         "stats.meanLine([{ x: [0, 2], y: [1, 3] },"
         " { x: [0, 1, 2, 3], y: [3, 3, 3, 9] }])"

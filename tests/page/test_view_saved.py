@@ -37,9 +37,12 @@ def test_a_saved_run_has_its_map_of_layers(viewer, tmp_path):
     browser.wait("document.querySelector('.layers:not([hidden])')")
     browser.run("document.querySelector('.layers').scrollIntoView()")
     browser.wait(f"{heat} && document.querySelector('.heat .note').textContent")
-    assert browser.texts(".heat .note")[0].startswith(
-        "Largest: layer_1, 82 at step 150"
-    )
+    largest = "Largest: layer_1, 82 at"
+    assert browser.texts(".heat .note")[0].startswith(largest)
+    browser.run("document.querySelector('.chip.alarm').click()")
+    browser.wait("location.hash.includes('zoom')")
+    browser.settle()  # of a range that was not stored the whole is taken
+    assert browser.texts(".heat .note")[0].startswith(largest)
     assert browser.problems == []
 
 

@@ -25,6 +25,10 @@ def test_the_axes_are_what_differs_and_the_goal(sweep):
     lines = browser.run(f"{COORDINATES}.getOption().series[0].data.length")
     assert lines == 8
     assert len(browser.texts(ROWS)) == 8
+    (colors,) = browser.run(
+        f"{COORDINATES}.getOption().visualMap.map(map => map.inRange.color)"
+    )
+    assert colors[0] == "#fff3a6"  # the strongest color is that of the lowest loss
 
 
 def drag_along(browser, axis, begin, end):
@@ -62,6 +66,9 @@ def test_a_brush_filters_the_runs_and_the_means(sweep):
     assert len(browser.texts(f"{ROWS} .name")) == 4
     browser.click(".sweep .note .link")
     browser.wait(f"document.querySelectorAll('{ROWS}').length === 8")
+    drag_along(browser, 0, 0.55, 0.98)  # the lower half: lr = 0.01
+    browser.wait(f"document.querySelectorAll('{ROWS}').length === 4")
+    assert all("lr0.01" in name for name in browser.texts(f"{ROWS} .name"))
     assert browser.problems == []
 
 
