@@ -314,3 +314,18 @@ def test_a_report_has_maps_of_layers_and_audio(browser, view_root, tmp_path):
     browser.wait("document.querySelector('.media audio').duration > 0.09")
     assert browser.problems == []
     assert browser.run("window.compromised") is None
+
+
+def test_words_of_tables_are_not_torn_in_a_narrow_window(browser, runs, tmp_path):
+    browser.open(compare(runs).page(tmp_path / "c.html"))
+    browser.resize(400, 800)
+    name = "[...document.querySelectorAll('.data td:first-child')]"
+    heights = browser.run(
+        f"{name}.map(cell => cell.firstChild).map(text => {{"
+        " const range = document.createRange(); range.selectNodeContents(text);"
+        " return [text.textContent, range.getClientRects().length]; })"
+    )
+    torn = [text for text, lines in heights if lines > 1 and " " not in text]
+    browser.resize(1400, 1000)
+    assert len(heights) > 3 and torn == []
+    assert browser.run("document.documentElement.scrollWidth") <= 1400

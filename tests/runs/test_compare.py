@@ -116,7 +116,7 @@ def test_means_and_standard_errors_are_over_seeds(seeds):
     np.testing.assert_array_equal(x, np.arange(1, 11))
     np.testing.assert_allclose(mean, 6.0 + 10 - x)
     np.testing.assert_allclose(error, 1.0)
-    assert "3 ± 1.52753" in comparison.to_markdown()
+    assert "3 ± 1.5" in comparison.to_markdown()
 
 
 def test_the_mean_is_of_the_runs_that_have_a_value(tmp_path):

@@ -289,15 +289,21 @@ def _spread_table(comparison: AlignedRuns) -> Iterator[Table]:
         rows.append([spread.key, spread.group, count, last, best])
     if rows:
         names = ["metric", "runs that differ in their seed", "runs", "last", "best"]
-        note = "Runs whose last value is not finite are left out."
+        note = "Runs that diverged, or whose last value is not finite, are left out."
         note *= any(spread.left_out for spread in comparison.spreads)
         yield Table("Mean ± standard error over seeds", names, rows[:_MAX_KEYS], note)
 
 
 def _with_error(mean: float, error: float) -> Cell:
+    """Return a mean with two digits of its error, and as many decimals."""
     if math.isnan(mean):
         return None
-    return f"{format_number(mean)} ± {format_number(error)}"
+    if not error > 0:  # of one run
+        return format_number(mean)
+    size = max(abs(mean), error)
+    digits = math.floor(math.log10(size)) - math.floor(math.log10(error)) + 2
+    rounded = (float(f"{mean:.{max(digits, 1)}g}"), float(f"{error:.2g}"))
+    return " ± ".join(map(format_number, rounded))
 
 
 def _chart(comparison: AlignedRuns, key: str) -> Chart:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,8 +73,8 @@ class Spread(NamedTuple):
       key: The key.
       group: Name of the group.
       runs: Number of runs in the means.
-      left_out: Number of runs whose last value is not finite; the means are over the
-        others.
+      left_out: Number of runs that diverged or whose last value is not finite; the
+        means are over the others.
       last: Mean of the last values.
       last_error: Standard error of that mean.
       best: Mean of the best values.
@@ -137,13 +137,16 @@ def reached(
 
 
 def spreads(
-    results: Iterable[Result], groups: Mapping[str, Sequence[str]]
+    results: Iterable[Result],
+    groups: Mapping[str, Sequence[str]],
+    diverged: Container[str] = (),
 ) -> Iterator[Spread]:
     """Yield the mean results of each group of several runs, in order of the results.
 
     Args:
       results: Results of all runs.
       groups: Names of the runs by group.
+      diverged: Names of runs that diverged: their last evaluation may be finite.
     """
     group_of = {
         run: name for name, runs in groups.items() for run in runs if len(runs) > 1
@@ -153,7 +156,8 @@ def spreads(
         if one.run in group_of:
             by_key.setdefault((one.key, group_of[one.run]), []).append(one)
     for (key, group), members in by_key.items():
-        finite = [(r.last, r.best) for r in members if math.isfinite(r.last)]
+        kept = (r for r in members if r.run not in diverged)
+        finite = [(r.last, r.best) for r in kept if math.isfinite(r.last)]
         left_out = len(members) - len(finite)
         last, best = np.array(finite or [(math.nan, math.nan)]).T
         yield Spread(

@@ -133,6 +133,46 @@ def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
     assert max(map(len, text.splitlines())) < 1000 or not by_run
 
 
+@pytest.mark.parametrize(
+    ("losses", "text"),
+    [
+        ([2.0, 2.1, 2.2], "2.1 ± 0.058"),
+        ([1.23456, 1.23456, 1.2346], "1.23457 ± 1.3e-05"),
+        ([5.0], None),
+        ([5.0, "NaN"], "5"),
+    ],
+)
+def test_means_have_two_digits_of_their_error(tmp_path, losses, text):
+    folders = [
+        named_run(
+            tmp_path,
+            f"r{seed}",
+            [{"step": 1, "split": "train", "val/loss": loss}],
+            hparams={"seed": seed},
+        )
+        for seed, loss in enumerate(losses)
+    ]
+    folders.append(named_run(tmp_path, "x", loss_rows(float), hparams={"lr": 1}))
+    tables = {table.title: table for table in compare_tables(compare(folders))}
+    means = tables.get("Mean ± standard error over seeds")
+    rows = {row[0]: row for row in means.rows} if means else {}
+    assert rows.get("val/loss", [None] * 5)[3] == text
+
+
+def test_a_run_that_diverged_is_in_no_mean_though_its_evaluation_is_finite(tmp_path):
+    folders = []
+    for seed, (loss, val) in enumerate([(1.0, 2.0), (1.0, 4.0), ("NaN", 90.0)]):
+        rows = [
+            {"step": 1, "split": "train", "train/loss": loss},
+            {"step": 1, "split": "val", "val/loss": val},
+        ]
+        folders.append(named_run(tmp_path, f"r{seed}", rows, hparams={"seed": seed}))
+    comparison = compare(folders)
+    (spread,) = [one for one in comparison.spreads if one.key == "val/loss"]
+    assert (spread.runs, spread.left_out, spread.last) == (2, 1, 3.0)
+    assert "Runs that diverged" in comparison.to_markdown()
+
+
 def test_equal_configurations_are_noted(tmp_path):
     folders = [named_run(tmp_path, name, loss_rows(float)) for name in "ab"]
     assert "The configurations are equal." in compare(folders).to_markdown()

@@ -58,6 +58,8 @@ def test_runs_that_diverged_are_left_out_of_the_means_and_counted():
     results = [Result("loss", r, x, 1.0, 0.5, 1.0, 0) for r, x in lasts.items()]
     (spread,) = spreads(results, {"seeds": ["a", "b", "c", "d"]})
     assert (spread.runs, spread.left_out, spread.last) == (2, 2, 2.0)
+    (spread,) = spreads(results, {"seeds": ["a", "b", "c"]}, {"c"})  # its loss is nan
+    assert (spread.runs, spread.left_out, spread.last) == (1, 2, 1.0)
     (spread,) = spreads(results, {"seeds": ["b", "d"]})
     assert (spread.runs, spread.left_out) == (0, 2) and math.isnan(spread.last)
 
