@@ -157,3 +157,15 @@ def test_alarms_and_the_end_of_an_attempt_are_taken_from_events():
     events.add([{"event": "start", "attempt": 2}, alarm, {"event": "close"}])
     assert (events.attempt, events.alarms, events.alarm) == (2, 1, alarm)
     assert events.closed
+
+
+def test_a_text_is_the_last_value_unless_a_later_step_has_a_number():
+    series = Series()
+    series.add([5], [1.0])
+    series.add_text(5, "diverged")
+    assert series.last == "diverged"
+    series.add_text(4, "earlier")
+    assert series.last == "diverged"
+    series.add([6], [2.0])
+    series.add_text(5, "earlier")
+    assert series.last == 2.0

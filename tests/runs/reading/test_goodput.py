@@ -303,3 +303,14 @@ def test_compilations_are_reported_with_the_name_of_the_function(tmp_path):
     spent = goodput(logger.run_dir)
     total = sum(e["seconds"] for e in compiled)
     assert 0 < spent["compile"] <= total + 1e-3
+
+
+def test_events_that_begin_without_a_start_begin_with_its_initialization():
+    events = [
+        {"event": "restore", "step": 0, "time": "2026-01-01T00:00:00Z"},
+        {"event": "restore", "step": 0, "time": "2026-01-01T00:00:05Z"},
+        {"event": "step", "step": 1, "time": "2026-01-01T00:00:15Z"},
+        {"event": "step", "step": 2, "time": "2026-01-01T00:00:25Z"},
+    ]
+    seconds = goodput_of_events(events)
+    assert (seconds["init"], seconds["step"]) == (5, 20)
