@@ -238,7 +238,7 @@ def compare(
             targets.append(reached(key, float(value), name, series, known[key]))
     ranked_by = rank_by or _ranking_key(runs, {k: known[k] for k in keys if k in known})
     judged = {one.run: one.judged for one in results if one.key == ranked_by}
-    diverged = {name for name, e in zip(runs, entries) if e.state == "diverged"}
+    diverged = {n for n, e in zip(runs, entries) if e.state == "diverged"}
     different = config_difference(configs)
     related: Sequence[Relation] = ()
     if ranked_by is not None:

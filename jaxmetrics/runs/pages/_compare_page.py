@@ -33,7 +33,7 @@ _MAX_CELL = 24
 _MAX_RELATIONS = 12
 _MEAN_NOTE = (
     "Lines with a band are the mean ± standard error over the n runs of a group that "
-    "have a value there; the runs themselves are faint."
+    "have a value there, without those that diverged; the runs themselves are faint."
 )
 _MAX_HTML_ROWS, _MAX_HTML_NOTES = 50, 3
 
@@ -308,7 +308,7 @@ def _with_error(mean: float, error: float) -> Cell:
 
 def _chart(comparison: AlignedRuns, key: str) -> Chart:
     """Return the lines of all runs, and of the means over seeds on each axis."""
-    lines, means = [], []
+    lines, means, diverged = [], [], comparison.diverged
     for color, (group, names) in enumerate(comparison.groups.items()):
         has_mean = len(names) > 1
         for name in names:
@@ -322,12 +322,14 @@ def _chart(comparison: AlignedRuns, key: str) -> Chart:
                         *series,
                         faint=has_mean,
                         show=len(lines) < _MAX_SHOWN,
+                        diverged=name in diverged,
                     )
                 )
         if has_mean:
             means.extend(_mean_lines(comparison, key, group, color))
     label = axis_label(key)
-    log = is_log_chart([key], label, [line.y for line in lines])
+    alive = [line.y for line in lines if not line.diverged]
+    log = is_log_chart([key], label, alive or [line.y for line in lines])
     return Chart(key, label, [*means, *lines], log=log, pooled=True)
 
 

@@ -73,6 +73,8 @@ class Line(NamedTuple):
       show: Whether the line is shown at first. Default the first 12 of a chart.
       is_mean: Whether the line is a mean of runs: its gaps are where there is nothing
         to average, and not values that are not finite.
+      diverged: Whether the line is of a run that diverged, which does not rule the
+        range of a `pooled` chart.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Line(NamedTuple):
     faint: bool = False
     show: bool | None = None
     is_mean: bool = False
+    diverged: bool = False
 
 
 class Mark(NamedTuple):
@@ -282,6 +285,7 @@ def _line(line: Line, points: int, columns: _Columns) -> dict[str, Any]:
         for axis, x in line.x.items()
     }
     content = {"name": line.name, "color": line.color, "faint": line.faint, "on": on}
+    content |= {"diverged": True} if line.diverged else {}
     return content if line.show is None else content | {"show": line.show}
 
 

@@ -79,7 +79,8 @@ def _draw_key(axes: Axes, comparison: AlignedRuns, key: str) -> None:
                 figures.draw_band(axes, x, mean - error, mean + error, color)
                 line = axes.plot(x, mean, color=color, linestyle=dashes)[0]
                 handles.append(line)
-                names.append(f"{group} (n={len(members)})")
+                count = len(set(members) - comparison.diverged)
+                names.append(f"{group} (n={count})")
     figures.style_axes(axes, key, x_label, axis_label(key))
     handles, names = handles[:_MAX_LEGEND_ENTRIES], names[:_MAX_LEGEND_ENTRIES]
     has_means = len(comparison.groups) < len(comparison.runs)

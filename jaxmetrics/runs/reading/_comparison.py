@@ -76,6 +76,11 @@ class AlignedRuns:
     entries: Mapping[str, RunEntry] = field(default_factory=dict, repr=False)
     order: Sequence[str] | None = None
 
+    @property
+    def diverged(self) -> set[str]:
+        """Names of the runs that diverged."""
+        return {n for n, entry in self.entries.items() if entry.state == "diverged"}
+
     def ranked(self) -> list[str]:
         """Return the names of the runs, the best one first.
 
@@ -141,6 +146,7 @@ class AlignedRuns:
 
         A run has values from its first record to its last one. So the mean goes on when
         one run of the group ends, and may jump there; `runs` says how many are left.
+        Runs that diverged are left out.
 
         Args:
           key: The key.
@@ -149,7 +155,8 @@ class AlignedRuns:
           max_points: Maximum number of x, evenly selected. Default all.
         """
         grid, values = self.aligned(key, x, max_points)
-        rows = [values[name] for name in self.groups[group] if name in values]
+        members = (n for n in self.groups[group] if n not in self.diverged)
+        rows = [values[name] for name in members if name in values]
         stacked = np.array(rows) if rows else np.zeros((0, len(grid)))
         runs = np.isfinite(stacked).sum(axis=0)
         (alive,) = np.nonzero(runs)

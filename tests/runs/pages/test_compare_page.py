@@ -171,6 +171,12 @@ def test_a_run_that_diverged_is_in_no_mean_though_its_evaluation_is_finite(tmp_p
     (spread,) = [one for one in comparison.spreads if one.key == "val/loss"]
     assert (spread.runs, spread.left_out, spread.last) == (2, 1, 3.0)
     assert "Runs that diverged" in comparison.to_markdown()
+    (group,) = (name for name, runs in comparison.groups.items() if len(runs) == 3)
+    assert comparison.mean("val/loss", group).mean.tolist() == [3.0]
+    _, page = page_data(comparison.page(tmp_path / "c.html").read_text())
+    (chart,) = (chart for chart in page["charts"] if chart["title"] == "val/loss")
+    lost = {line["name"] for line in chart["lines"] if line.get("diverged")}
+    assert lost == comparison.diverged == {"r2"}
 
 
 def test_equal_configurations_are_noted(tmp_path):
