@@ -30,6 +30,9 @@ _FIRST_PERFORMANCE = (
     "perf/step_seconds",
 )
 _PER_GROUP = ("grad/", "param/", "update/", "delta/", "ema/", "moe/", "lr/")
+_MAX_STATISTICS = 4
+_FIRST_STATISTICS = ("grad/norm", "update/ratio", "param/norm", "update/norm")
+_FLAGS = frozenset({"health/collected"})  # tells about other values, and is none
 _JOIN_SECONDS = 0.75  # and at most 0.16 until a line is looked at
 _MAX_WAITING = 64
 
@@ -38,9 +41,10 @@ class Console(Writer):
     """Prints a line for each step and split.
 
     Records of one step and split that arrive within a second are one line. It has the
-    losses first, then the other values as given, the learning rate, the counts of
-    tokens and samples, and at most four performance figures; `keys` chooses other
-    values. On a terminal that is too narrow the last values are left out.
+    losses first, then the other values as given, of norms and the like at most four,
+    the learning rate, the counts of tokens and samples, and at most four performance
+    figures; `keys` chooses other values. On a terminal that is too narrow the last
+    values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
@@ -244,23 +248,29 @@ def _chosen(
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """Return the keys of losses, other values, the learning rate, performance."""
     losses, others, rates, performance = [], [], [], []
+    own = [k for k in values if k.startswith(_PER_GROUP) and k.count("/") == 1]
+    statistics = _first(own, _FIRST_STATISTICS, _MAX_STATISTICS)
     for key in values:
         name = key.rsplit("/", 1)[-1]
         if key.startswith(_PERFORMANCE):
             performance.append(key)
         elif key.startswith("lr/"):
             rates.append(key)
-        elif key.startswith(_PER_GROUP) and key.count("/") > 1:
+        elif key in _FLAGS or (key.startswith(_PER_GROUP) and key not in statistics):
             continue
         elif name == "loss" or name.endswith("_loss"):
             losses.append(key)
         else:
             others.append(key)
-    first = [key for key in _FIRST_PERFORMANCE if key in values]
-    rest = [key for key in performance if key not in first]
-    shown = set([*first, *rest][:_MAX_PERFORMANCE])
+    shown = _first(performance, _FIRST_PERFORMANCE, _MAX_PERFORMANCE)
     rate = ["lr/lr"] if "lr/lr" in rates else rates[:1]
     return losses, others, rate, [key for key in performance if key in shown]
+
+
+def _first(keys: Sequence[str], preferred: Sequence[str], most: int) -> set[str]:
+    """Return at most so many of some keys, the preferred ones first."""
+    first = [key for key in preferred if key in keys]
+    return set([*first, *(key for key in keys if key not in first)][:most])
 
 
 def short_name(key: str, split: str = "train", compact: bool = False) -> str:

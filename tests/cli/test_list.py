@@ -30,9 +30,9 @@ def test_a_row_for_each_run_shows_state_and_values(sweep, call):
     head, *rows = cells(out)
     assert head[:2] == ["run", "state"]
     assert [r[:4] for r in rows] == [
-        ["sweep/r0", "closed", "3", "3"],
-        ["sweep/r1", "closed", "1", "1"],
-        ["sweep/r2", "closed", "2", "2"],
+        ["sweep/r0", "closed", "4", "3"],
+        ["sweep/r1", "closed", "3", "1"],
+        ["sweep/r2", "closed", "3.5", "2"],
     ]
     assert [r[-1] for r in rows] == ["0", "0.1", "0.2"]
 

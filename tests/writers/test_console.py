@@ -505,3 +505,15 @@ def test_the_progress_of_a_resumed_run_is_in_training_seconds(tmp_path):
         "21.0%",
         "22.0% │ 2.0 steps/s │ eta 39s",
     ]
+
+
+def test_of_the_statistics_of_a_step_four_are_shown_and_no_flag():
+    kinds = ("grad/rms", "grad/norm", "param/norm", "param/rms", "update/norm")
+    values = {key: 0.5 for key in ("health/collected", *kinds, "update/ratio")}
+    values |= {"train/loss": 1.0, "grad/norm/head": 0.5, "health/skipped": 0.5}
+    assert line(Record(1, "train", values, 0.0)) == (
+        "[   0.0m] step=1 │ loss=1.000 │ grad_norm=0.500 │ param_norm=0.500 │ "
+        "update_norm=0.500 │ update/ratio=0.500 │ health/skipped=0.500"
+    )
+    few = {key: 0.5 for key in kinds[:4]}
+    assert line(Record(1, "train", few, 0.0)).count("=0.500") == 4
