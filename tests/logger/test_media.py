@@ -202,6 +202,16 @@ def test_a_donated_image_is_refused_by_name(make):
         logger.log_images(1, sample=image)
 
 
+@pytest.mark.parametrize(
+    ("values", "warns"), [((-0.1, 1.0), 1), ((0.0, 1.1), 1), ((0.0, 1.0), 0)]
+)
+def test_floats_of_an_image_outside_their_range_are_told(make, caplog, values, warns):
+    logger = make(Memory())
+    logger.log_images(1, sample=np.array([values, values]))
+    logger.close()
+    assert caplog.text.count("floats outside [0, 1], which are clipped") == warns
+
+
 def test_arrays_are_fetched_on_the_threads_of_writers(make, monkeypatch):
     memory = Memory()
     logger = make(memory)

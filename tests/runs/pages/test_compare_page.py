@@ -196,3 +196,8 @@ def test_a_notebook_shows_the_table_of_the_runs(tmp_path):
     )
     assert document.texts["td"].endswith("and 10 more")
     assert [name for name, _ in document.elements].count("tr") == 52
+
+
+def test_a_table_of_all_metrics_has_no_note_of_more(two):
+    tables = {table.title: table for table in compare_tables(compare(two))}
+    assert tables["Last values"].note == ""
