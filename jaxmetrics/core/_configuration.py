@@ -51,7 +51,18 @@ def checked(owner: str, name: str, annotation: Any, value: Any) -> Any:
             f"{_remedy(declared, value)}"
         )
     _refuse_unhashable(owner, name, value)
-    return _with_floats(kind, value)
+    return with_one_nan(_with_floats(kind, value))
+
+
+def with_one_nan(value: Any) -> Any:
+    """Return a configuration value in which every nan is the object `math.nan`.
+
+    nan is not equal to itself, but tuples that hold the same object are equal. So two
+    metrics with nan in their configuration have equal tree structures, and merge.
+    """
+    if type(value) is tuple:
+        return tuple(map(with_one_nan, value))
+    return math.nan if isinstance(value, float) and value != value else value
 
 
 def evaluated(annotation: Any, module: str) -> Any:

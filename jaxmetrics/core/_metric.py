@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxmetrics._lazy import optional
 from jaxmetrics.core import _calls, _reduction
-from jaxmetrics.core._configuration import checked
+from jaxmetrics.core._configuration import checked, with_one_nan
 from jaxmetrics.core._declaration import (
     Bound,
     check_scores,
@@ -419,6 +419,11 @@ class Metric(Placed):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy the fields, without what is derived from them."""
         return {name: x for name, x in vars(self).items() if name not in _DERIVED}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        """Take the fields of a pickle, in which every nan is an object of its own."""
+        configuration = {n: with_one_nan(fields[n]) for n in self._configuration}
+        self.__dict__.update(fields | configuration)
 
     # The protocol of metrics within metrics; see _protocol.py.
 

@@ -16,6 +16,8 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
+from jaxmetrics.core._configuration import with_one_nan
+
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -78,7 +80,7 @@ def _encoded_tree(tree: Any) -> Any:
 
 def _decoded(form: Any, rebuilt: Any) -> Any:
     if isinstance(form, _PLAIN):
-        return form
+        return with_one_nan(form)
     ((kind, content),) = form.items()
     if kind == "enum":
         return _found(content[0])[content[1]]

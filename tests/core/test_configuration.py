@@ -1,11 +1,15 @@
 """Configuration: checked at construction, saved as complete JSON."""
 
+import copy
 import enum
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any, Literal, Optional, Union
 
 import cases
+import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -77,18 +81,24 @@ def annotation(metric, field):
     return kind.replace("typing.", "").replace("collections.abc.", "")
 
 
+def metrics_of(case):
+    """Yield the metric of a row, and those inside."""
+    pending = [case.metric]
+    while pending:
+        metric = pending.pop()
+        if isinstance(metric, jm.Collection):
+            pending += [child for _, child in metric.items()]
+        elif isinstance(metric, jm.Metric):
+            yield metric
+            pending += [getattr(metric, name) for name in metric._children]
+
+
 def public_fields():
     """Each configuration field of each public metric class of the rows of cases."""
     metrics = {}
     for case in cases.CASES:
-        pending = [case.metric]
-        while pending:
-            metric = pending.pop()
-            if isinstance(metric, jm.Collection):
-                pending += [child for _, child in metric.items()]
-            elif isinstance(metric, jm.Metric):
-                metrics.setdefault(type(metric), metric)
-                pending += [getattr(metric, name) for name in metric._children]
+        for metric in metrics_of(case):
+            metrics.setdefault(type(metric), metric)
     for kind, metric in metrics.items():
         if getattr(jm, kind.__name__, None) is kind:
             for field in kind._configuration:
@@ -248,3 +258,52 @@ def test_differences_of_configurations_name_the_field():
         "metric.k was 3, is 5",
     ]
     assert configuration_differences(saved, saved) == []
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.name)
+def test_a_metric_is_rebuilt_from_its_own_fields(case):
+    for metric in metrics_of(case):
+        form = configuration_of(metric)
+        assert loads(dumps(form)) == form
+        if isinstance(metric, jm.Compose | jm.FromFunction):
+            continue  # their constructors take the function and metrics in another form
+        own = [name for name, make in metric._children.items() if make is None]
+        fields = {n: getattr(metric, n) for n in (*metric._configuration, *own)}
+        rebuilt = type(metric)(**fields)
+        assert jax.tree.structure(rebuilt) == jax.tree.structure(metric)
+
+
+class Filled(jm.Metric):
+    """Has nan in its configuration, alone and in a tuple."""
+
+    fill: float = float("nan")
+    limits: tuple[float, ...] = (float("nan"), 1.0)
+    total: jm.Array = jm.sum_leaf()
+
+    def observe(self, *, values, mask=None):
+        return dict(total=jm.total(values, mask))
+
+    def compute(self):
+        return self.total
+
+
+def exported(metric):
+    """Return a metric out of a program that was written and read."""
+    step = jax.jit(lambda m, x: m.update(values=x))
+    program = jax.export.export(step)(metric, jnp.ones(3))
+    return jax.export.deserialize(program.serialize()).call(metric, jnp.ones(3))
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda m: Filled(float("nan"), (float("nan"), 1.0)),
+        lambda m: pickle.loads(pickle.dumps(m)),
+        copy.deepcopy,
+        exported,
+    ],
+    ids=["made again", "pickled", "copied", "exported"],
+)
+def test_metrics_with_nan_in_their_configuration_merge(copied):
+    metric = Filled(float("nan"), (float("nan"), 1.0))
+    assert metric.merge(copied(metric)).fill != metric.fill

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import operator
 from typing import Any
 
@@ -179,11 +180,7 @@ class ClassRatio(Metric):
                 f"{name}: absent={self.absent!r} applies to the multiclass task only; "
                 f"with task={self.task!r} every label counts. Set zero_division."
             )
-        if self.zero_division != self.zero_division:
-            # A string, because nan is not equal to itself: two metrics of the same
-            # configuration must have equal tree structures.
-            object.__setattr__(self, "zero_division", "nan")
-        if self.zero_division not in (0, 1, "nan"):
+        if self.zero_division not in (0, 1) and not math.isnan(self.zero_division):
             raise ValueError(
                 f"{name}: zero_division is {self.zero_division!r}, but must be 0, 1 or "
                 "nan. nan leaves undefined classes out of the mean."
@@ -262,7 +259,7 @@ class ClassRatio(Metric):
         """Return the value of each class, `zero_division` where it is undefined."""
         value = self._combined(*(divide(*fraction) for fraction in fractions))
         undefined = functools.reduce(operator.or_, (d == 0 for _, d in fractions))
-        return namespace(self).where(undefined, float(self.zero_division), value)
+        return namespace(self).where(undefined, self.zero_division, value)
 
     def _average(self, counts: Counts) -> Any:
         xp = namespace(self)
@@ -282,7 +279,7 @@ class ClassRatio(Metric):
             weighted_sum = xp.where(weight > 0, weight * ratio, 0).sum(-1)
             mean = divide(weighted_sum, weight.sum(-1))
             # Without a positive label in the multilabel task no class has a weight.
-            return xp.where(weight.sum(-1) > 0, mean, float(self.zero_division))
+            return xp.where(weight.sum(-1) > 0, mean, self.zero_division)
         occurs = counts.predicted + counts.support > 0
         defined = ~xp.isnan(ratio)
         if self.task == "multiclass":

@@ -32,7 +32,7 @@ class SampleRatios(Metric):
 
     numerator: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
     denominator: tuple[float, ...] = (0.0, 1.0, 0.0, 0.0)
-    zero_division: float | str = 0.0
+    zero_division: float = 0.0
     task: str = "multilabel"
     classes: int | None = None
     threshold: float = 0.5
