@@ -33,6 +33,7 @@ from jaxmetrics.core import (
 from jaxmetrics.losses._tokens import (
     kept_tokens,
     mean_over_tokens,
+    one_for_each_token,
     require_floats,
     require_smoothing,
     require_tokens,
@@ -130,7 +131,7 @@ def chunked_cross_entropy(
     """
     call = "chunked_cross_entropy"
     hidden, unembedding = jnp.asarray(hidden), jnp.asarray(unembedding)
-    labels = jnp.asarray(labels)
+    labels, mask = one_for_each_token(labels), one_for_each_token(mask)
     heads = {"unembedding": unembedding}
     if bias is not None:
         heads["bias"] = bias = jnp.asarray(bias)

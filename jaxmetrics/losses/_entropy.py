@@ -19,6 +19,7 @@ from jaxmetrics.core import (
 from jaxmetrics.losses._tokens import (
     kept_tokens,
     mean_over_tokens,
+    one_for_each_token,
     require_floats,
     require_smoothing,
     require_tokens,
@@ -80,7 +81,8 @@ def cross_entropy_with_entropy_loss(
       (1.3863, 1.3863, 0.6931)
     """
     call = "cross_entropy_with_entropy_loss"
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    logits = jnp.asarray(logits)
+    labels, mask = one_for_each_token(labels), one_for_each_token(mask)
     require_floats(call, logits=logits)
     require_tokens(call, "logits", logits, labels, mask)
     require_smoothing(call, label_smoothing)

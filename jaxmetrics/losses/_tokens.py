@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import Array, not_ignored
+
+
+def one_for_each_token(values: Any) -> Any:
+    """Return labels or a mask as an array, None as it is.
+
+    A list becomes an array of NumPy: jax would cut integers of 64 bits to 32, so that a
+    label out of range may be that of another class.
+    """
+    if values is None or hasattr(values, "dtype"):
+        return values
+    return np.asarray(values)
 
 
 def kept_tokens(labels: Array, pad_id: int | None, mask: Array | None) -> Array:

@@ -247,6 +247,13 @@ def test_a_label_out_of_range_makes_losses_and_gradients_nan(batch):
     assert np.isfinite(np.delete(by_hidden.reshape(15, -1), 6, axis=0)).all()
 
 
+def test_a_label_beyond_32_bits_is_out_of_range_and_no_other_id():
+    labels = [2**32 + 1, 1]  # the first one is 1 in its lower 32 bits
+    terms = losses.chunked_cross_entropy(np.ones((2, 3)), np.zeros((3, 8)), labels)
+    assert np.isnan(terms.losses).tolist() == [True, False]
+    assert np.isnan(terms.total)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_logit_that_is_not_finite_makes_its_token_nan(batch, bad):
     hidden, unembedding, labels = batch

@@ -125,6 +125,21 @@ def test_a_label_out_of_range_makes_the_loss_nan(batch):
     assert np.isnan(jax.grad(lambda x: loss(x)[2])(logits)).all()
 
 
+def test_a_label_beyond_32_bits_is_out_of_range_and_no_other_class():
+    labels, logits = np.array([2**32 + 1, -(2**32)]), np.zeros((2, CLASSES))
+    values = cross_entropy_with_entropy_loss(logits, labels)
+    assert np.isnan(values[0]) and np.isnan(values[2])
+
+
+def test_labels_and_masks_may_be_lists():
+    logits = np.eye(3, dtype=np.float32)
+    right = cross_entropy_with_entropy_loss(
+        logits, np.arange(3), mask=np.array([True, False, True])
+    )
+    lists = cross_entropy_with_entropy_loss(logits, [0, 1, 2], mask=[True, False, True])
+    np.testing.assert_array_equal(lists, right)
+
+
 def test_logits_of_minus_infinity_exclude_a_class():
     logits = jnp.array([[0.0, -jnp.inf, 0.0]])
 
