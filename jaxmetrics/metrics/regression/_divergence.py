@@ -131,6 +131,8 @@ def _relative_entropy(log_t: Any, log_p: Any) -> Any:
     near = jnp.abs(difference) < 1
     excess = t * jnp.expm1(-jnp.where(near, difference, 0))  # p - t
     terms = t * difference + jnp.where(near, excess, p - t)
+    # Of a target that is possible but so small that t is 0, the product would be nan.
+    terms = jnp.where(jnp.isneginf(log_p), jnp.inf, terms)
     return jnp.where(possible, terms, p).sum(axis=-1)
 
 

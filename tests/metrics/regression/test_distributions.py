@@ -67,6 +67,9 @@ def test_masked_classes_have_logits_of_minus_infinity():
     assert value == pytest.approx(scipy.stats.entropy(t, p))
     impossible = dict(outputs, logits=[[0.0, -INF, -INF]])
     assert jm.evaluate(jm.KLDivergence(), **impossible) == INF
+    # exp(-200) is 0 in float32, but not excluded.
+    tiny = dict(impossible, targets=[[0.0, -200.0, -INF]])
+    assert jm.evaluate(jm.KLDivergence(), **tiny) == INF
 
 
 @pytest.mark.parametrize("gap", [10.0, 100.0, 1000.0])
