@@ -45,6 +45,11 @@ class Buffer:
         rows, mask = value
         rows = jnp.asarray(rows).astype(jnp.float32)
         mask = jnp.asarray(mask)
+        if rows.shape[: mask.ndim] != mask.shape:
+            raise ValueError(
+                f"the mask has shape {mask.shape} and the rows {rows.shape}; it must "
+                "be their leading axes. Reshape the mask."
+            )
         rows = rows.reshape(mask.size, *rows.shape[mask.ndim :])
         mask = mask.ravel()
         place = jnp.where(mask, jnp.cumsum(mask, dtype=jnp.int32) - 1, self.capacity)

@@ -57,7 +57,7 @@ def count_where(
     condition = jnp.asarray(condition)
     if condition.dtype != bool:
         raise TypeError(f"count_where takes booleans, got {condition.dtype}")
-    counted = condition & _mask_for(condition, mask)
+    counted = condition & mask_like(condition, mask)
     if weights is None:
         return _true_entries(counted, _reduced(condition, keep))
     _, share = _weighted(condition, counted, weights)
@@ -66,9 +66,10 @@ def count_where(
 
 def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
     """Count the entries of an array that are not masked; with weights, sum those."""
+    shape = jnp.asarray(like).shape
     if mask is None and weights is None:
-        return math.prod(np.shape(like))
-    ones = jnp.ones(np.shape(like), bool)
+        return math.prod(shape)
+    ones = jnp.ones(shape, bool)
     return count_where(ones, mask, weights)
 
 
@@ -89,7 +90,7 @@ def count_at(
     """
     index = index if isinstance(index, tuple) else (index,)
     index = tuple(jnp.asarray(i).astype(jnp.int32) for i in index)
-    valid = _mask_for(index[0], mask)
+    valid = mask_like(index[0], mask)
     flat = jnp.zeros_like(index[0])
     for i, size in zip(index, shape, strict=True):
         valid = valid & (i >= 0) & (i < size)
@@ -120,7 +121,7 @@ def total(
       keep: Number of trailing axes that are not reduced.
     """
     values = jnp.asarray(values)
-    valid = _mask_for(values, mask)
+    valid = mask_like(values, mask)
     if weights is None:
         if values.dtype not in (jnp.int32, jnp.uint32):
             values = _floats(values)
@@ -142,7 +143,7 @@ def maximum(values: Any, mask: Any = None, keep: int = 0) -> Any:
 def _largest(values: Any, mask: Any, keep: int, sign: int) -> jax.Array:
     """Return the largest of the values, or of the negated ones if the sign is -1."""
     values = _floats(values)
-    valid, axes = _mask_for(values, mask), _reduced(values, keep)
+    valid, axes = mask_like(values, mask), _reduced(values, keep)
     by_key = functools.partial(_largest_key, axes=axes, sign=sign)
     if not is_known(*values.shape) or values.size < _FEW:
         return by_key(values, valid)
@@ -197,7 +198,7 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     The mean, the squares and a sum of weights are pairs (hi, lo) of float32.
     """
     values = _floats(values)
-    valid = _mask_for(values, mask)
+    valid = mask_like(values, mask)
     axes = _reduced(values, keep)
     if weights is None:
         n, share = _number_of(valid, mask, axes), jnp.float32(1)
@@ -274,7 +275,7 @@ def comoments(
       keep: Number of trailing axes that are not reduced.
     """
     x, y = _floats(x), _floats(y)
-    valid = _mask_for(x, mask)
+    valid = mask_like(x, mask)
     axes = _reduced(x, keep)
     if weights is None:
         n, share = _number_of(valid, mask, axes), jnp.float32(1)
@@ -343,7 +344,29 @@ def both(mask: Any, other: Any) -> Any:
     if mask.ndim == 0 and other.ndim > 0:
         return mask
     more, less = (mask, other) if mask.ndim >= other.ndim else (other, mask)
-    return more & _mask_for(more, less)
+    return more & mask_like(more, less)
+
+
+def mask_like(values: Any, mask: Any) -> jax.Array:
+    """Return a mask in the shape of values, bool; None is true everywhere.
+
+    A mask of rows does not apply to a value of rank 0.
+
+    Raises:
+      TypeError: The mask is not bool.
+      ValueError: It is not the leading axes of the values.
+    """
+    if mask is None:
+        return jnp.ones(jnp.shape(values), bool)
+    mask = jnp.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(
+            f"mask is {mask.dtype}, it must be bool (True counts). Use mask > 0, or "
+            "pass fractions as weights= to a metric with weighted=True."
+        )
+    if jnp.ndim(values) == 0 and mask.ndim > 0:
+        return jnp.ones((), bool)
+    return _spread("mask", mask, jnp.asarray(values))
 
 
 def like_values(weights: Any, values: Any) -> jax.Array:
@@ -361,7 +384,7 @@ def _holds_integers(values: Any) -> bool:
 
 def _integer_extreme(values: Any, mask: Any, keep: int, largest: bool) -> Any:
     values = jnp.asarray(values)
-    valid = _mask_for(values, mask)
+    valid = mask_like(values, mask)
     return integer_extreme(values, valid, _reduced(values, keep), largest)
 
 
@@ -425,20 +448,6 @@ def _true_entries(condition: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     if len(axes) < max(condition.ndim, 1) or not is_plain:
         return at_once(condition)
     return lax.platform_dependent(condition, default=at_once, cpu=in_one_loop)
-
-
-def _mask_for(values: Any, mask: Any) -> jax.Array:
-    if mask is None:
-        return jnp.ones(values.shape, bool)
-    mask = jnp.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(
-            f"mask is {mask.dtype}, it must be bool (True counts). Use mask > 0, or "
-            "pass fractions as weights= to a metric with weighted=True."
-        )
-    if values.ndim == 0 and mask.ndim > 0:
-        return jnp.ones((), bool)
-    return _spread("mask", mask, values)
 
 
 def _weighted(

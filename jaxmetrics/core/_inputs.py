@@ -21,6 +21,8 @@ _INT32 = np.iinfo(np.int32)
 _KEPT = frozenset(np.dtype(t) for t in (np.float32, np.int32, np.uint32, np.bool_))
 _HALF = frozenset(np.dtype(t) for t in (jnp.bfloat16, np.float16))
 
+_WEIGHTS = ("weights", "weight", "sample_weights", "sample_weight")
+
 _NAMED: ContextVar[Any] = ContextVar("named", default=None)
 
 
@@ -79,15 +81,17 @@ def missing(
 
 
 def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
-    """Refuse an output that nearly spells an optional one, and unused `weights`."""
+    """Refuse an output that nearly spells an optional one, and weights if unused."""
     names = reads.names
     extra = [name for name in outputs if name not in names]
     if not extra:
         return
-    if "weights" in extra:
+    unused = [name for name in _WEIGHTS if name in extra]
+    if unused and "weights" not in names:
         raise TypeError(
-            "Output 'weights' is used by no metric here. Configure those that should "
-            "weight with weighted=True, or leave 'weights' out."
+            f"Output {unused[0]!r} is used by no metric here. Configure those that "
+            f"should weight with weighted=True and pass 'weights', or leave "
+            f"{unused[0]!r} out."
         )
     for name in sorted(reads.optional - outputs.keys()):
         close = [x for x in extra if sorted(x) == sorted(name)]  # letters swapped
@@ -103,9 +107,9 @@ def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
 def as_32bit(name: str, output: Any, narrow: bool = False) -> Any:
     """Return an output, an array or a tree of arrays, in 32-bit types.
 
-    Floats become float32. Integers of fewer bits become int32, so that no comparison
-    or index wraps around; so do 64-bit integers on the host. Booleans and uint32 keep
-    their type.
+    Nested lists of numbers, traced ones too, become one array. Floats become float32.
+    Integers of fewer bits become int32, so that no comparison or index wraps around; so
+    do 64-bit integers on the host. Booleans and uint32 keep their type.
 
     Args:
       name: Name of the output, for errors.
@@ -120,9 +124,9 @@ def as_32bit(name: str, output: Any, narrow: bool = False) -> Any:
         if narrow and output.dtype in _HALF:
             return output
         return output if output.dtype in _KEPT else _narrow(name, output)
-    if isinstance(output, list | tuple):
-        if all(isinstance(x, bool | int | float) for x in jax.tree.leaves(output)):
-            output = np.asarray(output)
+    if isinstance(output, list | tuple) and _shape_of_numbers(output) is not None:
+        traced = any(isinstance(x, jax.Array) for x in jax.tree.leaves(output))
+        output = jnp.asarray(output) if traced else np.asarray(output)
     return jax.tree.map(lambda x: _narrow(name, x), output, is_leaf=lambda x: x is None)
 
 
@@ -135,6 +139,17 @@ def refuse_arrays(owner: str, outputs: Outputs) -> None:
                     f"{owner} observes scalars; output {name!r} has shape "
                     f"{jnp.shape(x)}. Reduce it first, or give the class a `mask`."
                 )
+
+
+def _shape_of_numbers(output: Any) -> tuple[int, ...] | None:
+    """Return the shape of nested lists of numbers; None of other trees."""
+    if isinstance(output, list | tuple):
+        shapes = {_shape_of_numbers(x) for x in output}
+        if len(shapes) > 1 or None in shapes:
+            return None
+        return len(output), *(next(iter(shapes), None) or ())
+    scalar = isinstance(output, jax.Array) and not output.ndim
+    return () if scalar or isinstance(output, bool | int | float | np.generic) else None
 
 
 def _narrow(name: str, x: Any) -> Any:

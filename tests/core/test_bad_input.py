@@ -51,11 +51,19 @@ def test_an_extra_output_that_resembles_no_other_is_ignored():
     assert metric.compute() == 1
 
 
-def test_weights_that_no_metric_uses_are_refused():
+@pytest.mark.parametrize("name", ["weights", "weight", "sample_weight"])
+def test_weights_that_no_metric_uses_are_refused(name):
     with pytest.raises(
-        TypeError, match="'weights' is used by no metric.*weighted=True"
+        TypeError, match=f"'{name}' is used by no metric.*weighted=True"
     ):
-        trace_update(jm.Mean(), values=np.ones(3), weights=np.ones(3))
+        trace_update(jm.Mean(), values=np.ones(3), **{name: np.ones(3)})
+
+
+def test_an_output_may_be_called_weight_where_weights_are_used_or_it_is_read():
+    outputs = dict(values=np.ones(3), weight=np.ones(3))
+    trace_update(jm.Mean(weighted=True), weights=np.ones(3), **outputs)
+    trace_update(jm.Mean(weighted=True).on(weights="weight"), **outputs)
+    trace_update(jm.Mean("weight"), **outputs)
 
 
 def test_a_weighted_metric_requires_weights():
@@ -298,6 +306,40 @@ def test_shapes_that_disagree_are_refused_when_traced(case):
             assert str(wrong.shape) in message or repr(name) in message, message
             assert "for broadcasting" not in message, message  # an error of jax's own
             assert "Cannot broadcast" not in message, message
+
+
+IGNORES_MASKS = {"global norm": "a tree has no rows"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_a_mask_with_more_axes_than_the_outputs_is_refused(case):
+    outputs = draw(case, 4)
+    rank = max(x.ndim for x in outputs.values())
+    if case.metric.reads().mask is None or case.name in IGNORES_MASKS:
+        return
+    mask = np.ones((4,) + (1,) * rank, bool)
+    with pytest.raises((TypeError, ValueError)) as error:
+        trace_update(case.metric, **outputs, mask=mask)
+    message = str(error.value)
+    assert "mask" in message and str(mask.shape) in message, message
+    assert "for broadcasting" not in message and "concatenate" not in message, message
+
+
+@pytest.mark.parametrize("number", [np.float32, np.int64, jnp.float32, int])
+def test_lists_of_numbers_are_arrays_on_the_host_and_traced(number):
+    numbers = [[number(1), number(2)], (number(3), number(6))]
+    metrics = jm.Collection(
+        mean=jm.Mean("loss"), most=jm.Max("loss"), bad=jm.NonFiniteCount("loss")
+    )
+    for update in (metrics.update, jax.jit(lambda **o: metrics.update(**o))):
+        values = update(loss=numbers, mask=[np.True_, np.False_]).compute()
+        assert values == {"mean": 1.5, "most": 2, "bad": 0}
+
+
+def test_labels_may_be_a_list_of_traced_numbers():
+    labels = [jnp.int32(0), jnp.int32(2)]
+    state = jax.jit(jm.Accuracy().update)(logits=LOGITS, labels=labels)
+    assert state.compute() == 0.5
 
 
 ANY_INTEGER = {

@@ -21,6 +21,7 @@ from jaxmetrics.core import (
     has_class_axis,
     hits_of_labels,
     in_top_k,
+    mask_like,
     namespace,
     need_classes,
     not_ignored,
@@ -222,7 +223,7 @@ class ExactMatch(Metric):
                 "Use Accuracy for single labels."
             )
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        kept = both(jnp.ones(numbers.shape, bool), kept)
+        kept = mask_like(numbers, kept)
         counted = kept.any(axis=-1)
         scored = counted & (valid | ~kept).all(axis=-1)
         correct = ((preds == numbers) | ~kept).all(axis=-1)

@@ -13,6 +13,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    mask_like,
     not_ignored,
     scores_field,
     sum_leaf,
@@ -46,7 +47,7 @@ class LabelRanking(Metric):
                 "labels [..., classes]."
             )
         kept = both(not_ignored(labels, self.ignore_index), mask)
-        kept = both(jnp.ones(labels.shape, bool), kept)
+        kept = mask_like(labels, kept)
         counted = kept.any(axis=-1)
         scored = counted & (valid | ~kept).all(axis=-1)
         relevant = (labels.astype(jnp.int32) == 1) & kept

@@ -20,6 +20,7 @@ from jaxmetrics.core import (
     grid_counts,
     grid_leaf,
     in_range,
+    mask_like,
     not_ignored,
     per_class,
     require_classes,
@@ -160,7 +161,7 @@ def ranked_scores(metric: Any, logits: Any, labels: Any, mask: Any) -> RankedSco
         is_prob = (logits >= 0) & (logits <= 1)
         valid = valid & (is_prob.all(-1) if metric.task == "multiclass" else is_prob)
     kept = both(not_ignored(labels, metric.ignore_index), mask)
-    kept = both(jnp.ones(valid.shape, bool), kept)
+    kept = mask_like(valid, kept)
     return RankedScores(scores, positive, valid & kept, ~valid & kept)
 
 

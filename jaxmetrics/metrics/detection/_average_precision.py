@@ -31,6 +31,7 @@ from jaxmetrics.core import (
     grid_counts_by_member,
     grid_leaf,
     in_range,
+    mask_like,
     namespace,
     need_classes,
     on_plain_values,
@@ -478,7 +479,7 @@ def _labelled(prefix: str, boxes: Any, labels: Any, there: Any) -> _Boxes:
             f"DetectionAP: {prefix}_mask has shape {jnp.shape(there)}, but "
             f"{prefix}_labels {labels.shape}. Pass one bool for each box."
         )
-    return _Boxes(boxes, labels, both(jnp.ones(labels.shape, bool), there))
+    return _Boxes(boxes, labels, mask_like(labels, there))
 
 
 def _areas(xp: Any, false: Any, true: Any, one: Any, objects: Any) -> tuple[Any, ...]:

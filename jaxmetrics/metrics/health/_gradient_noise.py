@@ -87,6 +87,12 @@ class GradientNoiseScale(Metric):
     ) -> dict[str, Any]:
         """Return the batch's summed squared norms and their numbers."""
         small, large = jnp.asarray(micro_norms), jnp.asarray(norm)
+        if large.ndim > small.ndim:
+            raise ValueError(
+                f"GradientNoiseScale: micro_norms have shape {small.shape} and norm "
+                f"{large.shape}, but norm has the axes of micro_norms, or one less: "
+                "that of the microbatches. Exchange them."
+            )
         # A shard of a deferred state may have some of the microbatches only.
         if small.ndim > large.ndim and self.microbatches % max(small.shape[-1], 1):
             raise ValueError(

@@ -11,11 +11,11 @@ import numpy as np
 from jaxmetrics.core import (
     Array,
     Metric,
-    both,
     buffer_leaf,
     count_leaf,
     count_where,
     divide,
+    mask_like,
     mean_and_covariance,
     moments_leaf,
     moments_of_sums,
@@ -257,6 +257,6 @@ def _two_sets(
                 f"have length {size}. Set size=... to the number of features."
             )
         finite = jnp.isfinite(rows).all(axis=-1)
-        counted = both(jnp.ones(finite.shape, bool), mask)
+        counted = mask_like(finite, mask)
         sets.append((rows, finite & counted, count_where(~finite, counted)))
     return sets

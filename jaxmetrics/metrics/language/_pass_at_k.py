@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxmetrics.core import (
     Array,
     Metric,
-    both,
     count_leaf,
     count_where,
     divide,
+    mask_like,
     positions,
     sum_leaf,
     total,
@@ -71,7 +71,7 @@ class PassAtK(Metric):
                 f"PassAtK: correct has shape {correct.shape}, but its last axis must "
                 f"be at least k={self.k} samples of a problem. Draw more samples."
             )
-        kept = both(jnp.ones_like(correct), mask)
+        kept = mask_like(correct, mask)
         samples = kept.sum(axis=-1, dtype=jnp.int32)
         wrong = (kept & ~correct).sum(axis=-1, dtype=jnp.int32)
         drawn = positions(self.k, correct.ndim)

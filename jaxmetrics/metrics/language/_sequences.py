@@ -17,6 +17,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     hits_of_labels,
+    mask_like,
     not_ignored,
     positions,
     scores_field,
@@ -191,7 +192,7 @@ def _members(
       member: Bool `[..., segments, tokens]`.
       invalid: Bool `[..., tokens]`, where the number of a sequence is above `segments`.
     """
-    kept = both(jnp.ones(tokens.shape, bool), mask)
+    kept = mask_like(tokens, mask)
     if segments is None:
         if segment_ids is not None:
             raise TypeError(

@@ -11,11 +11,11 @@ from jax import lax
 from jaxmetrics.core import (
     Array,
     Metric,
-    both,
     check_choice,
     count_leaf,
     count_where,
     divide,
+    mask_like,
     positions,
     sum_leaf,
     total,
@@ -156,7 +156,7 @@ def _ranked(scores: Any, relevance: Any, mask: Any) -> tuple[Ranked, Any, Any]:
             "must be [..., items], the items of a query on the last axis. Pad queries "
             "to one length and mask the padding."
         )
-    is_item = both(jnp.ones(scores.shape, bool), mask)
+    is_item = mask_like(scores, mask)
     wrong = jnp.isnan(scores) | ~(relevance >= 0) | jnp.isinf(relevance)
     valid = ~(wrong & is_item).any(axis=-1)
     usable = is_item & ~wrong

@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     comoments,
     comoments_leaf,
     divide,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
@@ -78,7 +79,7 @@ class PearsonCorrelation(Metric):
         """Return the batch's co-moments and ranges."""
         preds, targets = paired(preds, targets, self.outputs)
         keep = len(self.series)
-        counted = both(jnp.ones(targets.shape, bool), mask)
+        counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)
         smallest = [minimum(x, counted, keep) for x in (preds, targets)]

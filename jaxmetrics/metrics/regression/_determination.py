@@ -12,6 +12,7 @@ from jaxmetrics.core import (
     Metric,
     both,
     divide,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
@@ -101,7 +102,7 @@ class R2(Metric):
         preds, targets = paired(preds, targets, self.outputs)
         keep = len(self.series)
         error = preds - targets
-        counted = both(jnp.ones(targets.shape, bool), mask)
+        counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)
         return dict(

@@ -14,6 +14,7 @@ from jaxmetrics.core import (
     both,
     child,
     divide,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
@@ -90,7 +91,7 @@ class ExplainedVariance(Metric):
         preds, targets = paired(preds, targets, self.outputs)
         keep = len(self.series)
         error = targets - preds
-        counted = both(jnp.ones(targets.shape, bool), mask)
+        counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)
         smallest = [minimum(x, counted, keep) for x in (targets, error)]

@@ -12,10 +12,10 @@ from jaxmetrics.core import (
     Array,
     Metric,
     OctaveBins,
-    both,
     count_cells,
     count_leaf,
     count_where,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
@@ -71,7 +71,7 @@ class MedianAbsoluteError(Metric):
         """Return the batch's counts and extremes of errors."""
         preds, targets = paired(preds, targets, None)
         errors = jnp.abs(preds - targets)
-        valid = both(jnp.ones(errors.shape, bool), mask)
+        valid = mask_like(errors, mask)
         finite = jnp.isfinite(errors) & valid
         return dict(
             cells=count_cells(self._bins.index(errors), self.cell_count, finite),

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
-    both,
     by_platform,
     count_at,
     one_hot_rows,
     product_over_rows,
 )
-
-
-def kept(values: jax.Array, mask: Any) -> jax.Array:
-    """Return the mask in the shape of the values."""
-    return both(jnp.ones(values.shape, bool), mask)
 
 
 def count_bits(

@@ -13,11 +13,11 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     like_values,
+    mask_like,
     mean_and_covariance,
     moments_leaf,
     moments_of_sums,
 )
-from jaxmetrics.metrics.sketches._cells import kept
 
 
 class Covariance(Statistic):
@@ -80,7 +80,7 @@ class Covariance(Statistic):
                 f"must have length {self.size}. Set size=... to the length of a row."
             )
         finite = jnp.isfinite(values).all(axis=-1)
-        valid, share = kept(finite, mask), None
+        valid, share = mask_like(finite, mask), None
         if weights is not None:
             share = like_values(weights, finite)
             valid = valid & (share != 0)

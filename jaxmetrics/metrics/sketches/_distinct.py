@@ -16,10 +16,10 @@ from jaxmetrics.core import (
     Statistic,
     count_leaf,
     count_where,
+    mask_like,
     max_leaf,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._hashing import salted, words
 
 _HASH_BITS = 32
@@ -71,7 +71,7 @@ class DistinctCount(Statistic):
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's registers, the longest run of leading zeros of each."""
         values = jnp.asarray(values)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         finite = jnp.isfinite(values) & valid
         hashed = salted(words(values), 1)
         register = (hashed >> (_HASH_BITS - self.precision)).astype(jnp.int32)

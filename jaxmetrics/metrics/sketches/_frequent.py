@@ -14,9 +14,10 @@ from jaxmetrics.core import (
     count_cells,
     count_leaf,
     count_where,
+    mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import count_bits, kept
+from jaxmetrics.metrics.sketches._cells import count_bits
 from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
 
 _HALF_BITS = 16  # upper bits of a hash, which choose its bucket
@@ -52,14 +53,15 @@ class CountMin(Statistic):
     table: Array = count_leaf("depth width")
 
     def validate(self) -> None:
-        """Refuse a table without cells."""
+        """Refuse a table without cells, and queries that no value can equal."""
         _check_table("CountMin", self.width, self.depth)
+        _words_of("CountMin: queries", self.queries)
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's counts by row and bucket."""
         values = jnp.asarray(values)
         require_integers("CountMin", "values", values)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         rows = _buckets(words(values), self.width, self.depth)
         return dict(
             table=jnp.stack([count_cells(row, self.width, valid) for row in rows])
@@ -69,7 +71,9 @@ class CountMin(Statistic):
         """Return the estimates by query."""
         if not self.queries:
             return {}
-        counts = _estimates(namespace(self), self.table, _words_of(self.queries))
+        counts = _estimates(
+            namespace(self), self.table, _words_of("CountMin: queries", self.queries)
+        )
         return {str(query): counts[..., i][()] for i, query in enumerate(self.queries)}
 
     def estimate(self, items: Any) -> Any:
@@ -81,7 +85,8 @@ class CountMin(Statistic):
         items = np.asarray(items)
         require_integers("CountMin.estimate", "items", items)
         table = self.plain()["table"]
-        counts = _estimates(namespace(self), table, _words_of(items.ravel()))
+        word = _words_of("CountMin.estimate: items", items.ravel())
+        counts = _estimates(namespace(self), table, word)
         return counts.reshape(*table.shape[:-2], *items.shape)
 
 
@@ -149,7 +154,7 @@ class TopItems(Statistic):
         """Return the batch's counts by row, bucket and column (values, then bits)."""
         values = jnp.asarray(values)
         require_integers("TopItems", "values", values)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         word = words(values)
         in_range = jnp.ones(word.shape, bool)
         if self.bits < 32:
@@ -223,5 +228,12 @@ def _estimates(xp: Any, table: Any, word: Any) -> Any:
     return xp.stack(rows).min(0)
 
 
-def _words_of(items: Any) -> np.ndarray:
+def _words_of(caller: str, items: Any) -> np.ndarray:
+    """Return integers of 32 bits, signed or not, as words; refuse larger ones."""
+    wide = [item for item in map(int, items) if not -(2**31) <= item < 2**32]
+    if wide:
+        raise ValueError(
+            f"{caller} hold {wide[0]}, but values have 32 bits. Pass integers from "
+            "-2^31 to 2^32 - 1."
+        )
     return (np.asarray(items, np.int64) & 0xFFFFFFFF).astype(np.uint32)

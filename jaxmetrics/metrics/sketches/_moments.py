@@ -19,12 +19,12 @@ from jaxmetrics.core import (
     divide,
     leaf,
     limbs_to_float,
+    mask_like,
     namespace,
     pair_add,
     total,
     two_sum,
 )
-from jaxmetrics.metrics.sketches._cells import kept
 
 
 class Moments(
@@ -61,7 +61,7 @@ class Moments(
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's count, mean and central moments."""
         values = jnp.asarray(values).astype(jnp.float32)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         finite = jnp.isfinite(values) & valid
         n, mean, deviation = centred(jnp.where(finite, values, 0), finite)
         size = jnp.maximum(n.astype(jnp.float32), 1)

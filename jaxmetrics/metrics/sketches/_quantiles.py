@@ -18,13 +18,13 @@ from jaxmetrics.core import (
     count_cells,
     count_leaf,
     count_where,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
     minimum,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import kept
 
 
 class Quantiles(Statistic):
@@ -101,7 +101,7 @@ class Quantiles(Statistic):
     ) -> dict[str, Any]:
         """Return the batch's counts and extremes."""
         values = jnp.asarray(values).astype(jnp.float32)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         if weights is not None:
             valid = both(valid, jnp.asarray(weights) != 0)
         finite = jnp.isfinite(values) & valid

@@ -17,9 +17,9 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     leaf,
+    mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._cells import kept
 from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
@@ -95,7 +95,7 @@ class Reservoir(Statistic):
                 "each value needs an id. Pass ids of the values' shape."
             )
         values = values.astype(jnp.float32)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         finite = jnp.isfinite(values) & valid
         word = words(values)
         priority = salted(words(ids), self.seed)

@@ -9,8 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, Statistic, count_leaf, count_where, leaf, namespace
-from jaxmetrics.metrics.sketches._cells import kept
+from jaxmetrics.core import (
+    Array,
+    Statistic,
+    count_leaf,
+    count_where,
+    leaf,
+    mask_like,
+    namespace,
+)
 from jaxmetrics.metrics.sketches._hashing import require_integers, words
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
@@ -73,7 +80,7 @@ class Worst(Statistic):
                 "value needs an id. Pass ids of the values' shape."
             )
         values = values.astype(jnp.float32)
-        valid = kept(values, mask)
+        valid = mask_like(values, mask)
         counted = valid & ~jnp.isnan(values)
         order = jnp.where(counted, _falling(words(values)), EMPTY)
         orders, numbers = lowest_rows([order, words_of_ids(ids)], self.k)

@@ -11,10 +11,10 @@ from jaxmetrics.core import (
     Array,
     IntegerExtreme,
     Statistic,
-    both,
     count_elements,
     count_leaf,
     leaf,
+    mask_like,
     max_leaf,
     maximum,
     min_leaf,
@@ -135,7 +135,7 @@ class Last(Statistic):
             values = values.astype(jnp.float32)
         elif values.dtype.itemsize < 4:
             values = values.astype(jnp.int32)
-        valid = both(jnp.ones(values.shape, bool), mask).ravel()
+        valid = mask_like(values, mask).ravel()
         index = jnp.arange(valid.size)
         last = jnp.where(valid, index, -1).max(initial=-1)
         zero = jnp.zeros((), values.dtype)

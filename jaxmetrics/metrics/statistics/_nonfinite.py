@@ -27,7 +27,7 @@ class NonFiniteCount(Statistic):
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's number of values that are neither finite nor masked."""
-        return dict(count=count_where(~jnp.isfinite(values), mask))
+        return dict(count=count_where(~jnp.isfinite(jnp.asarray(values)), mask))
 
     def compute(self) -> Any:
         """Return the count, an integer."""

@@ -13,11 +13,11 @@ import numpy as np
 from jaxmetrics.core import (
     Array,
     Metric,
-    both,
     check_choice,
     count_leaf,
     count_where,
     divide,
+    mask_like,
     namespace,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
@@ -96,7 +96,7 @@ class BLEU(Metric):
         length = lengths(preds, self.ignore_index)
         reference_length = lengths(references, self.ignore_index)
         matches = clipped_matches(preds, length, references, reference_length, self.n)
-        kept = both(jnp.ones(length.shape, bool), mask)
+        kept = mask_like(length, mask)
 
         def summed(counts: jax.Array) -> jax.Array:
             where = kept.reshape(kept.shape + (1,) * (counts.ndim - kept.ndim))

@@ -13,10 +13,10 @@ import numpy as np
 from jaxmetrics.core import (
     Array,
     Metric,
-    both,
     count_leaf,
     count_where,
     divide,
+    mask_like,
     namespace,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
@@ -120,7 +120,7 @@ class chrF(Metric):
             counts = _Counts(*(jnp.concatenate(pair, axis=-1) for pair in pairs))
         score = jnp.where(present, self._score(counts, jnp), jnp.float32(-1))
         best = jnp.argmax(score, axis=-1)[..., None, None]
-        kept = both(jnp.ones(score.shape[:-1], bool), mask)
+        kept = mask_like(score[..., 0], mask)
 
         def summed(counts: jax.Array) -> jax.Array:
             counts = jnp.take_along_axis(counts, best, axis=-2)[..., 0, :]

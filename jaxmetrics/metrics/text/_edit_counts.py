@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, Metric, both, count_leaf, count_where
+from jaxmetrics.core import Array, Metric, count_leaf, count_where, mask_like
 from jaxmetrics.metrics.text._alignment import align
 from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
 
@@ -50,5 +50,5 @@ class EditCounts(Metric):
 
 def _summed(counts: jax.Array, mask: Any) -> Any:
     """Return the exact sum of counts of sentences that are not masked."""
-    kept = both(jnp.ones(counts.shape, bool), mask)
+    kept = mask_like(counts, mask)
     return jnp.where(kept, counts, 0).sum(dtype=jnp.uint32)

@@ -81,6 +81,15 @@ def test_queries_are_keyed_by_the_integer_and_estimate_keeps_the_shape():
     assert sketch.estimate([[4, -1, 5]]).tolist() == [[3, 1, 0]]
 
 
+def test_integers_beyond_32_bits_have_no_estimate():
+    metric = jm.CountMin("ids").update(ids=np.full(3, 5))
+    assert metric.estimate([5, -1, 2**32 - 1]).tolist() == [3, 0, 0]
+    with pytest.raises(ValueError, match="4294967301, but values have 32 bits"):
+        metric.estimate([2**32 + 5])
+    with pytest.raises(ValueError, match="CountMin: queries hold 4294967301"):
+        jm.CountMin("ids", queries=(5, 2**32 + 5))
+
+
 @pytest.mark.parametrize("metric", [jm.CountMin(), jm.TopItems()], ids=repr)
 def test_values_that_are_not_integers_are_refused(metric):
     with pytest.raises(TypeError, match="values must be integers, got float32"):
