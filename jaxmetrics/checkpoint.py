@@ -77,9 +77,10 @@ def restore(
 ) -> dict[str, Any]:
     """Return what was saved at a step, and take logger and objects back to that step.
 
-    A metric added since the save starts empty. One that was removed is left out, with a
-    warning in the log. An attached object that was not saved starts afresh, and the
-    state of one that is no longer attached is left out, each with a notice in the log.
+    A metric added since the save starts empty, and an array keeps the value of the
+    template. One that was removed is left out, with a warning in the log. An attached
+    object that was not saved starts afresh, and the state of one that is no longer
+    attached is left out, each with a notice in the log.
 
     With `step=None` and a manager without a checkpoint, the run begins afresh: the
     templates are returned, and what the logger and the objects have recorded is set
@@ -103,6 +104,8 @@ def restore(
     with optional("checkpoint.restore()", "orbax"):
         import orbax.checkpoint as ocp
 
+    from jaxmetrics.core import saved_leaves
+
     attached = _attached(logger)
     _require_same_objects("restore", attached, templates)
     objects = attached | {n: x for n, x in templates.items() if _protocol(x)}
@@ -118,7 +121,14 @@ def restore(
             f"it has {steps}. Restore one of these."
         )
     read = _Reader(ocp, manager, step)
-    host: Any = loads(bytes(read({"host": 0})["host"]))
+    saved_host = read({"host": 0})["host"]
+    if not isinstance(saved_host, np.ndarray):
+        raise KeyError(
+            f"checkpoint.restore() got step {step}, which was not saved with "
+            f"checkpoint.args(); expected an item {_ITEM!r}. Restore it as it was "
+            f"saved, and continue the run with resume_step={step}."
+        )
+    host: Any = loads(bytes(saved_host))
     if host["schema"] != _SCHEMA:
         raise ValueError(
             f"checkpoint.restore() got step {step} of schema {host['schema']}; this "
@@ -134,9 +144,9 @@ def restore(
                 f"each under the name it was saved with."
             )
     to_read: dict[str, Any] = {
-        f"tree_{name}": dict.fromkeys(layouts[name]["leaves"], 0)
+        f"tree_{name}": dict.fromkeys(leaves, 0)
         for name in templates.keys() & layouts.keys()
-        if layouts[name]["leaves"]
+        if (leaves := saved_leaves(layouts[name]))
     }
     to_read |= {f"object_{name}": 0 for name in objects if name in saved_objects}
     arrays = read(to_read) if to_read else {}

@@ -144,6 +144,35 @@ def test_any_pytree_of_arrays_is_restored(tmp_path):
     assert restored["n"] == 3
 
 
+def test_random_keys_arrays_without_elements_and_numbers_are_restored(tmp_path):
+    tree = {
+        "key": jax.random.split(jax.random.key(3, impl="rbg"), 2),
+        "none": np.zeros((0, 3), np.float32),
+        "step": 7,
+        "rate": 0.5,
+        "small": jax.numpy.ones(2, jax.numpy.bfloat16),
+    }
+    template = {**jax.tree.map(lambda x: x * 0, {**tree, "key": 0}), "added": 2.5}
+    template["key"] = jax.random.split(jax.random.key(0, impl="rbg"), 2)
+    template["new"] = jax.numpy.arange(3)
+    save(tmp_path, tree)
+    restored = load(tmp_path, template)
+    drawn = (jax.random.normal(each["key"][1], 3) for each in (tree, restored))
+    np.testing.assert_array_equal(*drawn)
+    assert (restored["step"], restored["rate"], restored["added"]) == (7, 0.5, 2.5)
+    assert restored["none"].shape == (0, 3)
+    assert restored["small"].tolist() == [1.0, 1.0]
+    assert restored["new"].tolist() == [0, 1, 2]  # as in the template
+
+
+def test_a_checkpoint_of_something_else_is_refused_by_step(tmp_path):
+    with ocp.CheckpointManager(tmp_path) as manager:
+        manager.save(7, args=ocp.args.StandardSave({"w": np.zeros(2)}))
+        manager.wait_until_finished()
+    with pytest.raises(KeyError, match="step 7, which was not saved with checkpoint"):
+        load(tmp_path, collection())
+
+
 def difference(a, b):
     return a - b
 

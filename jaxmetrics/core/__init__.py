@@ -142,7 +142,7 @@ from jaxmetrics.core._predictions import (
     valid_binary,
 )
 from jaxmetrics.core._protocol import MetricProtocol, Reads
-from jaxmetrics.core._saved import from_saved, saved_form, state_dict
+from jaxmetrics.core._saved import from_saved, saved_form, saved_leaves, state_dict
 from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.core._standard_error import check_stderr, mean_and_stderr
 from jaxmetrics.core._statistic import Statistic
@@ -274,6 +274,7 @@ __all__ = [
     "require_labels",
     "same_configuration",
     "saved_form",
+    "saved_leaves",
     "scores_field",
     "snapshot",
     "softmax_terms",

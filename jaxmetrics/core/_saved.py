@@ -9,6 +9,8 @@ A saved state is arrays by name (`"accuracy/correct"`) and a layout, plain JSON:
      "leaves": {"accuracy/correct": ["accuracy", [2], "uint32"], ...}}
 
 Each leaf has the path of its metric, its shape without the shard axis, and its type.
+Arrays without elements are in the layout only: orbax refuses them. Random keys are
+saved as their data.
 The configuration is complete (see `configuration_of`).
 """
 
@@ -53,6 +55,10 @@ def saved_form(tree: Any) -> Saved:
 
     Args:
       tree: Metrics, a collection, a deferred one, or any tree of arrays.
+
+    Raises:
+      TypeError: A leaf is neither an array nor a number.
+      ValueError: Two leaves have the same name.
     """
     shards = tree.shards if isinstance(tree, Deferred) else 0
     metrics, descriptions, leaves = {}, {}, {}
@@ -61,7 +67,12 @@ def saved_form(tree: Any) -> Saved:
             metrics[path] = configuration_of(node)
             descriptions[path] = describe(node, state=False)
         for name, x in named.items():
-            leaves[name] = [path, *_outline(x, shards)]
+            if name in leaves:
+                raise ValueError(
+                    f"checkpoint: two leaves of the tree are called {name!r}; expected "
+                    f"different names. Rename the one whose key contains a '/'."
+                )
+            leaves[name] = [path, *_outline(name, x, shards)]
     layout = {
         "format": _FORMAT,
         "shards": shards,
@@ -69,7 +80,17 @@ def saved_form(tree: Any) -> Saved:
         "descriptions": descriptions,
         "leaves": leaves,
     }
-    return Saved(_named(_state(tree)), layout)
+    arrays = {
+        name: jax.random.key_data(x) if _is_key(x) else x
+        for name, x in _named(_state(tree)).items()
+        if np.size(x)
+    }
+    return Saved(arrays, layout)
+
+
+def saved_leaves(layout: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arrays that were saved with a layout."""
+    return [name for name, (_, shape, _) in layout["leaves"].items() if 0 not in shape]
 
 
 def from_saved(
@@ -77,11 +98,12 @@ def from_saved(
 ) -> tuple[Any, list[str]]:
     """Restore a saved state into the layout of a template.
 
-    The state goes metric by metric: one whose leaves were not saved starts empty, one
-    whose configuration, shape or type differs is an error, and one that the template
-    lacks is left out. Saved on as many shards as the template has, the arrays come
-    back as they are. Otherwise the saved shards are folded into one total; a template
-    with shards gets it in its first shard, and empty states in the others:
+    The state goes metric by metric: one whose leaves were not saved starts empty, and
+    an array of no metric keeps the value of the template. One whose configuration,
+    shape or type differs is an error, and one that the template lacks is left out.
+    Saved on as many shards as the template has, the arrays come back as they are.
+    Otherwise the saved shards are folded into one total; a template with shards gets it
+    in its first shard, and empty states in the others:
 
         saved on 8 shards -> template with 4: [total, empty, empty, empty]
         saved on 8 shards -> template without: total
@@ -111,11 +133,14 @@ def from_saved(
     used: set[str] = set()
     for (path, node, named), _ in zip(_nodes(state), nodes, strict=True):
         used |= named.keys()
-        if not named.keys() & arrays.keys():
-            restored.append(_spread(_empty(node, shards), None, shards))
+        if not named.keys() & layout["leaves"].keys():
+            is_new = is_metric(node)
+            restored.append(
+                _spread(_empty(node, shards), None, shards) if is_new else node
+            )
             continue
         _refuse_changed(path, node, named, layout, shards)
-        leaves = [np.asarray(arrays[name]) for name in named]
+        leaves = [_read(arrays, name, x) for name, x in named.items()]
         saved = jax.tree.unflatten(jax.tree.structure(node), leaves)
         restored.append(_relaid(saved, layout["shards"], node, shards))
     host = jax.tree.unflatten(treedef, restored)
@@ -150,9 +175,20 @@ def _text(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/") or "value"
 
 
-def _outline(x: Any, shards: int) -> tuple[list[int], str]:
+def _read(arrays: Mapping[str, np.ndarray], name: str, like: Any) -> np.ndarray:
+    """Return a saved array; one without elements was not saved."""
+    return np.asarray(arrays[name]) if name in arrays else np.zeros_like(like)
+
+
+def _outline(name: str, x: Any, shards: int) -> tuple[list[int], str]:
     """Return the shape without the shard axis, and the type."""
-    dtype = x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
+    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    if getattr(dtype, "kind", "V") in "OUSMm":
+        raise TypeError(
+            f"checkpoint: the leaf {name!r} is a {type(x).__name__} of {dtype}; "
+            f"expected arrays and numbers. Save it with the configuration, or leave it "
+            f"out of the tree."
+        )
     return list(np.shape(x)[1:] if shards else np.shape(x)), str(dtype)
 
 
@@ -172,7 +208,7 @@ def _refuse_changed(
                 "Give the metric another name, and it starts empty."
             )
         _, old_shape, old_type = layout["leaves"][name]
-        shape, dtype = _outline(x, shards)
+        shape, dtype = _outline(name, x, shards)
         if (old_shape, old_type) != (shape, dtype):
             old, new = f"{old_type}{old_shape}", f"{dtype}{shape}"
             differences.append(f"{name} was {old}, is {new}")
@@ -215,8 +251,20 @@ def _empty(node: Any, shards: int) -> Any:
     return jax.tree.map(lambda x: x[0], zero) if shards else zero
 
 
-def _put_like(x: np.ndarray, like: Any) -> Any:
+def _is_key(x: Any) -> bool:
+    """Return whether a leaf is an array of random keys, as `jax.random.key` makes."""
+    return isinstance(x, jax.Array) and jax.numpy.issubdtype(
+        x.dtype, jax.dtypes.prng_key
+    )
+
+
+def _put_like(x: Any, like: Any) -> Any:
     """Return an array where the leaf of the template lies, or a number of Python."""
+    if x is like:
+        return x
+    if _is_key(like):
+        keys = jax.random.wrap_key_data(x, impl=jax.random.key_impl(like))
+        return jax.device_put(keys, like.sharding)
     if type(like) in (bool, int, float, complex):
         return np.asarray(x).item()
     return put(x, like.sharding) if isinstance(like, jax.Array) else x

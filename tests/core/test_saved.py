@@ -54,6 +54,17 @@ def test_another_shape_or_type_is_refused():
         restored({"w": np.zeros(2, np.float32)}, {"w": np.zeros(3, np.float32)})
 
 
+@pytest.mark.parametrize("leaf", ["text", jax.nn.relu, np.array(["text"])])
+def test_a_leaf_that_could_not_be_restored_is_refused_when_it_is_saved(leaf):
+    with pytest.raises(TypeError, match="the leaf 'model/a' is a .*expected arrays"):
+        saved_form({"model": {"a": leaf, "b": 1.0}})
+
+
+def test_leaves_of_one_name_are_refused_when_they_are_saved():
+    with pytest.raises(ValueError, match="two leaves of the tree are called 'a/b'"):
+        saved_form({"a": {"b": np.zeros(1)}, "a/b": np.ones(1)})
+
+
 def test_a_metric_in_the_place_of_an_array_is_refused():
     with pytest.raises(ValueError, match="saved as an array, and the template has"):
         restored({"m": {"count": np.zeros(2, np.uint32)}}, {"m": jm.Count()})
