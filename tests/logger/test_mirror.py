@@ -322,6 +322,20 @@ def test_a_checkpoint_during_a_copy_is_copied_too(make, tmp_path, monkeypatch):
     assert losses(make("other")) == ["1.0}"] * 2
 
 
+def test_of_several_damaged_pieces_the_last_one_is_named(make, tmp_path, caplog):
+    logger = make()
+    for step in (1, 2, 3):
+        checkpointed(logger, [step])
+    *_, second, last = pieces(tmp_path)
+    for name in (second, last):
+        piece = tmp_path / "copies/project/run/pieces" / name
+        piece.write_bytes(piece.read_bytes()[:-1] + b"x")
+    with caplog.at_level(logging.WARNING):
+        other = make("other")
+    assert losses(other) == ["1.0}"]
+    assert f"2 later pieces were passed over ({last}: " in caplog.text
+
+
 def test_a_damaged_piece_is_passed_over_and_named(make, tmp_path, caplog):
     logger = make()
     checkpointed(logger, [1])
