@@ -126,6 +126,7 @@ from jaxmetrics.record._run_summary import (
     RunSummary,
     is_diverged,
     read_progress,
+    read_recent,
 )
 from jaxmetrics.record._run_values import RunValues, Value
 from jaxmetrics.record._scalar import scalar
@@ -266,6 +267,7 @@ __all__ = [
     "read_epochs",
     "read_lines",
     "read_progress",
+    "read_recent",
     "read_run_json",
     "read_start",
     "read_summary",

@@ -50,7 +50,9 @@ class RunSummary:
         self._run_dir = run_dir
         self._monotonic = monotonic
         self._written = monotonic()
-        self.index, self.values, summary, _ = read_progress(run_dir)
+        progress = read_progress(run_dir)
+        read_recent(run_dir, progress)
+        self.index, self.values, summary, _ = progress
         self._missing: Mapping[str, Any] = {}
         self._attempts = 0
         with contextlib.suppress(ValueError):  # a damaged run.json is for its reader
@@ -237,9 +239,6 @@ def read_progress(
     if values is None or whole:
         index, values = index.empty(), RunValues()
         summary = summary if whole else {}
-    elif values.lacks_recent:
-        rows = _rows_before(Path(run_dir) / METRICS_JSONL, index.position)
-        values.take_recent(rows)
     if (rest := index.bytes_after()) > max_bytes:
         raise ValueError(
             f"{rest:,} bytes of its record are in no summary.json that fits, more than "
@@ -254,6 +253,23 @@ def read_progress(
 
     index.scan(follow)
     return Progress(index, values, summary, damaged)
+
+
+def read_recent(run_dir: str | os.PathLike[str], progress: Progress) -> None:
+    """Take the levels of training losses from the end of the record.
+
+    A summary of an earlier version lacks them; others are not changed.
+
+    Args:
+      run_dir: The run directory.
+      progress: What `read_progress` returned.
+
+    Raises:
+      OSError: The record cannot be read.
+    """
+    if progress.values.lacks_recent:
+        path = Path(run_dir) / METRICS_JSONL
+        progress.values.take_recent(_rows_before(path, progress.steps.position))
 
 
 def _rows_before(path: Path, position: int) -> Iterator[Mapping[str, object]]:

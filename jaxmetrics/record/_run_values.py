@@ -164,8 +164,12 @@ class RunValues:
             not self._has_all_keys
             or None in self._last.values()
             or None in self._best_steps.values()
-            or not all(recent.is_known for recent in self._recent.values())
+            or not (self._lacks_recent or self._all_recent)
         )
+
+    @property
+    def _all_recent(self) -> bool:
+        return all(recent.is_known for recent in self._recent.values())
 
     def is_known(self, key: str) -> bool:
         """Return whether the last and the best value of a key are known, if any."""

@@ -18,6 +18,7 @@ from jaxmetrics.record import (
     dumps,
     read_lines,
     read_progress,
+    read_recent,
     recent_level,
 )
 
@@ -157,8 +158,11 @@ def test_a_summary_of_an_earlier_version_has_the_level_of_the_rows_at_its_end(tm
     path = tmp_path / "summary.json"
     old = {n: v for n, v in json.loads(path.read_text()).items() if n != "recent"}
     path.write_text(json.dumps(old))
-    values = read_progress(tmp_path).values
-    assert values.recent("train/loss") == 0.5 and not values.has_unknown
+    progress = read_progress(tmp_path)
+    assert progress.values.recent("train/loss") is None
+    assert not progress.values.has_unknown  # so that not all of it is read
+    read_recent(tmp_path, progress)
+    assert progress.values.recent("train/loss") == 0.5
     summary = RunSummary(tmp_path)  # which goes on with the run
     append(tmp_path, [(n, {"train/loss": 7.0}) for n in range(100, 110)], summary)
     assert summary.values.recent("train/loss") == 7.0

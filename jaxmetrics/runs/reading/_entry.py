@@ -31,6 +31,7 @@ from jaxmetrics.record import (
     locked_inodes,
     read_end,
     read_progress,
+    read_recent,
     read_run_json,
     redact,
     spellings,
@@ -102,7 +103,8 @@ class RunEntry:
       last: Last value by key.
       best: Best finite value and its step by key, for keys of known direction.
       recent: Level of the training loss at its end, by key: the median of the last 5 %
-        of the steps, of at least 10 and at most 200 records.
+        of the steps, of at least 10 and at most 200 records. None of a run that was
+        recorded by an earlier version and has an evaluation.
       hparams: Configuration by dotted name; lists are JSON texts.
       group: Name of the group; equal for runs of a project that differ in their seed.
       problem: Description of what could not be read; None if there is nothing.
@@ -223,10 +225,14 @@ class EntryReader:
             if record is None:
                 values, parts = _values_of_other_files(folder)
             else:
-                index, values, summary, damaged = read_progress(folder, _MAX_BYTES)
+                progress = read_progress(folder, _MAX_BYTES)
+                index, values, summary, damaged = progress
                 if values.has_unknown:
                     with contextlib.suppress(ValueError):  # a record that is too long
-                        values = read_progress(folder, _MAX_BYTES, whole=True).values
+                        progress = read_progress(folder, _MAX_BYTES, whole=True)
+                        values = progress.values
+                if values.lacks_recent and self._is_by_recent(values):
+                    read_recent(folder, progress)
                 steps, seconds = index.last()
                 parts["step"] = steps.get("train", max(steps.values(), default=None))
                 parts["elapsed"] = seconds if steps else None
@@ -315,11 +321,19 @@ class EntryReader:
             self._without_secrets.add(texts)
         return flat
 
-    def _chosen_by(self, values: RunValues, last: Mapping[str, float]) -> Chosen | None:
+    def _is_by_recent(self, values: RunValues) -> bool:
+        """Return whether a run is judged by the level of its training loss."""
+        choice = self._choice(values.last_values())
+        return choice is not None and is_train_loss(choice[0])
+
+    def _choice(self, last: Mapping[str, float]) -> tuple[str, Better] | None:
         keys = tuple(last)
         if keys not in self._chosen:  # runs of a sweep have the same
             self._chosen[keys] = _choose(keys)
-        if (choice := self._chosen[keys]) is None:
+        return self._chosen[keys]
+
+    def _chosen_by(self, values: RunValues, last: Mapping[str, float]) -> Chosen | None:
+        if (choice := self._choice(last)) is None:
             return None
         key, better = choice
         best = values.best(key)
