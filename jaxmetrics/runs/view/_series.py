@@ -101,6 +101,8 @@ def heatmap(
       there is none.
     """
     found = layer_map(run, keys, positions, columns, start, end)
+    if not len(found.x):
+        return found._asdict() | {"x": [], "values": [], "largest": []}
     return found._asdict() | {
         "x": _short_x(found.x),
         "values": [_short_y(row) for row in found.values],
