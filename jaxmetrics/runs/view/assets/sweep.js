@@ -229,12 +229,12 @@ const sweepView = (() => {
       if (best) best.isBest = true;
       const shown = [
         ...names.map((name) => ({ ...available.get(`hp:${name}`), id: `hp:${name}`, width: 6.5 })),
-        { id: "n", title: "n", width: 3, number: true, value: (entry) => entry.n, cell: (entry, td) => { td.textContent = entry.n; } },
-        { id: "lost", title: "diverged", width: 5.2, number: true, value: (entry) => entry.lost, cell: (entry, td) => { td.textContent = entry.lost || "–"; if (entry.lost) td.classList.add("bad"); } },
         {
           id: "mean", title: `${label(goal)}`, width: Math.min(Math.max(11, 0.6 * label(goal).length + 2), 16), number: true, bestHigh: sign < 0, value: (entry) => entry.mean,
           cell: (entry, td) => { td.textContent = stats.withError(entry.mean, entry.error); },
         },
+        { id: "n", title: "n", width: 3, number: true, value: (entry) => entry.n, cell: (entry, td) => { td.textContent = entry.n; } },
+        { id: "lost", title: "diverged", width: 5.2, number: true, value: (entry) => entry.lost, cell: (entry, td) => { td.textContent = entry.lost || "–"; if (entry.lost) td.classList.add("bad"); } },
         { id: "steps", title: "steps", width: 5.5, number: true, value: (entry) => columns.numeric(entry, (run) => run.step), cell: (entry, td) => { const v = columns.numeric(entry, (run) => run.step); td.textContent = v === null ? "–" : stats.short(Math.round(v)); } },
       ].filter((column) => column.cell);
       const sort = state.gsort ?? (sign < 0 ? "-mean" : "mean");
