@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import sklearn.metrics as sk
-from support.case import NAN, Case, with_preds
+from support.case import NAN, Case, weighted, weights_like, with_preds
 
 import jaxmetrics as jm
 
@@ -29,6 +29,12 @@ def _pooled(score, **kwargs):
         return score(labels.ravel(), logits.argmax(-1).ravel(), **kwargs)
 
     return reference
+
+
+def _of_weighted_images(logits, labels, weights):
+    weights = weights_like(weights, labels).ravel()
+    score = _pooled(sk.jaccard_score, average="macro", sample_weight=weights)
+    return score(logits, labels)
 
 
 def _per_image(score, **kwargs):
@@ -71,6 +77,12 @@ CASES = (
         images,
         _pooled(sk.jaccard_score, average="macro"),
         exact=True,
+    ),
+    Case(
+        "mean iou weighted",
+        jm.MeanIoU(classes=CLASSES, weighted=True),
+        weighted(images),
+        _of_weighted_images,
     ),
     Case(
         "mean iou per image",

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
-from support.case import Case, as_one_array
+from support.case import Case, as_one_array, weighted
 
 import jaxmetrics as jm
 
@@ -60,6 +60,11 @@ def _of_edits(ratio):
         return ratio(*np.sum(edits, axis=0), len(edits))
 
     return reference
+
+
+def _weighted_error_rate(preds, references, weights):
+    edits = [_edits(sentence(p), sentence(r)) for p, r in zip(preds, references)]
+    return _error_rate(*weights @ np.array(edits), weights.sum())
 
 
 def _error_rate(h, s, d, i, n):
@@ -125,6 +130,11 @@ def _chrf(preds, references, n=3, beta=2):
     return _f_of_orders(
         sum(_orders(sentence(p), sentence(r), n) for p, r in pairs), beta
     )
+
+
+def _weighted_chrf(preds, references, weights):
+    orders = [_orders(sentence(p), sentence(r), 3) for p, r in zip(preds, references)]
+    return _f_of_orders(np.tensordot(weights, orders, 1), 2)
 
 
 def with_words(rng, rows):
@@ -213,6 +223,12 @@ def _row(name, metric, ratio):
 
 CASES = (
     _row("word error rate", jm.WordErrorRate(ignore_index=0), _error_rate),
+    Case(
+        "word error rate weighted",
+        jm.WordErrorRate(ignore_index=0, weighted=True),
+        weighted(pairs_of_sentences),
+        _weighted_error_rate,
+    ),
     _row("char error rate", jm.CharErrorRate(ignore_index=0), _error_rate),
     _row(
         "match error rate",
@@ -243,6 +259,12 @@ CASES = (
         pairs_of_sentences,
         _chrf,
         exact=True,
+    ),
+    Case(
+        "chrf weighted",
+        jm.chrF(n=3, ignore_index=0, weighted=True),
+        weighted(pairs_of_sentences),
+        _weighted_chrf,
     ),
     Case(
         "chrf of words",

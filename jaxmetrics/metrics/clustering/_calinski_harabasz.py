@@ -42,6 +42,7 @@ class CalinskiHarabasz(Metric):
     Args:
       clusters: Number of clusters.
       size: Length of the last axis of `values`.
+      weighted: Require `weights` `[...]`: numbers of samples, whose sum is n.
 
     Example:
       >>> import jaxmetrics as jm
@@ -53,7 +54,8 @@ class CalinskiHarabasz(Metric):
 
     clusters: int | None = None
     size: int | None = None
-    moments: Any = moments_leaf("clusters size")
+    weighted: bool = False
+    moments: Any = moments_leaf("clusters size", weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -65,7 +67,9 @@ class CalinskiHarabasz(Metric):
                     "the number of clusters and the length of the values' last axis."
                 )
 
-    def observe(self, *, values: Any, preds: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, values: Any, preds: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's moments of each cluster, and invalid samples."""
         values, preds = jnp.asarray(values), as_class_numbers(preds)
         if values.shape[-1:] != (self.size,):
@@ -81,7 +85,7 @@ class CalinskiHarabasz(Metric):
         shape = (*preds.shape, clusters, values.shape[-1])
         spread = jnp.broadcast_to(values[..., None, :], shape)
         return dict(
-            moments=moments(spread, member, keep=2),
+            moments=moments(spread, member, weights, keep=2),
             invalid=count_where(~valid, mask),
         )
 

@@ -63,6 +63,7 @@ class PanopticQuality(Metric):
         class does not occur.
       part: "quality" (the default), or one of its factors: "segmentation", the mean IoU
         of matches (0 without any), or "recognition", the F1 score of segments.
+      weighted: Require `weights` of the images.
 
     Example:
       >>> import jaxmetrics as jm
@@ -77,10 +78,11 @@ class PanopticQuality(Metric):
     segments: int = 64
     average: str = "macro"
     part: str = "quality"
+    weighted: bool = False
     overlap: Array = sum_leaf("classes")
-    matched: Array = count_leaf("classes")
-    unmatched_preds: Array = count_leaf("classes")
-    unmatched_targets: Array = count_leaf("classes")
+    matched: Array = count_leaf("classes", weighted="weighted")
+    unmatched_preds: Array = count_leaf("classes", weighted="weighted")
+    unmatched_targets: Array = count_leaf("classes", weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -95,7 +97,9 @@ class PanopticQuality(Metric):
                 "largest number of segments of an image."
             )
 
-    def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's matches by class, and images with too many segments."""
         preds, targets = (as_class_numbers(x) for x in (preds, targets))
         for name, x in (("preds", preds), ("targets", targets)):
@@ -130,10 +134,14 @@ class PanopticQuality(Metric):
         number = positions(classes, matched.ndim + 1)
         by_class = (of_target[..., None] == number) & matched[..., None]
         return dict(
-            overlap=total(jnp.where(by_class, iou[..., None], 0), keep=1),
-            matched=count_at(of_target, (classes,), matched),
-            unmatched_preds=count_at(of_pred, (classes,), pred & counted),
-            unmatched_targets=count_at(of_target, (classes,), target & counted),
+            overlap=total(
+                jnp.where(by_class, iou[..., None], 0), weights=weights, keep=1
+            ),
+            matched=count_at(of_target, (classes,), matched, weights),
+            unmatched_preds=count_at(of_pred, (classes,), pred & counted, weights),
+            unmatched_targets=count_at(
+                of_target, (classes,), target & counted, weights
+            ),
             invalid=count_where(~valid, mask),
         )
 

@@ -243,6 +243,9 @@ class DroppedTokens(Metric):
     Reads `dropped`, bool `[..., k]`: True for a choice that was not processed, as
     `experts < 0` where dropped choices are marked by -1.
 
+    Args:
+      weighted: Require `weights` `[...]`, of the tokens.
+
     Example:
       >>> import jaxmetrics as jm
       >>> dropped = [[True, True], [True, False], [False, False], [False, False]]
@@ -250,10 +253,13 @@ class DroppedTokens(Metric):
       0.25
     """
 
-    dropped: Array = count_leaf()
-    tokens: Array = count_leaf()
+    weighted: bool = False
+    dropped: Array = count_leaf(weighted="weighted")
+    tokens: Array = count_leaf(weighted="weighted")
 
-    def observe(self, *, dropped: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, dropped: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's number of dropped tokens, and of all."""
         dropped = jnp.asarray(dropped)
         if dropped.dtype != bool or not dropped.ndim:
@@ -263,8 +269,8 @@ class DroppedTokens(Metric):
             )
         whole = dropped.all(axis=-1)
         return dict(
-            dropped=count_where(whole, mask),
-            tokens=count_where(jnp.ones_like(whole), mask),
+            dropped=count_where(whole, mask, weights),
+            tokens=count_where(jnp.ones_like(whole), mask, weights),
         )
 
     def compute(self) -> Any:

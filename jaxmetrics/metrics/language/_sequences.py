@@ -46,6 +46,7 @@ class SequenceMean(Statistic):
       output: Name of the output; its last axis is the tokens.
       segments: Largest number of sequences in a row; None (the default) if rows are
         not packed. The update compares each token with each of these numbers.
+      weighted: Require `weights` `[batch]`, of the rows, or `[batch, segments]`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -56,8 +57,9 @@ class SequenceMean(Statistic):
     """
 
     segments: int | None = None
+    weighted: bool = False
     total: Array = sum_leaf()
-    count: Array = count_leaf()
+    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -65,7 +67,12 @@ class SequenceMean(Statistic):
         _check_segments("SequenceMean", self.segments)
 
     def observe(
-        self, *, values: Any, segment_ids: Any = None, mask: Any = None
+        self,
+        *,
+        values: Any,
+        segment_ids: Any = None,
+        mask: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's summed means of sequences, their number, invalid ids."""
         values = jnp.asarray(values).astype(jnp.float32)
@@ -78,8 +85,8 @@ class SequenceMean(Statistic):
         occurs = size > 0
         means = sums / jnp.where(occurs, size, 1).astype(jnp.float32)
         return dict(
-            total=total(means, occurs),
-            count=count_where(occurs),
+            total=total(means, occurs, weights),
+            count=count_where(occurs, weights=weights),
             invalid=count_where(invalid),
         )
 
@@ -109,6 +116,7 @@ class SequenceExactMatch(Metric):
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
         for predicted ids, integers `[batch, tokens]`.
+      weighted: Require `weights` `[batch]`, of the rows, or `[batch, segments]`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -123,8 +131,9 @@ class SequenceExactMatch(Metric):
     scores: str = scores_field(
         "logits", "probs", "preds", default="logits", narrow=True
     )
-    correct: Array = count_leaf()
-    total: Array = count_leaf()
+    weighted: bool = False
+    correct: Array = count_leaf(weighted="weighted")
+    total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -132,7 +141,13 @@ class SequenceExactMatch(Metric):
         _check_segments("SequenceExactMatch", self.segments)
 
     def observe(
-        self, *, logits: Any, labels: Any, segment_ids: Any = None, mask: Any = None
+        self,
+        *,
+        logits: Any,
+        labels: Any,
+        segment_ids: Any = None,
+        mask: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's correct, scored and invalid sequences."""
         preds, numbers, valid = hits_of_labels(
@@ -150,8 +165,8 @@ class SequenceExactMatch(Metric):
         occurs = member.any(axis=-1)
         scored = occurs & all_tokens(valid)
         return dict(
-            correct=count_where(all_tokens(preds == numbers), scored),
-            total=count_where(scored),
+            correct=count_where(all_tokens(preds == numbers), scored, weights),
+            total=count_where(scored, weights=weights),
             invalid=count_where(occurs & ~scored) + count_where(out_of_range),
         )
 

@@ -45,6 +45,7 @@ class FleissKappa(Metric):
       raters: Number of raters of each subject, at least 2; they need not be the same
         people.
       mode: "ratings" (the default) or "counts".
+      weighted: Require `weights` `[subjects]`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -57,9 +58,10 @@ class FleissKappa(Metric):
     classes: int | None = None
     raters: int | None = None
     mode: str = "ratings"
+    weighted: bool = False
     agreeing: Array = sum_leaf()
     ratings: Array = sum_leaf("classes")
-    subjects: Array = count_leaf()
+    subjects: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -72,7 +74,9 @@ class FleissKappa(Metric):
                 "the number of ratings of each subject."
             )
 
-    def observe(self, *, ratings: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, ratings: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's agreeing pairs, ratings by class, and subjects."""
         ratings = as_class_numbers(ratings)
         require_integers("ratings", ratings)
@@ -96,9 +100,9 @@ class FleissKappa(Metric):
             valid = counts.sum(-1) == raters
         kept = both(valid, mask)
         return dict(
-            agreeing=total((counts * (counts - 1)).sum(-1), kept),
-            ratings=total(counts, kept, keep=1),
-            subjects=count_where(valid, mask),
+            agreeing=total((counts * (counts - 1)).sum(-1), kept, weights),
+            ratings=total(counts, kept, weights, keep=1),
+            subjects=count_where(valid, mask, weights),
             invalid=count_where(~valid, mask),
         )
 

@@ -212,6 +212,9 @@ class IntervalCoverage(Metric):
 
     Reads `lower`, `upper` and `targets` of one shape.
 
+    Args:
+      weighted: Require `weights`, leading axes of the targets.
+
     Example:
       >>> import jaxmetrics as jm
       >>> outputs = dict(lower=[0.0, 2.0], upper=[1.0, 3.0], targets=[1.0, 4.0])
@@ -219,12 +222,19 @@ class IntervalCoverage(Metric):
       0.5
     """
 
-    inside: Array = count_leaf()
-    count: Array = count_leaf()
+    weighted: bool = False
+    inside: Array = count_leaf(weighted="weighted")
+    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
-        self, *, lower: Any, upper: Any, targets: Any, mask: Any = None
+        self,
+        *,
+        lower: Any,
+        upper: Any,
+        targets: Any,
+        mask: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's number of targets inside, and of all."""
         lower, upper, targets = (
@@ -239,8 +249,8 @@ class IntervalCoverage(Metric):
         valid = (lower <= upper) & ~jnp.isnan(targets)
         inside = (lower <= targets) & (targets <= upper) & valid
         return dict(
-            inside=count_where(inside, mask),
-            count=count_where(valid, mask),
+            inside=count_where(inside, mask, weights),
+            count=count_where(valid, mask, weights),
             invalid=count_where(~valid, mask),
         )
 

@@ -24,6 +24,7 @@ class CriticalSuccessIndex(Metric):
 
     Args:
       threshold: Smallest value that is an event, in the unit of the values.
+      weighted: Require `weights`, leading axes of the values.
 
     Example:
       >>> import jaxmetrics as jm
@@ -34,9 +35,10 @@ class CriticalSuccessIndex(Metric):
     """
 
     threshold: float = 0.5
-    hits: Array = count_leaf()
-    misses: Array = count_leaf()
-    false_alarms: Array = count_leaf()
+    weighted: bool = False
+    hits: Array = count_leaf(weighted="weighted")
+    misses: Array = count_leaf(weighted="weighted")
+    false_alarms: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -47,7 +49,9 @@ class CriticalSuccessIndex(Metric):
                 "is an event."
             )
 
-    def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's numbers of hits, misses and false alarms."""
         preds, targets = paired(preds, targets, None)
         invalid = jnp.isnan(preds) | jnp.isnan(targets)
@@ -55,9 +59,9 @@ class CriticalSuccessIndex(Metric):
         predicted = (preds >= threshold) & ~invalid
         real = (targets >= threshold) & ~invalid
         return dict(
-            hits=count_where(predicted & real, mask),
-            misses=count_where(real & ~predicted, mask),
-            false_alarms=count_where(predicted & ~real, mask),
+            hits=count_where(predicted & real, mask, weights),
+            misses=count_where(real & ~predicted, mask, weights),
+            false_alarms=count_where(predicted & ~real, mask, weights),
             invalid=count_where(invalid, mask),
         )
 

@@ -46,8 +46,9 @@ class OverlapsOfImages(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     overlap: Array = sum_leaf("values")
-    images: Array = count_leaf("values")
+    images: Array = count_leaf("values", weighted="weighted")
     invalid: Array = count_leaf()
 
     @property
@@ -61,7 +62,9 @@ class OverlapsOfImages(Metric):
         check_choice("OverlapsOfImages", "kind", self.kind, _KINDS)
         check_average("OverlapsOfImages", self.average)
 
-    def observe(self, *, logits: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the overlaps of the batch's images, and invalid pixels."""
         classes = self.classes or 0
         preds, numbers, valid, kept = pixels(self, logits, labels, mask)
@@ -79,8 +82,8 @@ class OverlapsOfImages(Metric):
             overlap, occurs = divide(sum_of, occurs.sum(-1)), occurs.any(-1)
         keep = len(self.values)
         return dict(
-            overlap=total(jnp.where(occurs, overlap, 0), keep=keep),
-            images=count_where(occurs, keep=keep),
+            overlap=total(overlap, occurs, weights, keep=keep),
+            images=count_where(occurs, weights=weights, keep=keep),
             invalid=count_where(~valid, kept),
         )
 
@@ -97,6 +100,7 @@ class Overlap(Metric):
     per_image: bool = False
     scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     counts: Any = child(lambda m: m.make_counts())
 
     kind = ""
@@ -110,9 +114,14 @@ class Overlap(Metric):
         """Return the empty state."""
         if self.per_image:
             return OverlapsOfImages(
-                self.classes, self.kind, self.average, self.scores, self.ignore_index
+                self.classes,
+                self.kind,
+                self.average,
+                self.scores,
+                self.ignore_index,
+                self.weighted,
             )
-        return PixelCounts(self.classes, self.scores, self.ignore_index)
+        return PixelCounts(self.classes, self.scores, self.ignore_index, self.weighted)
 
     def compute(self) -> Any:
         """Return the overlap, or `[classes]` of them."""
@@ -154,6 +163,8 @@ class MeanIoU(Overlap):
         for predicted classes, integers of the labels' shape.
       ignore_index: Label, or tuple of labels, of pixels that do not count. If it is one
         of the classes, that class enters no average either. Default none.
+      weighted: Require `weights`: of images or pixels (leading axes of the labels), and
+        of images only with `per_image=True`. A weight of 2 is worth two of them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -202,8 +213,9 @@ class FrequencyWeightedIoU(Metric):
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     counts: PixelCounts = child(
-        lambda m: PixelCounts(m.classes, m.scores, m.ignore_index)
+        lambda m: PixelCounts(m.classes, m.scores, m.ignore_index, m.weighted)
     )
 
     def validate(self) -> None:
@@ -242,6 +254,7 @@ class GeneralizedDice(Metric):
         for predicted classes, integers of the labels' shape.
       ignore_index: Label, or tuple of labels, of pixels that do not count. If it is one
         of the classes, that class gets no weight. Default none.
+      weighted: Require `weights` of the images.
 
     Example:
       >>> import jaxmetrics as jm
@@ -257,8 +270,9 @@ class GeneralizedDice(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     overlap: Array = sum_leaf()
-    images: Array = count_leaf()
+    images: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -266,7 +280,9 @@ class GeneralizedDice(Metric):
         check_classes("GeneralizedDice", self.classes)
         check_choice("GeneralizedDice", "weighting", self.weighting, _WEIGHTS)
 
-    def observe(self, *, logits: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the overlaps of the batch's images, and invalid pixels."""
         classes = self.classes or 0
         preds, numbers, valid, kept = pixels(self, logits, labels, mask)
@@ -288,8 +304,8 @@ class GeneralizedDice(Metric):
         overlap = divide(2 * (weight * hits).sum(-1), both_areas)
         occurs = both_areas > 0
         return dict(
-            overlap=total(jnp.where(occurs, overlap, 0)),
-            images=count_where(occurs),
+            overlap=total(overlap, occurs, weights),
+            images=count_where(occurs, weights=weights),
             invalid=count_where(~valid, kept),
         )
 

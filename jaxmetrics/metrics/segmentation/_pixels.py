@@ -40,23 +40,26 @@ class PixelCounts(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     ignore_index: int | tuple[int, ...] | None = None
-    hits: Array = count_leaf("classes")
-    predicted: Array = count_leaf("classes")
-    support: Array = count_leaf("classes")
+    weighted: bool = False
+    hits: Array = count_leaf("classes", weighted="weighted")
+    predicted: Array = count_leaf("classes", weighted="weighted")
+    support: Array = count_leaf("classes", weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
         """Refuse a missing number of classes."""
         check_classes("PixelCounts", self.classes)
 
-    def observe(self, *, logits: Any, labels: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return the batch's pixels by class, and invalid ones."""
         preds, numbers, valid, kept = pixels(self, logits, labels, mask)
         scored, shape = both(valid, kept), (self.classes or 0,)
         return dict(
-            hits=count_at(numbers, shape, both(preds == numbers, scored)),
-            predicted=count_at(preds, shape, scored),
-            support=count_at(numbers, shape, scored),
+            hits=count_at(numbers, shape, both(preds == numbers, scored), weights),
+            predicted=count_at(preds, shape, scored, weights),
+            support=count_at(numbers, shape, scored, weights),
             invalid=count_where(~valid, kept),
         )
 
@@ -79,6 +82,7 @@ class PixelAccuracy(Metric):
         for predicted classes, integers of the labels' shape.
       ignore_index: Label, or tuple of labels, of pixels that do not count. Default
         none.
+      weighted: Require `weights`, of images or pixels (leading axes of the labels).
 
     Example:
       >>> import jaxmetrics as jm
@@ -91,8 +95,9 @@ class PixelAccuracy(Metric):
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
+    weighted: bool = False
     counts: PixelCounts = child(
-        lambda m: PixelCounts(m.classes, m.scores, m.ignore_index)
+        lambda m: PixelCounts(m.classes, m.scores, m.ignore_index, m.weighted)
     )
 
     def validate(self) -> None:

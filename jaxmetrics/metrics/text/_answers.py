@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import (
     Array,
@@ -29,6 +30,7 @@ from jaxmetrics.metrics.text._sentences import (
     padded_groups,
     reference_groups,
     sentences_and_references,
+    with_weights,
 )
 
 
@@ -49,6 +51,7 @@ class SQuAD(Metric):
     Args:
       ignore_index: Id, or tuple of ids, that end an answer: padding, end of text.
         Default none.
+      weighted: Require `weights` `[batch]`, of the questions.
 
     Returns by `compute`: `exact_match` and `f1`.
 
@@ -61,12 +64,13 @@ class SQuAD(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
-    matched: Array = count_leaf()
+    weighted: bool = False
+    matched: Array = count_leaf(weighted="weighted")
     f1: Array = sum_leaf()
-    questions: Array = count_leaf()
+    questions: Array = count_leaf(weighted="weighted")
 
     def observe(
-        self, *, preds: Any, references: Any, mask: Any = None
+        self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's exact matches, sum of F1, and number of questions."""
         preds, references = sentences_and_references("SQuAD", preds, references)
@@ -87,9 +91,9 @@ class SQuAD(Metric):
         exact = (length == other) & _equal(preds, references, other) & present
         f1 = jnp.where(present, f1, 0).max(-1)
         return dict(
-            matched=count_where(exact.any(-1), mask),
-            f1=total(f1, mask),
-            questions=count_where(jnp.ones(f1.shape, bool), mask),
+            matched=count_where(exact.any(-1), mask, weights),
+            f1=total(f1, mask, weights),
+            questions=count_where(jnp.ones(f1.shape, bool), mask, weights),
         )
 
     def compute(self) -> dict[str, Any]:
@@ -103,6 +107,7 @@ class SQuAD(Metric):
         self,
         preds: str | Sequence[str],
         references: str | Sequence[str] | Sequence[str | Sequence[str]],
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the counting.
 
@@ -113,6 +118,7 @@ class SQuAD(Metric):
           preds: Answers; one str is one answer.
           references: For each question one answer, or a list of answers; an empty list
             if there is none.
+          weights: One for each question, with `weighted=True`.
 
         Returns:
           The metric of these answers, to be merged with others.
@@ -120,9 +126,10 @@ class SQuAD(Metric):
         preds = as_sentences("SQuAD", "preds", preds)
         groups = reference_groups("SQuAD", preds, references)
         vocabulary = Vocabulary(_tokens)
-        state = SQuAD(ignore_index=-1).from_model_output(
+        state = SQuAD(-1, self.weighted).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
             references=padded_groups([[vocabulary.ids(x) for x in g] for g in groups]),
+            **with_weights(self, weights, len(preds)),
         )
         return self.identity().replace(**state.plain())
 

@@ -17,7 +17,6 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
-    mask_like,
     namespace,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
@@ -29,6 +28,8 @@ from jaxmetrics.metrics.text._sentences import (
     padded_groups,
     reference_groups,
     sentences_and_references,
+    summed,
+    with_weights,
 )
 
 _SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}
@@ -59,6 +60,7 @@ class BLEU(Metric):
       smooth_value: Amount of "floor" or "add-k"; None for its default.
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
         Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -73,11 +75,12 @@ class BLEU(Metric):
     smooth: str = "exp"
     smooth_value: float | None = None
     ignore_index: int | tuple[int, ...] | None = None
-    matches: Array = count_leaf("n")
-    ngrams: Array = count_leaf("n")
-    pred_length: Array = count_leaf()
-    reference_length: Array = count_leaf()
-    sentences: Array = count_leaf()
+    weighted: bool = False
+    matches: Array = count_leaf("n", weighted="weighted")
+    ngrams: Array = count_leaf("n", weighted="weighted")
+    pred_length: Array = count_leaf(weighted="weighted")
+    reference_length: Array = count_leaf(weighted="weighted")
+    sentences: Array = count_leaf(weighted="weighted")
 
     def validate(self) -> None:
         """Refuse orders below 1, unknown smoothing and negative amounts."""
@@ -89,26 +92,21 @@ class BLEU(Metric):
             )
 
     def observe(
-        self, *, preds: Any, references: Any, mask: Any = None
+        self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's matches, n-grams and lengths."""
         preds, references = sentences_and_references("BLEU", preds, references)
         length = lengths(preds, self.ignore_index)
         reference_length = lengths(references, self.ignore_index)
         matches = clipped_matches(preds, length, references, reference_length, self.n)
-        kept = mask_like(length, mask)
-
-        def summed(counts: jax.Array) -> jax.Array:
-            where = kept.reshape(kept.shape + (1,) * (counts.ndim - kept.ndim))
-            counts = jnp.where(where, counts, 0)
-            return counts.sum(axis=tuple(range(kept.ndim)), dtype=jnp.uint32)
-
+        closest = _closest(length, reference_length)
+        ones = jnp.ones(length.shape, bool)
         return dict(
-            matches=summed(matches),
-            ngrams=summed(ngram_counts(length, self.n)),
-            pred_length=summed(length),
-            reference_length=summed(_closest(length, reference_length)),
-            sentences=count_where(kept),
+            matches=summed(matches, mask, weights, keep=1),
+            ngrams=summed(ngram_counts(length, self.n), mask, weights, keep=1),
+            pred_length=summed(length, mask, weights),
+            reference_length=summed(closest, mask, weights),
+            sentences=count_where(ones, mask, weights),
         )
 
     def compute(self) -> Any:
@@ -140,6 +138,7 @@ class BLEU(Metric):
         preds: str | Sequence[str],
         references: str | Sequence[str] | Sequence[Sequence[str]],
         tokenize: str = "13a",
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the counting.
 
@@ -148,6 +147,7 @@ class BLEU(Metric):
           references: For each prediction one sentence, or a list of sentences.
           tokenize: "13a" (the default, as in sacrebleu and mteval-v13a), or "none" to
             split at white space.
+          weights: One for each prediction, with `weighted=True`.
 
         Returns:
           The metric of these sentences, to be merged with others.
@@ -156,9 +156,10 @@ class BLEU(Metric):
         preds = as_sentences("BLEU", "preds", preds)
         groups = reference_groups("BLEU", preds, references)
         vocabulary = Vocabulary(_TOKENIZERS[tokenize])
-        state = BLEU(self.n, ignore_index=-1).from_model_output(
+        state = BLEU(self.n, ignore_index=-1, weighted=self.weighted).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
             references=padded_groups([[vocabulary.ids(x) for x in g] for g in groups]),
+            **with_weights(self, weights, len(preds)),
         )
         return self.identity().replace(**state.plain())
 

@@ -6,7 +6,6 @@ import string
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +15,6 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
-    mask_like,
     namespace,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
@@ -28,6 +26,8 @@ from jaxmetrics.metrics.text._sentences import (
     padded_groups,
     reference_groups,
     sentences_and_references,
+    summed,
+    with_weights,
 )
 
 
@@ -58,6 +58,7 @@ class chrF(Metric):
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
         Default none.
       word_n: Largest order of words: 0 (the default) for chrF, 2 for chrF++.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -71,10 +72,11 @@ class chrF(Metric):
     beta: float = 2.0
     ignore_index: int | tuple[int, ...] | None = None
     word_n: int = 0
-    matches: Array = count_leaf("orders")
-    pred_ngrams: Array = count_leaf("orders")
-    reference_ngrams: Array = count_leaf("orders")
-    sentences: Array = count_leaf()
+    weighted: bool = False
+    matches: Array = count_leaf("orders", weighted="weighted")
+    pred_ngrams: Array = count_leaf("orders", weighted="weighted")
+    reference_ngrams: Array = count_leaf("orders", weighted="weighted")
+    sentences: Array = count_leaf(weighted="weighted")
 
     @property
     def orders(self) -> int:
@@ -98,6 +100,7 @@ class chrF(Metric):
         pred_words: Any = None,
         reference_words: Any = None,
         mask: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's matches and n-grams."""
         counts = self._counts(preds, references, self.n)
@@ -120,19 +123,13 @@ class chrF(Metric):
             counts = _Counts(*(jnp.concatenate(pair, axis=-1) for pair in pairs))
         score = jnp.where(present, self._score(counts, jnp), jnp.float32(-1))
         best = jnp.argmax(score, axis=-1)[..., None, None]
-        kept = mask_like(score[..., 0], mask)
-
-        def summed(counts: jax.Array) -> jax.Array:
-            counts = jnp.take_along_axis(counts, best, axis=-2)[..., 0, :]
-            counts = jnp.where(kept[..., None], counts, 0)
-            return counts.sum(axis=tuple(range(kept.ndim)), dtype=jnp.uint32)
-
-        matches, own, other = (summed(x) for x in counts)
+        chosen = (jnp.take_along_axis(x, best, axis=-2)[..., 0, :] for x in counts)
+        matches, own, other = (summed(x, mask, weights, keep=1) for x in chosen)
         return dict(
             matches=matches,
             pred_ngrams=own,
             reference_ngrams=other,
-            sentences=count_where(kept),
+            sentences=count_where(jnp.ones(score.shape[:-1], bool), mask, weights),
         )
 
     def compute(self) -> Any:
@@ -147,6 +144,7 @@ class chrF(Metric):
         self,
         preds: str | Sequence[str],
         references: str | Sequence[str] | Sequence[Sequence[str]],
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the counting.
 
@@ -156,6 +154,7 @@ class chrF(Metric):
         Args:
           preds: Sentences; one str is one sentence.
           references: For each prediction one sentence, or a list of sentences.
+          weights: One for each prediction, with `weighted=True`.
 
         Returns:
           The metric of these sentences, to be merged with others.
@@ -175,7 +174,8 @@ class chrF(Metric):
                     [[words.ids(x) for x in g] for g in groups]
                 ),
             )
-        metric = chrF(self.n, self.beta, -1, self.word_n)
+        outputs |= with_weights(self, weights, len(preds))
+        metric = chrF(self.n, self.beta, -1, self.word_n, self.weighted)
         state = metric.from_model_output(**outputs)
         return self.identity().replace(**state.plain())
 

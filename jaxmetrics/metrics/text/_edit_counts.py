@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, Metric, count_leaf, count_where, mask_like
+from jaxmetrics.core import Array, Metric, count_leaf, count_where
 from jaxmetrics.metrics.text._alignment import align
-from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
+from jaxmetrics.metrics.text._sentences import (
+    lengths,
+    require_pairs,
+    sentences,
+    summed,
+)
 
 
 class EditCounts(Metric):
@@ -20,14 +24,15 @@ class EditCounts(Metric):
     """
 
     ignore_index: int | tuple[int, ...] | None = None
-    hits: Array = count_leaf()
-    substitutions: Array = count_leaf()
-    deletions: Array = count_leaf()
-    insertions: Array = count_leaf()
-    sentences: Array = count_leaf()
+    weighted: bool = False
+    hits: Array = count_leaf(weighted="weighted")
+    substitutions: Array = count_leaf(weighted="weighted")
+    deletions: Array = count_leaf(weighted="weighted")
+    insertions: Array = count_leaf(weighted="weighted")
+    sentences: Array = count_leaf(weighted="weighted")
 
     def observe(
-        self, *, preds: Any, references: Any, mask: Any = None
+        self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's hits and edits."""
         preds = sentences("EditCounts", "preds", preds)
@@ -39,16 +44,10 @@ class EditCounts(Metric):
             references,
             lengths(references, self.ignore_index),
         )
-        counts = {name: _summed(x, mask) for name, x in edits._asdict().items()}
+        counts = {name: summed(x, mask, weights) for name, x in edits._asdict().items()}
         ones = jnp.ones(preds.shape[:-1], bool)
-        return dict(counts, sentences=count_where(ones, mask))
+        return dict(counts, sentences=count_where(ones, mask, weights))
 
     def compute(self) -> dict[str, Any]:
         """Return the counts by name."""
         return {name: getattr(self, name) for name in self._leaves}
-
-
-def _summed(counts: jax.Array, mask: Any) -> Any:
-    """Return the exact sum of counts of sentences that are not masked."""
-    kept = mask_like(counts, mask)
-    return jnp.where(kept, counts, 0).sum(dtype=jnp.uint32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
+
+import numpy as np
 
 from jaxmetrics.core import Metric, child, divide
 from jaxmetrics.metrics.text._edit_counts import EditCounts
@@ -12,6 +14,7 @@ from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     padded,
     same_number,
+    with_weights,
 )
 
 
@@ -19,16 +22,21 @@ class _EditRatio(Metric):
     """Base of ratios of hits and edits."""
 
     ignore_index: int | tuple[int, ...] | None = None
-    edits: EditCounts = child(lambda m: EditCounts(m.ignore_index))
+    weighted: bool = False
+    edits: EditCounts = child(lambda m: EditCounts(m.ignore_index, m.weighted))
 
     def from_strings(
-        self, preds: str | Iterable[str], references: str | Iterable[str]
+        self,
+        preds: str | Iterable[str],
+        references: str | Iterable[str],
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the alignment.
 
         Args:
           preds: Sentences; one str is one sentence.
           references: One sentence for each prediction.
+          weights: One for each prediction, with `weighted=True`.
 
         Returns:
           The metric of these sentences, to be merged with others.
@@ -38,9 +46,10 @@ class _EditRatio(Metric):
         references = as_sentences(name, "references", references)
         same_number(name, preds, references)
         vocabulary = Vocabulary(self._tokens)
-        counts = EditCounts(ignore_index=-1).from_model_output(
+        counts = EditCounts(-1, self.weighted).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
             references=padded([vocabulary.ids(x) for x in references]),
+            **with_weights(self, weights, len(preds)),
         )
         edits = self.edits.identity().replace(**counts.plain())
         return self.with_fields(edits=edits)
@@ -69,6 +78,7 @@ class WordErrorRate(_EditRatio):
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
         Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -100,6 +110,7 @@ class CharErrorRate(_EditRatio):
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -132,6 +143,7 @@ class MatchErrorRate(_EditRatio):
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -159,6 +171,7 @@ class WordInfoPreserved(_EditRatio):
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -187,6 +200,7 @@ class WordInfoLost(_EditRatio):
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm
@@ -215,6 +229,7 @@ class EditDistance(_EditRatio):
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
       >>> import jaxmetrics as jm

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from jaxmetrics.core import (
     Metric,
     check_choice,
@@ -18,6 +20,7 @@ from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     padded,
     same_number,
+    with_weights,
 )
 
 _KINDS = ("1", "2", "3", "4", "L", "Lsum")
@@ -50,6 +53,7 @@ class ROUGE(Metric):
         Default none.
       separator: Id between the sentences of a summary, of "Lsum" only; it is no token.
         Default none: each summary is one sentence, and "Lsum" is "L".
+      weighted: Require `weights` `[batch]`, of the summaries.
 
     Example:
       >>> import jaxmetrics as jm
@@ -63,8 +67,9 @@ class ROUGE(Metric):
     value: str = "f1"
     ignore_index: int | tuple[int, ...] | None = None
     separator: int | None = None
+    weighted: bool = False
     scores: RougeScores = child(
-        lambda m: RougeScores(m.kind, m.ignore_index, m.separator)
+        lambda m: RougeScores(m.kind, m.ignore_index, m.separator, m.weighted)
     )
 
     def validate(self) -> None:
@@ -82,7 +87,10 @@ class ROUGE(Metric):
         return divide(getattr(self.scores, self.value), self.scores.sentences)
 
     def from_strings(
-        self, preds: str | Sequence[str], references: str | Sequence[str]
+        self,
+        preds: str | Sequence[str],
+        references: str | Sequence[str],
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Self:
         """Return the state of strings; it runs on the host, except for the counting.
 
@@ -92,6 +100,7 @@ class ROUGE(Metric):
         Args:
           preds: Summaries; one str is one summary.
           references: One summary for each prediction.
+          weights: One for each prediction, with `weighted=True`.
 
         Returns:
           The metric of these summaries, to be merged with others.
@@ -108,9 +117,11 @@ class ROUGE(Metric):
             lines = (vocabulary.ids(line) for line in text.split("\n"))
             return [x for line in lines for x in [*line, separator]]
 
-        state = RougeScores(self.kind, -1, separator).from_model_output(
+        scores = RougeScores(self.kind, -1, separator, self.weighted)
+        state = scores.from_model_output(
             preds=padded([ids(x) for x in preds]),
             references=padded([ids(x) for x in references]),
+            **with_weights(self, weights, len(preds)),
         )
         return self.with_fields(scores=self.scores.identity().replace(**state.plain()))
 

@@ -26,13 +26,14 @@ class RougeScores(Metric):
     kind: str = "1"
     ignore_index: int | tuple[int, ...] | None = None
     separator: int | None = None
+    weighted: bool = False
     precision: Array = sum_leaf()
     recall: Array = sum_leaf()
     f1: Array = sum_leaf()
-    sentences: Array = count_leaf()
+    sentences: Array = count_leaf(weighted="weighted")
 
     def observe(
-        self, *, preds: Any, references: Any, mask: Any = None
+        self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed scores."""
         preds = sentences("ROUGE", "preds", preds)
@@ -64,10 +65,10 @@ class RougeScores(Metric):
         both_zero = matches == 0
         f1 = 2 * precision * recall / jnp.where(both_zero, 1, precision + recall)
         return dict(
-            precision=total(precision, mask),
-            recall=total(recall, mask),
-            f1=total(f1, mask),
-            sentences=count_where(jnp.ones_like(both_zero), mask),
+            precision=total(precision, mask, weights),
+            recall=total(recall, mask, weights),
+            f1=total(f1, mask, weights),
+            sentences=count_where(jnp.ones_like(both_zero), mask, weights),
         )
 
     def compute(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxmetrics.core import (
     as_class_numbers,
     not_ignored,
     positions,
+    total,
 )
 
 
@@ -71,6 +72,22 @@ def lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.A
     return end.min(axis=-1, initial=ids.shape[-1])
 
 
+def summed(counts: jax.Array, mask: Any, weights: Any, keep: int = 0) -> Any:
+    """Return the sum over sentences of counts, which a count leaf takes.
+
+    Args:
+      counts: int32 or uint32 `[..., *kept]`.
+      mask: Bool, leading axes of the counts, or None.
+      weights: Float, leading axes of the counts; None for an exact sum of integers.
+      keep: Number of trailing axes that are not summed.
+    """
+    summands = total(counts, mask, weights, keep)
+    if weights is not None:
+        return summands
+    (counted,) = summands.values
+    return counted.sum(axis=tuple(range(counted.ndim - keep)), dtype=jnp.uint32)
+
+
 def require_pairs(metric: str, preds: jax.Array, references: jax.Array) -> None:
     """Refuse predictions and references of other leading axes."""
     if preds.shape[:-1] != references.shape[:-1]:
@@ -104,6 +121,34 @@ def same_number(metric: str, preds: Sequence[Any], references: Sequence[Any]) ->
             f"{metric}: there are {len(preds)} preds and {len(references)} references. "
             "Pass one entry of references for each prediction."
         )
+
+
+def with_weights(
+    metric: Any, weights: Sequence[float] | np.ndarray | None, number: int
+) -> dict[str, np.ndarray]:
+    """Return the output of weights, one for each of a number of strings, if any.
+
+    Raises:
+      TypeError: The metric is weighted and there are none, or the other way round.
+      ValueError: Their number is another.
+    """
+    name = type(metric).__name__
+    if (weights is not None) != metric.weighted:
+        remedy = "Pass weights=..., " if weights is None else "Leave weights out, "
+        raise TypeError(
+            f"{name}.from_strings got {'no ' if weights is None else ''}weights with "
+            f"weighted={metric.weighted}. {remedy}or configure "
+            f"{name}(weighted={not metric.weighted})."
+        )
+    if weights is None:
+        return {}
+    array = np.asarray(weights, np.float32)
+    if array.shape != (number,):
+        raise ValueError(
+            f"{name}.from_strings: weights have shape {array.shape}, but must be "
+            f"({number},). Pass one weight for each prediction."
+        )
+    return dict(weights=array)
 
 
 def reference_groups(
