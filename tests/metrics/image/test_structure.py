@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmetrics as jm
+from jaxmetrics.metrics.image import _structure
 
 FROZEN = Path(__file__).parent / "frozen"
 OPTIONS = {
@@ -131,3 +133,45 @@ def test_wrong_shapes_are_refused():
         metric.update(preds=preds[0, :, :, 0], targets=targets[0, :, :, 0])
     with pytest.raises(ValueError, match="smaller than the window of 11"):
         metric.update(preds=preds[:, :8], targets=targets[:, :8])
+
+
+def slices_of_sums(metric):
+    """Count slices, in a loop of the compiled update, of sums of the same loop.
+
+    Each of them computes the sum anew. A loop of a fusion is printed as a computation,
+    whose operands are its parameters if they are stored.
+    """
+    images = jax.ShapeDtypeStruct((2, 64, 64, 3), np.float32)
+    update = jax.jit(lambda metric, x, y: metric.update(preds=x, targets=y))
+    text = update.lower(metric.empty(), images, images).compile().as_text()
+    number, slices = 0, 0
+    for loop in re.split(r"\n\n", text):
+        kinds = dict(re.findall(r"%(\S+) = \S+ ([\w-]+)\(", loop))
+        for operand in re.findall(r" slice\((?:\S+ )?%([\w.-]+)\)", loop):
+            slices += 1
+            number += "fused" in loop.split("(")[0] and kinds.get(operand) == "add"
+    assert slices > 11, "the windows are not sums of slices, or are printed otherwise"
+    return number
+
+
+METRICS = (
+    jm.SSIM(max_value=1.0),
+    jm.SSIM(max_value=1.0, window="uniform"),
+    jm.MultiScaleSSIM(max_value=1.0, betas=(0.5, 0.5)),
+)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=repr)
+def test_sums_along_the_height_are_stored(metric):
+    assert slices_of_sums(metric) == 0
+
+
+def test_fields_apart_would_sum_along_the_height_at_each_step_along_the_width(
+    monkeypatch,
+):
+    def apart(fields, kernel, channels):
+        columns = [_structure._shifted_sum(x, kernel, -2, 1) for x in fields]
+        return [_structure._shifted_sum(x, kernel, -1, channels) for x in columns]
+
+    monkeypatch.setattr(_structure, "_windowed", apart)
+    assert slices_of_sums(jm.SSIM(max_value=1.0)) > 40
