@@ -3,7 +3,9 @@
 The table of distances is filled along its anti-diagonals, whose cells do not depend on
 each other: cell (r, p) is the distance of the first r tokens of the reference from the
 first p of the prediction. Beside the distance each cell carries the number of hits on
-its path, from which the substitutions, deletions and insertions follow.
+its path, from which the substitutions, deletions and insertions follow. Both are in one
+word, in which the least of three numbers is the path: what a step of the table costs is
+a few operations on words.
 
 Several paths may have the fewest edits but different hits: "a b" becomes "b a" with
 two substitutions, or with a deletion, a hit and an insertion. The path is that of
@@ -18,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxmetrics.core import positions
@@ -106,45 +109,87 @@ def _filled(
     references: jax.Array,
     reference_length: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return hits and distance of two sentences, from their table."""
+    """Return hits and distance of two sentences, from their table.
+
+    The axis of the cells of a diagonal is the first one. References end in its last
+    row, so that the value of each pair of sentences is there, on diagonal n + m. Cells
+    above a reference or before a prediction cost more than any path.
+    """
     width = preds.shape[-1]
+    packed = width < 1 << _BITS
+    offset = width - reference_length
+    row = jnp.arange(width + 1, dtype=jnp.int32)
+    row = row.reshape(-1, *[1] * reference_length.ndim)
+    token_of_row = _tokens_from(references, -1 - offset, width + 1)
     # Along a diagonal the reference goes forwards, the prediction backwards.
-    backwards = jnp.pad(
-        jnp.flip(preds, -1), [*[(0, 0)] * (preds.ndim - 1), (width, width)]
-    )
-    row = positions(width + 1, preds.ndim)
+    backwards = jnp.flip(_tokens_from(preds, offset - width, 3 * width), 0)
     last = pred_length + reference_length
-    ends = row == reference_length[..., None]
-    zero = jnp.zeros_like(ends, jnp.int32)
+    delete, substitute = _move(1, 0, packed), _move(1, 1, packed)
+    insert, keep = _move(1, 2, packed), _move(0, 3, packed, hits=1)
+    far = jnp.full_like(token_of_row, 1 << 31, jnp.uint32)
+    rest = () if packed else (jnp.zeros_like(far),)
 
-    def above(cells: jax.Array) -> jax.Array:
-        """Return the cells of one row less of the same diagonal."""
-        return jnp.concatenate([zero[..., :1], cells[..., :-1]], axis=-1)
+    def below(cells: jax.Array) -> jax.Array:
+        """Move cells to the next row, which has one word more of the reference."""
+        return jnp.concatenate([far[:1], cells[:-1]])
 
-    def step(carry: tuple[jax.Array, ...], k: jax.Array) -> tuple[tuple, None]:
-        older, newer, older_hits, newer_hits, hits, distance = carry
-        token = lax.dynamic_slice_in_dim(backwards, 2 * width - k + 1, width, axis=-1)
-        match = jnp.concatenate([zero[..., :1] > 0, references == token], axis=-1)
-        diagonal, deletion, insertion = above(older), above(newer), newer
-        match_cost = jnp.where(match, 0, 1)
-        best = jnp.minimum(jnp.minimum(deletion, insertion) + 1, diagonal + match_cost)
-        deletes = best == deletion + 1
-        inserts = insertion < diagonal
-        kept = jnp.where(
-            deletes,
-            above(newer_hits),
-            jnp.where(inserts, newer_hits, above(older_hits) + (1 - match_cost)),
+    def step(carry: tuple[_Cells, ...], k: jax.Array) -> tuple[tuple, None]:
+        diagonal, newer, value = carry
+        token = lax.dynamic_slice_in_dim(backwards, 2 * width - k, width + 1)
+        match, above = token_of_row == token, tuple(below(x) for x in newer)
+        pair = tuple(
+            x + jnp.where(match, a, b) for x, a, b in zip(diagonal, keep, substitute)
         )
-        border = (row == 0) | (row == k)
-        best = jnp.where(border, k, best)
-        kept = jnp.where(border, 0, kept)
-        done = ends & (last[..., None] == k)
-        hits = hits + jnp.where(done, kept, 0).sum(axis=-1, dtype=jnp.int32)
-        distance = distance + jnp.where(done, best, 0).sum(axis=-1, dtype=jnp.int32)
-        return (newer, best, newer_hits, kept, hits, distance), None
+        best = _least(_least(_added(above, delete), _added(newer, insert)), pair)
+        best = (best[0] & ~_move(0, 3, packed)[0], *best[1:])
+        value = tuple(jnp.where(last == k, x[-1], y) for x, y in zip(best, value))
+        return (above, best, value), None
 
-    none = jnp.zeros_like(last)
-    start = (zero, zero, zero, zero, none, none)
+    start = (jnp.where(row == offset, jnp.uint32(0), far), *rest)
+    value: _Cells = tuple(x[-1] * jnp.uint32(0) for x in start)
     diagonals = jnp.arange(1, 2 * width + 1, dtype=jnp.int32)
-    (*_, hits, distance), _ = lax.scan(step, start, diagonals)
-    return hits, distance
+    carry = ((far, *rest), start, value)
+    (*_, value), _ = lax.scan(step, carry, diagonals, unroll=2)
+    if packed:
+        key, hits = value[0] >> _BITS, value[0] & _HITS
+    else:
+        key, hits = value
+    return hits.astype(jnp.int32), (key >> 2).astype(jnp.int32)
+
+
+_Cells = tuple[jax.Array, ...]
+_BITS = 14  # of the hits in a packed cell
+_HITS = np.uint32((1 << _BITS) - 1)
+
+
+def _move(cost: int, order: int, packed: bool, hits: int = 0) -> tuple[np.uint32, ...]:
+    """Return what a step adds to a cell.
+
+    A cell holds a key, the distance times 4, and the hits. The path to a cell is that
+    of the least key, to which the order of the step is added for the comparison. Cells
+    of up to 2^14 tokens are packed, as the key times 2^14 plus the hits, so that one
+    comparison chooses both.
+    """
+    key = 4 * cost + order
+    if packed:
+        return (np.uint32((key << _BITS) + hits),)
+    return np.uint32(key), np.uint32(hits)
+
+
+def _added(cells: _Cells, move: tuple[np.uint32, ...]) -> _Cells:
+    return tuple(x + y for x, y in zip(cells, move))
+
+
+def _least(a: _Cells, b: _Cells) -> _Cells:
+    """Return the cells of the lesser key, the first ones of equal keys."""
+    if len(a) == 1:
+        return (jnp.minimum(a[0], b[0]),)
+    first = a[0] <= b[0]
+    return tuple(jnp.where(first, x, y) for x, y in zip(a, b))
+
+
+def _tokens_from(ids: jax.Array, start: jax.Array, size: int) -> jax.Array:
+    """Return ids from an index on, `[size, ...]`; outside of them some id."""
+    index = jnp.arange(size, dtype=jnp.int32).reshape(-1, *[1] * start.ndim) + start
+    index = jnp.clip(index, 0, max(ids.shape[-1] - 1, 0))
+    return jnp.take_along_axis(jnp.moveaxis(ids, -1, 0), index, axis=0)

@@ -2,11 +2,13 @@
 
 import math
 
+import jax.numpy as jnp
 import jiwer
 import numpy as np
 import pytest
 
 import jaxmetrics as jm
+from jaxmetrics.metrics.text import _alignment
 
 PREDS = np.int32([[1, 2, 9, 0], [5, 5, 0, 0]])
 REFERENCES = np.int32([[1, 2, 3, 4, 0], [5, 0, 0, 0, 0]])
@@ -149,3 +151,15 @@ def test_strings_agree_with_jiwer():
     assert [state.edits.plain()[x] for x in names] == [getattr(words, x) for x in names]
     ours = jm.CharErrorRate().from_strings(preds, references).compute()
     assert ours == pytest.approx(jiwer.cer(references, preds), rel=1e-12)
+
+
+def test_the_table_of_long_sentences_is_that_of_short_ones(monkeypatch):
+    """Beyond 2^14 tokens a cell is two words, here beyond 2."""
+    rng = np.random.default_rng(0)
+    pair = [rng.integers(0, 4, (30, tokens), np.int32) for tokens in (9, 12)]
+    lengths = [rng.integers(0, x.shape[-1] + 1, len(x)) for x in pair]
+    arguments = [jnp.asarray(x) for both in zip(pair, lengths) for x in both]
+    packed = _alignment.align(*arguments)
+    monkeypatch.setattr(_alignment, "_BITS", 1)
+    for name, counts in _alignment.align(*arguments)._asdict().items():
+        np.testing.assert_array_equal(counts, getattr(packed, name))
