@@ -117,6 +117,7 @@ from jaxmetrics.core._likelihood import (
     negative_log_likelihood,
     softmax_terms,
 )
+from jaxmetrics.core._mean_metric import MeanMetric
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
@@ -144,7 +145,7 @@ from jaxmetrics.core._predictions import (
 from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, saved_leaves, state_dict
 from jaxmetrics.core._serialization import register_with_flax
-from jaxmetrics.core._standard_error import check_stderr, mean_and_stderr
+from jaxmetrics.core._standard_error import mean_and_stderr, mean_of
 from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._wide import as_narrow, as_wide, in_float64
 from jaxmetrics.core._windowed import Windowed
@@ -170,6 +171,7 @@ __all__ = [
     "Leaf",
     "LeafLayout",
     "Masked",
+    "MeanMetric",
     "Metric",
     "MetricProtocol",
     "MinMax",
@@ -200,7 +202,6 @@ __all__ = [
     "centred",
     "check_bins",
     "check_choice",
-    "check_stderr",
     "check_task",
     "check_top_k",
     "child",
@@ -246,6 +247,7 @@ __all__ = [
     "maximum",
     "mean_and_covariance",
     "mean_and_stderr",
+    "mean_of",
     "min_leaf",
     "minimum",
     "mix",

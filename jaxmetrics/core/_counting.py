@@ -195,7 +195,8 @@ def minimum(values: Any, mask: Any = None, keep: int = 0) -> Any:
 def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -> Any:
     """Return count (or sum of weights), mean and sum of squared deviations.
 
-    The mean, the squares and a sum of weights are pairs (hi, lo) of float32.
+    With weights the sum of their squares follows. All but the count are pairs (hi, lo)
+    of float32.
     """
     values = _floats(values)
     valid = mask_like(values, mask)
@@ -211,7 +212,9 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     mean, squares = lax.platform_dependent(
         values, valid, share, size, default=in_pairs, cpu=in_wide
     )
-    return n, mean, squares
+    if weights is None:
+        return n, mean, squares
+    return n, mean, squares, pair_sum((share * share,), axes)
 
 
 def _deviations(

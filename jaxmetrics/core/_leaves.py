@@ -82,7 +82,7 @@ def sum_leaf(
         same bits under any order, batching and sharding. The state has 48 bytes in
         place of 8. `metric.reproducible()` turns it on for all leaves.
       moments: Bool configuration field; if it is true the leaf is a moments leaf, and
-        `observe` returns `moments(...)`.
+        `observe` returns `moments(...)`; of weights if its field `weighted` is true.
     """
     return _declare(dims, "sum", reproducible=reproducible, moments=moments)
 
@@ -117,7 +117,9 @@ def moments_leaf(
 ) -> Any:
     """Declare a count, mean and variance; `compute` sees `.n`, `.mean`, `.variance`.
 
-    The variance is right within 1e-6 at a mean of 1e6 standard deviations.
+    With weights `.n` is their sum, and `.effective_n` the number of equal weights whose
+    mean has the same variance. The variance is right within 1e-6 at a mean of 1e6
+    standard deviations.
     """
     return _declare(dims, "moments", weighted)
 
@@ -236,7 +238,7 @@ class Leaf:
     def _kind(self, metric: Any) -> Kind:
         weighted = self.weighted is not None and bool(getattr(metric, self.weighted))
         if self.moments is not None and getattr(metric, self.moments):
-            return Moments()
+            return Moments(bool(getattr(metric, "weighted", False)))
         match self.name:
             case "count" if not weighted:
                 return Count()

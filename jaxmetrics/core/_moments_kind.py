@@ -32,11 +32,20 @@ from jaxmetrics.core._kinds import (
 
 
 class MomentsValue(NamedTuple):
-    """Value of a moments leaf in `compute`: count, mean, biased variance."""
+    """Value of a moments leaf in `compute`.
+
+    Attributes:
+      n: Count, or sum of weights.
+      mean: Mean.
+      variance: Biased variance.
+      effective_n: Count; of weights `sum(w)**2 / sum(w**2)` (Kish 1965), the number of
+        equal weights whose mean has the same variance. nan without data.
+    """
 
     n: Any
     mean: Any
     variance: Any
+    effective_n: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,23 +55,34 @@ class Moments:
     M2 is the sum of squared deviations from the mean.
 
     Args:
-      weighted: The count is a sum of weights, kept as a pair.
+      weighted: The count is a sum of weights, kept as a pair; one more pair is the sum
+        of their squares.
     """
 
     weighted: bool = False
 
-    parts, dtype, fill = 6, np.uint32, 0
+    dtype, fill = np.uint32, 0
+
+    @property
+    def parts(self) -> int:
+        """Number of words."""
+        return 8 if self.weighted else 6
 
     def encode(self, value: Any) -> State:
-        """Return the state of (n, mean, M2); the mean may be a pair."""
-        n, mean, m2 = value
+        """Return the state of (n, mean, M2), or with weights (n, mean, M2, squares).
+
+        The mean may be a pair.
+        """
+        n, mean, *sums = value
         number = Sum().encode(n) if self.weighted else Count().encode(n)
         mean = mean if isinstance(mean, tuple) else Sum().encode(mean)
-        return self._pack(number, mean, Sum().encode(m2))
+        return self._pack(number, mean, *map(Sum().encode, sums))
 
     def merge(self, a: State, b: State) -> State:
         """Return the moments of both samples, exact if one of them is empty."""
-        (na, ma, sa), (nb, mb, sb) = map(self._unpack, hidden_from_folding(a, b))
+        (na, ma, sa, *qa), (nb, mb, sb, *qb) = map(
+            self._unpack, hidden_from_folding(a, b)
+        )
         n = pair_add(na, nb) if self.weighted else limbs_add(na, nb)
         wa, wb, w = self._number(na), self._number(nb), self._number(n)
         share = jnp.where(w > 0, wb / jnp.where(w > 0, w, 1), jnp.float32(0))
@@ -78,16 +98,20 @@ class Moments:
             )
             for first, second, merged in ((ma, mb, mean), (sa, sb, m2))
         )
-        return self._pack(n, mean, m2)
+        return self._pack(n, mean, m2, *map(pair_add, qa, qb))
 
     def decode(self, state: State, host: bool) -> MomentsValue:
         """Return a MomentsValue of float64 and int on the host, float32 under jit."""
         if not host:
-            n, mean, m2 = self._unpack(state)
+            n, mean, m2, *squares = self._unpack(state)
             w = self._number(n)
             nan = jnp.float32(jnp.nan)
             variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nan)
-            return MomentsValue(w, jnp.where(w > 0, mean[0] + mean[1], nan), variance)
+            effective = w
+            for hi, lo in squares:
+                effective = jnp.where(w > 0, w * (w / (hi + lo)), nan)
+            mean = jnp.where(w > 0, mean[0] + mean[1], nan)
+            return MomentsValue(w, mean, variance, effective)
         words = [np.asarray(part, order="C") for part in state]
         real = [word.view(np.float32) for word in words]
         number = Sum() if self.weighted else Count()
@@ -96,7 +120,12 @@ class Moments:
         counted = np.asarray(n) > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = np.where(counted, m2 / np.asarray(n, np.float64), np.nan)[()]
-        return MomentsValue(n, np.where(counted, mean, np.nan)[()], variance)
+            effective = n
+            if self.weighted:
+                squares = Sum().decode(tuple(real[6:]), True)
+                effective = np.where(counted, np.square(n) / squares, np.nan)[()]
+        mean = np.where(counted, mean, np.nan)[()]
+        return MomentsValue(n, mean, variance, effective)
 
     def reduce(self, state: State, axes: Axes) -> Rounds:
         """Sum deviations from one reference mean: no cancellation at an offset.
@@ -109,7 +138,7 @@ class Moments:
         c = 1e6 + 3 and sum 20, -20 and M2 + 40: the mean is c - 20 / 20 = 1e6 + 2, and
         M2 about it is M2 + 40 - (-20) * (-20 / 20) = M2 + 20.
         """
-        n, mean, m2 = self._unpack(state)
+        n, mean, m2, *squares = self._unpack(state)
         w = self._number(n)
         (key,) = yield [("max", order_key(jnp.where(w > 0, mean[0], -jnp.inf)))]
         centre = from_order_key(key)
@@ -117,8 +146,15 @@ class Moments:
         offset = jnp.where(w > 0, (mean[0] - centre) + mean[1], jnp.float32(0))
         spread = (m2[0] + m2[1]) + w * offset * offset
         if self.weighted:
-            w, first, second = yield [("sum", w), ("sum", w * offset), ("sum", spread)]
+            ((hi, lo),) = squares
+            w, first, second, *sums = yield [
+                ("sum", w),
+                ("sum", w * offset),
+                ("sum", spread),
+                ("sum", hi + lo),
+            ]
             n = (w, jnp.zeros_like(w))
+            squares = [(x, jnp.zeros_like(x)) for x in sums]
         else:
             digits, first, second = yield [
                 ("sum", limbs_to_digits(n)),
@@ -129,17 +165,18 @@ class Moments:
             w = limbs_to_float(n)
         shift = jnp.where(w > 0, first / jnp.where(w > 0, w, 1), jnp.float32(0))
         m2 = second - first * shift
-        return self._pack(n, two_sum(centre, shift), (m2, jnp.zeros_like(m2)))
+        m2 = (m2, jnp.zeros_like(m2))
+        return self._pack(n, two_sum(centre, shift), m2, *squares)
 
     def _number(self, n: State) -> jax.Array:
         return n[0] + n[1] if self.weighted else limbs_to_float(n)
 
-    def _pack(self, n: State, mean: State, m2: State) -> State:
-        words = [*n, *mean, *m2]
+    def _pack(self, n: State, *pairs: State) -> State:
+        words = [*n, *(word for pair in pairs for word in pair)]
         start = 0 if self.weighted else 2
         return (*words[:start], *(bits(jnp.asarray(word)) for word in words[start:]))
 
-    def _unpack(self, state: State) -> tuple[State, State, State]:
+    def _unpack(self, state: State) -> tuple[State, ...]:
         real = [floats(jnp.asarray(part)) for part in state]
         n = tuple(real[:2] if self.weighted else state[:2])
-        return n, tuple(real[2:4]), tuple(real[4:])
+        return n, *(tuple(real[i : i + 2]) for i in range(2, self.parts, 2))

@@ -77,7 +77,7 @@ def test_weights_with_more_axes_than_the_values_are_refused():
 def test_a_weight_of_zero_removes_a_value_that_is_not_finite(bad):
     values, weights = np.float32([1, bad, 3]), np.float32([1, 0, 1])
     assert jm.total(values, None, weights).value() == 4
-    n, mean, squares = jm.moments(values, None, weights)
+    n, mean, squares, _ = jm.moments(values, None, weights)
     assert (float(n[0]), float(mean[0]), float(squares[0])) == (2, 2, 2)
     masked = np.array([True, False, True])
     bad_weights = np.float32([1, bad, 1])

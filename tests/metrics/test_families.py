@@ -23,7 +23,6 @@ SHARED = {
     "EditCounts",
     "GroupCounts",
     "GroupFairness",
-    "ImageMean",
     "JointHistogram",
     "LabelRanking",
     "MeanOverQueries",

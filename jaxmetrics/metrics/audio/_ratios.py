@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import Any
 
@@ -11,14 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
-    Array,
-    Metric,
+    MeanMetric,
     check_choice,
-    count_leaf,
     count_where,
-    divide,
-    sum_leaf,
-    total,
 )
 
 _EPS = np.finfo(np.float32).eps
@@ -26,12 +20,8 @@ _MEASURES = ("si_sdr", "si_snr", "snr")
 _MOST_SPEAKERS = 6
 
 
-class DecibelMean(Metric):
+class DecibelMean(MeanMetric):
     """Base of metrics that are the mean over signals of a ratio in decibels."""
-
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    decibels: Array = sum_leaf()
-    signals: Array = count_leaf(weighted="weighted")
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
@@ -50,14 +40,7 @@ class DecibelMean(Metric):
             samples = jnp.asarray(mask)
             mask = samples.any(tuple(range(self._leading(preds), preds.ndim)))
         ratio = self._ratio(preds, targets, samples)
-        return dict(
-            decibels=total(ratio, mask, weights),
-            signals=count_where(jnp.ones(ratio.shape, bool), mask, weights),
-        )
-
-    def compute(self) -> Any:
-        """Return the mean ratio, in decibels."""
-        return divide(self.decibels, self.signals)
+        return self.mean_leaves(ratio, mask, weights)
 
     def _leading(self, preds: jax.Array) -> int:
         """Return the number of axes of the ratios."""
@@ -84,6 +67,7 @@ class SNR(DecibelMean):
     Args:
       zero_mean: Subtract the mean over time from both signals first. Default False.
       weighted: Require `weights`, of the leading axes, and weight each signal by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -136,6 +120,7 @@ class SISNR(DecibelMean):
 
     Args:
       weighted: Require `weights`, of the leading axes, and weight each signal by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -166,6 +151,7 @@ class PermutationInvariant(DecibelMean):
       speakers: Number of speakers, from 1 to 6.
       measure: Ratio of a speaker: "si_sdr" (the default), "si_snr" or "snr".
       weighted: Require `weights`, of the leading axes, and weight each mixture by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

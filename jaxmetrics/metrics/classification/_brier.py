@@ -9,28 +9,25 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     as_class_numbers,
     both,
     check_choice,
     class_index,
     count_leaf,
     count_where,
-    divide,
     in_range,
     not_ignored,
     require_labels,
     scores_field,
-    sum_leaf,
     top_and_valid,
-    total,
     valid_binary,
 )
 
 _TASKS = ("multiclass", "binary")
 
 
-class BrierScore(Metric):
+class BrierScore(MeanMetric):
     """Mean squared difference of probabilities and labels; lower is better.
 
     Binary: `(p - label)^2`, in [0, 1]. Multiclass: the sum over classes of
@@ -47,6 +44,7 @@ class BrierScore(Metric):
         are not normalized again.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -58,9 +56,6 @@ class BrierScore(Metric):
     task: str = "multiclass"
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -89,11 +84,6 @@ class BrierScore(Metric):
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            total=total(error, scored, weights),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(error, scored, weights),
             invalid=count_where(~valid, kept),
         )
-
-    def compute(self) -> Any:
-        """Return the mean squared difference."""
-        return divide(self.total, self.count)

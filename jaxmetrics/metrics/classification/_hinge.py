@@ -8,23 +8,19 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     as_class_numbers,
     both,
     check_choice,
     class_index,
     count_leaf,
     count_where,
-    divide,
     in_range,
-    namespace,
     need_classes,
     not_ignored,
     require_classes,
     require_labels,
-    sum_leaf,
     top_and_valid,
-    total,
     valid_binary,
 )
 
@@ -32,7 +28,7 @@ _TASKS = ("multiclass", "binary")
 _MODES = ("crammer_singer", "one_vs_rest")
 
 
-class HingeLoss(Metric):
+class HingeLoss(MeanMetric):
     """Mean hinge loss of decision values, `max(0, 1 - margin)`; lower is better.
 
     At least 0; nan without data. As scikit-learn's `hinge_loss` and Keras' (binary,
@@ -54,6 +50,7 @@ class HingeLoss(Metric):
       squared: Square the loss of each label. Default False.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -67,10 +64,12 @@ class HingeLoss(Metric):
     classes: int | None = None
     squared: bool = False
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    total: Array = sum_leaf("losses")
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
+
+    @property
+    def means(self) -> tuple[int, ...]:
+        """Shape of the mean."""
+        return self.losses
 
     @property
     def losses(self) -> tuple[int, ...]:
@@ -111,16 +110,9 @@ class HingeLoss(Metric):
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            total=total(loss, scored, weights, keep=len(self.losses)),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(loss, scored, weights),
             invalid=count_where(~valid, kept),
         )
-
-    def compute(self) -> Any:
-        """Return the mean loss, or `[classes]` of them."""
-        xp = namespace(self)
-        count = xp.asarray(self.count)
-        return divide(self.total, count[..., None] if self.losses else count)
 
     def _margins(self, logits: Any, labels: Any) -> tuple[Any, Any]:
         labels = as_class_numbers(labels)

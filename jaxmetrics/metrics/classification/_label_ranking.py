@@ -8,21 +8,18 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     both,
     count_leaf,
     count_where,
-    divide,
     mask_like,
     not_ignored,
     scores_field,
-    sum_leaf,
-    total,
     valid_binary,
 )
 
 
-class LabelRanking(Metric):
+class LabelRanking(MeanMetric):
     """Base of the means over rows of a value of the ranking of their labels.
 
     A subclass returns the value of each row from `_of_rows`.
@@ -30,9 +27,6 @@ class LabelRanking(Metric):
 
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -53,14 +47,9 @@ class LabelRanking(Metric):
         relevant = (labels.astype(jnp.int32) == 1) & kept
         values = self._of_rows(scores, relevant, kept & ~relevant)
         return dict(
-            total=total(values, scored, weights),
-            count=count_where(jnp.ones_like(scored), scored, weights),
+            **self.mean_leaves(values, scored, weights),
             invalid=count_where(counted & ~scored),
         )
-
-    def compute(self) -> Any:
-        """Return the mean over rows."""
-        return divide(self.total, self.count)
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         """Return the value of each row.
@@ -88,6 +77,7 @@ class MultilabelCoverageError(LabelRanking):
         `[..., classes]` as the `labels` (0 or 1). Only their order counts.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -120,6 +110,7 @@ class LabelRankingAveragePrecision(LabelRanking):
         `[..., classes]` as the `labels` (0 or 1). Only their order counts.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -154,6 +145,7 @@ class LabelRankingLoss(LabelRanking):
         `[..., classes]` as the `labels` (0 or 1). Only their order counts.
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

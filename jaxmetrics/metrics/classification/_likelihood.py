@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
-    check_stderr,
     child,
     count_leaf,
     count_where,
-    divide,
-    mean_and_stderr,
-    moments,
     namespace,
     negative_log_likelihood,
     not_ignored,
     scores_field,
-    sum_leaf,
-    total,
 )
 
 
-class CrossEntropy(Metric):
+class CrossEntropy(MeanMetric):
     """Mean negative log-likelihood of the labels, in nats; lower is better.
 
     `-log softmax(logits)[label]`, computed in float32 with the largest logit subtracted
@@ -64,15 +57,10 @@ class CrossEntropy(Metric):
     )
     label_smoothing: float = 0.0
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    stderr: bool = dataclasses.field(default=False, kw_only=True)
-    total: Any = sum_leaf(moments="stderr")
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse smoothing that cannot be applied, and an error with weights."""
-        check_stderr("CrossEntropy", self.stderr, self.weighted)
+        """Refuse smoothing that cannot be applied."""
         if self.label_smoothing and self.scores == "losses":
             raise ValueError(
                 f"CrossEntropy: label_smoothing={self.label_smoothing} needs all "
@@ -97,18 +85,10 @@ class CrossEntropy(Metric):
         )
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
-        summed = moments if self.stderr else total
         return dict(
-            total=summed(nats, scored, weights),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(nats, scored, weights),
             invalid=count_where(~valid, kept),
         )
-
-    def compute(self) -> Any:
-        """Return the loss in nats per label, or this and its standard error."""
-        if self.stderr:
-            return mean_and_stderr(self.total)
-        return divide(self.total, self.count)
 
 
 class Perplexity(Metric):

@@ -10,20 +10,17 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     both,
     check_choice,
     count_leaf,
     count_where,
-    divide,
-    sum_leaf,
-    total,
 )
 
 _KINDS = ("iou", "giou", "diou", "ciou")
 
 
-class BoxIoU(Metric):
+class BoxIoU(MeanMetric):
     """Intersection over union of predicted and true boxes; the mean over pairs.
 
     Boxes are paired by position, as after a matching; nothing is matched here. Higher
@@ -48,6 +45,7 @@ class BoxIoU(Metric):
     Args:
       kind: "iou" (the default), "giou", "diou" or "ciou".
       weighted: Require `weights`, of the leading axes, and weight each pair by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -57,9 +55,6 @@ class BoxIoU(Metric):
     """
 
     kind: str = "iou"
-    weighted: bool = False
-    overlap: Array = sum_leaf()
-    pairs: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -80,14 +75,11 @@ class BoxIoU(Metric):
         valid = is_box(preds) & is_box(targets)
         scored = both(valid, mask)
         return dict(
-            overlap=total(overlap_of_boxes(preds, targets, self.kind), scored, weights),
-            pairs=count_where(valid, scored, weights),
+            **self.mean_leaves(
+                overlap_of_boxes(preds, targets, self.kind), scored, weights
+            ),
             invalid=count_where(~valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the mean overlap."""
-        return divide(self.overlap, self.pairs)
 
 
 def is_box(boxes: jax.Array) -> jax.Array:

@@ -9,22 +9,20 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     as_scores,
     count_leaf,
     count_where,
-    divide,
     max_leaf,
     maximum,
     namespace,
     scores_field,
     softmax_terms,
-    sum_leaf,
-    total,
 )
 
 
-class AttentionEntropy(Metric):
+class AttentionEntropy(MeanMetric):
     """Mean entropy of the attention of each head, in nats, `[heads]`.
 
     `-sum(p log p)` over the keys, from 0 (all attention on one key) to the logarithm of
@@ -45,6 +43,8 @@ class AttentionEntropy(Metric):
       heads: Number of heads.
       scores: Output that holds the scores, "logits" (the default) or "probs", which
         are not normalized again.
+      weighted: Require `weights` `[...]` or `[..., queries]`, of the queries.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jax.numpy as jnp, jaxmetrics as jm
@@ -55,15 +55,20 @@ class AttentionEntropy(Metric):
 
     heads: int = 1
     scores: str = scores_field("logits", "probs", default="logits", narrow=True)
-    total: Array = sum_leaf("heads")
-    count: Array = count_leaf("heads")
     invalid: Array = count_leaf()
+
+    @property
+    def means(self) -> tuple[int, ...]:
+        """Shape of the mean."""
+        return (self.heads,)
 
     def validate(self) -> None:
         """Refuse fewer than one head."""
         _require_heads("AttentionEntropy", self.heads)
 
-    def observe(self, *, logits: Any, mask: Any = None) -> dict[str, Any]:
+    def observe(
+        self, *, logits: Any, mask: Any = None, weights: Any = None
+    ) -> dict[str, Any]:
         """Return by head the summed entropies and scored queries, and invalid ones."""
         scores, visible = _visible("AttentionEntropy", self.heads, logits, mask)
         if self.scores == "probs":
@@ -75,14 +80,9 @@ class AttentionEntropy(Metric):
         kept = visible.any(axis=-1)
         entropy, scored = (_heads_last(x) for x in (entropy, valid & kept))
         return dict(
-            total=total(entropy, scored, keep=1),
-            count=count_where(scored, keep=1),
+            **self.mean_leaves(entropy, scored, weights),
             invalid=count_where(~valid & kept),
         )
-
-    def compute(self) -> Any:
-        """Return the entropy in nats, `[heads]`."""
-        return divide(self.total, self.count)
 
 
 class AttentionMaximum(Metric):

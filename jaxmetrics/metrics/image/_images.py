@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, Metric, count_leaf, count_where, divide, sum_leaf
-from jaxmetrics.core import total as sum_of
+from jaxmetrics.core import MeanMetric
 
 
-class ImageMean(Metric):
-    """Base of metrics that are the mean over images of a value of each."""
-
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    images: Array = count_leaf(weighted="weighted")
-
-    def compute(self) -> Any:
-        """Return the mean over images."""
-        return divide(self.total, self.images)
-
-    def _sums(self, values: jax.Array, mask: Any, weights: Any) -> dict[str, Any]:
-        """Return the sum of values and their number."""
-        everything = jnp.ones(values.shape, bool)
-        return dict(
-            total=sum_of(values, mask, weights),
-            images=count_where(everything, mask, weights),
-        )
-
-
-class PairedImageMean(ImageMean):
+class PairedImageMean(MeanMetric):
     """Base of metrics that are the mean over images of a value of each pair."""
 
     def observe(
@@ -46,7 +24,7 @@ class PairedImageMean(ImageMean):
         """Return the batch's sum of values, and number of images."""
         name = type(self).__name__
         values = self._of_images(*paired_images(name, preds, targets))
-        return self._sums(values, mask, weights)
+        return self.mean_leaves(values, mask, weights)
 
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
         """Return a value for each image."""

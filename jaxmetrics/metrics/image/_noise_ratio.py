@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     like_values,
+    mean_of,
     namespace,
     sum_leaf,
     total,
@@ -78,7 +80,7 @@ class DecibelsOfImages(PairedImageMean):
         if weights is not None:
             perfect = perfect & (like_values(weights, perfect) != 0)
         return dict(
-            self._sums(decibels, mask, weights),
+            self.mean_leaves(decibels, mask, weights),
             perfect=count_where(perfect, mask),
         )
 
@@ -99,6 +101,8 @@ class PSNR(Metric):
         images, as torchmetrics; True is the mean over images of the ratio of each, as
         TensorFlow's `tf.image.psnr` and metrax. One perfect image makes that infinite.
       weighted: Require `weights`, of the leading axes, and weight each image by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`; it needs
+        `per_image=True`, and is nan beside a perfect image. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -111,24 +115,40 @@ class PSNR(Metric):
     max_value: float | None = None
     per_image: bool = False
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     error: Any = child(lambda m: m.make_error())
 
     def validate(self) -> None:
-        """Refuse a missing range of the values."""
+        """Refuse a missing range of the values, and the error of a pooled value."""
         check_max_value("PSNR", self.max_value)
+        if self.stderr and not self.per_image:
+            raise ValueError(
+                "PSNR: stderr=True needs per_image=True, since the pooled ratio is no "
+                "mean over images. Pass both, or use jm.Bootstrap."
+            )
 
     def make_error(self) -> Metric:
         """Return the empty state."""
         if self.per_image:
-            return DecibelsOfImages(max_value=self.max_value, weighted=self.weighted)
+            return DecibelsOfImages(
+                max_value=self.max_value, weighted=self.weighted, stderr=self.stderr
+            )
         return SquaredErrorOfPixels(self.weighted)
 
     def compute(self) -> Any:
         """Return the ratio, in decibels."""
         xp = namespace(self)
         if self.per_image:
-            mean = divide(self.error.total, self.error.images)
-            return xp.where(xp.asarray(self.error.perfect) > 0, np.inf, mean)[()]
+            some_perfect = xp.asarray(self.error.perfect) > 0
+            if self.stderr:
+                value = mean_of(self.error.total, self.error.count)
+                mean = xp.where(some_perfect, np.inf, value["mean"])[()]
+                return dict(
+                    mean=mean,
+                    stderr=xp.where(some_perfect, np.nan, value["stderr"])[()],
+                )
+            mean = divide(self.error.total, self.error.count)
+            return xp.where(some_perfect, np.inf, mean)[()]
         mean = xp.asarray(divide(self.error.squared_error, self.error.values))
         peak = 20 * math.log10(self.max_value or 1.0)
         decibels = peak - 10 * xp.log10(xp.where(mean == 0, 1, mean))

@@ -21,6 +21,7 @@ class SpectralAngle(PairedImageMean):
 
     Args:
       weighted: Require `weights`, of the leading axes, and weight each image by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

@@ -44,6 +44,7 @@ class SSIM(PairedImageMean):
       sample_covariance: Divide variances by the pixels of the window less one; the
         default of scikit-image (with a uniform window). Default False.
       weighted: Require `weights`, of the leading axes, and weight each image by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jax.numpy as jnp

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.metrics.image._images import ImageMean, as_images
+from jaxmetrics.metrics.image._images import MeanMetric, as_images
 
 
-class TotalVariation(ImageMean):
+class TotalVariation(MeanMetric):
     """Sum of absolute differences of neighbouring pixels; the mean over images.
 
     Over both axes and all channels (the anisotropic form), in the unit of the values,
@@ -21,6 +21,7 @@ class TotalVariation(ImageMean):
 
     Args:
       weighted: Require `weights`, of the leading axes, and weight each image by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -36,4 +37,4 @@ class TotalVariation(ImageMean):
         preds = as_images("TotalVariation", "preds", preds)
         values = jnp.abs(preds[..., 1:, :, :] - preds[..., :-1, :, :]).sum((-3, -2, -1))
         values += jnp.abs(preds[..., 1:, :] - preds[..., :-1, :]).sum((-3, -2, -1))
-        return self._sums(values, mask, weights)
+        return self.mean_leaves(values, mask, weights)

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     both,
     count_leaf,
     count_where,
-    divide,
     negative_log_likelihood,
     not_ignored,
     scores_field,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.figures import Chart, Curves
 
 
-class LossByPosition(Metric):
+class LossByPosition(MeanMetric):
     """Mean negative log-likelihood at each position of the sequence, `[positions]`.
 
     In nats, lower is better; nan at positions without data. How much the loss falls
@@ -43,6 +39,7 @@ class LossByPosition(Metric):
         not normalized again, or "losses" `[batch, positions]`, the negative
         log-likelihoods that `jm.losses.chunked_cross_entropy` returns.
       weighted: Require `weights` and weight each token by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -57,10 +54,12 @@ class LossByPosition(Metric):
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True
     )
-    weighted: bool = False
-    total: Array = sum_leaf("positions")
-    count: Array = count_leaf("positions", weighted="weighted")
     invalid: Array = count_leaf()
+
+    @property
+    def means(self) -> tuple[int, ...]:
+        """Shape of the mean."""
+        return (self.positions,)
 
     def validate(self) -> None:
         """Refuse fewer than one position."""
@@ -84,18 +83,15 @@ class LossByPosition(Metric):
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            total=total(nats, scored, weights, keep=1),
-            count=count_where(jnp.ones_like(valid), scored, weights, keep=1),
+            **self.mean_leaves(nats, scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def charts(self, name: str | None = None) -> Mapping[str, Chart]:
         """Return the loss over the positions that have data, as a line."""
-        title, loss = name or type(self).__name__, np.asarray(self.compute())
+        value = self.compute()
+        title = name or type(self).__name__
+        loss = np.asarray(value["mean"] if self.stderr else value)
         positions = np.flatnonzero(~np.isnan(loss))
         lines = {title: (positions, loss[positions])}
         return {title: Curves(lines, "position", "loss (nats)")}
-
-    def compute(self) -> Any:
-        """Return the loss in nats per token, `[positions]`."""
-        return divide(self.total, self.count)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
     count_leaf,
@@ -102,7 +103,7 @@ class BitsPerByte(Metric):
         return jnp.where(scored, byte_counts, 0).sum(dtype=jnp.uint32)
 
 
-class BitsPerToken(Metric):
+class BitsPerToken(MeanMetric):
     """Mean negative log-likelihood of the tokens in bits; at least 0, lower is better.
 
     The logarithm of `Perplexity` to base 2, and `CrossEntropy` divided by log(2): bits
@@ -120,6 +121,7 @@ class BitsPerToken(Metric):
         not normalized again, or "losses" `[batch, tokens]`, the negative
         log-likelihoods that `jm.losses.chunked_cross_entropy` returns.
       weighted: Require `weights` and weight each token by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm, numpy as np
@@ -133,9 +135,6 @@ class BitsPerToken(Metric):
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True
     )
-    weighted: bool = False
-    nats: Array = sum_leaf()
-    tokens: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -146,11 +145,13 @@ class BitsPerToken(Metric):
         kept = both(not_ignored(labels, self.ignore_index), mask)
         scored = both(valid, kept)
         return dict(
-            nats=total(nats, scored, weights),
-            tokens=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(nats, scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
-        """Return the bits per token."""
-        return divide(self.nats, self.tokens) / math.log(2)
+        """Return the bits per token, or these and their standard error."""
+        nats = super().compute()
+        if self.stderr:
+            return {name: x / math.log(2) for name, x in nats.items()}
+        return nats / math.log(2)

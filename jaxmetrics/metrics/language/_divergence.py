@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     as_scores,
     both,
     count_leaf,
     count_where,
-    divide,
     kl_divergence,
-    sum_leaf,
-    total,
 )
 
 
-class KLToReference(Metric, narrow=("logits", "reference_logits")):
+class KLToReference(MeanMetric, narrow=("logits", "reference_logits")):
     """Mean KL divergence of the predictions from those of a reference, in nats.
 
     `KL(p || q) = sum(p (log p - log q))` over the vocabulary, with p the softmax of
@@ -39,6 +34,7 @@ class KLToReference(Metric, narrow=("logits", "reference_logits")):
       reverse: Measure `KL(q || p)`, of the reference from the model, as in the
         distillation of a teacher. Default False.
       weighted: Require `weights` and weight each row of logits by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm, numpy as np
@@ -50,9 +46,6 @@ class KLToReference(Metric, narrow=("logits", "reference_logits")):
     """
 
     reverse: bool = False
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -75,11 +68,6 @@ class KLToReference(Metric, narrow=("logits", "reference_logits")):
         nats, valid = kl_divergence(*pair)
         scored = both(valid, mask)
         return dict(
-            total=total(nats, scored, weights),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(nats, scored, weights),
             invalid=count_where(~valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the divergence in nats per token."""
-        return divide(self.total, self.count)

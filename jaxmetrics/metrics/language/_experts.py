@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     as_class_numbers,
     as_scores,
@@ -24,8 +25,6 @@ from jaxmetrics.core import (
     namespace,
     not_ignored,
     positions,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.language._ids import require_ids
 
@@ -278,7 +277,7 @@ class DroppedTokens(Metric):
         return divide(self.dropped, self.tokens)
 
 
-class RouterEntropy(Metric, narrow=("router_logits",)):
+class RouterEntropy(MeanMetric, narrow=("router_logits",)):
     """Mean entropy of the router's distributions over the experts; in [0, 1].
 
     `-sum(p log p) / log(experts)` with `p = softmax(router_logits)` of each token:
@@ -292,6 +291,7 @@ class RouterEntropy(Metric, narrow=("router_logits",)):
 
     Args:
       weighted: Require `weights` and weight each token by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -300,9 +300,6 @@ class RouterEntropy(Metric, narrow=("router_logits",)):
       0.5
     """
 
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -321,14 +318,9 @@ class RouterEntropy(Metric, narrow=("router_logits",)):
         entropy = 1 - below / np.float32(math.log(logits.shape[-1]))
         scored = both(valid, mask)
         return dict(
-            total=total(jnp.maximum(entropy, 0), scored, weights),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(jnp.maximum(entropy, 0), scored, weights),
             invalid=count_where(~valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the mean over the tokens."""
-        return divide(self.total, self.count)
 
 
 def _require_experts(metric: Any) -> None:

@@ -8,18 +8,15 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     count_leaf,
     count_where,
-    divide,
     mask_like,
     positions,
-    sum_leaf,
-    total,
 )
 
 
-class PassAtK(Metric):
+class PassAtK(MeanMetric):
     """Probability that at least one of k samples of a problem is correct: pass@k.
 
     The unbiased estimator of Chen et al. 2021 (Evaluating Large Language Models Trained
@@ -34,6 +31,7 @@ class PassAtK(Metric):
     Args:
       k: Number of samples that are allowed. Default 1.
       weighted: Require `weights` `[problems]` and weight each problem by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -43,9 +41,6 @@ class PassAtK(Metric):
     """
 
     k: int = 1
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -81,11 +76,6 @@ class PassAtK(Metric):
         solved = 1 - (left / of).prod(axis=-1)
         counted, enough = samples > 0, samples >= self.k
         return dict(
-            total=total(solved, enough, weights),
-            count=count_where(enough, None, weights),
+            **self.mean_leaves(solved, enough, weights),
             invalid=count_where(counted & ~enough),
         )
-
-    def compute(self) -> Any:
-        """Return the share of problems."""
-        return divide(self.total, self.count)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     Statistic,
     as_class_numbers,
@@ -21,13 +22,11 @@ from jaxmetrics.core import (
     not_ignored,
     positions,
     scores_field,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.language._ids import require_ids
 
 
-class SequenceMean(Statistic):
+class SequenceMean(Statistic, MeanMetric):
     """Mean over sequences of the mean of a value over a sequence's tokens.
 
     Each sequence counts the same, whatever its length, while a mean over tokens
@@ -47,6 +46,7 @@ class SequenceMean(Statistic):
       segments: Largest number of sequences in a row; None (the default) if rows are
         not packed. The update compares each token with each of these numbers.
       weighted: Require `weights` `[batch]`, of the rows, or `[batch, segments]`.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -57,9 +57,6 @@ class SequenceMean(Statistic):
     """
 
     segments: int | None = None
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -85,14 +82,9 @@ class SequenceMean(Statistic):
         occurs = size > 0
         means = sums / jnp.where(occurs, size, 1).astype(jnp.float32)
         return dict(
-            total=total(means, occurs, weights),
-            count=count_where(occurs, weights=weights),
+            **self.mean_leaves(means, occurs, weights),
             invalid=count_where(invalid),
         )
-
-    def compute(self) -> Any:
-        """Return the mean, in the unit of the values."""
-        return divide(self.total, self.count)
 
 
 class SequenceExactMatch(Metric):

@@ -8,24 +8,18 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     as_scores,
     both,
     count_leaf,
     count_where,
-    divide,
     softmax_terms,
-    sum_leaf,
-    total,
 )
 
 
-class _SoftmaxMean(Metric, narrow=("logits",)):
+class _SoftmaxMean(MeanMetric, narrow=("logits",)):
     """Base of means over rows of logits; a subclass returns the values of the rows."""
 
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -43,14 +37,9 @@ class _SoftmaxMean(Metric, narrow=("logits",)):
         terms = softmax_terms(logits, labels)
         scored = both(terms.valid, mask)
         return dict(
-            total=total(self._values(terms), scored, weights),
-            count=count_where(jnp.ones_like(terms.valid), scored, weights),
+            **self.mean_leaves(self._values(terms), scored, weights),
             invalid=count_where(~terms.valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the mean over the rows."""
-        return divide(self.total, self.count)
 
     def _values(self, terms: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no value of a row")
@@ -70,6 +59,7 @@ class PredictiveEntropy(_SoftmaxMean):
 
     Args:
       weighted: Require `weights` and weight each row of logits by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -96,6 +86,7 @@ class ZLoss(_SoftmaxMean):
 
     Args:
       weighted: Require `weights` and weight each row of logits by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

@@ -38,6 +38,7 @@ class DCG(MeanOverQueries):
         as in scikit-learn and torchmetrics) and "one" give it that value, "drop" leaves
         it out of the mean.
       weighted: Require `weights` `[queries]` and weight each query by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       gain: "linear" (the default, the relevance itself, as in scikit-learn) or
         "exponential", `2**relevance - 1` (Burges et al. 2005; TensorFlow Ranking and
         metrax).

@@ -10,15 +10,12 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     check_choice,
     count_leaf,
     count_where,
-    divide,
     mask_like,
     positions,
-    sum_leaf,
-    total,
 )
 
 _EMPTY = {"zero": 0.0, "one": 1.0, "drop": 0.0}
@@ -65,7 +62,7 @@ class Ranked(NamedTuple):
         return _number(self.is_item if k is None else self.is_item[..., :k])
 
 
-class MeanOverQueries(Metric):
+class MeanOverQueries(MeanMetric):
     """Base of the ranking metrics: the mean over queries of a value of each.
 
     A subclass returns the values and where they are defined from `_value`.
@@ -73,9 +70,6 @@ class MeanOverQueries(Metric):
 
     k: int | None = None
     empty_queries: str = "zero"
-    weighted: bool = False
-    total: Array = sum_leaf()
-    queries: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -99,14 +93,9 @@ class MeanOverQueries(Metric):
         if self.empty_queries == "drop":
             scored = scored & defined
         return dict(
-            total=total(value, scored, weights),
-            queries=count_where(jnp.ones_like(scored), scored, weights),
+            **self.mean_leaves(value, scored, weights),
             invalid=count_where(~valid, counted),
         )
-
-    def compute(self) -> Any:
-        """Return the mean."""
-        return divide(self.total, self.queries)
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         """Return the value of each query, and where it is defined."""

@@ -31,6 +31,7 @@ class MeanAveragePrecision(MeanOverQueries):
       empty_queries: Treatment of a query without relevant items: "zero" (the default,
         as in torchmetrics and trec_eval), "one" or "drop".
       weighted: Require `weights` `[queries]` and weight each query by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       normalize: Number to divide by if `k` is given: "relevant" (the default) all
         relevant items, as trec_eval's map_cut; "possible" at most k of them; or
         "retrieved" those among the first k, as torchmetrics does for positive scores
@@ -244,6 +245,7 @@ class MeanRank(MeanOverQueries):
 
     Args:
       weighted: Require `weights` `[queries]` and weight each query by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -11,29 +10,23 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
-    Metric,
+    MeanMetric,
     both,
     count_leaf,
     count_where,
-    divide,
     scores_field,
-    sum_leaf,
-    total,
 )
 
 _TOLERANCE = 0.01  # of a sum of probabilities, which bfloat16 rounds
 
 
-class _Divergence(Metric):
+class _Divergence(MeanMetric):
     """Base of the divergences: the mean over rows, in nats.
 
     A subclass returns the divergence of each row from `_value`.
     """
 
     scores: str = scores_field("logits", "probs", default="logits")
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def observe(
@@ -45,14 +38,9 @@ class _Divergence(Metric):
         # Rounding may leave a sum of equal distributions just below 0.
         divergence = jnp.maximum(self._value(log_p, log_t), 0)
         return dict(
-            total=total(divergence, counted, weights),
-            count=count_where(counted, None, weights),
+            **self.mean_leaves(divergence, counted, weights),
             invalid=count_where(~valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the mean divergence, in nats."""
-        return divide(self.total, self.count)
 
     def _value(self, log_p: Any, log_t: Any) -> Any:
         """Return the divergence of each row from log-probabilities."""
@@ -78,6 +66,7 @@ class KLDivergence(_Divergence):
       scores: "logits" (the default) or "probs"; what both outputs are, and the name of
         the predicted one.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -105,6 +94,7 @@ class JensenShannonDivergence(_Divergence):
       scores: "logits" (the default) or "probs"; what both outputs are, and the name of
         the predicted one.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm

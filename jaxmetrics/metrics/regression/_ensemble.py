@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
     count_leaf,
@@ -24,7 +25,7 @@ from jaxmetrics.core import (
 from jaxmetrics.figures import Chart, HistogramBars
 
 
-class CRPS(Metric):
+class CRPS(MeanMetric):
     """Continuous ranked probability score of an ensemble; at least 0, lower is better.
 
     The energy form `mean(|x - y|) - mean(|x - x'|) / 2` over the members x, x' of the
@@ -39,6 +40,7 @@ class CRPS(Metric):
         score that an ensemble of infinitely many members would have in expectation
         (Ferro 2014), which can be negative. Needs two members. Default False.
       weighted: Require `weights` and weight each target by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -48,9 +50,6 @@ class CRPS(Metric):
     """
 
     fair: bool = dataclasses.field(default=False, kw_only=True)
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
@@ -65,14 +64,7 @@ class CRPS(Metric):
         factor = (2 * order - members + 1).astype(np.float32) / np.float32(pairs)
         inside = (jnp.sort(error, axis=-1) * factor).sum(axis=-1)
         score = jnp.abs(error).mean(axis=-1) - inside
-        return dict(
-            total=total(score, mask, weights),
-            count=count_where(jnp.ones(score.shape, bool), mask, weights),
-        )
-
-    def compute(self) -> Any:
-        """Return the score, in the unit of the targets."""
-        return divide(self.total, self.count)
+        return self.mean_leaves(score, mask, weights)
 
 
 class RankHistogram(Metric):

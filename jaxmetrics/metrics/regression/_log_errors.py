@@ -35,6 +35,7 @@ class MeanSquaredLogError(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
@@ -116,6 +117,7 @@ class LogCoshError(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`.
 

@@ -40,6 +40,7 @@ class HuberLoss(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with a loss each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`.
 
@@ -83,6 +84,7 @@ class PinballLoss(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with a loss each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
@@ -122,6 +124,7 @@ class MeanBiasError(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with a bias each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`.
 

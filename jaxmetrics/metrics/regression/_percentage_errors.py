@@ -34,6 +34,7 @@ class MeanAbsolutePercentageError(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`, scikit-learn's `multioutput="raw_values"`.
 
@@ -69,6 +70,7 @@ class SymmetricMeanAbsolutePercentageError(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with an error each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`.
 

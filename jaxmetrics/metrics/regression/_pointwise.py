@@ -13,11 +13,14 @@ from jaxmetrics.core import (
     both,
     count_leaf,
     count_where,
+    mean_of,
+    moments,
     sum_leaf,
     total,
 )
 from jaxmetrics.metrics.regression._series import (
     check_outputs,
+    check_stderr_by_output,
     mean_by_output,
     paired,
     series,
@@ -30,7 +33,8 @@ class PointwiseMean(Metric):
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)
-    total: Array = sum_leaf("series")
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
+    total: Any = sum_leaf("series", moments="stderr")
     count: Array = count_leaf("series", weighted="weighted")
 
     @property
@@ -39,8 +43,9 @@ class PointwiseMean(Metric):
         return series(self.outputs)
 
     def validate(self) -> None:
-        """Refuse a number of outputs below 1 and unknown averages."""
+        """Refuse a number of outputs below 1, and averages without a meaning."""
         check_outputs(type(self).__name__, self.outputs, self.average)
+        check_stderr_by_output(self)
 
     def error(self, preds: Any, targets: Any) -> Any:
         """Return the error of each entry; a subclass defines it."""
@@ -55,6 +60,8 @@ class PointwiseMean(Metric):
 
     def compute(self) -> Any:
         """Return the mean error, or `[outputs]` of them."""
+        if self.stderr:
+            return mean_of(self.total, self.count)
         return mean_by_output(self.total, self.count, self.outputs, self.average)
 
     def sums(self, error: Any, valid: Any, mask: Any, weights: Any) -> dict[str, Any]:
@@ -62,7 +69,8 @@ class PointwiseMean(Metric):
         keep = len(self.series)
         counted = jnp.ones(error.shape, bool) if valid is None else valid
         counted = both(counted, mask)
+        summed = moments if self.stderr else total
         return dict(
-            total=total(error, counted, weights, keep),
+            total=summed(error, counted, weights, keep),
             count=count_where(counted, None, weights, keep),
         )

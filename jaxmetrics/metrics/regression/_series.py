@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import check_stderr, divide
+from jaxmetrics.core import divide
 
 AVERAGES = ("uniform", "none")
 
@@ -70,12 +70,11 @@ def check_outputs(
 
 
 def check_stderr_by_output(metric: Any) -> None:
-    """Refuse a standard error of a weighted mean, or of the mean over outputs.
+    """Refuse the standard error of a mean over outputs.
 
     The errors of the outputs of one example are not independent.
     """
     name = type(metric).__name__
-    check_stderr(name, metric.stderr, metric.weighted)
     if metric.stderr and metric.outputs is not None and metric.average != "none":
         raise ValueError(
             f"{name}: stderr=True with outputs={metric.outputs} needs average='none', "

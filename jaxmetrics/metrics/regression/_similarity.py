@@ -8,22 +8,16 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
-    Array,
-    Metric,
+    MeanMetric,
     check_choice,
-    count_leaf,
-    count_where,
-    divide,
     namespace,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.regression._series import paired
 
 _REDUCTIONS = ("mean", "sum")
 
 
-class CosineSimilarity(Metric):
+class CosineSimilarity(MeanMetric):
     """Cosine of the angle between predicted and target vectors, mean over the vectors.
 
     `preds . targets / (|preds| |targets|)` along the last axis, in [-1, 1], higher is
@@ -36,6 +30,7 @@ class CosineSimilarity(Metric):
     Args:
       reduction: "mean" (the default), or "sum" over the vectors, torchmetrics' default.
       weighted: Require `weights` and weight each vector by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -46,13 +41,15 @@ class CosineSimilarity(Metric):
     """
 
     reduction: str = dataclasses.field(default="mean", kw_only=True)
-    weighted: bool = dataclasses.field(default=False, kw_only=True)
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
 
     def validate(self) -> None:
-        """Refuse unknown reductions."""
+        """Refuse unknown reductions, and the standard error of a sum."""
         check_choice("CosineSimilarity", "reduction", self.reduction, _REDUCTIONS)
+        if self.stderr and self.reduction != "mean":
+            raise ValueError(
+                "CosineSimilarity: stderr=True is the standard error of a mean, got "
+                f"reduction={self.reduction!r}. Leave one of them out."
+            )
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
@@ -65,15 +62,12 @@ class CosineSimilarity(Metric):
                 "a vector. Pass them as [batch, size]."
             )
         cosine = (_unit(preds) * _unit(targets)).sum(axis=-1)
-        return dict(
-            total=total(cosine, mask, weights),
-            count=count_where(jnp.ones(cosine.shape, bool), mask, weights),
-        )
+        return self.mean_leaves(cosine, mask, weights)
 
     def compute(self) -> Any:
         """Return the mean or the sum of the cosines."""
         if self.reduction == "mean":
-            return divide(self.total, self.count)
+            return super().compute()
         xp = namespace(self)
         return xp.where(xp.asarray(self.count) > 0, self.total, xp.nan)[()]
 

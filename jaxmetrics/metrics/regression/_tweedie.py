@@ -47,6 +47,7 @@ class TweedieDeviance(PointwiseMean):
       outputs: None takes all entries as one series; a number keeps the last axis, of
         that length, whose entries are outputs with a deviance each.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
       average: "uniform" (the default) is the mean over the outputs; "none" gives
         `[outputs]`.
 

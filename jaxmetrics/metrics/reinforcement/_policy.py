@@ -8,21 +8,20 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
     check_choice,
     count_leaf,
     count_where,
     divide,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.reinforcement._pairs import paired
 
 _ESTIMATORS = ("k1", "k2", "k3")
 
 
-class PolicyKL(Metric):
+class PolicyKL(MeanMetric):
     """Divergence of a policy from its reference, from sampled actions, in nats.
 
     Estimates `KL(policy || reference)` from actions (tokens) sampled from the policy;
@@ -44,6 +43,7 @@ class PolicyKL(Metric):
     Args:
       estimator: "k1", "k2" or "k3" (the default).
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -54,9 +54,6 @@ class PolicyKL(Metric):
     """
 
     estimator: str = "k3"
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -80,14 +77,9 @@ class PolicyKL(Metric):
         valid = jnp.isfinite(own) & jnp.isfinite(reference)
         scored = both(valid, mask)
         return dict(
-            total=total(self._estimate(own - reference), scored, weights),
-            count=count_where(jnp.ones_like(valid), scored, weights),
+            **self.mean_leaves(self._estimate(own - reference), scored, weights),
             invalid=count_where(~valid, mask),
         )
-
-    def compute(self) -> Any:
-        """Return the divergence in nats per action."""
-        return divide(self.total, self.count)
 
     def _estimate(self, d: Any) -> Any:
         if self.estimator == "k1":

@@ -8,18 +8,17 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
     count_leaf,
     count_where,
     divide,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.reinforcement._pairs import paired
 
 
-class RewardMargin(Metric):
+class RewardMargin(MeanMetric):
     """Mean of `chosen - rejected`, the rewards of two answers; higher is better.
 
     In the unit of the rewards; nan without data, and NaN if a reward is. For DPO the
@@ -31,6 +30,7 @@ class RewardMargin(Metric):
 
     Args:
       weighted: Require `weights` and weight each pair by them.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -39,23 +39,12 @@ class RewardMargin(Metric):
       0.75
     """
 
-    weighted: bool = False
-    total: Array = sum_leaf()
-    count: Array = count_leaf(weighted="weighted")
-
     def observe(
         self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed margins and number of pairs."""
         a, b = paired("RewardMargin", ("chosen", chosen), ("rejected", rejected))
-        return dict(
-            total=total(a - b, mask, weights),
-            count=count_where(jnp.ones(a.shape, bool), mask, weights),
-        )
-
-    def compute(self) -> Any:
-        """Return the mean margin."""
-        return divide(self.total, self.count)
+        return self.mean_leaves(a - b, mask, weights)
 
 
 class WinRate(Metric):

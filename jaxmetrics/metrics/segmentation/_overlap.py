@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    MeanMetric,
     Metric,
     both,
     check_choice,
@@ -16,10 +18,9 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    mean_of,
     namespace,
     scores_field,
-    sum_leaf,
-    total,
 )
 from jaxmetrics.metrics.segmentation._pixels import (
     PixelCounts,
@@ -33,7 +34,7 @@ _KINDS = ("iou", "dice")
 _WEIGHTS = ("square", "simple", "linear")
 
 
-class OverlapsOfImages(Metric):
+class OverlapsOfImages(MeanMetric):
     """Sums over images of the overlap of each class, and of their means.
 
     The state of `MeanIoU` and `Dice` with `per_image=True`; see there.
@@ -46,13 +47,10 @@ class OverlapsOfImages(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    overlap: Array = sum_leaf("values")
-    images: Array = count_leaf("values", weighted="weighted")
     invalid: Array = count_leaf()
 
     @property
-    def values(self) -> tuple[int, ...]:
+    def means(self) -> tuple[int, ...]:
         """Shape of the value."""
         return (self.classes or 0,) if self.average == "none" else ()
 
@@ -80,16 +78,10 @@ class OverlapsOfImages(Metric):
         if self.average == "macro":
             sum_of = jnp.where(occurs, overlap, 0).sum(-1)
             overlap, occurs = divide(sum_of, occurs.sum(-1)), occurs.any(-1)
-        keep = len(self.values)
         return dict(
-            overlap=total(overlap, occurs, weights, keep=keep),
-            images=count_where(occurs, weights=weights, keep=keep),
+            **self.mean_leaves(overlap, occurs, weights),
             invalid=count_where(~valid, kept),
         )
-
-    def compute(self) -> Any:
-        """Return the mean over images."""
-        return divide(self.overlap, self.images)
 
 
 class Overlap(Metric):
@@ -101,6 +93,7 @@ class Overlap(Metric):
     scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     counts: Any = child(lambda m: m.make_counts())
 
     kind = ""
@@ -109,6 +102,11 @@ class Overlap(Metric):
         """Refuse a missing number of classes, and an unknown average."""
         check_classes(type(self).__name__, self.classes)
         check_average(type(self).__name__, self.average)
+        if self.stderr and not self.per_image:
+            raise ValueError(
+                f"{type(self).__name__}: stderr=True needs per_image=True, since "
+                "pooled pixels are no mean over images. Pass both, or use jm.Bootstrap."
+            )
 
     def make_counts(self) -> Metric:
         """Return the empty state."""
@@ -119,7 +117,8 @@ class Overlap(Metric):
                 self.average,
                 self.scores,
                 self.ignore_index,
-                self.weighted,
+                weighted=self.weighted,
+                stderr=self.stderr,
             )
         return PixelCounts(self.classes, self.scores, self.ignore_index, self.weighted)
 
@@ -127,7 +126,7 @@ class Overlap(Metric):
         """Return the overlap, or `[classes]` of them."""
         xp, counts = namespace(self), self.counts
         if self.per_image:
-            return divide(counts.overlap, counts.images)
+            return mean_of(counts.total, counts.count)
         terms = [xp.asarray(x) for x in (counts.hits, counts.predicted, counts.support)]
         averaged = _averaged(self.classes or 0, self.ignore_index)
         if self.average == "micro":
@@ -165,6 +164,8 @@ class MeanIoU(Overlap):
         of the classes, that class enters no average either. Default none.
       weighted: Require `weights`: of images or pixels (leading axes of the labels), and
         of images only with `per_image=True`. A weight of 2 is worth two of them.
+      stderr: Compute mean and standard error over images, as `Mean(stderr=True)`; it
+        needs `per_image=True`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -233,7 +234,7 @@ class FrequencyWeightedIoU(Metric):
         return divide(weighted, support.sum(-1))
 
 
-class GeneralizedDice(Metric):
+class GeneralizedDice(MeanMetric):
     """Dice coefficient over all classes, each weighted by its volume in the image.
 
     `2 sum(w hits) / sum(w (predicted + labelled))` of an image, with weights `w` by the
@@ -255,6 +256,7 @@ class GeneralizedDice(Metric):
       ignore_index: Label, or tuple of labels, of pixels that do not count. If it is one
         of the classes, that class gets no weight. Default none.
       weighted: Require `weights` of the images.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -270,9 +272,6 @@ class GeneralizedDice(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     ignore_index: int | tuple[int, ...] | None = None
-    weighted: bool = False
-    overlap: Array = sum_leaf()
-    images: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
@@ -304,14 +303,9 @@ class GeneralizedDice(Metric):
         overlap = divide(2 * (weight * hits).sum(-1), both_areas)
         occurs = both_areas > 0
         return dict(
-            overlap=total(overlap, occurs, weights),
-            images=count_where(occurs, weights=weights),
+            **self.mean_leaves(overlap, occurs, weights),
             invalid=count_where(~valid, kept),
         )
-
-    def compute(self) -> Any:
-        """Return the mean over images."""
-        return divide(self.overlap, self.images)
 
 
 def require_images(setting: str, labels: Any) -> None:

@@ -27,11 +27,12 @@ class StandardError(Statistic):
 
     `sqrt(variance / n)` with the unbiased variance of n independent values, as
     `scipy.stats.sem`; nan for fewer than two. The state is that of `Variance`, which a
-    collection stores once; `Mean(stderr=True)` returns both. For values that
-    are weighted or belong together use `Bootstrap`.
+    collection stores once; `Mean(stderr=True)` returns both, and says what weights
+    mean. For values that belong together use `Bootstrap`.
 
     Args:
       output: Name of the output; its values may have any shape.
+      weighted: Require `weights` and weight each value by them.
 
     Example:
       >>> import jaxmetrics as jm
@@ -39,7 +40,8 @@ class StandardError(Statistic):
       0.3333...
     """
 
-    variance: Variance = child(lambda m: Variance(m.output))
+    weighted: bool = False
+    variance: Variance = child(lambda m: Variance(m.output, weighted=m.weighted))
 
     def compute(self) -> Any:
         """Return the standard error, in the unit of the values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any, Self
@@ -12,7 +13,7 @@ from jaxmetrics.core import (
     Metric,
     check_choice,
     child,
-    divide,
+    mean_of,
 )
 from jaxmetrics.metrics.text._rouge_scores import RougeScores
 from jaxmetrics.metrics.text._sentences import (
@@ -54,6 +55,7 @@ class ROUGE(Metric):
       separator: Id between the sentences of a summary, of "Lsum" only; it is no token.
         Default none: each summary is one sentence, and "Lsum" is "L".
       weighted: Require `weights` `[batch]`, of the summaries.
+      stderr: Compute mean and standard error, as `Mean(stderr=True)`. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -68,8 +70,9 @@ class ROUGE(Metric):
     ignore_index: int | tuple[int, ...] | None = None
     separator: int | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     scores: RougeScores = child(
-        lambda m: RougeScores(m.kind, m.ignore_index, m.separator, m.weighted)
+        lambda m: RougeScores(m.kind, m.ignore_index, m.separator, m.weighted, m.stderr)
     )
 
     def validate(self) -> None:
@@ -84,7 +87,7 @@ class ROUGE(Metric):
 
     def compute(self) -> Any:
         """Return the mean over sentences."""
-        return divide(getattr(self.scores, self.value), self.scores.sentences)
+        return mean_of(getattr(self.scores, self.value), self.scores.sentences)
 
     def from_strings(
         self,
@@ -117,13 +120,15 @@ class ROUGE(Metric):
             lines = (vocabulary.ids(line) for line in text.split("\n"))
             return [x for line in lines for x in [*line, separator]]
 
-        scores = RougeScores(self.kind, -1, separator, self.weighted)
+        as_ids = dict(ignore_index=-1, separator=separator, renames=())
+        scores = self.scores.identity().with_fields(**as_ids)
         state = scores.from_model_output(
             preds=padded([ids(x) for x in preds]),
             references=padded([ids(x) for x in references]),
             **with_weights(self, weights, len(preds)),
         )
-        return self.with_fields(scores=self.scores.identity().replace(**state.plain()))
+        own = {name: getattr(self.scores, name) for name in as_ids}
+        return self.with_fields(scores=state.with_fields(**own))
 
 
 def _tokens(text: str) -> list[str]:

@@ -6,7 +6,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, Metric, count_leaf, count_where, sum_leaf, total
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    count_leaf,
+    count_where,
+    moments,
+    sum_leaf,
+    total,
+)
 from jaxmetrics.metrics.text._ngrams import (
     clipped_matches,
     clipped_union_matches,
@@ -27,9 +35,10 @@ class RougeScores(Metric):
     ignore_index: int | tuple[int, ...] | None = None
     separator: int | None = None
     weighted: bool = False
-    precision: Array = sum_leaf()
-    recall: Array = sum_leaf()
-    f1: Array = sum_leaf()
+    stderr: bool = False
+    precision: Any = sum_leaf(moments="stderr")
+    recall: Any = sum_leaf(moments="stderr")
+    f1: Any = sum_leaf(moments="stderr")
     sentences: Array = count_leaf(weighted="weighted")
 
     def observe(
@@ -64,10 +73,11 @@ class RougeScores(Metric):
         precision, recall = found / predicted, found / referenced
         both_zero = matches == 0
         f1 = 2 * precision * recall / jnp.where(both_zero, 1, precision + recall)
+        summed = moments if self.stderr else total
         return dict(
-            precision=total(precision, mask, weights),
-            recall=total(recall, mask, weights),
-            f1=total(f1, mask, weights),
+            precision=summed(precision, mask, weights),
+            recall=summed(recall, mask, weights),
+            f1=summed(f1, mask, weights),
             sentences=count_where(jnp.ones_like(both_zero), mask, weights),
         )
 

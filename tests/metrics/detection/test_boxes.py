@@ -55,7 +55,7 @@ def test_padded_and_invalid_boxes_do_not_count(kind):
     preds, targets = (np.float32(x).reshape(2, 2, 4) for x in (pred, target))
     mask = np.array([[True, True], [True, False]])
     state = jm.BoxIoU(kind=kind).update(preds=preds, targets=targets, mask=mask)
-    assert (state.plain()["pairs"], state.plain()["invalid"]) == (1, 2)
+    assert (state.plain()["count"], state.plain()["invalid"]) == (1, 2)
     assert state.compute() == overlap(kind, pred[0], target[0])
     assert np.isnan(jm.BoxIoU(kind=kind).compute())
 

@@ -73,8 +73,8 @@ def test_recall_of_pairs_within_a_batch():
 
 
 def test_counts_beyond_24_bits():
-    metric = jm.HitRate().replace(total=2.0**24, queries=2**24)
-    assert metric.update(**ONE_QUERY).plain()["queries"] == 2**24 + 1
+    metric = jm.HitRate().replace(total=2.0**24, count=2**24)
+    assert metric.update(**ONE_QUERY).plain()["count"] == 2**24 + 1
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,35 @@ def test_without_the_option_the_state_is_a_sum_and_a_count():
     assert sizes == [(".total", 8), (".count", 8)]
 
 
-def test_a_standard_error_has_no_weights_and_no_exact_form():
-    with pytest.raises(ValueError, match="stderr=True goes with weighted=False"):
-        jm.Mean(weighted=True, stderr=True)
+def test_the_standard_error_of_a_weighted_mean():
+    """Of n equal weights, and of values of weight 0, it is that without weights."""
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(1e3, 1, 50), rng.uniform(0, 2, 50)
+    weights[:10] = 0
+    metric = jm.Mean(weighted=True, stderr=True)
+    state = jax.tree.map(np.asarray, metric)
+    for part in (slice(0, 7), slice(7, 30), slice(30, 50)):
+        batch = dict(values=values[part], weights=weights[part])
+        state = state.update(**batch)
+    mean = np.average(values, weights=weights)
+    variance = np.average((values - mean) ** 2, weights=weights)
+    n = weights.sum() ** 2 / (weights**2).sum()
+    value = state.compute()
+    assert value["mean"] == pytest.approx(mean, rel=1e-7)
+    assert value["stderr"] == pytest.approx(np.sqrt(variance / (n - 1)), rel=1e-5)
+    error = jm.StandardError(weighted=True)
+    error = jm.evaluate(error, values=values, weights=weights)
+    assert error == pytest.approx(value["stderr"], rel=1e-5)
+
+
+def test_one_weighted_value_has_no_standard_error():
+    metric = jm.Mean(weighted=True, stderr=True)
+    for weights in ([0.1], [0.7, 0.0]):
+        values = [3.0, 5.0][: len(weights)]
+        value = jm.evaluate(metric, values=values, weights=weights)
+        assert value["mean"] == 3 and math.isnan(value["stderr"])
+
+
+def test_a_standard_error_has_no_exact_form():
     with pytest.raises(TypeError, match="no reproducible form: its leaf 'total'"):
         jm.Mean(stderr=True).reproducible()
