@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import sklearn.metrics as sk
+from scipy.ndimage import binary_erosion
+from scipy.spatial.distance import cdist
 from support.case import NAN, Case, weighted, weights_like, with_preds
 
 import jaxmetrics as jm
@@ -70,7 +72,54 @@ def _generalized_dice(logits, labels):
     return np.mean(values)
 
 
+def _hausdorff(labels, preds, percentile=100, spacing=(1, 1), edges=True):
+    """Return the distance of each class but 0 in each image, from all pairs."""
+    values = np.full((len(labels), CLASSES), NAN)
+    for image, pair in enumerate(zip(labels, preds, strict=True)):
+        for c in range(1, CLASSES):
+            masks = [x == c for x in pair]
+            if edges:
+                masks = [x & ~binary_erosion(x) for x in masks]
+            a, b = (np.argwhere(x) * spacing for x in masks)
+            if len(a) and len(b):
+                apart = cdist(a, b)
+                nearest = apart.min(0), apart.min(1)
+                values[image, c] = max(np.percentile(x, percentile) for x in nearest)
+    return values
+
+
+def _mean_hausdorff(logits, labels):
+    values = _hausdorff(labels, logits.argmax(-1))
+    return np.nanmean([np.nanmean(x) for x in values if not np.isnan(x).all()])
+
+
+def _hausdorff_by_class(preds, labels):
+    options = dict(percentile=95, spacing=(2.0, 0.5), edges=False)
+    values = _hausdorff(labels, preds, **options)
+    return np.append(NAN, np.nanmean(values[:, 1:], axis=0))
+
+
 CASES = (
+    Case(
+        "hausdorff distance",
+        jm.HausdorffDistance(classes=CLASSES),
+        images,
+        _mean_hausdorff,
+    ),
+    Case(
+        "hausdorff distance of regions by class, 95 percentile",
+        jm.HausdorffDistance(
+            classes=CLASSES,
+            percentile=95,
+            spacing=(2.0, 0.5),
+            edges=False,
+            average="none",
+            scores="preds",
+        ),
+        with_preds(images),
+        _hausdorff_by_class,
+        reads={"logits": "preds"},
+    ),
     Case(
         "mean iou",
         jm.MeanIoU(classes=CLASSES),

@@ -217,6 +217,11 @@ def _squad(preds, references):
     return np.mean(values, axis=0)
 
 
+def edit_counts(rng, rows):
+    edits, words = rng.integers(0, 9, rows), rng.integers(0, 12, rows)
+    return dict(edits=edits.astype(np.int32), reference_words=words.astype(np.float32))
+
+
 def _row(name, metric, ratio):
     return Case(name, metric, pairs_of_sentences, _of_edits(ratio), exact=True)
 
@@ -245,6 +250,12 @@ CASES = (
         "edit distance",
         jm.EditDistance(ignore_index=0),
         lambda h, s, d, i, n: (s + d + i) / n,
+    ),
+    Case(
+        "translation edit rate",
+        jm.TranslationEditRate(),
+        edit_counts,
+        lambda edits, reference_words: edits.sum() / reference_words.sum(),
     ),
     Case(
         "bleu",

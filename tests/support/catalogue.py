@@ -131,7 +131,7 @@ def state_of(metric):
         kind = {"integermax": "max", "integermin": "min"}.get(kind, kind)
         kind = {"exactsum": "sum"}.get(kind, kind)
         error, reduction = KINDS[kind]
-        shape = " ".join(declared.dims)
+        shape = " ".join(declared.dims) if layout.shape else ""
         by_shape.setdefault(f"{kind} `[{shape}]`", []).append(name)
         reductions.append(reduction)
         errors.append(error)

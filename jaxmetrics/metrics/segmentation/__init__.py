@@ -7,11 +7,13 @@ from jaxmetrics.metrics.segmentation._overlap import (
     MeanIoU,
 )
 from jaxmetrics.metrics.segmentation._pixels import PixelAccuracy
+from jaxmetrics.metrics.segmentation._surfaces import HausdorffDistance
 
 __all__ = [
     "Dice",
     "FrequencyWeightedIoU",
     "GeneralizedDice",
+    "HausdorffDistance",
     "MeanIoU",
     "PixelAccuracy",
 ]

@@ -12,6 +12,7 @@ from jaxmetrics.metrics.text._error_rates import (
     WordInfoPreserved,
 )
 from jaxmetrics.metrics.text._rouge import ROUGE
+from jaxmetrics.metrics.text._translation_edits import TranslationEditRate
 
 __all__ = [
     "BLEU",
@@ -20,6 +21,7 @@ __all__ = [
     "MatchErrorRate",
     "ROUGE",
     "SQuAD",
+    "TranslationEditRate",
     "WordErrorRate",
     "WordInfoLost",
     "WordInfoPreserved",
