@@ -107,6 +107,15 @@ def cases(scale: float = 1.0) -> dict[str, Case]:
     clusters = drawn(preds=(10, many), labels=(10, many))
     tokens = drawn(logits=(rows(16), 128, 256), labels=(256, rows(16), 128))
     policies = drawn(logits=(ten, 64), reference_logits=(ten, 64))
+    attention = drawn(logits=(rows(4), 8, 128, 128))
+    activations = drawn(activations=(ten, 256))
+    spelled = drawn(
+        preds=(50, rows(32), 64),
+        references=(50, rows(32), 64),
+        pred_words=(50, rows(32), 16),
+        reference_words=(50, rows(32), 16),
+    )
+    regions = drawn(preds=(4, rows(8), 64, 64), labels=(4, rows(8), 64, 64))
     rewards = drawn(chosen=(many,), rejected=(many,))
     values = drawn(values=(many,))
     ten_classes: dict[str, Any] = {"num_classes": 10, "validate_args": False}
@@ -134,6 +143,10 @@ def cases(scale: float = 1.0) -> dict[str, Case]:
                 "classification.MultilabelRankingLoss",
                 {"num_labels": 20, "validate_args": False},
             ),
+        ),
+        "F1 of samples": Case(
+            several,
+            jm.F1(task="multilabel", classes=20, average="samples", scores="probs"),
         ),
         "normalized entropy": Case(
             clicks,
@@ -201,6 +214,15 @@ def cases(scale: float = 1.0) -> dict[str, Case]:
                 [[reference] for reference in spoken(x)[1]],
             ],
         ),
+        "chrF++": Case(
+            spelled,
+            jm.chrF(word_n=2),
+            ("text.CHRFScore", {}),
+            arguments=lambda x: [
+                spoken(x)[0],
+                [[reference] for reference in spoken(x)[1]],
+            ],
+        ),
         "PSNR": Case(
             images,
             jm.PSNR(max_value=1.0),
@@ -229,12 +251,21 @@ def cases(scale: float = 1.0) -> dict[str, Case]:
                 x["preds"], x["labels"], 10, jnp.arange(10)
             ),
         ),
+        "Hausdorff distance": Case(
+            regions,
+            jm.HausdorffDistance(classes=4, scores="preds"),
+            (
+                "segmentation.HausdorffDistance",
+                {"num_classes": 4, "input_format": "index"},
+            ),
+        ),
         "panoptic quality": Case(
             segments,
             jm.PanopticQuality(classes=4),
             ("detection.PanopticQuality", {"things": {0, 1}, "stuffs": {2, 3}}),
         ),
         "box IoU": Case(boxes, jm.BoxIoU("giou")),
+        "detection AP": Case(lambda: detections(rows(16)), jm.DetectionAP(classes=10)),
         "SI-SDR": Case(
             audio,
             jm.SISDR(),
@@ -253,6 +284,8 @@ def cases(scale: float = 1.0) -> dict[str, Case]:
         "loss by position": Case(tokens, jm.LossByPosition(positions=128)),
         "KL to a reference": Case(policies, jm.KLToReference()),
         "reward margin": Case(rewards, jm.RewardMargin()),
+        "attention entropy": Case(attention, jm.AttentionEntropy(heads=8)),
+        "dead units": Case(activations, jm.DeadUnits(units=256)),
         "moments": Case(values, jm.Moments()),
     }
 
@@ -268,7 +301,7 @@ def drawn(**shapes: tuple[int, ...]) -> Callable[[], Outputs]:
         import jax
         import jax.numpy as jnp
 
-        whole = {"labels", "relevance", "references"}
+        whole = {"labels", "relevance", "references", "pred_words", "reference_words"}
         is_whole = not whole.isdisjoint(shapes)
         outputs = {}
         for i, (name, shape) in enumerate(shapes.items()):
@@ -283,6 +316,23 @@ def drawn(**shapes: tuple[int, ...]) -> Callable[[], Outputs]:
         return jax.block_until_ready(outputs)
 
     return draw
+
+
+def detections(images: int) -> Outputs:
+    """Draw 100 detections and 20 objects of 10 classes for each image."""
+    import jax
+    import numpy as np
+
+    rng, outputs = np.random.default_rng(0), {}
+    for name, number in (("pred", 100), ("target", 20)):
+        corners = rng.uniform(0, 100, (images, number, 2))
+        sizes = rng.uniform(1, 50, corners.shape)
+        boxes = np.concatenate([corners, corners + sizes], -1)
+        outputs[f"{name}_boxes"] = boxes.astype(np.float32)
+        labels = rng.integers(0, 10, (images, number))
+        outputs[f"{name}_labels"] = labels.astype(np.int32)
+    scores = rng.uniform(size=(images, 100)).astype(np.float32)
+    return jax.block_until_ready(jax.device_put(dict(outputs, pred_scores=scores)))
 
 
 def metrax(case: Case, outputs: Outputs) -> tuple[Any, dict[str, float]] | None:
