@@ -40,6 +40,14 @@ def mean_then_stderr(mean):
     return xp.stack([mean["mean"], mean["stderr"]], axis=-1)
 
 
+def _weighted_mean_and_stderr(values, weights):
+    weights = weights_like(weights, values)
+    mean = np.average(values, weights=weights)
+    variance = np.average((values - mean) ** 2, weights=weights)
+    n = weights.sum() ** 2 / (weights**2).sum()
+    return np.array([mean, np.sqrt(variance / (n - 1))])
+
+
 def with_nonfinite(draw):
     """Return a draw function that replaces some values by NaN and infinities."""
 
@@ -116,6 +124,12 @@ CASES = (
         jm.Compose(mean_then_stderr, mean=jm.Mean(stderr=True)),
         values,
         lambda values: np.array([values.mean(), scipy.stats.sem(values, axis=None)]),
+    ),
+    Case(
+        "weighted mean with its standard error",
+        jm.Compose(mean_then_stderr, mean=jm.Mean(weighted=True, stderr=True)),
+        weighted(values),
+        _weighted_mean_and_stderr,
     ),
     Case(
         "geometric mean",

@@ -56,7 +56,7 @@ def align(
       references: int32 `[..., tokens]`; another number of tokens is fine.
       reference_length: int32 `[...]`.
     """
-    width = max(preds.shape[-1], references.shape[-1])
+    width = max(preds.shape[-1], references.shape[-1], 1)
     preds, references = _widened(preds, width), _widened(references, width)
     shorter = jnp.minimum(pred_length, reference_length)
     start = _leading_matches(preds == references, shorter)
@@ -99,8 +99,8 @@ def _at(ids: jax.Array, offset: jax.Array, step: int) -> jax.Array:
     """Return the ids from an offset on (step 1), or before it, backwards (step -1)."""
     index = positions(ids.shape[-1], ids.ndim)
     index = offset[..., None] + (index if step == 1 else -1 - index)
-    index = jnp.clip(index, 0, max(ids.shape[-1] - 1, 0))
-    return jnp.take_along_axis(ids, index, axis=-1) if ids.shape[-1] else ids
+    index = jnp.clip(index, 0, ids.shape[-1] - 1)
+    return jnp.take_along_axis(ids, index, axis=-1)
 
 
 def _filled(
@@ -191,5 +191,5 @@ def _least(a: _Cells, b: _Cells) -> _Cells:
 def _tokens_from(ids: jax.Array, start: jax.Array, size: int) -> jax.Array:
     """Return ids from an index on, `[size, ...]`; outside of them some id."""
     index = jnp.arange(size, dtype=jnp.int32).reshape(-1, *[1] * start.ndim) + start
-    index = jnp.clip(index, 0, max(ids.shape[-1] - 1, 0))
+    index = jnp.clip(index, 0, ids.shape[-1] - 1)
     return jnp.take_along_axis(jnp.moveaxis(ids, -1, 0), index, axis=0)
