@@ -63,6 +63,7 @@ def test_a_signature_has_defaults_outputs_and_leaves():
     found = {name: next(described(name, x, set())) for name, x in names()}
     assert found["jm.divide"] == "jm.divide(a, b)"
     assert found["jm.Mean"] == (
-        "jm.Mean(output='values', weighted=False, *, stderr=False) "
-        "reads (values, mask=None, weights=None) leaves (total: sum, count: count)"
+        "jm.Mean(output='values', *, weighted=False, stderr=False) "
+        "reads (values, mask=None, weights=None) "
+        "leaves (total: sum[means], count: count[means])"
     )

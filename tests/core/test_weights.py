@@ -52,6 +52,8 @@ def weighted_metric(case):
         (metric,) = metric.metrics.values()
     if "weighted" not in metric._configuration:
         return None
+    if isinstance(metric, jm.StandardError) or getattr(metric, "stderr", False):
+        return None  # rows that are repeated are not independent
     fields = {name: getattr(metric, name) for name in metric._configuration}
     fields = {name: float(x) if x == "nan" else x for name, x in fields.items()}
     kind = type(metric)
