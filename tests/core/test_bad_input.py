@@ -348,6 +348,7 @@ ANY_INTEGER = {
     "separator": "any id may separate sentences",
 }
 FROM_ZERO = {
+    "background": "0 is the first class",
     "ddof": "0 is the population",
     "predictors": "0 predictors adjust nothing",
     "word_n": "0 is chrF, without words",

@@ -55,7 +55,6 @@ def weighted_metric(case):
     if isinstance(metric, jm.StandardError) or getattr(metric, "stderr", False):
         return None  # rows that are repeated are not independent
     fields = {name: getattr(metric, name) for name in metric._configuration}
-    fields = {name: float(x) if x == "nan" else x for name, x in fields.items()}
     kind = type(metric)
     try:
         return tuple(kind(**fields | dict(weighted=x)) for x in (False, True))

@@ -95,6 +95,11 @@ class HausdorffDistance(MeanMetric):
         """Refuse a missing number of classes, and impossible settings."""
         check_classes("HausdorffDistance", self.classes)
         check_choice("HausdorffDistance", "average", self.average, ("macro", "none"))
+        if self.background not in (None, *range(self.classes or 0)):
+            raise ValueError(
+                f"HausdorffDistance: background is {self.background}, but must be one "
+                f"of the {self.classes} classes, or None. Leave it out for 0."
+            )
         if not 0 < self.percentile <= 100:
             raise ValueError(
                 f"HausdorffDistance: percentile is {self.percentile}, but must be "
