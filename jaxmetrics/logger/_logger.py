@@ -765,6 +765,7 @@ class TrainingLogger:
                 "next_step": self._steps.next_step,
                 "last_steps": dict(self._steps.last),
                 "writers": self._sinks.state(),
+                "absent_writers": self._sinks.absent(),
                 "latest": _strict(self._fetched.latest()),
                 "latest_steps": self._fetched.steps(),
             }
@@ -787,9 +788,9 @@ class TrainingLogger:
             self._require_open()
             last_logged = max([state["next_step"] - 1, *state["last_steps"].values()])
             step = state.get("step", last_logged)
-            writer_states = state["writers"]
+            writer_states, absent = state["writers"], state.get("absent_writers")
             if state["run_id"] != self._run.run_id:
-                writer_states = {}
+                writer_states, absent = {}, None
                 _LOG.warning(
                     "The state is of run %s; %s is another run and continues from "
                     "step %d.",
@@ -802,7 +803,7 @@ class TrainingLogger:
             self._last_train_step = -1
             self._attached_step = state["last_steps"].get("train", -1)
             if not self._run.is_superseded():
-                self._sinks.rewind(step, writer_states, timeout=_REWIND_SECONDS)
+                self._sinks.rewind(step, writer_states, _REWIND_SECONDS, absent)
             self._fetched.restore(state["latest"], state.get("latest_steps", {}))
             self._elapsed.reset(state["time"])
             self._look_at = self._progress_due = -math.inf

@@ -23,7 +23,7 @@ def checked_state(state: Any) -> dict[str, Any]:
             f"load_state() got schema {schema!r}, expected 1. Restore it with the "
             f"version of jaxmetrics that saved it."
         )
-    checked = {"step": 0, "latest_steps": {}, **state}
+    checked = {"step": 0, "latest_steps": {}, "absent_writers": _NONE_ABSENT, **state}
     for name, is_valid in _FIELDS.items():
         if name not in checked:
             raise ValueError(
@@ -60,13 +60,24 @@ def _is_mapping_of(is_valid: Callable[[object], bool]) -> Callable[[object], boo
     return check
 
 
+def _is_absent(value: object) -> bool:
+    if not isinstance(value, Mapping) or value.keys() != _NONE_ABSENT.keys():
+        return False
+    step = value["step"]
+    is_step = step in (None, -1) or _is_count(step)
+    return is_step and _is_writers(value["writers"])
+
+
+_is_writers = _is_mapping_of(lambda value: isinstance(value, Mapping))
+_NONE_ABSENT: dict[str, Any] = {"step": None, "writers": {}}
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "run_id": lambda value: isinstance(value, str),
     "step": _is_count,
     "time": _is_seconds,
     "next_step": _is_count,
     "last_steps": _is_mapping_of(_is_count),
-    "writers": _is_mapping_of(lambda value: isinstance(value, Mapping)),
+    "writers": _is_writers,
+    "absent_writers": _is_absent,
     "latest": _is_mapping_of(_is_number),
     "latest_steps": _is_mapping_of(_is_count),
 }

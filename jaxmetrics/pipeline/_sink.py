@@ -318,6 +318,9 @@ class Sinks:
         """Calls that are not rows yet."""
         _inert_in_children().add(self.intake)
         self._replay = Replay(run_dir)
+        # Where writers go back to that are not there now, but were once or will be.
+        self._absent: dict[str, Mapping[str, Any]] = {}
+        self._absent_step = resume_step  # of those without a state
         self._rows_offered = 0
         self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
         refill = self.intake.try_hand_out
@@ -418,12 +421,34 @@ class Sinks:
         return {name: sink.counters for name, sink in self._sinks.items()}
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return the states of the writers that have one; flush before."""
-        states = {name: sink.state() for name, sink in self._sinks.items()}
-        return {name: state for name, state in states.items() if state}
+        """Return the states of the writers; flush before."""
+        return {name: sink.state() for name, sink in self._sinks.items()}
 
-    def rewind(self, step: int, states: Mapping[str, Any], timeout: float) -> None:
+    def absent(self) -> dict[str, Any]:
+        """Return where writers go back to that are not there now.
+
+        The files of a writer that is left out of an attempt keep what that attempt sets
+        aside elsewhere, until a later one has the writer again. So each state has the
+        last `writers` states of those left out, and the `step` of the last restore for
+        writers without one; None if there was none.
+        """
+        return {"step": self._absent_step, "writers": self._absent}
+
+    def rewind(
+        self,
+        step: int,
+        states: Mapping[str, Any],
+        timeout: float,
+        absent: Mapping[str, Any] | None = None,
+    ) -> None:
         """Take all writers back to `states`, or those without one to `step`.
+
+        Args:
+          step: Step of the states.
+          states: States of the writers that were there, by name.
+          timeout: Maximum seconds to wait.
+          absent: Result of `absent()` when the states were taken. None takes writers
+            without a state back to `step`.
 
         A writer whose files do not fit its state, because they were changed since, goes
         back to the step instead; one that cannot do that is left unchanged. Each is a
@@ -435,18 +460,24 @@ class Sinks:
         """
         deadline = time.monotonic() + timeout
         self.intake.hand_out()
+        absent = absent or {"step": None, "writers": {}}
+        absent_step = step if absent["step"] is None else absent["step"]
+        steps = {name: step if name in states else absent_step for name in self._sinks}
+        states = {**absent["writers"], **states}
+        self._absent_step = absent_step
+        self._absent = {n: s for n, s in states.items() if n not in self._sinks}
         begun = []
         for name, sink in self._sinks.items():
             try:
-                state = {"step": step} | states.get(name, {})
-                begun.append((sink, sink.begin_rewind(state)))
+                state = {"step": steps[name]} | states.get(name, {})
+                begun.append((name, sink, sink.begin_rewind(state)))
             except (AttributeError, TypeError, ValueError) as error:
                 raise ValueError(
                     f"load_state(): writer {sink.writer.name} got a state whose "
                     f"'cadence' is damaged ({error}). Restore the state that was saved."
                 ) from error
-        for sink, future in begun:
-            name = sink.writer.name
+        for place, sink, future in begun:
+            name, step = sink.writer.name, steps[place]
             try:
                 sink.finish_rewind(future, step, deadline)
             except (KeyError, TypeError) as error:

@@ -4,12 +4,14 @@ import json
 import logging
 import math
 import shutil
+from csv import DictReader
 
 import pytest
 from support.loggers import events, rows, run_json
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jaxmetrics.logger._state import checked_state
-from jaxmetrics.record import dumps, loads
+from jaxmetrics.record import dumps, loads, read_lines
 from jaxmetrics.writers import CSV, JSONL, TensorBoard
 
 
@@ -103,6 +105,59 @@ def test_thinned_files_of_a_restored_run_equal_those_of_an_uninterrupted_one(
         assert first.count("\n") == count
 
 
+@pytest.mark.parametrize("route", ["restored", "reset", "resume_step"])
+@pytest.mark.parametrize("others", [[], [CSV]])
+def test_a_writer_left_out_of_an_attempt_keeps_no_row_that_it_set_aside(
+    make_logger, route, others
+):
+    """Attempts 1 and 3 have all writers, 2 has `others`; the loss is the attempt."""
+
+    def train(attempt, steps):
+        for step in steps:
+            logger.log_step(step, loss=float(attempt))
+
+    every = [CSV, TensorBoard, lambda: JSONL("more.jsonl")]
+    logger = make_logger(writers=[kind() for kind in every], console=False)
+    train(1, range(1, 4))
+    state = logger.state()
+    train(1, range(4, 9))
+    logger.close()
+
+    options = {"resume_step": 3} if route == "resume_step" else {}
+    logger = make_logger(writers=[kind() for kind in others], console=False, **options)
+    if route == "reset":
+        logger.reset()
+    elif route == "restored":
+        logger.load_state(loads(dumps(state)))
+    first = 1 if route == "reset" else 4
+    train(2, range(first, 7))
+    for _ in range(2):
+        state = logger.state()
+        logger.close()
+        logger = make_logger(writers=[kind() for kind in others], console=False)
+        logger.load_state(loads(dumps(state)))
+    train(2, [7])
+    logger.close()
+
+    logger = make_logger(writers=[kind() for kind in every], console=False)
+    logger.load_state(loads(dumps(state)))
+    train(3, range(7, 9))
+    logger.close()
+    losses = dict.fromkeys(range(1, 9), 1.0) | dict.fromkeys(range(first, 7), 2.0)
+    losses |= {7: 3.0, 8: 3.0}
+    assert {r["step"]: r["train/loss"] for r in rows(logger)} == losses
+    left_out = {step: loss for step, loss in losses.items() if loss != 2.0}
+    expected = losses if others else left_out
+    lines = (logger.run_dir / "metrics.csv").read_text().splitlines()
+    table = [(int(r["step"]), float(r["train/loss"])) for r in DictReader(lines)]
+    assert table == list(expected.items())
+    more = read_lines(logger.run_dir / "more.jsonl")[0][1:]
+    assert {r["step"]: r["train/loss"] for r in more} == left_out
+    board = EventAccumulator(str(logger.run_dir / "tensorboard")).Reload()
+    scalars = {e.step: e.value for e in board.Scalars("train/loss")}
+    assert scalars == left_out
+
+
 def test_a_state_of_another_run_sets_steps_and_seconds_only(make_logger, clock, caplog):
     clock.now = 5.0
     with make_logger("first") as first:
@@ -151,6 +206,9 @@ STATE = {
         ("time", "1.5"),
         ("run_id", None),
         ("writers", {"metrics.jsonl": 3}),
+        ("absent_writers", {"csv": {}}),
+        ("absent_writers", {"step": -2, "writers": {}}),
+        ("absent_writers", {"step": None, "writers": {"csv": 3}}),
         ("latest", {"train/loss": "high"}),
     ],
 )
