@@ -50,6 +50,7 @@ class AppendFile:
         self._renamed = False
         self._unsynced_from: int | None = None  # set by a flush that failed
         self._has_other_writer = False
+        self._is_gone = False
         fd = _io.open_locked(self.path)
         self._fd: int | None = fd
         try:
@@ -243,12 +244,23 @@ class AppendFile:
 
         Raises:
           OtherWriterError: They differ; nothing is written any more.
+          OSError: There is no file at the path; nothing is written until it is back.
         """
         size, is_there = os.fstat(fd).st_size, _io.is_open_at(fd, self.path)
         if size == self._position and is_there and not self._has_other_writer:
+            self._is_gone = False
             return
+        if not os.path.lexists(self.path):
+            self._is_gone = True
+            raise OSError(
+                errno.ESTALE,
+                "it, or a folder above it, was moved or removed while this process "
+                "writes it. Nothing is written until it is back at this path: move it "
+                "back, or begin another attempt where it is now",
+                str(self.path),
+            )
         self._has_other_writer = True
-        found = f"has {size} bytes" if is_there else "was replaced or removed"
+        found = f"has {size} bytes" if is_there else "was replaced"
         raise OtherWriterError(
             errno.ESTALE,
             f"it {found} where this process left {self._position}: another process "
@@ -259,7 +271,7 @@ class AppendFile:
 
     def _append(self, data: bytes) -> None:
         fd = self._complete()
-        if self._has_other_writer:
+        if self._has_other_writer or self._is_gone:
             self._check_is_only_writer(fd)
         self._partial = True
         try:

@@ -544,8 +544,26 @@ def test_a_file_that_another_writer_replaced_is_an_error(path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda *arguments: None)
     with AppendFile(path) as first, AppendFile(path) as second:
         first.replace([b"1\n"])
-        with pytest.raises(OtherWriterError, match="replaced or removed"):
+        with pytest.raises(OtherWriterError, match="was replaced where"):
             second.flush()
         with pytest.raises(OtherWriterError):
             second.replace([b"2\n"])
     assert path.read_text() == "1\n"
+
+
+def test_a_file_that_is_moved_away_is_named_as_moved_and_continues_when_it_is_back(
+    tmp_path,
+):
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    folder.mkdir()
+    with AppendFile(folder / "lines") as file:
+        file.write_line("1")
+        folder.rename(moved)
+        for call in (file.flush, lambda: file.write_line("2")):
+            with pytest.raises(OSError, match="was moved or removed") as error:
+                call()
+            assert not isinstance(error.value, OtherWriterError)
+        moved.rename(folder)
+        file.write_line("3")
+        file.flush()
+    assert (folder / "lines").read_text() == "1\n3\n"

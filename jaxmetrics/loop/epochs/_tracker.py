@@ -121,8 +121,14 @@ class EpochTracker:
         Raises:
           RuntimeError: An earlier epoch has not ended.
           TypeError: The epoch is not an integer.
+          ValueError: The epoch is negative.
         """
         epoch = operator.index(epoch)
+        if epoch < 0:
+            raise ValueError(
+                f"start_epoch() got epoch {epoch}; expected 0 or more. Count epochs "
+                f"from 0 or 1."
+            )
         was_restored, self._is_restored = self._is_restored, False
         if was_restored and self._epoch == epoch:
             return

@@ -60,7 +60,8 @@ class PerformanceTracker:
       clock: Function that returns monotonic seconds.
 
     Raises:
-      ValueError: A count of operations or of parameters is not positive.
+      ValueError: A count of operations, parameters, tokens or devices or a peak is not
+        positive, or a number of steps is negative.
 
     Example:
       >>> seconds = iter(range(100))
@@ -89,6 +90,13 @@ class PerformanceTracker:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Start the clock; no device is used before the first update."""
+        _require("", 1, sequence_length=sequence_length, world_size=world_size)
+        _require("", 0, warmup_steps=warmup_steps, in_flight=in_flight)
+        if peak_flops_per_second is not None and not peak_flops_per_second > 0:
+            raise ValueError(
+                f"PerformanceTracker got {peak_flops_per_second=}; expected a positive "
+                f"number. Leave it out if it is unknown."
+            )
         self.sequence_length = sequence_length
         self._flops = _FlopSources(flops_per_step, flops_per_token, params)
         self._timer = StepTimer(warmup_steps, in_flight, ledger, clock)
@@ -113,8 +121,9 @@ class PerformanceTracker:
           output: An output of the step that is never donated, such as the loss.
 
         Raises:
-          ValueError: The output of an earlier step was donated.
+          ValueError: A number is negative, or an earlier output was donated.
         """
+        _require(".update()", 0, local_batch_size=local_batch_size, tokens=tokens)
         padded = 0 if tokens is None else tokens
         if local_batch_size is not None:
             padded = local_batch_size * self.sequence_length * jax.process_count()
@@ -426,6 +435,16 @@ def _parameter_count(params: Any) -> int:
             f"parameters, or their tree. Pass the params of the model."
         )
     return count
+
+
+def _require(call: str, least: int, **counts: Any) -> None:
+    """Refuse numbers on the host below `least`, and NaN."""
+    for name, value in counts.items():
+        if isinstance(value, int | float | np.number) and not value >= least:
+            raise ValueError(
+                f"PerformanceTracker{call} got {name}={value!r}; expected at least "
+                f"{least}. Pass the number itself, or leave it out."
+            )
 
 
 def _ratio(part: float | None, whole: float) -> float:

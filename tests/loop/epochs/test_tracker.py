@@ -110,6 +110,8 @@ def test_calls_in_the_wrong_order_are_refused(tmp_path, clock):
         tracker.start_epoch(1)
     with pytest.raises(TypeError):
         tracker.start_epoch(1.5)
+    with pytest.raises(ValueError, match=r"start_epoch\(\) got epoch -1; expected 0"):
+        tracker.start_epoch(-1)
     assert not list(tmp_path.iterdir())
 
 

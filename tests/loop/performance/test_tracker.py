@@ -196,6 +196,34 @@ def test_the_number_of_parameters_must_be_positive(params):
         jm.PerformanceTracker(params=params)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sequence_length", 0),
+        ("world_size", 0),
+        ("warmup_steps", -1),
+        ("in_flight", -1),
+        ("peak_flops_per_second", 0.0),
+        ("peak_flops_per_second", math.nan),
+    ],
+)
+def test_impossible_numbers_of_the_model_and_the_devices_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"PerformanceTracker got {name}={value}; exp"):
+        jm.PerformanceTracker(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-1, np.int32(-1), math.nan])
+@pytest.mark.parametrize("name", ["local_batch_size", "tokens"])
+def test_impossible_sizes_of_a_batch_are_refused_and_not_counted(name, value):
+    performance = jm.PerformanceTracker()
+    with pytest.raises(
+        ValueError, match=rf"update\(\) got {name}=.*expected at least 0"
+    ):
+        performance.update(**{name: value})
+    performance.update(local_batch_size=0)
+    assert (performance.steps, performance.tokens) == (1, 0)
+
+
 def test_a_restored_tracker_continues():
     machine = Machine()
     first = tracker(machine, flops_per_step=1000, sequence_length=8)
