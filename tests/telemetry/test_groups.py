@@ -32,6 +32,10 @@ def test_a_number_of_names_is_positive(names):
         norms(grads=GRADS, groups=names)
 
 
+def test_stacked_groups_are_values():
+    assert len({Stacked("a/**"), Stacked("a/**"), Stacked("b/**")}) == 2
+
+
 def test_labels_of_optax_are_groups():
     labels = {
         "blocks": {"bias": "slow", "kernel": "fast"},

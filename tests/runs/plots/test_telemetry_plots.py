@@ -100,7 +100,10 @@ def test_ratios_without_a_finite_value_are_drawn_as_such(tmp_path):
 @pytest.mark.parametrize("count", [14, 15])
 def test_at_most_fourteen_categories_have_a_bar(count):
     spent = {f"part {n}": 1.0 + n for n in range(count)}
-    shown = texts(telemetry.goodput_breakdown(spent))
+    figure = telemetry.goodput_breakdown(spent)
+    shown = texts(figure)
+    low, high = figure.axes[0].get_ylim()
+    assert low < -0.35 and high > len(figure.axes[0].patches) - 0.65, "bars are whole"
     assert ("part 0" in shown) == (count == 14)
     assert ("1 others" in shown) == (count == 15)
 

@@ -91,6 +91,20 @@ def test_it_stops_in_time_and_goes_on(tmp_path):
     assert_same(growing, loaded(tmp_path))
 
 
+def test_rows_of_a_run_have_its_header(tmp_path):
+    row = {"step": 1, "split": "train", "train/loss": 2.0}
+    lines = [{"kind": "header", "schema": 2, "run_id": "first"}, row]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    growing = GrowingRun(tmp_path)
+    growing.update()
+    assert growing.of_rows([row]).header["run_id"] == "first"
+    (tmp_path / "run.json").write_text('{"run_id": "of run.json"}')
+    growing.update()
+    assert growing.of_rows([row]).header["run_id"] == "of run.json"
+    assert growing.of_rows([row]).steps.tolist() == [1]
+
+
 def test_it_stops_at_its_size(tmp_path):
     with open(tmp_path / "metrics.jsonl", "w") as file:
         for step in range(1, 40_001):
