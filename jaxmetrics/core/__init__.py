@@ -5,6 +5,7 @@ from jax import Array
 from jaxmetrics.core._arithmetic import (
     Pair,
     clear_low_bit,
+    difference,
     limbs_to_float,
     pair_add,
     two_sum,
@@ -118,7 +119,7 @@ from jaxmetrics.core._likelihood import (
     softmax_terms,
 )
 from jaxmetrics.core._mean_metric import MeanMetric
-from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
+from jaxmetrics.core._mesh import in_shard_map, vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._multi_output import MultiOutput
@@ -218,6 +219,7 @@ __all__ = [
     "count_leaf",
     "count_where",
     "declare",
+    "difference",
     "divide",
     "equations",
     "evaluate",
@@ -230,6 +232,7 @@ __all__ = [
     "in_float64",
     "in_range",
     "in_top_k",
+    "in_shard_map",
     "is_deleted",
     "is_known",
     "is_on_device",

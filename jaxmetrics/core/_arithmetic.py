@@ -15,6 +15,7 @@ Pair = tuple[jax.Array, jax.Array]
 Limbs = tuple[jax.Array, jax.Array]
 
 _SIGN = 1 << 31
+_INTEGERS = (np.int32, np.uint32)  # others are narrower
 
 
 def bits(x: jax.Array) -> jax.Array:
@@ -53,6 +54,22 @@ def integer_pair(x: jax.Array) -> Pair:
     low = x & jnp.asarray(0xFFFF, x.dtype)
     high = x - low  # a multiple of 2^16, so 16 bits and exact in float32
     return two_sum(high.astype(jnp.float32), low.astype(jnp.float32))
+
+
+def difference(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return `a - b` in float32, also right of integers that float32 would round.
+
+    The error is at most one rounding for floats, two for integers beyond 2^24.
+
+    >>> float(difference(jnp.int32(16777217), jnp.int32(16777216)))
+    1.0
+    """
+    zero = jnp.float32(0)
+    (a, low_a), (b, low_b) = (
+        integer_pair(x) if x.dtype in _INTEGERS else (x.astype(jnp.float32), zero)
+        for x in (a, b)
+    )
+    return a - b if low_a is low_b else (a - b) + (low_a - low_b)
 
 
 def limbs_add(a: Limbs, b: Limbs) -> Limbs:

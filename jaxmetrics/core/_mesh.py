@@ -32,6 +32,15 @@ def varying(tree: Any) -> frozenset[str]:
     return frozenset[str]().union(*map(varying_axes, arrays))
 
 
+def in_shard_map() -> bool:
+    """Return whether values may be parts of arrays, as `shard_map` and pmap cut them.
+
+    >>> in_shard_map()
+    False
+    """
+    return bool(manual_axes())
+
+
 def tracks_variance(axis: str) -> bool:
     """Return whether `check_vma` is on.
 

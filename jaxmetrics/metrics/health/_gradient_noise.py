@@ -14,6 +14,7 @@ from jaxmetrics.core import (
     count_elements,
     count_leaf,
     divide,
+    in_shard_map,
     namespace,
     sum_leaf,
     total,
@@ -93,12 +94,14 @@ class GradientNoiseScale(Metric):
                 f"{large.shape}, but norm has the axes of micro_norms, or one less: "
                 "that of the microbatches. Exchange them."
             )
-        # A shard of a deferred state may have some of the microbatches only.
-        if small.ndim > large.ndim and self.microbatches % max(small.shape[-1], 1):
+        n = self.microbatches
+        norms = small.shape[-1] if small.ndim > large.ndim else n
+        # In shard_map, as in the deferred form, a device may have a part of them.
+        if n % max(norms, 1) if in_shard_map() else norms != n:
             raise ValueError(
                 f"GradientNoiseScale: micro_norms have shape {small.shape}, but their "
-                f"last axis must be the {self.microbatches} microbatches. Configure "
-                f"microbatches={small.shape[-1]}."
+                f"last axis must be the {n} microbatches. Configure "
+                f"microbatches={norms}."
             )
         complete = both(updated, mask)
         return dict(

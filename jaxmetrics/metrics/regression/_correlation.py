@@ -77,7 +77,7 @@ class PearsonCorrelation(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's co-moments and ranges."""
-        preds, targets = paired(preds, targets, self.outputs)
+        preds, targets, _ = paired(preds, targets, self.outputs)
         keep = len(self.series)
         counted = mask_like(targets, mask)
         if weights is not None:

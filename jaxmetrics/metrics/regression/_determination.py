@@ -99,9 +99,8 @@ class R2(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's squared errors, and moments and range of its targets."""
-        preds, targets = paired(preds, targets, self.outputs)
+        _, targets, error = paired(preds, targets, self.outputs)
         keep = len(self.series)
-        error = preds - targets
         counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)

@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     both,
     count_leaf,
     count_where,
+    difference,
     divide,
     namespace,
     positions,
@@ -57,7 +58,7 @@ class CRPS(MeanMetric):
         """Return the batch's summed scores and number of targets."""
         preds, targets = _ensemble("CRPS", preds, targets, 2 if self.fair else 1)
         members = preds.shape[-1]
-        error = preds - targets[..., None]
+        error = difference(preds, targets[..., None])
         pairs = members * (members - self.fair) or 1
         # Of sorted values the sum of all |x - x'| is 2 sum((2 i - members + 1) x_i).
         order = positions(members, preds.ndim)
@@ -111,6 +112,7 @@ class RankHistogram(Metric):
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's shares of each rank."""
         preds, targets = _ensemble("RankHistogram", preds, targets, 1)
+        preds, targets = preds.astype(jnp.float32), targets.astype(jnp.float32)
         if preds.shape[-1] != self.members:
             raise ValueError(
                 f"RankHistogram: preds have shape {preds.shape}, but the last axis "
@@ -175,7 +177,7 @@ class SpreadSkill(Metric):
         """Return the batch's summed variances and squared errors."""
         preds, targets = _ensemble("SpreadSkill", preds, targets, 2)
         members = preds.shape[-1]
-        errors = preds - targets[..., None]
+        errors = difference(preds, targets[..., None])
         error = errors.mean(axis=-1)
         deviation = errors - error[..., None]
         variance = (deviation * deviation).sum(axis=-1) / (members - 1)
@@ -252,8 +254,8 @@ class IntervalCoverage(Metric):
 
 
 def _ensemble(name: str, preds: Any, targets: Any, least: int) -> tuple[Any, Any]:
-    """Return float32 members `[..., members]` and targets `[...]`."""
-    preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
+    """Return members `[..., members]` and targets `[...]`, of any type."""
+    preds, targets = jnp.asarray(preds), jnp.asarray(targets)
     if preds.shape[:-1] != targets.shape or preds.ndim != targets.ndim + 1:
         raise ValueError(
             f"{name}: preds have shape {preds.shape} and targets {targets.shape}, but "

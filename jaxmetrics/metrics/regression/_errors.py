@@ -74,8 +74,8 @@ class MeanSquaredError(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed squared errors and number of entries."""
-        preds, targets = paired(preds, targets, self.outputs)
-        keep, error = len(self.series), preds - targets
+        _, _, error = paired(preds, targets, self.outputs)
+        keep = len(self.series)
         summed = moments if self.stderr else total
         return dict(
             squared_error=summed(error * error, mask, weights, keep),
@@ -170,8 +170,8 @@ class MeanAbsoluteError(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed absolute errors and number of entries."""
-        preds, targets = paired(preds, targets, self.outputs)
-        keep, error = len(self.series), preds - targets
+        _, _, error = paired(preds, targets, self.outputs)
+        keep = len(self.series)
         summed = moments if self.stderr else total
         return dict(
             absolute_error=summed(jnp.abs(error), mask, weights, keep),

@@ -53,7 +53,7 @@ class CriticalSuccessIndex(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's numbers of hits, misses and false alarms."""
-        preds, targets = paired(preds, targets, None)
+        preds, targets, _ = paired(preds, targets, None)
         invalid = jnp.isnan(preds) | jnp.isnan(targets)
         threshold = jnp.float32(self.threshold)
         predicted = (preds >= threshold) & ~invalid

@@ -88,9 +88,8 @@ class ExplainedVariance(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's moments and ranges of the errors and of the targets."""
-        preds, targets = paired(preds, targets, self.outputs)
+        _, targets, error = paired(preds, targets, self.outputs)
         keep = len(self.series)
-        error = targets - preds
         counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)
@@ -220,7 +219,7 @@ class NormalizedRootMeanSquaredError(Metric):
     def compute(self) -> Any:
         """Return the ratio, or `[outputs]` of them."""
         xp, state = namespace(self), self.state
-        n, mean, variance = (xp.asarray(x) for x in state.targets)
+        n, mean, variance = (xp.asarray(x) for x in state.targets[:3])
         smallest, largest = xp.asarray(state.smallest), xp.asarray(state.largest)
         equal = smallest == largest
         error = xp.sqrt(divide(state.squared_error, n))

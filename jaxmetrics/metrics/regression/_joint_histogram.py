@@ -33,7 +33,7 @@ class JointHistogram(Metric):
 
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's counts, and the number of entries with a NaN."""
-        preds, targets = paired(preds, targets, None)
+        preds, targets, _ = paired(preds, targets, None)
         invalid = jnp.isnan(preds) | jnp.isnan(targets)
         index = (
             self._bin(preds, self.low, self.high),

@@ -52,14 +52,14 @@ class MeanSquaredLogError(PointwiseMean):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's sums, and the number of entries without a logarithm."""
-        preds, targets = paired(preds, targets, self.outputs)
+        preds, targets, error = paired(preds, targets, self.outputs)
         invalid = (preds <= -1) | (targets <= -1)
-        sums = self.sums(self.error(preds, targets), ~invalid, mask, weights)
+        sums = self.sums(self.loss(preds, targets, error), ~invalid, mask, weights)
         return dict(sums, invalid=count_where(invalid, mask))
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the squared difference of the logarithms."""
-        ratio = (targets - preds) / (1 + preds)
+        ratio = -error / (1 + preds)
         far = ratio < -0.5  # where log1p(ratio) would lose the digits of a small ratio
         difference = jnp.log1p(targets) - jnp.log1p(preds)
         difference = jnp.where(far, difference, jnp.log1p(ratio))
@@ -128,9 +128,9 @@ class LogCoshError(PointwiseMean):
       1.1547
     """
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the logarithm of the hyperbolic cosine of each error."""
-        size = jnp.abs(preds - targets)
+        size = jnp.abs(error)
         half = jnp.sinh(jnp.minimum(size, 1) / 2)
         small = jnp.log1p(2 * half * half)
         large = size + (jnp.log1p(jnp.exp(-2 * size)) - jnp.float32(math.log(2)))

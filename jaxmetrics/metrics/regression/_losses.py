@@ -62,9 +62,9 @@ class HuberLoss(PointwiseMean):
                 "size of an error from which on the loss is linear."
             )
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the loss of each entry."""
-        size, delta = jnp.abs(preds - targets), jnp.float32(self.delta)
+        size, delta = jnp.abs(error), jnp.float32(self.delta)
         squared = jnp.minimum(size, delta)
         linear = delta * (size - delta / 2)
         return jnp.where(size <= delta, squared * squared / 2, linear)
@@ -106,11 +106,10 @@ class PinballLoss(PointwiseMean):
                 "Write 95 % as 0.95."
             )
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the loss of each entry."""
-        error = targets - preds
         above, below = jnp.float32(self.quantile), jnp.float32(1 - self.quantile)
-        return jnp.where(error < 0, -below * error, above * error)
+        return jnp.where(error > 0, below * error, -above * error)
 
 
 class MeanBiasError(PointwiseMean):
@@ -135,9 +134,9 @@ class MeanBiasError(PointwiseMean):
       0.5
     """
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the error of each entry."""
-        return preds - targets
+        return error
 
 
 class MinkowskiDistance(Metric):
@@ -189,8 +188,8 @@ class MinkowskiDistance(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed powers of errors and number of entries."""
-        preds, targets = paired(preds, targets, self.outputs)
-        keep, size = len(self.series), jnp.abs(preds - targets)
+        _, _, error = paired(preds, targets, self.outputs)
+        keep, size = len(self.series), jnp.abs(error)
         powers = size if self.p == 1 else size ** jnp.float32(self.p)
         powers = size * size if self.p == 2 else powers
         return dict(
@@ -240,9 +239,8 @@ class MaxError(Metric):
 
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's largest error."""
-        preds, targets = paired(preds, targets, self.outputs)
-        error = jnp.abs(preds - targets)
-        return dict(largest=maximum(error, mask, len(self.series)))
+        _, _, error = paired(preds, targets, self.outputs)
+        return dict(largest=maximum(jnp.abs(error), mask, len(self.series)))
 
     def compute(self) -> Any:
         """Return the error, in the unit of the targets."""

@@ -69,8 +69,8 @@ class MedianAbsoluteError(Metric):
 
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's counts and extremes of errors."""
-        preds, targets = paired(preds, targets, None)
-        errors = jnp.abs(preds - targets)
+        _, _, error = paired(preds, targets, None)
+        errors = jnp.abs(error)
         valid = mask_like(errors, mask)
         finite = jnp.isfinite(errors) & valid
         return dict(

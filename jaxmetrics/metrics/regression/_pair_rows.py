@@ -30,7 +30,7 @@ class PairRows(Metric):
 
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's rows, and the number of entries with a NaN."""
-        preds, targets = paired(preds, targets, None)
+        preds, targets, _ = paired(preds, targets, None)
         invalid = jnp.isnan(preds) | jnp.isnan(targets)
         valid = both(~invalid, mask)
         rows = jnp.stack([preds, targets], axis=-1)

@@ -52,10 +52,10 @@ class MeanAbsolutePercentageError(PointwiseMean):
         super().validate()
         _check_epsilon(type(self).__name__, self.epsilon)
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the relative error of each entry."""
         size = jnp.maximum(jnp.abs(targets), jnp.float32(self.epsilon))
-        return jnp.abs(preds - targets) / size
+        return jnp.abs(error) / size
 
 
 class SymmetricMeanAbsolutePercentageError(PointwiseMean):
@@ -88,11 +88,12 @@ class SymmetricMeanAbsolutePercentageError(PointwiseMean):
         super().validate()
         _check_epsilon(type(self).__name__, self.epsilon)
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the relative error of each entry."""
         half = jnp.abs(preds) / 2 + jnp.abs(targets) / 2  # the sum may overflow
         size = jnp.maximum(half, jnp.float32(self.epsilon / 2))
-        return jnp.abs(preds / 2 - targets / 2) / size * 2
+        halves = jnp.where(jnp.isinf(error), preds / 2 - targets / 2, error / 2)
+        return jnp.abs(halves) / size * 2
 
 
 class WeightedMeanAbsolutePercentageError(Metric):
@@ -136,10 +137,10 @@ class WeightedMeanAbsolutePercentageError(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed absolute errors and targets."""
-        preds, targets = paired(preds, targets, self.outputs)
+        _, targets, error = paired(preds, targets, self.outputs)
         keep = len(self.series)
         return dict(
-            absolute_error=total(jnp.abs(preds - targets), mask, weights, keep),
+            absolute_error=total(jnp.abs(error), mask, weights, keep),
             absolute_targets=total(jnp.abs(targets), mask, weights, keep),
         )
 

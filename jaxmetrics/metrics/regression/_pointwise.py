@@ -28,7 +28,7 @@ from jaxmetrics.metrics.regression._series import (
 
 
 class PointwiseMean(Metric):
-    """Base class: a mean over entries, of which a subclass defines the `error`."""
+    """Base class: a mean over entries, of which a subclass defines the `loss`."""
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
@@ -47,16 +47,22 @@ class PointwiseMean(Metric):
         check_outputs(type(self).__name__, self.outputs, self.average)
         check_stderr_by_output(self)
 
-    def error(self, preds: Any, targets: Any) -> Any:
-        """Return the error of each entry; a subclass defines it."""
-        raise NotImplementedError(f"{type(self).__name__} defines no error")
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
+        """Return the loss of each entry; a subclass defines it.
+
+        Args:
+          preds: Predictions, float32.
+          targets: Targets, of the same shape.
+          error: `preds - targets`, exact for integers beyond float32 too.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no loss")
 
     def observe(
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed errors and number of entries."""
-        preds, targets = paired(preds, targets, self.outputs)
-        return self.sums(self.error(preds, targets), None, mask, weights)
+        preds, targets, error = paired(preds, targets, self.outputs)
+        return self.sums(self.loss(preds, targets, error), None, mask, weights)
 
     def compute(self) -> Any:
         """Return the mean error, or `[outputs]` of them."""
@@ -64,13 +70,13 @@ class PointwiseMean(Metric):
             return mean_of(self.total, self.count)
         return mean_by_output(self.total, self.count, self.outputs, self.average)
 
-    def sums(self, error: Any, valid: Any, mask: Any, weights: Any) -> dict[str, Any]:
-        """Return sum and number of the errors that are valid and not masked."""
+    def sums(self, loss: Any, valid: Any, mask: Any, weights: Any) -> dict[str, Any]:
+        """Return sum and number of the losses that are valid and not masked."""
         keep = len(self.series)
-        counted = jnp.ones(error.shape, bool) if valid is None else valid
+        counted = jnp.ones(loss.shape, bool) if valid is None else valid
         counted = both(counted, mask)
         summed = moments if self.stderr else total
         return dict(
-            total=summed(error, counted, weights, keep),
+            total=summed(loss, counted, weights, keep),
             count=count_where(counted, None, weights, keep),
         )

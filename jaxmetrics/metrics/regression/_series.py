@@ -6,19 +6,22 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import divide
+from jaxmetrics.core import difference, divide
 
 AVERAGES = ("uniform", "none")
 
 
-def paired(preds: Any, targets: Any, outputs: int | None) -> tuple[Any, Any]:
-    """Return predictions and targets as float32 arrays of one shape.
+def paired(preds: Any, targets: Any, outputs: int | None) -> tuple[Any, Any, Any]:
+    """Return predictions, targets and `preds - targets`, float32 arrays of one shape.
+
+    The difference of integers is taken before they are rounded to float32: 16777217 and
+    16777216 differ by 1, although both are 16777216 in float32.
 
     Raises:
       ValueError: The shapes differ, nothing is broadcast; or the last axis does not
         have the length of the outputs.
     """
-    preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
+    preds, targets = jnp.asarray(preds), jnp.asarray(targets)
     if preds.shape != targets.shape:
         raise ValueError(
             f"preds have shape {preds.shape} and targets {targets.shape}, but the "
@@ -30,7 +33,8 @@ def paired(preds: Any, targets: Any, outputs: int | None) -> tuple[Any, Any]:
             f"{outputs} outputs. Configure "
             f"outputs={preds.shape[-1] if preds.ndim else None}."
         )
-    return preds, targets
+    error = difference(preds, targets)
+    return preds.astype(jnp.float32), targets.astype(jnp.float32), error
 
 
 def series(outputs: int | None) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class CosineSimilarity(MeanMetric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed cosines and number of vectors."""
-        preds, targets = paired(preds, targets, None)
+        preds, targets, _ = paired(preds, targets, None)
         if not preds.ndim:
             raise ValueError(
                 "CosineSimilarity: preds have shape (), but need a last axis, that of "

@@ -75,22 +75,21 @@ class TweedieDeviance(PointwiseMean):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's sums, and the number of entries out of range."""
-        preds, targets = paired(preds, targets, self.outputs)
+        preds, targets, error = paired(preds, targets, self.outputs)
         invalid = jnp.zeros(preds.shape, bool)
         if self.power != 0:
             invalid = preds <= 0
         if self.power >= 1:
             invalid = invalid | (targets <= 0 if self.power >= 2 else targets < 0)
-        sums = self.sums(self.error(preds, targets), ~invalid, mask, weights)
+        sums = self.sums(self.loss(preds, targets, error), ~invalid, mask, weights)
         return dict(sums, invalid=count_where(invalid, mask))
 
-    def error(self, preds: Any, targets: Any) -> Any:
+    def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the deviance of each entry."""
         if self.power == 0:
-            error = targets - preds
             return error * error
         p = self.power
-        ratio = (targets - preds) / preds
+        ratio = -error / preds
         scale = preds if p == 1 else preds ** jnp.float32(2 - p)
         near = jnp.abs(ratio) < _SMALL
         small = _series(jnp.where(near, ratio, 0), p)

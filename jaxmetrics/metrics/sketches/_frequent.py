@@ -18,7 +18,13 @@ from jaxmetrics.core import (
     namespace,
 )
 from jaxmetrics.metrics.sketches._cells import count_bits
-from jaxmetrics.metrics.sketches._hashing import mix, require_integers, salted, words
+from jaxmetrics.metrics.sketches._hashing import (
+    mix,
+    require_int32,
+    require_integers,
+    salted,
+    words,
+)
 
 _HALF_BITS = 16  # upper bits of a hash, which choose its bucket
 
@@ -108,9 +114,9 @@ class TopItems(Statistic):
     Args:
       output: Name of the output; integers of any shape.
       k: Number of items to return. Default 10.
-      bits: Bits of an item. 32 (the default) takes every integer, also negative ones.
-        With fewer, values outside [0, 2^bits) are not counted, except in `outside`;
-        see `metric.plain()`.
+      bits: Bits of an item. 32 (the default) takes every int32, also negative ones, and
+        no uint32. With fewer, values outside [0, 2^bits) are not counted, except in
+        `outside`; see `metric.plain()`.
       width: Buckets per row, at most 65,536.
       depth: Number of rows, each with its own hash.
 
@@ -153,7 +159,8 @@ class TopItems(Statistic):
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's counts by row, bucket and column (values, then bits)."""
         values = jnp.asarray(values)
-        require_integers("TopItems", "values", values)
+        require = require_int32 if self.bits == 32 else require_integers
+        require("TopItems", "values", values)
         valid = mask_like(values, mask)
         word = words(values)
         in_range = jnp.ones(word.shape, bool)

@@ -30,6 +30,17 @@ def salted(word: Any, salt: int) -> Any:
     return mix(word + np.uint32((2 * salt + 1) * _GOLDEN & 0xFFFFFFFF))
 
 
+def require_int32(caller: str, name: str, values: Any) -> None:
+    """Refuse values that are not integers, or uint32, which int32 results cut."""
+    require_integers(caller, name, values)
+    if values.dtype == jnp.uint32:
+        raise TypeError(
+            f"{caller}: {name} are uint32, but are returned as int32, which has no "
+            "integers from 2^31 on. Convert with .astype(int32), by which those become "
+            "negative."
+        )
+
+
 def require_integers(caller: str, name: str, values: Any) -> None:
     """Refuse values that are not integers."""
     if values.dtype.kind not in "iu":

@@ -20,7 +20,7 @@ from jaxmetrics.core import (
     mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._hashing import require_integers, salted, words
+from jaxmetrics.metrics.sketches._hashing import require_int32, salted, words
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
     ids_of_words,
@@ -48,7 +48,7 @@ class Reservoir(Statistic):
 
     Args:
       output: Name of the output, of any shape. It also reads `ids`, integers of the
-        same shape.
+        same shape; no uint32.
       capacity: Number of values to keep. Default 256.
       seed: Seed of the hash; another seed draws another sample.
       by: What a priority is the hash of: "id and value" (the default), or "id" alone.
@@ -88,7 +88,7 @@ class Reservoir(Statistic):
     def observe(self, *, values: Any, ids: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's smallest priorities, their ids and values."""
         values, ids = jnp.asarray(values), jnp.asarray(ids)
-        require_integers("Reservoir", "ids", ids)
+        require_int32("Reservoir", "ids", ids)
         if ids.shape != values.shape:
             raise ValueError(
                 f"Reservoir: ids have shape {ids.shape} and values {values.shape}; "

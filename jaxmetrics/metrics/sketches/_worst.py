@@ -18,7 +18,7 @@ from jaxmetrics.core import (
     mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._hashing import require_integers, words
+from jaxmetrics.metrics.sketches._hashing import require_int32, words
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
     ids_of_words,
@@ -43,7 +43,7 @@ class Worst(Statistic):
 
     Args:
       output: Name of the output, of any shape. It also reads `ids`, integers of the
-        same shape, such as the numbers of the examples in the data set.
+        same shape, such as the numbers of the examples in the data set; no uint32.
       k: Number of values to keep. Default 16.
 
     Returns by `compute`: `values` [k], falling, and `ids` [k]. Rows without a value are
@@ -73,7 +73,7 @@ class Worst(Statistic):
     def observe(self, *, values: Any, ids: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's largest values, their ids and order."""
         values, ids = jnp.asarray(values), jnp.asarray(ids)
-        require_integers("Worst", "ids", ids)
+        require_int32("Worst", "ids", ids)
         if ids.shape != values.shape:
             raise ValueError(
                 f"Worst: ids have shape {ids.shape} and values {values.shape}; each "

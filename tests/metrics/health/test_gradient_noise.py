@@ -187,5 +187,7 @@ def test_one_microbatch_and_a_wrong_number_are_refused():
         jm.GradientNoiseScale(2, 0)
     with pytest.raises(ValueError, match="Configure microbatches=3"):
         jm.GradientNoiseScale(2).update(micro_norms=[1.0, 1.0, 1.0], norm=1.0)
+    with pytest.raises(ValueError, match="Configure microbatches=2"):
+        jm.GradientNoiseScale(4).update(micro_norms=[1.0, 1.0], norm=1.0)
     with pytest.raises(ValueError, match=r"norm \(2,\).*Exchange them"):
         jm.GradientNoiseScale(2).update(micro_norms=1.0, norm=[1.0, 1.0])

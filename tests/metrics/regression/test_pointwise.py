@@ -2,6 +2,7 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics as sk
@@ -244,3 +245,29 @@ def test_events_are_counted_beyond_two_to_the_24():
 def test_impossible_configurations_are_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("offset", [1 << 24, 1 << 30, 3 << 30, -(1 << 31)])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        jm.MeanSquaredError(),
+        jm.RootMeanSquaredError(),
+        jm.MeanAbsoluteError(),
+        jm.MeanBiasError(),
+        jm.HuberLoss(),
+        jm.PinballLoss(0.25),
+        jm.LogCoshError(),
+        jm.MinkowskiDistance(3),
+        jm.MaxError(),
+        jm.MedianAbsoluteError(),
+        jm.TweedieDeviance(),
+    ],
+    ids=lambda metric: type(metric).__name__,
+)
+def test_integers_are_subtracted_before_they_are_rounded(metric, offset):
+    """Errors of large integers, such as times in seconds, are those of small ones."""
+    small = dict(preds=np.array([0, 1, 2, 7]), targets=np.array([1, 1, 5, 0]))
+    kind = np.uint32 if offset > 1 << 30 else np.int32
+    large = {name: jnp.asarray((x + offset).astype(kind)) for name, x in small.items()}
+    assert jm.evaluate(metric, **large) == jm.evaluate(metric, **small)

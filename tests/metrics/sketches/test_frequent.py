@@ -108,3 +108,12 @@ def test_values_that_are_not_integers_are_refused(metric):
 def test_an_impossible_configuration_is_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("sketch", [jm.TopItems("n"), jm.Worst("n"), jm.Reservoir("n")])
+def test_unsigned_integers_are_refused_where_they_would_come_out_negative(sketch):
+    numbers = np.uint32([2**31 + 5])
+    with pytest.raises(TypeError, match=r"uint32, but are returned as int32.*astype"):
+        sketch.update(n=numbers, ids=numbers)
+    narrow = jm.TopItems("n", bits=31).update(n=numbers)
+    assert narrow.plain()["outside"] == 1
