@@ -34,6 +34,7 @@ from jaxmetrics.core._mesh import put
 from jaxmetrics.core._reduction import fold, is_metric
 
 _FORMAT = 2
+_PYTHON_TYPES = {np.dtype(x) for x in (bool, int, float)}  # of numbers of Python
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +140,9 @@ def from_saved(
                 _spread(_empty(node, shards), None, shards) if is_new else node
             )
             continue
+        if (number := _number_of(path, node, layout, arrays)) is not None:
+            restored.append(number)
+            continue
         _refuse_changed(path, node, named, layout, shards)
         leaves = [_read(arrays, name, x) for name, x in named.items()]
         saved = jax.tree.unflatten(jax.tree.structure(node), leaves)
@@ -192,6 +196,37 @@ def _outline(name: str, x: Any, shards: int) -> tuple[list[int], str]:
     return list(np.shape(x)[1:] if shards else np.shape(x)), str(dtype)
 
 
+def _number_of(
+    path: str, template: Any, layout: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> np.ndarray | None:
+    """Return a saved number as a template holds it; None for what must not change.
+
+    The type of a number that belongs to no metric may be an accident: the `step=0` of
+    flax's `TrainState.create` is an int of Python, and an int32 once a jitted step
+    returned it. So if either side has the type of a Python number, the number is
+    taken. A template that is itself a number of Python takes one of any type; an array
+    takes one that its type holds: 3 as 3.0, but not 0.5 as an integer.
+    """
+    if path not in arrays or layout["leaves"][path][0] in layout["metrics"]:
+        return None
+    saved = np.asarray(arrays[path])
+    if np.shape(template) or saved.shape or saved.dtype.kind not in "biuf":
+        return None
+    if type(template) in (bool, int, float):
+        return saved
+    dtype = getattr(template, "dtype", None)
+    weak = isinstance(template, jax.Array) and template.weak_type
+    if not (weak or {saved.dtype, dtype} & _PYTHON_TYPES):
+        return None
+    order = ["b", "i", "u", "f"]  # each kind holds those before it
+    if not isinstance(dtype, np.dtype) or dtype.kind not in order:
+        return None
+    if order.index(dtype.kind) < order.index(saved.dtype.kind):
+        return None
+    number = saved.astype(dtype)
+    return number if saved.dtype.kind == "f" or number == saved else None
+
+
 def _refuse_changed(
     path: str, node: Any, named: Any, layout: Mapping[str, Any], shards: int
 ) -> None:
@@ -212,6 +247,12 @@ def _refuse_changed(
         if (old_shape, old_type) != (shape, dtype):
             old, new = f"{old_type}{old_shape}", f"{dtype}{shape}"
             differences.append(f"{name} was {old}, is {new}")
+    if differences and not is_metric(node) and saved is None:
+        raise ValueError(
+            f"checkpoint: an array was saved with another shape or type: "
+            f"{'; '.join(differences)} in the template. Give the template an array of "
+            "the saved shape and type."
+        )
     if differences:
         before = layout["descriptions"].get(path, "an array")
         now = describe(node, state=False) if is_metric(node) else "an array"

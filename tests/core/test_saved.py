@@ -65,6 +65,42 @@ def test_leaves_of_one_name_are_refused_when_they_are_saved():
         saved_form({"a": {"b": np.zeros(1)}, "a/b": np.ones(1)})
 
 
+TYPES = {int: jnp.int32, float: jnp.float32, bool: jnp.bool_}
+HOLDERS = {
+    "Python": lambda x: x,
+    "NumPy": lambda x: np.asarray(x)[()],
+    "a weakly typed array": jnp.asarray,
+    "a typed array": lambda x: jnp.asarray(x, TYPES[type(x)]),
+}
+
+
+@pytest.mark.parametrize("zero, number", [(0, 3), (0.0, 3.5), (False, True)])
+@pytest.mark.parametrize("saved", HOLDERS)
+@pytest.mark.parametrize("template", HOLDERS)
+def test_a_number_is_restored_whatever_holds_it(saved, template, zero, number):
+    like = HOLDERS[template](zero)
+    tree, _ = restored({"step": HOLDERS[saved](number)}, {"step": like})
+    assert tree["step"] == number
+    assert np.asarray(tree["step"]).dtype.kind == np.asarray(like).dtype.kind
+    assert isinstance(tree["step"], jax.Array) == isinstance(like, jax.Array)
+
+
+def test_a_number_that_the_template_cannot_hold_is_refused():
+    integer = jnp.asarray(0)
+    for saved in (0.5, 2**40, np.float64(1.0)):
+        with pytest.raises(ValueError, match="step was .*, is int32.*saved shape and"):
+            restored({"step": saved}, {"step": integer})
+    assert restored({"decay": jnp.float32(0.5)}, {"decay": 0})[0] == {"decay": 0.5}
+    with pytest.raises(ValueError, match="is float16"):
+        restored({"x": np.float32(1)}, {"x": np.float16(1)})
+
+
+def test_a_number_of_a_metric_keeps_its_type():
+    state = {"m": jm.Last("x").update(x=2.0)}
+    with pytest.raises(ValueError, match="m/value was float32"):
+        restored(state, {"m": {"value": 0.0}})
+
+
 def test_a_metric_in_the_place_of_an_array_is_refused():
     with pytest.raises(ValueError, match="saved as an array, and the template has"):
         restored({"m": {"count": np.zeros(2, np.uint32)}}, {"m": jm.Count()})
