@@ -111,6 +111,10 @@ def _source(package: str) -> str:
 def _unknown_name(package: str, name: str, public: list[str]) -> str:
     import difflib
 
+    from jaxmetrics._other_names import name_hint
+
     near = difflib.get_close_matches(name, public, 1)
+    if package == "jaxmetrics" and (other := name_hint(name)):
+        return f"module {package!r} has no attribute {name!r}. {other}"
     hint = f"Did you mean {near[0]!r}?" if near else f"See dir({package})."
     return f"module {package!r} has no attribute {name!r}. {hint}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import (
     Callable,
     ItemsView,
@@ -17,6 +18,7 @@ import jax
 import numpy as np
 from jax.tree_util import DictKey
 
+from jaxmetrics._other_names import ATTRIBUTES, Absent, attribute_error
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._arrays import is_deleted
 from jaxmetrics.core._decoding import (
@@ -77,6 +79,26 @@ class Collection(Placed):
     _keys: tuple[str, ...]
     _plan: tuple[tuple[str, Any, tuple[int, ...]], ...]
     _nodes: tuple[Metric, ...]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse subclasses, by which clu and flax declare the metrics."""
+        fields = [n for n in inspect.get_annotations(cls) if not n.startswith("_")]
+        name = fields[0] if fields else "accuracy"
+        raise TypeError(
+            f"{cls.__name__} derives from Collection, which is made by a call, not by "
+            f"a class. Write metrics = jm.Collection({name}=jm.Accuracy(), ...)."
+        )
+
+    if not TYPE_CHECKING:  # for a type checker these would exist
+        create = Absent()
+        single_from_model_output = Absent()
+        gather_from_model_output = Absent()
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise the error of a missing attribute, and name what replaces it."""
+            if name in ATTRIBUTES:
+                raise attribute_error(type(self).__name__, name)
+            return object.__getattribute__(self, name)  # raises
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import jax
 
+from jaxmetrics._other_names import argument_error
 from jaxmetrics.core._configuration import evaluated
 from jaxmetrics.core._leaves import UNSET, NotInInit
 from jaxmetrics.core._serialization import register_for_export, register_with_flax
@@ -123,6 +124,43 @@ def is_child(cls: type, field: dataclasses.Field[Any]) -> bool:
     return getattr(evaluated(field.type, cls.__module__), "holds_state", False)
 
 
+def explained_init(cls: Any) -> Callable[..., None]:
+    """Return the constructor of a dataclass with an error that names the arguments."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            fields = {f.name: f.default for f in dataclasses.fields(cls)}
+            unknown = {n: x for n, x in kwargs.items() if n not in fields}
+            if not unknown:
+                raise
+            hidden = ("renames", "reproducible_sums")
+            taken = [n for n, x in fields.items() if x is not UNSET and n not in hidden]
+            raise argument_error(cls.__name__, unknown, taken) from None
+
+    return __init__
+
+
+def refuse_no_state(cls: Any, base: Any) -> None:
+    """Refuse an instance of a class that holds no state, with a TypeError.
+
+    Args:
+      cls: The class of the instance.
+      base: `Metric`, whose own methods count as not defined.
+    """
+    if cls._leaves or cls._children or cls.contribution is not base.contribution:
+        return
+    raise TypeError(
+        f"{cls.__name__} declares no leaf, so it holds no state and counts nothing. "
+        "Declare leaves, such as `total: jm.Array = jm.sum_leaf()`, and write "
+        "observe(self, *, loss, mask=None), which returns one batch's contribution to "
+        "each: `return dict(total=jm.total(loss, mask))`."
+    )
+
+
 def refuse_no_metric(owner: str, name: str, value: Any) -> None:
     """Refuse a number, a name or a class where a metric belongs."""
     if isinstance(value, str | int | float | type | None):
@@ -146,6 +184,16 @@ def refuse_unsound(cls: type, base: type) -> None:
                 f"{name}: field {field.name!r} hides the method of the same name, "
                 "which every metric needs. Give the field another name."
             )
+    for method in ("update", "from_model_output", "__call__"):
+        if method in cls.__dict__:
+            raise TypeError(
+                f"{name} defines {method}(), but states are immutable and {method} is "
+                "derived. Declare leaves, such as `total: jm.Array = jm.sum_leaf()`, "
+                "and write observe(self, *, loss, mask=None), which returns one "
+                "batch's contribution to each: `return dict(total=jm.total(loss, "
+                "mask))`."
+            )
+    _refuse_unknown_sizes(cls)
     free = [n for n, declared in cls._leaves.items() if declared.name == "free"]
     if free and cls.merge is base.merge:
         raise TypeError(
@@ -166,3 +214,17 @@ def refuse_unsound(cls: type, base: type) -> None:
             "mask=None and pass it to the counting helpers, or declare "
             f"class {name}(Metric, scalars=True)."
         )
+
+
+def _refuse_unknown_sizes(cls: Any) -> None:
+    """Refuse a leaf whose shape or kind depends on a field that the class lacks."""
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for leaf, declared in cls._leaves.items():
+        for size in declared.names:
+            if size in fields or hasattr(cls, size):
+                continue
+            raise TypeError(
+                f"{cls.__name__}: leaf {leaf!r} is declared with {size!r}, which is no "
+                f"field of the class. Declare `{size}: int` before it, or write a "
+                "number."
+            )

@@ -227,6 +227,13 @@ class Leaf:
     dtype: Any = None
     fill: float = 0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the configuration fields that decide the kind and the shape."""
+        sizes = (*self.dims, self.capacity, *self.grid)
+        named = [size for size in sizes if size and not size.isdigit()]
+        return (*named, *filter(None, (self.weighted, self.moments)))
+
     def layout(self, metric: Any) -> LeafLayout:
         """Return the kind and shape in the configuration of a metric."""
         kind = self._kind(metric)

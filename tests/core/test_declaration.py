@@ -94,3 +94,77 @@ def test_a_class_lists_the_scores_that_it_reads_and_the_default():
     assert jm.evaluate(Positive(), probs=[0.2, 0.7]) == 1
     assert jm.evaluate(Positive(scores="logits"), logits=[-1.0, 3.0]) == 1
     assert jm.evaluate(Positive(scores="preds"), preds=[1, 1]) == 2
+
+
+def test_a_class_that_updates_itself_is_refused():
+    with pytest.raises(TypeError, match=r"Total defines update\(\).*write observe"):
+
+        class Total(jm.Metric):
+            total: float = 0.0
+
+            def update(self, loss):
+                self.total += loss
+
+            def compute(self):
+                return self.total
+
+
+def test_a_metric_without_any_state_is_refused():
+    class Total(jm.Metric):
+        total: float = 0.0
+
+        def compute(self):
+            return self.total
+
+    with pytest.raises(TypeError, match=r"Total declares no leaf.*write observe"):
+        jm.evaluate(Total(), loss=1.0)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        lambda: jm.count_leaf("classes"),
+        lambda: jm.sum_leaf("3 classes"),
+        lambda: jm.count_leaf(weighted="classes"),
+        lambda: jm.sum_leaf(moments="classes"),
+        lambda: jm.buffer_leaf("classes"),
+        lambda: jm.max_leaf("classes"),
+        lambda: jm.leaf("classes"),
+    ],
+)
+def test_a_leaf_of_an_unknown_size_is_refused(declared):
+    with pytest.raises(TypeError, match="Bad: leaf 'hits' is declared with 'classes'"):
+
+        class Bad(jm.Metric):
+            hits: jm.Array = declared()
+
+            def observe(self, *, labels, mask=None):
+                return dict(hits=labels)
+
+            def merge(self, other):
+                return self
+
+
+def test_a_size_may_be_a_property_or_a_later_field():
+    class Pairs(jm.Metric):
+        hits: jm.Array = jm.count_leaf("size classes")
+        classes: int = 2
+
+        @property
+        def size(self):
+            return self.classes**2
+
+    assert Pairs(classes=3).plain()["hits"].shape == (9, 3)
+
+
+def test_a_collection_is_not_declared_as_a_class():
+    message = r"Metrics derives .*jm\.Collection\(top_5=jm\.Accuracy\(\), \.\.\.\)"
+    with pytest.raises(TypeError, match=message):
+
+        class Metrics(jm.Collection):
+            top_5: jm.Accuracy
+
+    with pytest.raises(TypeError, match="Assigned derives from Collection"):
+
+        class Assigned(jm.Collection):
+            loss = jm.Mean("loss")

@@ -1,0 +1,175 @@
+"""Names of other libraries, and what they are called here.
+
+Errors about a name that jaxmetrics lacks look it up in these tables: names of the
+package (`jm.Average`), attributes of metrics and collections (`metrics.unreplicate()`)
+and arguments of constructors (`F1(num_classes=10)`). docs/migration.md explains each.
+Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+# Names of the package: clu, flax nnx, metrax, torchmetrics, keras, scikit-learn.
+NAMES: Mapping[str, str] = {
+    "Average": "jm.Mean('loss')",
+    "MeanMetric": "jm.Mean('loss')",
+    "SumMetric": "jm.Sum('loss')",
+    "MaxMetric": "jm.Max('loss')",
+    "MinMetric": "jm.Min('loss')",
+    "LastValue": "jm.Last('loss')",
+    "Welford": "jm.Mean('loss') and jm.Std('loss')",
+    "CollectingMetric": "a metric with jm.buffer_leaf, or jm.AUROC(exact=True, "
+    "capacity=...), jm.Quantiles",
+    "CatMetric": "a metric with jm.buffer_leaf, or jm.Quantiles",
+    "MultiMetric": "jm.Collection(...)",
+    "MetricCollection": "jm.Collection(...)",
+    "CombinedMetrics": "jm.Collection(...)",
+    "MetricTracker": "jm.BestOf, or the record: jm.Run.load(path)['val/accuracy']",
+    "ClasswiseWrapper": "jm.Classwise",
+    "BootStrapper": "jm.Bootstrap",
+    "MinMaxMetric": "jm.MinMax",
+    "MultioutputWrapper": "jm.MultiOutput",
+    "Running": "jm.Windowed",
+    "RunningMean": "jm.Windowed(jm.Mean('loss'), window=...)",
+    "PeriodicCallback": "`if step % n == 0:` in the loop",
+    "AsyncWriter": "jm.TrainingLogger, which never blocks",
+    "MultiWriter": "jm.TrainingLogger(writers=[...])",
+    "SummaryWriter": "jm.writers.TensorBoard() in TrainingLogger(writers=[...])",
+    "MetricsLogger": "jm.TrainingLogger",
+    "F1Score": "jm.F1",
+    "FBetaScore": "jm.FBeta",
+    "AUC": "jm.AUROC",
+    "AUCROC": "jm.AUROC",
+    "AUCPR": "jm.AveragePrecision",
+    "MSE": "jm.MeanSquaredError",
+    "RMSE": "jm.RootMeanSquaredError",
+    "MAE": "jm.MeanAbsoluteError",
+    "RSQUARED": "jm.R2",
+    "R2Score": "jm.R2",
+    "NDCGAtK": "jm.NDCG(k=...)",
+    "MRR": "jm.ReciprocalRank",
+    "PrecisionAtK": "jm.RetrievalPrecision(k=...)",
+    "RecallAtK": "jm.RetrievalRecall(k=...)",
+    "RougeN": "jm.ROUGE",
+    "WER": "jm.WordErrorRate",
+    "CER": "jm.CharErrorRate",
+    "MatthewsCorrCoef": "jm.MatthewsCorrelation",
+    "PearsonCorrCoef": "jm.PearsonCorrelation",
+    "SpearmanCorrCoef": "jm.SpearmanCorrelation",
+    "JaccardIndex": "jm.Jaccard",
+    "CalibrationError": "jm.ExpectedCalibrationError",
+    "SparseCategoricalAccuracy": "jm.Accuracy()",
+    "CategoricalAccuracy": "jm.Accuracy() of labels.argmax(-1)",
+    "BinaryAccuracy": "jm.Accuracy(task='binary')",
+    "MulticlassAccuracy": "jm.Accuracy(classes=..., average='macro')",
+    "MulticlassF1Score": "jm.F1(classes=...)",
+    "MulticlassAUROC": "jm.AUROC(classes=...)",
+    "StructuralSimilarityIndexMeasure": "jm.SSIM",
+    "PeakSignalNoiseRatio": "jm.PSNR",
+}
+
+# Attributes of metrics and collections.
+ATTRIBUTES: Mapping[str, str] = {
+    "create": "jm.Collection(accuracy=jm.Accuracy(), ...)",
+    "single_from_model_output": "metrics.from_model_output(...), or "
+    "metrics.update(...) for the merged total",
+    "gather_from_model_output": "total.merge(total.from_model_output(...)"
+    ".reduce('batch')) inside pmap or shard_map",
+    "unreplicate": "metrics.compute() of metrics that were reduced; a stack of states "
+    "is metrics.reduce()",
+    "reset": "metrics = metrics.empty(): states are immutable",
+    "reset_states": "metrics = metrics.empty(): states are immutable",
+    "reset_state": "metrics = metrics.empty(): states are immutable",
+    "add_state": "total: jm.Array = jm.sum_leaf() in the class body",
+    "add_weight": "total: jm.Array = jm.sum_leaf() in the class body",
+    "update_state": "metrics = metrics.update(...): states are immutable",
+    "result": "metrics.compute()",
+    "forward": "metrics.update(...); jm.evaluate(metric, ...) is the value of a batch",
+    "sync": "metrics.reduce(axis), or metrics.deferred(mesh)",
+    "clone": "the metric itself: it is immutable",
+    "add_metrics": "metrics | {'name': metric}",
+}
+
+# Arguments of constructors: the field here, and how to write it.
+ARGUMENTS: Mapping[str, tuple[str, str]] = {
+    "num_classes": ("classes", "classes={value!r}"),
+    "n_classes": ("classes", "classes={value!r}"),
+    "num_labels": ("classes", "task='multilabel', classes={value!r}"),
+    "top_k": ("k", "k={value!r}"),
+    "at_k": ("k", "k={value!r}"),
+    "ks": ("k", "one metric for each k"),
+    "from_logits": ("scores", "scores='logits' or scores='probs'"),
+    "multi_label": ("task", "task='multilabel'"),
+    "multilabel": ("task", "task='multilabel'"),
+    "num_thresholds": ("bins", "bins=..., a power of two for AUROC and its kin"),
+    "thresholds": ("bins", "bins=..., a power of two for AUROC and its kin"),
+    "n_bins": ("bins", "bins={value!r}"),
+    "num_bins": ("bins", "bins={value!r}"),
+    "ignore_class": ("ignore_index", "ignore_index={value!r}"),
+    "window_size": ("window", "window={value!r}"),
+    "data_range": ("max_value", "max_value={value!r}"),
+    "max_val": ("max_value", "max_value={value!r}"),
+    "sample_weight": ("weighted", "weighted=True, and the output weights=..."),
+    "sample_weights": ("weighted", "weighted=True, and the output weights=..."),
+    "name": ("", "the name in jm.Collection(name=...)"),
+    "dist_sync_on_step": ("", "metrics.deferred(mesh), or reduce(axis)"),
+    "sync_on_compute": ("", "metrics.deferred(mesh), or reduce(axis)"),
+    "validate_args": ("", "nothing: invalid rows are counted and not scored"),
+    "nan_strategy": ("", "nothing: invalid rows are counted and not scored"),
+    "dtype": ("", "nothing: sums are compensated float32, counts are exact"),
+}
+
+
+def name_hint(name: str) -> str | None:
+    """Return what a name of another library's package is here, None if unknown."""
+    return f"It is {NAMES[name]} here." if name in NAMES else None
+
+
+def attribute_error(owner: str, name: str) -> AttributeError:
+    """Return the error for a name in `ATTRIBUTES`, with what to write.
+
+    Args:
+      owner: Name of the class.
+      name: Name of the attribute.
+    """
+    text = f"{owner!r} object has no attribute {name!r}. Write {ATTRIBUTES[name]}."
+    return AttributeError(text, name=name)
+
+
+def argument_error(
+    owner: str, unknown: Mapping[str, object], fields: Iterable[str]
+) -> TypeError:
+    """Return the error for arguments that a constructor does not take.
+
+    Args:
+      owner: Name of the class.
+      unknown: The arguments and their values.
+      fields: The arguments that it takes.
+    """
+    import difflib
+
+    fields = list(fields)
+    name, value = next(iter(unknown.items()))
+    field, hint = ARGUMENTS.get(name, ("", ""))
+    near = difflib.get_close_matches(name, fields, 1)
+    if hint and (not field or field in fields):
+        remedy = f"Here it is {hint.format(value=value)}."
+    elif near:
+        remedy = f"Did you mean {near[0]!r}?"
+    else:
+        remedy = "Leave it out."
+    taken = f"it takes {fields}" if fields else "it takes no arguments"
+    return TypeError(f"{owner}() got an argument {name!r}; {taken}. {remedy}")
+
+
+class Absent:
+    """A method of clu's classes that metrics lack: its use on the class says so."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Keep the name."""
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> object:
+        """Raise the error that names what to write."""
+        raise attribute_error(owner.__name__, self._name)

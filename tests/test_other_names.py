@@ -1,0 +1,111 @@
+"""Errors about a name of another library say what it is called here."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+import jaxmetrics as jm
+from jaxmetrics._other_names import ARGUMENTS, ATTRIBUTES, NAMES
+
+PAGE = Path(__file__).parents[1] / "docs" / "migration.md"
+METRICS = [
+    x
+    for x in (getattr(jm, name) for name in jm.__all__)
+    if isinstance(x, type) and issubclass(x, jm.Metric)
+]
+
+
+def names_in(text):
+    return re.findall(r"\bjm\.([A-Za-z_][\w.]*\w)", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_another_library_is_explained(name):
+    with pytest.raises(AttributeError, match="It is .* here") as error:
+        getattr(jm, name)
+    assert NAMES[name] in str(error.value)
+
+
+@pytest.mark.parametrize("text", [*NAMES.values(), *ATTRIBUTES.values()])
+def test_the_names_that_hints_give_exist(text):
+    for name in names_in(text):
+        value = jm
+        for part in name.split("."):
+            value = getattr(value, part)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_an_attribute_of_another_library_is_explained(name):
+    for state in (jm.Accuracy(), jm.Collection(accuracy=jm.Accuracy())):
+        with pytest.raises(AttributeError) as error:
+            getattr(state, name)
+        assert ATTRIBUTES[name] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["create", "single_from_model_output", "gather_from_model_output"]
+)
+def test_a_class_method_of_clu_is_explained(name):
+    with pytest.raises(AttributeError, match="Write .*jm|Write .*metrics|Write total"):
+        getattr(jm.Collection, name)
+
+
+def test_other_missing_attributes_have_the_error_of_python():
+    for state in (jm.Accuracy(), jm.Collection()):
+        with pytest.raises(AttributeError, match="object has no attribute 'totl'$"):
+            state.totl  # noqa: B018
+
+
+def test_an_error_within_a_property_is_not_hidden():
+    class Broken(jm.Metric):
+        count: jm.Array = jm.count_leaf()
+
+        @property
+        def edges(self):
+            return self.no_such_field
+
+    with pytest.raises(AttributeError, match="no_such_field"):
+        Broken().edges  # noqa: B018
+
+
+def test_arguments_of_other_libraries_are_explained():
+    for call, message in (
+        (lambda: jm.F1(num_classes=10), r"F1\(\) got .*'num_classes'.*classes=10"),
+        (lambda: jm.TopKAccuracy(top_k=3), r"Here it is k=3\."),
+        (lambda: jm.Accuracy(from_logits=True), "scores='logits' or scores='probs'"),
+        (lambda: jm.AUROC(num_thresholds=200), "Here it is bins="),
+        (lambda: jm.Mean("loss", name="loss"), r"jm.Collection\(name=\.\.\.\)"),
+        (lambda: jm.F1(clases=2), "Did you mean 'classes'"),
+        (lambda: jm.Count(colour=2), r"it takes \['output'\]. Leave it out"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_arguments_that_hints_give_exist(name):
+    field, _ = ARGUMENTS[name]
+    fields = {f.name for metric in METRICS for f in dataclasses.fields(metric)}
+    assert not field or field in fields
+
+
+def test_a_wrong_value_of_a_right_argument_keeps_its_own_error():
+    with pytest.raises(TypeError, match="classes is declared"):
+        jm.F1(classes="10")
+
+
+def test_the_classes_in_the_tables_of_the_migration_page_are_known():
+    sections = re.split(r"^## ", PAGE.read_text(), flags=re.M)
+    titles = ("clu: metrics", "clu: writers", "nnx", "metrax", "torchmetrics")
+    unknown = []
+    for section in sections:
+        if not section.startswith(titles):
+            continue
+        for cell in re.findall(r"^\| ([^|]*) \|", section, flags=re.M):
+            for code in re.findall(r"`([^`]*)`", cell):
+                name = re.match(r"(?:\w+\.)*([A-Z]\w+)", code)
+                if name and not hasattr(jm, name[1]) and name[1] not in NAMES:
+                    unknown.append(name[1])
+    assert set(unknown) <= {"Metrics", "Metric"}
