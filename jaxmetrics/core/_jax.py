@@ -342,6 +342,11 @@ class Equation:
         return _attribute(self._equation, "invars", "JaxprEqn")
 
     @property
+    def results(self) -> list[Any]:
+        """Variables that the equation defines."""
+        return _attribute(self._equation, "outvars", "JaxprEqn")
+
+    @property
     def recomputed(self) -> bool:
         """True if the backward pass of `jax.checkpoint` recomputes it."""
         stack = _attribute(self._equation, "source_info.name_stack", "JaxprEqn")
@@ -408,6 +413,29 @@ def arguments_read(step: Any, *args: Any) -> list[tuple[Any, bool]] | None:
         return None
     read = {id(v) for equation in equations(program) for v in equation.operands}
     return [(path, id(v) in read) for (path, _), v in zip(paths, inputs, strict=True)]
+
+
+def inputs_of_outputs(function: Callable[..., Any], *args: Any) -> list[set[int]]:
+    """Return for each output array of a function the inputs that it depends on.
+
+    A call within it, such as that of a jitted function or a scan, counts as one
+    operation: all of its results depend on all of its operands.
+
+    Args:
+      function: Function that can be traced.
+      *args: Its arguments, trees of arrays or `jax.ShapeDtypeStruct`.
+
+    Returns:
+      Indices of the leaves of `args`, for each leaf of the result.
+    """
+    program = _open(traced_program(function, *args))
+    inputs = _attribute(program, "invars", "Jaxpr")
+    sources: dict[int, set[int]] = {id(v): {i} for i, v in enumerate(inputs)}
+    for equation in equations(program):
+        read = [sources.get(id(v), set()) for v in equation.operands]
+        for v in equation.results:
+            sources[id(v)] = set().union(*read)
+    return [sources.get(id(v), set()) for v in _attribute(program, "outvars", "Jaxpr")]
 
 
 def require_known_programs() -> None:
@@ -490,6 +518,7 @@ def jax_uses() -> list[JaxUse]:
         JaxUse("jaxpr.eqns, primitives", "count_flops", require_known_programs),
         JaxUse("newly_manual_axes", "FLOPs in shard_map", _check_shard_map),
         JaxUse("jit(f).trace(x).jaxpr", "masks in evaluate_loop", _check_trace),
+        JaxUse("jaxpr.outvars", "masks in observe", _check_outputs),
     ]
 
 
@@ -549,6 +578,16 @@ def _check_trace() -> None:
     read = arguments_read(step, shape, shape)
     if read is None or [used for _, used in read] != [True, False]:
         raise _missing("inputs of a traced step", "to find steps that ignore a mask")
+
+
+def _check_outputs() -> None:
+    shape = jax.ShapeDtypeStruct((2,), "float32")
+    if inputs_of_outputs(lambda x, y: (x + 1, y, x * y), shape, shape) != [
+        {0},
+        {1},
+        {0, 1},
+    ]:
+        raise _missing("outputs of a traced program", "to find an ignored mask")
 
 
 _ADVICE = (

@@ -18,14 +18,17 @@ import jax
 import numpy as np
 
 from jaxmetrics._lazy import optional
+from jaxmetrics._other_names import ATTRIBUTES, attribute_error
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._configuration import checked, with_one_nan
 from jaxmetrics.core._declaration import (
     Bound,
     check_scores,
     child,
+    explained_init,
     is_child,
     refuse_no_metric,
+    refuse_no_state,
     refuse_unsound,
     register,
 )
@@ -46,6 +49,7 @@ from jaxmetrics.core._inputs import (
     refuse_arrays,
     refuse_misspelt,
 )
+from jaxmetrics.core._jax import inputs_of_outputs
 from jaxmetrics.core._leaves import (
     UNSET,
     Leaf,
@@ -177,7 +181,10 @@ class Metric(Placed):
         merge = cls.__dict__.get("merge")
         if merge:
             setattr(cls, "merge", _calls.compiled_merge(merge))  # noqa: B010
+        own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        if not own_init:
+            setattr(cls, "__init__", explained_init(cls))  # noqa: B010
         fields = dataclasses.fields(cls)
         cls._leaves = {
             f.name: f.metadata["leaf"] for f in fields if "leaf" in f.metadata
@@ -207,6 +214,7 @@ class Metric(Placed):
         """Check the configuration and fill in the empty state, at construction."""
         register_with_flax(type(self))
         owner = type(self).__name__
+        refuse_no_state(type(self), Metric)
         for name, choices in self._scores.items():
             check_scores(owner, name, getattr(self, name), choices)
         for name, annotation in self._configuration.items():
@@ -416,6 +424,14 @@ class Metric(Placed):
         """Return a table of the values, for notebooks."""
         return value_table(self)
 
+    if not TYPE_CHECKING:  # for a type checker every attribute would exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise the error of a missing attribute, and name what replaces it."""
+            if name in ATTRIBUTES:
+                raise attribute_error(type(self).__name__, name)
+            return object.__getattribute__(self, name)  # raises
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy the fields, without what is derived from them."""
         return {name: x for name, x in vars(self).items() if name not in _DERIVED}
@@ -606,7 +622,12 @@ class Metric(Placed):
                 f"{type(self).__name__}.observe returned {sorted(parts)}; the leaves "
                 f"are {sorted(self._leaves)}. Return one contribution for each."
             )
-        return {name: self._encoded(name, parts[name]) for name in self._leaves}
+        encoded = {name: self._encoded(name, parts[name]) for name in self._leaves}
+        if np.ndim(arguments.get("mask")) and not _is_ours(type(self)):
+            shapes = jax.tree.map(_shape_of, dict(arguments))
+            leaves, treedef = jax.tree.flatten(shapes)
+            _refuse_unmasked(jax.tree.structure(self), treedef, tuple(leaves))
+        return encoded
 
     def _encoded(self, name: str, value: Any) -> Any:
         try:
@@ -644,3 +665,50 @@ def _layout_of(structure: Any) -> _Layout:
     """Return the layout of the metrics of one class and configuration."""
     metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
     return metric._derived_layout()
+
+
+def _is_ours(cls: type) -> bool:
+    """Return whether a class is one of jaxmetrics, whose masks its own tests check."""
+    return cls.__module__.partition(".")[0] == "jaxmetrics"
+
+
+def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(x), x.dtype)
+
+
+@functools.lru_cache(maxsize=1024)
+def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> None:
+    """Refuse an `observe` that reads rows for a leaf and not their mask.
+
+    It is traced once more, for each class, configuration and shapes.
+
+    Args:
+      structure: Tree structure of the metric.
+      treedef: That of the arguments of `observe`.
+      shapes: Shapes of the arguments.
+
+    Raises:
+      ValueError: A contribution depends on an array of rows and not on the mask.
+    """
+    metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
+    arguments = jax.tree.unflatten(treedef, shapes)
+    mask = arguments["mask"].shape
+    names = sorted(metric._leaves)
+
+    def contributions(arguments: dict[str, Any]) -> list[Any]:
+        parts = metric.observe(**arguments)
+        return [metric._encoded(name, parts[name]) for name in names]
+
+    paths, _ = jax.tree_util.tree_flatten_with_path(arguments)
+    read = inputs_of_outputs(contributions, arguments)
+    (of_mask,) = (i for i, (path, _) in enumerate(paths) if path[0].key == "mask")
+    rows = {i for i, (_, x) in enumerate(paths) if x.shape[: len(mask)] == mask}
+    for name, inputs in zip(names, read, strict=True):
+        if inputs & rows and of_mask not in inputs:
+            used = sorted({paths[i][0][0].key for i in inputs & rows})
+            raise ValueError(
+                f"{type(metric).__name__}.observe does not use 'mask' for leaf "
+                f"{name!r}, which reads {used}, so padding is counted. Pass the mask "
+                f"to a counting helper, such as jm.total(values, mask) or "
+                f"jm.count_where(condition, mask), or take jnp.where(mask, ..., 0)."
+            )
