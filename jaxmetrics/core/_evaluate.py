@@ -15,6 +15,7 @@ from jax import lax
 from jaxmetrics.core._collection import Collection, flat
 from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
+from jaxmetrics.core._inside import leading_axes
 from jaxmetrics.core._metric import Metric
 
 _ROUNDING = 1e-9  # distance of bounds that are equal but for rounding
@@ -88,20 +89,23 @@ class Snapshot(NamedTuple):
         """Return the values by name, and diagnostics as `health/{what}/{split}/...`.
 
         For a metric with `bounds()`, `{name}_error_bound` is the largest possible error
-        of the value; it is left out where the bounds are equal.
+        of the value; it is left out where the bounds are equal. For a metric that
+        cannot be computed, such as one with a full buffer, the value is the error.
         """
         metrics = self.metrics()
-        diagnostics = metrics.diagnostics()
-        if name := self.name:
-            diagnostics = {f"{what}/{name}": x for what, x in diagnostics.items()}
-        values = self._values(metrics)
-        named = (
-            metrics.items() if isinstance(metrics, Collection) else [(name, metrics)]
-        )
+        if isinstance(metrics, Collection):
+            named = list(metrics.items())
+        else:
+            named = [(self.name, metrics)]
+        try:
+            values = self._values(metrics)
+        except Exception:
+            values = _values_or_errors(named)
+            named = [x for x in named if not isinstance(values.get(x[0]), Exception)]
         values |= _error_bounds(named, values)
-        for place, value in diagnostics.items():
-            what, _, of = place.partition("/")
-            values[f"health/{what}/{split}/{of}"] = value
+        for name, metric in named:
+            for what, value in metric.diagnostics().items():
+                values[f"health/{what}/{split}/{name}"] = value
         return values
 
     def _values(self, metrics: Any) -> dict[str, Any]:
@@ -119,6 +123,9 @@ def snapshot(metrics: Metrics, marks: Any = None) -> Snapshot:
       metrics: Metric, collection, or the deferred form of one.
       marks: Array of uint32, `[shards, ...]`, that is reduced with a deferred state;
         each shard has entries of its own and zeros.
+
+    Raises:
+      ValueError: The metrics are a stack of states, as pmap and vmap return them.
     """
     stacked = isinstance(metrics, Deferred)
     state = metrics.state if isinstance(metrics, Deferred) else metrics
@@ -128,12 +135,29 @@ def snapshot(metrics: Metrics, marks: Any = None) -> Snapshot:
     return Snapshot(words, state, stacked, shape)
 
 
+def _refuse_stack(metrics: Any) -> None:
+    """Refuse states with a leading axis: a record would get one value for each."""
+    named = metrics.items() if isinstance(metrics, Collection) else [("", metrics)]
+    for _, metric in named:
+        axes = leading_axes(metric) if isinstance(metric, Metric) else 0
+        if axes:
+            shape = np.shape(jax.tree.leaves(metric)[0])[:axes]
+            raise ValueError(
+                f"{type(metric).__name__} is a stack of states, of shape {shape}, as "
+                "pmap and vmap return them when nothing was reduced. For one total "
+                "pass metrics.reduce(); for one value each, compute each state: "
+                "jax.tree.map(lambda x: x[i], metrics).compute()"
+            )
+
+
 @jax.jit
 def _words(metrics: Metrics, marks: Any) -> jax.Array:
     """Return all leaves as one vector of 32-bit words: one buffer to copy."""
     total: Any = metrics
     if isinstance(metrics, Deferred):
         total = reduce_with_marks(metrics, marks)
+    else:
+        _refuse_stack(metrics)
     words = [
         jnp.asarray(x)
         if x.dtype == jnp.uint32
@@ -141,6 +165,17 @@ def _words(metrics: Metrics, marks: Any) -> jax.Array:
         for x in jax.tree.leaves(total)  # the marks, behind the totals, are the last
     ]
     return jnp.concatenate([word.ravel() for word in words])
+
+
+def _values_or_errors(named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values by name, and the error of each metric that has none."""
+    values: dict[str, Any] = {}
+    for name, metric in named:
+        try:
+            values |= flat(name, metric.compute())
+        except Exception as error:
+            values[name] = error
+    return values
 
 
 def _error_bounds(named: Iterable[tuple[str, Any]], values: Any) -> dict[str, float]:

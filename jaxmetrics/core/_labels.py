@@ -216,9 +216,15 @@ def as_class_numbers(labels: Any) -> Any:
 def require_labels(logits: Any, labels: Any) -> None:
     """Refuse labels that are no integers, or of another shape than the logits."""
     if not jnp.issubdtype(labels.dtype, jnp.integer):
+        one_hot = labels.shape == logits.shape and labels.ndim > 1
+        remedy = (
+            "Pass labels.argmax(-1) if they are one-hot."
+            if one_hot
+            else "Convert with .astype(int32)."
+        )
         raise TypeError(
-            f"labels are integer class numbers, got {labels.dtype}. Convert with "
-            ".astype(int32), or argmax one-hot labels."
+            f"labels are integer class numbers, got {labels.dtype}"
+            f"{list(labels.shape)} for logits of shape {logits.shape}. {remedy}"
         )
     shape = logits.shape[:-1]
     if labels.shape == shape:

@@ -164,9 +164,17 @@ def valid_binary(scores: Any, labels: Any, kind: str = "logits") -> Any:
     if kind == "preds":
         require_integers("preds", scores)
     if scores.shape != labels.shape:
+        remedy = "Reshape one of them."
+        if scores.shape[:-1] == labels.shape and scores.ndim == labels.ndim + 1:
+            remedy = (
+                "Pass scores[..., 0]."
+                if scores.shape[-1] == 1
+                else "If the last axis of the scores is the classes, configure "
+                f"classes={scores.shape[-1]} with task='multiclass'."
+            )
         raise ValueError(
             f"scores have shape {scores.shape} and labels {labels.shape}; in the "
-            "binary and multilabel tasks the shapes must be equal. Reshape one of them."
+            f"binary and multilabel tasks the shapes must be equal. {remedy}"
         )
     if kind == "preds":
         return _zero_or_one(labels) & _zero_or_one(scores)

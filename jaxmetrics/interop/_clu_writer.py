@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmetrics.record import check_step
+
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
 
@@ -59,6 +61,13 @@ class MetricWriter:
           TypeError: A value is not a single number.
           ValueError: As `TrainingLogger.log_step`.
         """
+        if not isinstance(scalars, Mapping):
+            raise TypeError(
+                f"write_scalars() got a {type(scalars).__name__}, expected a mapping "
+                "of numbers by name. Pass metrics.compute(), or log the metrics with "
+                "logger.log_step(step, metrics)."
+            )
+        step = check_step(step, "write_scalars")
         self._logger.log_step(step, scalars, split=self._split)
 
     def write_images(self, step: int, images: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxmetrics.processes import CallMarks
 from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
 
@@ -116,6 +118,9 @@ def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
     try:
         own = marks.of(metrics, step, call.split)
         taken = snapshot(metrics, own)
+    except ValueError as cause:
+        error = ValueError(f"log_step() got metrics that are not one state: {cause}")
+        return call._replace(errors=[*call.errors, error])
     except Exception as cause:
         error = RuntimeError(
             f"log_step() could not reduce metrics={type(metrics).__name__} ({cause}). "
@@ -182,18 +187,28 @@ def checked_scalar(name: str, value: Any) -> object:
         if not _is_real(value.dtype):
             raise TypeError(f"an array of {value.dtype} is not a number")
     except (TypeError, ValueError) as error:
-        advice = (
-            "Log scalars, after the compiled step; pass a metric or a Collection as "
-            "metrics="
-        )
+        reason = str(error)
         if isinstance(value, str):
             advice = "Log it with log_text()"
-        elif len(getattr(value, "shape", ())) > 0:
+        elif getattr(value, "holds_state", False) or hasattr(value, "compute"):
+            reason = f"a metric, {type(value).__name__}, where a number is expected"
+            advice = (
+                f"Pass it as the second argument, log_step(step, jm.Collection({name}="
+                "...)), or log its value, .compute()"
+            )
+        elif np.size(value) > 1:
             advice = (
                 "Log a number of it, such as the mean, an image with log_images(), or "
-                "a distribution with log_histograms()"
+                "a distribution with log_histograms(). If metrics compute it, pass "
+                "them and not their values, log_step(step, metrics), as "
+                "evaluate_loop(..., compute=False) returns them"
             )
-        raise TypeError(f"log_step() got {name!r}: {error}. {advice}.") from None
+        else:
+            advice = (
+                "Log scalars, after the compiled step; pass a metric or a Collection "
+                "as the second argument"
+            )
+        raise TypeError(f"log_step() got {name!r}: {reason}. {advice}.") from None
     if value.is_deleted():
         raise RuntimeError(
             f"log_step() got {name!r}, whose array was deleted, as donated arrays are. "

@@ -237,6 +237,12 @@ class Row:
         """Add the values of a metric; a value that the call gives wins over them."""
         for name, result in computed.items():
             full = key(name, self._key_split)
+            if isinstance(result, Exception):
+                self.faults.append(
+                    f"the value of {full!r} logged at step {self.step} of "
+                    f"{self.split!r} could not be computed ({result})."
+                )
+                continue
             if np.ndim(result):
                 if (plain := _plain_array(result)) is None:
                     self.array_keys.append(full)

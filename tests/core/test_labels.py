@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxmetrics as jm
 from jaxmetrics.core import (
     label_rank,
     not_ignored,
@@ -97,3 +98,22 @@ def test_labels_of_another_shape_are_refused_with_the_remedy(logits, labels, mat
 def test_labels_that_are_no_integers_are_refused():
     with pytest.raises(TypeError, match="labels are integer class numbers, got float"):
         label_rank(LOGITS[:1], np.float32([1]))
+
+
+def test_one_hot_labels_of_floats_lead_to_argmax():
+    logits, labels = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)
+    with pytest.raises(TypeError, match=r"float32\[3, 3\].*labels.argmax\(-1\)") as one:
+        jm.evaluate(jm.Accuracy(), logits=logits, labels=labels)
+    assert "astype" not in str(one.value)
+    with pytest.raises(TypeError, match=r"float32\[3\].*\.astype\(int32\)"):
+        jm.evaluate(jm.Accuracy(), logits=logits, labels=labels[0])
+
+
+def test_scores_of_classes_in_a_binary_task_lead_to_classes():
+    labels = np.zeros(8, np.int32)
+    for classes, remedy in ((10, "classes=10"), (1, r"scores\[\.\.\., 0\]")):
+        with pytest.raises(ValueError, match=remedy):
+            jm.evaluate(jm.AUROC(), logits=np.zeros((8, classes)), labels=labels)
+    scores = dict(logits=np.zeros((8, 2)), labels=np.zeros(4, np.int32))
+    with pytest.raises(ValueError, match="Reshape one of them"):
+        jm.evaluate(jm.AUROC(), **scores)

@@ -54,7 +54,14 @@ def assert_equal(after, before):
 
 
 @pytest.mark.parametrize(
-    "title", ["clu: metrics", "nnx.MultiMetric", "metrax", "torchmetrics"]
+    "title",
+    [
+        "clu: metrics",
+        "clu: pmap and shard_map",
+        "nnx.MultiMetric",
+        "metrax",
+        "torchmetrics",
+    ],
 )
 def test_metrics_have_the_values_that_they_replace(run_blocks, title):
     before, *others = run_blocks(title)

@@ -64,6 +64,18 @@ def stacked():
     return jax.vmap(lambda x: MEAN.update(x=x))(jnp.ones((4, 2)))
 
 
+class Total(jm.Metric):
+    total: jm.Array = jm.sum_leaf()
+
+    def observe(self, *, x, mask=None):
+        return dict(total=x.sum())
+
+
+def log_stack():
+    with logger() as run:
+        run.log_step(1, stacked())
+
+
 def exact():
     metric = jm.AUROC(task="binary", exact=True, capacity=4)
     jm.evaluate(metric, logits=jnp.arange(8.0), labels=jnp.arange(8) % 2)
@@ -85,6 +97,9 @@ MISTAKES = {
     "another configuration": lambda: jm.TopKAccuracy(k=2).merge(jm.TopKAccuracy(k=3)),
     "a stack of states": lambda: MEAN.merge(stacked()),
     "a full buffer": exact,
+    "a mask that is forgotten": lambda: Total().update(x=LABELS, mask=LABELS > 0),
+    "an argument of another library": lambda: jm.F1(num_classes=10),
+    "a stack that is logged": log_stack,
     "a lambda": lambda: jm.Compose(lambda x: x, x=MEAN),
     "a donated state": donated,
     "an uneven batch": lambda: (

@@ -10,6 +10,7 @@ import pytest
 from support.processes import run_python
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import jaxmetrics as jm
 from jaxmetrics import Run
 from jaxmetrics.interop.clu import metric_writer
 
@@ -214,3 +215,14 @@ def test_periodic_actions_and_writers_of_clu_accept_it(tmp_path):
     for name, text in (("text", b"hello"), ("last", b"word")):
         (event,) = events.Tensors(f"{name}/text_summary")
         assert event.tensor_proto.string_val == [text]
+
+
+def test_errors_of_write_scalars_name_it(tmp_path):
+    with jm.TrainingLogger(root=tmp_path, console=False) as logger:
+        writer = metric_writer(logger)
+        metrics = jm.Collection(count=jm.Count("x"))
+        with pytest.raises(TypeError, match=r"write_scalars\(\) got a Collection"):
+            writer.write_scalars(5, metrics)
+        with pytest.raises(TypeError, match=r"write_scalars\(\) got a step"):
+            writer.write_scalars(jnp.int32(6), {"loss": 1.0})
+        writer.write_scalars(7, metrics.compute())

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -154,3 +155,39 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
     # A run named by its start gets a folder beside the one whose mode was changed.
     unnamed = "refused" if where == "root/p/run" else printed
     assert done.stdout.split() == [printed, unnamed], done.stderr
+
+
+def test_a_metric_or_an_array_as_a_value_leads_to_the_second_argument(logger):
+    confusion = jm.ConfusionMatrix(classes=2).update(logits=np.eye(2), labels=[0, 1])
+    for value in (jm.Mean("x"), jm.Collection(a=jm.Mean("x"))):
+        with pytest.raises(TypeError, match=r"a metric.*log_step\(step, jm.Collection"):
+            logger.log_step(1, accuracy=value)
+    with pytest.raises(TypeError, match=r"evaluate_loop\(\.\.\., compute=False\)"):
+        logger.log_step(2, {"confusion": confusion.compute()}, split="val")
+
+
+def test_a_stack_of_states_is_refused_and_its_total_logged(logger):
+    stack = jax.vmap(lambda x: jm.Mean("x").update(x=x))(jnp.arange(8.0).reshape(4, 2))
+    metrics = jax.vmap(lambda x: jm.Collection(f1=jm.F1(classes=2), n=jm.Count("x")))
+    for states in (stack, metrics(jnp.arange(4.0))):
+        for step in (1, 2):
+            with pytest.raises(ValueError, match=r"a stack of states, of shape \(4,\)"):
+                logger.log_step(step, states)
+    logger.log_step(3, stack.reduce())
+    logger.log_step(4, {f"x/{i}": x for i, x in enumerate(stack.compute())})
+    rows, _ = recorded(logger)
+    assert rows[0] == {"train/x": 3.5}
+    assert [*rows[1].values()] == [0.5, 2.5, 4.5, 6.5]
+
+
+def test_a_full_buffer_leaves_out_one_value_and_names_it(logger):
+    area = jm.AUROC(exact=True, capacity=4)
+    metrics = jm.Collection(area=area, count=jm.Count("labels"))
+    metrics = metrics.update(logits=np.arange(8.0), labels=np.arange(8) % 2)
+    logger.log_step(1, metrics, loss=1.0)
+    message = "'train/area' .*a buffer of capacity 4 saw 8 rows.*Use a larger capacity"
+    with pytest.raises(RuntimeError, match=message) as error:
+        logger.log_step(2, loss=2.0) or logger.flush()
+    assert "its devices" not in str(error.value)
+    rows, _ = recorded(logger)
+    assert rows[0] == {"train/count": 8, "train/loss": 1.0}
