@@ -97,7 +97,8 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.runs import Run as Run
 else:
     from jaxmetrics._lazy import attach
+    from jaxmetrics._other_names import NAMES as _NAMES
 
-    __getattr__, __dir__, __all__ = attach(__name__)
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)
 
 __version__ = "0.2.0"

@@ -23,16 +23,18 @@ import ast
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 
 def attach(
-    package: str,
+    package: str, other_names: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and the sorted `__all__` of a package.
 
     Args:
       package: The package's `__name__`.
+      other_names: What is called here what other libraries call so, by their names.
     """
     sources = {name: module for module, name in _typed_imports(package)}
     public = sorted(sources)
@@ -41,7 +43,9 @@ def attach(
         """Import a public name at its first use, and keep it in the package."""
         if name not in sources:
             # With a name and no object, tracebacks add no suggestion of their own.
-            raise AttributeError(_unknown_name(package, name, public), name=name)
+            raise AttributeError(
+                _unknown_name(package, name, public, other_names), name=name
+            )
         if sources[name] == package:
             return importlib.import_module(f"{package}.{name}")
         value = getattr(importlib.import_module(sources[name]), name)
@@ -108,13 +112,14 @@ def _source(package: str) -> str:
     return module.__spec__.loader.get_data(path).decode()  # type: ignore[union-attr]
 
 
-def _unknown_name(package: str, name: str, public: list[str]) -> str:
+def _unknown_name(
+    package: str, name: str, public: list[str], other_names: Mapping[str, str]
+) -> str:
     import difflib
 
-    from jaxmetrics._other_names import name_hint
-
     near = difflib.get_close_matches(name, public, 1)
-    if package == "jaxmetrics" and (other := name_hint(name)):
-        return f"module {package!r} has no attribute {name!r}. {other}"
-    hint = f"Did you mean {near[0]!r}?" if near else f"See dir({package})."
+    if name in other_names:
+        hint = f"It is {other_names[name]} here."
+    else:
+        hint = f"Did you mean {near[0]!r}?" if near else f"See dir({package})."
     return f"module {package!r} has no attribute {name!r}. {hint}"

@@ -121,11 +121,6 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def name_hint(name: str) -> str | None:
-    """Return what a name of another library's package is here, None if unknown."""
-    return f"It is {NAMES[name]} here." if name in NAMES else None
-
-
 def attribute_error(owner: str, name: str) -> AttributeError:
     """Return the error for a name in `ATTRIBUTES`, with what to write.
 

@@ -623,7 +623,8 @@ class Metric(Placed):
                 f"are {sorted(self._leaves)}. Return one contribution for each."
             )
         encoded = {name: self._encoded(name, parts[name]) for name in self._leaves}
-        if np.ndim(arguments.get("mask")) and not _is_ours(type(self)):
+        mask: Any = arguments.get("mask")
+        if np.ndim(mask) and not _is_ours(type(self)):
             shapes = jax.tree.map(_shape_of, dict(arguments))
             leaves, treedef = jax.tree.flatten(shapes)
             _refuse_unmasked(jax.tree.structure(self), treedef, tuple(leaves))
@@ -688,7 +689,8 @@ def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> N
       shapes: Shapes of the arguments.
 
     Raises:
-      ValueError: A contribution depends on an array of rows and not on the mask.
+      ValueError: A contribution depends on an array of rows and not on the mask, or
+        none depends on the mask.
     """
     metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
     arguments = jax.tree.unflatten(treedef, shapes)
@@ -703,6 +705,12 @@ def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> N
     read = inputs_of_outputs(contributions, arguments)
     (of_mask,) = (i for i, (path, _) in enumerate(paths) if path[0].key == "mask")
     rows = {i for i, (_, x) in enumerate(paths) if x.shape[: len(mask)] == mask}
+    if not any(of_mask in inputs for inputs in read):
+        raise ValueError(
+            f"{type(metric).__name__}.observe does not use 'mask' for any leaf, so "
+            f"padding is counted. Pass the mask to the counting helpers, such as "
+            f"jm.count_elements(values, mask)."
+        )
     for name, inputs in zip(names, read, strict=True):
         if inputs & rows and of_mask not in inputs:
             used = sorted({paths[i][0][0].key for i in inputs & rows})

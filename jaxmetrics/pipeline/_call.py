@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from jaxmetrics.processes import CallMarks
 from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
 
@@ -190,13 +188,13 @@ def checked_scalar(name: str, value: Any) -> object:
         reason = str(error)
         if isinstance(value, str):
             advice = "Log it with log_text()"
-        elif getattr(value, "holds_state", False) or hasattr(value, "compute"):
+        elif hasattr(value, "compute") and hasattr(value, "update"):
             reason = f"a metric, {type(value).__name__}, where a number is expected"
             advice = (
                 f"Pass it as the second argument, log_step(step, jm.Collection({name}="
                 "...)), or log its value, .compute()"
             )
-        elif np.size(value) > 1:
+        elif getattr(value, "shape", ()) or isinstance(value, list | tuple):
             advice = (
                 "Log a number of it, such as the mean, an image with log_images(), or "
                 "a distribution with log_histograms(). If metrics compute it, pass "

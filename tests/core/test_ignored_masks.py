@@ -99,3 +99,18 @@ def test_a_mask_may_be_used_within_a_jitted_function_or_by_hand():
             return self.total
 
     assert jm.evaluate(ByHand(), values=VALUES, mask=MASK) == VALUES[:13].sum()
+
+
+def test_a_mask_that_no_leaf_uses_is_refused_for_constants_too():
+    class Size(jm.Metric):
+        rows: jm.Array = jm.count_leaf()
+
+        def observe(self, *, values, mask=None):
+            return dict(rows=len(values))
+
+        def compute(self):
+            return self.rows
+
+    assert jm.evaluate(Size(), values=VALUES) == 16
+    with pytest.raises(ValueError, match="Size.observe does not use 'mask' for any"):
+        jm.evaluate(Size(), values=VALUES, mask=MASK)

@@ -64,11 +64,12 @@ def stacked():
     return jax.vmap(lambda x: MEAN.update(x=x))(jnp.ones((4, 2)))
 
 
-class Total(jm.Metric):
+class Sloppy(jm.Metric):
     total: jm.Array = jm.sum_leaf()
+    rows: jm.Array = jm.count_leaf()
 
     def observe(self, *, x, mask=None):
-        return dict(total=x.sum())
+        return dict(total=x.sum(), rows=jm.count_elements(x, mask))
 
 
 def log_stack():
@@ -97,7 +98,7 @@ MISTAKES = {
     "another configuration": lambda: jm.TopKAccuracy(k=2).merge(jm.TopKAccuracy(k=3)),
     "a stack of states": lambda: MEAN.merge(stacked()),
     "a full buffer": exact,
-    "a mask that is forgotten": lambda: Total().update(x=LABELS, mask=LABELS > 0),
+    "a mask that is forgotten": lambda: Sloppy().update(x=LABELS, mask=LABELS > 0),
     "an argument of another library": lambda: jm.F1(num_classes=10),
     "a stack that is logged": log_stack,
     "a lambda": lambda: jm.Compose(lambda x: x, x=MEAN),
