@@ -20,7 +20,7 @@ SIZE = 1400, 900
 def main() -> None:
     """Write the picture."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        root = Path(folder) / "runs"
+        root = Path(folder) / "work" / "runs"
         demo = [sys.executable, "-m", "jaxmetrics", "demo", "--run-name", "one"]
         subprocess.run([*demo, "--root", root], check=True, stdout=subprocess.DEVNULL)
         browser = Browser(Path(folder) / "profile")
