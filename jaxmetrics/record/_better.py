@@ -16,10 +16,10 @@ _MAX = re.compile(
     r"|pass_at_\w+|pass@\w+|psnr|snr|sdr|ssim|reward|mfu|hfu|goodput|per_sec(?:ond)?)"
 )
 _MIN = re.compile(
-    r"(?:.*_)?(?:loss|perplexity|ppl|(?<!standard_)(?<!bias_)error|error_rate|ece|mse"
+    r"(?:.*_)?(?:loss|perplexity|ppl|(?<!standard_)(?<!bias_)error|(?:error|edit)_rate|ece|mse"
     r"|rmse|mae|mape|smape|msle|rmsle|nll|(?:cross|normalized)_entropy|brier(?:_score)?"
     r"|crps|eer|deviance|bits_per_(?:byte|token|character)|bpb|bpc|wer|cer|fid|kid|fpr"
-    r"|fnr|fdr|fall_out|hamming|mean_rank|(?:edit|frechet|kernel|minkowski)_distance"
+    r"|fnr|fdr|fall_out|hamming|mean_rank|(?:edit|frechet|hausdorff|kernel|minkowski)_distance"
     r"|seconds|regret)"
 )
 # Whole names, without underscores, of classes whose last word tells nothing.
