@@ -53,6 +53,15 @@ def test_the_script_and_the_module_are_the_same_program(tmp_path):
     assert done.stdout.strip() == jaxmetrics.__version__
 
 
+@pytest.mark.parametrize("command", ["list", "export demo/one --format csv", "--help"])
+def test_a_command_without_an_output_ends_without_a_traceback(make, tmp_path, command):
+    make()
+    script = shlex.join([*COMMAND, *shlex.split(command)])
+    options = {"shell": True, "stderr": subprocess.PIPE, "cwd": tmp_path}
+    done = subprocess.run(f"{script} >&-", **options)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

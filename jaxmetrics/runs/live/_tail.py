@@ -177,6 +177,9 @@ def tail_lines(
         room = max(room - 1, 1)
         hidden += len(rows) - room
     footer = [f"and {hidden:,} more keys"] if hidden else []
+    if view.metrics.records and not rows and tuple(view.metrics.keys) != ("*",):
+        globs = ", ".join(plain(key) for key in view.metrics.keys)
+        footer = [f"the run has no key {globs}"]
     table = []
     if rows:
         names = [(plain(key),) for key, _ in rows[:room]]

@@ -63,6 +63,9 @@ def find_run(
         for match in difflib.get_close_matches(wanted, full_names, 1, 0.5)
     ]
     problem = f"There is no run at {name}, and no {name} in {root}."
+    for path in _places(name, root):
+        if not is_remote(path) and path.is_dir():
+            problem = f"There is no run in the folder {path}."
     if similar:
         raise RunNotFoundError(problem, f"Did you mean {similar[0]}?")
     if paths:

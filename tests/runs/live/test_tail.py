@@ -204,6 +204,11 @@ def test_losses_stay_in_a_window_that_has_no_room_for_all_keys(make):
     assert names == ["train/total_loss", "val/loss", "perf/0"]
 
 
+def test_a_run_without_any_of_the_chosen_keys_says_so(make):
+    chosen = Tail(make(), ["loss/*", "nope"]).read()
+    assert tail_lines(chosen, 0.0)[-1] == "the run has no key loss/*, nope"
+
+
 def test_keys_beyond_a_thousand_are_only_counted(make):
     many = {f"k/{i}": 1.0 for i in range(1500)}
     view = view_of(make(rows=[HEADER, {**row(1), **many}]))

@@ -78,6 +78,15 @@ def test_an_unknown_name_is_an_error_that_names_a_similar_run(make, name, sugges
     assert caught.value.problem == problem
 
 
+def test_a_folder_without_a_run_is_not_called_missing(make):
+    make("demo/one", 1000)
+    os.mkdir("runs/empty")
+    for name in ("empty", "runs/empty"):
+        with pytest.raises(RunNotFoundError) as caught:
+            find_run(name)
+        assert caught.value.problem == "There is no run in the folder runs/empty."
+
+
 def test_without_any_run_the_error_names_the_arguments_of_the_function(tmp_path):
     with pytest.raises(
         RunNotFoundError, match="There are no runs in .* root="
