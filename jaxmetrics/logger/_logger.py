@@ -39,6 +39,7 @@ from jaxmetrics.pipeline import (
     Row,
     Sinks,
     best_fn,
+    held_metrics,
     media_value,
     splits_of_call,
     with_metrics,
@@ -233,10 +234,10 @@ class TrainingLogger:
 
         Args:
           step: Optimizer updates completed. None takes the next step.
-          metrics: A Metric, a Collection, a deferred one, or a mapping of names to
-            values, which may be nested: `{"a": {"b": x}}` is `{"a/b": x}`. For deferred
-            and global metrics every process makes the call, at the same steps; other
-            values may be logged by a single process.
+          metrics: A Metric, a Collection, a deferred one, an `interop.nnx.Metrics`, or
+            a mapping of names to values, which may be nested: `{"a": {"b": x}}` is
+            `{"a/b": x}`. For deferred and global metrics every process makes the call,
+            at the same steps; other values may be logged by a single process.
           split: `"train"`, `"val"`, or any other name without a slash. None keeps all
             names as they are. In a call without it, a name that contains a slash is
             kept, and if all names begin with `val/`, or with another split of an
@@ -319,6 +320,7 @@ class TrainingLogger:
         """Log a call of `log_step`, whatever it has."""
         if self._pid != os.getpid():
             return
+        metrics = held_metrics(metrics)
         refusal = None if metrics is None else self._agreement.mismatch(metrics)
         metrics = None if refusal else metrics
         with self._lock:

@@ -14,7 +14,12 @@ The training thread does what is above the intake, and waits for no device. Rows
 made, and put into the queues, by the thread of a writer that has nothing to do.
 """
 
-from jaxmetrics.pipeline._call import full_key, splits_of_call, with_metrics
+from jaxmetrics.pipeline._call import (
+    full_key,
+    held_metrics,
+    splits_of_call,
+    with_metrics,
+)
 from jaxmetrics.pipeline._fetched import FetchedValues, best_fn
 from jaxmetrics.pipeline._intake import Intake
 from jaxmetrics.pipeline._media import MediaKind, MediaRow, media_value
@@ -31,6 +36,7 @@ __all__ = [
     "Sinks",
     "best_fn",
     "full_key",
+    "held_metrics",
     "media_value",
     "splits_of_call",
     "with_metrics",

@@ -94,6 +94,17 @@ def splits_of_call(
     return record_split, None if split is None else record_split
 
 
+def held_metrics(metrics: Any) -> Any:
+    """Return the immutable state of an object that holds one, else the object itself.
+
+    `interop.nnx.Metrics` is such an object; its state is in `metrics.metrics`.
+    """
+    if metrics is None or isinstance(metrics, Mapping):
+        return metrics
+    held = getattr(metrics, "metrics", None)
+    return held if hasattr(held, "compute") and hasattr(held, "empty") else metrics
+
+
 def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
     """Launch the reduction of the metrics of a call; the row fetches their values.
 

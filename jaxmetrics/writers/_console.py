@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO, TypeGuard
@@ -32,6 +33,8 @@ _FIRST_PERFORMANCE = (
 _PER_GROUP = ("grad/", "param/", "update/", "delta/", "ema/", "moe/", "lr/")
 _MAX_STATISTICS = 4
 _FIRST_STATISTICS = ("grad/norm", "update/ratio", "param/norm", "update/norm")
+_BOUND = "_error_bound"
+_MAX_ENTRIES = 4  # of one value that has several, such as the recall of each class
 _FLAGS = frozenset({"health/collected"})  # tells about other values, and is none
 _JOIN_SECONDS = 0.75  # and at most 0.16 until a line is looked at
 _MAX_WAITING = 64
@@ -250,6 +253,7 @@ def _chosen(
     losses, others, rates, performance = [], [], [], []
     own = [k for k in values if k.startswith(_PER_GROUP) and k.count("/") == 1]
     statistics = _first(own, _FIRST_STATISTICS, _MAX_STATISTICS)
+    parents = Counter(k.rpartition("/")[0] for k in values if k.count("/") > 1)
     for key in values:
         name = key.rsplit("/", 1)[-1]
         if key.startswith(_PERFORMANCE):
@@ -257,6 +261,8 @@ def _chosen(
         elif key.startswith("lr/"):
             rates.append(key)
         elif key in _FLAGS or (key.startswith(_PER_GROUP) and key not in statistics):
+            continue
+        elif key.endswith(_BOUND) or parents[key.rpartition("/")[0]] > _MAX_ENTRIES:
             continue
         elif name == "loss" or name.endswith("_loss"):
             losses.append(key)

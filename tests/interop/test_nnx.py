@@ -276,3 +276,27 @@ def test_an_abstract_module_is_an_error():
 def test_a_missing_output_is_the_error_of_the_metric():
     with pytest.raises(TypeError, match="needs output 'loss'"):
         Metrics(jm.Mean("loss")).update(losses=1.0)
+
+
+def test_a_module_is_logged_and_evaluated_as_its_metrics(tmp_path):
+    metrics = Metrics(collection())
+    batches = [{"x": X[0]}, {"x": X[1][:5]}]
+
+    @jax.jit
+    def step(_, metrics, batch):
+        x, labels = batch["x"], jnp.zeros(len(batch["x"]), int)
+        outputs = dict(loss=x[:, 0], logits=x, labels=labels, mask=batch["mask"])
+        return metrics.update(**outputs)
+
+    values = jm.evaluate_loop(step, None, batches, metrics)
+    assert float(values["loss"]) == pytest.approx(
+        np.concatenate([b["x"][:, 0] for b in batches]).mean(), rel=1e-6
+    )
+    with jm.TrainingLogger("p", "r", tmp_path, console=False) as logger:
+        for number in range(1, 4):
+            metrics.update(loss=float(number), logits=X[0], labels=LABELS[0])
+            logger.log_step(number, metrics)
+            metrics.reset()
+    run = jm.Run.load(logger.run_dir)
+    assert run["train/loss"][1].tolist() == [1.0, 2.0, 3.0]
+    assert not run.bad

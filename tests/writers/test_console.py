@@ -517,3 +517,13 @@ def test_of_the_statistics_of_a_step_four_are_shown_and_no_flag():
     )
     few = {key: 0.5 for key in kinds[:4]}
     assert line(Record(1, "train", few, 0.0)).count("=0.500") == 4
+
+
+def test_bounds_and_values_of_many_classes_are_left_out():
+    values = {"train/auroc": 0.5, "train/auroc_error_bound": 0.5, "train/loss": 1.0}
+    values |= {f"train/recall/{n}": 0.5 for n in range(5)}
+    values |= {f"train/domain/{n}": 0.25 for n in range(4)}
+    assert line(Record(1, "train", values, 0.0)) == (
+        "[   0.0m] step=1 │ loss=1.000 │ auroc=0.500 │ domain/0=0.250 │ domain/1=0.250 "
+        "│ domain/2=0.250 │ domain/3=0.250"
+    )

@@ -13,6 +13,7 @@ from jax.tree_util import DictKey
 
 from jaxmetrics.core import Deferred, arguments_read, snapshot
 from jaxmetrics.loop.evaluation._batches import global_batches, local_batches
+from jaxmetrics.pipeline import held_metrics
 from jaxmetrics.processes import require_same_metrics
 
 _CALL = "evaluate_loop()"
@@ -63,7 +64,8 @@ def evaluate_loop(
       state: Further input of the step, such as parameters, placed on the mesh.
       batches: Dicts of arrays `[rows, ...]` with this process's own rows. Processes
         whose devices differ only along another mesh axis pass the same rows.
-      metrics: A Metric, a Collection or a deferred one; its state is ignored.
+      metrics: A Metric, a Collection, a deferred one, or the `interop.nnx.Metrics` of
+        one; its state is ignored.
       mesh: Mesh whose axis `"data"`, or only axis, shards the rows. Default: the mesh
         of deferred metrics, else none, and everything stays on this process.
       compute: If False, return the updated metrics and not their values. Every process
@@ -83,7 +85,7 @@ def evaluate_loop(
       >>> {name: float(value) for name, value in values.items()}
       {'mean': 3.0, 'largest': 6.0}
     """
-    metrics, sharding, multiple = _place(metrics, mesh)
+    metrics, sharding, multiple = _place(held_metrics(metrics), mesh)
     shared = sharding is not None and not sharding.is_fully_addressable
     if shared:
         require_same_metrics(_CALL, metrics)

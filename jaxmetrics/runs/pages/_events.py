@@ -45,7 +45,7 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
       events: Lines of the ledger.
       positions: Position of each record by axis.
     """
-    alarms = [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
+    alarms = alarms_of(events)
     names = ("step", "kind", "key", "value", "message", "time", "attempt")
     shown = alarms[:_MAX_ROWS]
     rows = [[cell(event.get(name)) for name in names] for event in shown]
@@ -58,6 +58,11 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
         rows = [[*row, count] for row, count in zip(rows, counts)]
         note = f"{sum(counts):,} alarms; equal and frequent ones share a row. {note}"
     return Table("Alarms", names, rows, note.rstrip(), jumps=jumps)
+
+
+def alarms_of(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the events that are alarms."""
+    return [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
 
 
 def cell(value: object) -> Cell:

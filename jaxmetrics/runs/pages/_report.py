@@ -30,6 +30,7 @@ from jaxmetrics.record import (
     read_whole,
     redact,
 )
+from jaxmetrics.runs.pages._events import alarms_of, cell
 from jaxmetrics.runs.pages._markdown import (
     escape_markdown,
     front_matter,
@@ -63,6 +64,7 @@ _FILES = (
     EPOCHS_CSV,
     EPOCHS_JSON,
 )
+_ALARM_NAMES = ("step", "kind", "message", "time")
 _SEAL = re.compile(rb"\n<!-- jaxmetrics ([0-9a-f]{64}) -->\n\Z")
 
 
@@ -142,6 +144,7 @@ def generate_report(
         *_plot_section(folder, plots),
         f"\n## Hyperparameters\n\n{json_block(hyperparameters)}",
         *_changes(history),
+        *_alarm_section(history),
         *_folded(_progress_table(history)),
         *_folded(_key_table(history)),
         *_file_table(folder, history, plots),
@@ -191,6 +194,18 @@ def _plots(
                 f"the paths that generate_all_plots() returned."
             )
     return plots
+
+
+def _alarm_section(history: History) -> Iterator[str]:
+    """Yield the alarms, or nothing if none was raised."""
+    events = history.run.events if history.run is not None else []
+    alarms = alarms_of(events)
+    if not alarms:
+        return
+    rows = [[cell(alarm.get(name)) for name in _ALARM_NAMES] for alarm in alarms]
+    more = f"\nAnd {len(rows) - _MAX_ROWS:,} more.\n" if len(rows) > _MAX_ROWS else ""
+    shown = [["–" if x is None else str(x) for x in row] for row in rows[:_MAX_ROWS]]
+    yield f"\n## Alarms\n\n{table(_ALARM_NAMES, shown)}{more}"
 
 
 def _changes(history: History) -> Iterator[str]:

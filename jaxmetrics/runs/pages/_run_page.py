@@ -152,7 +152,9 @@ def _notes(history: History, alarms: int) -> list[str]:
     if arrays := list(run.arrays):
         more = f" and {len(arrays) - _MAX_NOTES:,} more" * (len(arrays) > _MAX_NOTES)
         names = ", ".join(arrays[:_MAX_NOTES])
-        notes.append(f"Arrays are in the plot metric_arrays: {names}{more}.")
+        notes.append(
+            f"Arrays are drawn by jaxmetrics plot and in the viewer: {names}{more}."
+        )
     for texts in (not_numbers, conflicts, damage):
         notes += texts[:_MAX_NOTES]
         if len(texts) > _MAX_NOTES:

@@ -281,3 +281,16 @@ def test_the_dashboard_comes_first_and_long_tables_are_folded(tmp_path):
     folded = body.index("<details><summary>Show the table</summary>")
     assert steps < folded < body.index("</details>") < body.index("## Metrics")
     assert body.count("<details>") == 1
+
+
+def test_alarms_are_listed(tmp_path):
+    folder = write_run(tmp_path, [row(1, train__loss=1.0)])
+    assert "## Alarms" not in generate_report(folder).read_text()
+    event = {"time": "2026-01-01T00:00:00Z", "attempt": 1, "event": "alarm", "step": 1}
+    event |= {"kind": "spike", "key": "train/loss", "value": 9.0}
+    lines = [event | {"message": f"train/loss <b>{n}</b> | x"} for n in range(201)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "events.jsonl").write_text(text)
+    section = generate_report(folder).read_text().split("## Alarms")[1]
+    assert "| 1 | spike | train/loss " in section and "<b>" not in section
+    assert section.count("| spike |") == 200 and "And 1 more." in section

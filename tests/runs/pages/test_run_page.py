@@ -209,7 +209,7 @@ def test_arrays_and_repeated_steps_with_other_values_are_noted(tmp_path):
     with pytest.warns(UserWarning, match="different values for one step"):
         page = run_page(load_history(Run.load(write_run(tmp_path / "run", rows))))
     assert page.notes == [
-        "Arrays are in the plot metric_arrays: val/f1.",
+        "Arrays are drawn by jaxmetrics plot and in the viewer: val/f1.",
         "train/loss: 1 steps from 1 have different values; the later one is drawn.",
     ]
 
