@@ -38,6 +38,7 @@ from jaxmetrics.core._configuration import (
 )
 from jaxmetrics.core._contingency import ContingencyTable, TableMetric
 from jaxmetrics.core._counting import (
+    as_numbers,
     both,
     comoments,
     count_at,
@@ -190,6 +191,7 @@ __all__ = [
     "arguments_read",
     "as_32bit",
     "as_class_numbers",
+    "as_numbers",
     "as_narrow",
     "as_scores",
     "as_wide",

@@ -15,7 +15,7 @@ Pair = tuple[jax.Array, jax.Array]
 Limbs = tuple[jax.Array, jax.Array]
 
 _SIGN = 1 << 31
-_INTEGERS = (np.int32, np.uint32)  # others are narrower
+INTEGERS = (np.int32, np.uint32)  # others are narrower
 
 
 def bits(x: jax.Array) -> jax.Array:
@@ -66,7 +66,7 @@ def difference(a: jax.Array, b: jax.Array) -> jax.Array:
     """
     zero = jnp.float32(0)
     (a, low_a), (b, low_b) = (
-        integer_pair(x) if x.dtype in _INTEGERS else (x.astype(jnp.float32), zero)
+        integer_pair(x) if x.dtype in INTEGERS else (x.astype(jnp.float32), zero)
         for x in (a, b)
     )
     return a - b if low_a is low_b else (a - b) + (low_a - low_b)

@@ -19,8 +19,10 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arithmetic import (
+    INTEGERS,
     Pair,
     clear_low_bit,
+    difference,
     from_order_key,
     order_key,
     two_sum,
@@ -29,7 +31,7 @@ from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._cell_sum import FEW_CELLS
 from jaxmetrics.core._integer_extreme import integer_extreme
 from jaxmetrics.core._mesh import explicit_spec
-from jaxmetrics.core._pair_sum import pair_sum
+from jaxmetrics.core._pair_sum import as_floats, pair_sum
 from jaxmetrics.core._single_loop import single_loop_sum
 from jaxmetrics.core._summands import Summands
 from jaxmetrics.core._wide import as_wide, in_float64, wide_pair, wide_sum
@@ -123,11 +125,16 @@ def total(
     values = jnp.asarray(values)
     valid = mask_like(values, mask)
     if weights is None:
-        if values.dtype not in (jnp.int32, jnp.uint32):
-            values = _floats(values)
+        values = as_numbers(values)
         return _summands(jnp.where(valid, values, values.dtype.type(0)), keep)
     counted, share = _weighted(values, valid, weights)
     return _summands(jnp.where(counted, _floats(values), jnp.float32(0)) * share, keep)
+
+
+def as_numbers(values: Any) -> jax.Array:
+    """Return an array of float32, or of int32 or uint32, which float32 would round."""
+    values = jnp.asarray(values)
+    return values if values.dtype in INTEGERS else values.astype(jnp.float32)
 
 
 def maximum(values: Any, mask: Any = None, keep: int = 0) -> Any:
@@ -196,9 +203,9 @@ def moments(values: Any, mask: Any = None, weights: Any = None, keep: int = 0) -
     """Return count (or sum of weights), mean and sum of squared deviations.
 
     With weights the sum of their squares follows. All but the count are pairs (hi, lo)
-    of float32.
+    of float32. Integers are not rounded to float32 before the mean is subtracted.
     """
-    values = _floats(values)
+    values = as_numbers(values)
     valid = mask_like(values, mask)
     axes = _reduced(values, keep)
     if weights is None:
@@ -223,7 +230,7 @@ def _deviations(
     """Return the mean, and the weighted sum of squared deviations from it.
 
     Args:
-      values: float32.
+      values: float32, int32 or uint32.
       valid: Bool, same shape; other values do not count.
       share: Weights, or 1.
       size: Arrays whose sum is the sum of the weights of valid values, the first of
@@ -233,11 +240,12 @@ def _deviations(
     size = size[0].astype(jnp.float32)
     size = jnp.where(size > 0, size, 1)
 
-    def sum_of(x: jax.Array) -> Pair:
-        return pair_sum((jnp.where(valid, x, jnp.float32(0)) * share,), axes)
+    def sum_of(*parts: jax.Array) -> Pair:
+        zero = jnp.float32(0)
+        return pair_sum(tuple(jnp.where(valid, x, zero) * share for x in parts), axes)
 
-    centre = clear_low_bit(sum_of(values)[0] / size)
-    deviation = values - jnp.expand_dims(centre, axes)
+    centre = clear_low_bit(sum_of(*as_floats(values))[0] / size)
+    deviation = difference(values, jnp.expand_dims(centre, axes))
     rest = sum_of(deviation)[0] / size
     deviation = deviation - jnp.expand_dims(rest, axes)
     deviation = jnp.where(valid, deviation, jnp.float32(0))

@@ -13,7 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core._arithmetic import Pair, clear_low_bit, pair_add, two_sum
+from jaxmetrics.core._arithmetic import (
+    Pair,
+    clear_low_bit,
+    difference,
+    pair_add,
+    two_sum,
+)
 from jaxmetrics.core._counting import count_where, total
 from jaxmetrics.core._decoding import divide
 
@@ -24,7 +30,7 @@ def centred(
     """Return count, mean (as a pair) and deviations from the mean.
 
     Args:
-      values: float32, finite.
+      values: float32, finite; or int32 or uint32.
       valid: Bool, same shape; deviations of other entries are 0.
       keep: Number of trailing axes over which count and mean are not taken.
       weights: float32, leading axes of the values; the count is then a pair, the sum of
@@ -38,7 +44,7 @@ def centred(
         size = jnp.where(n[0] > 0, n[0], jnp.float32(1))
     centre = clear_low_bit(total(values, valid, weights, keep).value() / size)
     axes = tuple(range(values.ndim - keep))
-    deviation = values - jnp.expand_dims(centre, axes)
+    deviation = difference(values, jnp.expand_dims(centre, axes))
     rest = total(deviation, valid, weights, keep).value() / size
     deviation = deviation - jnp.expand_dims(rest, axes)
     return n, two_sum(centre, rest), jnp.where(valid, deviation, jnp.float32(0))
@@ -67,10 +73,16 @@ def moments_of_sums(values: jax.Array, valid: jax.Array, weights: Any = None) ->
     both_squares = two_sum(squares[:, None], squares[None])
     mean_row = (mean[0][None], mean[1][None])
     mean_column = (mean[0][:, None], mean[1][:, None])
+    of_weights = [] if weights is None else [total(weights * weights, valid).pair()]
+
+    def of_each_sum(x: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(x, products.shape)
+
     return (
-        jax.tree.map(lambda x: jnp.broadcast_to(x, products.shape), n),
+        jax.tree.map(of_each_sum, n),
         pair_add(mean_column, mean_row),
         pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
+        *jax.tree.map(of_each_sum, of_weights),
     )
 
 

@@ -30,6 +30,8 @@ from jaxmetrics.core._kinds import (
     hidden_from_folding,
 )
 
+_LEAST = 2.0**-100  # sum of squares of weights that underflow loses little of
+
 
 class MomentsValue(NamedTuple):
     """Value of a moments leaf in `compute`.
@@ -39,7 +41,8 @@ class MomentsValue(NamedTuple):
       mean: Mean.
       variance: Biased variance.
       effective_n: Count; of weights `sum(w)**2 / sum(w**2)` (Kish 1965), the number of
-        equal weights whose mean has the same variance. nan without data.
+        equal weights whose mean has the same variance. nan without data, and for
+        weights below about 1e-15 or above 1e19, whose squares float32 cannot hold.
     """
 
     n: Any
@@ -109,7 +112,8 @@ class Moments:
             variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nan)
             effective = w
             for hi, lo in squares:
-                effective = jnp.where(w > 0, w * (w / (hi + lo)), nan)
+                total = hi + lo
+                effective = jnp.where(total > _LEAST, w * (w / total), nan)
             mean = jnp.where(w > 0, mean[0] + mean[1], nan)
             return MomentsValue(w, mean, variance, effective)
         words = [np.asarray(part, order="C") for part in state]
@@ -123,7 +127,9 @@ class Moments:
             effective = n
             if self.weighted:
                 squares = Sum().decode(tuple(real[6:]), True)
-                effective = np.where(counted, np.square(n) / squares, np.nan)[()]
+                effective = np.where(squares > _LEAST, np.square(n) / squares, np.nan)[
+                    ()
+                ]
         mean = np.where(counted, mean, np.nan)[()]
         return MomentsValue(n, mean, variance, effective)
 

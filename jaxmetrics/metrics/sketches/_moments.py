@@ -13,6 +13,7 @@ from jaxmetrics.core import (
     Array,
     Pair,
     Statistic,
+    as_numbers,
     centred,
     count_leaf,
     count_where,
@@ -60,7 +61,7 @@ class Moments(
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's count, mean and central moments."""
-        values = jnp.asarray(values).astype(jnp.float32)
+        values = as_numbers(values)
         valid = mask_like(values, mask)
         finite = jnp.isfinite(values) & valid
         n, mean, deviation = centred(jnp.where(finite, values, 0), finite)

@@ -98,3 +98,35 @@ def test_the_variance_does_not_cancel_over_devices(form):
 def test_a_negative_ddof_is_refused_by_the_metric_that_was_written(metric):
     with pytest.raises(ValueError, match=f"^{metric.__name__}: ddof is -1"):
         metric(ddof=-1)
+
+
+@pytest.mark.parametrize("offset", [1 << 24, 1 << 30, 4_200_000_000, -(1 << 31)])
+@pytest.mark.parametrize(
+    "name, metric",
+    [
+        ("variance", jm.Variance("n")),
+        ("variance", jm.Moments("n")),
+        ("stderr", jm.Mean("n", stderr=True)),
+    ],
+)
+def test_integers_are_rounded_after_the_mean_is_subtracted(name, metric, offset):
+    """The variance of large integers, such as times in seconds, is not lost."""
+    small = np.array([0, 1, 3, 3, 8])
+    kind = np.uint32 if offset > 1 << 30 else np.int32
+
+    def spread(numbers):
+        value = jm.evaluate(metric, n=numbers.astype(kind))
+        return value[name] if isinstance(value, dict) else value
+
+    expected = jm.evaluate(jm.Variance("n"), n=small)
+    expected = np.sqrt(expected / 4) if name == "stderr" else expected
+    assert spread(small + offset) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20])
+def test_weights_whose_squares_float32_cannot_hold_have_no_standard_error(scale):
+    metric = jm.Mean("x", weighted=True, stderr=True)
+    weights = np.float32([1, 2, 3]) * np.float32(scale)
+    value = jm.evaluate(metric, x=[1.0, 2.0, 3.0], weights=weights)
+    assert value["mean"] == pytest.approx(14 / 6, rel=1e-6)
+    assert np.isnan(value["stderr"])
