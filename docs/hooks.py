@@ -86,7 +86,7 @@ def public_names(module: str) -> list[str]:
             return (
                 ast.literal_eval(node.value) if isinstance(node.value, ast.List) else []
             )
-    lazy = "attach(__name__)" in source  # imports the standard library only
+    lazy = "= attach(__name__" in source  # imports the standard library only
     return list(importlib.import_module(module).__all__) if lazy else []
 
 

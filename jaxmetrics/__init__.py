@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # the public names; see _lazy.py
     from jaxmetrics.loop import MetricsSummary as MetricsSummary
     from jaxmetrics.loop.epochs import EpochMetrics as EpochMetrics
     from jaxmetrics.loop.epochs import EpochTracker as EpochTracker
+    from jaxmetrics.loop.evaluation import EarlyStopping as EarlyStopping
     from jaxmetrics.loop.evaluation import evaluate_loop as evaluate_loop
     from jaxmetrics.loop.evaluation import pad_batch as pad_batch
     from jaxmetrics.loop.performance import LossTracker as LossTracker

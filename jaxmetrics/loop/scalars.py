@@ -9,6 +9,8 @@ from typing import Any
 from jaxmetrics.core import is_deleted, is_on_device, is_tracer
 from jaxmetrics.record import scalar
 
+__all__ = ["checked_scalars", "fetch_scalars"]
+
 
 def checked_scalars(call: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return numbers as floats, and scalars on a device as they are.
