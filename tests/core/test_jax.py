@@ -282,6 +282,8 @@ def test_the_check_of_each_use_fails_without_it(use, monkeypatch):
     monkeypatch.setattr(_jax, "_lookup", lambda path, purpose: missing(path))
     monkeypatch.setattr(_jax.Equation, "param", lambda self, name: missing(name))
     monkeypatch.setattr(_jax.Equation, "name", "renamed")
+    outputs = property(lambda self: missing("outvars"))
+    monkeypatch.setattr(_jax.Equation, "results", outputs)
     with raises_version():
         use.check()
 

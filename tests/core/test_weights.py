@@ -65,7 +65,7 @@ def weighted_metric(case):
 
 PAIRS = {
     case.name: (case, *pair)
-    for case in cases.sample(6)
+    for case in cases.sample(20)
     if (pair := weighted_metric(case))
 }
 

@@ -145,7 +145,7 @@ def _filled(
         value = tuple(jnp.where(last == k, x[-1], y) for x, y in zip(best, value))
         return (above, best, value), None
 
-    start = (jnp.where(row == offset, jnp.uint32(0), far), *rest)
+    start = (jnp.where(row == offset[None], jnp.uint32(0), far), *rest)
     value: _Cells = tuple(x[-1] * jnp.uint32(0) for x in start)
     diagonals = jnp.arange(1, 2 * width + 1, dtype=jnp.int32)
     carry = ((far, *rest), start, value)
@@ -190,6 +190,7 @@ def _least(a: _Cells, b: _Cells) -> _Cells:
 
 def _tokens_from(ids: jax.Array, start: jax.Array, size: int) -> jax.Array:
     """Return ids from an index on, `[size, ...]`; outside of them some id."""
-    index = jnp.arange(size, dtype=jnp.int32).reshape(-1, *[1] * start.ndim) + start
+    index = jnp.arange(size, dtype=jnp.int32).reshape(-1, *[1] * start.ndim)
+    index = index + start[None]
     index = jnp.clip(index, 0, ids.shape[-1] - 1)
     return jnp.take_along_axis(jnp.moveaxis(ids, -1, 0), index, axis=0)

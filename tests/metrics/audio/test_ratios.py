@@ -52,7 +52,7 @@ def test_padded_samples_do_not_count(metric):
     preds, targets = (np.stack([np.append(x, nan)] * 2) for x in (PREDS, TARGETS))
     mask = np.stack([np.arange(7) < 4, np.arange(7) < 0])
     state = metric().update(preds=preds, targets=targets, mask=mask)
-    assert state.plain()["signals"] == 1
+    assert state.plain()["count"] == 1
     assert state.compute() == pytest.approx(VALUES[metric], abs=1e-4)
 
 

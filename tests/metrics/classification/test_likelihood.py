@@ -87,8 +87,9 @@ def test_the_standard_error_of_a_cross_entropy_is_that_of_its_labels():
     nats = np.log([2.0, 4.0, 8.0])
     assert value["mean"] == pytest.approx(nats.mean())
     assert value["stderr"] == pytest.approx(nats.std(ddof=1) / math.sqrt(3))
-    with pytest.raises(ValueError, match="goes with weighted=False"):
-        jm.CrossEntropy(weighted=True, stderr=True)
+    metric = jm.CrossEntropy(scores="probs", weighted=True, stderr=True)
+    equal = jm.evaluate(metric, probs=probs, labels=[0, 0, 0, 7], weights=[2.0] * 4)
+    assert equal["stderr"] == pytest.approx(float(value["stderr"]))
 
 
 def test_losses_take_the_place_of_logits():
