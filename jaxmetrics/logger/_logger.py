@@ -320,7 +320,8 @@ class TrainingLogger:
         """Log a call of `log_step`, whatever it has."""
         if self._pid != os.getpid():
             return
-        metrics = held_metrics(metrics)
+        if metrics is not None and type(metrics) is not dict:
+            metrics = held_metrics(metrics)
         refusal = None if metrics is None else self._agreement.mismatch(metrics)
         metrics = None if refusal else metrics
         with self._lock:

@@ -99,9 +99,7 @@ def held_metrics(metrics: Any) -> Any:
 
     `interop.nnx.Metrics` is such an object; its state is in `metrics.metrics`.
     """
-    if metrics is None or isinstance(metrics, Mapping):
-        return metrics
-    held = getattr(metrics, "metrics", None)
+    held = None if isinstance(metrics, Mapping) else getattr(metrics, "metrics", None)
     return held if hasattr(held, "compute") and hasattr(held, "empty") else metrics
 
 
