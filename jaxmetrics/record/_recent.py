@@ -99,7 +99,7 @@ class RecentValues:
 
     @property
     def is_known(self) -> bool:
-        """Whether the level is known, or there is none."""
+        """True if the level is known, also if there are no values."""
         if self._floor <= self._first or len(self._steps) >= _MAX_RECORDS:
             return True
         if len(self._steps) < _MIN_RECORDS:

@@ -134,7 +134,7 @@ class RunValues:
 
     @property
     def lacks_recent(self) -> bool:
-        """Whether the state was written before it had the levels of training losses."""
+        """True if the saved state has no levels of training losses, as older ones."""
         return self._lacks_recent
 
     def take_recent(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -158,7 +158,7 @@ class RunValues:
 
     @property
     def has_unknown(self) -> bool:
-        """Whether a last or a best value or a level is unknown."""
+        """True if a last value, a best value or a level is unknown."""
         self._settle()
         return (
             not self._has_all_keys
