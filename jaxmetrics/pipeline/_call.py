@@ -97,10 +97,13 @@ def splits_of_call(
 def held_metrics(metrics: Any) -> Any:
     """Return the immutable state of an object that holds one, else the object itself.
 
-    `interop.nnx.Metrics` is such an object; its state is in `metrics.metrics`.
+    `interop.nnx.Metrics` is such an object; its state is in `metrics.metrics`. A metric
+    is itself, also one with a child of that name.
     """
-    held = None if isinstance(metrics, Mapping) else getattr(metrics, "metrics", None)
-    return held if hasattr(held, "compute") and hasattr(held, "empty") else metrics
+    if _is_state(metrics) or isinstance(metrics, Mapping):
+        return metrics
+    held = getattr(metrics, "metrics", None)
+    return held if _is_state(held) else metrics
 
 
 def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
@@ -222,6 +225,10 @@ def checked_scalar(name: str, value: Any) -> object:
             f"Log a value that the step returns and that is not donated."
         )
     return value
+
+
+def _is_state(value: Any) -> bool:
+    return hasattr(value, "compute") and hasattr(value, "empty")
 
 
 def _is_real(dtype: Any) -> bool:

@@ -254,3 +254,18 @@ def test_metrics_of_another_type_are_refused_and_the_values_logged(
         logger.log_step(1, metrics, loss=1.0)
     logger.close()
     assert rows(logger)[0]["train/loss"] == 1.0
+
+
+def test_a_metric_with_a_child_named_metrics_is_logged_as_itself(logged):
+    class Percent(jm.Metric):
+        metrics: jm.Metric = jm.Mean("loss")
+        count: jm.Array = jm.count_leaf()
+
+        def observe(self, *, loss, mask=None):
+            return dict(count=jm.count_elements(loss, mask))
+
+        def compute(self):
+            return 100 * self.metrics.compute()
+
+    metric = Percent().update(loss=np.float32([0.25, 0.75]))
+    assert logged(metric) == ("train", {"train/percent": 50.0})
