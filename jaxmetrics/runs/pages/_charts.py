@@ -67,17 +67,17 @@ def layer_maps(
     """
     _, layers = arranged_charts(list(keys))
     for quantity in layers[:_MAX_MAPS]:
-        found = layer_map(run, quantity.keys, steps, _MAP_COLUMNS)
-        if not np.isfinite(found.values).any():
+        windows = layer_map(run, quantity.keys, steps, _MAP_COLUMNS)
+        if not np.isfinite(windows.values).any():
             continue
-        peaks = np.nan_to_num(found.values, nan=-np.inf).max(axis=1)
+        peaks = np.nan_to_num(windows.values, nan=-np.inf).max(axis=1)
         kept = np.sort(np.argsort(-peaks, kind="stable")[:_MAX_MAP_LAYERS])
         yield (
             quantity.title,
-            found._replace(
-                layers=[found.layers[index] for index in kept],
-                values=found.values[kept],
-                largest=found.largest[kept],
+            windows._replace(
+                layers=[windows.layers[index] for index in kept],
+                values=windows.values[kept],
+                largest=windows.largest[kept],
             ),
         )
 

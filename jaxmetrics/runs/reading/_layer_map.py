@@ -44,17 +44,19 @@ def layer_map(
       keys: Keys of the layers.
       positions: Position of each record.
       columns: Number of windows.
-      start: First position. None for all.
-      end: Last position. None for all.
+      start: First position; None for that of the first record.
+      end: Last position; None for that of the last record.
     """
     layers = [_layer(key) for key in keys]
     series = [series_on_axis(run, key, positions) for key in keys]
     ends = [x[[0, -1]] for x, _ in series if len(x)]
     if not ends:
-        return LayerMap(layers, np.zeros(0), 0.0, np.zeros((len(keys), 0)), np.zeros(0))
-    low = float(min(first for first, _ in ends)) if start is None else start
-    high = float(max(last for _, last in ends)) if end is None else end
-    width = (high - low) / columns or 1.0
+        nothing = np.zeros((len(keys), 0))
+        return LayerMap(layers, np.zeros(0), 0.0, nothing, np.full(len(keys), np.nan))
+    low, high = float(np.min(ends)), float(np.max(ends))
+    low = low if start is None else max(low, start)
+    high = high if end is None else min(high, end)
+    width = max(high - low, 0.0) / columns or 1.0
     values = np.full((len(keys), columns), -np.inf)
     largest = np.full(len(keys), np.nan)
     for number, (row, (x, y)) in enumerate(zip(values, series)):

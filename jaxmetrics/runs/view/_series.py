@@ -100,13 +100,11 @@ def heatmap(
       a value, and `largest`, the position of the largest value of each layer, nan if
       there is none.
     """
-    found = layer_map(run, keys, positions, columns, start, end)
-    if not len(found.x):
-        return found._asdict() | {"x": [], "values": [], "largest": []}
-    return found._asdict() | {
-        "x": _short_x(found.x),
-        "values": [_short_y(row) for row in found.values],
-        "largest": _short_x(found.largest),
+    windows = layer_map(run, keys, positions, columns, start, end)
+    return windows._asdict() | {
+        "x": _short_x(windows.x),
+        "values": [_short_y(row) for row in windows.values],
+        "largest": _short_x(windows.largest),
     }
 
 

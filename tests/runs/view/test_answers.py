@@ -185,6 +185,25 @@ def test_layers_are_a_map(server):
     assert server.get(f"{RUN}/layers", id="none").status == 404
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [("-inf", "inf"), (-1e308, 1e308), (1000, 3000)]
+)
+def test_the_windows_of_a_map_of_layers_are_those_of_the_records(server, low, high):
+    query = {"id": "grad/norm", "columns": 10}
+    answer = server.json(f"{RUN}/layers", **query, **{"from": low, "to": high})
+    assert answer == server.json(f"{RUN}/layers", **query)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [("inf", ""), ("", "-inf"), (3001, ""), (2000, 1000)]
+)
+def test_a_map_of_layers_without_records_is_empty(server, low, high):
+    query = {"id": "grad/norm", "from": low, "to": high}
+    answer = server.json(f"{RUN}/layers", **query)
+    assert (answer["x"], answer["values"]) == ([], [[]] * 4)
+    assert answer["largest"] == [None] * 4 and answer["width"] > 0
+
+
 def content(server, kind, key):
     return server.json(f"{RUN}/media", kind=kind, key=key, step=2000)
 
