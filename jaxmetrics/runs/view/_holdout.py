@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmetrics.record import TELEMETRY_FOLDER, TELEMETRY_JSONL, Block
+from jaxmetrics.record import Block
 from jaxmetrics.runs.plots import Predictions, predictions_of
-from jaxmetrics.runs.reading import Follower, file_state, telemetry_rows
+from jaxmetrics.runs.reading import (
+    Follower,
+    file_state,
+    telemetry_file,
+    telemetry_rows,
+)
 from jaxmetrics.runs.view._cache import Loaded
 
 KIND, KEY = "holdout", "holdout/predictions"
@@ -41,14 +46,16 @@ def holdout_content(loaded: Loaded, step: int) -> dict[str, Any] | None:
 
 def _by_step(loaded: Loaded) -> Mapping[int, Predictions]:
     """Return the predictions by step; only lines that were added are read."""
-    file = loaded.growing.path / TELEMETRY_FOLDER / TELEMETRY_JSONL
+    folder = loaded.growing.path
+    if (name := telemetry_file(folder)) is None:
+        return {}
     if "holdout" not in loaded.kept:
-        loaded.kept["holdout"] = Follower(file), {}
-    follower, found = loaded.kept["holdout"]
+        loaded.kept["holdout"] = Follower(folder / name), {}
+    follower, by_step = loaded.kept["holdout"]
     if follower.restarted():
-        found.clear()
-    if file_state(file)[1] <= _MAX_BYTES:
+        by_step.clear()
+    if file_state(follower.path)[1] <= _MAX_BYTES:
         for block in follower.read():
             if isinstance(block, Block):
-                found |= {p.x: p for p in predictions_of(telemetry_rows(block.rows))}
-    return found
+                by_step |= {p.x: p for p in predictions_of(telemetry_rows(block.rows))}
+    return by_step

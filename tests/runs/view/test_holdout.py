@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from support.viewer import serving
 
 from jaxmetrics.runs.view import _holdout
@@ -40,11 +41,12 @@ def test_predictions_are_media_and_are_read_again_when_they_grow(tmp_path):
         assert absent.status == 404
 
 
-def test_only_lines_that_were_added_are_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", ["telemetry", "."])
+def test_only_lines_that_were_added_are_read(tmp_path, monkeypatch, folder):
     run = tmp_path / "p" / "r"
-    (run / "telemetry").mkdir(parents=True)
+    (run / folder).mkdir(parents=True)
     (run / "metrics.jsonl").write_text('{"step":1,"split":"train","train/loss":1}\n')
-    path = run / "telemetry" / "telemetry.jsonl"
+    path = run / folder / "telemetry.jsonl"
     path.write_text(line(10, [[0, 0], [0, 0]]))
     loaded = RunCache(Root(tmp_path)).get("p", "r")
     read, original = [], _holdout.predictions_of
