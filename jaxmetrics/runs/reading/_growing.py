@@ -132,7 +132,7 @@ class GrowingRun:
         """Size in memory, about."""
         with self.lock:
             if self._whole is not None:
-                return file_state(self.path / METRICS_JSONL)[1] or 2**20
+                return file_state(self.path / EPOCHS_JSON)[1]
             return 2 * self._builder.nbytes + _EVENT_BYTES * len(self._events)
 
     @property
@@ -181,12 +181,12 @@ class GrowingRun:
         finally:
             self._updating.release()
 
-    def entries(self, step: int, kind: str, key: str) -> list[MediaEntry]:
-        """Return the media of a key and a step: one entry, none if there are none."""
+    def entry(self, step: int, kind: str, key: str) -> MediaEntry | None:
+        """Return the media of a key and a step; None if there are none."""
         index = self.media.get((step, kind, key))
         if index is None:
-            return []
-        found: list[MediaEntry] = []
+            return None
+        latest: MediaEntry | None = None
         path = self._metrics.path
         for line in scan_lines(path, containing=b'"kind"', end=index.start):
             if line.end > index.end:
@@ -195,9 +195,9 @@ class GrowingRun:
             if row is None or (row.get("step"), row.get("kind")) != (step, kind):
                 continue
             with contextlib.suppress(TypeError, ValueError):
-                entries = media_entries(row, self.path)
-                found = [entry for entry in entries if entry.key == key] or found
-        return found[-1:]
+                for entry in media_entries(row, self.path):
+                    latest = entry if entry.key == key else latest
+        return latest
 
     def _files(self) -> tuple[str, tuple[FileState, ...]]:
         """Return the name of the record, and the states of all files that are read."""

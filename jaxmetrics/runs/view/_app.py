@@ -82,10 +82,10 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
 
     def loaded(request: Request) -> Loaded:
         project, name = request.path_params["project"], request.path_params["run"]
-        found = cache.get(project, name)
-        if found is None:
+        run = cache.get(project, name)
+        if run is None:
             raise MissingError(f"There is no run {project}/{name} in {root.name}.")
-        return found
+        return run
 
     def index(request: Request) -> Response:
         return asset_response("index.html")

@@ -9,18 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmetrics.record import (
-    EPOCHS_JSON,
-    EVENTS_JSONL,
-    METRICS_JSONL,
-    PIECES_FOLDER,
-    RUN_JSON,
-    TELEMETRY_FOLDER,
-    TELEMETRY_JSONL,
-)
+from jaxmetrics.record import EVENTS_JSONL, METRICS_JSONL, RUN_JSON
 from jaxmetrics.runs.reading import FileState, file_state, version_of
 from jaxmetrics.runs.view._cache import Loaded, RunCache
-from jaxmetrics.runs.view._root import Root, folders
+from jaxmetrics.runs.view._root import OTHER_FILES, Root, folders
 
 MAX_CLIENTS = 64
 _SECONDS = 1.0
@@ -28,10 +20,6 @@ _HEARTBEAT_SECONDS = 15.0
 _READ_SECONDS = 0.2  # of a run that is shown
 _QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
 _QUIET_EVERY = 5  # looks at a quiet run are one of so many
-_OTHERS = (
-    *(RUN_JSON, EPOCHS_JSON, TELEMETRY_JSONL, PIECES_FOLDER),
-    f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}",
-)
 
 
 class Change(NamedTuple):
@@ -54,7 +42,7 @@ class _Seen:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = [str(path / name) for name in (METRICS_JSONL, EVENTS_JSONL)]
-        self.others = [str(path / name) for name in _OTHERS]
+        self.others = [str(path / name) for name in (RUN_JSON, *OTHER_FILES)]
         self.state: tuple[FileState, ...] = ()
         self.version = ""
         self.generation = 0
@@ -179,10 +167,10 @@ class Watcher:
             return []
         paths = [self._root.path, *folders(self._root.path)]
         self._folders = {str(path): file_state(path) for path in paths}
-        found = dict(self._root.candidates())
-        gone = [id for id in self._runs if id not in found]
+        listed = dict(self._root.candidates())
+        gone = [id for id in self._runs if id not in listed]
         changes = [Change(id, None, False) for id in gone if self._runs.pop(id).version]
-        for id, path in found.items():
+        for id, path in listed.items():
             if id not in self._runs:
                 self._runs[id] = _Seen(path)
         return changes

@@ -149,15 +149,14 @@ def media_content(
     if kind == "array":
         with loaded.lock:
             steps, arrays = loaded.growing.run.arrays.get(key, (np.zeros(0), []))
-        found = np.flatnonzero(steps == step)
-        return named | {"array": arrays[found[-1]]} if len(found) else None
+        places = np.flatnonzero(steps == step)
+        return named | {"array": arrays[places[-1]]} if len(places) else None
     if kind == KIND and key == KEY:
         with loaded.lock:
             content = holdout_content(loaded, step)
         return None if content is None else named | content
-    for entry in loaded.growing.entries(step, kind, key):
-        return named | _content(entry, address)
-    return None
+    entry = loaded.growing.entry(step, kind, key)
+    return None if entry is None else named | _content(entry, address)
 
 
 def _content(entry: MediaEntry, address: str) -> dict[str, Any]:

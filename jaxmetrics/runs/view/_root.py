@@ -27,10 +27,16 @@ from jaxmetrics.runs.reading import (
     is_run,
 )
 
-_READ = (
-    *(METRICS_JSONL, RUN_JSON, EVENTS_JSONL, SUMMARY_JSON, EPOCHS_JSON, PIECES_FOLDER),
-    *(TELEMETRY_JSONL, TELEMETRY_FOLDER, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
+RECORD_FILES = (METRICS_JSONL, RUN_JSON, SUMMARY_JSON, EVENTS_JSONL)
+"""Files of a run that a logger wrote."""
+
+OTHER_FILES = (
+    *(EPOCHS_JSON, TELEMETRY_JSONL, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
+    PIECES_FOLDER,
 )
+"""Files of other runs: of epochs, of telemetry, and in a mirror."""
+
+_READ = (*RECORD_FILES, *OTHER_FILES, TELEMETRY_FOLDER)
 
 
 class OutsideRootError(ValueError):

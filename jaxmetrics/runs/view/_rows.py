@@ -8,16 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record import (
-    EPOCHS_JSON,
-    EVENTS_JSONL,
-    METRICS_JSONL,
-    PIECES_FOLDER,
-    RUN_JSON,
-    SUMMARY_JSON,
-    TELEMETRY_FOLDER,
-    TELEMETRY_JSONL,
-)
 from jaxmetrics.runs.reading import (
     FileState,
     LocalCopy,
@@ -27,13 +17,13 @@ from jaxmetrics.runs.reading import (
     is_run,
     list_entries,
 )
-from jaxmetrics.runs.view._root import OutsideRootError, Root
-
-_FILES = (METRICS_JSONL, RUN_JSON, SUMMARY_JSON, EVENTS_JSONL)
-_OTHERS = (  # of runs without these
-    *(EPOCHS_JSON, TELEMETRY_JSONL, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
-    PIECES_FOLDER,
+from jaxmetrics.runs.view._root import (
+    OTHER_FILES,
+    RECORD_FILES,
+    OutsideRootError,
+    Root,
 )
+
 _RESTING_SECONDS = 600.0  # after which a run that is not closed is not running
 
 
@@ -99,15 +89,16 @@ class Rows:
             elif not is_run(path):
                 continue
             source: Path | LocalCopy = path
-            try:
-                if path not in kept:
+            if path not in kept:
+                try:
                     self._root.check(path)
+                except OutsideRootError as error:
+                    problems.append({"path": id, "text": str(error)})
+                    continue
                 with contextlib.suppress(OSError):  # a problem when it is read
-                    source = self._root.source(path) if path not in kept else path
-                places.append((_names(id), source))
-                folders.append(path)
-            except OutsideRootError as error:
-                problems.append({"path": id, "text": str(error)})
+                    source = self._root.source(path)
+            places.append((_names(id), source))
+            folders.append(path)
         listed = list_entries(self._root.name, places, kept)
         self._resting = {
             path: (states[path], entry)
@@ -125,10 +116,10 @@ def row(id: str, path: Path) -> dict[str, Any]:
 
 def _states(path: Path) -> tuple[FileState, ...]:
     """Return the states of the files from which the row of a run is made."""
-    states = tuple(file_state(f"{path}/{name}") for name in _FILES)
+    states = tuple(file_state(f"{path}/{name}") for name in RECORD_FILES)
     if states[0][0] or states[1][0]:
         return states
-    return (*states, *(file_state(f"{path}/{name}") for name in _OTHERS))
+    return (*states, *(file_state(f"{path}/{name}") for name in OTHER_FILES))
 
 
 def _rests(entry: RunEntry) -> bool:

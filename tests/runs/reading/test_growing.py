@@ -157,9 +157,9 @@ def test_events_and_media_are_followed(tmp_path):
         logger.flush()
         growing.update()
         assert growing.media[3, "table", "train/words"].size == 2
-        (entry,) = growing.entries(3, "text", "train/sample")
+        entry = growing.entry(3, "text", "train/sample")
         assert entry.value == "at 3"
-        assert growing.entries(9, "text", "train/sample") == []
+        assert growing.entry(9, "text", "train/sample") is None
     growing.update()
     names = [event["event"] for event in growing.run.events]
     assert names[0] == "start" and names[-1] == "close"
