@@ -28,7 +28,7 @@ from jaxmetrics.record._durations import duration, rate
 from jaxmetrics.record._elapsed import Elapsed, duration_clock
 from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
-from jaxmetrics.record._event_limit import event_count
+from jaxmetrics.record._event_limit import alarm_count
 from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._index import RecordIndex, crc_before, read_summary
 from jaxmetrics.record._io import (
@@ -209,6 +209,7 @@ __all__ = [
     "WriterLockedError",
     "absolute_path",
     "address_of",
+    "alarm_count",
     "atomic_write",
     "attempt_of_piece",
     "binned",
@@ -230,7 +231,6 @@ __all__ = [
     "earlier_failure",
     "encodable",
     "escape",
-    "event_count",
     "flatten",
     "flatten_config",
     "hide_secrets",

@@ -115,8 +115,14 @@ class EventLimit:
         return self._kinds.setdefault(key, _Kind())
 
 
-def event_count(row: Mapping[str, object]) -> int:
-    """Return the number of events that a row of an events file stands for."""
+def alarm_count(row: Mapping[str, object]) -> int:
+    """Return the number of alarms that a row of an events file stands for; 0 if none.
+
+    >>> alarm_count({"event": "alarm", "repeated": {"count": 3}}), alarm_count({})
+    (3, 0)
+    """
+    if row.get("event") != "alarm":
+        return 0
     repeated = row.get("repeated")
     count = repeated.get("count") if isinstance(repeated, dict) else None
     return count if isinstance(count, int) and 0 < count < 2**63 else 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jaxmetrics.record._event_limit import event_count
+from jaxmetrics.record._event_limit import alarm_count
 from jaxmetrics.record._index import RecordIndex, write_summary
 from jaxmetrics.record._io import open_read
 from jaxmetrics.record._json import dumps, loads
@@ -29,11 +29,10 @@ class RunSummary:
     """The summary of a run while its record is written.
 
     It holds the last and the best value of each key, the last training losses, the last
-    step and the training
-    seconds, the index of the record, the rows that are missing, the number of attempts
-    and of alarms, and whether the run is running, closed or diverged. It can be derived
-    from the record, so that an error of the disk is ignored: a summary that does not
-    fit is not used.
+    step and the training seconds, the index of the record, the rows that are missing,
+    the number of attempts and of alarms, and whether the run is running, closed or
+    diverged. It can be derived from the record, so that an error of the disk is
+    ignored: a summary that does not fit is not used.
 
     Args:
       run_dir: The run directory.
@@ -198,8 +197,7 @@ class AlarmCount:
             if b'"alarm"' in line:
                 with contextlib.suppress(ValueError):
                     row = loads(line)
-                    if isinstance(row, dict) and row.get("event") == "alarm":
-                        self.alarms += event_count(row)
+                    self.alarms += alarm_count(row) if isinstance(row, dict) else 0
 
 
 class Progress(NamedTuple):

@@ -1,8 +1,8 @@
-"""How many events a row of an events file stands for."""
+"""How many alarms a row of an events file stands for."""
 
 import pytest
 
-from jaxmetrics.record import event_count
+from jaxmetrics.record import alarm_count
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,7 @@ from jaxmetrics.record import event_count
         (None, 1),
     ],
 )
-def test_a_row_without_a_count_that_can_be_is_one_event(repeated, expected):
-    assert event_count({"event": "alarm", "repeated": repeated}) == expected
+def test_a_row_without_a_count_that_can_be_is_one_alarm(repeated, expected):
+    assert alarm_count({"event": "alarm", "repeated": repeated}) == expected
+    for event in ("alarm text", "health", "compile", None):
+        assert alarm_count({"event": event, "repeated": repeated}) == 0

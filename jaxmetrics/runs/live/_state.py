@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import RECORD_FIELDS, event_count
+from jaxmetrics.record import RECORD_FIELDS, alarm_count
 from jaxmetrics.runs.live._sparkline import RunningMeans
 from jaxmetrics.runs.reading import Records, as_array, numbers_of, records_of
 
@@ -324,6 +324,6 @@ class Events:
                 self.attempt = attempt
             if name in ("start", "close"):
                 self.closed = name == "close"
-            if name.startswith(("alarm", "health")):
-                self.alarms += event_count(row)
+            if count := alarm_count(row):
+                self.alarms += count
                 self.alarm = row

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import dumps, event_count, number
+from jaxmetrics.record import alarm_count, dumps, number
 from jaxmetrics.runs.pages._page import Cell, Mark, Table
 from jaxmetrics.runs.reading import marked_event, step_places
 
@@ -51,7 +51,7 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
     rows = [[cell(event.get(name)) for name in names] for event in shown]
     steps = [event.get("step") for event in shown]
     jumps = [step_places(positions, s) if isinstance(s, int) else None for s in steps]
-    counts = [event_count(event) for event in alarms]
+    counts = [alarm_count(event) for event in alarms]
     note = selection_note(_MAX_ROWS, len(alarms)) if rows else "None was raised."
     if max(counts, default=1) > 1:
         names = (*names, "times")
@@ -62,7 +62,7 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
 
 def alarms_of(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the events that are alarms."""
-    return [e for e in events if str(e.get("event")).startswith(("alarm", "health"))]
+    return [event for event in events if alarm_count(event)]
 
 
 def cell(value: object) -> Cell:

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmetrics.record import (
     REPORT_HTML,
+    alarm_count,
     changes_by_attempt,
     redact,
 )
@@ -78,9 +79,9 @@ def run_page(history: History) -> Page:
     run, keys = history.run, history.run.keys() if history.run is not None else []
     events = run.events if run is not None else []
     positions = axis_positions(run) if run is not None else {"step": np.zeros(0)}
-    alarms = alarm_table(events, positions)
-    facts = [*summary_facts(history)[1:], ("Alarms", f"{len(alarms.rows):,}")]
-    notes = _notes(history, len(alarms.rows))
+    alarms = sum(map(alarm_count, events))
+    facts = [*summary_facts(history)[1:], ("Alarms", f"{alarms:,}")]
+    notes = _notes(history, alarms)
     page = Page("Training run", _title(history), facts, notes=notes)
     if run is not None:
         page.charts = run_charts(run, keys[:_MAX_SERIES])
@@ -92,7 +93,7 @@ def run_page(history: History) -> Page:
         page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"
     page.tables_below = [
-        alarms,
+        alarm_table(events, positions),
         *_goodput(events),
         *([_values(run, keys)] if run is not None else []),
         _configuration(history.config),
@@ -134,7 +135,8 @@ def _notes(history: History, alarms: int) -> list[str]:
     if run is None:
         return notes
     if alarms:
-        notes.append(f"{alarms:,} alarms were raised; see the table below.")
+        were = "alarm was" if alarms == 1 else "alarms were"
+        notes.append(f"{alarms:,} {were} raised; see the table below.")
     if not run.keys() and not run.arrays:
         notes.append("No metric was recorded.")
     if (count := len(run.keys())) > _MAX_SERIES:

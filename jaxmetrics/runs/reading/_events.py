@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import event_count, number
+from jaxmetrics.record import alarm_count, number
 
 
 def marked_event(row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -24,9 +24,8 @@ def marked_event(row: Mapping[str, Any]) -> dict[str, Any] | None:
     event: dict[str, Any] = {"time": row.get("time"), "attempt": attempt}
     event |= {"step": row.get("step"), "key": row.get("key")}
     event["value"] = number(row.get("value"))
-    if name.startswith(("alarm", "health")):
+    if count := alarm_count(row):
         text = str(row.get("message") or row.get("kind") or name)
-        count = event_count(row)
         text += f" ({count:,} times)" if count > 1 else ""
         return {"kind": "alarm", "text": text, **event}
     if name == "start" and isinstance(attempt, int) and attempt > 1:

@@ -4,6 +4,7 @@ import pytest
 from support.pages import HOSTILE, Document, page_data, table
 from support.runs import epoch, row, write_epochs, write_run
 
+from jaxmetrics import runs
 from jaxmetrics.figures import THEMES
 from jaxmetrics.record import dumps
 from jaxmetrics.runs import Run, generate_page
@@ -47,12 +48,16 @@ def run(tmp_path):
 
 def test_merged_alarms_show_their_number(tmp_path):
     merged = {"event": "alarm", "step": 9, "repeated": {"count": 41}}
-    events = [{"event": "alarm", "step": 1}, merged]
+    other = {"event": "health of the pipeline", "step": 2}  # of the user's own
+    events = [{"event": "alarm", "step": 1}, other, merged]
     folder = write_run(tmp_path / "merged", [row(1, train__loss=1.0)], events)
     _, page = page_data(generate_page(folder).read_text())
     alarms = table(page, "Alarms")
     assert [cells[-1] for cells in alarms["rows"]] == [1, 41]
     assert alarms["note"].startswith("42 alarms")
+    assert ["Alarms", "42"] in page["facts"]
+    assert page["notes"][0].startswith("42 alarms were raised")
+    assert runs.list(folder)[0].alarms == 42
 
 
 def test_the_page_has_all_data_of_a_run(run):
@@ -123,7 +128,12 @@ def test_the_licence_of_the_chart_script_is_in_the_page(run):
 
 def test_texts_of_a_run_do_not_become_html(tmp_path):
     rows = [{"step": s, f"train/{HOSTILE}": s, HOSTILE: 1.0} for s in (1, 2)]
-    event = {"event": f"alarm{HOSTILE}", "message": HOSTILE, "key": {"a": HOSTILE}}
+    event = {
+        "event": "alarm",
+        "kind": HOSTILE,
+        "message": HOSTILE,
+        "key": {"a": HOSTILE},
+    }
     header = {"run_name": HOSTILE, "hparams": {HOSTILE: HOSTILE}, HOSTILE: [HOSTILE]}
     folder = write_run(tmp_path / "run", rows, [event], **header)
     html = generate_page(folder).read_text()
