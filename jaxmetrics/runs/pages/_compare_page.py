@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from jaxmetrics.runs.reading import (
     is_telemetry,
     is_train_loss,
     series_on_axes,
+    short_names,
 )
 
 _MAX_KEYS, _MAX_CHARTS, _MAX_MEAN_POINTS = 500, 300, 300
@@ -124,7 +125,7 @@ def _run_table(comparison: AlignedRuns) -> Table:
     others = [key for key in others if not is_telemetry(key)] or others
     others.sort(key=lambda key: key not in comparison.better)
     others = others[:_MAX_METRIC_COLUMNS]
-    names = ["run", *(_column_name(name, config) for name in config)]
+    names = ["run", *short_names(config)]
     has_state = bool(comparison.entries)
     is_level = ranked_by is not None and is_train_loss(ranked_by)
     rows: list[list[Cell]] = []
@@ -229,13 +230,6 @@ def _tables_by_run(comparison: AlignedRuns) -> Iterator[Table]:
     title = f"Best values, and the {AXIS_LABELS[comparison.x]} of the first one"
     names = [f"{key} ({comparison.better[key]})" for key in keys]
     yield Table(title, ["run", *names], rows, note)
-
-
-def _column_name(name: str, names: Sequence[str]) -> str:
-    """Return the last part of a name of the configuration, if no other has the same."""
-    last = name.rpartition(".")[2]
-    same = [other for other in names if other.rpartition(".")[2] == last]
-    return last if len(same) == 1 else name
 
 
 def _cut(text: str) -> str:

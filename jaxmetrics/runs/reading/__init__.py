@@ -30,6 +30,7 @@ from jaxmetrics.runs.reading._config import (
     config_difference,
     flatten_config,
     seed_groups,
+    short_names,
     unique_name,
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, is_in_mirror, local_copy
@@ -197,6 +198,7 @@ __all__ = [
     "seed_groups",
     "series_on_axes",
     "series_on_axis",
+    "short_names",
     "spreads",
     "step_places",
     "summary_facts",

@@ -7,7 +7,13 @@ from collections.abc import Container, Mapping, Sequence
 
 from jaxmetrics.record import flatten_config
 
-__all__ = ["config_difference", "flatten_config", "seed_groups", "unique_name"]
+__all__ = [
+    "config_difference",
+    "flatten_config",
+    "seed_groups",
+    "short_names",
+    "unique_name",
+]
 
 
 def config_difference(
@@ -76,6 +82,16 @@ def unique_name(name: str, used: Container[str]) -> str:
     """
     numbered = (f"{name} ({number})" for number in itertools.count(2))
     return next(free for free in itertools.chain([name], numbered) if free not in used)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return the last part of each dotted name, where no other name has the same.
+
+    >>> short_names(["model.width", "a.lr", "b.lr"])
+    ['width', 'a.lr', 'b.lr']
+    """
+    last = [name.rpartition(".")[2] for name in names]
+    return [end if last.count(end) == 1 else name for name, end in zip(names, last)]
 
 
 def _is_seed(name: str, seed: str) -> bool:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from jaxmetrics.record import Better, direction, dumps, duration, html_table, is_remote
 from jaxmetrics.runs.reading._better import directions
-from jaxmetrics.runs.reading._config import seed_groups
+from jaxmetrics.runs.reading._config import seed_groups, short_names
 from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 from jaxmetrics.runs.reading._find import is_run, place_of, runs_below
 from jaxmetrics.runs.reading._format import format_number
-from jaxmetrics.runs.reading._where import Names, condition, value_of
+from jaxmetrics.runs.reading._where import Names, condition, function_and_name, value_of
 
 if TYPE_CHECKING:
     import pandas
@@ -116,7 +116,7 @@ class RunList(Sequence[RunEntry]):
             return self
         is_reversed, name = name.startswith("-"), name.removeprefix("-")
         get = value_of(name, self.names, "sort")
-        key = name.partition("(")[2].rstrip(")").strip().strip("`") or name
+        _, key = function_and_name(name)
         is_key = key in self.names.keys and direction(key) == "max"
         values = [(get(entry), entry) for entry in self]
         known = [(v, e) for v, e in values if v is not None and v == v]
@@ -169,7 +169,7 @@ class RunList(Sequence[RunEntry]):
         hparams = hparams[:_MAX_HPARAMS]
         names = ["run", "state"]
         names += [f"{by} {key}", f"last {key}"] if key is not None else []
-        names += ["step", "training time", *(_short(name, hparams) for name in hparams)]
+        names += ["step", "training time", *short_names(hparams)]
         rows = []
         for entry in self:
             row = [entry.id, entry.state if entry.problem is None else "damaged"]
@@ -275,13 +275,6 @@ def _order(value: Any) -> tuple[bool, Any]:
 
 def _is_long(runs: RunList, name: str) -> bool:
     return any(len(str(entry.hparams.get(name))) > 24 for entry in runs)
-
-
-def _short(name: str, names: Sequence[str]) -> str:
-    """Return the last part of a dotted name, if no other has the same."""
-    last = name.rpartition(".")[2]
-    same = [other for other in names if other.rpartition(".")[2] == last]
-    return last if len(same) == 1 else name
 
 
 def _number(value: float | None) -> str:

@@ -117,9 +117,7 @@ def condition(text: str, names: Names) -> Callable[[RunEntry], bool]:
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(
-            f"where= got {text!r}, which is not one. {_LANGUAGE}"
-        ) from None
+        raise _not_a_condition(text) from None
     try:
         getter = _Compiler(text, used, names).getter(tree)
     except RecursionError:
@@ -141,12 +139,24 @@ def value_of(text: str, names: Names, argument: str) -> Getter:
       ValueError: The text is not a name.
       KeyError: The name is unknown.
     """
-    name, _, rest = text.strip().partition("(")
-    if name in _FUNCTIONS and rest.endswith(")"):
-        return _call(name, rest[:-1].strip().strip("`"), names, argument)
-    if not text.strip():
+    function, name = function_and_name(text)
+    if function:
+        return _call(function, name, names, argument)
+    if not name:
         raise ValueError(f"{argument}= got an empty name. Give one such as val/loss.")
-    return _named(text.strip().strip("`"), names, argument)
+    return _named(name, names, argument)
+
+
+def function_and_name(text: str) -> tuple[str, str]:
+    """Return the function and the name of `best(name)`; no function for a mere name.
+
+    >>> function_and_name("best(val/loss)"), function_and_name("`top-1`")
+    (('best', 'val/loss'), ('', 'top-1'))
+    """
+    function, _, rest = text.strip().partition("(")
+    if function in _FUNCTIONS and rest.endswith(")"):
+        return function, rest[:-1].strip().strip("`")
+    return "", text.strip().strip("`")
 
 
 class _Compiler:
@@ -196,7 +206,7 @@ class _Compiler:
                 function, key = self._used[function], self._used[key]
                 if function in _FUNCTIONS:
                     return _call(function, key, self._names, "where")
-        raise ValueError(f"where= got {self._text!r}, which is not one. {_LANGUAGE}")
+        raise _not_a_condition(self._text)
 
     def _comparison(
         self, nodes: Sequence[ast.expr], kinds: Sequence[type[ast.cmpop]]
@@ -205,9 +215,7 @@ class _Compiler:
         functions = []
         for kind in kinds:
             if kind not in _COMPARE:
-                raise ValueError(
-                    f"where= got {self._text!r}, which is not one. {_LANGUAGE}"
-                )
+                raise _not_a_condition(self._text)
             functions.append(_COMPARE[kind])
 
         def compare(entry: RunEntry) -> bool:
@@ -218,6 +226,10 @@ class _Compiler:
             )
 
         return compare
+
+
+def _not_a_condition(text: str) -> ValueError:
+    return ValueError(f"where= got {text!r}, which is not a condition. {_LANGUAGE}")
 
 
 def _holds(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> bool:

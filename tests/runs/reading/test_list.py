@@ -276,6 +276,8 @@ def test_runs_are_selected_and_sorted(sweep):
     assert [entry.name for entry in listed] == ["r1", "r0"]
     names = {
         "val/accuracy": ["r0", "r2", "r1", "empty"],  # higher is better
+        "`val/accuracy`": ["r0", "r2", "r1", "empty"],
+        "best(`val/accuracy`)": ["r0", "r2", "r1", "empty"],
         "-val/accuracy": ["r1", "r2", "r0", "empty"],
         "best(train/loss)": ["r1", "r2", "r0", "empty"],
         "-name": ["r2", "r1", "r0", "empty"],
