@@ -100,11 +100,12 @@ class RecentValues:
     @property
     def is_known(self) -> bool:
         """True if the level is known, also if there are no values."""
-        if self._floor <= self._first or len(self._steps) >= _MAX_RECORDS:
+        if self._floor <= self._first:
             return True
-        if len(self._steps) < _MIN_RECORDS:
+        if len(self._steps) < _MIN_RECORDS or math.isinf(self._first):
             return False
-        return _edge(self._first, self._steps[-1]) >= self._floor - 1
+        is_full = len(self._steps) >= _MAX_RECORDS
+        return is_full or _edge(self._first, self._steps[-1]) >= self._floor - 1
 
     def level(self) -> float | None:
         """Return the median of the last values; None without any, or if unknown."""

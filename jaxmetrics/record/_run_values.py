@@ -183,8 +183,7 @@ class RunValues:
     def train_loss(self) -> float | None:
         """The last training loss, by whatever name; None without one."""
         self._settle()
-        names = (name for name in _TRAIN_LOSSES if name in self._last)
-        return self._last[name] if (name := next(names, None)) is not None else None
+        return next((self._last[n] for n in _TRAIN_LOSSES if n in self._last), None)
 
     def cut_after(self, step: int) -> None:
         """Forget the rows of later steps, which were removed from the record."""
@@ -269,9 +268,8 @@ class RunValues:
         }
         self._add_keys(numbers)
         self._add_last(numbers, step)
-        for key in (key for key in _TRAIN_LOSSES if key in numbers):
-            if key in self._recent:
-                self._recent[key].add(step, numbers[key])
+        for key in self._recent.keys() & numbers.keys():
+            self._recent[key].add(step, numbers[key])
         for key, sign in self._directions(numbers):
             self._add_best(key, numbers[key], sign, step)
 

@@ -46,3 +46,11 @@ def test_a_damaged_state_is_not_used(damage):
     values.add(2, math.nan)
     assert RecentValues.from_state(values.state()).level() == 0.5
     assert RecentValues.from_state(damage and values.state() | damage) is None
+
+
+@pytest.mark.parametrize("count", [50, 300])
+def test_a_level_is_unknown_where_the_first_step_is(count):
+    values = RecentValues(floor=1000)
+    for step in range(1000, 1000 + count):
+        values.add(step, 0.5)
+    assert not values.is_known and values.level() is None
