@@ -9,15 +9,14 @@ import numpy as np
 from jaxmetrics.core import (
     Metric,
     check_choice,
-    check_task,
     child,
     divide,
     namespace,
-    need_classes,
     scores_field,
 )
 from jaxmetrics.metrics.classification._class_ratio import sum_of_others
 from jaxmetrics.metrics.classification._confusion import ConfusionMatrix
+from jaxmetrics.metrics.classification._counts import check_class_counts
 
 _TASKS = ("multiclass", "binary")
 _DISAGREEMENTS = ("none", "linear", "quadratic")
@@ -65,7 +64,7 @@ class CohenKappa(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        _check(self)
+        check_class_counts(self, _TASKS)
         check_choice("CohenKappa", "disagreement", self.disagreement, _DISAGREEMENTS)
 
     def compute(self) -> Any:
@@ -124,7 +123,7 @@ class MatthewsCorrelation(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        _check(self)
+        check_class_counts(self, _TASKS)
 
     def compute(self) -> Any:
         """Return the correlation.
@@ -159,14 +158,6 @@ def _matrix(metric: Any) -> ConfusionMatrix:
         ignore_index=metric.ignore_index,
         weighted=metric.weighted,
     )
-
-
-def _check(metric: Any) -> None:
-    name = type(metric).__name__
-    check_choice(name, "task", metric.task, _TASKS)
-    check_task(name, metric.task, metric.classes, metric.threshold)
-    if metric.task != "binary":
-        need_classes(name, f"task={metric.task!r}", metric.classes)
 
 
 def _shares(metric: Any) -> Any:

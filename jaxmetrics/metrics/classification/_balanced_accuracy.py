@@ -9,16 +9,13 @@ import numpy as np
 from jaxmetrics.core import (
     Metric,
     averaged_classes,
-    check_choice,
-    check_task,
     child,
     divide,
     namespace,
-    need_classes,
     scores_field,
 )
 from jaxmetrics.metrics.classification._class_ratio import counts_of
-from jaxmetrics.metrics.classification._counts import ClassCounts
+from jaxmetrics.metrics.classification._counts import ClassCounts, check_class_counts
 
 _TASKS = ("multiclass", "binary")
 
@@ -64,7 +61,7 @@ class BalancedAccuracy(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        _check(self)
+        check_class_counts(self, _TASKS)
 
     def compute(self) -> Any:
         """Return the mean recall."""
@@ -118,7 +115,7 @@ class GeometricMeanScore(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, a missing number of classes, a bad correction."""
-        _check(self)
+        check_class_counts(self, _TASKS)
         if not 0 <= self.correction <= 1:
             raise ValueError(
                 f"GeometricMeanScore: correction is {self.correction}, but must be a "
@@ -147,14 +144,6 @@ def _counts(metric: Any) -> ClassCounts:
         metric.ignore_index,
         metric.weighted,
     )
-
-
-def _check(metric: Any) -> None:
-    name = type(metric).__name__
-    check_choice(name, "task", metric.task, _TASKS)
-    check_task(name, metric.task, metric.classes, metric.threshold)
-    if metric.task != "binary":
-        need_classes(name, f"task={metric.task!r}", metric.classes)
 
 
 def _recalls(metric: Any) -> tuple[Any, Any, Any]:

@@ -14,15 +14,13 @@ from jaxmetrics.core import (
     Metric,
     averaged_classes,
     check_choice,
-    check_task,
     child,
     divide,
     namespace,
-    need_classes,
     scores_field,
 )
 from jaxmetrics.figures import Bars, Heatmap
-from jaxmetrics.metrics.classification._counts import ClassCounts
+from jaxmetrics.metrics.classification._counts import ClassCounts, check_class_counts
 from jaxmetrics.metrics.classification._sample_ratios import SampleRatios
 
 _AVERAGES = ("micro", "macro", "weighted", "none", "samples")
@@ -159,10 +157,8 @@ class ClassRatio(Metric):
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
         name = type(self).__name__
-        check_task(name, self.task, self.classes, self.threshold)
+        check_class_counts(self)
         check_choice(name, "average", self.average, _AVERAGES)
-        if self.task != "binary":
-            need_classes(name, f"task={self.task!r}", self.classes)
         if self.average == "samples" and (
             self.task != "multilabel"
             or type(self)._fractions is not ClassRatio._fractions

@@ -13,7 +13,6 @@ from jaxmetrics.core import (
     Metric,
     both,
     check_choice,
-    check_task,
     class_index,
     count_at,
     count_leaf,
@@ -21,13 +20,13 @@ from jaxmetrics.core import (
     divide,
     has_class_axis,
     namespace,
-    need_classes,
     not_ignored,
     predicted,
     require_classes,
     scores_field,
 )
 from jaxmetrics.figures import Chart, Heatmap
+from jaxmetrics.metrics.classification._counts import check_class_counts
 
 _NORMALIZATIONS = ("none", "true", "pred", "all")
 
@@ -86,10 +85,8 @@ class ConfusionMatrix(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        check_task("ConfusionMatrix", self.task, self.classes, self.threshold)
+        check_class_counts(self)
         check_choice("ConfusionMatrix", "normalize", self.normalize, _NORMALIZATIONS)
-        if self.task != "binary":
-            need_classes("ConfusionMatrix", f"task={self.task!r}", self.classes)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None

@@ -7,10 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
+    TASKS,
     Array,
     Metric,
     Predictions,
     both,
+    check_choice,
     check_task,
     count_at,
     count_leaf,
@@ -61,9 +63,7 @@ class ClassCounts(Metric):
 
     def validate(self) -> None:
         """Refuse unknown tasks and a missing number of classes."""
-        check_task("ClassCounts", self.task, self.classes, self.threshold)
-        if self.task != "binary":
-            need_classes("ClassCounts", f"task={self.task!r}", self.classes)
+        check_class_counts(self)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
@@ -96,6 +96,15 @@ class ClassCounts(Metric):
     def compute(self) -> dict[str, Any]:
         """Return the counts by name."""
         return {name: getattr(self, name) for name in self._leaves}
+
+
+def check_class_counts(metric: Any, tasks: tuple[str, ...] = TASKS) -> None:
+    """Refuse another task, an invalid threshold, and a missing number of classes."""
+    name = type(metric).__name__
+    check_choice(name, "task", metric.task, tasks)
+    check_task(name, metric.task, metric.classes, metric.threshold)
+    if metric.task != "binary":
+        need_classes(name, f"task={metric.task!r}", metric.classes)
 
 
 def class_predictions(metric: Any, scores: Any, labels: Any) -> Predictions:

@@ -11,15 +11,13 @@ from jaxmetrics.core import (
     Metric,
     averaged_classes,
     check_choice,
-    check_task,
     child,
     namespace,
-    need_classes,
     scores_field,
 )
 from jaxmetrics.figures import Chart
 from jaxmetrics.metrics.classification._class_ratio import chart_of_counts, counts_of
-from jaxmetrics.metrics.classification._counts import ClassCounts
+from jaxmetrics.metrics.classification._counts import ClassCounts, check_class_counts
 
 _AVERAGES = ("none", "micro")
 
@@ -69,10 +67,8 @@ class StatScores(Metric):
 
     def validate(self) -> None:
         """Refuse unknown settings, and a missing number of classes."""
-        check_task("StatScores", self.task, self.classes, self.threshold)
+        check_class_counts(self)
         check_choice("StatScores", "average", self.average, _AVERAGES)
-        if self.task != "binary":
-            need_classes("StatScores", f"task={self.task!r}", self.classes)
 
     def charts(self, name: str | None = None) -> Mapping[str, Chart]:
         """Return the counts by name: a heatmap over the classes, or bars."""
