@@ -41,7 +41,7 @@ class EarlyStopping:
         self, patience: int = 5, min_delta: float = 0.0, better: Better = "min"
     ) -> None:
         """Start without evaluations."""
-        if patience < 1 or not min_delta >= 0 or better not in ("min", "max"):
+        if not (patience >= 1 and min_delta >= 0) or better not in ("min", "max"):
             raise ValueError(
                 f"EarlyStopping got patience={patience}, min_delta={min_delta}, "
                 f"better={better!r}; expected a patience of at least 1, a min_delta of "

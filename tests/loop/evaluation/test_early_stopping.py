@@ -54,7 +54,11 @@ def test_the_best_value_and_whether_it_is_the_last_one():
 
 
 @pytest.mark.parametrize(
-    "changes", [dict(patience=0), dict(min_delta=-1), dict(better="low")]
+    "changes",
+    [
+        *(dict(patience=0), dict(patience=math.nan)),
+        *(dict(min_delta=-1), dict(min_delta=math.nan), dict(better="low")),
+    ],
 )
 def test_arguments_out_of_range_are_refused(changes):
     with pytest.raises(ValueError, match="EarlyStopping got .*; expected a patience"):
