@@ -62,7 +62,7 @@ def saved_form(tree: Any) -> Saved:
       ValueError: Two leaves have the same name.
     """
     shards = tree.shards if isinstance(tree, Deferred) else 0
-    metrics, descriptions, leaves = {}, {}, {}
+    metrics, descriptions, leaves, arrays = {}, {}, {}, {}
     for path, node, named in _nodes(_state(tree)):
         if is_metric(node):
             metrics[path] = configuration_of(node)
@@ -74,17 +74,14 @@ def saved_form(tree: Any) -> Saved:
                     f"different names. Rename the one whose key contains a '/'."
                 )
             leaves[name] = [path, *_outline(name, x, shards)]
+            if np.size(x):
+                arrays[name] = jax.random.key_data(x) if _is_key(x) else x
     layout = {
         "format": _FORMAT,
         "shards": shards,
         "metrics": metrics,
         "descriptions": descriptions,
         "leaves": leaves,
-    }
-    arrays = {
-        name: jax.random.key_data(x) if _is_key(x) else x
-        for name, x in _named(_state(tree)).items()
-        if np.size(x)
     }
     return Saved(arrays, layout)
 
@@ -129,16 +126,15 @@ def from_saved(
         )
     state = _state(template)
     shards = template.shards if isinstance(template, Deferred) else 0
-    nodes, treedef = jax.tree.flatten(state, is_leaf=is_metric)
     restored = []
     used: set[str] = set()
-    for (path, node, named), _ in zip(_nodes(state), nodes, strict=True):
+    for path, node, named in _nodes(state):
         used |= named.keys()
         if not named.keys() & layout["leaves"].keys():
-            is_new = is_metric(node)
-            restored.append(
-                _spread(_empty(node, shards), None, shards) if is_new else node
-            )
+            if is_metric(node):
+                empty = _empty(node, shards)
+                node = _spread(empty, empty, shards)
+            restored.append(node)
             continue
         if (number := _number_of(path, node, layout, arrays)) is not None:
             restored.append(number)
@@ -147,6 +143,7 @@ def from_saved(
         leaves = [_read(arrays, name, x) for name, x in named.items()]
         saved = jax.tree.unflatten(jax.tree.structure(node), leaves)
         restored.append(_relaid(saved, layout["shards"], node, shards))
+    treedef = jax.tree.structure(state, is_leaf=is_metric)
     host = jax.tree.unflatten(treedef, restored)
     placed = jax.tree.map(_put_like, host, state)
     removed = sorted({layout["leaves"][n][0] for n in layout["leaves"].keys() - used})
@@ -275,14 +272,13 @@ def _spread(total: Any, empty: Any, shards: int) -> Any:
     """Return a stack with a total in its first shard, and empty states after it."""
     if not shards:
         return total
-    rest = total if empty is None else empty
 
     def stack(first: Any, other: Any) -> np.ndarray:
         stacked = np.broadcast_to(other, (shards, *np.shape(other))).copy()
         stacked[0] = first
         return stacked
 
-    return jax.tree.map(stack, total, rest)
+    return jax.tree.map(stack, total, empty)
 
 
 def _empty(node: Any, shards: int) -> Any:
