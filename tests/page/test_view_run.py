@@ -131,6 +131,17 @@ def test_a_run_that_is_not_there_is_a_message(viewer):
     assert "lm/absent is not there" in viewer.browser.texts("#message")[0]
 
 
+def test_a_run_outside_of_the_root_is_a_message(viewer, view_root, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step":1,"split":"train"}\n')
+    link = view_root / "lm" / "outside"
+    link.symlink_to(tmp_path)
+    try:
+        viewer.go("run/lm/outside", "!document.getElementById('message').hidden")
+        assert "is a symbolic link" in viewer.browser.texts("#message")[0]
+    finally:
+        link.unlink()
+
+
 def test_texts_of_the_run_have_no_effect(run):
     run.run("scrollTo(0, document.body.scrollHeight)")
     run.settle()

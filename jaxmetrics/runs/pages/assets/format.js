@@ -1,5 +1,11 @@
 "use strict";
 const format = (() => {
+  // Colors of maps, from the lowest to the highest value.
+  const SEQUENTIAL = {
+    dark: ["#10203a", "#1d4a7a", "#2f86b5", "#5fc3b4", "#c5e48b", "#fff3a6"],
+    light: ["#f1f6fb", "#c0dcee", "#7fb8d8", "#3f8abf", "#1c5a97", "#0b2f5e"],
+  };
+
   // All text of a run enters the page here, as text and never as HTML.
   function addElement(name, parent, text, className) {
     const element = document.createElement(name);
@@ -33,6 +39,14 @@ const format = (() => {
 
   function truncate(text, length) {
     return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+  }
+
+  // Ticks of an axis, 1, 2 or 5 times a power of ten apart, and at most about so many.
+  function roundTicks(low, high, most) {
+    const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough)), ticks = [];
+    const step = power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10);
+    for (let n = Math.ceil(low / step); n * step <= high && ticks.length <= most; n++) ticks.push(Number((n * step).toPrecision(12)));
+    return ticks;
   }
 
   // Labels of the ticks of an axis, with as many digits as needed to tell them apart.
@@ -75,5 +89,5 @@ const format = (() => {
     return tickLabels(ticks.map((v) => v / size)).map((text) => `${text} ${unit}`);
   }
 
-  return { addButton, addElement, byteTickLabels, bytesText, valueText, truncate, tickLabels };
+  return { SEQUENTIAL, addButton, addElement, byteTickLabels, bytesText, roundTicks, valueText, truncate, tickLabels };
 })();

@@ -1,12 +1,8 @@
 "use strict";
 // Maps of layers by x on a frozen page: the layer that reached the most is on top.
 const layermap = (() => {
-  const { addElement, truncate, valueText, tickLabels } = format;
+  const { SEQUENTIAL, addElement, roundTicks, truncate, valueText, tickLabels } = format;
   const ROW = 18, BOTTOM = 40, RIGHT = 12;
-  const RAMPS = {
-    dark: ["#10203a", "#1d4a7a", "#2f86b5", "#5fc3b4", "#c5e48b", "#fff3a6"],
-    light: ["#f1f6fb", "#c0dcee", "#7fb8d8", "#3f8abf", "#1c5a97", "#0b2f5e"],
-  };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const cssColor = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -15,14 +11,6 @@ const layermap = (() => {
     const place = Math.min(Math.max(share, 0), 1) * (ramp.length - 1), i = Math.min(Math.floor(place), ramp.length - 2);
     const part = (hex, n) => parseInt(hex.slice(1 + 2 * n, 3 + 2 * n), 16);
     return `rgb(${[0, 1, 2].map((n) => Math.round(part(ramp[i], n) + (place - i) * (part(ramp[i + 1], n) - part(ramp[i], n)))).join(" ")})`;
-  }
-
-  // Whole numbers of a small range, as the ticks of an axis.
-  function roundTicks(low, high, most) {
-    const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
-    const step = Math.max(power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10), 1e-12), ticks = [];
-    for (let n = Math.ceil(low / step); n * step <= high; n++) ticks.push(n * step);
-    return ticks;
   }
 
   // Adds a card for each map { title, layers, x, width, values, largest }; a click calls onPick(x, width).
@@ -56,7 +44,7 @@ const layermap = (() => {
 
     function draw() {
       const size = { width: Math.max(box.clientWidth - 24, 200), height: ROW * order.length + BOTTOM }, ratio = devicePixelRatio || 1;
-      const isDark = dark.matches && !document.documentElement.classList.contains("printing"), ramp = isDark ? RAMPS.dark : RAMPS.light;
+      const isDark = dark.matches && !document.documentElement.classList.contains("printing"), ramp = isDark ? SEQUENTIAL.dark : SEQUENTIAL.light;
       canvas.width = size.width * ratio;
       canvas.height = size.height * ratio;
       canvas.style.width = `${size.width}px`;

@@ -80,9 +80,8 @@ const api = (() => {
   }
 
   function problemText(status, content, text) {
+    if (typeof content?.error === "string") return content.error;
     if (status === 401 || status === 403) return STARTED_ANEW;
-    const said = content?.error ?? content?.detail ?? content?.message;
-    if (typeof said === "string") return said;
     return `The server answered with status ${status}: ${format.truncate(text, 300)}`;
   }
 

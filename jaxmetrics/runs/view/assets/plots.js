@@ -2,11 +2,7 @@
 // Charts by ECharts: heatmaps, scatter, parallel coordinates. Texts are drawn on the
 // canvas and never become HTML. The library is loaded when a view needs it.
 const plots = (() => {
-  const { addElement } = format;
-  const SEQUENTIAL = {
-    dark: ["#10203a", "#1d4a7a", "#2f86b5", "#5fc3b4", "#c5e48b", "#fff3a6"],
-    light: ["#f1f6fb", "#c0dcee", "#7fb8d8", "#3f8abf", "#1c5a97", "#0b2f5e"],
-  };
+  const { SEQUENTIAL, addElement, roundTicks } = format;
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   let loading = null;
 
@@ -95,11 +91,9 @@ const plots = (() => {
   function roundLabels(values, most = 7) {
     const labels = new Map(), low = Math.min(...values), high = Math.max(...values);
     if (values.length < 3 || !values.every(Number.isFinite) || !(low < high)) return null;
-    const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10);
     const nearest = (v) => values.reduce((best, x, i) => (Math.abs(x - v) < Math.abs(values[best] - v) ? i : best), 0);
-    for (let n = Math.ceil(low / step); n * step <= high; n++) {
-      const tick = Number((n * step).toPrecision(12)), at = nearest(tick);
+    for (const tick of roundTicks(low, high, most)) {
+      const at = nearest(tick);
       if (!labels.has(at)) labels.set(at, stats.short(tick));
     }
     return labels;
