@@ -593,8 +593,8 @@ class Metric(Placed):
         arguments = {}
         for argument, (output, required) in self._layout.sources.items():
             if outputs.get(output) is not None:
-                scores = argument == "logits" and self._takes_narrow_scores
-                narrow = scores or argument in self._narrow
+                is_score = argument == "logits" and self._takes_narrow_scores
+                narrow = is_score or argument in self._narrow
                 arguments[argument] = as_32bit(output, outputs[output], narrow)
             elif required:
                 scores = self._scores.values() if argument == "logits" else ()

@@ -136,7 +136,7 @@ class TrainingLogger:
     ) -> None:
         """Open the run directory and the writers; what cannot be written raises."""
         names = {"project": project, "run_name": run_name}
-        given = set(fields)
+        passed = set(fields)
         fields |= {name: value for name, value in names.items() if value is not None}
         self.config: LogConfig = merged(config, fields)
         if overwrite and resume_step is not None:
@@ -189,7 +189,7 @@ class TrainingLogger:
             monotonic=monotonic,
         )
         if self._process[0] == 0:
-            warn_of_unused(self.config, given, writers, console)
+            warn_of_unused(self.config, passed, writers, console)
         self._take_in(self._sinks.intake)
         self._elapsed = Elapsed(monotonic, self._run.elapsed)
         self._steps.reset(self._run.last, (resume_step or 0) + 1, guarded=True)
@@ -567,14 +567,14 @@ class TrainingLogger:
         with self._lock:
             self._require_open()
             self._check_process()
-            given = [hparams] if hparams is not None or not more else []
-            given += [more] if more else []
+            parts = [hparams] if hparams is not None or not more else []
+            parts += [more] if more else []
             plain = dict(
-                pair for h in given for pair in self._run.add_hparams(h).items()
+                pair for h in parts for pair in self._run.add_hparams(h).items()
             )
             self._note_steps()
             row = self._media_row("hparams", max(self._steps.last.values(), default=0))
-            row.values = dict(plain)
+            row.values = plain
             self._queue(row, self._clock())
         self._raise_errors([])
 

@@ -201,8 +201,8 @@ def compare(
         the key to rank by.
       KeyError: No run has the key of a target, the key to rank by, or a name.
     """
-    given = (paths,) if isinstance(paths, Run) else one_or_many(paths)
-    loaded, entries = _selected([r for p in given for r in _loaded(p)], where, sort)
+    sources = (paths,) if isinstance(paths, Run) else one_or_many(paths)
+    loaded, entries = _selected([r for p in sources for r in _loaded(p)], where, sort)
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}

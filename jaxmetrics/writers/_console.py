@@ -46,8 +46,9 @@ class Console(Writer):
     Records of one step and split that arrive within a second are one line. It has the
     losses first, then the other values as given, of norms and the like at most four,
     the learning rate, the counts of tokens and samples, and at most four performance
-    figures; `keys` chooses other values. On a terminal that is too narrow the last
-    values are left out.
+    figures. Bounds of errors are left out, and so are values of one name for more than
+    four classes or layers, such as `recall/0` to `recall/9`. `keys` chooses other
+    values. On a terminal that is too narrow the last values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the

@@ -190,11 +190,11 @@ def _charts(section: str, keys: list[str]) -> list[ChartKeys]:
 
 def _order(chart: ChartKeys) -> tuple[int, ...]:
     if chart.section in _LAST:
-        return 1, _LAST.index(chart.section), min(map(importance, chart.keys)), 0
+        return 1, _LAST.index(chart.section), min(map(importance, chart.keys))
     kinds = {_is_training(key) for key in chart.keys}
     is_alone = {frozenset({False, True}): 0, frozenset({False}): 1}
     rank = min(map(importance, chart.keys))
-    return 0, rank, is_alone.get(frozenset(kinds), 2), 0
+    return 0, rank, is_alone.get(frozenset(kinds), 2)
 
 
 def _is_training(key: str) -> bool:

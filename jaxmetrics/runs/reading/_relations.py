@@ -89,7 +89,7 @@ def relations(
       better: Whether lower or higher results are better.
       seed: Name of the seed, or its last part, which is left out.
     """
-    found = []
+    related = []
     for name, texts in difference.items():
         if seed in (name, name.rpartition(".")[2]):
             continue
@@ -103,11 +103,11 @@ def relations(
         means = _means(pairs, better) if len(values) <= _MAX_VALUES else {}
         if None not in numbers:
             strength = spearman(np.array(numbers, np.float64), y)
-            found.append(Relation(name, "rank", len(y), strength, means))
+            related.append(Relation(name, "rank", len(y), strength, means))
         elif means and len(values) < len(pairs):
             strength = _explained(pairs, y)
-            found.append(Relation(name, "groups", len(y), strength, means))
-    known = [relation for relation in found if math.isfinite(relation.strength)]
+            related.append(Relation(name, "groups", len(y), strength, means))
+    known = [relation for relation in related if math.isfinite(relation.strength)]
     return sorted(known, key=lambda relation: -abs(relation.strength))
 
 
