@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jaxmetrics.record import error_text
+
 
 class Check(NamedTuple):
     """Result of one check.
@@ -46,7 +48,7 @@ def run_check(name: str, run: Callable[[], str], advice: str) -> Check:
     except _WrongValue as error:
         return Check(name, False, str(error), advice)
     except Exception as error:
-        return Check(name, False, _first_line(error), advice)
+        return Check(name, False, error_text(error), advice)
 
 
 def ensure(condition: bool, detail: str) -> None:
@@ -57,8 +59,3 @@ def ensure(condition: bool, detail: str) -> None:
 
 class _WrongValue(Exception):
     """Observation of a check that failed."""
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")

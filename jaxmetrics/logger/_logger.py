@@ -106,7 +106,7 @@ class TrainingLogger:
         serves both.
       install_sigterm: After SIGTERM the next `log_step` or `flush` closes the log and
         ends the process. If a SIGTERM handler was installed before, the log is only
-        flushed.
+        flushed. A call outside of Python, such as a compilation, ends before that.
       fields: Fields of `LogConfig`.
 
     Example:

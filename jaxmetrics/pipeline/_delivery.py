@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jaxmetrics.pipeline._breaker import Breaker
 from jaxmetrics.pipeline._cadence import Thinning
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import MissingRows, Record
+from jaxmetrics.record import MissingRows, Record, error_text
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
@@ -242,5 +242,5 @@ class Delivery:
             self._warn(message, error)
 
     def _warn(self, message: str, error: Exception | None = None) -> None:
-        reason = f" ({type(error).__name__}: {error})" if error else ""
+        reason = f" ({error_text(error)})" if error else ""
         _LOG.warning("Writer %s %s%s.", self._writer.name, message, reason)

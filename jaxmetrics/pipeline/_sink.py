@@ -23,7 +23,7 @@ from jaxmetrics.pipeline._intake import Intake
 from jaxmetrics.pipeline._queue import Job, RowQueue
 from jaxmetrics.pipeline._replay import Replay
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import METRICS_JSONL, MissingRows, Record
+from jaxmetrics.record import METRICS_JSONL, MissingRows, Record, error_text
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
@@ -142,9 +142,9 @@ class Sink:
             state = dict(self.writer.state())
         except Exception as error:
             _LOG.warning(
-                "Writer %s has no state to save (%s: %s). A restore takes it back to "
-                "the step of the checkpoint.",
-                *(self.writer.name, type(error).__name__, error),
+                "Writer %s has no state to save (%s). A restore takes it back to the "
+                "step of the checkpoint.",
+                *(self.writer.name, error_text(error)),
             )
             state = {}
         state |= {"cadence": cadence} if cadence else {}
@@ -308,7 +308,11 @@ class Sinks:
         try:
             for writer in writers:
                 place: Any = run_dir  # None is for writers that need none
-                writer.open(place, resume_step)
+                try:
+                    writer.open(place, resume_step)
+                except Exception as error:
+                    error.add_note(f"Writer {writer.name} could not be opened.")
+                    raise
                 opened.append(writer)
         except BaseException:
             for writer in opened:
@@ -483,8 +487,7 @@ class Sinks:
             except (KeyError, TypeError) as error:
                 raise ValueError(
                     f"load_state(): writer {name} got a state of another kind of "
-                    f"writer ({type(error).__name__}: {error}). Restore the state that "
-                    f"it saved."
+                    f"writer ({error_text(error)}). Restore the state that it saved."
                 ) from error
             except (OSError, ValueError) as error:
                 _LOG.warning(

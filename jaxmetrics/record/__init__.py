@@ -141,7 +141,7 @@ from jaxmetrics.record._storage import (
     is_remote,
     open_storage,
 )
-from jaxmetrics.record._text import encodable, escape, text_cell
+from jaxmetrics.record._text import encodable, error_text, escape, text_cell
 
 __all__ = [
     "ALIASES",
@@ -230,6 +230,7 @@ __all__ = [
     "duration_clock",
     "earlier_failure",
     "encodable",
+    "error_text",
     "escape",
     "flatten",
     "flatten_config",

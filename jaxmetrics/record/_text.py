@@ -20,6 +20,16 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def error_text(error: BaseException) -> str:
+    """Return the type of an error and the first line of its text, which may be empty.
+
+    >>> error_text(ValueError("no such step\\nsee below")), error_text(TimeoutError())
+    ('ValueError: no such step', 'TimeoutError')
+    """
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
 def escape(text: str) -> str:
     """Return text with every character that is not printable as its escape sequence.
 

@@ -62,8 +62,10 @@ class WandB(Writer):
       entity: User or team. Default: the one of the account.
       group: Group of related runs. Default None.
       every: As in `Writer`. Default: the `log_every` of the logger.
-      init_timeout: Seconds to wait for a connection. Default 60.
-      finish_timeout: Seconds to wait for uploads at the end. Default 60.
+      init_timeout: Seconds to wait for a connection, and 15 more for the process that
+        wandb starts. After that the attempt goes on offline, or without W&B if it is
+        offline already, with a warning. Default 60.
+      finish_timeout: Seconds to wait for uploads at the end, and 15 more. Default 60.
       clock: Returns monotonic seconds, for the rate. Default `time.monotonic`.
       options: Options of `Writer`.
     """
@@ -129,6 +131,7 @@ class WandB(Writer):
         Raises:
           ImportError: wandb is not installed.
           ValueError: `run.json` is damaged.
+          Exception: `mode` is `"offline"` and wandb refused the run.
         """
         _require_wandb()
         self._run_dir = run_dir.absolute()
@@ -144,7 +147,7 @@ class WandB(Writer):
     def write(self, record: Record) -> bool:
         """Send one row; return False if a limit left out all or part of it."""
         if self._run is None:
-            raise RuntimeError("W&B has no run to log to. Open the writer again.")
+            raise RuntimeError("W&B did not start, so there is no run to log to")
         if isinstance(record, Media) and record.kind == "hparams":
             return self._add_hparams(dict(record.values))
         if isinstance(record, Media):

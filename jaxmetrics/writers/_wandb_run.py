@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Literal
+
+from jaxmetrics.record import error_text
 
 _LOG = logging.getLogger("jaxmetrics")
 _GRACE_SECONDS = 15.0  # beyond the time limits that wandb itself applies
+_LOST = "The run goes on without W&B, and its rows are counted as failed."
 _SETTINGS: dict[str, Any] = {
     "console": "off",
     "silent": True,
@@ -41,12 +44,14 @@ def begin(
       mode: Connect to the server, or write to local files only.
       run_id: Id of the run, the same in all attempts.
       attempt: Number of this attempt of the run, from 1.
-      init_timeout: Seconds to wait for a connection.
+      init_timeout: Seconds to wait for a connection; 15 more are for the process that
+        wandb starts.
       finish_timeout: Maximum number of seconds to finish.
       options: Arguments of `wandb.init`.
 
     Raises:
-      Exception: `mode` is `"offline"` and the run could not start.
+      Exception: `mode` is `"offline"` and wandb refused the run. If its process does
+        not answer, that is a warning.
     """
     import wandb
 
@@ -57,35 +62,41 @@ def begin(
     }
     known = wandb.Settings.model_fields  # older versions lack some settings
     settings = {k: v for k, v in (_SETTINGS | timeouts).items() if k in known}
-    timeout = init_timeout + _GRACE_SECONDS
 
-    def init(mode: Literal["online", "offline"], run_id: str) -> Any:
-        return wandb.init(
-            mode=mode,
-            id=run_id,
-            resume="allow",
-            reinit="create_new",
-            allow_val_change=True,
-            settings=wandb.Settings(**settings),
-            **options,
-        )
+    def start(mode: Literal["online", "offline"], run_id: str) -> Any:
+        def init() -> Any:
+            return wandb.init(
+                mode=mode,
+                id=run_id,
+                resume="allow",
+                reinit="create_new",
+                allow_val_change=True,
+                settings=wandb.Settings(**settings),
+                **options,
+            )
+
+        return call_within(init_timeout, init, "init_timeout")
 
     try:
-        return call_within(timeout, lambda: init(mode, run_id))
+        return start(mode, run_id)
     except Exception as error:
+        reason = error_text(error)
         if mode == "offline":
-            raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            is_late = isinstance(error, TimeoutError | wandb.Error)
+            if not is_late or isinstance(error, wandb.errors.UsageError):
+                raise
+            _LOG.warning("W&B could not start (%s). %s", reason, _LOST)
+            return None
     # The wandb process may still hold the id of the run that it could not connect.
     offline_id = f"{run_id}-offline{attempt}"
     try:
-        run = call_within(timeout, lambda: init("offline", offline_id))
+        run = start("offline", offline_id)
     except Exception as error:
         _LOG.warning(
-            "W&B could not start (%s), nor offline (%s: %s); its rows are lost.",
+            "W&B could not start (%s), nor offline (%s). %s",
             reason,
-            type(error).__name__,
-            error,
+            error_text(error),
+            _LOST,
         )
         return None
     _LOG.warning(
@@ -107,14 +118,19 @@ def end(run: Any, summary: Mapping[str, Any], timeout: float) -> None:
         finally:
             run.finish()
 
-    call_within(timeout + _GRACE_SECONDS, finish)
+    call_within(timeout, finish, "finish_timeout")
 
 
-def call_within(seconds: float, call: Callable[[], Any]) -> Any:
-    """Return the result of a call on another thread, abandoned after `seconds`.
+def call_within(seconds: float, call: Callable[[], Any], argument: str) -> Any:
+    """Return the result of a call on another thread, abandoned when time is up.
+
+    Args:
+      seconds: Time limit that wandb itself applies; 15 more are for its process.
+      call: Function without arguments.
+      argument: Argument of `WandB` that sets the limit, for the error.
 
     Raises:
-      TimeoutError: The call took longer than `seconds`.
+      TimeoutError: The call took longer.
     """
     future: Future[Any] = Future()
 
@@ -125,4 +141,12 @@ def call_within(seconds: float, call: Callable[[], Any]) -> Any:
             future.set_exception(error)
 
     threading.Thread(target=run, name="jaxmetrics-wandb-call", daemon=True).start()
-    return future.result(seconds)
+    limit = seconds + _GRACE_SECONDS
+    # Not by `future.result(limit)`: a TimeoutError may also come from the call itself.
+    if not wait([future], limit).done:
+        raise TimeoutError(
+            f"wandb did not answer within {limit:g} s ({argument}={seconds:g}, and "
+            f"{_GRACE_SECONDS:g} for its process). On a busy machine pass a larger "
+            f"{argument}= to writers.WandB()"
+        )
+    return future.result()

@@ -460,8 +460,9 @@ def test_open_writers_are_closed_when_another_fails_to_open(tmp_path):
             raise PermissionError("read-only")
 
     first = Closing()
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionError) as raised:
         Sinks([first, Refusing()], tmp_path, None)
+    assert raised.value.__notes__ == ["Writer refusing could not be opened."]
     assert closed == [first]
 
 

@@ -16,7 +16,7 @@ from support.processes import run_python
 
 from jaxmetrics import LogConfig
 from jaxmetrics.record import Media, Record
-from jaxmetrics.writers import WandB
+from jaxmetrics.writers import WandB, _wandb_run
 from jaxmetrics.writers._wandb_file import read_state
 from jaxmetrics.writers._wandb_rows import WandbRows
 from jaxmetrics.writers._wandb_run import call_within
@@ -88,7 +88,7 @@ import wandb
 from test_wandb import histograms, many, record
 from jaxmetrics import TrainingLogger
 from jaxmetrics.record import Record
-from jaxmetrics.writers import WandB
+from jaxmetrics.writers import WandB, _wandb_run
 from jaxmetrics.record import Media
 
 root = Path(sys.argv[1])
@@ -602,20 +602,48 @@ def test_a_wandb_json_of_an_earlier_version_is_read(tmp_path):
     assert read_state(tmp_path / "wandb.json") == expected
 
 
-def test_a_call_that_takes_too_long_is_abandoned():
+def test_a_call_that_takes_too_long_is_abandoned(monkeypatch):
+    monkeypatch.setattr(_wandb_run, "_GRACE_SECONDS", 0.0)
     gate = threading.Event()
-    with pytest.raises(TimeoutError):
-        call_within(0.01, gate.wait)
+    text = r"within 0.01 s \(finish_timeout=0.01, .*larger finish_timeout="
+    with pytest.raises(TimeoutError, match=text):
+        call_within(0.01, gate.wait, "finish_timeout")
     gate.set()
-    assert call_within(60.0, lambda: 3) == 3
+    assert call_within(60.0, lambda: 3, "finish_timeout") == 3
     with pytest.raises(KeyError):
-        call_within(60.0, lambda: {}["missing"])
+        call_within(60.0, lambda: {}["missing"], "finish_timeout")
+
+
+SLOW_START = """
+import threading
+import wandb
+from jaxmetrics import TrainingLogger
+from jaxmetrics.writers import WandB, _wandb_run
+
+wandb.init = lambda **options: threading.Event().wait()
+_wandb_run._GRACE_SECONDS = 0.0
+with TrainingLogger("p", "run", root=sys.argv[1], console=False,
+                    writers=[WandB(sys.argv[2], init_timeout=0.1)]) as logger:
+    logger.log_step(1, loss=1.0)
+    logger.flush()
+    counters = logger.counters()
+print(counters["wandb"]["failed"], counters["metrics.jsonl"]["written"])
+"""
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_a_run_goes_on_without_a_wandb_that_does_not_start(tmp_path, mode):
+    finished = run_offline(SLOW_START, tmp_path, mode)
+    assert (finished.stdout, finished.returncode) == ("1 1\n", 0), finished.stderr
+    (warning,) = [x for x in finished.stderr.splitlines() if "could not start" in x]
+    assert "W&B could not start" in warning and "init_timeout=0.1" in warning
+    assert "within 0.1 s" in warning and "goes on without W&B" in warning
 
 
 DEAD_CORE = """
 import psutil
 from jaxmetrics import TrainingLogger
-from jaxmetrics.writers import WandB
+from jaxmetrics.writers import WandB, _wandb_run
 
 with TrainingLogger("p", "run", root=sys.argv[1],
                     writers=[WandB("offline", every=1)], console=False) as logger:
@@ -649,7 +677,7 @@ import os
 from pathlib import Path
 from support import wandb_file
 from jaxmetrics.record import Record
-from jaxmetrics.writers import WandB
+from jaxmetrics.writers import WandB, _wandb_run
 
 for name in ("no_key", "no_server"):
     if name == "no_server":
@@ -690,7 +718,7 @@ def test_a_writer_without_a_run_refuses_records_and_closes():
 PREEMPTED = """
 import os, signal, sys
 from jaxmetrics import TrainingLogger
-from jaxmetrics.writers import WandB
+from jaxmetrics.writers import WandB, _wandb_run
 logger = TrainingLogger("p", "run", root=sys.argv[1],
     writers=[WandB("offline", every=1)], install_sigterm=len(sys.argv) > 2)
 for step in range(1, 11):
