@@ -25,6 +25,9 @@ _FIELDS = ("seconds", "device_seconds", "tokens", "padded_tokens", "data_wait_se
 class StepWindow:
     """Sums over all timed steps, in float64, and the last `size` steps, in float32.
 
+    The sums are saved and the steps are not: after a restore, the last steps are those
+    of this attempt, which may run on other devices.
+
     Args:
       size: Number of recent steps to keep.
     """
@@ -32,13 +35,15 @@ class StepWindow:
     def __init__(self, size: int = 48) -> None:
         self._recent = np.zeros((len(_FIELDS), size), np.float32)
         self._totals = np.zeros(len(_FIELDS))
+        self._added = 0
         self.steps = 0
 
     def add(self, **step: float) -> None:
         """Add a step: all fields, by name."""
         values = [step[field] for field in _FIELDS]
-        self._recent[:, self.steps % self._recent.shape[1]] = values
+        self._recent[:, self._added % self._recent.shape[1]] = values
         self._totals += values
+        self._added += 1
         self.steps += 1
 
     def total(self, field: str) -> float:
@@ -47,7 +52,7 @@ class StepWindow:
 
     def recent(self, field: str) -> np.ndarray:
         """Return the recent values of a field, in no particular order."""
-        return self._recent[_FIELDS.index(field), : self.steps]
+        return self._recent[_FIELDS.index(field), : self._added]
 
     def recent_total(self, field: str) -> float:
         """Return the sum of the recent values of a field."""
@@ -56,7 +61,7 @@ class StepWindow:
     @property
     def recent_steps(self) -> int:
         """Number of recent steps."""
-        return min(self.steps, self._recent.shape[1])
+        return min(self._added, self._recent.shape[1])
 
     @property
     def nbytes(self) -> int:
@@ -65,15 +70,11 @@ class StepWindow:
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint; arrays have fixed shapes."""
-        return {
-            "steps": self.steps,
-            "totals": self._totals.copy(),
-            "last": self._recent.copy(),
-        }
+        return {"steps": self.steps, "totals": self._totals.copy()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> StepWindow:
-        """Return the window of a `state` of one of the default size.
+        """Return a window of the default size with the sums of a `state`.
 
         Raises:
           TypeError: It is not a mapping.
@@ -81,12 +82,9 @@ class StepWindow:
         """
         window = cls()
         saved = states.fields_of(
-            steps=states.count,
-            totals=states.floats_of(*window._totals.shape),
-            last=states.floats_of(*window._recent.shape),
+            steps=states.count, totals=states.floats_of(*window._totals.shape)
         )(state)
         window.steps, window._totals = saved["steps"], saved["totals"]
-        window._recent = saved["last"].astype(np.float32)
         return window
 
 

@@ -193,7 +193,7 @@ class PerformanceTracker:
 
     @property
     def recent_mfu(self) -> float:
-        """MFU of the last 48 timed steps."""
+        """MFU of the last 48 timed steps of this attempt."""
         window = self._timer.window
         padded, steps = window.recent_total("padded_tokens"), window.recent_steps
         flops = self._flops.total("model", steps, padded)
@@ -225,7 +225,7 @@ class PerformanceTracker:
 
     @property
     def recent_tokens_per_second(self) -> float:
-        """Tokens per second of the last 48 timed steps."""
+        """Tokens per second of the last 48 timed steps of this attempt."""
         window = self._timer.window
         tokens, seconds = (window.recent_total(n) for n in ("tokens", "seconds"))
         return _ratio(tokens or None, seconds)
@@ -251,17 +251,22 @@ class PerformanceTracker:
         return self._world_size or jax.device_count()
 
     def step_seconds(self, quantile: float = 0.5) -> float:
-        """Return a quantile of the last 48 step times; `quantile=1` is the longest."""
+        """Return a quantile of the last 48 step times of this attempt.
+
+        Args:
+          quantile: In [0, 1]; 1 is the longest. Default 0.5, the median.
+        """
         recent = self._timer.window.recent("seconds")
         return float(np.quantile(recent, quantile)) if recent.size else math.nan
 
     def metrics(self) -> dict[str, float]:
         """Return values to log, by key: `logger.log_step(step, tracker.metrics())`.
 
-        Rates cover all timed steps, except `perf/recent_mfu` and
-        `perf/recent_tokens_per_second`, which cover the last 48. Of these
-        `perf/step_seconds` is the median and `perf/data_wait_seconds` the mean. Seconds
-        of logging, evaluation, checkpoints and profiling are sums since the start.
+        Rates cover all timed steps of the run, except `perf/recent_mfu` and
+        `perf/recent_tokens_per_second`, which cover the last 48 of this attempt. Of
+        these `perf/step_seconds` is the median and `perf/data_wait_seconds` the mean.
+        Seconds of logging, evaluation, checkpoints and profiling are sums since the
+        start.
         """
         timer, window = self._timer, self._timer.window
         data_wait = window.recent_total("data_wait_seconds")
@@ -320,7 +325,8 @@ class PerformanceTracker:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore a `state`, also after a round trip through JSON or orbax.
 
-        The warm-up starts again.
+        Totals and rates of all steps continue. The warm-up and the recent steps start
+        again, since this attempt may run on other devices.
 
         Raises:
           ValueError: It is not a state of a tracker.

@@ -224,7 +224,14 @@ def test_impossible_sizes_of_a_batch_are_refused_and_not_counted(name, value):
     assert (performance.steps, performance.tokens) == (1, 0)
 
 
-def test_a_restored_tracker_continues():
+RECENT = {
+    *("perf/recent_mfu", "perf/recent_tokens_per_second"),
+    *("perf/step_seconds", "perf/step_p95_seconds", "perf/step_max_seconds"),
+    *("perf/data_wait_seconds", "perf/data_wait_frac"),
+}
+
+
+def test_a_restored_tracker_has_all_totals_and_no_recent_step():
     machine = Machine()
     first = tracker(machine, flops_per_step=1000, sequence_length=8)
     run(first, machine, 6)
@@ -238,12 +245,30 @@ def test_a_restored_tracker_continues():
     assert second.steps == 6
     assert second.tokens == 6 * 4 * 8
     values = second.metrics()
-    before.pop("perf/checkpoint_seconds")
-    assert values == before
+    assert before.keys() - values.keys() == RECENT | {"perf/checkpoint_seconds"}
+    assert values.items() <= before.items()
     other_machine.sleep(1000)
     run(second, other_machine, 8)
     assert second.steps == 14
     assert second.step_seconds(1.0) == first.step_seconds(1.0), "a new warm-up"
+
+
+def test_after_a_restore_recent_figures_are_those_of_a_new_tracker():
+    machine = Machine()
+    earlier = tracker(machine, flops_per_step=1000, sequence_length=8, world_size=8)
+    run(earlier, machine, 60)
+    now, alone = Machine(), Machine()
+    restored = tracker(now, flops_per_step=1000, sequence_length=8, world_size=2)
+    restored.load_state(earlier.state())
+    new = tracker(alone, flops_per_step=1000, sequence_length=8, world_size=2)
+    for steps in (1, 4, 60):
+        run(restored, now, steps)
+        run(new, alone, steps)
+        values, expected = restored.metrics(), new.metrics()
+        for name in RECENT & expected.keys():
+            assert values[name] == pytest.approx(expected[name], abs=1e-12), name
+        assert RECENT & values.keys() == RECENT & expected.keys()
+    assert restored.mfu < new.mfu, "the steps on 8 devices count in the mean of all"
 
 
 def test_the_values_are_logged_under_their_keys(tmp_path):
