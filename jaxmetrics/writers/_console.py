@@ -24,7 +24,9 @@ _SCALES = ("", "k", "M", "B", "T")
 _PERFORMANCE = ("perf/", "mem/", "tpu/", "goodput/")
 _MAX_PERFORMANCE = 4
 _FIRST_PERFORMANCE = (
+    "perf/recent_mfu",
     "perf/mfu",
+    "perf/recent_tokens_per_second",
     "perf/tokens_per_second",
     "perf/samples_per_second",
     "perf/steps_per_second",
@@ -46,9 +48,11 @@ class Console(Writer):
     Records of one step and split that arrive within a second are one line. It has the
     losses first, then the other values as given, of norms and the like at most four,
     the learning rate, the counts of tokens and samples, and at most four performance
-    figures. Bounds of errors are left out, and so are values of one name for more than
-    four classes or layers, such as `recall/0` to `recall/9`. `keys` chooses other
-    values. On a terminal that is too narrow the last values are left out.
+    figures. Where a record has both a figure of recent steps and that of all steps,
+    such as `recent_mfu` and `mfu`, the recent one is printed, so that it goes with the
+    step time beside it. Bounds of errors are left out, and so are values of one name
+    for more than four classes or layers, such as `recall/0` to `recall/9`. `keys`
+    chooses other values. On a terminal that is too narrow the last values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
@@ -258,7 +262,8 @@ def _chosen(
     for key in values:
         name = key.rsplit("/", 1)[-1]
         if key.startswith(_PERFORMANCE):
-            performance.append(key)
+            if key.replace("/", "/recent_", 1) not in values:
+                performance.append(key)
         elif key.startswith("lr/"):
             rates.append(key)
         elif key in _FLAGS or (key.startswith(_PER_GROUP) and key not in statistics):
@@ -299,7 +304,8 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
 
     Rates and integers have thousands separators, fractions of a peak are percentages,
     learning rates and very small or large values have an exponent, and all others have
-    three decimals. The compact form is shorter in each case.
+    three decimals. The compact form is shorter in each case. No value but 0 is printed
+    as 0.
 
     >>> format_value("perf/mfu", 0.56), format_value("train/loss", 1.5)
     ('56.0%', '1.500')
@@ -316,7 +322,7 @@ def format_value(key: str, value: float | str, compact: bool = False) -> str:
     if isinstance(value, int) or is_total or is_rate:
         return _abbreviated(value) if compact else f"{value:,.0f}"
     if name in _FRACTIONS:
-        return f"{value:.2f}" if compact else f"{value:.1%}"
+        return _fraction(value, compact)
     is_learning_rate = key.startswith("lr/") or name in _LEARNING_RATES
     if is_learning_rate or (value != 0 and not 1e-3 <= abs(value) < 1e6):
         return _exponent(value, compact)
@@ -333,6 +339,15 @@ def _abbreviated(value: float) -> str:
     digits = f"{size:.1f}" if scale and size < 9.95 else f"{size:.0f}"
     sign = "-" if value < 0 else ""
     return sign + digits.removesuffix(".0") + _SCALES[scale]
+
+
+def _fraction(value: float, compact: bool) -> str:
+    """Return `56.0%`, or `0.56` in the compact form; small values keep two digits."""
+    size, digits = (value, 2) if compact else (value * 100, 1)
+    text = f"{size:.{digits}f}"
+    if value and abs(float(text)) < 10 * 10**-digits:
+        text = f"{size:.2g}"
+    return text if compact else text + "%"
 
 
 def _exponent(value: float, compact: bool) -> str:

@@ -9,11 +9,12 @@ import struct
 import termios
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.clock import Clock
 
 from jaxmetrics import LogConfig, TrainingLogger
-from jaxmetrics.record import Record, UnnumberedRecord, escape
+from jaxmetrics.record import SHORT_NAMES, Record, UnnumberedRecord, escape
 from jaxmetrics.writers import Console
 from jaxmetrics.writers._console import format_value, line_parts, short_name
 
@@ -114,7 +115,11 @@ def test_short_names(key, split, name):
         ("perf/steps_per_second", 0.0, "0", "0"),
         ("perf/mfu", 0.564, "56.4%", "0.56"),
         ("perf/recent_mfu", 0.5, "50.0%", "0.50"),
-        ("perf/hfu", 1e-4, "0.0%", "0.00"),
+        ("perf/hfu", 1e-4, "0.01%", "0.0001"),
+        ("perf/mfu", 8.31e-6, "0.00083%", "8.3e-06"),
+        ("perf/mfu", 0.0456, "4.6%", "0.046"),
+        ("perf/mfu", 0.00999, "1.0%", "0.01"),
+        ("perf/mfu", 0.0, "0.0%", "0.00"),
         ("goodput/goodput", 0.931, "93.1%", "0.93"),
         ("lr/lr", 3e-4, "3.000e-04", "3e-04"),
         ("lr/lr", 2.5e-4, "2.500e-04", "2.5e-04"),
@@ -139,6 +144,17 @@ def test_short_names(key, split, name):
 def test_values(key, value, standard, compact):
     assert format_value(key, value) == standard
     assert format_value(key, value, compact=True) == compact
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("key", ["train/loss", *SHORT_NAMES])
+def test_of_every_value_at_least_one_digit_is_printed(key, compact):
+    for value in 10.0 ** np.arange(-12, 3):
+        for signed in (value, -value):
+            text = format_value(key, signed, compact).replace(",", "")
+            is_percent = text.endswith("%")
+            printed = float(text.removesuffix("%")) / (100 if is_percent else 1)
+            assert printed == pytest.approx(signed, rel=0.05), text
 
 
 def test_control_characters_are_escaped():
@@ -308,6 +324,26 @@ def test_a_line_shows_the_losses_first_and_at_most_four_figures_of_performance()
         " | lr=1e-02 | tokens=5k | samples=3 | step_seconds=0.500 | samples_per_sec=8"
         " | mfu=0.50 | tok/s=9"
     )
+
+
+def test_figures_of_recent_steps_are_shown_where_there_are_both():
+    values = {
+        "perf/mfu": 0.5,
+        "perf/recent_mfu": 0.25,
+        "perf/tokens_per_second": 900.0,
+        "perf/recent_tokens_per_second": 450.0,
+        "perf/step_seconds": 0.5,
+        "perf/step_max_seconds": 2.0,
+    }
+    assert line(Record(7, "train", values, 0.0), compact=True) == (
+        "[0.0m] step=7 | recent_mfu=0.25 | recent_tokens_per_sec=450"
+        " | step_seconds=0.500 | step_max_seconds=2.000"
+    )
+    console = Console(keys=("perf/mfu",), file=io.StringIO())
+    console.open(None, None)
+    console.write(console.select(Record(7, "train", values, 0.0)))
+    console.close()
+    assert console._stream.getvalue() == "[   0.0m] step=7 │ mfu=50.0%\n"
 
 
 def test_of_several_learning_rates_one_is_shown():
