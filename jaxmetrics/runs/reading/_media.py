@@ -27,8 +27,8 @@ class MediaEntry:
     """Media recorded under one key at one step.
 
     Attributes:
-      kind: `"text"`, `"image"`, `"figure"`, `"audio"`, `"table"`, `"histogram"`, or the
-        kind of another writer.
+      kind: `"text"`, `"image"`, `"audio"`, `"table"`, `"histogram"`, or the kind of
+        another writer.
       step: Number of completed optimizer updates.
       split: Split that it belongs to.
       key: Full key, such as `"val/samples"`.

@@ -24,7 +24,6 @@ from jaxmetrics.runs.view._series import (
     MIN_POINTS,
     heatmap,
     line_data,
-    not_keys,
 )
 
 if TYPE_CHECKING:
@@ -145,8 +144,10 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
                     data[key] = line_data(
                         *(x, y, points, start, end), source=source, after=after
                     )
-            missing = not_keys(run, names)
-        content = {"version": version, "x": axis, "series": data, "unknown": missing}
+            arrays = [key for key in names if key in run.arrays and key not in data]
+            unknown = [key for key in names if key not in {*data, *arrays}]
+        content = {"version": version, "x": axis, "series": data}
+        content |= {"arrays": arrays, "unknown": unknown}
         content |= {"loaded": progress, "sampled": shown.is_sampled}
         return answer(request, content)
 

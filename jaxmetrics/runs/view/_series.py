@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,11 +106,6 @@ def heatmap(
         "values": [_short_y(row) for row in windows.values],
         "largest": _short_x(windows.largest),
     }
-
-
-def not_keys(run: Run, keys: Iterable[str]) -> list[str]:
-    """Return those of the keys that the run does not have."""
-    return [key for key in keys if key not in run]
 
 
 def _known(after: str, source: str, size: int, x: np.ndarray) -> int:

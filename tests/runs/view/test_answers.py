@@ -160,6 +160,13 @@ def test_a_range_is_at_full_resolution_with_a_point_on_each_side(server):
     assert series(server, keys="train/loss", **nothing)["train/loss"]["x"] == [STEPS]
 
 
+def test_a_key_of_arrays_is_not_unknown_among_series(server):
+    names = "val/per_class,train/loss,none"
+    answer = server.json(f"{RUN}/series", keys=names)
+    assert answer["arrays"] == ["val/per_class"] and answer["unknown"] == ["none"]
+    assert list(answer["series"]) == ["train/loss"]
+
+
 @pytest.mark.parametrize(("axis", "factor"), [("tokens", 10), ("flops", 100)])
 def test_series_are_on_any_axis(server, axis, factor):
     query = {"x": axis, "from": 20 * factor, "to": 29 * factor}
