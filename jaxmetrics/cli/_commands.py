@@ -40,8 +40,7 @@ def list_runs(args: Namespace) -> int:
     if args.json:
         print(shown.to_json())
     elif shown:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print("\n".join(run_lines(shown, width)))
+        print("\n".join(run_lines(shown, _terminal_width())))
     for entry in shown:
         if entry.problem is not None:
             _warn(f"{entry.id}: {entry.problem}", args.command)
@@ -125,7 +124,8 @@ def compare(args: Namespace) -> int:
     if args.json:
         print(dumps(_comparison_data(comparison)))
     else:
-        print("\n".join(comparison_lines(comparison)).lstrip("\n"))
+        lines = comparison_lines(comparison, _terminal_width())
+        print("\n".join(lines).lstrip("\n"))
     if not comparison.keys:
         keys = "of these keys in common" if any_in_common else "in common"
         _warn(f"these runs have no metric {keys}", args.command)
@@ -329,6 +329,11 @@ def _write_plots(
         if args.command == "plot":
             raise
         raise ImportError(f"{error} Or skip the plots with --no-plots.") from error
+
+
+def _terminal_width() -> int | None:
+    """Return the number of characters in a line; None if it is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _warn_of_left_out(run: Run, command: str) -> None:

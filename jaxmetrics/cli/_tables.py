@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from jaxmetrics.record import escape
@@ -10,15 +12,45 @@ from jaxmetrics.runs.pages import compare_tables
 from jaxmetrics.runs.reading import format_number
 
 
-def comparison_lines(comparison: Comparison) -> Iterator[str]:
-    """Yield the notes and tables of a comparison as lines."""
-    yield from (escape(note) for note in comparison.notes)
+def comparison_lines(comparison: Comparison, width: int | None = None) -> Iterator[str]:
+    """Yield the notes and tables of a comparison as lines.
+
+    Args:
+      comparison: The comparison.
+      width: Number of characters in a line, at which notes are wrapped, and tables go
+        on below, as far as that is possible; None for any number.
+    """
+    for note in comparison.notes:
+        yield from _wrapped(escape(note), width)
     for table in compare_tables(comparison):
-        yield f"\n{escape(table.title)}"
-        if table.note:
-            yield escape(table.note)
+        yield ""
+        for text in filter(None, (table.title, table.note)):
+            yield from _wrapped(escape(text), width)
         if table.rows:
-            yield from table_lines(table.names, table.rows)
+            yield from _block_lines(table.names, table.rows, width)
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return [text] if width is None else textwrap.wrap(text, width)
+
+
+def _block_lines(
+    names: Sequence[str], rows: Sequence[Sequence[object]], width: int | None
+) -> Iterator[str]:
+    """Yield a table; columns without room follow below, beside the first one again."""
+    columns = list(zip(names, *rows))
+    widths = [max(len(_cell(cell)) for cell in column) + 2 for column in columns]
+    start = 1
+    while start < len(columns) or start == 1:
+        stop, room = start + 1, math.inf if width is None else width + 2 - widths[0]
+        while stop < len(columns) and sum(widths[start : stop + 1]) <= room:
+            stop += 1
+        if start > 1:
+            yield ""
+        block = [columns[0], *columns[start:stop]]
+        head, *body = zip(*block)
+        yield from table_lines([str(name) for name in head], body)
+        start = stop
 
 
 def run_lines(runs: RunList, width: int | None = None) -> Iterator[str]:
