@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 DPI = 180
 """Resolution of saved figures, in dots per inch."""
@@ -105,6 +106,9 @@ def style_axes(
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "linear":
             axis.set_major_formatter(_tick_formatter(axis))
+        elif axis.get_scale() == "log":
+            axis.set_major_formatter(_log_formatter())
+            axis.set_minor_formatter(_log_formatter())
 
 
 def show_message(axes: Axes, text: str) -> None:
@@ -195,6 +199,31 @@ def tick_label(value: float, low: float, high: float) -> str:
     mantissa, _, power = f"{value:.{digits}e}".partition("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if digits else mantissa
     return f"{mantissa}e{int(power)}"
+
+
+def log_tick_label(value: float) -> str:
+    """Return the label of a tick on a logarithmic axis.
+
+    >>> [log_tick_label(value) for value in (3e-5, 0.01, 3, 1e3, 2e4)]
+    ['3e-5', '0.01', '3', '1,000', '20k']
+    """
+    if not 1e-3 <= value < 1e15:
+        mantissa, _, power = f"{value:.6e}".partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
+    sizes = [(size, unit) for size, unit in _UNITS if value >= max(size, 1e4)]
+    scale, unit = sizes[0] if sizes else (1.0, "")
+    return f"{value / scale:,.6g}{unit}"
+
+
+def _log_formatter() -> Formatter:
+    """Return a formatter with the usual choice of ticks, but labels without powers."""
+    from matplotlib.ticker import LogFormatter
+
+    class PlainLogFormatter(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return log_tick_label(x) if super().__call__(x, pos) else ""
+
+    return PlainLogFormatter()
 
 
 def _tick_formatter(axis: Axis) -> Callable[[float, object], str]:

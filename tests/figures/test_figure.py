@@ -45,3 +45,22 @@ def test_a_notebook_shows_a_figure_that_is_the_value_of_a_cell():
 
     shown, _ = DisplayFormatter().format(figures.new_figure(2.0, 1.0))
     assert shown["image/png"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2, 12), (0.05, 40), (3e-6, 1e-2), (1.2, 1.9), (1e3, 1e7)]
+)
+def test_ticks_of_a_logarithmic_axis_are_numbers_without_powers(low, high):
+    figure = figures.new_figure()
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    figures.draw_line(axes, np.array([0, 1]), np.array([low, high]), "red")
+    figures.style_axes(axes, "", "step", "")
+    figure.canvas.draw()
+    labels = [text.get_text() for text in axes.get_yticklabels(which="both")]
+    shown = [text for text in labels if text]
+    assert len(set(shown)) == len(shown) >= 2
+    for text in shown:
+        digits = text.replace(",", "").replace("k", "e3").replace("M", "e6")
+        number = float(digits)
+        assert low / 11 < number < high * 11, text

@@ -13,7 +13,13 @@ from jaxmetrics import figures
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import duration
 from jaxmetrics.runs.plots._holdout import holdout_predictions
-from jaxmetrics.runs.reading import History, at_common_x, is_wide, quantile_keys
+from jaxmetrics.runs.reading import (
+    History,
+    at_common_x,
+    is_wide,
+    quantile_keys,
+    time_unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,19 +126,23 @@ def draw_goodput(axes: Axes, seconds: Mapping[str, float]) -> None:
         figures.style_axes(axes, "Time by category", "", "")
         figures.show_message(axes, "no time was recorded")
         return
+    longest_bar = max(bars.values())
+    divisor, unit = time_unit(longest_bar)
     rows, values = np.arange(len(bars))[::-1], np.array(list(bars.values()))
-    axes.barh(rows, values, color=PALETTE.blue, height=0.7)
-    figures.style_axes(axes, title, "seconds", "")
+    axes.barh(rows, values / divisor, color=PALETTE.blue, height=0.7)
+    figures.style_axes(axes, title, f"time ({unit})", "")
     names = [figures.printable(name, 40) for name in bars]
     axes.set_yticks(rows, names, color=PALETTE.text)
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.grid(axis="y", visible=False)
-    axes.set_xlim(0, 1.32 * values.max())
+    axes.set_xlim(0, 1.32 * longest_bar / divisor)
     axes.set_ylim(-0.6 - max(_MIN_ROWS - len(bars), 0), len(bars) - 0.4)
     for row, value in zip(rows, values):
         text = f" {duration(value, fraction=True)}, {value / total:.1%}"
-        axes.text(value, row, text, va="center", color=PALETTE.muted, fontsize=9.5)
+        axes.text(
+            value / divisor, row, text, va="center", color=PALETTE.muted, fontsize=9.5
+        )
 
 
 PLOTS = {

@@ -34,7 +34,7 @@ from jaxmetrics.runs.reading._config import (
     unique_name,
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, is_in_mirror, local_copy
-from jaxmetrics.runs.reading._drawing import is_wide, x_unit
+from jaxmetrics.runs.reading._drawing import is_wide, time_unit, x_unit
 from jaxmetrics.runs.reading._entry import Chosen, RunEntry
 from jaxmetrics.runs.reading._errors import (
     ExistingFileError,
@@ -204,6 +204,7 @@ __all__ = [
     "summary_facts",
     "telemetry_file",
     "telemetry_rows",
+    "time_unit",
     "unique_name",
     "version_of",
     "writes_files",

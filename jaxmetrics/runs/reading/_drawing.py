@@ -115,8 +115,13 @@ def x_unit(axis: str, end: float) -> tuple[float, str]:
     label = AXIS_LABELS[axis]
     if axis != "time":
         return 1.0, label
-    divisor, unit = next((u for u in _TIME_UNITS if end >= 2 * u[0]), _TIME_UNITS[-1])
+    divisor, unit = time_unit(end)
     return divisor, f"{label} ({unit})"
+
+
+def time_unit(longest: float) -> tuple[float, str]:
+    """Return the seconds and the name of a unit for durations up to `longest`."""
+    return next((u for u in _TIME_UNITS if longest >= 2 * u[0]), _TIME_UNITS[-1])
 
 
 def _chosen_keys(run: Run, keys: Sequence[str]) -> list[str]:

@@ -113,13 +113,13 @@ def test_losses_of_datasets_have_a_chart_for_each_split(run):
     assert {"Loss by dataset, train", "Loss by dataset, val", "web", "code"} <= {*shown}
 
 
-def test_goodput_is_drawn_as_seconds_by_category():
+def test_goodput_is_drawn_as_time_by_category():
     spent = {f"part {n}": 10.0 * n for n in range(30)} | {"bad": math.nan}
     figure = telemetry.goodput_breakdown({"goodput": 0.5, "$step$": 4350.0} | spent)
     shown = texts(figure)
     assert "Time by category: goodput 50.0% of 2h25m" in shown
     assert " 1h12m, 50.0%" in shown and "$step$" in shown and "16 others" in shown
-    assert "seconds" in shown and not is_cut_off(figure)
+    assert "time (min)" in shown and not is_cut_off(figure)
     names = figure.axes[0].get_yticklabels()
     assert not any(name.get_parse_math() for name in names)  # "$" is no formula
 
