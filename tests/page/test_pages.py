@@ -296,7 +296,8 @@ def test_a_report_has_maps_of_layers_and_audio(browser, view_root, tmp_path):
     browser.open(generate_page(view_root / "lm" / "detailed", tmp_path / "report.html"))
     browser.wait("document.querySelector('.layermap canvas').width > 100")
     note = "Largest: layer_1, 82 at step 150."
-    assert browser.texts(".layermap .note") == [note]
+    legend = " Colors run from 1 to 82."
+    assert browser.texts(".layermap .note") == [note + legend]
     rows = "document.querySelector('.layermap canvas').getAttribute('aria-label')"
     assert note in browser.run(rows)
     before = browser.pixels(".layermap canvas")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxmetrics.record import alarm_count, dumps, number
 from jaxmetrics.runs.pages._page import Cell, Mark, Table
 from jaxmetrics.runs.reading import marked_event, step_places
 
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 _MAX_ROWS = 500
 _MAX_MARKS = 1000  # of alarms and restarts, and of the others
 
@@ -48,7 +50,7 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
     alarms = alarms_of(events)
     names = ("step", "kind", "key", "value", "message", "time", "attempt")
     shown = alarms[:_MAX_ROWS]
-    rows = [[cell(event.get(name)) for name in names] for event in shown]
+    rows = [[event_cell(event, name) for name in names] for event in shown]
     steps = [event.get("step") for event in shown]
     jumps = [step_places(positions, s) if isinstance(s, int) else None for s in steps]
     counts = [alarm_count(event) for event in alarms]
@@ -71,6 +73,14 @@ def cell(value: object) -> Cell:
     if value is None or isinstance(value, str | int | float):
         return str(value).lower() if isinstance(value, bool) else value
     return dumps(value)
+
+
+def event_cell(event: Mapping[str, Any], name: str) -> Cell:
+    """Return a field of an event or an attempt as a cell; times without fractions."""
+    value = event.get(name)
+    if name == "time" and isinstance(value, str) and (time := _UTC.fullmatch(value)):
+        return f"{time[1]} {time[2]} UTC"
+    return cell(value)
 
 
 def selection_note(shown: int, count: int) -> str:

@@ -14,12 +14,13 @@ from jaxmetrics.record import (
     REPORT_HTML,
     alarm_count,
     changes_by_attempt,
+    duration,
     redact,
 )
 from jaxmetrics.runs.pages._charts import layer_maps, run_charts
 from jaxmetrics.runs.pages._events import (
     alarm_table,
-    cell,
+    event_cell,
     event_marks,
     selection_note,
 )
@@ -187,12 +188,13 @@ def _goodput(events: list[dict[str, object]]) -> Iterator[Table]:
     spent = goodput_of_events(events) if events else {}
     total = sum(v for k, v in spent.items() if k != "goodput")
     if total > 0:
-        rows = [(k, v, v / total) for k, v in spent.items() if k != "goodput"]
+        parts = {k: v for k, v in spent.items() if k != "goodput"}
+        rows = [(k, duration(v, fraction=True), v / total) for k, v in parts.items()]
         note = (
             f"Goodput {spent['goodput']:.1%}: the share of updates whose results were "
             f"kept, of the time from the first event to the last."
         )
-        names = ("category", "seconds", "share")
+        names = ("category", "time", "share")
         yield Table("Time by category", names, rows, note, ratio_column=2)
 
 
@@ -208,7 +210,7 @@ def _attempts(header: Mapping[str, Any]) -> Iterator[Table]:
             attempts.append(attempt)
     if attempts:
         names = list(dict.fromkeys(name for attempt in attempts for name in attempt))
-        rows = [[cell(attempt.get(name)) for name in names] for attempt in attempts]
+        rows = [[event_cell(a, name) for name in names] for a in attempts]
         titles = [name.replace("_", " ") for name in names]
         note = selection_note(_MAX_ROWS, len(rows))
         yield Table("Attempts", titles, rows[:_MAX_ROWS], note)

@@ -34,3 +34,10 @@ def test_of_many_events_the_latest_are_marked_and_alarms_are_not_displaced():
     marks = event_marks([alarm, *many], POSITIONS)
     assert len(marks) == 1001
     assert (marks[0].kind, marks[-1].at["step"]) == ("alarm", 2999)
+
+
+def test_times_of_alarms_are_without_fractions():
+    times = ["2026-09-21T17:28:56.290+00:00", "2026-09-21T17:28:56Z", "then", 3.5]
+    events = [{"event": "alarm", "time": time} for time in times]
+    rows = alarm_table(events, POSITIONS).rows
+    assert [row[5] for row in rows] == [*["2026-09-21 17:28:56 UTC"] * 2, "then", 3.5]

@@ -74,8 +74,8 @@ def test_the_page_has_all_data_of_a_run(run):
     assert values["train/loss"][-2:] == [10, 1]
     spent = table(page, "Time by category")["rows"]
     assert [(name, seconds) for name, seconds, _ in spent] == [
-        ("step", 10),
-        ("other", 1),
+        ("step", "10s"),
+        ("other", "1s"),
     ]
     assert table(page, "Alarms")["rows"][0][4] == "train/loss is nan"
     assert table(page, "Configuration")["rows"] == [

@@ -35,8 +35,10 @@ const layermap = (() => {
     const level = (v) => (log ? Math.log10(v) : v), levels = known.map(level).filter(Number.isFinite);
     const low = levels.reduce((a, b) => Math.min(a, b), Infinity), high = levels.reduce((a, b) => Math.max(a, b), -Infinity);
     const first = x[0] - width / 2, last = x[x.length - 1] + width / 2, names = order.map((i) => truncate(map.layers[i], 22));
-    const top = order[0], summary = `Largest: ${map.layers[top]}, ${valueText(Number(peaks[top].toPrecision(4)))} at ${label} ${valueText(largest[top])}.`;
-    note.textContent = summary;
+    const top = order[0], summary = `Largest: ${map.layers[top]}, ${valueText(peaks[top])} at ${label} ${valueText(largest[top])}.`;
+    const rounded = (v) => valueText(Number((log ? 10 ** v : v).toPrecision(3)));
+    const legend = low < high ? ` Colors run from ${rounded(low)} to ${rounded(high)}.` : "";
+    note.textContent = summary + legend;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${map.title} of each layer by ${label}. ${summary}`);
     const card = { box, zoom: null, draw };
@@ -83,9 +85,9 @@ const layermap = (() => {
     }
     canvas.addEventListener("pointermove", (event) => {
       const cell = cellAt(event), value = cell && values[cell.row][cell.column];
-      note.textContent = cell ? `${map.layers[cell.row]}: ${value === null ? "–" : valueText(Number(value.toPrecision(4)))} around ${label} ${valueText(Math.round(x[cell.column]))}` : summary;
+      note.textContent = cell ? `${map.layers[cell.row]}: ${value === null ? "–" : valueText(Number(value.toPrecision(4)))} around ${label} ${valueText(Math.round(x[cell.column]))}` : summary + legend;
     });
-    canvas.addEventListener("pointerleave", () => { note.textContent = summary; });
+    canvas.addEventListener("pointerleave", () => { note.textContent = summary + legend; });
     canvas.addEventListener("click", (event) => { const cell = cellAt(event); if (cell) onPick(x[cell.column], width); });
     return card;
   }
