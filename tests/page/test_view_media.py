@@ -51,7 +51,14 @@ def test_images_and_histograms_are_drawn(media):
     media.run("scrollTo(0, document.body.scrollHeight)")
     kinds = "[...document.querySelectorAll('.echart')].map(e => e.ariaLabel)"
     media.wait(f"{kinds}.includes('histograms by step')")
-    assert "values by value" in media.run(kinds)
+    assert "number of values by value" in media.run(kinds)
+    axes = "['xAxis', 'yAxis'].map(axis => e.chart.getOption()[axis][0].name)"
+    both = (
+        f"[...document.querySelectorAll('.echart')].filter(e => e.chart &&"
+        f" /value|histogram/.test(e.ariaLabel)).map(e => {axes})"
+    )
+    media.wait(f"({both}).length >= 2")
+    assert media.run(both)[:2] == [["value", "number of values"], ["step", "value"]]
     assert media.problems == []
 
 

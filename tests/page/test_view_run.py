@@ -2,6 +2,8 @@
 
 import pytest
 
+from jaxmetrics.record import duration
+
 pytestmark = pytest.mark.timeout(60)
 
 PLOT = "document.querySelector('.run .card')?.card?.plot"
@@ -98,8 +100,8 @@ def test_where_the_time_went_adds_up_and_attempts_are_bands(run):
     shares = run.texts(".share-list dd.muted")
     assert sum(float(text.split()[0]) for text in shares) == pytest.approx(100, abs=2)
     by_name = dict(zip(run.texts(".share-list dt"), shares))
-    assert run.texts(".goodput strong") == [by_name["training"]]
-    assert by_name["training"] != "100 %"
+    assert run.texts(".goodput strong") == [by_name["training steps"]]
+    assert by_name["training steps"] != "100 %"
     assert run.texts(".band") == ["from the start", "went on"]
 
 
@@ -162,3 +164,22 @@ def test_charts_and_tables_fit_a_narrow_window_in_both_schemes(viewer):
     browser.prefer("light")
     assert browser.run(color) != "rgb(14, 17, 23)"
     browser.prefer("dark")
+
+
+@pytest.mark.parametrize("text", ["connection lost", "saved 2026-01-01 00:00 UTC"])
+def test_a_narrow_bar_has_room_for_the_state_of_the_connection(run, text):
+    run.resize(400, 800)
+    shown = "document.getElementById('connection')"
+    run.run(f"{shown}.className = 'lost', {shown}.textContent = {text!r}")
+    run.settle()
+    assert run.run("document.documentElement.scrollWidth") <= 400
+    bar = "document.querySelector('.topbar').getBoundingClientRect()"
+    edges = f"(e => [e.left, e.right, e.bottom])({shown}.getBoundingClientRect())"
+    left, right, bottom = run.run(edges)
+    assert 0 <= left < right <= 400 and bottom <= run.run(f"{bar}.bottom")
+
+
+def test_durations_are_written_as_in_the_facts(run):
+    seconds = [0.25, 7, 9.96, 59.7, 305, 7500, 86_400 * 3 + 4 * 3600]
+    texts = run.run(f"{seconds}.map(stats.duration)")
+    assert texts == ["0.3s", *(duration(value) for value in seconds[1:])]

@@ -225,3 +225,12 @@ def test_numbers_have_errors_of_two_digits(viewer):
     assert mean["x"] == [0, 1, 2, 3]
     assert mean["y"] == [2, 2.5, 3, 9]
     assert mean["n"] == [2, 2, 2, 1]
+
+
+def test_names_tell_the_projects_apart_where_there_are_several(viewer):
+    viewer.go("runs", READY)
+    names = viewer.browser.texts(f"{ROWS} .name")
+    assert "sweep/lr=0.1 width=8" in names and "lm/detailed" in names
+    drawn = lines(viewer.browser)
+    assert "sweep/lr=0.1 width=8 (n=2)" in drawn and "lm/detailed" in drawn
+    assert all("/" in name for name in drawn)

@@ -100,7 +100,7 @@ const columns = (() => {
       },
       numberColumn("step", "step", 5.4, (run) => run.step, (v) => stats.short(Math.round(v))),
       numberColumn("left", "time left", 6, stats.secondsLeft, stats.duration, { bestHigh: false }),
-      numberColumn("elapsed", "training time", 6, (run) => run.elapsed, stats.duration),
+      numberColumn("elapsed", "training time", 7.2, (run) => run.elapsed, stats.duration),
       numberColumn("updated", "updated", 6.4, (run) => run.updated, stats.ago),
       numberColumn("created", "created", 6.4, (run) => run.created, stats.ago),
       numberColumn("alarms", "alarms", 4.6, (run) => run.alarms),
@@ -151,8 +151,9 @@ const columns = (() => {
     }
     const names = new Map(); // that tell the groups of a project apart
     for (const { project } of runs) if (!names.has(project)) names.set(project, by === "seed" ? stats.differing(runs.filter((run) => run.project === project), hparams) : [by]);
+    const label = (members) => `${names.size > 1 ? `${members[0].project}/` : ""}${groupLabel(members, names.get(members[0].project))}`;
     return [...groups].map(([key, members]) => (members.length === 1 ? { id: members[0].id, run: members[0] }
-      : { id: `group ${key}`, members, label: groupLabel(members, names.get(members[0].project)) }));
+      : { id: `group ${key}`, members, label: label(members) }));
   }
 
   return { available, defaults, judge, entries, numeric, statistics, common, lastPart };

@@ -29,6 +29,8 @@ const groupcharts = (() => {
 
   // Charts of keys, for `charts.board`. Lines carry `source`: what they are drawn from.
   function build(keys, entries, colorOf, isLogarithmic = () => false) {
+    const projects = new Set(entries.flatMap((entry) => entry.members ?? [entry.run]).map((run) => run.project));
+    const runName = (run) => `${projects.size > 1 ? run.id : run.name}${run.state === "diverged" ? " (diverged)" : ""}`;
     return keys.map((key) => {
       const lines = [];
       for (const entry of entries) {
@@ -46,8 +48,6 @@ const groupcharts = (() => {
       return { id: key, title: key, label: key, log: isLogarithmic(key), section: "", pooled: true, lines };
     }).filter((chart) => chart.lines.length);
   }
-
-  function runName(run) { return run.state === "diverged" ? `${run.name} (diverged)` : run.name; }
 
   const provider = {
     async load(chart, range) {

@@ -50,17 +50,17 @@ const mediacells = (() => {
   function array(cell, content, own) {
     const { array: values } = content;
     if (Array.isArray(values[0])) { matrix(cell, values, null, own); return; }
-    bars(cell, values.map((v, i) => [i, v]), "entry", own);
+    bars(cell, values.map((v, i) => [i, v]), "entry", "value", own);
   }
 
-  function bars(cell, points, xName, own) {
+  function bars(cell, points, xName, yName, own) {
     own.plots.push(plots.create(cell, {
-      height: 200, label: `values by ${xName}`,
+      height: 200, label: `${yName} by ${xName}`,
       options: (colors) => ({
-        grid: { left: 52, right: 10, top: 10, bottom: 40 },
+        grid: { left: 66, right: 10, top: 10, bottom: 40 },
         xAxis: plots.merged(plots.axis(colors, { type: "category", name: xName, nameLocation: "middle", nameGap: 24 }), plots.categories(points.map(([x]) => x))),
-        yAxis: plots.axis(colors, { type: "value", splitLine: { show: true, lineStyle: { color: colors.grid } } }),
-        tooltip: { trigger: "item", formatter: ({ dataIndex: i }) => `${xName} ${stats.short(points[i][0])}\n${stats.short(points[i][1])}` },
+        yAxis: plots.axis(colors, { type: "value", name: yName, nameLocation: "middle", nameGap: 46, splitLine: { show: true, lineStyle: { color: colors.grid } } }),
+        tooltip: { trigger: "item", formatter: ({ dataIndex: i }) => `${xName} ${stats.short(points[i][0])}\n${yName} ${stats.short(points[i][1])}` },
         series: [{ type: "bar", data: points.map(([, y]) => y), itemStyle: { color: colors.accent }, barCategoryGap: "8%" }],
       }),
     }));
@@ -68,7 +68,7 @@ const mediacells = (() => {
 
   function histogram(cell, { counts, edges, nonfinite }, own) {
     if (!counts.length) { addElement("p", cell, "No finite value.", "note"); return; }
-    bars(cell, counts.map((count, i) => [(edges[i] + edges[i + 1]) / 2, count]), "value", own);
+    bars(cell, counts.map((count, i) => [(edges[i] + edges[i + 1]) / 2, count]), "value", "number of values", own);
     if (nonfinite) addElement("p", cell, `${nonfinite.toLocaleString("en-US")} values are not finite.`, "note");
   }
 
@@ -93,7 +93,7 @@ const mediacells = (() => {
     const names = values.map((_, i) => Number((low + (bins - 1 - i + 0.5) * width).toPrecision(3)));
     own.plots.push(plots.create(cell, {
       height: 300, label: "histograms by step",
-      options: plots.heatmap({ xs: known.map((entry) => entry.step), rows: names, values: values.map((row) => row.map((v) => (v > 0 ? v : null))), log: false, xName: "step", valueName: "% of values", left: 66 }),
+      options: plots.heatmap({ xs: known.map((entry) => entry.step), rows: names, values: values.map((row) => row.map((v) => (v > 0 ? v : null))), log: false, xName: "step", yName: "value", valueName: "% of values", left: 66 }),
     }));
   }
 

@@ -127,11 +127,11 @@ const plots = (() => {
         high = Math.max(high, level(v));
       }));
       if (!(low < high)) { low = Math.min(low, 0); high = low + 1; }
-      const named = (v) => stats.short(log ? 10 ** v : v);
+      const named = (v) => stats.short(Number((log ? 10 ** v : v).toPrecision(3)));
       return {
         grid: { left, right: 14, top: square && yName ? 26 : 8, bottom: 64 },
         xAxis: merged(axis(colors, { type: "category", name: xName, nameLocation: "middle", nameGap: 22 }), categories(xs)),
-        yAxis: merged(axis(colors, { type: "category", inverse: true, name: square ? yName : undefined, nameLocation: "start", axisLabel: { color: colors.muted, fontSize: 11, width: left - 12, overflow: "truncate", interval: rows.length > 24 ? "auto" : 0 } }),
+        yAxis: merged(axis(colors, { type: "category", inverse: true, name: yName, ...(square ? { nameLocation: "start" } : { nameLocation: "middle", nameGap: left - 18 }), axisLabel: { color: colors.muted, fontSize: 11, width: left - 12, overflow: "truncate", interval: rows.length > 24 ? "auto" : 0 } }),
           typeof rows[0] === "number" ? categories(rows, 9) : { data: rows.map((r) => format.truncate(String(r), 40)) }),
         visualMap: {
           min: low, max: high, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 140, itemWidth: 10, dimension: 2,

@@ -117,16 +117,18 @@ const runsView = (() => {
         td.title = entry.members.map((run) => run.name).join("\n");
         return;
       }
-      const link = addElement("a", td, state.project || new Set(data.runs.map((r) => r.project)).size < 2 ? entry.run.name : entry.run.id, "name");
+      const link = addElement("a", td, hasProjects() ? entry.run.id : entry.run.name, "name");
       link.href = router.href("run", entry.run.id.split("/"));
       link.dataset.focus = "name";
       td.title = entry.run.problem ? `${entry.run.id}\n${entry.run.problem}` : entry.run.id;
       if (entry.run.problem) addElement("span", td, "damaged", "bad small");
     }
 
+    const hasProjects = () => new Set(projectRuns().map((run) => run.project)).size > 1;
+
     function tableColumns() {
       const marks = { id: "marks", title: "shown, starred", width: 4.6, className: "marks", cell: fillMarks };
-      const name = { id: "name", title: "run", width: 15.5, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
+      const name = { id: "name", title: "run", width: hasProjects() ? 18 : 15.5, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
       return [marks, name, ...shownColumns().map((id) => available.get(id))];
     }
 

@@ -70,15 +70,16 @@ const stats = (() => {
     return out;
   }
 
-  // "3 d 4 h", "2 h 5 min", "41 s".
+  const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
+
+  // "3d04h", "2h05m", "9.7s": the two largest units, as in the facts of a run and the terminal.
   function duration(seconds) {
     if (!Number.isFinite(seconds)) return "–";
-    if (seconds < 59.5) return seconds < 9.95 && seconds % 1 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
-    const minutes = Math.round(seconds / 60);
-    if (minutes < 60) return `${minutes} min`;
-    if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-    const hours = Math.round(seconds / 3600);
-    return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+    if (seconds < 9.95 && seconds % 1) return `${seconds.toFixed(1)}s`;
+    const whole = Math.round(seconds), i = UNITS.findIndex(([, size]) => whole >= size);
+    if (i < 0 || i === UNITS.length - 1) return `${whole}s`;
+    const [[unit, size], [smaller, part]] = UNITS.slice(i);
+    return `${Math.floor(whole / size)}${unit}${String(Math.floor((whole % size) / part)).padStart(2, "0")}${smaller}`;
   }
 
   function ago(unixSeconds) {

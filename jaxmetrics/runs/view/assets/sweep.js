@@ -107,7 +107,7 @@ const sweepView = (() => {
     function showSelection(runs, goal) {
       const selected = brushed ? runs.filter((run) => brushed.has(run.id)) : runs;
       const n = Object.keys(brushes()).length;
-      brushState.textContent = n ? `${selected.length} of ${runs.length} runs are within the brushes. ` : "Drag along an axis to select runs; a click on the axis removes the selection. Color is the goal; gray runs have none.";
+      brushState.textContent = n ? `${selected.length} of ${runs.length} runs are within the brushes. ` : "Drag along an axis to select runs; a click on the axis removes the selection. The best runs by the goal have the strongest color; gray runs have no value of it.";
       clearBrush.hidden = !n;
       showMeans(selected, goal);
       showScatter(runs, goal);

@@ -3,7 +3,7 @@
 const timeline = (() => {
   const { addElement } = format;
   const ORDER = ["step", "evaluation", "checkpoint", "compile", "init", "restore", "data_wait", "logging", "profile", "rewind", "idle", "other"];
-  const NAMES = { step: "training", rewind: "repeated after a restart", idle: "idle between attempts", init: "startup", data_wait: "waiting for data" };
+  const NAMES = { step: "training steps", rewind: "repeated after a restart", idle: "idle between attempts", init: "startup", data_wait: "waiting for data" };
   const COLORS = { step: 2, evaluation: 0, checkpoint: 4, compile: 5, init: 6, restore: 3, data_wait: 1, rewind: 7 };
 
   const name = (category) => NAMES[category] ?? category.replaceAll("_", " ");
@@ -23,7 +23,7 @@ const timeline = (() => {
     const kept = items.find(([category]) => category === "step")?.[1] ?? 0;
     const head = addElement("p", parent, undefined, "goodput");
     addElement("strong", head, stats.percent(kept / total));
-    head.append(` of ${stats.duration(total)} was training whose results were kept.`);
+    head.append(` of ${stats.duration(total)} was training steps whose results were kept.`);
     const bar = addElement("div", parent, undefined, "shares");
     bar.setAttribute("role", "img");
     bar.setAttribute("aria-label", items.map(([category, seconds]) => `${name(category)} ${stats.percent(seconds / total)}`).join(", "));
