@@ -187,6 +187,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return re.sub(r"^\| `(\w+)` \|", rf"| [`\1`][{TOP}.\1] |", markdown, flags=re.M)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Let code in the cells of tables break after its punctuation, not within words."""
+
+    def breakable(code: re.Match[str]) -> str:
+        return re.sub(r"(?<=[_.(,/=])(?=\w)", "<wbr>", code[0])
+
+    return re.sub(
+        r"<td.*?</td>",
+        lambda cell: re.sub(r"(?<=<code>)[^<]+(?=</code>)", breakable, cell[0]),
+        html,
+        flags=re.DOTALL,
+    )
+
+
 def on_post_build(config: Any) -> None:
     """Fail if a name has no entry, or a page loads something from another address."""
     from mkdocs.exceptions import PluginError

@@ -35,3 +35,10 @@ def test_every_test_that_the_guarantees_name_exists():
     named = set(re.findall(r"`(tests/[\w/.]+\.py)`", text))
     assert len(named) > 30
     assert [path for path in sorted(named) if not (DOCS.parent / path).exists()] == []
+
+
+def test_code_in_tables_breaks_after_punctuation_only():
+    row = "<td><code>jm.count_where(a, x_1)</code> a_b</td><p><code>a_b</code></p>"
+    parts = "jm.<wbr>count_<wbr>where(<wbr>a, x_<wbr>1)"
+    expected = f"<td><code>{parts}</code> a_b</td><p><code>a_b</code></p>"
+    assert HOOKS["on_page_content"](row) == expected
