@@ -46,13 +46,14 @@ class Console(Writer):
     """Prints a line for each step and split.
 
     Records of one step and split that arrive within a second are one line. It has the
-    losses first, then the other values as given, of norms and the like at most four,
-    the learning rate, the counts of tokens and samples, and at most four performance
-    figures. Where a record has both a figure of recent steps and that of all steps,
-    such as `recent_mfu` and `mfu`, the recent one is printed, so that it goes with the
-    step time beside it. Bounds of errors are left out, and so are values of one name
-    for more than four classes or layers, such as `recall/0` to `recall/9`. `keys`
-    chooses other values. On a terminal that is too narrow the last values are left out.
+    losses first, that of the split before others, then the other values as given, of
+    norms and the like at most four, the learning rate, the counts of tokens and
+    samples, and at most four performance figures. Where a record has both a figure of
+    recent steps and that of all steps, such as `recent_mfu` and `mfu`, the recent one
+    is printed, so that it goes with the step time beside it. Bounds of errors are left
+    out, and so are values of one name for more than four classes or layers, such as
+    `recall/0` to `recall/9`. `keys` chooses other values. On a terminal that is too
+    narrow the last values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With
     `total_steps` the lines of train steps end with the progress: `25.0%`, and from the
@@ -235,6 +236,8 @@ def line_parts(
     values: dict[str, float | int] = dict(record.values)
     if keys is None:
         losses, others, rates, performance = _chosen(values)
+        own_loss = f"{record.split}/loss"  # first, since a narrow line is cut
+        losses.sort(key=lambda key: key != own_loss)
         present = [name for name, count in counts.items() if count is not None]
         keys = [*losses, *others, *rates, *present, *performance]
     values |= {name: n for name, n in counts.items() if n is not None}

@@ -320,7 +320,7 @@ def test_a_line_shows_the_losses_first_and_at_most_four_figures_of_performance()
     }
     record = Record(7, "train", values, 0.0, tokens=5000, samples=3)
     assert line(record, compact=True) == (
-        "[0.0m] step=7 | aux_loss=0.250 | loss=1.500 | accuracy=0.500 | grad_norm=2.000"
+        "[0.0m] step=7 | loss=1.500 | aux_loss=0.250 | accuracy=0.500 | grad_norm=2.000"
         " | lr=1e-02 | tokens=5k | samples=3 | step_seconds=0.500 | samples_per_sec=8"
         " | mfu=0.50 | tok/s=9"
     )
@@ -563,3 +563,11 @@ def test_bounds_and_values_of_many_classes_are_left_out():
         "[   0.0m] step=1 │ loss=1.000 │ auroc=0.500 │ domain/0=0.250 │ domain/1=0.250 "
         "│ domain/2=0.250 │ domain/3=0.250"
     )
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_loss_of_the_split_is_before_those_of_its_datasets(split):
+    keys = [f"{split}_web/loss", f"{split}/aux_loss", f"{split}/loss"]
+    shown = line(Record(7, split, {key: 2.0 for key in keys}, 0.0), compact=True)
+    places = [shown.index(f"{short_name(key, split)}=2") for key in keys]
+    assert places[2] < places[0] < places[1]
