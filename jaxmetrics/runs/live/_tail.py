@@ -194,10 +194,6 @@ def _heading(view: View, now: float) -> Iterator[str]:
         parts.append(f"{view.unit} {metrics.step:,}")
     if math.isfinite(metrics.seconds):
         parts.append(f"{duration(metrics.seconds, fraction=True)} of training")
-    if metrics.tokens is not None:
-        parts.append(f"{metrics.tokens:,} tokens")
-    if events.attempt is not None and events.attempt > 1:
-        parts.append(f"attempt {events.attempt:,}")
     if events.closed:
         parts.append("closed")
     elif metrics.records and view.changed is not None:
@@ -206,12 +202,17 @@ def _heading(view: View, now: float) -> Iterator[str]:
     else:
         missing = f"no {view.file}" if view.changed is None else "no record"
         parts.append(f"{missing} yet")
+    if events.attempt is not None and events.attempt > 1:
+        parts.append(f"attempt {events.attempt:,}")
+    if metrics.tokens is not None:  # the last, which a narrow terminal cuts
+        parts.append(f"{metrics.tokens:,} tokens")
     yield f"{escape(view.name)}: {' · '.join(parts)}"
     if events.alarms:
         alarm = events.alarm
         message = alarm.get("message") or alarm.get("kind") or alarm.get("event")
         count = "1 alarm" if events.alarms == 1 else f"{events.alarms:,} alarms"
-        step = plain(alarm.get("step"))
+        step = alarm.get("step")
+        step = f"{step:,}" if type(step) is int else plain(step)
         yield f"{count}, the last at step {step}: {plain(message)}"
     for number, reason in metrics.damage:
         yield f"line {number:,} was skipped: {plain(reason)}"

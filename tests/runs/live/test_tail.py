@@ -52,11 +52,11 @@ def view_of(folder):
 
 
 def test_the_text_of_a_run(make):
-    alarm = {"event": "alarm", "step": 200, "message": "loss is nan"}
+    alarm = {"event": "alarm", "step": 1200, "message": "loss is nan"}
     folder = make(events=[*EVENTS, alarm], mtime=1000)
     assert tail_lines(view_of(folder), now=1012.3, width=60) == [
-        "demo/one: step 300 · 2m30s of training · 307,200 tokens · a…",
-        "1 alarm, the last at step 200: loss is nan",
+        "demo/one: step 300 · 2m30s of training · last record 12.3s …",
+        "1 alarm, the last at step 1,200: loss is nan",
         "",
         "              last     min    max",
         "val/loss         2       2      4  █  ▁",
@@ -64,7 +64,7 @@ def test_the_text_of_a_run(make):
         "lr/lr       0.0005  0.0005  0.001   █▁",
     ]
     head = tail_lines(view_of(folder), now=1012.3, width=200)[0]
-    assert head.endswith("tokens · attempt 2 · last record 12.3s ago")
+    assert head.endswith("last record 12.3s ago · attempt 2 · 307,200 tokens")
 
 
 def test_added_lines_are_read_and_lines_cut_by_a_resume_are_dropped(make):
