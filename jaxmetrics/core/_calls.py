@@ -21,6 +21,7 @@ import numpy as np
 from jaxmetrics.core._decoding import on_host
 from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._jax import is_tracer
+from jaxmetrics.core._mesh import replicated_once
 from jaxmetrics.core._protocol import Reads
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -66,12 +67,18 @@ def contribution(metric: Any, outputs: Mapping[str, Any]) -> Any:
 
 
 def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Run a `merge` method in one launch if nothing is traced."""
+    """Run a `merge` method in one launch if nothing is traced.
+
+    Of two states of which only one is the same on all devices of a shard_map, it counts
+    that one once.
+    """
 
     @functools.wraps(merge)
     def merged(self: Any, other: Any) -> Any:
-        if type(other) is not type(self) or not on_host((self, other)):
+        if type(other) is not type(self):
             return merge(self, other)
+        if not on_host((self, other)):
+            return merge(*replicated_once(self, other))
         new = _merged(_on_device(self), _on_device(other))
         new._keep_derived(self)
         return new

@@ -11,7 +11,6 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -28,9 +27,7 @@ from jaxmetrics.core._mesh import (
     mesh_form,
     mesh_of_form,
     put,
-    tracks_variance,
     vary,
-    varying,
 )
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import is_metric
@@ -214,20 +211,7 @@ class Deferred:
         same outputs; only the first one counts them.
         """
         state = jax.tree.map(self._own_shard, stacked)
-        tracked = [axis for axis in self.axes if tracks_variance(axis)]
-
-        def updated(old: Any) -> Any:
-            new = old.updated(outputs)
-            varied = varying(old.reads().select(outputs))
-            replicated = [axis for axis in tracked if axis not in varied]
-            if not replicated:
-                return new
-            first = functools.reduce(
-                jnp.logical_and, [lax.axis_index(axis) == 0 for axis in replicated]
-            )
-            return jax.tree.map(lambda n, o: jnp.where(first, n, o), new, old)
-
-        new = jax.tree.map(updated, state, is_leaf=is_metric)
+        new = jax.tree.map(lambda m: m.updated(outputs), state, is_leaf=is_metric)
         return jax.tree.map(lambda x: x[None], new)
 
     def _own_shard(self, x: jax.Array) -> jax.Array:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AbstractMesh, AxisType, Mesh, Sharding
@@ -58,6 +60,30 @@ def vary(tree: Any, axes: Iterable[str]) -> Any:
         return mark_varying(x, missing) if missing else x
 
     return jax.tree.map(mark, tree) if manual else tree
+
+
+def replicated_once(state: Any, other: Any) -> tuple[Any, Any]:
+    """Return two states of one metric that vary along the same axes.
+
+    Inside shard_map with `check_vma`, a total that is the same on all devices may meet
+    a batch that is not. The result differs between devices, so that a reduction adds
+    all of them up: the total stays on the first device, and the others get the identity
+    of `merge`. Without `check_vma` nothing tells that a state is replicated.
+    """
+    if not in_shard_map():
+        return state, other
+    axes, others = varying(state), varying(other)
+    once = _on_first_device(state, others - axes)
+    return once, _on_first_device(other, axes - others)
+
+
+def _on_first_device(state: Any, axes: Iterable[str]) -> Any:
+    indices = [lax.axis_index(axis) for axis in sorted(axes)]
+    if not indices:
+        return state
+    is_first = functools.reduce(jnp.maximum, indices) == 0
+    choose = functools.partial(jnp.where, is_first)
+    return jax.tree.map(choose, state, state.identity())
 
 
 def without_explicit_axes(

@@ -12,6 +12,7 @@ from jax import Array
 
 from jaxmetrics.core._decoding import on_states
 from jaxmetrics.core._leaves import UNSET, max_leaf
+from jaxmetrics.core._mesh import replicated_once
 from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._reduction import fold
 from jaxmetrics.core._wrapper import stacked
@@ -99,9 +100,10 @@ class Windowed(Metric):
         """Return the window with one more batch, without a check of the names."""
         slot = _index(self.next_slot)
         batch = self.metric.contribution(outputs)
+        ring, batch = replicated_once(self.metric, batch)
         filled = jnp.minimum(_index(self.filled) + 1, self.window)
         return self.with_fields(
-            metric=put_at(self.metric, slot, batch),
+            metric=put_at(ring, slot, batch),
             next_slot=_slot((slot + 1) % self.window),
             filled=_slot(filled),
         )

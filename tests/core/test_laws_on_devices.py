@@ -73,6 +73,7 @@ FORMS = {
     "explicit": Form(kind=EXPLICIT, padded=False),
     "explicit, set_mesh": Form(kind=EXPLICIT, set_mesh=True),
     "shard_map": Form(inside="shard_map", padded=False),
+    "shard_map, total reduced": Form(inside="shard_map, total reduced"),
     "shard_map, check_vma=False": Form(inside="shard_map, check_vma=False"),
     "deferred": Form(deferred=True),
     "deferred, explicit": Form(kind=EXPLICIT, deferred=True, padded=False),
@@ -165,10 +166,13 @@ def step_of(form):
     def scanned(state, outputs):
         return lax.scan(lambda s, o: (update(s, o), None), state, outputs)[0]
 
+    def total_reduced(state, outputs):
+        return state.update(**outputs).reduce(form.rows)
+
     if form.inside in ("jit", "scan"):
         return dict(jit=update, scan=scanned)[form.inside]
     return jax.shard_map(
-        reduced,
+        total_reduced if "total" in form.inside else reduced,
         mesh=form.mesh,
         in_specs=(P(), P(form.rows)),
         out_specs=P(),

@@ -89,6 +89,38 @@ def test_a_replicated_total_stays_as_it_is():
     assert total.compute() == 164
 
 
+@pytest.mark.parametrize("form", ["update", "merge", "other.merge", "scan"])
+def test_a_replicated_total_that_takes_a_local_batch_is_counted_once(form):
+    def body(total, x):
+        batch = Size.from_model_output(values=x)
+        match form:
+            case "update":
+                return total.update(values=x).reduce("data")
+            case "merge":
+                return total.merge(batch).reduce("data")
+            case "other.merge":
+                return batch.merge(total).reduce("data")
+            case _:
+                first = total.update(values=x)
+                step = lambda m, _: (m.update(values=x[:0]), None)  # noqa: E731
+                return lax.scan(step, first, np.arange(3))[0].reduce("data")
+
+    total = in_shard_map(body, Size().replace(count=100), ROWS, specs=(P(), P("data")))
+    assert total.compute() == 164
+
+
+def test_a_total_over_one_axis_takes_a_batch_over_another():
+    mesh = mesh_of((4, 2), ("data", "model"))
+    specs = (P("data"), P(None, "model"))
+
+    def body(rows, columns):
+        total = Size.from_model_output(values=rows)
+        return total.update(values=columns).reduce(("data", "model"))
+
+    total = in_shard_map(body, ROWS, ROWS[None].repeat(3, 0), mesh=mesh, specs=specs)
+    assert total.compute() == 64 + 3 * 64
+
+
 def test_metrics_that_vary_over_other_axes_are_each_summed_over_their_own():
     mesh = mesh_of((4, 2), ("data", "model"))
     metrics = jm.Collection(rows=jm.Count("rows"), cells=jm.Count("cells"))
