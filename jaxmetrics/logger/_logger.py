@@ -866,6 +866,7 @@ class TrainingLogger:
             is_given = split is not _TRAIN
             infers = split is None or not is_given
             own_split, key_split = splits_of_call(split, infers, values)
+            self._calls.warn_of_misplaced(key_split, is_given, values)
             row = self._media_row(kind, step, own_split)
             for name, value in values.items():
                 try:

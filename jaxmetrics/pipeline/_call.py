@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from jaxmetrics.processes import CallMarks
-from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_of
+from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_in_name, split_of
 
 
 class Call(NamedTuple):
@@ -104,6 +104,28 @@ def held_metrics(metrics: Any) -> Any:
         return metrics
     held = getattr(metrics, "metrics", None)
     return held if _is_state(held) else metrics
+
+
+def misplaced_names(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of a train record that begin with another split, by split.
+
+    Keras and Lightning name the values of an evaluation so: `val_loss`. A name with a
+    slash, such as `val_books/loss`, is a key.
+
+    >>> misplaced_names(["loss", "val_loss", "val_accuracy", "val_books/loss"])
+    {'val': ['val_loss', 'val_accuracy']}
+    """
+    misplaced: dict[str, list[str]] = {}
+    for name in names:
+        if "/" not in name and (split := split_in_name(name)) is not None:
+            misplaced.setdefault(split, []).append(name)
+    return misplaced
+
+
+def names_computed(metrics: Any) -> list[str]:
+    """Return the names in a Collection, or in the deferred form of one."""
+    state = getattr(metrics, "state", metrics)
+    return list(state) if hasattr(state, "keys") else []
 
 
 def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:

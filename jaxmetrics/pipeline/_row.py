@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.pipeline._call import Call, check_call, is_array
+from jaxmetrics.pipeline._call import (
+    Call,
+    check_call,
+    is_array,
+    misplaced_names,
+    names_computed,
+)
 from jaxmetrics.pipeline._row_limits import arrays_within_limits, within_limits
 from jaxmetrics.record import COUNT_FIELDS, Record, UnnumberedRecord, key, scalar
 
@@ -33,6 +39,7 @@ class CallReader:
         self.types: set[type] = {float, int}
         """Types of values that are numbers whatever they are, and never change."""
         self._warned: set[str] = set()
+        self._looked_at: set[tuple[str, ...]] = set()
 
     def keys(
         self, split: str | None, is_given: bool, names: tuple[str, ...]
@@ -72,7 +79,39 @@ class CallReader:
             infers = named is None and (split is None or not is_given)
             call = check_call(split, is_given, infers, given)
             self._learn(signature, given, call)
-        return call if named is None else call._replace(metrics=named)
+            self.warn_of_misplaced(call.key_split, is_given, given)
+        if named is None:
+            return call
+        self.warn_of_misplaced(call.key_split, is_given, names_computed(named))
+        return call._replace(metrics=named)
+
+    def warn_of_misplaced(
+        self, split: str | None, is_given: bool, names: Iterable[str]
+    ) -> None:
+        """Warn once of names of an evaluation, such as `val_loss`, in train records.
+
+        Args:
+          split: Split that the names get; None keeps them.
+          is_given: Whether the caller passed the split, and so meant it.
+          names: Names of a call.
+        """
+        names = tuple(name for name in names if isinstance(name, str))
+        if is_given or split != "train" or names in self._looked_at:
+            return
+        if len(self._looked_at) < _MAX_CACHED_CALLS:
+            self._looked_at.add(names)
+        for own, misplaced in misplaced_names(names).items():
+            if own not in self._warned:
+                self._warned.add(own)
+                _LOG.warning(
+                    "The logger got %s without split=, and records it as %r among the "
+                    "values of the training. Pass split=%r in a call of its own, or "
+                    "name it %r; split='train' keeps it as it is.",
+                    " and ".join(map(repr, misplaced[:2])),
+                    key(misplaced[0]),
+                    own,
+                    key(misplaced[0], own),
+                )
 
     def _learn(
         self, signature: tuple[Any, ...], given: Mapping[Any, Any], call: Call

@@ -59,6 +59,7 @@ from jaxmetrics.record._keys import (
     check_name,
     key,
     spellings,
+    split_in_name,
     split_of,
 )
 from jaxmetrics.record._ledger import Ledger, iso_time
@@ -283,6 +284,7 @@ __all__ = [
     "secret_fields",
     "set_aside",
     "spellings",
+    "split_in_name",
     "split_of",
     "sync_folder",
     "text_cell",

@@ -209,6 +209,15 @@ def split_of(names: Iterable[str], *, underscores: bool = False) -> str | None:
     return split
 
 
+def split_in_name(name: str) -> str | None:
+    """Return the split of an evaluation that a name begins with, as Keras names values.
+
+    >>> split_in_name("val_loss"), split_in_name("loss"), split_in_name("val/loss")
+    ('val', None, None)
+    """
+    return _leading_split(name, "_")
+
+
 def spellings(key: str) -> tuple[str, ...]:
     """Return the keys under which a run may have a quantity, its own key first.
 

@@ -10,6 +10,7 @@ import pytest
 from support.loggers import rows
 
 import jaxmetrics as jm
+from jaxmetrics import record
 
 FIELDS = ("step", "split", "time")
 
@@ -269,3 +270,49 @@ def test_a_metric_with_a_child_named_metrics_is_logged_as_itself(logged):
 
     metric = Percent().update(loss=np.float32([0.25, 0.75]))
     assert logged(metric) == ("train", {"train/percent": 50.0})
+
+
+CALLS_WITHOUT_SPLIT = {
+    "values": lambda logger, name, **more: logger.log_step(
+        1, **{name: 1.0}, lr=2.0, **more
+    ),
+    "mapping": lambda logger, name, **more: logger.log_step(1, {name: 1.0}, **more),
+    "collection": lambda logger, name, **more: logger.log_step(
+        1, jm.Collection({name: jm.Mean("x")}).update(x=1.0), **more
+    ),
+    "deferred": lambda logger, name, **more: logger.log_step(
+        1, jm.Collection({name: jm.Mean("x")}).deferred(MESH), **more
+    ),
+    "text": lambda logger, name, **more: logger.log_text(1, {name: "a"}, **more),
+}
+MESH = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
+
+
+@pytest.mark.parametrize("split", record.EVALUATION_SPLITS)
+@pytest.mark.parametrize("way", CALLS_WITHOUT_SPLIT)
+def test_a_name_of_an_evaluation_without_its_split_is_named_once(
+    make_logger, caplog, way, split
+):
+    log, name = CALLS_WITHOUT_SPLIT[way], f"{split}_loss"
+    logger = make_logger()
+    log(logger, name)
+    log(logger, name)
+    (warning,) = caplog.messages
+    assert f"{name!r} without split=" in warning
+    assert f"'train/{name}'" in warning
+    assert f"Pass split={split!r}" in warning and f"'{split}/loss'" in warning
+
+
+@pytest.mark.parametrize("split", [None, "train", "val"])
+@pytest.mark.parametrize("way", CALLS_WITHOUT_SPLIT)
+def test_a_split_that_is_given_is_meant(make_logger, caplog, way, split):
+    CALLS_WITHOUT_SPLIT[way](make_logger(), "val_loss", split=split)
+    assert not caplog.messages
+
+
+def test_keys_of_other_splits_are_nothing_to_warn_of(logged, caplog):
+    split, row = logged(loss=1.0, **{"val/loss": 2.0, "val_books/loss": 3.0})
+    assert split == "train"
+    assert row == {"train/loss": 1.0, "val/loss": 2.0, "val_books/loss": 3.0}
+    assert logged(value=1.0, test=2.0, valid=3.0)[0] == "train"
+    assert not caplog.messages
