@@ -85,6 +85,12 @@ def test_an_alarm_zooms_the_charts_to_it_and_the_address_says_so(run):
     run.wait(f"{PLOT}.scales.x.max === 200 && {PLOT}.scales.x.min === 1")
 
 
+def test_alarms_that_share_an_event_are_counted_each(run):
+    assert run.texts(".chips .label") == ["2 alarms"]
+    alarms = "{ kind: 'alarm', count: 41 }, { kind: 'alarm', count: 1 }"
+    assert run.run(f"stats.alarmCount([{alarms}, {{ kind: 'restart' }}])") == 42
+
+
 def test_the_layer_that_exploded_is_on_top_of_the_heatmap(run):
     run.run("document.querySelector('.layers').scrollIntoView()")
     run.wait(f"{HEAT} && document.querySelector('.heat .note').textContent")
@@ -94,6 +100,16 @@ def test_the_layer_that_exploded_is_on_top_of_the_heatmap(run):
     canvas = run.run("document.querySelector('.heat canvas').width")
     assert canvas > 100
     assert run.problems == []
+
+
+def test_a_heatmap_of_a_range_without_records_is_not_shown(run):
+    run.run("document.querySelector('.layers').scrollIntoView()")
+    run.wait(HEAT)
+    settings = "{ ...chartstate.read({}), zoom: { min: 500, max: 600 } }"
+    state = f"chartstate.patch({settings})"
+    run.run(f"location.hash = router.href('run', ['lm', 'detailed'], {state})")
+    run.wait("document.querySelector('.heat .note').textContent.startsWith('Nothing')")
+    assert run.run("document.querySelectorAll('.heat .echart').length") == 0
 
 
 def test_where_the_time_went_adds_up_and_attempts_are_bands(run):

@@ -86,12 +86,11 @@ def _content(entry: MediaEntry, left: int) -> tuple[Content | None, int]:
             counts, edges = map(_numbers, (entry.value.counts, entry.value.edges))
             return {"counts": counts, "edges": edges}, 0
         case paths:
-            name, kind = (
-                ("audio",) * 2 if entry.kind == "audio" else ("images", "image")
-            )
-            found = list(_files(paths[:_MAX_FILES], kind, left))
-            size = sum(3 * len(source) // 4 for source in found)
-            return ({name: found, "of": len(paths)} if found else None), size
+            is_audio = entry.kind == "audio"
+            name, kind = ("audio", "audio") if is_audio else ("images", "image")
+            urls = list(_files(paths[:_MAX_FILES], kind, left))
+            size = sum(3 * len(url) // 4 for url in urls)
+            return ({name: urls, "of": len(paths)} if urls else None), size
 
 
 def _files(paths: Iterable[Path], prefix: str, left: int) -> Iterator[str]:

@@ -237,7 +237,7 @@ def _summary(axes: Axes, history: History, columns: int) -> None:
         spine.set_visible(False)
     facts = summary_facts(history)
     if alarms := panels.alarm_events(history):
-        step, count = alarms[-1]["step"], f"{len(alarms):,}"
+        step, count = alarms[-1]["step"], f"{sum(a['count'] for a in alarms):,}"
         known = isinstance(step, int)
         facts.append(
             ("Alarms", f"{count}, the last at step {step:,}" if known else count)

@@ -18,7 +18,7 @@ def marked_event(row: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Returns:
       `kind` (`"alarm"`, `"restart"`, `"evaluation"` or `"checkpoint"`), `text`, `time`,
-      `attempt`, `step`, `key` and `value`.
+      `attempt`, `step`, `key` and `value`; of an alarm also the `count` of equal ones.
     """
     name, attempt = str(row.get("event")), row.get("attempt")
     event: dict[str, Any] = {"time": row.get("time"), "attempt": attempt}
@@ -27,7 +27,7 @@ def marked_event(row: Mapping[str, Any]) -> dict[str, Any] | None:
     if count := alarm_count(row):
         text = str(row.get("message") or row.get("kind") or name)
         text += f" ({count:,} times)" if count > 1 else ""
-        return {"kind": "alarm", "text": text, **event}
+        return {"kind": "alarm", "text": text, "count": count, **event}
     if name == "start" and isinstance(attempt, int) and attempt > 1:
         step = row.get("restored_step")
         text = f"attempt {attempt}"

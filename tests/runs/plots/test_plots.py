@@ -268,6 +268,7 @@ def test_the_dashboard_has_the_goodput_and_the_alarms(tmp_path):
     rows = rows_of(300, train__loss=float, grad__norm=float)
     alarm = {"event": "alarm", "time": "2026-01-01T00:00:00+00:00", "kind": "spike"}
     events = [alarm | {"step": step} for step in (70, 70, 200)]
+    events[1]["repeated"] = {"count": 4}
     history = load_history(write_run(tmp_path, rows, events))
     figure = plots.training_dashboard(history, {"goodput": 0.75, "step": 3, "idle": 1})
     titles = [axes.get_title("left") for axes in figure.axes]
@@ -275,7 +276,7 @@ def test_the_dashboard_has_the_goodput_and_the_alarms(tmp_path):
     for axes in figure.axes[:2]:
         marked = [line.get_xdata() for line in axes.lines if line.get_alpha() == 0.5]
         assert marked == [[70, 70], [200, 200]]
-    assert "3, the last at step 200" in texts(figure)
+    assert "6, the last at step 200" in texts(figure)
 
 
 def test_the_memory_of_steps_names_no_kind_of_device(tmp_path):

@@ -179,6 +179,7 @@ def test_events_have_their_place_on_all_axes(server):
     assert [e["kind"] for e in events] == [*["evaluation"] * 3, "alarm"]
     alarm = events[-1]
     assert (alarm["text"], alarm["key"]) == ("it spikes", "train/loss")
+    assert [e.get("count") for e in events] == [None] * 3 + [1]
     assert alarm["at"]["step"] == 2000 and alarm["at"]["tokens"] == 20_000
     assert alarm["at"]["time"] > 0 and alarm["attempt"] == 1
 

@@ -141,7 +141,12 @@ const runView = (() => {
       const peak = (line) => inside.reduce((top, i) => (line[i] !== null && line[i] > top ? line[i] : top), -Infinity);
       const order = layers.map((name, i) => ({ name, line: values[i], peak: peak(values[i]) })).sort((a, b) => b.peak - a.peak);
       const known = order.flatMap(({ line }) => inside.map((i) => line[i])).filter((v) => v !== null);
-      if (!known.length) { heat.note.textContent = "Nothing is recorded in this range."; return; }
+      if (!known.length) {
+        heat.plot?.destroy();
+        heat.plot = null;
+        heat.note.textContent = "Nothing is recorded in this range.";
+        return;
+      }
       const log = known.every((v) => v >= 0) && known.some((v) => v > 0);
       const options = plots.heatmap({
         xs: inside.map((i) => x[i]), rows: order.map(({ name }) => name), values: order.map(({ line }) => inside.map((i) => (log && line[i] === 0 ? null : line[i]))),
@@ -196,9 +201,9 @@ const runView = (() => {
 
     // Chips of alarms. A click zooms the charts to the surroundings of the alarm.
     function showChips() {
-      const list = alarms();
+      const list = alarms(), count = stats.alarmCount(list);
       chips.textContent = "";
-      if (list.length) addElement("span", chips, `${list.length} ${list.length === 1 ? "alarm" : "alarms"}`, "label");
+      if (count) addElement("span", chips, `${count.toLocaleString("en-US")} ${count === 1 ? "alarm" : "alarms"}`, "label");
       for (const alarm of allAlarms ? list : list.slice(0, MAX_CHIPS)) {
         const where = alarm.at?.step;
         const chip = ui.button(chips, "", () => zoomTo(alarm), { className: "chip alarm", title: alarm.text });

@@ -101,6 +101,9 @@ const stats = (() => {
   // Training seconds left of a run that is still written; null if unknown.
   function secondsLeft(row) { return row.state === "running" ? row.time_left ?? null : null; }
 
+  // Number of alarms among events; equal and frequent ones share an event.
+  function alarmCount(events) { return events.reduce((n, { kind, count }) => n + (kind === "alarm" ? count : 0), 0); }
+
   // Names of the parameters with more than one value over the rows.
   function differing(rows, names) {
     const seen = new Map(names.map((name) => [name, new Set()]));
@@ -108,5 +111,5 @@ const stats = (() => {
     return names.filter((name) => seen.get(name).size > 1);
   }
 
-  return { summarize, withError, meanLine, duration, ago, short, percent, secondsLeft, differing };
+  return { alarmCount, summarize, withError, meanLine, duration, ago, short, percent, secondsLeft, differing };
 })();

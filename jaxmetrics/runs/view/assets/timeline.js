@@ -87,7 +87,7 @@ const timeline = (() => {
       return {
         attempt: number, begin: starts[i] - first, end: end - first, text, last_step: attempt.last_step ?? null,
         title: `attempt ${number}, ${text}, ${stats.duration(end - starts[i])}`, time: attempt.time,
-        events: own.map((event) => ({ kind: event.kind, text: event.text, at: seconds(event.time) - first })).filter(({ at }) => Number.isFinite(at)),
+        events: own.map((event) => ({ kind: event.kind, text: event.text, count: event.count, at: seconds(event.time) - first })).filter(({ at }) => Number.isFinite(at)),
       };
     });
   }
@@ -97,7 +97,7 @@ const timeline = (() => {
     const date = (time) => (typeof time === "number" ? new Date(1000 * time).toISOString() : String(time ?? "–")).replace("T", " ").replace(/\.\d+.*$/, "");
     return {
       names: ["attempt", "began (UTC)", "continued", "lasted", "alarms"],
-      rows: list.map((a) => [a.attempt, date(a.time), a.text, stats.duration(a.end - a.begin), a.events.filter(({ kind }) => kind === "alarm").length]),
+      rows: list.map((a) => [a.attempt, date(a.time), a.text, stats.duration(a.end - a.begin), stats.alarmCount(a.events)]),
     };
   }
 
