@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -164,6 +165,24 @@ class RunEntry:
         }
 
 
+class _Recorded(NamedTuple):
+    """What the files of a run tell beside `run.json`.
+
+    Attributes:
+      values: Last and best values.
+      step: As in `RunEntry`.
+      elapsed: As in `RunEntry`.
+      summary: `summary.json`; empty if it does not fit the record.
+      damaged: Number of damaged lines of the record.
+    """
+
+    values: RunValues
+    step: int | None = None
+    elapsed: float | None = None
+    summary: Mapping[str, Any] = MappingProxyType({})
+    damaged: int = 0
+
+
 class EntryReader:
     """Reader of the runs of one list.
 
@@ -218,31 +237,16 @@ class EntryReader:
             problems.append(f"{RUN_JSON}: {error.reason}")
         except OSError as error:
             problems.append(_message(error))
-        parts: dict[str, Any] = {}
-        alarms = AlarmCount()
-        values, is_closed = RunValues(), None
+        values, step, elapsed, summary, damaged = _Recorded(RunValues())
         try:
-            if record is None:
-                values, parts = _values_of_other_files(folder)
-            else:
-                progress = read_progress(folder, _MAX_BYTES)
-                index, values, summary, damaged = progress
-                if values.has_unknown:
-                    with contextlib.suppress(ValueError):  # a record that is too long
-                        progress = read_progress(folder, _MAX_BYTES, whole=True)
-                        values = progress.values
-                if values.lacks_recent and self._is_by_recent(values):
-                    read_recent(folder, progress)
-                steps, seconds = index.last()
-                parts["step"] = steps.get("train", max(steps.values(), default=None))
-                parts["elapsed"] = seconds if steps else None
-                is_closed = summary.get("closed")
-                alarms = AlarmCount.from_summary(summary)
-                if damaged:
-                    lines = "line is" if damaged == 1 else "lines are"
-                    problems.append(f"{damaged:,} {lines} damaged in {METRICS_JSONL}")
+            read = _of_other_files if record is None else self._of_record
+            values, step, elapsed, summary, damaged = read(folder)
         except (OSError, ValueError) as error:
             problems.append(_message(error))
+        if damaged:
+            lines = "line is" if damaged == 1 else "lines are"
+            problems.append(f"{damaged:,} {lines} damaged in {METRICS_JSONL}")
+        alarms, is_closed = AlarmCount.from_summary(summary), summary.get("closed")
         with contextlib.suppress(OSError):
             alarms.read(folder)
         last_event = _last_event(folder) if is_closed is None or is_copy else {}
@@ -262,6 +266,8 @@ class EntryReader:
             *("/".join(names), address),
             *(run.get("project", names[0]), run.get("run_name", names[1])),
             state="diverged" if is_diverged(values) else state,
+            step=step,
+            elapsed=elapsed,
             total_steps=_total_steps(hparams),
             created=_seconds(listed),
             updated=updated,
@@ -273,8 +279,26 @@ class EntryReader:
             recent=values.recent_values(),
             hparams=hparams,
             problem="; ".join(problems) or None,
-            **parts,
         )
+
+    def _of_record(self, folder: Path) -> _Recorded:
+        """Return what the summary and the record of a run tell.
+
+        Raises:
+          ValueError: Too much of the record is in no summary.
+          OSError: The record cannot be read.
+        """
+        progress = read_progress(folder, _MAX_BYTES)
+        index, values, summary, damaged = progress
+        if values.has_unknown:
+            with contextlib.suppress(ValueError):  # a record that is too long
+                progress = read_progress(folder, _MAX_BYTES, whole=True)
+                values = progress.values
+        if values.lacks_recent and self._is_by_recent(values):
+            read_recent(folder, progress)
+        steps, seconds = index.last()
+        step = steps.get("train", max(steps.values(), default=None))
+        return _Recorded(values, step, seconds if steps else None, summary, damaged)
 
     def _state(
         self, folder: Path, is_closed: bool, updated: float | None, scope: object
@@ -355,19 +379,19 @@ def _choose(keys: Iterable[str]) -> tuple[str, Better] | None:
     return key, better
 
 
-def _values_of_other_files(folder: Path) -> tuple[RunValues, dict[str, Any]]:
-    """Return values, step and seconds of epochs or telemetry, read whole."""
+def _of_other_files(folder: Path) -> _Recorded:
+    """Return what the files of epochs or telemetry tell, which are read whole."""
     values = RunValues()
     try:
         run = Run.load(folder, errors="skip")
     except FileNotFoundError:
-        return values, {}
+        return _Recorded(values)
     for key in run:
         for step, value in zip(*(column.tolist() for column in run[key])):
             values.add({"step": step, "split": "train", key: value})
     steps = run.steps
     seconds = run.seconds if run.seconds == run.seconds else None
-    return values, {"step": int(steps[-1]) if len(steps) else None, "elapsed": seconds}
+    return _Recorded(values, int(steps[-1]) if len(steps) else None, seconds)
 
 
 def _flat(hparams: Mapping[str, Any]) -> dict[str, Any]:

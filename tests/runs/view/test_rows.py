@@ -72,13 +72,13 @@ def test_epochs_and_telemetry_are_read_when_they_changed(tmp_path, monkeypatch):
     telemetry.parent.mkdir(parents=True)
     line = {"timestamp": 1.0, "batch_idx": 1, "gradient_norm": {"overall": 2.0}}
     telemetry.write_text(json.dumps({"step": 1} | line) + "\n")
-    read, values = [], _entry._values_of_other_files
+    read, values = [], _entry._of_other_files
 
     def counted(folder):
         read.append(folder.name)
         return values(folder)
 
-    monkeypatch.setattr(_entry, "_values_of_other_files", counted)
+    monkeypatch.setattr(_entry, "_of_other_files", counted)
     rows = Rows(Root(tmp_path))
     for _ in range(3):
         assert [row["step"] for row in rows.all()["runs"]] == [1, 1]
