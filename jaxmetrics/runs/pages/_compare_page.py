@@ -21,6 +21,7 @@ from jaxmetrics.runs.reading import (
     is_log_chart,
     is_telemetry,
     is_train_loss,
+    judged_name,
     series_on_axes,
     short_names,
 )
@@ -141,7 +142,7 @@ def _run_table(comparison: AlignedRuns) -> Table:
         row += _state(comparison.entries[run]) if has_state else []
         rows.append(row)
     if ranked_by is not None:
-        names += [_judged_name(ranked_by), f"last {ranked_by}"]
+        names += [judged_name(ranked_by), f"last {ranked_by}"]
     names += [f"last {key}" for key in others]
     names += ["state", "step", "training time"] if has_state else []
     is_ranked = ranked_by is not None and comparison.order is None
@@ -151,11 +152,6 @@ def _run_table(comparison: AlignedRuns) -> Table:
     if (more := len(comparison.difference) - len(config)) > 0:
         note += f" The configurations differ in {more:,} more values."
     return Table("Runs", names, rows, note.strip())
-
-
-def _judged_name(key: str) -> str:
-    """Return the name of the value of a key by which runs are ranked."""
-    return f"{'recent' if is_train_loss(key) else 'best'} {key}"
 
 
 def _state(entry: RunEntry) -> list[Cell]:
@@ -182,7 +178,7 @@ def _relation_table(comparison: AlignedRuns) -> Iterator[Table]:
         f"not why; runs without a finite value are left out."
     )
     names = ["name", "measure", "strength", "runs", "mean by value (runs), best first"]
-    title = f"What goes with {_judged_name(key)} ({better})"
+    title = f"What goes with {judged_name(key)} ({better})"
     yield Table(title, names, rows, note)
 
 
@@ -333,8 +329,7 @@ def _mean_lines(
     names = comparison.groups[group]
     for axis in AXES:
         if all(axis in comparison.positions[name] for name in names):
-            found = comparison.mean(key, group, axis, _MAX_MEAN_POINTS)
-            x, mean, error, runs = found
+            x, mean, error, runs = comparison.mean(key, group, axis, _MAX_MEAN_POINTS)
             if np.isfinite(mean).any():
                 band = mean - error, mean + error
                 name = f"{group} (n={_count(runs)})"

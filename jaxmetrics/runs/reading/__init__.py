@@ -90,6 +90,7 @@ from jaxmetrics.runs.reading._quantities import (
     common_names,
     evaluation,
     is_train_loss,
+    judged_name,
     own_key,
     quantity,
 )
@@ -176,6 +177,7 @@ __all__ = [
     "is_telemetry",
     "is_train_loss",
     "is_wide",
+    "judged_name",
     "layer_map",
     "list_entries",
     "list_runs",

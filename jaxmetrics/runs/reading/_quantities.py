@@ -117,6 +117,15 @@ def is_train_loss(key: str) -> bool:
     return own_key(key)[0] == "train/loss"
 
 
+def judged_name(key: str) -> str:
+    """Return the name of the value of a key by which runs are judged.
+
+    >>> judged_name("val/loss"), judged_name("train/loss")
+    ('best val/loss', 'recent train/loss')
+    """
+    return f"{'recent' if is_train_loss(key) else 'best'} {key}"
+
+
 def common_names(runs: Sequence[Columns]) -> list[dict[str, tuple[str, float]]]:
     """Return the keys to rename so that runs have one name for a quantity.
 

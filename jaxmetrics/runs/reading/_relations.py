@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxmetrics.record import Better
-from jaxmetrics.runs.reading._quantities import is_train_loss
+from jaxmetrics.runs.reading._quantities import judged_name
 
 _MIN_RUNS = 3
 _CHANCE = 1.96  # standard deviations of a rank correlation without a relation
@@ -46,7 +46,7 @@ class Relation(NamedTuple):
           key: Key of the results.
           better: Whether lower or higher results are better.
         """
-        result = f"{'recent' if is_train_loss(key) else 'best'} {key}"
+        result = judged_name(key)
         text = ""
         if self.kind == "rank":
             number = f"rank correlation {self.strength:.2f} over {self.runs} runs"
