@@ -231,7 +231,7 @@ def test_a_flush_past_its_deadline_is_false_and_a_later_one_is_true():
     assert sink.close(far_deadline())
 
 
-def test_a_failing_flush_or_close_of_a_writer_is_false():
+def test_a_failing_flush_or_close_of_a_writer_is_false_and_told_once(caplog):
     class Broken(Memory):
         def flush(self):
             raise OSError("disk gone")
@@ -242,6 +242,8 @@ def test_a_failing_flush_or_close_of_a_writer_is_false():
     sink = Sink(Broken())
     sink.offer(filled_row(1))
     assert not sink.flush(far_deadline())
+    assert not sink.flush(far_deadline())
+    assert caplog.text.count("could not flush") == 1 and "disk gone" in caplog.text
     assert sink.counters["written"] == 1
     assert not sink.close(far_deadline())
 
