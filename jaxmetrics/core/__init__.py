@@ -6,6 +6,7 @@ from jaxmetrics.core._arithmetic import (
     Pair,
     clear_low_bit,
     difference,
+    is_less,
     limbs_to_float,
     pair_add,
     two_sum,
@@ -147,7 +148,13 @@ from jaxmetrics.core._predictions import (
 from jaxmetrics.core._protocol import MetricProtocol, Reads
 from jaxmetrics.core._saved import from_saved, saved_form, saved_leaves, state_dict
 from jaxmetrics.core._serialization import register_with_flax
-from jaxmetrics.core._standard_error import mean_and_stderr, mean_of
+from jaxmetrics.core._standard_error import (
+    check_stderr_of_counts,
+    fraction_of,
+    mean_and_stderr,
+    mean_of,
+    standard_error,
+)
 from jaxmetrics.core._statistic import Statistic
 from jaxmetrics.core._wide import as_narrow, as_wide, in_float64
 from jaxmetrics.core._windowed import Windowed
@@ -205,6 +212,7 @@ __all__ = [
     "centred",
     "check_bins",
     "check_choice",
+    "check_stderr_of_counts",
     "check_task",
     "check_top_k",
     "child",
@@ -225,6 +233,7 @@ __all__ = [
     "divide",
     "equations",
     "evaluate",
+    "fraction_of",
     "from_saved",
     "grid_counts",
     "grid_counts_by_member",
@@ -237,6 +246,7 @@ __all__ = [
     "in_top_k",
     "is_deleted",
     "is_known",
+    "is_less",
     "is_on_device",
     "is_positive",
     "is_ready",
@@ -285,6 +295,7 @@ __all__ = [
     "scores_field",
     "snapshot",
     "softmax_terms",
+    "standard_error",
     "state_dict",
     "sum_leaf",
     "top_and_valid",

@@ -15,6 +15,7 @@ Pair = tuple[jax.Array, jax.Array]
 Limbs = tuple[jax.Array, jax.Array]
 
 _SIGN = 1 << 31
+_ZERO = np.float32(0)
 INTEGERS = (np.int32, np.uint32)  # others are narrower
 
 
@@ -64,12 +65,27 @@ def difference(a: jax.Array, b: jax.Array) -> jax.Array:
     >>> float(difference(jnp.int32(16777217), jnp.int32(16777216)))
     1.0
     """
-    zero = jnp.float32(0)
-    (a, low_a), (b, low_b) = (
-        integer_pair(x) if x.dtype in INTEGERS else (x.astype(jnp.float32), zero)
-        for x in (a, b)
-    )
+    (a, low_a), (b, low_b) = _as_pair(a), _as_pair(b)
     return a - b if low_a is low_b else (a - b) + (low_a - low_b)
+
+
+def is_less(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return `a < b`, also right of integers that float32 would round.
+
+    NaN is not less than anything. Integers may be compared with floats.
+
+    >>> bool(is_less(jnp.int32(16777216), jnp.int32(16777217)))
+    True
+    """
+    (a, low_a), (b, low_b) = _as_pair(a), _as_pair(b)
+    return (a < b) | ((a == b) & (low_a < low_b))
+
+
+def _as_pair(x: jax.Array) -> tuple[jax.Array, jax.Array | np.float32]:
+    """Return an array as float32, and what this rounds off its integers."""
+    if x.dtype in INTEGERS:
+        return integer_pair(x)
+    return x.astype(jnp.float32), _ZERO
 
 
 def limbs_add(a: Limbs, b: Limbs) -> Limbs:

@@ -1,4 +1,4 @@
-"""The option `stderr=True` of means: mean and standard error from one state."""
+"""The option `stderr=True` of means and fractions: value and error from one state."""
 
 from __future__ import annotations
 
@@ -36,8 +36,47 @@ def mean_and_stderr(moments: Any) -> dict[str, Any]:
     weighted mean n is `effective_n`: the weights say how much a value counts, not how
     often it was seen, so that a common factor of them changes nothing.
     """
-    xp: Any = jnp if isinstance(moments.variance, jax.Array) else np
-    n = xp.asarray(moments.effective_n)
-    freedom = xp.where(n > _ONE_VALUE, n - 1, 0)
-    stderr = xp.sqrt(divide(moments.variance, freedom))
+    stderr = standard_error(moments.variance, moments.effective_n)
     return dict(mean=moments.mean, stderr=stderr)
+
+
+def fraction_of(count: Any, total: Any, stderr: bool) -> Any:
+    """Return a fraction of counts, as `compute` sees them.
+
+    Args:
+      count: Number of values that are 1.
+      total: Number of values; the others are 0.
+      stderr: Return a dict of `mean` and `stderr`, the standard error of the mean of
+        these values, `sqrt(p (1 - p) / (n - 1))`.
+    """
+    fraction = divide(count, total)
+    if not stderr:
+        return fraction
+    variance = fraction * (1 - fraction)
+    return dict(mean=fraction, stderr=standard_error(variance, total))
+
+
+def standard_error(variance: Any, n: Any) -> Any:
+    """Return the standard error of a mean, nan for fewer than two values.
+
+    Args:
+      variance: Biased variance of the values.
+      n: Number of values, which may be effective.
+    """
+    xp: Any = jnp if isinstance(variance, jax.Array) else np
+    n = xp.asarray(n)
+    return xp.sqrt(divide(variance, xp.where(n > _ONE_VALUE, n - 1, 0)))
+
+
+def check_stderr_of_counts(metric: Any) -> None:
+    """Refuse the standard error of a fraction of weights.
+
+    Raises:
+      ValueError: The metric is configured with both.
+    """
+    if metric.stderr and metric.weighted:
+        raise ValueError(
+            f"{type(metric).__name__}: stderr=True needs weighted=False, since sums of "
+            "weights do not tell of how many values they are. Pass the hits to "
+            "Mean(stderr=True, weighted=True)."
+        )

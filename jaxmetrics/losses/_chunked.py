@@ -88,8 +88,9 @@ def chunked_cross_entropy(
     the lower id.
 
     `total` is nan if all tokens are masked, and where a token that is not masked has a
-    label out of range or a logit that is NaN or inf; its terms are nan as well, and its
-    prediction is -1. Masked hidden states may hold anything, NaN included.
+    label out of range or a logit that is NaN or inf, or where all logits are -inf; its
+    terms are nan as well, and its prediction is -1. Masked hidden states may hold
+    anything, NaN included.
 
     Args:
       hidden: `[..., features]`, any float dtype: outputs of the last layer before the
@@ -98,15 +99,16 @@ def chunked_cross_entropy(
         layer. Products are of the wider of both dtypes and are summed in float32.
       labels: `[...]`, ids of any integer type.
       bias: `[vocabulary]`, any float dtype, as that of a dense layer; added to the
-        logits in float32. Default none.
+        logits in float32. -inf masks an id out, such as padding of the vocabulary: it
+        gets no share of the smoothing, and as a label costs inf. Default none.
       chunk: Number of ids whose logits exist at once. Default 4096.
       shards: Number of devices that share the vocabulary, for an unembedding that is
         sharded over it under jit. With fewer XLA gathers the unembedding.
       tied: The unembedding is a table of embeddings, `[vocabulary, features]`.
       pad_id: Label of padding, which is masked. Default none.
       mask: `[...]`, bool; tokens where it is False are masked.
-      label_smoothing: Share of the target that is spread evenly over the vocabulary
-        (Szegedy et al., 2016), in [0, 1).
+      label_smoothing: Share of the target that is spread evenly over the vocabulary,
+        masked ids apart (Szegedy et al., 2016), in [0, 1).
       z_loss: Weight of the squared log normalizer; PaLM uses 1e-4. Default 0.
       softcap: Replace logits by `softcap * tanh(logits / softcap)`, as Gemma 2 does.
         Default none.
@@ -220,13 +222,16 @@ class _Chunk(NamedTuple):
       start: First column in each shard.
       ids: Ids of the columns, int32 `[shards, size]`.
       fresh: Columns that no chunk before this one had, bool `[size]`.
-      logits: float32 `[..., shards, size]`; -inf where not fresh.
+      unmasked: Those of them that no bias of -inf masks out, bool `[size]` or `[shards,
+        size]`.
+      logits: float32 `[..., shards, size]`; -inf where not fresh, or masked out.
     """
 
     columns: Array
     start: Array
     ids: Array
     fresh: Array
+    unmasked: Array
     logits: Array
 
     @classmethod
@@ -246,17 +251,18 @@ class _Chunk(NamedTuple):
         columns = columns.astype(hidden.dtype)
         features = 2 if plan.tied else 0
         logits = _product(hidden, columns, ((hidden.ndim - 1,), (features,)))
+        column = start + jnp.arange(plan.size, dtype=jnp.int32)
+        unmasked = fresh = column >= begin
         if cut_bias is not None:
-            logits += lax.dynamic_slice_in_dim(cut_bias, start, plan.size, axis=1)
+            bias = lax.dynamic_slice_in_dim(cut_bias, start, plan.size, axis=1)
+            logits, unmasked = logits + bias, fresh & (bias != -jnp.inf)
         if plan.softcap is not None:
             logits = plan.softcap * jnp.tanh(logits / plan.softcap)
-        column = start + jnp.arange(plan.size, dtype=jnp.int32)
-        fresh = column >= begin
-        if width % plan.size:
-            logits = jnp.where(fresh, logits, -jnp.inf)
+        if cut_bias is not None or width % plan.size:
+            logits = jnp.where(unmasked, logits, -jnp.inf)
         shard = jnp.arange(plan.shards, dtype=jnp.int32)[:, None]
         ids = shard * width + column
-        return cls(columns, start, ids, fresh, logits)
+        return cls(columns, start, ids, fresh, unmasked, logits)
 
     def is_label(self, labels: Array) -> Array:
         """Return which logit is that of the label, bool `[..., shards, size]`."""
@@ -301,11 +307,13 @@ def _forward_terms(plan: _Plan, operands: Any) -> Any:
         x, is_label = chunk.logits, chunk.is_label(index)
         largest = x.max(axis=-1)
         new_top = jnp.maximum(top, largest)
-        exponentials = jnp.exp(x - new_top[..., None])
+        # All ids so far may be masked out.
+        shift = jnp.where(new_top == -jnp.inf, 0, new_top)
+        exponentials = jnp.exp(x - shift[..., None])
         others = jnp.where(is_label, 0, exponentials).sum(axis=-1)
-        rest = rest * jnp.exp(top - new_top) + others
+        rest = rest * jnp.exp(top - shift) + others
         label = label + jnp.where(is_label, x, 0).sum(axis=-1)
-        summed = summed + jnp.where(chunk.fresh, x, 0).sum(axis=-1)
+        summed = summed + jnp.where(chunk.unmasked, x, 0).sum(axis=-1)
         is_best = x == largest[..., None]
         first = jnp.where(is_best, chunk.ids, vocabulary).min(axis=-1)
         best = jnp.where(largest > top, first, best)
@@ -325,9 +333,9 @@ def _forward_terms(plan: _Plan, operands: Any) -> Any:
     # As in core's softmax: a small loss keeps the digits of the other classes' sum.
     log_z = jnp.log1p(rest + jnp.expm1(label))
     losses = jnp.where(inside, log_z - label, jnp.nan)
-    uniform = log_z - (summed.sum(axis=-1) / vocabulary - top)
+    uniform = log_z - (summed.sum(axis=-1) / _unmasked(bias, vocabulary) - top)
     uniform = jnp.where(inside, uniform, jnp.nan)
-    preds = jnp.where(jnp.isfinite(losses), best, -1)
+    preds = jnp.where(jnp.isnan(losses), -1, best)
     return losses, uniform, log_z + top, preds, top, log_z
 
 
@@ -357,6 +365,7 @@ def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array, Array | None]:
     ct_loss = jnp.where(invalid, jnp.nan, ct_loss)
     tokens = tuple(range(labels.ndim))
     token = (..., None, None)
+    even = (ct_uniform / _unmasked(bias, vocabulary))[token]
 
     def add(sums: Any, number: Array) -> tuple[Any, None]:
         by_hidden, by_cut, by_bias = sums
@@ -365,11 +374,10 @@ def _gradients(plan: _Plan, operands: Any) -> tuple[Array, Array, Array | None]:
         p = jnp.exp((x - top[token]) - log_z[token])
         gradient = p * (ct_loss + ct_uniform + ct_log_z)[token]
         gradient = gradient - jnp.where(is_label, ct_loss[token], 0)
-        even = jnp.where(chunk.fresh, ct_uniform[token] / vocabulary, 0)
-        gradient = gradient - even
+        gradient = gradient - jnp.where(chunk.unmasked, even, 0)
         if plan.softcap is not None:
             slope = 1 - (x / plan.softcap) ** 2
-            gradient = jnp.where(chunk.fresh, gradient * slope, 0)
+            gradient = jnp.where(chunk.unmasked, gradient * slope, 0)
         if by_bias is not None:
             by_bias = _added(by_bias, gradient.sum(tokens), chunk.start, axis=1)
         gradient = gradient.astype(hidden.dtype)
@@ -408,6 +416,13 @@ def _added(sums: Array, of_chunk: Array, start: Array, axis: int) -> Array:
 
 
 _token_terms.defvjp(_forward, _backward)
+
+
+def _unmasked(bias: Array | None, vocabulary: int) -> Array | int:
+    """Return the number of ids that no bias of -inf masks out."""
+    if bias is None:
+        return vocabulary
+    return (bias != -jnp.inf).sum(dtype=jnp.int32).astype(jnp.float32)
 
 
 def _widened(hidden: Array, unembedding: Array) -> Array:

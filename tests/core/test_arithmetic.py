@@ -5,9 +5,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxmetrics as jm
-from jaxmetrics.core._arithmetic import pair_add, two_sum
+from jaxmetrics.core._arithmetic import is_less, pair_add, two_sum
 
 
 def test_two_sum_is_exact_with_a_constant_on_either_side():
@@ -38,3 +39,20 @@ def test_two_sum_is_exact_with_a_constant_on_either_side():
         (values, zero)
     )
     np.testing.assert_array_equal(exact(hi, lo), values)
+
+
+@pytest.mark.parametrize("a", (np.int32, np.uint32, np.float32))
+@pytest.mark.parametrize("b", (np.int32, np.uint32, np.float32))
+def test_numbers_of_any_type_are_ordered_by_value(a, b):
+    reals = [-np.inf, -(2.0**31), -1.5, 0, 1, 2.0**24, 2.0**31, 2.0**32, np.inf, np.nan]
+    wholes = [-(2**31), -1, 0, 1, *range(2**24 - 1, 2**24 + 6), 2**31 - 1, 2**32 - 1]
+
+    def numbers(dtype):
+        if dtype == np.float32:
+            return np.float32(reals)
+        limits = np.iinfo(dtype)
+        return np.array([x for x in wholes if limits.min <= x <= limits.max], dtype)
+
+    x, y = numbers(a)[:, None], numbers(b)[None]
+    right = x.astype(np.float64) < y.astype(np.float64)  # exact
+    np.testing.assert_array_equal(jax.jit(is_less)(x, y), right)

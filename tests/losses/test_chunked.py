@@ -149,6 +149,50 @@ def test_a_bias_is_the_weight_of_one_more_feature_of_one(batch, split):
         np.testing.assert_allclose(value, expected, atol=2e-7)
 
 
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("split", [dict(chunk=5), dict(chunk=8, shards=4)])
+def test_a_bias_of_minus_infinity_takes_its_ids_out(batch, options, split):
+    hidden, unembedding, labels = batch
+    bias = np.zeros(VOCABULARY, np.float32)
+    bias[:8] = bias[-9:] = -np.inf  # whole chunks and shards of them
+    labels = np.where(labels == 0, 0, 8 + labels % 7)
+
+    @functools.partial(jax.jit, static_argnames=("first", "last"))
+    def step(bias, hidden, unembedding, first=0, last=VOCABULARY):
+        def loss(*arrays):
+            terms = losses.chunked_cross_entropy(
+                *arrays, labels - first, bias=bias, mask=labels > 0, **options, **split
+            )
+            return terms.total, terms
+
+        columns = unembedding[:, first:last]
+        return jax.grad(loss, (0, 1), has_aux=True)(hidden, columns)
+
+    (by_hidden, by_columns), terms = step(bias, hidden, unembedding)
+    split = dict(chunk=3)
+    right, expected = step(bias[8:-9], hidden, unembedding, 8, VOCABULARY - 9)
+    for term, other in zip(terms[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(term, other, rtol=2e-6, atol=1e-6)
+    kept = labels > 0
+    np.testing.assert_array_equal(terms.preds[kept], expected.preds[kept] + 8)
+    np.testing.assert_allclose(by_hidden, right[0], atol=2e-7)
+    np.testing.assert_allclose(by_columns[:, 8:-9], right[1], atol=2e-7)
+    assert not by_columns[:, :8].any() and not by_columns[:, -9:].any()
+
+
+def test_a_label_that_is_taken_out_costs_infinity_and_has_a_prediction(batch):
+    hidden, unembedding, _ = batch
+    bias = np.float32([-np.inf] + [0] * (VOCABULARY - 1))
+    labels = np.zeros(hidden.shape[:-1], np.int32)
+    terms = chunked_cross_entropy(hidden, unembedding, labels, bias=bias)
+    assert np.isposinf(terms.losses).all()
+    logits = logits_of(hidden, unembedding) + bias
+    np.testing.assert_array_equal(terms.preds, logits.argmax(-1))
+    nothing = np.full(VOCABULARY, -np.inf, np.float32)
+    terms = chunked_cross_entropy(hidden, unembedding, labels, bias=nothing)
+    assert np.isnan(terms.losses).all() and (terms.preds == -1).all()
+
+
 def test_a_bias_of_another_length_or_of_integers_is_refused(batch):
     with pytest.raises(ValueError, match=r"a bias \(1,\) and a vocabulary of 24"):
         losses.chunked_cross_entropy(*batch, bias=jnp.zeros(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,12 +13,14 @@ from jaxmetrics.core import (
     Predictions,
     both,
     check_choice,
+    check_stderr_of_counts,
     check_task,
     check_top_k,
     count_at,
     count_leaf,
     count_where,
     divide,
+    fraction_of,
     has_class_axis,
     hits_of_labels,
     in_top_k,
@@ -56,6 +59,8 @@ class Accuracy(Metric):
         multilabel tasks).
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each label by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights or the average "macro". Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -73,6 +78,7 @@ class Accuracy(Metric):
     )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     correct: Array = count_leaf("groups", weighted="weighted")
     total: Array = count_leaf("groups", weighted="weighted")
     invalid: Array = count_leaf()
@@ -85,7 +91,7 @@ class Accuracy(Metric):
     def validate(self) -> None:
         """Refuse unknown tasks and averages, and a missing number of classes."""
         check_task("Accuracy", self.task, self.classes, self.threshold)
-        _check_average("Accuracy", self.task, self.average, self.classes)
+        _check_average(self, self.task)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
@@ -101,7 +107,7 @@ class Accuracy(Metric):
 
     def compute(self) -> Any:
         """Return the accuracy, or `[classes]` of them."""
-        return _averaged(self.correct, self.total, self.average, namespace(self))
+        return _averaged(self)
 
 
 class TopKAccuracy(Metric):
@@ -121,6 +127,8 @@ class TopKAccuracy(Metric):
         occur.
       classes: Number of classes, required unless the average is "micro".
       scores: Output that holds the scores, "logits" (the default) or "probs".
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights or the average "macro". Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -136,6 +144,7 @@ class TopKAccuracy(Metric):
     average: str = "micro"
     classes: int | None = None
     scores: str = scores_field("logits", "probs", default="logits", narrow=True)
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     correct: Array = count_leaf("groups", weighted="weighted")
     total: Array = count_leaf("groups", weighted="weighted")
     invalid: Array = count_leaf()
@@ -149,7 +158,7 @@ class TopKAccuracy(Metric):
         """Refuse k below 1, unknown averages, and a missing number of classes."""
         check_top_k("TopKAccuracy", self.k)
         check_task("TopKAccuracy", "multiclass", self.classes, 0.5)
-        _check_average("TopKAccuracy", "multiclass", self.average, self.classes)
+        _check_average(self, "multiclass")
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
@@ -163,7 +172,7 @@ class TopKAccuracy(Metric):
 
     def compute(self) -> Any:
         """Return the accuracy, or `[classes]` of them."""
-        return _averaged(self.correct, self.total, self.average, namespace(self))
+        return _averaged(self)
 
 
 class ExactMatch(Metric):
@@ -185,6 +194,8 @@ class ExactMatch(Metric):
         for predictions, integers of the labels' shape (0 or 1 if multilabel).
       ignore_index: Label, or tuple of labels, that mark padding. Default none.
       weighted: Require `weights` and weight each row by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -201,6 +212,7 @@ class ExactMatch(Metric):
     )
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     correct: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
@@ -209,6 +221,7 @@ class ExactMatch(Metric):
         """Refuse unknown tasks and an invalid threshold."""
         check_choice("ExactMatch", "task", self.task, ("multilabel", "multiclass"))
         check_task("ExactMatch", self.task, None, self.threshold)
+        check_stderr_of_counts(self)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
@@ -235,7 +248,7 @@ class ExactMatch(Metric):
 
     def compute(self) -> Any:
         """Return the fraction of rows."""
-        return divide(self.correct, self.total)
+        return fraction_of(self.correct, self.total, self.stderr)
 
 
 def _groups(task: str, average: str, classes: int | None) -> tuple[int, ...]:
@@ -244,17 +257,23 @@ def _groups(task: str, average: str, classes: int | None) -> tuple[int, ...]:
     return (2,) if task == "binary" else (classes or 0,)
 
 
-def _check_average(metric: str, task: str, average: str, classes: int | None) -> None:
+def _check_average(metric: Any, task: str) -> None:
+    name, average = type(metric).__name__, metric.average
     if average not in _AVERAGES:
         remedy = "The mean of the classes weighted by their labels is 'micro'."
         if task == "multilabel":
             remedy = "For a mean of your own weights take 'none', the values by label."
         raise ValueError(
-            f"{metric}: average is {average!r}, but must be one of {_AVERAGES}. "
-            f"{remedy}"
+            f"{name}: average is {average!r}, but must be one of {_AVERAGES}. {remedy}"
         )
     if average != "micro" and task != "binary":
-        need_classes(metric, f"average={average!r}", classes)
+        need_classes(name, f"average={average!r}", metric.classes)
+    check_stderr_of_counts(metric)
+    if metric.stderr and average == "macro":
+        raise ValueError(
+            f"{name}: stderr=True needs average='micro' or 'none', got 'macro', whose "
+            "classes have errors of their own. Take 'none', the values by class."
+        )
 
 
 def _counted(
@@ -282,9 +301,9 @@ def _counted(
     )
 
 
-def _averaged(correct: Any, total: Any, average: str, xp: Any) -> Any:
-    accuracy = divide(correct, total)
-    if average != "macro":
-        return accuracy
-    occurs = xp.asarray(total) > 0
+def _averaged(metric: Any) -> Any:
+    if metric.average != "macro":
+        return fraction_of(metric.correct, metric.total, metric.stderr)
+    xp, accuracy = namespace(metric), divide(metric.correct, metric.total)
+    occurs = xp.asarray(metric.total) > 0
     return divide(xp.where(occurs, accuracy, 0).sum(-1), occurs.sum(-1))

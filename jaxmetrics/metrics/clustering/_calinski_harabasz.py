@@ -32,7 +32,8 @@ class CalinskiHarabasz(Metric):
     samples from the mean of their cluster. At least 0, higher is better. nan without
     data, with one cluster, and with one sample in each cluster (where scikit-learn's
     `calinski_harabasz_score` raises); 1 if W is 0, as there. The variances are merged
-    from moments, so that a large mean costs no precision.
+    from moments, so that a large mean costs no precision. Squares of deviations outside
+    1e-18 to 1e18 are 0 or inf in float32; the value is nan where W is inf.
 
     Reads `values`, real `[..., size]`, and `preds`, integers `[...]`: the cluster of
     each sample. A sample with a NaN or an infinity, or with a cluster out of range, is
@@ -92,8 +93,11 @@ class CalinskiHarabasz(Metric):
     def compute(self) -> Any:
         """Return the ratio."""
         xp, state = namespace(self), self.moments
-        n, mean = xp.asarray(state.n), xp.nan_to_num(state.mean)
-        within = xp.nan_to_num(n * state.variance).sum((-2, -1))
+        n = xp.asarray(state.n)
+        mean, squares = (
+            xp.where(n > 0, x, 0) for x in (state.mean, n * state.variance)
+        )
+        within = squares.sum((-2, -1))
         n = n[..., :1]
         samples = n.sum(-2)
         centre = divide((n * mean).sum(-2), samples)
@@ -102,5 +106,5 @@ class CalinskiHarabasz(Metric):
         occupied = (n > 0).sum((-2, -1)).astype(n.dtype)
         ratio = divide(between * (samples - occupied), within * (occupied - 1))
         ratio = xp.where(within == 0, 1.0, ratio)
-        defined = (occupied > 1) & (samples > occupied)
+        defined = (occupied > 1) & (samples > occupied) & (within < np.inf)
         return xp.where(defined, ratio, np.nan)[()]

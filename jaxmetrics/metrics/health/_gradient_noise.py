@@ -35,8 +35,9 @@ class GradientNoiseScale(Metric):
     is not the mean of the ratios.
 
     At least 0. inf where the estimate of `|G|**2` is not above 0: the gradient is lost
-    in the noise, and only more updates can tell. nan without data, and until there is a
-    norm of a complete update.
+    in the noise, and only more updates can tell. nan without data, until there is a
+    norm of a complete update, and where all norms are 0. Squares of norms outside 1e-18
+    to 1e18 are 0 or inf in float32, and the value is nan.
 
     Reads `micro_norms`, L2 norms of the gradients of microbatches of equal size, and
     `norm`, that of their mean, which is the gradient of the update. In a step that
@@ -87,7 +88,7 @@ class GradientNoiseScale(Metric):
         self, *, micro_norms: Any, norm: Any, updated: Any = None, mask: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed squared norms and their numbers."""
-        small, large = jnp.asarray(micro_norms), jnp.asarray(norm)
+        small, large = (jnp.asarray(x, jnp.float32) for x in (micro_norms, norm))
         if large.ndim > small.ndim:
             raise ValueError(
                 f"GradientNoiseScale: micro_norms have shape {small.shape} and norm "
@@ -115,6 +116,7 @@ class GradientNoiseScale(Metric):
         """Return the noise scale, in examples."""
         xp, n = namespace(self), self.microbatches
         small = xp.asarray(divide(self.small, self.small_count))
+        small = xp.where((small > 0) & (small < np.inf), small, np.nan)
         large = xp.asarray(divide(self.large, self.large_count))
         signal = (n * large - small) / (n - 1)
         noise = xp.maximum((small - large) * (n / (n - 1)), 0)

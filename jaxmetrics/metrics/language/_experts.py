@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -15,11 +16,13 @@ from jaxmetrics.core import (
     as_class_numbers,
     as_scores,
     both,
+    check_stderr_of_counts,
     child,
     count_at,
     count_leaf,
     count_where,
     divide,
+    fraction_of,
     in_range,
     kl_divergence,
     namespace,
@@ -119,7 +122,7 @@ class ExpertBalance(Metric):
         """Return the relative entropy."""
         xp, share = namespace(self), self.load.compute()
         logs = xp.log(xp.where(share > 0, share, 1))
-        return -(share * logs).sum(-1) / math.log(self.experts)
+        return (0 - (share * logs).sum(-1)) / math.log(self.experts)
 
 
 class ExpertPeakLoad(Metric):
@@ -244,6 +247,8 @@ class DroppedTokens(Metric):
 
     Args:
       weighted: Require `weights` `[...]`, of the tokens.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -253,8 +258,13 @@ class DroppedTokens(Metric):
     """
 
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     dropped: Array = count_leaf(weighted="weighted")
     tokens: Array = count_leaf(weighted="weighted")
+
+    def validate(self) -> None:
+        """Refuse a standard error with weights."""
+        check_stderr_of_counts(self)
 
     def observe(
         self, *, dropped: Any, mask: Any = None, weights: Any = None
@@ -274,7 +284,7 @@ class DroppedTokens(Metric):
 
     def compute(self) -> Any:
         """Return the fraction of the tokens."""
-        return divide(self.dropped, self.tokens)
+        return fraction_of(self.dropped, self.tokens, self.stderr)
 
 
 class RouterEntropy(MeanMetric, narrow=("router_logits",)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -14,9 +15,10 @@ from jaxmetrics.core import (
     Statistic,
     as_class_numbers,
     both,
+    check_stderr_of_counts,
     count_leaf,
     count_where,
-    divide,
+    fraction_of,
     hits_of_labels,
     mask_like,
     not_ignored,
@@ -109,6 +111,8 @@ class SequenceExactMatch(Metric):
       scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
         for predicted ids, integers `[batch, tokens]`.
       weighted: Require `weights` `[batch]`, of the rows, or `[batch, segments]`.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -124,6 +128,7 @@ class SequenceExactMatch(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     correct: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
@@ -131,6 +136,7 @@ class SequenceExactMatch(Metric):
     def validate(self) -> None:
         """Refuse fewer than one sequence in a row."""
         _check_segments("SequenceExactMatch", self.segments)
+        check_stderr_of_counts(self)
 
     def observe(
         self,
@@ -164,7 +170,7 @@ class SequenceExactMatch(Metric):
 
     def compute(self) -> Any:
         """Return the fraction of sequences."""
-        return divide(self.correct, self.total)
+        return fraction_of(self.correct, self.total, self.stderr)
 
 
 def _check_segments(metric: str, segments: int | None) -> None:
@@ -220,6 +226,6 @@ def _members(
             f"tokens, {tokens.shape}. Pass one number for each token."
         )
     numbers = 1 + positions(segments, ids.ndim)
-    return (ids[..., None, :] == numbers[..., None]) & kept[..., None, :], kept & (
-        ids > segments
-    )
+    member = (ids[..., None, :] == numbers[..., None]) & kept[..., None, :]
+    # By value: as int32 a uint32 from 2^31 on would be a number of padding.
+    return member, kept & (jnp.asarray(segment_ids) > segments)

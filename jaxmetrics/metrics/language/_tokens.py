@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,10 +11,11 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    check_stderr_of_counts,
     class_predictions,
     count_leaf,
     count_where,
-    divide,
+    fraction_of,
     label_rank,
     not_ignored,
     scores_field,
@@ -36,6 +38,8 @@ class TokenAccuracy(Metric):
       scores: Output that holds the scores: "logits" (the default), "probs", or "preds"
         for predicted ids, integers `[batch, tokens]`, with `k=1`.
       weighted: Require `weights` and weight each token by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -51,6 +55,7 @@ class TokenAccuracy(Metric):
         "logits", "probs", "preds", default="logits", narrow=True
     )
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     correct: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
@@ -67,6 +72,7 @@ class TokenAccuracy(Metric):
                 f"TokenAccuracy: k={self.k} needs scores, but scores='preds' reads the "
                 "predicted ids alone. Pass scores='logits', or k=1."
             )
+        check_stderr_of_counts(self)
 
     def observe(
         self, *, logits: Any, labels: Any, mask: Any = None, weights: Any = None
@@ -88,4 +94,4 @@ class TokenAccuracy(Metric):
 
     def compute(self) -> Any:
         """Return the accuracy."""
-        return divide(self.correct, self.total)
+        return fraction_of(self.correct, self.total, self.stderr)

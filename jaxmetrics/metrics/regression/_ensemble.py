@@ -14,10 +14,13 @@ from jaxmetrics.core import (
     MeanMetric,
     Metric,
     both,
+    check_stderr_of_counts,
     count_leaf,
     count_where,
     difference,
     divide,
+    fraction_of,
+    is_less,
     namespace,
     positions,
     sum_leaf,
@@ -112,7 +115,6 @@ class RankHistogram(Metric):
     def observe(self, *, preds: Any, targets: Any, mask: Any = None) -> dict[str, Any]:
         """Return the batch's shares of each rank."""
         preds, targets = _ensemble("RankHistogram", preds, targets, 1)
-        preds, targets = preds.astype(jnp.float32), targets.astype(jnp.float32)
         if preds.shape[-1] != self.members:
             raise ValueError(
                 f"RankHistogram: preds have shape {preds.shape}, but the last axis "
@@ -120,8 +122,9 @@ class RankHistogram(Metric):
                 f"members={preds.shape[-1]}."
             )
         invalid = jnp.isnan(preds).any(axis=-1) | jnp.isnan(targets)
-        below = (preds < targets[..., None]).sum(axis=-1, dtype=jnp.int32)
-        equal = (preds == targets[..., None]).sum(axis=-1, dtype=jnp.int32)
+        below = is_less(preds, targets[..., None]).sum(axis=-1, dtype=jnp.int32)
+        above = is_less(targets[..., None], preds).sum(axis=-1, dtype=jnp.int32)
+        equal = self.members - below - above
         rank = positions(self.ranks, preds.ndim)
         possible = (rank >= below[..., None]) & (rank <= (below + equal)[..., None])
         share = possible.astype(jnp.float32) / (equal[..., None] + 1).astype(
@@ -208,6 +211,8 @@ class IntervalCoverage(Metric):
 
     Args:
       weighted: Require `weights`, leading axes of the targets.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -217,9 +222,14 @@ class IntervalCoverage(Metric):
     """
 
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     inside: Array = count_leaf(weighted="weighted")
     count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse a standard error with weights."""
+        check_stderr_of_counts(self)
 
     def observe(
         self,
@@ -231,17 +241,16 @@ class IntervalCoverage(Metric):
         weights: Any = None,
     ) -> dict[str, Any]:
         """Return the batch's number of targets inside, and of all."""
-        lower, upper, targets = (
-            jnp.asarray(x).astype(jnp.float32) for x in (lower, upper, targets)
-        )
+        lower, upper, targets = (jnp.asarray(x) for x in (lower, upper, targets))
         if not lower.shape == upper.shape == targets.shape:
             raise ValueError(
                 f"IntervalCoverage: lower has shape {lower.shape}, upper {upper.shape} "
                 f"and targets {targets.shape}, but the shapes must be equal. Reshape "
                 "them: nothing is broadcast."
             )
-        valid = (lower <= upper) & ~jnp.isnan(targets)
-        inside = (lower <= targets) & (targets <= upper) & valid
+        missing = jnp.isnan(lower) | jnp.isnan(upper) | jnp.isnan(targets)
+        valid = ~(missing | is_less(upper, lower))
+        inside = valid & ~is_less(targets, lower) & ~is_less(upper, targets)
         return dict(
             inside=count_where(inside, mask, weights),
             count=count_where(valid, mask, weights),
@@ -250,7 +259,7 @@ class IntervalCoverage(Metric):
 
     def compute(self) -> Any:
         """Return the fraction."""
-        return divide(self.inside, self.count)
+        return fraction_of(self.inside, self.count, self.stderr)
 
 
 def _ensemble(name: str, preds: Any, targets: Any, least: int) -> tuple[Any, Any]:

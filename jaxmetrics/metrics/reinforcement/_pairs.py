@@ -11,12 +11,12 @@ import jax.numpy as jnp
 def paired(
     metric: str, first: tuple[str, Any], second: tuple[str, Any]
 ) -> tuple[jax.Array, jax.Array]:
-    """Return two arrays as float32, by name for errors.
+    """Return two arrays, of any type, by name for errors.
 
     Raises:
       ValueError: The shapes differ.
     """
-    a, b = (jnp.asarray(x).astype(jnp.float32) for _, x in (first, second))
+    a, b = (jnp.asarray(x) for _, x in (first, second))
     if a.shape != b.shape:
         raise ValueError(
             f"{metric}: {first[0]} have shape {a.shape} and {second[0]} {b.shape}; the "

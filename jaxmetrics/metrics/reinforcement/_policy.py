@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,9 +13,11 @@ from jaxmetrics.core import (
     Metric,
     both,
     check_choice,
+    check_stderr_of_counts,
     count_leaf,
     count_where,
-    divide,
+    difference,
+    fraction_of,
 )
 from jaxmetrics.metrics.reinforcement._pairs import paired
 
@@ -75,9 +78,9 @@ class PolicyKL(MeanMetric):
             ("reference_log_probs", reference_log_probs),
         )
         valid = jnp.isfinite(own) & jnp.isfinite(reference)
-        scored = both(valid, mask)
+        scored, d = both(valid, mask), difference(own, reference)
         return dict(
-            **self.mean_leaves(self._estimate(own - reference), scored, weights),
+            **self.mean_leaves(self._estimate(d), scored, weights),
             invalid=count_where(~valid, mask),
         )
 
@@ -105,6 +108,8 @@ class ClipFraction(Metric):
       epsilon_high: Width above 1, if it differs from the one below (DAPO's
         clip-higher). Default epsilon.
       weighted: Require `weights` and weight each entry by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -117,6 +122,7 @@ class ClipFraction(Metric):
     epsilon: float = 0.2
     epsilon_high: float | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     clipped: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
@@ -130,6 +136,7 @@ class ClipFraction(Metric):
                 f"{self.epsilon_high}; epsilon must be between 0 and 1, epsilon_high "
                 "above 0. PPO uses 0.2."
             )
+        check_stderr_of_counts(self)
 
     def observe(
         self,
@@ -144,7 +151,7 @@ class ClipFraction(Metric):
             "ClipFraction", ("log_probs", log_probs), ("old_log_probs", old_log_probs)
         )
         high = self.epsilon if self.epsilon_high is None else self.epsilon_high
-        change = jnp.expm1(new - old)
+        change = jnp.expm1(difference(new, old))
         valid = jnp.isfinite(new) & jnp.isfinite(old)
         scored = both(valid, mask)
         clipped = (change < -self.epsilon) | (change > high)
@@ -156,7 +163,7 @@ class ClipFraction(Metric):
 
     def compute(self) -> Any:
         """Return the fraction of entries."""
-        return divide(self.clipped, self.total)
+        return fraction_of(self.clipped, self.total, self.stderr)
 
 
 def _excess(d: Any) -> Any:

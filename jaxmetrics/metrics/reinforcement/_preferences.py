@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,9 +12,14 @@ from jaxmetrics.core import (
     MeanMetric,
     Metric,
     both,
+    check_stderr_of_counts,
     count_leaf,
     count_where,
+    difference,
     divide,
+    is_less,
+    namespace,
+    standard_error,
 )
 from jaxmetrics.metrics.reinforcement._pairs import paired
 
@@ -44,7 +50,7 @@ class RewardMargin(MeanMetric):
     ) -> dict[str, Any]:
         """Return the batch's summed margins and number of pairs."""
         a, b = paired("RewardMargin", ("chosen", chosen), ("rejected", rejected))
-        return self.mean_leaves(a - b, mask, weights)
+        return self.mean_leaves(difference(a, b), mask, weights)
 
 
 class WinRate(Metric):
@@ -60,6 +66,8 @@ class WinRate(Metric):
 
     Args:
       weighted: Require `weights` and weight each pair by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -69,10 +77,15 @@ class WinRate(Metric):
     """
 
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     wins: Array = count_leaf(weighted="weighted")
     ties: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse a standard error with weights."""
+        check_stderr_of_counts(self)
 
     def observe(
         self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
@@ -82,12 +95,18 @@ class WinRate(Metric):
         valid = ~(jnp.isnan(a) | jnp.isnan(b))
         scored = both(valid, mask)
         return dict(
-            wins=count_where(a > b, scored, weights),
-            ties=count_where(a == b, scored, weights),
+            wins=count_where(is_less(b, a), scored, weights),
+            ties=count_where(~is_less(a, b) & ~is_less(b, a), scored, weights),
             total=count_where(jnp.ones_like(valid), scored, weights),
             invalid=count_where(~valid, mask),
         )
 
     def compute(self) -> Any:
         """Return the fraction of pairs."""
-        return divide(self.wins, self.total) + divide(self.ties, self.total) / 2
+        ties = divide(self.ties, self.total)
+        rate = divide(self.wins, self.total) + ties / 2
+        if not self.stderr:
+            return rate
+        # The values are 1, 1/2 and 0: their squares have the mean rate - ties / 4.
+        variance = namespace(self).maximum(rate * (1 - rate) - ties / 4, 0)
+        return dict(mean=rate, stderr=standard_error(variance, self.total))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import string
 from collections.abc import Sequence
@@ -17,7 +18,10 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    mean_and_stderr,
+    moments,
     positions,
+    standard_error,
     sum_leaf,
     total,
 )
@@ -25,7 +29,6 @@ from jaxmetrics.metrics.text._ngrams import clipped_matches
 from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
     as_sentences,
-    lengths,
     padded,
     padded_groups,
     reference_groups,
@@ -52,8 +55,10 @@ class SQuAD(Metric):
       ignore_index: Id, or tuple of ids, that end an answer: padding, end of text.
         Default none.
       weighted: Require `weights` `[batch]`, of the questions.
+      stderr: Compute the standard errors too, as `Mean(stderr=True)`. Default False.
 
-    Returns by `compute`: `exact_match` and `f1`.
+    Returns by `compute`: `exact_match` and `f1`; with `stderr` also
+    `exact_match_stderr` and `f1_stderr`.
 
     Example:
       >>> import jaxmetrics as jm
@@ -65,42 +70,48 @@ class SQuAD(Metric):
 
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     matched: Array = count_leaf(weighted="weighted")
-    f1: Array = sum_leaf()
+    f1: Any = sum_leaf(moments="stderr")
     questions: Array = count_leaf(weighted="weighted")
 
     def observe(
         self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's exact matches, sum of F1, and number of questions."""
-        preds, references = sentences_and_references("SQuAD", preds, references)
-        length = lengths(preds, self.ignore_index)[..., None]
-        other = lengths(references, self.ignore_index)
-        present = (other > 0) | (other.max(axis=-1, keepdims=True) == 0)
-        shape = (*references.shape[:-1], preds.shape[-1])
-        preds = jnp.broadcast_to(preds[..., None, :], shape)
+        own, (others, sizes) = sentences_and_references(
+            "SQuAD", preds, references, self.ignore_index
+        )
+        present = (sizes > 0) | (sizes.max(axis=-1, keepdims=True) == 0)
+        shape = (*others.shape[:-1], own.ids.shape[-1])
+        answer = jnp.broadcast_to(own.ids[..., None, :], shape)
+        length = jnp.broadcast_to(own.length[..., None], sizes.shape)
         matches = clipped_matches(
-            preds,
-            jnp.broadcast_to(length, other.shape),
-            references[..., None, :],
-            other[..., None],
-            1,
+            answer, length, others[..., None, :], sizes[..., None], 1
         )[..., 0]
-        tokens = length + other
+        tokens = length + sizes
         f1 = jnp.where(tokens > 0, 2 * matches / jnp.maximum(tokens, 1), 1)
-        exact = (length == other) & _equal(preds, references, other) & present
+        exact = (length == sizes) & _equal(answer, others, sizes) & present
         f1 = jnp.where(present, f1, 0).max(-1)
+        summed = moments if self.stderr else total
         return dict(
             matched=count_where(exact.any(-1), mask, weights),
-            f1=total(f1, mask, weights),
+            f1=summed(f1, mask, weights),
             questions=count_where(jnp.ones(f1.shape, bool), mask, weights),
         )
 
     def compute(self) -> dict[str, Any]:
-        """Return the means over questions."""
+        """Return the means over questions, and their errors if configured."""
+        exact, f1 = divide(self.matched, self.questions), self.f1
+        if not self.stderr:
+            return dict(exact_match=exact, f1=divide(f1, self.questions))
+        error = standard_error(exact * (1 - exact), f1.effective_n)
+        f1 = mean_and_stderr(f1)
         return dict(
-            exact_match=divide(self.matched, self.questions),
-            f1=divide(self.f1, self.questions),
+            exact_match=exact,
+            f1=f1["mean"],
+            exact_match_stderr=error,
+            f1_stderr=f1["stderr"],
         )
 
     def from_strings(
@@ -126,12 +137,13 @@ class SQuAD(Metric):
         preds = as_sentences("SQuAD", "preds", preds)
         groups = reference_groups("SQuAD", preds, references)
         vocabulary = Vocabulary(_tokens)
-        state = SQuAD(-1, self.weighted).from_model_output(
+        as_ids = self.identity().with_fields(ignore_index=-1, renames=())
+        state = as_ids.from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),
             references=padded_groups([[vocabulary.ids(x) for x in g] for g in groups]),
             **with_weights(self, weights, len(preds)),
         )
-        return self.identity().replace(**state.plain())
+        return state.with_fields(ignore_index=self.ignore_index, renames=self.renames)
 
 
 def _equal(a: jax.Array, b: jax.Array, length: jax.Array) -> jax.Array:

@@ -23,7 +23,6 @@ from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
 from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
     as_sentences,
-    lengths,
     padded,
     padded_groups,
     reference_groups,
@@ -95,11 +94,11 @@ class BLEU(Metric):
         self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's matches, n-grams and lengths."""
-        preds, references = sentences_and_references("BLEU", preds, references)
-        length = lengths(preds, self.ignore_index)
-        reference_length = lengths(references, self.ignore_index)
-        matches = clipped_matches(preds, length, references, reference_length, self.n)
-        closest = _closest(length, reference_length)
+        own, other = sentences_and_references(
+            "BLEU", preds, references, self.ignore_index
+        )
+        matches = clipped_matches(*own, *other, self.n)
+        length, closest = own.length, _closest(own.length, other.length)
         ones = jnp.ones(length.shape, bool)
         return dict(
             matches=summed(matches, mask, weights, keep=1),

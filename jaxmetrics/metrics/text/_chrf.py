@@ -21,7 +21,6 @@ from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
 from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
     as_sentences,
-    lengths,
     padded,
     padded_groups,
     reference_groups,
@@ -181,18 +180,20 @@ class chrF(Metric):
 
     def _counts(self, preds: Any, references: Any, n: int) -> _Counts:
         """Return the counts of 1-grams to n-grams of each reference."""
-        preds, references = sentences_and_references("chrF", preds, references)
-        length = lengths(preds, self.ignore_index)[..., None]
-        reference_length = lengths(references, self.ignore_index)
+        own, other = sentences_and_references(
+            "chrF", preds, references, self.ignore_index
+        )
+        length = own.length[..., None]
         matches = clipped_matches(
-            preds[..., None, :],
+            own.ids[..., None, :],
             length,
-            references[..., None, :],
-            reference_length[..., None],
+            other.ids[..., None, :],
+            other.length[..., None],
             n,
         )
-        own, other = (ngram_counts(x, n) for x in (length, reference_length))
-        return _Counts(matches, jnp.where(other > 0, own, 0), other)
+        ngrams, reference_ngrams = (ngram_counts(x, n) for x in (length, other.length))
+        ngrams = jnp.where(reference_ngrams > 0, ngrams, 0)
+        return _Counts(matches, ngrams, reference_ngrams)
 
     def _score(self, counts: _Counts, xp: Any) -> Any:
         """Return the F-score of counts `[..., orders]`."""

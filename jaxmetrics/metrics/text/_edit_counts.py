@@ -8,12 +8,7 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import Array, Metric, count_leaf, count_where
 from jaxmetrics.metrics.text._alignment import align
-from jaxmetrics.metrics.text._sentences import (
-    lengths,
-    require_pairs,
-    sentences,
-    summed,
-)
+from jaxmetrics.metrics.text._sentences import sentence_pairs, summed
 
 
 class EditCounts(Metric):
@@ -35,17 +30,10 @@ class EditCounts(Metric):
         self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's hits and edits."""
-        preds = sentences("EditCounts", "preds", preds)
-        references = sentences("EditCounts", "references", references)
-        require_pairs("EditCounts", preds, references)
-        edits = align(
-            preds,
-            lengths(preds, self.ignore_index),
-            references,
-            lengths(references, self.ignore_index),
-        )
+        pairs = sentence_pairs("EditCounts", preds, references, self.ignore_index)
+        edits = align(*pairs[0], *pairs[1])
         counts = {name: summed(x, mask, weights) for name, x in edits._asdict().items()}
-        ones = jnp.ones(preds.shape[:-1], bool)
+        ones = jnp.ones(edits.hits.shape, bool)
         return dict(counts, sentences=count_where(ones, mask, weights))
 
     def compute(self) -> dict[str, Any]:

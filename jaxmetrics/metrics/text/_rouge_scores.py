@@ -22,7 +22,7 @@ from jaxmetrics.metrics.text._ngrams import (
     ngram_counts,
     token_counts,
 )
-from jaxmetrics.metrics.text._sentences import lengths, require_pairs, sentences
+from jaxmetrics.metrics.text._sentences import sentence_pairs
 
 
 class RougeScores(Metric):
@@ -45,28 +45,18 @@ class RougeScores(Metric):
         self, *, preds: Any, references: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed scores."""
-        preds = sentences("ROUGE", "preds", preds)
-        references = sentences("ROUGE", "references", references)
-        require_pairs("ROUGE", preds, references)
-        length = lengths(preds, self.ignore_index)
-        reference_length = lengths(references, self.ignore_index)
+        own, other = sentence_pairs("ROUGE", preds, references, self.ignore_index)
         if self.kind == "Lsum" and self.separator is not None:
-            texts = preds, length, references, reference_length
-            sizes = (
-                token_counts(*texts[:2], self.separator),
-                token_counts(*texts[2:], self.separator),
-            )
-            matches = clipped_union_matches(*texts, self.separator)
+            sizes = (token_counts(*x, self.separator) for x in (own, other))
+            matches = clipped_union_matches(*own, *other, self.separator)
         elif self.kind in ("L", "Lsum"):
-            sizes = length, reference_length
-            matches = longest_common_subsequence(
-                preds, length, references, reference_length
-            )
+            sizes = own.length, other.length
+            matches = longest_common_subsequence(*own, *other)
         else:
             n = int(self.kind)
-            sizes = (ngram_counts(x, n)[..., -1] for x in (length, reference_length))
+            sizes = (ngram_counts(x.length, n)[..., -1] for x in (own, other))
             matches = clipped_matches(
-                preds, length, references[..., None, :], reference_length[..., None], n
+                *own, other.ids[..., None, :], other.length[..., None], n
             )[..., -1]
         found = matches.astype(jnp.float32)
         predicted, referenced = (jnp.maximum(x, 1).astype(jnp.float32) for x in sizes)

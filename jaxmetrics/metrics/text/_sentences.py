@@ -3,44 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
-    as_class_numbers,
     not_ignored,
     positions,
     total,
 )
 
 
-def sentences(metric: str, name: str, ids: Any) -> jax.Array:
-    """Return token ids `[..., tokens]` as int32.
+class Sentences(NamedTuple):
+    """Token ids and how many of them count.
+
+    Attributes:
+      ids: int32 `[..., tokens]`, the low 32 bits of the ids, which tell them apart.
+      length: int32 `[...]`, number of tokens before the first ignored id.
+    """
+
+    ids: jax.Array
+    length: jax.Array
+
+
+def sentences(
+    metric: str, name: str, ids: Any, ignore_index: int | tuple[int, ...] | None
+) -> Sentences:
+    """Return token ids `[..., tokens]` as sentences.
 
     Raises:
       TypeError: They are not integers.
       ValueError: They have no axis of tokens.
     """
-    numbers = as_class_numbers(ids)
-    if not jnp.issubdtype(numbers.dtype, jnp.integer):
+    ids = jnp.asarray(ids)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(
-            f"{metric}: {name} are {numbers.dtype}, but must be integers, the ids of "
+            f"{metric}: {name} are {ids.dtype}, but must be integers, the ids of "
             "tokens. Take the argmax of scores; for strings call from_strings."
         )
-    if not numbers.ndim:
+    if not ids.ndim:
         raise ValueError(
             f"{metric}: {name} are a scalar, but their last axis must be the tokens of "
             "a sentence. Pass them as [batch, tokens]."
         )
-    return numbers
+    return Sentences(ids.astype(jnp.int32), _lengths(ids, ignore_index))
 
 
 def sentences_and_references(
-    metric: str, preds: Any, references: Any
-) -> tuple[jax.Array, jax.Array]:
+    metric: str,
+    preds: Any,
+    references: Any,
+    ignore_index: int | tuple[int, ...] | None,
+) -> tuple[Sentences, Sentences]:
     """Return predictions `[..., tokens]` and references `[..., references, tokens]`.
 
     References without an axis of references are one reference each.
@@ -49,24 +65,26 @@ def sentences_and_references(
       TypeError: They are not integers.
       ValueError: The shapes do not fit together.
     """
-    preds = sentences(metric, "preds", preds)
-    references = sentences(metric, "references", references)
-    if references.ndim == preds.ndim:
-        references = references[..., None, :]
-    if references.shape[:-2] != preds.shape[:-1] or not references.shape[-2]:
+    own = sentences(metric, "preds", preds, ignore_index)
+    other = sentences(metric, "references", references, ignore_index)
+    if other.ids.ndim == own.ids.ndim:
+        other = Sentences(other.ids[..., None, :], other.length[..., None])
+    shape = other.length.shape
+    if shape[:-1] != own.length.shape or not shape[-1]:
         raise ValueError(
-            f"{metric}: preds have shape {preds.shape} and references "
-            f"{references.shape}; references must be [batch, tokens] or [batch, "
+            f"{metric}: preds have shape {own.ids.shape} and references "
+            f"{other.ids.shape}; references must be [batch, tokens] or [batch, "
             "references, tokens] with the batch of preds. Pad missing ones."
         )
-    return preds, references
+    return own, other
 
 
-def lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.Array:
+def _lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.Array:
     """Return the number of tokens before the first ignored id, int32 `[...]`."""
     kept = not_ignored(ids, ignore_index)
     if kept is None:
-        return jnp.full_like(ids, ids.shape[-1]).min(axis=-1, initial=ids.shape[-1])
+        size = ids.shape[-1]
+        return jnp.full_like(ids, size, jnp.int32).min(axis=-1, initial=size)
     index = positions(ids.shape[-1], ids.ndim)
     end = jnp.where(kept, jnp.int32(ids.shape[-1]), index)
     return end.min(axis=-1, initial=ids.shape[-1])
@@ -88,14 +106,27 @@ def summed(counts: jax.Array, mask: Any, weights: Any, keep: int = 0) -> Any:
     return counted.sum(axis=tuple(range(counted.ndim - keep)), dtype=jnp.uint32)
 
 
-def require_pairs(metric: str, preds: jax.Array, references: jax.Array) -> None:
-    """Refuse predictions and references of other leading axes."""
-    if preds.shape[:-1] != references.shape[:-1]:
+def sentence_pairs(
+    metric: str,
+    preds: Any,
+    references: Any,
+    ignore_index: int | tuple[int, ...] | None,
+) -> tuple[Sentences, Sentences]:
+    """Return predictions and one reference for each, `[..., tokens]` both.
+
+    Raises:
+      TypeError: They are not integers.
+      ValueError: They have other leading axes.
+    """
+    own = sentences(metric, "preds", preds, ignore_index)
+    other = sentences(metric, "references", references, ignore_index)
+    if own.length.shape != other.length.shape:
         raise ValueError(
-            f"{metric}: preds have shape {preds.shape} and references "
-            f"{references.shape}; all axes but the tokens must be equal. Pass one "
+            f"{metric}: preds have shape {own.ids.shape} and references "
+            f"{other.ids.shape}; all axes but the tokens must be equal. Pass one "
             "reference for each prediction."
         )
+    return own, other
 
 
 def as_sentences(metric: str, name: str, text: str | Iterable[str]) -> list[str]:

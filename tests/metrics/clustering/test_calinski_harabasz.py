@@ -62,3 +62,8 @@ def test_impossible_configurations_and_shapes_are_refused():
         jm.CalinskiHarabasz(clusters=2, size=0)
     with pytest.raises(ValueError, match="must have length 2"):
         METRIC.update(values=np.ones((4, 3), np.float32), preds=np.zeros(4, np.int32))
+
+
+def test_values_whose_squares_overflow_have_no_score():
+    values = np.float32([[0, 0], [2, 0], [9, 0]]) * np.float32(1e25)
+    assert np.isnan(jm.evaluate(METRIC, values=values, preds=np.int32([0, 0, 1])))

@@ -191,3 +191,18 @@ def test_one_microbatch_and_a_wrong_number_are_refused():
         jm.GradientNoiseScale(4).update(micro_norms=[1.0, 1.0], norm=1.0)
     with pytest.raises(ValueError, match=r"norm \(2,\).*Exchange them"):
         jm.GradientNoiseScale(2).update(micro_norms=1.0, norm=[1.0, 1.0])
+
+
+def test_norms_may_be_integers_whose_squares_are_not():
+    metric = jm.GradientNoiseScale(2, 16)
+    norms = np.int32([200_000, 200_000])
+    value = jm.evaluate(metric, micro_norms=norms, norm=np.float32(3**0.5 * 1e5))
+    assert value == pytest.approx(16, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [0, 1e-25, 1e25])
+def test_norms_without_a_square_have_no_scale(unit):
+    metric = jm.GradientNoiseScale(2)
+    norms = np.float32([2 * unit, 2 * unit])
+    value = jm.evaluate(metric, micro_norms=norms, norm=np.float32(unit))
+    assert np.isnan(value)

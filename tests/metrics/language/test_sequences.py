@@ -94,3 +94,10 @@ def test_segment_ids_and_segments_go_together():
         jm.SequenceMean("loss", 0)
     with pytest.raises(ValueError, match="values are a scalar"):
         jm.evaluate(jm.SequenceMean("loss"), loss=np.float32(1))
+
+
+def test_a_segment_id_beyond_int32_is_invalid_and_no_padding():
+    ids = np.uint32([[1, 2**32 - 1]])
+    metric = jm.SequenceMean("loss", 2)
+    state = metric.update(loss=np.float32([[1, 5]]), segment_ids=ids)
+    assert state.compute() == 1 and state.diagnostics() == {"invalid": 1}
