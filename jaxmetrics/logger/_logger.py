@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxmetrics import processes
+from jaxmetrics.logger._ending import ending_fields, uncaught_error
 from jaxmetrics.logger._log_config import LogConfig, merged
 from jaxmetrics.logger._mirror import Mirror
 from jaxmetrics.logger._open_loggers import (
@@ -619,11 +620,16 @@ class TrainingLogger:
         """
         return self._mirror.wait(time.monotonic() + timeout)
 
-    def close(self, timeout: float = 30.0) -> bool:
+    def close(
+        self, timeout: float = 30.0, *, error: BaseException | None = None
+    ) -> bool:
         """Flush and close all writers; later calls do nothing.
 
         Args:
           timeout: Maximum seconds to wait, in all.
+          error: Exception that ends the training, which is recorded: the run has
+            crashed, unless it is a `KeyboardInterrupt` or a `SystemExit` of status 0.
+            A `with` block passes its own. Default None.
 
         Returns:
           As `flush`.
@@ -644,9 +650,12 @@ class TrainingLogger:
             self._note_steps()
             self._note_missing()
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
-            self.ledger.event("close", step=self._steps.last.get("train"), **counts)
+            step = self._steps.last.get("train")
+            ending = ending_fields(error, self._sigterm.noted)
+            self.ledger.event("close", step=step, **counts, **ending)
             self._closed = self._run.flush() and self._closed
             self._closed = self.ledger.flush() and self._closed
+            self._run.note_ending()
             self._mirror.finish(deadline)
             self._closed = not self._run.is_superseded() and self._closed
             self.ledger.close()
@@ -680,12 +689,20 @@ class TrainingLogger:
         """Return the logger."""
         return self
 
-    def __exit__(self, kind: object, *rest: object) -> None:
-        """Close the logger; an error of the block takes precedence over its own."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: object,
+    ) -> None:
+        """Close the logger, and record an error of the block.
+
+        That error takes precedence over one of the logger.
+        """
         if kind is None:
             self.close()
         else:
-            self._at_exit()
+            self._close_quietly(error)
 
     def latest(self, timeout: float | None = None) -> dict[str, float | int]:
         """Return the last value of each key, of everything logged before the call.
@@ -840,7 +857,7 @@ class TrainingLogger:
     def yield_to_another(self) -> None:
         """Close, because another logger of this process takes the run over."""
         self._yielded = True
-        self._at_exit()
+        self._close_quietly()
 
     def _log_media(
         self,
@@ -1064,10 +1081,13 @@ class TrainingLogger:
             _LOG.warning(message)
 
     def _at_exit(self) -> None:
+        self._close_quietly(uncaught_error())
+
+    def _close_quietly(self, error: BaseException | None = None) -> None:
         try:
-            self.close()
-        except Exception as error:
-            _LOG.warning("Closing the log of %s: %s", self.run_dir, error)
+            self.close(error=error)
+        except Exception as problem:
+            _LOG.warning("Closing the log of %s: %s", self.run_dir, problem)
 
 
 def _strict(values: Mapping[str, float | int]) -> dict[str, Any]:

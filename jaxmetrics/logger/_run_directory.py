@@ -38,6 +38,7 @@ from jaxmetrics.record import (
     loads,
     lock_scope,
     make_folder,
+    note_ending,
     plain_config,
     read_run_json,
     redact,
@@ -178,6 +179,11 @@ class RunDirectory:
             self._edit(lambda run: self._attempt_of(run).update(restored_step=step))
             self.ledger.renew()
             self.ledger.event("restore", step=step)
+
+    def note_ending(self) -> None:
+        """Note in `summary.json` how this attempt ended, after its last event."""
+        if self.is_first and self.superseded is None:
+            note_ending(self.path)
 
     def _edit(self, edit: Edit) -> None:
         """Change `run.json` on the first process, after the changes that wait."""

@@ -29,6 +29,7 @@ from jaxmetrics.record._elapsed import Elapsed, duration_clock
 from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
 from jaxmetrics.record._event_limit import alarm_count
+from jaxmetrics.record._exception_line import exception_line
 from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._index import RecordIndex, crc_before, read_summary
 from jaxmetrics.record._io import (
@@ -95,6 +96,7 @@ from jaxmetrics.record._record import (
 )
 from jaxmetrics.record._redact import plain_config, redact, secret_fields
 from jaxmetrics.record._renames import check_rename, rename_keys, renamed
+from jaxmetrics.record._run_events import Ending, RunEvents
 from jaxmetrics.record._run_files import (
     EPOCHS_CSV,
     EPOCHS_JSON,
@@ -122,10 +124,10 @@ from jaxmetrics.record._run_json import (
     write_run_json,
 )
 from jaxmetrics.record._run_summary import (
-    AlarmCount,
     Progress,
     RunSummary,
     is_diverged,
+    note_ending,
     read_progress,
     read_recent,
 )
@@ -146,7 +148,6 @@ from jaxmetrics.record._text import encodable, error_text, escape, text_cell
 
 __all__ = [
     "ALIASES",
-    "AlarmCount",
     "AppendFile",
     "Attempt",
     "Better",
@@ -163,6 +164,7 @@ __all__ = [
     "EVALUATION_SPLITS",
     "EVENTS_JSONL",
     "Elapsed",
+    "Ending",
     "EpochMetrics",
     "Epochs",
     "Html",
@@ -193,6 +195,7 @@ __all__ = [
     "RecordIndex",
     "RemoteStorage",
     "RunCopies",
+    "RunEvents",
     "RunJsonError",
     "RunSummary",
     "RunValues",
@@ -233,6 +236,7 @@ __all__ = [
     "encodable",
     "error_text",
     "escape",
+    "exception_line",
     "flatten",
     "flatten_config",
     "hide_secrets",
@@ -253,6 +257,7 @@ __all__ = [
     "markdown_table",
     "missing_records",
     "next_number",
+    "note_ending",
     "number",
     "one_or_many",
     "open_append",

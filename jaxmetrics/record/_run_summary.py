@@ -10,18 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jaxmetrics.record._event_limit import alarm_count
-from jaxmetrics.record._index import RecordIndex, write_summary
-from jaxmetrics.record._io import open_read
+from jaxmetrics.record._index import RecordIndex, read_summary, write_summary
 from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import scan_lines
-from jaxmetrics.record._run_files import EVENTS_JSONL, METRICS_JSONL
+from jaxmetrics.record._run_events import RunEvents
+from jaxmetrics.record._run_files import METRICS_JSONL
 from jaxmetrics.record._run_json import read_run_json
 from jaxmetrics.record._run_values import RunValues
 
 _SECONDS = 10.0
 _MAX_SAVED_KEYS = 1000  # whose values are in the states of checkpoints
-_CHUNK_BYTES = 2**20
 _END_BYTES = 2**15  # of a record whose summary lacks the levels of training losses
 
 
@@ -57,7 +55,7 @@ class RunSummary:
         with contextlib.suppress(ValueError):  # a damaged run.json is for its reader
             run = read_run_json(run_dir) or {}
             self._attempts = len(run.get("attempts", ()))
-        self._alarms = AlarmCount.from_summary(summary)
+        self._events = RunEvents.from_summary(summary)
 
     def add(self, row: Mapping[str, object], end: int) -> None:
         """Add a row that was appended; at least every 10 seconds write the file."""
@@ -110,7 +108,7 @@ class RunSummary:
         """Write the file.
 
         A run whose last training loss is not finite is diverged, whether it is running
-        or closed.
+        or closed. `note_ending` tells of a run that was closed whether it crashed.
 
         Args:
           missing: Number and steps of the rows that the record lacks.
@@ -118,13 +116,13 @@ class RunSummary:
         """
         self._missing, self._written = missing, self._monotonic()
         with contextlib.suppress(OSError, ValueError):
-            self._alarms.read(self._run_dir)
+            self._events.read(self._run_dir)
             known = {
                 "schema": 2,
                 "state": "diverged" if is_diverged(self.values) else state,
                 "closed": state == "closed",
                 "attempts": self._attempts,
-                **self._alarms.state(),
+                **self._events.state(),
                 "missing": missing,
             }
             own = self.values.state() | self.index.state()
@@ -139,65 +137,19 @@ class RunSummary:
         self.index.scan(self.values.add)
 
 
-class AlarmCount:
-    """Number of alarms in the events of a run, up to a position.
+def note_ending(run_dir: Path) -> None:
+    """Bring a summary up to date with the events after it, once a run was closed.
 
-    Attributes:
-      alarms: Number of alarms.
+    It is ignored if the summary cannot be read or written, since it is derived.
     """
-
-    def __init__(self, alarms: int = 0, position: int = 0) -> None:
-        """Begin with the alarms before a position."""
-        self.alarms = alarms
-        self._position = position
-
-    @classmethod
-    def from_summary(cls, summary: Mapping[str, Any]) -> AlarmCount:
-        """Return the count of a summary; one from the start if it has none."""
-        count, position = summary.get("alarms"), summary.get("events_position")
-        if isinstance(count, int) and isinstance(position, int) and position >= 0:
-            return cls(count, position)
-        return cls()
-
-    def read(self, run_dir: Path) -> None:
-        """Count the alarms that were added since.
-
-        Raises:
-          OSError: The file cannot be read, or is not a regular file.
-        """
-        path = os.path.join(run_dir, EVENTS_JSONL)
-        try:
-            size = os.stat(path).st_size
-        except FileNotFoundError:
-            return
-        if size < self._position:  # another file
-            self.alarms = self._position = 0
-        if size == self._position:
-            return
-        with open(open_read(path, follow_links=True), "rb") as file:
-            file.seek(self._position)
-            rest = b""
-            while chunk := file.read(_CHUNK_BYTES):
-                end = chunk.rfind(b"\n") + 1
-                if not end:
-                    rest = (rest + chunk)[-_CHUNK_BYTES:]
-                    continue
-                self._add(rest + chunk[:end])
-                rest = chunk[end:]
-            self._position = file.tell() - len(rest)
-
-    def state(self) -> dict[str, int]:
-        """Return the fields of a summary."""
-        return {"alarms": self.alarms, "events_position": self._position}
-
-    def _add(self, lines: bytes) -> None:
-        if b'"alarm"' not in lines:
-            return
-        for line in lines.split(b"\n"):
-            if b'"alarm"' in line:
-                with contextlib.suppress(ValueError):
-                    row = loads(line)
-                    self.alarms += alarm_count(row) if isinstance(row, dict) else 0
+    if not (summary := read_summary(run_dir)):
+        return
+    events = RunEvents.from_summary(summary)
+    with contextlib.suppress(OSError, ValueError):
+        events.read(run_dir)
+        if events.ending is not None and summary.get("state") == "closed":
+            summary["state"] = events.ending.state
+        write_summary(run_dir, summary | events.state())
 
 
 class Progress(NamedTuple):

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from jaxmetrics.record import AlarmCount, RunSummary, dumps, read_summary
+from jaxmetrics.record import RunEvents, RunSummary, dumps, read_summary
 
 ALARM = {"event": "alarm", "kind": "spike", "key": "train/loss"}
 
@@ -37,7 +37,7 @@ def test_alarms_are_counted_once_and_repeated_ones_by_their_number(tmp_path):
     assert written(tmp_path)["alarms"] == 5
     with open(tmp_path / "events.jsonl", "a") as file:
         file.write('n"}\n')
-    count = AlarmCount.from_summary(read_summary(tmp_path))
+    count = RunEvents.from_summary(read_summary(tmp_path))
     for _ in range(2):
         count.read(tmp_path)
         assert count.alarms == 6
@@ -48,10 +48,11 @@ def test_alarms_are_counted_once_and_repeated_ones_by_their_number(tmp_path):
 
 def test_alarms_after_a_very_long_line_are_counted(tmp_path):
     write_events(tmp_path, {"event": "text", "text": "x" * 3 * 2**20}, ALARM)
-    count = AlarmCount()
+    count = RunEvents()
     count.read(tmp_path)
     size = (tmp_path / "events.jsonl").stat().st_size
-    assert count.state() == {"alarms": 1, "events_position": size}
+    state = count.state()
+    assert (state["alarms"], state["events_position"]) == (1, size)
 
 
 @pytest.mark.parametrize("state", ["running", "closed"])

@@ -94,10 +94,11 @@ def _common_key(views: Sequence[View]) -> str:
 
 def _progress(view: View, now: float) -> tuple[str, str]:
     """Return the state of a run and its last step."""
-    if view.events.closed:
-        state = "closed"
-    elif view.changed is None:
+    if view.changed is None:
         state = "no record"
+    elif view.events.closed or view.state == "crashed":
+        state = view.state or "closed"
     else:
-        state = f"{duration(max(now - view.changed, 0.0))} ago"
+        age = f"{duration(max(now - view.changed, 0.0))} ago"
+        state = age if view.state is None else f"{view.state}, {age}"
     return state, "" if view.metrics.step is None else f"{view.metrics.step:,}"

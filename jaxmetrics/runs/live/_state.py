@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import RECORD_FIELDS, alarm_count
+from jaxmetrics.record import RECORD_FIELDS, Ending, RunEvents, alarm_count, spellings
 from jaxmetrics.runs.live._sparkline import RunningMeans
 from jaxmetrics.runs.reading import Records, as_array, numbers_of, records_of
 
@@ -228,6 +228,14 @@ class Metrics:
                 steps, values = steps[order], values[order]
             self.series[key].add(steps, values)
 
+    def is_diverged(self) -> bool | None:
+        """Return whether the last training loss is not finite; None without one."""
+        for name in spellings("train/loss"):
+            if name in self.series:
+                last = self.series[name].last
+                return isinstance(last, float) and not math.isfinite(last)
+        return None
+
     def skip(self, line: int, reason: str) -> None:
         """Count a line that is not a row."""
         self.damaged += 1
@@ -315,10 +323,17 @@ class Events:
     closed: bool = False
     alarms: int = 0
     alarm: Mapping[str, Any] = field(default_factory=dict)
+    _all: RunEvents = field(default_factory=RunEvents, repr=False)
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the run ended; None while it goes on, or if it was killed."""
+        return self._all.ending
 
     def add(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Add the next events."""
         for row in rows:
+            self._all.add(row)
             name, attempt = str(row.get("event")), row.get("attempt")
             if isinstance(attempt, int):
                 self.attempt = attempt

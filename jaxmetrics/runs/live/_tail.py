@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +16,26 @@ from jaxmetrics.record import (
     METRICS_JSONL,
     RUN_JSON,
     Block,
+    RunJsonError,
     duration,
     escape,
     one_or_many,
     read_epochs,
+    read_run_json,
+    read_summary,
 )
 from jaxmetrics.runs.live._state import Events, Metrics
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import (
     Follower,
+    State,
+    StateReader,
     at_home,
+    ended,
     importance,
     local_copy,
     rows_of_epochs,
+    scope_of,
     telemetry_file,
 )
 
@@ -43,6 +52,9 @@ class View:
         if there are none.
       file: Name of the file of the metrics.
       unit: What steps count: `"step"` or `"epoch"`.
+      state: State of the run, as `RunEntry.state`; None of files that are no run of a
+        `TrainingLogger`.
+      error: Type and message of the exception that ended the run; None without one.
     """
 
     name: str
@@ -51,6 +63,8 @@ class View:
     changed: float | None
     file: str = METRICS_JSONL
     unit: str = "step"
+    state: State | None = None
+    error: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the same as plain values, for JSON."""
@@ -64,6 +78,8 @@ class View:
             "records": metrics.records,
             "attempt": events.attempt,
             "closed": events.closed,
+            "state": self.state,
+            "error": self.error,
             "alarms": events.alarms,
             "damaged_lines": metrics.damaged,
             "metrics": {key: one.to_dict() for key, one in metrics.series.items()},
@@ -130,7 +146,29 @@ class Tail:
         except FileNotFoundError:
             changed = None
         file = self._metrics_file.path.name
-        return View(self._name, self._metrics, self._events, changed, file)
+        state, error = self._read_state(changed)
+        return View(
+            *(self._name, self._metrics, self._events, changed, file),
+            state=state,
+            error=error,
+        )
+
+    def _read_state(self, changed: float | None) -> tuple[State | None, str | None]:
+        """Return the state of the run, and the error that ended it."""
+        file, folder = self._events_file, self._metrics_file.path.parent
+        if file is None or not (file.path.exists() or (folder / RUN_JSON).exists()):
+            return None, None
+        scope = None
+        if self._copy is None:
+            with contextlib.suppress(OSError, RunJsonError):
+                scope = scope_of(read_run_json(folder, follow_links=True) or {})
+        reader = StateReader(time.time())
+        state = reader.state(folder, self._events.closed, changed, scope)
+        state, error = ended(state, self._events.ending)
+        is_diverged = self._metrics.is_diverged()
+        if is_diverged is None:  # the training loss is not among the keys
+            is_diverged = read_summary(folder).get("state") == "diverged"
+        return "diverged" if is_diverged else state, error
 
     def _read_epochs(self) -> View:
         """Read the file of an `EpochTracker`, which is replaced after each epoch."""
@@ -194,8 +232,10 @@ def _heading(view: View, now: float) -> Iterator[str]:
         parts.append(f"{view.unit} {metrics.step:,}")
     if math.isfinite(metrics.seconds):
         parts.append(f"{duration(metrics.seconds, fraction=True)} of training")
-    if events.closed:
-        parts.append("closed")
+    if view.state is not None:
+        parts.append(view.state)
+    if events.closed or view.state == "crashed":
+        parts += [] if view.state is not None else ["closed"]
     elif metrics.records and view.changed is not None:
         age = max(now - view.changed, 0.0)
         parts.append(f"last record {duration(age, fraction=True)} ago")
@@ -207,6 +247,8 @@ def _heading(view: View, now: float) -> Iterator[str]:
     if metrics.tokens is not None:  # the last, which a narrow terminal cuts
         parts.append(f"{metrics.tokens:,} tokens")
     yield f"{escape(view.name)}: {' · '.join(parts)}"
+    if view.error is not None:
+        yield f"ended by {plain(view.error)}"
     if events.alarms:
         alarm = events.alarm
         message = alarm.get("message") or alarm.get("kind") or alarm.get("event")

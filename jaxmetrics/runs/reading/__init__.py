@@ -110,6 +110,7 @@ from jaxmetrics.runs.reading._sample import (
     rows_of_other_splits,
     sample_rows,
 )
+from jaxmetrics.runs.reading._state import State, StateReader, ended, scope_of
 from jaxmetrics.runs.reading._table import as_array
 
 __all__ = [
@@ -145,6 +146,8 @@ __all__ = [
     "Sample",
     "Series",
     "Spread",
+    "State",
+    "StateReader",
     "UnknownDirectionError",
     "arranged_charts",
     "as_array",
@@ -156,6 +159,7 @@ __all__ = [
     "common_names",
     "config_difference",
     "directions",
+    "ended",
     "evaluation",
     "export",
     "export_chunks",
@@ -197,6 +201,7 @@ __all__ = [
     "rows_of_other_splits",
     "runs_below",
     "sample_rows",
+    "scope_of",
     "seed_groups",
     "series_on_axes",
     "series_on_axis",

@@ -14,11 +14,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxmetrics.record import (
-    EVENTS_JSONL,
     METRICS_JSONL,
     RUN_JSON,
-    AlarmCount,
     Better,
+    RunEvents,
     RunJsonError,
     RunValues,
     Value,
@@ -27,10 +26,6 @@ from jaxmetrics.record import (
     flatten,
     hparams_of,
     is_diverged,
-    loads,
-    lock_scope,
-    locked_inodes,
-    read_end,
     read_progress,
     read_recent,
     read_run_json,
@@ -40,13 +35,15 @@ from jaxmetrics.record import (
 from jaxmetrics.runs.reading._copy import LocalCopy, local_copy
 from jaxmetrics.runs.reading._quantities import Series, evaluation, is_train_loss
 from jaxmetrics.runs.reading._run import Run
+from jaxmetrics.runs.reading._state import (
+    State,
+    StateReader,
+    ended,
+    last_event,
+    scope_of,
+)
 
-State = Literal["running", "closed", "crashed", "diverged"]
-
-_LIVE_SECONDS = 300.0  # since the last change, of a run whose lock is not seen
 _MAX_BYTES = 2**28  # of a record that are read
-_EVENT_BYTES = 2**16
-_LOCKED_FILES = (METRICS_JSONL, EVENTS_JSONL)  # whose locks their writer holds
 _TOTAL_STEPS = (
     *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
     *("training_steps", "steps"),
@@ -91,8 +88,8 @@ class RunEntry:
       name: Name of the run.
       state: `"running"`: its lock is held on this machine, or, for a run of which this
         machine cannot see the lock, its record was changed in the last 5 minutes;
-        `"closed"`; `"crashed"`: neither; or `"diverged"`: the last training loss is
-        not finite.
+        `"closed"`; `"crashed"`: neither, or an exception ended it; or `"diverged"`: the
+        last training loss is not finite.
       step: Last training step, or the last step at all; None without a record.
       total_steps: Steps that the run is to have, by its configuration; None if unknown.
       elapsed: Training seconds over all attempts.
@@ -100,6 +97,7 @@ class RunEntry:
       updated: Time of the last change of its record, likewise.
       attempts: Number of attempts.
       alarms: Number of alarms.
+      error: Type and message of the exception that ended the run; None without one.
       chosen_by: The value by which the run is judged; None without one.
       last: Last value by key.
       best: Best finite value and its step by key, for keys of known direction.
@@ -123,6 +121,7 @@ class RunEntry:
     updated: float | None = None
     attempts: int = 0
     alarms: int = 0
+    error: str | None = None
     chosen_by: Chosen | None = None
     last: Mapping[str, float] = field(default_factory=dict, repr=False)
     best: Mapping[str, Value] = field(default_factory=dict, repr=False)
@@ -154,7 +153,7 @@ class RunEntry:
         names = (
             *("id", "project", "name", "state", "step", "total_steps", "progress"),
             *("elapsed", "time_left", "created", "updated", "attempts", "alarms"),
-            *("group", "problem"),
+            *("error", "group", "problem"),
         )
         return {name: getattr(self, name) for name in names} | {
             "chosen_by": None if chosen is None else chosen._asdict(),
@@ -192,9 +191,7 @@ class EntryReader:
 
     def __init__(self, now: float) -> None:
         """Read which files are locked on this machine."""
-        self._now = now
-        self._locked = locked_inodes()
-        self._scope = lock_scope()
+        self._states = StateReader(now)
         self._chosen: dict[tuple[str, ...], tuple[str, Better] | None] = {}
         self._without_secrets: set[tuple[Any, ...]] = set()
 
@@ -246,22 +243,23 @@ class EntryReader:
         if damaged:
             lines = "line is" if damaged == 1 else "lines are"
             problems.append(f"{damaged:,} {lines} damaged in {METRICS_JSONL}")
-        alarms, is_closed = AlarmCount.from_summary(summary), summary.get("closed")
-        with contextlib.suppress(OSError):
-            alarms.read(folder)
-        last_event = _last_event(folder) if is_closed is None or is_copy else {}
+        events, is_closed = RunEvents.from_summary(summary), summary.get("closed")
+        event = last_event(folder) if is_closed is None or is_copy else {}
         if is_closed is None:
-            is_closed = last_event.get("event") == "close"
+            is_closed = event.get("event") == "close"
         if is_copy:  # whose files are as old as the copy
-            updated = _seconds(last_event.get("time"))
+            updated = _seconds(event.get("time"))
         else:
             file = record or _stat(os.path.join(folder, RUN_JSON))
             updated = None if file is None else file.st_mtime
         hparams = self._hparams(hparams_of(run))
         last = values.last_values()
         attempts, listed = run.get("attempts") or [], run.get("created")
-        scope = attempts[-1].get("lock_scope") if attempts and not is_copy else None
-        state = self._state(folder, is_closed, updated, scope)
+        scope = None if is_copy else scope_of(run)
+        state = self._states.state(folder, is_closed, updated, scope)
+        with contextlib.suppress(OSError):
+            events.read(folder)
+        state, error = ended(state, events.ending)
         return RunEntry(
             *("/".join(names), address),
             *(run.get("project", names[0]), run.get("run_name", names[1])),
@@ -272,7 +270,8 @@ class EntryReader:
             created=_seconds(listed),
             updated=updated,
             attempts=max(len(attempts), 1 if last else 0),
-            alarms=alarms.alarms,
+            alarms=events.alarms,
+            error=error,
             chosen_by=self._chosen_by(values, last),
             last=last,
             best=values.best_values(),
@@ -299,35 +298,6 @@ class EntryReader:
         steps, seconds = index.last()
         step = steps.get("train", max(steps.values(), default=None))
         return _Recorded(values, step, seconds if steps else None, summary, damaged)
-
-    def _state(
-        self, folder: Path, is_closed: bool, updated: float | None, scope: object
-    ) -> State:
-        """Return the state of a run, as if it has not diverged.
-
-        Args:
-          folder: Folder of the run.
-          is_closed: Whether its summary or its last event says that it was closed.
-          updated: Time of the last change, in seconds since the epoch.
-          scope: What `lock_scope` was to the writer; None if it saw no lock.
-        """
-        if self._is_locked(folder):
-            return "running"
-        if is_closed:
-            return "closed"
-        if updated is None or self._now - updated >= _LIVE_SECONDS:
-            return "crashed"
-        if scope is None or scope != self._scope:
-            return "running"
-        # It may have been opened or closed since the locks or its summary were read.
-        self._locked = locked_inodes()
-        if self._is_locked(folder):
-            return "running"
-        return "closed" if _last_event(folder).get("event") == "close" else "crashed"
-
-    def _is_locked(self, folder: Path) -> bool:
-        files = (_stat(os.path.join(folder, name)) for name in _LOCKED_FILES)
-        return any(file is not None and file.st_ino in self._locked for file in files)
 
     def _hparams(self, hparams: Mapping[str, Any]) -> dict[str, Any]:
         """Return a flat configuration, without secrets in a file edited by hand.
@@ -415,15 +385,6 @@ def _total_steps(hparams: Mapping[str, Any]) -> int | None:
             if is_number and 1 <= value < 2**63:
                 return int(value)
     return None
-
-
-def _last_event(folder: Path) -> Mapping[str, Any]:
-    """Return the last complete row of the events; empty without one."""
-    with contextlib.suppress(OSError, ValueError):
-        lines = read_end(folder / EVENTS_JSONL, _EVENT_BYTES).split(b"\n")
-        row = loads(lines[-2]) if len(lines) > 1 else None
-        return row if isinstance(row, dict) else {}
-    return {}
 
 
 def _seconds(time: object) -> float | None:

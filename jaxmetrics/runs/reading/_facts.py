@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxmetrics.record import duration, missing_records, recent_level
+from jaxmetrics.record import RunEvents, duration, missing_records, recent_level
 from jaxmetrics.runs.reading._format import format_bytes
 from jaxmetrics.runs.reading._goodput import goodput_of_events
 from jaxmetrics.runs.reading._history import History
@@ -53,6 +53,11 @@ def summary_facts(history: History) -> list[tuple[str, str]]:
     if isinstance(attempts, int) and attempts > 1:
         facts.append(("Attempts", f"{attempts:,}"))
     if history.run is not None:
+        events = RunEvents()
+        for event in history.run.events:
+            events.add(event)
+        if events.ending is not None and events.ending.error is not None:
+            facts.append(("Ended by", events.ending.error))
         missing = missing_records(history.run.events)
         if missing.rows:
             facts.append(("Missing records", str(missing)))

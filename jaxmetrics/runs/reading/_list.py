@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_HTML_ROWS = 50
 _MAX_HPARAMS = 6  # columns of a table
+_MAX_ERROR = 60  # characters of a table
 
 
 class RunList(Sequence[RunEntry]):
@@ -170,6 +171,8 @@ class RunList(Sequence[RunEntry]):
         names = ["run", "state"]
         names += [f"{by} {key}", f"last {key}"] if key is not None else []
         names += ["step", "training time", *short_names(hparams)]
+        has_errors = any(entry.error is not None for entry in self)
+        names += ["ended by"] if has_errors else []
         rows = []
         for entry in self:
             row = [entry.id, entry.state if entry.problem is None else "damaged"]
@@ -183,6 +186,7 @@ class RunList(Sequence[RunEntry]):
             seconds = entry.elapsed
             row.append("–" if seconds is None else duration(seconds))
             row += [_text(entry.hparams.get(name)) for name in hparams]
+            row += [_shortened(entry.error or "–")] if has_errors else []
             rows.append(row)
         return names, rows
 
@@ -279,6 +283,10 @@ def _is_long(runs: RunList, name: str) -> bool:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else format_number(value)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_ERROR else f"{text[: _MAX_ERROR - 1]}…"
 
 
 def _text(value: Any) -> str:

@@ -32,9 +32,9 @@ def test_a_line_for_each_run(project):
     now = views[0].changed + 75
     assert overview_lines(views, now) == [
         "2 runs: val/loss",
-        "       state  step  last  min  max",
-        "a  1m15s ago   300     2    2    2   ▄",
-        "b     closed   100     3    3    3  ▄",
+        "                state  step  last  min  max",
+        "a  running, 1m15s ago   300     2    2    2   ▄",
+        "b            diverged   100     3    3    3  ▄",
     ]
 
 
@@ -42,11 +42,12 @@ def test_the_most_important_key_of_most_runs_is_shown(project):
     lines = overview_lines(Overview(lambda: project.iterdir(), ["train/*"]).read(), 0.0)
     assert lines[0] == "2 runs: train/loss"
     (b,) = [line for line in lines if line.startswith("b ")]
-    assert b.split()[1:] == ["closed", "100", "nan", "9", "9", "▄×"]
+    assert b.split()[1:] == ["diverged", "100", "nan", "9", "9", "▄×"]
     write_run(project / "c", [row(7, accuracy=0.5)])
     lines = overview_lines(runs_of(project).read(), 0.0)
     (c,) = [line for line in lines if line.startswith("c ")]
-    assert lines[0] == "3 runs: val/loss" and c.split() == ["c", "0s", "ago", "7"]
+    assert lines[0] == "3 runs: val/loss"
+    assert c.split() == ["c", "running,", "0s", "ago", "7"]
 
 
 def test_runs_that_begin_or_vanish_are_seen_and_others_are_not_read_again(project):

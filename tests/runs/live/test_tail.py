@@ -1,5 +1,6 @@
 import math
 import os
+import time
 
 import pytest
 from support.runs import epoch, write_epochs, write_run
@@ -55,7 +56,7 @@ def test_the_text_of_a_run(make):
     alarm = {"event": "alarm", "step": 1200, "message": "loss is nan"}
     folder = make(events=[*EVENTS, alarm], mtime=1000)
     assert tail_lines(view_of(folder), now=1012.3, width=60) == [
-        "demo/one: step 300 · 2m30s of training · last record 12.3s …",
+        "demo/one: step 300 · 2m30s of training · crashed · attempt …",
         "1 alarm, the last at step 1,200: loss is nan",
         "",
         "              last     min    max",
@@ -64,7 +65,11 @@ def test_the_text_of_a_run(make):
         "lr/lr       0.0005  0.0005  0.001   █▁",
     ]
     head = tail_lines(view_of(folder), now=1012.3, width=200)[0]
-    assert head.endswith("last record 12.3s ago · attempt 2 · 307,200 tokens")
+    assert head.endswith("of training · crashed · attempt 2 · 307,200 tokens")
+    now = time.time()
+    os.utime(folder / "metrics.jsonl", (now, now))
+    head = tail_lines(view_of(folder), now + 12.25, width=200)[0]
+    assert "of training · running · last record 12.2s ago · attempt 2" in head
 
 
 def test_added_lines_are_read_and_lines_cut_by_a_resume_are_dropped(make):

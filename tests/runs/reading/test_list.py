@@ -20,7 +20,7 @@ from jaxmetrics.record import (
     recent_level,
     write_run_json,
 )
-from jaxmetrics.runs.reading import Run, RunList, RunNotFoundError, _entry
+from jaxmetrics.runs.reading import Run, RunList, RunNotFoundError, _entry, _state
 from jaxmetrics.runs.reading._where import Names
 
 EVENTS = [{"event": "start"}, {"event": "close", "time": "2026-01-01T00:00:00+00:00"}]
@@ -217,7 +217,7 @@ class TestState:
         logger.flush()
         summary = (logger.run_dir / "summary.json").read_bytes()
         seen = iter([frozenset(), locked_inodes()])
-        monkeypatch.setattr(_entry, "locked_inodes", lambda: next(seen))
+        monkeypatch.setattr(_state, "locked_inodes", lambda: next(seen))
         assert runs.list(tmp_path)[0].state == "running"
         monkeypatch.undo()
         logger.close()

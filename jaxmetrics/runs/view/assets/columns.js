@@ -88,7 +88,7 @@ const columns = (() => {
     const counts = new Map();
     for (const text of short.values()) counts.set(text, (counts.get(text) ?? 0) + 1);
     const fixed = [
-      textColumn("state", "state", 6.2, (run) => run.state, (td, state) => ui.stateChip(td, state)),
+      textColumn("state", "state", 6.2, (run) => run.state, (td, state, entry) => { ui.stateChip(td, state).title = entry.run?.error ?? ""; }),
       {
         ...numberColumn("progress", "progress", 6.6, (run) => run.progress), number: false,
         cell(entry, td) {
@@ -105,6 +105,7 @@ const columns = (() => {
       numberColumn("created", "created", 6.4, (run) => run.created, stats.ago),
       numberColumn("alarms", "alarms", 4.6, (run) => run.alarms),
       numberColumn("attempts", "attempts", 5.2, (run) => run.attempts),
+      textColumn("error", "ended by", 12, (run) => run.error),
       textColumn("project", "project", 7, (run) => run.project),
     ];
     const params = hparams.map((name) => paramColumn(name, counts.get(short.get(name)) > 1 ? name : short.get(name)));
