@@ -233,11 +233,13 @@ def _cut(text: str) -> str:
 
 
 def _title(comparison: AlignedRuns) -> str:
-    """Return the names of the first runs."""
+    """Return the names of a few runs, or the number of runs and their project."""
     names = list(comparison.runs)
-    more = len(names) - _MAX_NAMES
-    text = f" and {more:,} more" if more > 0 else ""
-    return ", ".join(names[:_MAX_NAMES]) + text
+    if len(names) <= _MAX_NAMES:
+        return ", ".join(names)
+    projects = {entry.project for entry in comparison.entries.values()}
+    of = f" of {projects.pop()}" if len(projects) == 1 else ""
+    return f"{len(names):,} runs{of}"
 
 
 def _x_text(comparison: AlignedRuns, x: float) -> str:

@@ -201,3 +201,13 @@ def test_a_notebook_shows_the_table_of_the_runs(tmp_path):
 def test_a_table_of_all_metrics_has_no_note_of_more(two):
     tables = {table.title: table for table in compare_tables(compare(two))}
     assert tables["Last values"].note == ""
+
+
+def test_the_title_has_a_few_names_or_the_project(tmp_path):
+    places = [*(("one", n) for n in range(5)), ("two", 5)]
+    rows = loss_rows(float)
+    folders = [named_run(tmp_path / folder, f"run-{n}", rows) for folder, n in places]
+    markdown = [compare(folders[:count]).to_markdown() for count in (4, 5, 6)]
+    titles = [text.splitlines()[0].replace("\\", "") for text in markdown]
+    few = "# run-0, run-1, run-2, run-3"
+    assert titles == [few, "# 5 runs of one", "# 6 runs"]
