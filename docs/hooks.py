@@ -188,13 +188,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Let code in the cells of tables break after its punctuation, not within words."""
+    """Let code in tables, but for the first column, break after its punctuation."""
 
     def breakable(code: re.Match[str]) -> str:
         return re.sub(r"(?<=[_.(,/=])(?=\w)", "<wbr>", code[0])
 
     return re.sub(
-        r"<td.*?</td>",
+        r"(?<=</td>\n)<td.*?</td>",
         lambda cell: re.sub(r"(?<=<code>)[^<]+(?=</code>)", breakable, cell[0]),
         html,
         flags=re.DOTALL,

@@ -234,3 +234,15 @@ def test_names_tell_the_projects_apart_where_there_are_several(viewer):
     drawn = lines(viewer.browser)
     assert "sweep/lr=0.1 width=8 (n=2)" in drawn and "lm/detailed" in drawn
     assert all("/" in name for name in drawn)
+
+
+def test_a_long_name_does_not_hide_how_many_runs_diverged(sweep):
+    browser = sweep.browser
+    cell = "document.querySelector('.lost').closest('td')"
+    browser.run(f"{cell}.querySelector('.name').textContent = 'width=1 '.repeat(20)")
+    browser.settle()
+    right = "getBoundingClientRect().right"
+    mark, edge = browser.run(
+        f"[document.querySelector('.lost').{right}, {cell}.{right}]"
+    )
+    assert mark <= edge

@@ -128,7 +128,7 @@ const runsView = (() => {
 
     function tableColumns() {
       const marks = { id: "marks", title: "shown, starred", width: 4.6, className: "marks", cell: fillMarks };
-      const name = { id: "name", title: "run", width: hasProjects() ? 18 : 15.5, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
+      const name = { id: "name", title: "run", width: hasProjects() ? 19 : 15.5, value: (entry) => entry.label ?? entry.run.id, cell: fillName };
       return [marks, name, ...shownColumns().map((id) => available.get(id))];
     }
 
