@@ -296,6 +296,8 @@ def _remedy(declared: str, value: Any) -> str:
         return f"Convert with {kind if kind in names else 'its .item'}()."
     if "tuple" in names and isinstance(value, list | np.ndarray | jax.Array | range):
         return "Convert with tuple()."
+    if {"tuple", "str"} <= names and isinstance(value, str):
+        return f"Write ({value!r},) for a single name."
     if "tuple" in names and isinstance(value, tuple):
         return "Convert each entry."
     if "bool" in names and names.isdisjoint({"int", "float", "str"}):

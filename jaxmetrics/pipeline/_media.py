@@ -200,15 +200,15 @@ def _is_out_of_range(image: np.ndarray) -> bool:
 def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
     try:
         if isinstance(value, Mapping):
-            lists = [list(column) for column in value.values()]
+            lists = [_cells(column) for column in value.values()]
             value = list(value), list(zip(*lists, strict=True))
         elif hasattr(value, "columns") and hasattr(value, "itertuples"):  # pandas
             value = value.columns, value.itertuples(index=False, name=None)
         elif hasattr(value, "columns") and hasattr(value, "iter_rows"):  # polars
             value = value.columns, value.iter_rows()
         columns, rows = value
-        columns = [str(column) for column in redact(list(columns))]
-        rows = [list(row) for row in rows]
+        columns = [str(column) for column in redact(_cells(columns))]
+        rows = [_cells(row) for row in _cells(rows)]
     except (TypeError, ValueError):
         raise TypeError(
             f"log_table() got {name!r} of type {type(value).__name__}, expected a data "
@@ -228,6 +228,17 @@ def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
             f"{_MAX_TABLE_ROWS}. Log fewer of them, or several tables."
         )
     return columns, rows
+
+
+def _cells(several: Any) -> list[Any]:
+    """Return a list; a text is one cell, never several.
+
+    Raises:
+      TypeError: It is a text, or not iterable.
+    """
+    if isinstance(several, str | bytes):
+        raise TypeError("a text")
+    return list(several)
 
 
 def _counted_histogram(call: str, name: str, value: tuple[Any, ...]) -> object:

@@ -163,6 +163,7 @@ def test_an_integer_becomes_a_float_inside_a_tuple_of_floats_too():
         (dict(flag=np.True_), r"Convert with bool\(\)\."),
         (dict(sizes=[1, 2]), r"got \[1, 2\]. Convert with tuple\(\)\."),
         (dict(sizes=(np.int64(1),)), "Convert each entry."),
+        (dict(quoted="ab"), r"got 'ab'. Write \('ab',\) for a single name."),
         (dict(flag=1), "Pass True or False."),
         (dict(number=True), "Pass a number."),
         (dict(number="5"), "got '5'. Pass a value of that type."),

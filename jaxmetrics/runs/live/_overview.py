@@ -19,8 +19,8 @@ class Overview:
     """Follower of several runs; those that begin later are followed too.
 
     Args:
-      find: Function that returns the paths of the runs. It is called at each `read`;
-        the first 100 are followed.
+      find: Function that returns the paths of the runs, or a single one. It is called
+        at each `read`; the first 100 are followed.
       keys: Globs of the keys to keep. Default all.
     """
 
@@ -40,7 +40,9 @@ class Overview:
         Raises:
           OSError: A file cannot be read, or is not a regular file.
         """
-        paths = list(dict.fromkeys(str(path) for path in self._find()))[:_MAX_RUNS]
+        paths = list(dict.fromkeys(str(path) for path in one_or_many(self._find())))[
+            :_MAX_RUNS
+        ]
         known = self._tails
         self._tails = {
             path: known.get(path) or Tail(Path(path), self._keys) for path in paths

@@ -27,6 +27,11 @@ def runs_of(project):
     return Overview(lambda: sorted(project.iterdir()))
 
 
+def test_a_single_path_is_one_run(project):
+    (view,) = Overview(lambda: str(project / "a")).read()
+    assert view.metrics.step == 300
+
+
 def test_a_line_for_each_run(project):
     views = runs_of(project).read()
     now = views[0].changed + 75
