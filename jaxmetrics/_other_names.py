@@ -1,8 +1,9 @@
 """Names of other libraries, and what they are called here.
 
 Errors about a name that jaxmetrics lacks look it up in these tables: names of the
-package (`jm.Average`), attributes of metrics and collections (`metrics.unreplicate()`)
-and arguments of constructors (`F1(num_classes=10)`). docs/migration.md explains each.
+package (`jm.Average`), attributes of metrics and collections (`metrics.unreplicate()`),
+arguments of constructors (`F1(num_classes=10)`), and attributes and arguments of the
+logger (`logger.log_scalar(...)`). docs/migration.md explains each.
 Only the standard library is imported here.
 """
 
@@ -119,6 +120,91 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "nan_strategy": ("", "nothing: invalid rows are counted and not scored"),
     "dtype": ("", "nothing: sums are compensated float32, counts are exact"),
 }
+
+
+_SCALARS = "log_step(step, values)"
+# Attributes of TrainingLogger.
+LOGGER_CALLS: Mapping[str, str] = {
+    "log": _SCALARS,
+    "log_metric": _SCALARS,
+    "log_metrics": _SCALARS,
+    "log_scalar": _SCALARS,
+    "log_scalars": _SCALARS,
+    "add_scalar": _SCALARS,
+    "add_scalars": _SCALARS,
+    "scalar": _SCALARS,
+    "write_scalars": _SCALARS,
+    "log_dict": _SCALARS,
+    "log_param": "log_hparams(values)",
+    "log_params": "log_hparams(values)",
+    "log_hyperparams": "log_hparams(values)",
+    "add_hparams": "log_hparams(values)",
+    "write_hparams": "log_hparams(values)",
+    "add_text": "log_text(step, texts)",
+    "write_texts": "log_text(step, texts)",
+    "log_image": "log_images(step, images)",
+    "add_image": "log_images(step, images)",
+    "add_images": "log_images(step, images)",
+    "write_images": "log_images(step, images)",
+    "add_figure": "log_figure(step, figures)",
+    "log_histogram": "log_histograms(step, arrays)",
+    "add_histogram": "log_histograms(step, arrays)",
+    "write_histograms": "log_histograms(step, arrays)",
+    "add_audio": "log_audio(step, sounds, sample_rate=)",
+    "write_audios": "log_audio(step, sounds, sample_rate=)",
+    "finish": "close()",
+    "end": "close()",
+    "end_run": "close()",
+    "summary": "latest(), or runs.Run.load(run_dir).summary() of what was recorded",
+    "history": "runs.Run.load(run_dir)",
+    "name": "run_dir.name",
+    "id": "run_dir",
+    "dir": "run_dir",
+    "watch": "telemetry.collect(...) in the step, whose values log_step takes",
+    "alert": "telemetry.Alarms(...)",
+    "save": "checkpoint.args(logger, ...)",
+    "restore": "checkpoint.restore(manager, step, logger, ...)",
+    "state_dict": "state()",
+    "load_state_dict": "load_state(state)",
+    "define_metric": "runs.compare(..., better=), or higher_is_better of a metric",
+}
+
+# Arguments of TrainingLogger.
+LOGGER_ARGUMENTS: Mapping[str, str] = {
+    "name": "run_name=",
+    "id": "run_name=: attempts under one name are one run",
+    "resume": "resume_step=, or restore a checkpoint of the logger",
+    "dir": "root=",
+    "log_dir": "root=",
+    "logdir": "root=",
+    "save_dir": "root=",
+    "hyperparameters": "hparams=",
+    "params": "hparams=",
+    "entity": "writers=[WandB(entity=...)]",
+    "group": "writers=[WandB(group=...)]",
+    "mode": 'writers=[WandB("offline")]',
+}
+
+
+def advice(
+    name: str, other_names: Mapping[str, str], known: Iterable[str], use: str, has: str
+) -> str:
+    """Return a sentence about what to write in place of an unknown name.
+
+    Args:
+      name: The name.
+      other_names: Names of other libraries, and what to write.
+      known: Names that exist.
+      use: Verb before what to write, such as "Use".
+      has: Words before all names, such as "It has".
+    """
+    import difflib
+
+    if name in other_names:
+        return f"{use} {other_names[name]}."
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"{has} {', '.join(known)}."
 
 
 def attribute_error(owner: str, name: str) -> AttributeError:

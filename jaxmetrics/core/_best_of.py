@@ -34,6 +34,11 @@ class BestOf(
     mode: str = "max"
     best: Array = max_leaf()  # of merged updates; negated if mode is "min"
 
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """Whether the highest value is kept."""
+        return self.mode == "max"
+
     def validate(self) -> None:
         """Refuse a mode that is neither."""
         if self.mode not in ("max", "min"):

@@ -140,6 +140,11 @@ class Collection(Placed):
         self._keys, self._nodes = tuple(keys), tuple(stored)
         self._plan = tuple((name, *entry) for name, entry in plan.items())
 
+    @property
+    def higher_is_better(self) -> dict[str, Any]:
+        """Whether higher values are better, as each metric declares it, by name."""
+        return {name: metric.higher_is_better for name, metric in self.items()}
+
     def __or__(self, other: Mapping[str, Any] | Collection) -> Self:
         """Return the metrics of both, with their states.
 

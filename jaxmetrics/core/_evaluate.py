@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +16,10 @@ from jaxmetrics.core._collection import Collection, flat
 from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._inside import leading_axes
-from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._metric import Direction, Metric
+from jaxmetrics.record import Better
 
+_SPREADS = ("std", "stderr")  # parts of values, of which none is better
 _ROUNDING = 1e-9  # distance of bounds that are equal but for rounding
 
 Metrics = Metric | Collection | Deferred
@@ -108,6 +110,25 @@ class Snapshot(NamedTuple):
                 values[f"health/{what}/{split}/{name}"] = value
         return values
 
+    def better(self, values: Mapping[str, Any]) -> dict[str, Better]:
+        """Return the directions that the metrics declare, by name of the value.
+
+        Args:
+          values: Values that `record` returned.
+        """
+        declared = self.state.higher_is_better
+        if not isinstance(self.state, Collection):
+            declared = {self.name: declared}
+        known: dict[str, Better] = {}
+        for path in values:
+            name = path
+            while name and name not in declared:
+                name = name.rpartition("/")[0]
+            higher = _declared(declared.get(name), path.removeprefix(name)[1:])
+            if higher is not None:
+                known[path] = "max" if higher else "min"
+        return known
+
     def _values(self, metrics: Any) -> dict[str, Any]:
         value, name = metrics.compute(), self.name
         return flat(name, value) if name else value
@@ -193,6 +214,21 @@ def _error_bounds(named: Iterable[tuple[str, Any]], values: Any) -> dict[str, fl
             if error > _ROUNDING:  # not of nan
                 errors[key] = error
     return errors
+
+
+def _declared(declared: Direction, part: str) -> bool | None:
+    """Return whether higher is better of a value, or of a part of one.
+
+    Parts of a metric of each group, or inside another one, have longer names.
+    """
+    while isinstance(declared, Mapping):
+        if part in declared:
+            declared, part = declared[part], ""
+        elif "/" in part:
+            part = part.partition("/")[2]
+        else:
+            return None
+    return None if part.rpartition("/")[2] in _SPREADS else declared
 
 
 def _name(metric: Metric) -> str:

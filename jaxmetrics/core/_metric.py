@@ -73,9 +73,13 @@ from jaxmetrics.core._reproducible import (
 )
 from jaxmetrics.core._serialization import register_with_flax
 from jaxmetrics.figures import Chart, charts_of, draw_charts
+from jaxmetrics.record import one_or_many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Direction = bool | Mapping[str, bool | None] | None
+"""Whether higher values are better; see `Metric.higher_is_better`."""
 
 _FIELDS = (
     buffer_leaf,
@@ -118,6 +122,13 @@ class Metric(Placed):
     (float) are required by a metric configured with `weighted=True` and not read by
     others.
 
+    Attributes:
+      higher_is_better: Whether higher values are better, for the best values that
+        `log_step` records and `runs.compare` ranks by. None, the default, leaves it to
+        the name. It holds for all parts of a value but `std` and `stderr`; parts that
+        differ have a mapping: `{"recall": True, "cost": False}`. A class declares it as
+        `higher_is_better = True`, or as a property.
+
     Class arguments:
       scalars: The outputs are scalars, which take no mask:
         `class LossScale(jm.Metric, scalars=True)`.
@@ -148,6 +159,7 @@ class Metric(Placed):
     renames: tuple[tuple[str, str], ...] = dataclasses.field(default=(), kw_only=True)
     reproducible_sums: bool = dataclasses.field(default=False, kw_only=True)
 
+    higher_is_better: ClassVar[Direction] = None
     _leaves: ClassVar[dict[str, Leaf]] = {}
     _children: ClassVar[dict[str, Callable[[Any], Any] | None]] = {}
     _configuration: ClassVar[dict[str, Any]] = {
@@ -168,7 +180,7 @@ class Metric(Placed):
         cls,
         scalars: bool = False,
         sources: Mapping[str, str] | None = None,
-        narrow: tuple[str, ...] = (),
+        narrow: str | tuple[str, ...] = (),
         not_deferred: str = "",
         not_reproducible: str = "",
         **kwargs: Any,
@@ -201,7 +213,7 @@ class Metric(Placed):
             f.name: f.metadata["scores"] for f in fields if "scores" in f.metadata
         }
         cls._takes_narrow_scores = any(f.metadata.get("narrow") for f in fields)
-        cls._narrow = narrow or cls._narrow
+        cls._narrow = one_or_many(narrow) or cls._narrow
         cls._arguments = arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
         cls._sources = sources or cls._sources

@@ -13,7 +13,7 @@ from jax import Array
 from jaxmetrics.core._decoding import namespace, on_states
 from jaxmetrics.core._leaves import max_leaf, min_leaf
 from jaxmetrics.core._mesh import vary, varying
-from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._metric import Direction, Metric
 
 
 class MinMax(
@@ -48,6 +48,11 @@ class MinMax(
     # 1.0 if `metric` is one update, whose value is not in the extremes yet: that of a
     # batch is known only once its shards are reduced. Else -inf, as max_leaf starts.
     is_single: Array = max_leaf()
+
+    @property
+    def higher_is_better(self) -> Direction:  # type: ignore[override]
+        """As of the metric inside."""
+        return self.metric.higher_is_better
 
     @on_states
     def compute(self) -> Any:

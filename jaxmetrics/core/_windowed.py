@@ -13,7 +13,7 @@ from jax import Array
 from jaxmetrics.core._decoding import on_states
 from jaxmetrics.core._leaves import UNSET, max_leaf
 from jaxmetrics.core._mesh import replicated_once
-from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._reduction import fold
 from jaxmetrics.core._wrapper import stacked
 
@@ -53,6 +53,11 @@ class Windowed(Metric):
         super().__post_init__()
         if fresh:
             self.__dict__.update(vars(self._emptied(self.metric)))
+
+    @property
+    def higher_is_better(self) -> Direction:  # type: ignore[override]
+        """As of the metric inside."""
+        return self.metric.higher_is_better
 
     def validate(self) -> None:
         """Refuse a window below 1."""

@@ -22,7 +22,7 @@ from jaxmetrics.core._inputs import as_32bit
 from jaxmetrics.core._inside import leading_axes, outputs_of
 from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
-from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._protocol import Reads
 
 
@@ -99,6 +99,11 @@ class Wrapper(Metric):
         states stacked along a new leading axis, even if there is one.
         """
         return 1
+
+    @property
+    def higher_is_better(self) -> Direction:  # type: ignore[override]
+        """As of the metric inside."""
+        return self.metric.higher_is_better
 
     def transform(self, outputs: Mapping[str, Any], copy: Any) -> Mapping[str, Any]:
         """Return the outputs that a copy of the metric sees; by default unchanged.

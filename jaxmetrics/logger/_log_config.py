@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from jaxmetrics.logger._other_names import argument_advice
+from jaxmetrics._other_names import LOGGER_ARGUMENTS, advice
 from jaxmetrics.record import check_name, one_or_many
+
+ARGUMENTS = (
+    *("project", "run_name", "root", "hparams", "config", "writers", "console"),
+    *("overwrite", "resume_step", "mirror", "clock", "monotonic", "install_sigterm"),
+)
+"""Arguments of `TrainingLogger` beside the fields of `LogConfig`."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,9 @@ def merged(config: LogConfig | None, options: Mapping[str, Any]) -> LogConfig:
     names = [field.name for field in fields(LogConfig)]
     for name in options:
         if name not in names:
-            raise TypeError(
-                f"TrainingLogger got an unknown {name!r}. "
-                f"{argument_advice(name, names)}"
-            )
+            known = [*ARGUMENTS, *names]
+            hint = advice(name, LOGGER_ARGUMENTS, known, "Pass", "It takes")
+            raise TypeError(f"TrainingLogger got an unknown {name!r}. {hint}")
     if not isinstance(config, LogConfig | None):
         raise TypeError(
             f"TrainingLogger got config= of type {type(config).__name__}, expected a "

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxmetrics import processes
+from jaxmetrics._other_names import LOGGER_CALLS, advice
 from jaxmetrics.logger._ending import ending_fields, uncaught_error
 from jaxmetrics.logger._log_config import LogConfig, merged
 from jaxmetrics.logger._mirror import Mirror
@@ -25,7 +26,6 @@ from jaxmetrics.logger._open_loggers import (
     take_over,
 )
 from jaxmetrics.logger._open_run import absent_run, open_run, warn_of_unused
-from jaxmetrics.logger._other_names import call_advice
 from jaxmetrics.logger._run_directory import local_folder, plain_fields
 from jaxmetrics.logger._runtime_events import RuntimeEvents
 from jaxmetrics.logger._sigterm import Sigterm
@@ -207,7 +207,9 @@ class TrainingLogger:
         problem = f"TrainingLogger has no {name!r}."
         if name.startswith("_"):
             raise AttributeError(problem, name=name, obj=self)
-        raise AttributeError(f"{problem} {call_advice(name, dir(type(self)))}")
+        public = [known for known in dir(type(self)) if not known.startswith("_")]
+        hint = advice(name, LOGGER_CALLS, public, "Use", "It has")
+        raise AttributeError(f"{problem} {hint}")
 
     @property
     def run_dir(self) -> Path:
@@ -341,7 +343,7 @@ class TrainingLogger:
                 call = with_metrics(call, number, self._marks)
             given = step is not None
             row = Row(number, call.split, 0.0, given, call.key_split, self._add_fetched)
-            row.values = call.values
+            row.values, row.better = call.values, call.better
             now = self._clock()
             if call.split == "train":
                 self._note_progress(number, now)
@@ -917,6 +919,7 @@ class TrainingLogger:
             step, row = row, Row(row, "train", time, on_record=self._add_fetched)
             if type(given) is not dict:
                 row.values = {"(metrics)": given.record}
+                row.better = given.better
             elif known := self._calls.keys("train", False, tuple(given)):
                 row.values = dict(zip(known[1], given.values()))
             if step > self._last_train_step:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from jaxmetrics.processes import CallMarks
-from jaxmetrics.record import COUNT_FIELDS, key, scalar, split_in_name, split_of
+from jaxmetrics.record import (
+    COUNT_FIELDS,
+    Better,
+    key,
+    scalar,
+    split_in_name,
+    split_of,
+)
 
 
 class Call(NamedTuple):
@@ -22,6 +29,8 @@ class Call(NamedTuple):
       repeated: Two names and the key that both stand for, where the values may differ;
         the value of the second name is recorded.
       metrics: Metric or collection that is still to be reduced, or None.
+      better: Function of the values of a metric, by plain name, that returns their
+        directions; None without a metric.
     """
 
     split: str
@@ -30,6 +39,7 @@ class Call(NamedTuple):
     errors: list[Exception]
     repeated: list[tuple[str, str, str]]
     metrics: Any = None
+    better: Callable[[Mapping[str, Any]], Mapping[str, Better]] | None = None
 
 
 def check_call(
@@ -167,7 +177,8 @@ def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
                 values[f"health/other_calls/{split}"] = others
         return values
 
-    return call._replace(values={"(metrics)": record, **call.values})
+    values = {"(metrics)": record, **call.values}
+    return call._replace(values=values, better=taken.better)
 
 
 def full_key(name: str, split: str | None, *, keep_slashes: bool = False) -> str:

@@ -19,7 +19,15 @@ from jaxmetrics.pipeline._call import (
     names_computed,
 )
 from jaxmetrics.pipeline._row_limits import arrays_within_limits, within_limits
-from jaxmetrics.record import COUNT_FIELDS, Record, UnnumberedRecord, key, scalar
+from jaxmetrics.record import (
+    COUNT_FIELDS,
+    Better,
+    Record,
+    UnnumberedRecord,
+    direction,
+    key,
+    scalar,
+)
 
 _LOG = logging.getLogger("jaxmetrics")
 _MAX_CACHED_CALLS = 1024
@@ -169,6 +177,8 @@ class Row:
       diagnosed: Keys of diagnostics of metrics.
       clipped: Keys of images whose values lie outside [0, 1].
       cuts: Keys of values that were cut or left out, by the limit they exceed.
+      better: Function of the values of a metric, by plain name, that returns their
+        directions; None without one.
     """
 
     kind: str | None = None
@@ -179,6 +189,7 @@ class Row:
     diagnosed: list[str] = []
     clipped: list[str] = []
     cuts: dict[str, list[str]] = {}
+    better: Callable[[Mapping[str, Any]], Mapping[str, Better]] | None = None
 
     def __init__(
         self,
@@ -234,11 +245,13 @@ class Row:
         begin_copies([*self.values.values(), *self.defaults.values()])
         values: dict[str, float | int] = {}
         arrays: dict[str, list[Any]] = {}
+        better: dict[str, Better] = {}
         for name, value in self.values.items():
             try:
                 if callable(value):
                     computed: Any = value(self.split)
                     self._add_computed(computed, values, arrays)
+                    better |= self._directions(computed)
                 else:
                     values[name] = scalar(value)
             except Exception as error:
@@ -265,7 +278,8 @@ class Row:
             )
         kind = Record if self._numbered else UnnumberedRecord
         time = round(self.time, 6)
-        return kind(self.step, self.split, scalars, time, arrays=arrays, **counts)
+        place = self.step, self.split, scalars, time
+        return kind(*place, **counts, arrays=arrays, better=better)
 
     def _add_computed(
         self,
@@ -295,6 +309,16 @@ class Row:
                 values[full] = value
             elif not _are_same(value, given):
                 self.replaced.append(full)
+
+    def _directions(self, computed: Mapping[str, Any]) -> dict[str, Better]:
+        """Return the directions of values of a metric that their keys do not tell."""
+        if self.better is None:
+            return {}
+        full: dict[str, Better] = {}
+        for name, better in self.better(computed).items():
+            if direction(of_value := key(name, self._key_split)) != better:
+                full[of_value] = better
+        return full
 
     def _not_fetched(self, subject: str, error: Exception) -> str:
         if isinstance(error, TypeError):

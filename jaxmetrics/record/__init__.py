@@ -12,7 +12,12 @@ from jaxmetrics.record._append_file import (
     OtherWriterError,
     earlier_failure,
 )
-from jaxmetrics.record._better import Better, direction
+from jaxmetrics.record._better import (
+    NO_DIRECTIONS,
+    Better,
+    direction,
+    recorded_directions,
+)
 from jaxmetrics.record._bins import Bins, binned
 from jaxmetrics.record._config_changes import (
     ConfigChange,
@@ -119,6 +124,7 @@ from jaxmetrics.record._run_files import (
 )
 from jaxmetrics.record._run_json import (
     RunJsonError,
+    edit_run_json,
     hparams_of,
     read_run_json,
     write_run_json,
@@ -178,6 +184,7 @@ __all__ = [
     "Media",
     "MetricsEntry",
     "MissingRows",
+    "NO_DIRECTIONS",
     "OtherWriterError",
     "PIECES_FOLDER",
     "PREFIXES",
@@ -233,6 +240,7 @@ __all__ = [
     "duration",
     "duration_clock",
     "earlier_failure",
+    "edit_run_json",
     "encodable",
     "error_text",
     "escape",
@@ -280,6 +288,7 @@ __all__ = [
     "read_summary",
     "read_whole",
     "recent_level",
+    "recorded_directions",
     "redact",
     "rename_keys",
     "renamed",

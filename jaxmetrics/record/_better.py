@@ -1,11 +1,25 @@
-"""Decide whether higher or lower values of a metric are better."""
+"""Decide whether higher or lower values of a key are better.
+
+A key has the direction that its metric declares by `higher_is_better`, which `run.json`
+keeps as `better`, by key; without one, that of its name. Only directions that the name
+does not tell are kept.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 Better = Literal["min", "max"]
+
+MAX_DIRECTIONS = 1000
+"""Keys of a run whose direction is recorded; others have that of their names."""
+
+NO_DIRECTIONS: Mapping[str, Better] = MappingProxyType({})
+"""Directions of a run whose names tell all of them."""
 
 # Last words of a name: `val/top5_accuracy`, `val/rougeL`.
 _MAX = re.compile(
@@ -42,12 +56,40 @@ _MIN_NAMES = frozenset(
 )
 
 
-def direction(key: str) -> Better | None:
-    """Return `"max"` or `"min"` by the usual names of metrics, None for other names.
+def direction(
+    key: str, recorded: Mapping[str, Better] = NO_DIRECTIONS
+) -> Better | None:
+    """Return `"max"` or `"min"`, None if neither the metric nor the name tells it.
+
+    Args:
+      key: The key.
+      recorded: Directions of the run by key, which take precedence over names.
 
     >>> direction("val/accuracy"), direction("val_code/loss"), direction("grad/norm")
     ('max', 'min', None)
+    >>> direction("val/score", {"val/score": "max"})
+    'max'
     """
+    return recorded.get(key) or _by_name(key)
+
+
+def recorded_directions(run: Mapping[str, Any]) -> dict[str, Better]:
+    """Return the directions that `run.json` has by key, at most `MAX_DIRECTIONS`.
+
+    >>> recorded_directions({"better": {"val/score": "max", "val/note": "good"}})
+    {'val/score': 'max'}
+    """
+    better = run.get("better")
+    if not isinstance(better, dict):
+        return {}
+    known: list[tuple[str, Better]] = [
+        (key, value) for key, value in better.items() if value in ("min", "max")
+    ]
+    return dict(known[:MAX_DIRECTIONS])
+
+
+@functools.lru_cache(maxsize=4096)
+def _by_name(key: str) -> Better | None:
     if key.startswith("health/"):  # counts of what is wrong with a metric
         return None
     name = key.rpartition("/")[2].lower()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jaxmetrics.record._better import Better
 from jaxmetrics.record._json import number
 
 COUNT_FIELDS = ("tokens", "samples")
@@ -31,6 +32,8 @@ class Record:
       samples: Samples seen, cumulative; None if not logged.
       arrays: Values of rank 1 or 2 that a metric computed, such as one per class, by
         full key, as lists of numbers or of rows; up to 10,000 numbers each.
+      better: `"min"` or `"max"` by full key, of metrics that declare a direction which
+        the key does not tell. It is no part of the line.
 
     Raises:
       ValueError: A key has the name of a field.
@@ -43,6 +46,9 @@ class Record:
     tokens: int | None = None
     samples: int | None = None
     arrays: Mapping[str, list[Any]] = field(default_factory=dict)
+    better: Mapping[str, Better] = field(
+        default_factory=dict, compare=False, kw_only=True
+    )
 
     def __post_init__(self) -> None:
         """Refuse keys that would overwrite a field of the row."""
@@ -88,7 +94,7 @@ class Record:
         }
         arrays = {n: value for n, value in values.items() if isinstance(value, list)}
         scalars = {n: value for n, value in values.items() if n not in arrays}
-        counts = {name: row.get(name) for name in COUNT_FIELDS}
+        counts: dict[str, Any] = {name: row.get(name) for name in COUNT_FIELDS}
         place = row["step"], row["split"], scalars, row["time"]
         return cls(*place, **counts, arrays=arrays)
 
@@ -102,6 +108,7 @@ class Record:
             self,
             values={**self.values, **later.values},
             arrays={**self.arrays, **later.arrays},
+            better={**self.better, **later.better},
             **{name: value for name, value in given.items() if value is not None},
         )
 

@@ -8,6 +8,7 @@ agree on what it may hold:
   the fields below has another type is damaged: `RunJsonError`.
 - `run_id`, `project` and `run_name` are strings, `attempts` is a list of objects and
   `tags` is a list. Each may be absent. Other fields hold any JSON value.
+- `better` has directions of keys; see `recorded_directions`.
 - Each attempt has the configuration that it was given, as `hparams`. Schema 1 has one
   for all attempts, as a field of the run. It may be any value, since a user may log
   one; `hparams_of` returns a mapping in every case.
@@ -16,7 +17,8 @@ agree on what it may hold:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from jaxmetrics.record._run_files import RUN_JSON
 _COMPACT_BYTES = 2**22
 _STRINGS = ("run_id", "project", "run_name")
 _LISTS = ("attempts", "tags")
+_EDIT = threading.Lock()  # the logger and a writer edit the file of one run
 
 
 class RunJsonError(CorruptLineError):
@@ -98,6 +101,28 @@ def write_run_json(run_dir: str | os.PathLike[str], run: Mapping[str, Any]) -> N
     if len(text) > _COMPACT_BYTES:
         text = dumps(_without_repeats(run))
     atomic_write(Path(run_dir) / RUN_JSON, f"{text}\n".encode())
+
+
+def edit_run_json(
+    run_dir: str | os.PathLike[str],
+    edit: Callable[[dict[str, Any]], object],
+    required: Sequence[str] = (),
+) -> None:
+    """Read `run.json`, change it, and write it; one thread of a process at a time.
+
+    Args:
+      run_dir: The run directory, which exists.
+      edit: Function that changes the fields in place; they are empty without a file.
+      required: As in `read_run_json`.
+
+    Raises:
+      RunJsonError: The file is damaged.
+      OSError: The directory cannot be read or written; the file is as before.
+    """
+    with _EDIT:
+        run = read_run_json(run_dir, required) or {}
+        edit(run)
+        write_run_json(run_dir, run)
 
 
 def hparams_of(run: Mapping[str, Any]) -> dict[str, Any]:

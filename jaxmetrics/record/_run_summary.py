@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxmetrics.record._better import NO_DIRECTIONS, Better, recorded_directions
 from jaxmetrics.record._index import RecordIndex, read_summary, write_summary
 from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import scan_lines
 from jaxmetrics.record._run_events import RunEvents
 from jaxmetrics.record._run_files import METRICS_JSONL
-from jaxmetrics.record._run_json import read_run_json
+from jaxmetrics.record._run_json import edit_run_json, read_run_json
 from jaxmetrics.record._run_values import RunValues
 
 _SECONDS = 10.0
@@ -47,14 +48,15 @@ class RunSummary:
         self._run_dir = run_dir
         self._monotonic = monotonic
         self._written = monotonic()
-        progress = read_progress(run_dir)
+        run: Mapping[str, Any] = {}
+        with contextlib.suppress(ValueError):  # a damaged run.json is for its reader
+            run = read_run_json(run_dir) or {}
+        self._attempts = len(run.get("attempts", ()))
+        progress = read_progress(run_dir, better=recorded_directions(run))
         read_recent(run_dir, progress)
         self.index, self.values, summary, _ = progress
         self._missing: Mapping[str, Any] = {}
-        self._attempts = 0
-        with contextlib.suppress(ValueError):  # a damaged run.json is for its reader
-            run = read_run_json(run_dir) or {}
-            self._attempts = len(run.get("attempts", ()))
+        self._has_new_directions = dict(self.values.better) != recorded_directions(run)
         self._events = RunEvents.from_summary(summary)
 
     def add(self, row: Mapping[str, object], end: int) -> None:
@@ -63,6 +65,18 @@ class RunSummary:
         self.values.add(row)
         if self._monotonic() - self._written >= _SECONDS:
             self.write(self._missing)
+
+    def note_directions(self, better: Mapping[str, Better]) -> None:
+        """Take directions of keys, and keep them in `run.json`.
+
+        If the file cannot be written, `write` tries again.
+
+        Args:
+          better: Directions by key.
+        """
+        if self.values.take_directions(better):
+            self._has_new_directions = True
+            self._save_directions()
 
     def state(self) -> dict[str, Any]:
         """Return the values for `note_cut`, as strict JSON; none of very many keys."""
@@ -86,6 +100,7 @@ class RunSummary:
         saved = RunValues.from_state(values) if values else None
         self.index.note_cut(position)
         if saved is not None:
+            saved.take_directions(self.values.better)
             self.values = saved
             self.index.scan()
         else:
@@ -115,6 +130,7 @@ class RunSummary:
           state: `"running"` or `"closed"`.
         """
         self._missing, self._written = missing, self._monotonic()
+        self._save_directions()
         with contextlib.suppress(OSError, ValueError):
             self._events.read(self._run_dir)
             known = {
@@ -131,10 +147,22 @@ class RunSummary:
     def _scan_after_cut(self, forget: Callable[[], None]) -> None:
         """Read the rows that the index lacks; if these are all, nothing is unknown."""
         if self.index.position == 0:
-            self.values = RunValues()
+            self.values = RunValues(self.values.better)
         else:
             forget()
         self.index.scan(self.values.add)
+
+    def _save_directions(self) -> None:
+        """Add the directions that `run.json` lacks."""
+        if not self._has_new_directions:
+            return
+
+        def add(run: dict[str, Any]) -> None:
+            run["better"] = {**recorded_directions(run), **self.values.better}
+
+        with contextlib.suppress(OSError, ValueError):
+            edit_run_json(self._run_dir, add)
+            self._has_new_directions = False
 
 
 def note_ending(run_dir: Path) -> None:
@@ -169,7 +197,10 @@ class Progress(NamedTuple):
 
 
 def read_progress(
-    run_dir: str | os.PathLike[str], max_bytes: float = math.inf, whole: bool = False
+    run_dir: str | os.PathLike[str],
+    max_bytes: float = math.inf,
+    whole: bool = False,
+    better: Mapping[str, Better] = NO_DIRECTIONS,
 ) -> Progress:
     """Read the summary of a run and the rows after it.
 
@@ -179,6 +210,7 @@ def read_progress(
       run_dir: The run directory.
       max_bytes: Maximum number of bytes of the record to read.
       whole: Read the whole record, for values that the summary does not know.
+      better: Directions of the run by key, from `run.json`.
 
     Raises:
       ValueError: There are more bytes to read.
@@ -186,8 +218,10 @@ def read_progress(
     """
     index, summary = RecordIndex.begin(Path(run_dir))
     values = RunValues.from_state(summary)
+    if values is not None:
+        values.take_directions(better)
     if values is None or whole:
-        index, values = index.empty(), RunValues()
+        index, values = index.empty(), RunValues(better)
         summary = summary if whole else {}
     if (rest := index.bytes_after()) > max_bytes:
         raise ValueError(

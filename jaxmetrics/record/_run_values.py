@@ -19,7 +19,13 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jaxmetrics.record._better import direction
+from jaxmetrics.record._better import (
+    MAX_DIRECTIONS,
+    NO_DIRECTIONS,
+    Better,
+    direction,
+    recorded_directions,
+)
 from jaxmetrics.record._json import number
 from jaxmetrics.record._keys import spellings
 from jaxmetrics.record._recent import RecentValues
@@ -46,10 +52,14 @@ class RunValues:
 
     The best value is the lowest or the highest one, as `direction` says; keys of
     unknown direction have none.
+
+    Args:
+      better: Directions of the run by key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, better: Mapping[str, Better] = NO_DIRECTIONS) -> None:
         """Begin without rows."""
+        self._better: dict[str, Better] = dict(better)
         self._last: dict[str, float | None] = {}
         self._last_steps: dict[str, int] = {}
         self._best: dict[str, float] = {}
@@ -80,7 +90,7 @@ class RunValues:
         ):
             return
         if self._signs is None:
-            self._signs = _signs(self._last)
+            self._signs = self._signs_of(self._last)
         names = tuple(row)
         kinds = list(map(type, row.values()))
         others = len(names) - kinds.count(float) - kinds.count(int)
@@ -106,6 +116,35 @@ class RunValues:
             ):
                 continue  # most values are not the best
             self._add_best(key, value, sign, step)
+
+    def take_directions(self, better: Mapping[str, Better]) -> bool:
+        """Take directions that names do not tell, and return whether any is new.
+
+        The best value of a key that had another one is unknown if it has rows.
+        """
+        other: dict[str, Better] = {
+            key: value
+            for key, value in better.items()
+            if direction(key, self._better) != value
+        }
+        added = [key for key in other if key not in self._better]
+        for key in added[MAX_DIRECTIONS - len(self._better) :]:
+            del other[key]
+        if not other:
+            return False
+        self._settle()
+        self._better |= other
+        for key in other.keys() & self._last.keys():
+            self._best[key] = -math.inf * _sign(other[key])  # nothing is better
+            self._best_steps[key] = None
+        self._signs = None
+        self._directed.clear()
+        return True
+
+    @property
+    def better(self) -> Mapping[str, Better]:
+        """Directions by key that names do not tell."""
+        return self._better
 
     def last(self, key: str) -> Value | None:
         """Return the last value of a key; None if it has none, or it is unknown."""
@@ -211,7 +250,8 @@ class RunValues:
         """Return plain values by column: `last`, `last_step`, `best`, `best_step`.
 
         An unknown last value and the step of an unknown best value are None. `recent`
-        has the last values of training losses, of which the levels are.
+        has the last values of training losses, of which the levels are, and `better`
+        the directions that names do not tell.
         """
         self._settle()
         columns = (self._last, self._last_steps, self._best, self._best_steps)
@@ -219,6 +259,8 @@ class RunValues:
             n: dict(column) for n, column in zip(_COLUMNS, columns)
         }
         state["recent"] = {key: one.state() for key, one in self._recent.items()}
+        if self._better:
+            state["better"] = dict(self._better)
         return state if self._has_all_keys else state | {"keys_left_out": True}
 
     @classmethod
@@ -245,6 +287,7 @@ class RunValues:
         values = cls()
         values._last, values._last_steps = last, last_steps
         values._best, values._best_steps = best, best_steps
+        values._better = recorded_directions(state)
         values._signs = None
         values._has_all_keys = not state.get("keys_left_out", False)
         states = state.get("recent")
@@ -311,6 +354,13 @@ class RunValues:
         signs = self._signs or {}
         return [(key, signs[key]) for key in keys if key in signs]
 
+    def _signs_of(self, keys: Iterable[str]) -> dict[str, float]:
+        return {
+            key: _sign(better)
+            for key in keys
+            if (better := direction(key, self._better)) is not None
+        }
+
     def _add_keys(self, keys: Iterable[str]) -> None:
         """Add keys, as far as there is room."""
         new = [key for key in keys if key not in self._last]
@@ -320,7 +370,7 @@ class RunValues:
             new = new[:room]
         self._last |= dict.fromkeys(new)
         self._last_steps |= dict.fromkeys(new, -_MAX_STEP)
-        self._signs = (self._signs or {}) | _signs(new)
+        self._signs = (self._signs or {}) | self._signs_of(new)
         self._recent |= {key: RecentValues() for key in new if key in _TRAIN_LOSSES}
 
 
@@ -335,6 +385,6 @@ def _types(values: Mapping[str, Any]) -> set[type]:
     return set(map(type, values.values()))
 
 
-def _signs(keys: Iterable[str]) -> dict[str, float]:
-    known = ((key, direction(key)) for key in keys)
-    return {key: 1.0 if d == "min" else -1.0 for key, d in known if d is not None}
+def _sign(better: Better) -> float:
+    """Return -1 where higher values are better, else 1."""
+    return 1.0 if better == "min" else -1.0

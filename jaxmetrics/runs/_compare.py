@@ -183,8 +183,8 @@ def compare(
       x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
         the FLOPs of a step, or of a token, in `run.json`.
       target: Values to reach by key, such as `{"val/loss": 2.0}`.
-      better: `"min"` or `"max"` by key, for keys whose direction their name does not
-        tell.
+      better: `"min"` or `"max"` by key, for keys whose direction neither their metric,
+        by `higher_is_better`, nor their name tells.
       seed: Name in the configuration in which the runs of a group may differ.
       rank_by: Key by whose best value the runs are ranked. Default the loss of the
         evaluation, or the training loss, by whose level at the end they are ranked: the
@@ -212,7 +212,7 @@ def compare(
         for key in run:
             counts[key] = counts.get(key, 0) + 1
     keys = sorted((k for k, count in counts.items() if count > 1), key=is_telemetry)
-    known = directions(counts, better or {})
+    known = directions(counts, better or {}, (run.better for run in runs.values()))
     if rank_by is not None:
         _check_key(rank_by, counts, known, "rank_by=")
     configs = [flatten_config(redact(run.config)) for run in runs.values()]
@@ -294,7 +294,7 @@ def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str |
       runs: Runs by name.
       better: Direction of each key that can be chosen.
     """
-    chosen = [evaluation(run, run.unit) for run in runs.values()]
+    chosen = [evaluation(run, run.unit, run.better) for run in runs.values()]
     keys = [one.key for one in chosen if one is not None and one.key in better]
     if not keys:
         losses = [key for run in runs.values() for key in run if key in better]

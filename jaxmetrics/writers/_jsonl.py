@@ -90,6 +90,8 @@ class JSONL(Writer):
             row = record.line()
         file.write_line(dumps(row))
         if self._summary is not None:
+            if record.better:
+                self._summary.note_directions(record.better)
             self._summary.add(row, file.position)
 
     def flush(self) -> None:

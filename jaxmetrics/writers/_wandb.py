@@ -12,6 +12,7 @@ from typing import Any, Literal
 from jaxmetrics.record import (
     MEDIA_KINDS,
     WANDB_JSON,
+    Better,
     Media,
     Record,
     atomic_write,
@@ -36,8 +37,9 @@ class WandB(Writer):
     Consecutive records of one step and split are one row, which is sent when a record
     of another step or split comes, after a second, or at `flush`.
 
-    The summary of the run has the best and the last value of keys whose name says
-    whether lower or higher is better, such as `val/loss`, and the last one of others.
+    The summary of the run has the best and the last value of keys whose name,
+    such as `val/loss`, or metric says whether lower or higher is better, and the last
+    one of others.
 
     The x axis is `trainer/step`, so that a resumed run may go back to an earlier step;
     `trainer/attempt` is the attempt that wrote a row. The id of the run is kept in
@@ -183,15 +185,15 @@ class WandB(Writer):
         assert self._run is not None
         row, complete = self._rows.take(record, folder)
         if row:
-            self._define(row)
+            self._define(row, record.better)
             self._run.log(row)
         return complete
 
-    def _define(self, row: Mapping[str, Any]) -> None:
+    def _define(self, row: Mapping[str, Any], known: Mapping[str, Better]) -> None:
         """Have the summary of the run hold the best value of new keys, and the last."""
         for key in row.keys() - self._defined:
             self._defined.add(key)
-            better = direction(key)
+            better = direction(key, known)
             if better is not None and not set(key) & _PATTERN:
                 self._run.define_metric(key, step_metric=STEP, summary=f"{better},last")
 

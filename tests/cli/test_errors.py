@@ -29,8 +29,9 @@ from jaxmetrics.runs.reading import (
         ),
         (
             UnknownDirectionError("a/b"),
-            "compare() got a target for 'a/b', whose name does not say whether higher "
-            "or lower values are better. Give --better 'a/b=min' or 'a/b=max'.",
+            "compare() got a target for 'a/b', of which neither the name nor the "
+            "metric says whether higher or lower values are better. Give --better "
+            "'a/b=min' or 'a/b=max'.",
         ),
         (
             CorruptLineError("m.jsonl", 7, "not JSON"),

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from support.laws import draw, host
 
+import jaxmetrics as jm
+
 SCORES = ("logits", "probs")
 CASES = [
     case
@@ -16,6 +18,21 @@ CASES = [
 
 def with_scores(outputs, change):
     return {k: change(v) if k in SCORES else v for k, v in outputs.items()}
+
+
+def test_a_single_narrow_argument_is_not_its_letters():
+    seen = {}
+
+    class Narrow(jm.Metric, narrow="scores"):
+        total: jm.Array = jm.sum_leaf()
+
+        def observe(self, *, scores, score, mask=None):
+            seen.update(scores=scores.dtype, score=score.dtype)
+            return dict(total=jm.total(scores, mask))
+
+    half = jnp.ones(2, jnp.bfloat16)
+    Narrow().contribution(dict(scores=half, score=half))
+    assert seen == {"scores": jnp.bfloat16, "score": jnp.float32}
 
 
 def test_narrow_scores_count_as_float32():

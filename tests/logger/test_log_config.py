@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from jaxmetrics import LogConfig, TrainingLogger
-from jaxmetrics.logger._other_names import ARGUMENTS
+from jaxmetrics.logger._log_config import ARGUMENTS
 
 
 def test_defaults():

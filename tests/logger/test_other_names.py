@@ -3,12 +3,12 @@
 import pytest
 
 import jaxmetrics as jm
-from jaxmetrics.logger._other_names import _CALLS
+from jaxmetrics._other_names import LOGGER_CALLS
 
 
 def test_what_other_loggers_call_it_is_refused_with_what_to_call(make_logger):
     logger = make_logger()
-    for name in _CALLS:
+    for name in LOGGER_CALLS:
         assert name not in dir(logger)
         with pytest.raises(AttributeError, match=f"no '{name}'. Use "):
             getattr(logger, name)
@@ -22,7 +22,7 @@ def test_what_other_loggers_call_it_is_refused_with_what_to_call(make_logger):
 
 
 def test_advice_names_what_there_is():
-    for call in _CALLS.values():
+    for call in LOGGER_CALLS.values():
         first = call.partition("(")[0].partition(",")[0]
         if not hasattr(jm.TrainingLogger, first.partition(".")[0]):
             module, _, name = first.partition(".")

@@ -109,6 +109,12 @@ def test_metrics_of_all_processes_are_one_row_written_by_process_0(pods, name):
     assert files == expected
 
 
+@pytest.mark.parametrize("name", PODS)
+def test_the_directions_of_metrics_are_recorded_by_process_0(pods, name):
+    run = loads((pods / name / "p" / "pod" / "run.json").read_bytes())
+    assert run["better"] == {"train/hits": "max", "val/hits": "max"}
+
+
 @pytest.mark.parametrize("name", SEVERAL)
 def test_every_process_gets_the_latest_values_of_process_0(pods, name):
     first, *others = [result["logged"]["latest"] for result in results(pods, name)]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import jaxmetrics as jm
-from jaxmetrics.record import direction
+from jaxmetrics.record import direction, recorded_directions
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,25 @@ def test_the_direction_of_each_metric_is_that_of_its_docstring(name, expected):
     """By the name of its class, as `log_step` spells it."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     assert direction(f"val/{snake}") == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), list(documented()))
+def test_each_metric_declares_the_direction_of_its_docstring(name, expected):
+    """A class that has none inherits none either."""
+    declared = getattr(jm, name).higher_is_better
+    if not isinstance(declared, property):  # as of a wrapper
+        assert declared is {"max": True, "min": False, None: None}[expected]
+
+
+def test_a_recorded_direction_counts_before_the_name():
+    run = {"better": {"val/score": "min", "val/accuracy": "min", "val/odd": 3}}
+    recorded = recorded_directions(run)
+    assert direction("val/score", recorded) == "min"
+    assert direction("val/accuracy", recorded) == "min"
+    assert direction("val/odd", recorded) is None
+    assert direction("val/loss", recorded) == "min"
+
+
+@pytest.mark.parametrize("better", [None, "max", ["a"], {"a": "high"}, {}])
+def test_a_damaged_field_records_no_direction(better):
+    assert recorded_directions({"better": better}) == {}

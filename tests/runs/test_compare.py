@@ -320,7 +320,7 @@ def test_runs_without_a_metric_of_known_direction_keep_their_order(tmp_path):
     comparison = compare(folders)
     assert (comparison.ranked_by, comparison.ranked()) == (None, ["b", "a"])
     with pytest.raises(
-        UnknownDirectionError, match="got rank_by='train/x', whose name"
+        UnknownDirectionError, match="got rank_by='train/x', of which neither"
     ):
         compare(folders, rank_by="train/x")
     with pytest.raises(KeyError, match="got rank_by='train/y', which no run has"):

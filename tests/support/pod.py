@@ -49,6 +49,7 @@ def collection(classes=4):
     return jm.Collection(
         loss=jm.Mean("loss"),
         accuracy=jm.Accuracy(),
+        hits=jm.Accuracy(),  # whose name tells no direction
         matrix=jm.ConfusionMatrix(classes),
         largest=jm.Max("loss"),
         smallest=jm.Min("loss"),

@@ -76,6 +76,8 @@ class SNR(DecibelMean):
       16.1805
     """
 
+    higher_is_better = True
+
     zero_mean: bool = False
 
     def _ratio(
@@ -100,6 +102,8 @@ class SISDR(DecibelMean):
       >>> round(float(jm.evaluate(jm.SISDR(), preds=preds, targets=targets)), 3)
       18.403
     """
+
+    higher_is_better = True
 
     zero_mean: bool = False
 
@@ -128,6 +132,8 @@ class SISNR(DecibelMean):
       >>> round(float(jm.evaluate(jm.SISNR(), preds=preds, targets=targets)), 3)
       15.092
     """
+
+    higher_is_better = True
 
     def _ratio(
         self, preds: jax.Array, targets: jax.Array, samples: jax.Array
@@ -161,6 +167,8 @@ class PermutationInvariant(DecibelMean):
       >>> round(float(jm.evaluate(metric, preds=preds, targets=targets)), 2)
       15.33
     """
+
+    higher_is_better = True
 
     speakers: int | None = None
     measure: str = "si_sdr"

@@ -56,6 +56,8 @@ class AdaptiveCalibrationError(Metric):
       0.24
     """
 
+    higher_is_better = False
+
     bins: int = 15
     norm: str = "l1"
     task: str = "multiclass"

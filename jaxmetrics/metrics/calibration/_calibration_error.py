@@ -40,6 +40,8 @@ class ExpectedCalibrationError(Metric):
       0.475
     """
 
+    higher_is_better = False
+
     bins: int = 15
     norm: str = "l1"
     task: str = "multiclass"

@@ -72,6 +72,8 @@ class ClasswiseCalibrationError(Metric):
       0.25
     """
 
+    higher_is_better = False
+
     classes: int | None = None
     bins: int = 15
     norm: str = "l1"

@@ -69,6 +69,8 @@ class Accuracy(Metric):
       0.6667
     """
 
+    higher_is_better = True
+
     task: str = "multiclass"
     average: str = "micro"
     classes: int | None = None
@@ -138,6 +140,8 @@ class TopKAccuracy(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -204,6 +208,8 @@ class ExactMatch(Metric):
       >>> float(jm.evaluate(metric, preds=preds, labels=labels))
       0.5
     """
+
+    higher_is_better = True
 
     task: str = "multilabel"
     threshold: float = 0.5

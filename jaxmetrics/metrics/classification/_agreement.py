@@ -51,6 +51,8 @@ class CohenKappa(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     task: str = "multiclass"
     classes: int | None = None
     disagreement: str = "none"
@@ -110,6 +112,8 @@ class MatthewsCorrelation(Metric):
       >>> round(float(value), 4)
       -0.3333
     """
+
+    higher_is_better = True
 
     task: str = "multiclass"
     classes: int | None = None

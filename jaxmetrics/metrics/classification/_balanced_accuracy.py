@@ -50,6 +50,8 @@ class BalancedAccuracy(Metric):
       0.625
     """
 
+    higher_is_better = True
+
     task: str = "multiclass"
     classes: int | None = None
     adjusted: bool = False
@@ -103,6 +105,8 @@ class GeometricMeanScore(Metric):
       >>> round(float(value), 4)
       0.7071
     """
+
+    higher_is_better = True
 
     task: str = "multiclass"
     classes: int | None = None

@@ -53,6 +53,8 @@ class BrierScore(MeanMetric):
       0.125
     """
 
+    higher_is_better = False
+
     task: str = "multiclass"
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None

@@ -47,6 +47,8 @@ class NormalizedEntropy(Metric):
       1.2075
     """
 
+    higher_is_better = False
+
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False

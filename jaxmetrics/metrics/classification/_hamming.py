@@ -29,6 +29,8 @@ class Hamming(Metric):
       0.25
     """
 
+    higher_is_better = False
+
     task: str = "multilabel"
     average: str = "micro"
     classes: int | None = None

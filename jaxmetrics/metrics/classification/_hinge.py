@@ -59,6 +59,8 @@ class HingeLoss(MeanMetric):
       0.25
     """
 
+    higher_is_better = False
+
     task: str = "multiclass"
     mode: str = "crammer_singer"
     classes: int | None = None

@@ -25,6 +25,8 @@ class Informedness(ClassRatio):
       0.1667
     """
 
+    higher_is_better = True
+
     def _fractions(self, counts: Counts) -> tuple[tuple[Any, Any], ...]:
         recall = (counts.hits, counts.support)
         return recall, (counts.false_positives, counts.negatives)
@@ -49,6 +51,8 @@ class Markedness(ClassRatio):
       >>> round(float(jm.evaluate(metric, preds=preds, labels=labels)), 4)
       0.1667
     """
+
+    higher_is_better = True
 
     def _fractions(self, counts: Counts) -> tuple[tuple[Any, Any], ...]:
         precision = (counts.hits, counts.predicted)

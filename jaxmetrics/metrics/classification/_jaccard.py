@@ -24,5 +24,7 @@ class Jaccard(ClassRatio):
       [1.0, 0.5, 0.5]
     """
 
+    higher_is_better = True
+
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.predicted + counts.false_negatives

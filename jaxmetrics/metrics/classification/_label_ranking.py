@@ -87,6 +87,8 @@ class MultilabelCoverageError(LabelRanking):
       2.5
     """
 
+    higher_is_better = False
+
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         lowest = jnp.where(relevant, scores, jnp.inf).min(axis=-1, keepdims=True)
         read = (relevant | irrelevant) & (scores >= lowest)
@@ -119,6 +121,8 @@ class LabelRankingAveragePrecision(LabelRanking):
       >>> round(float(jm.evaluate(metric, logits=logits, labels=labels)), 4)
       0.4167
     """
+
+    higher_is_better = True
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         above = scores[..., None, :] >= scores[..., :, None]
@@ -154,6 +158,8 @@ class LabelRankingLoss(LabelRanking):
       >>> float(jm.evaluate(metric, logits=logits, labels=labels))
       0.75
     """
+
+    higher_is_better = False
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         not_below = scores[..., None, :] >= scores[..., :, None]

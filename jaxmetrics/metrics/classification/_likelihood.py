@@ -52,6 +52,8 @@ class CrossEntropy(MeanMetric):
       0.6931
     """
 
+    higher_is_better = False
+
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True
     )
@@ -113,6 +115,8 @@ class Perplexity(Metric):
       >>> round(float(value), 4)
       2.0
     """
+
+    higher_is_better = False
 
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True

@@ -24,6 +24,8 @@ class Specificity(ClassRatio):
       0.6667
     """
 
+    higher_is_better = True
+
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.true_negatives, counts.negatives
 
@@ -43,6 +45,8 @@ class NegativePredictiveValue(ClassRatio):
       0.5
     """
 
+    higher_is_better = True
+
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.true_negatives, counts.predicted_negatives
 
@@ -60,6 +64,8 @@ class FalsePositiveRate(ClassRatio):
       >>> float(jm.evaluate(metric, preds=[1, 0, 0, 1], labels=[1, 0, 1, 0]))
       0.5
     """
+
+    higher_is_better = False
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_positives, counts.negatives
@@ -79,6 +85,8 @@ class FalseNegativeRate(ClassRatio):
       0.5
     """
 
+    higher_is_better = False
+
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_negatives, counts.support
 
@@ -97,6 +105,8 @@ class FalseDiscoveryRate(ClassRatio):
       >>> float(jm.evaluate(metric, preds=[1, 0, 0, 1], labels=[1, 0, 1, 0]))
       0.5
     """
+
+    higher_is_better = False
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_positives, counts.predicted

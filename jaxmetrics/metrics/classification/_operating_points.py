@@ -174,6 +174,8 @@ class PrecisionAtRecall(OperatingPoint):
       (0.667, 1.0)
     """
 
+    higher_is_better = True
+
     recall: float = dataclasses.field(default=0.9, kw_only=True)
 
     _name = "precision"
@@ -211,6 +213,8 @@ class RecallAtPrecision(OperatingPoint):
       (1.0, 1.0)
     """
 
+    higher_is_better = True
+
     precision: float = dataclasses.field(default=0.9, kw_only=True)
 
     _name = "recall"
@@ -246,6 +250,8 @@ class SensitivityAtSpecificity(OperatingPoint):
       (1.0, 1.0)
     """
 
+    higher_is_better = True
+
     specificity: float = dataclasses.field(default=0.9, kw_only=True)
 
     _name = "sensitivity"
@@ -280,6 +286,8 @@ class SpecificityAtSensitivity(OperatingPoint):
       (0.5, 1.0)
     """
 
+    higher_is_better = True
+
     sensitivity: float = dataclasses.field(default=0.9, kw_only=True)
 
     _name = "specificity"
@@ -312,6 +320,8 @@ class KolmogorovSmirnov(OperatingPoint):
       (0.5, 1.0)
     """
 
+    higher_is_better = True
+
     _name = "distance"
 
     def _objectives(self, xp: Any, counts: Counts) -> tuple[Any, ...]:
@@ -338,6 +348,8 @@ class MaxFBeta(OperatingPoint):
       >>> float(point["score"]), float(point["threshold"])
       (0.8, 1.0)
     """
+
+    higher_is_better = True
 
     beta: float = dataclasses.field(default=1.0, kw_only=True)
 
@@ -377,6 +389,8 @@ class EqualErrorRate(OperatingPoint):
       >>> float(point["error_rate"]), float(point["threshold"])
       (0.5, 2.0)
     """
+
+    higher_is_better = False
 
     _name = "error_rate"
 

@@ -53,6 +53,8 @@ class Precision(ClassRatio):
       0.75
     """
 
+    higher_is_better = True
+
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.predicted
 
@@ -70,6 +72,8 @@ class Recall(ClassRatio):
       >>> float(jm.evaluate(jm.Recall(classes=2), logits=logits, labels=labels))
       0.75
     """
+
+    higher_is_better = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.support
@@ -90,6 +94,8 @@ class F1(ClassRatio):
       >>> round(float(value), 4)
       0.6667
     """
+
+    higher_is_better = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return 2.0 * counts.hits, counts.predicted + counts.support
@@ -113,6 +119,8 @@ class FBeta(ClassRatio):
       >>> jm.evaluate(metric, logits=logits, labels=labels).round(4).tolist()
       [0.8333, 0.5556]
     """
+
+    higher_is_better = True
 
     beta: float = 1.0
 

@@ -202,6 +202,8 @@ class AUROC(RankingArea):
       1.0
     """
 
+    higher_is_better = True
+
     max_fpr: float | None = dataclasses.field(default=None, kw_only=True)
     multi_class: str = dataclasses.field(default="ovr", kw_only=True)
 
@@ -320,6 +322,8 @@ class AveragePrecision(RankingArea):
       >>> round(float(jm.evaluate(metric, logits=logits, labels=labels)), 4)
       0.8333
     """
+
+    higher_is_better = True
 
     _curve_labels: ClassVar[tuple[str, str]] = ("recall", "precision")
 

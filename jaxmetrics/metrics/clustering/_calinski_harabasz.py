@@ -53,6 +53,8 @@ class CalinskiHarabasz(Metric):
       50.0
     """
 
+    higher_is_better = True
+
     clusters: int | None = None
     size: int | None = None
     weighted: bool = False

@@ -39,6 +39,8 @@ class MutualInformation(TableMetric):
       0.6931
     """
 
+    higher_is_better = True
+
     def compute(self) -> Any:
         """Return the mutual information, in nats."""
         return _information(namespace(self), self.table.counts)[0]
@@ -63,6 +65,8 @@ class NormalizedMutualInformation(TableMetric):
       >>> round(float(value), 4)
       1.0
     """
+
+    higher_is_better = True
 
     average_method: str = "arithmetic"
 
@@ -106,6 +110,8 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
       1.0
     """
 
+    higher_is_better = True
+
     whole_samples = "the expectation is over permutations of samples"
 
     def compute(self) -> Any:
@@ -143,6 +149,8 @@ class Homogeneity(TableMetric):
       1.0
     """
 
+    higher_is_better = True
+
     def compute(self) -> Any:
         """Return the score."""
         return _shares(namespace(self), self.table.counts)[0]
@@ -162,6 +170,8 @@ class Completeness(TableMetric):
       >>> round(float(value), 4)
       1.0
     """
+
+    higher_is_better = True
 
     def compute(self) -> Any:
         """Return the score."""
@@ -186,6 +196,8 @@ class VMeasure(TableMetric):
       >>> round(float(value), 4)
       0.8
     """
+
+    higher_is_better = True
 
     beta: float = 1.0
 

@@ -36,6 +36,8 @@ class ClusterAccuracy(TableMetric):
       0.75
     """
 
+    higher_is_better = True
+
     def compute(self) -> Any:
         """Return the accuracy."""
         require_host(self, "the assignment of clusters to classes is a search")
@@ -63,6 +65,8 @@ class Purity(TableMetric):
       >>> float(value)
       0.75
     """
+
+    higher_is_better = True
 
     def compute(self) -> Any:
         """Return the fraction."""

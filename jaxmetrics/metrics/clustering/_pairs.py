@@ -36,6 +36,8 @@ class RandIndex(TableMetric):
       0.5
     """
 
+    higher_is_better = True
+
     whole_samples = _WHOLE_SAMPLES
 
     def compute(self) -> Any:
@@ -62,6 +64,8 @@ class AdjustedRandIndex(TableMetric):
       >>> float(value)
       1.0
     """
+
+    higher_is_better = True
 
     whole_samples = _WHOLE_SAMPLES
 
@@ -91,6 +95,8 @@ class FowlkesMallows(TableMetric):
       >>> round(float(value), 4)
       0.4082
     """
+
+    higher_is_better = True
 
     whole_samples = _WHOLE_SAMPLES
 

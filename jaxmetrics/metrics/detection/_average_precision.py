@@ -130,6 +130,8 @@ class DetectionAP(Metric):
       (0.9, 1.0, 1.0)
     """
 
+    higher_is_better = True
+
     classes: int | None = None
     thresholds: tuple[float, ...] = _COCO
     max_detections: int = 100

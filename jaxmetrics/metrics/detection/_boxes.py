@@ -54,6 +54,8 @@ class BoxIoU(MeanMetric):
       0.3333
     """
 
+    higher_is_better = True
+
     kind: str = "iou"
     invalid: Array = count_leaf()
 

@@ -74,6 +74,8 @@ class PanopticQuality(Metric):
       [0.6667, 0.0]
     """
 
+    higher_is_better = True
+
     classes: int | None = None
     segments: int = 64
     average: str = "macro"

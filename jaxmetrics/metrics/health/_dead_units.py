@@ -40,6 +40,8 @@ class DeadUnits(Metric):
       0.3333
     """
 
+    higher_is_better = False
+
     units: int = 1
     threshold: float = 0.0
     active: Array = count_leaf("units")

@@ -60,6 +60,8 @@ class FrechetDistance(Metric):
       17.0
     """
 
+    higher_is_better = False
+
     size: int = dataclasses.field(kw_only=True)
     sums: Any = moments_leaf("size size")
     reference_sums: Any = moments_leaf("size size")
@@ -137,6 +139,8 @@ class KernelDistance(Metric):
       >>> float(value)  # 2^3 + 1 - 2
       7.0
     """
+
+    higher_is_better = False
 
     size: int = dataclasses.field(kw_only=True)
     capacity: int = dataclasses.field(kw_only=True)

@@ -112,6 +112,8 @@ class PSNR(Metric):
       20.0
     """
 
+    higher_is_better = True
+
     max_value: float | None = None
     per_image: bool = False
     weighted: bool = False

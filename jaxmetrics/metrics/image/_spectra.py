@@ -31,6 +31,8 @@ class SpectralAngle(PairedImageMean):
       0.7854
     """
 
+    higher_is_better = False
+
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
         lengths = _length(preds), _length(targets)
         defined = ((lengths[0] != 0) & (lengths[1] != 0))[..., 0]

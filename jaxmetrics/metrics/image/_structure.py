@@ -55,6 +55,8 @@ class SSIM(PairedImageMean):
       1.0
     """
 
+    higher_is_better = True
+
     max_value: float | None = None
     window: str = "gaussian"
     window_size: int | None = None
@@ -147,6 +149,8 @@ class MultiScaleSSIM(SSIM):
       >>> round(float(jm.evaluate(metric, preds=targets, targets=targets)), 4)
       1.0
     """
+
+    higher_is_better = True
 
     betas: tuple[float, ...] = _BETAS
 

@@ -49,6 +49,8 @@ class LossByPosition(MeanMetric):
       array([0.6931, 0.    ])
     """
 
+    higher_is_better = False
+
     positions: int = 1
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(

@@ -57,6 +57,8 @@ class BitsPerByte(Metric):
       2.0
     """
 
+    higher_is_better = False
+
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True
@@ -130,6 +132,8 @@ class BitsPerToken(MeanMetric):
       >>> round(float(value), 6)
       4.0
     """
+
+    higher_is_better = False
 
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(

@@ -103,6 +103,8 @@ class ExpertBalance(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     experts: int = 2
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -144,6 +146,8 @@ class ExpertPeakLoad(Metric):
       2.0
     """
 
+    higher_is_better = False
+
     experts: int = 1
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
@@ -184,6 +188,8 @@ class CapacityOverflow(Metric):
       >>> float(jm.evaluate(metric, experts=[[[0], [0], [0], [1]]]))
       0.25
     """
+
+    higher_is_better = False
 
     experts: int = 1
     capacity_factor: float = 1.0
@@ -256,6 +262,8 @@ class DroppedTokens(Metric):
       >>> float(jm.evaluate(jm.DroppedTokens(), dropped=dropped))
       0.25
     """
+
+    higher_is_better = False
 
     weighted: bool = False
     stderr: bool = dataclasses.field(default=False, kw_only=True)

@@ -40,6 +40,8 @@ class PassAtK(MeanMetric):
       0.25
     """
 
+    higher_is_better = True
+
     k: int = 1
     invalid: Array = count_leaf()
 

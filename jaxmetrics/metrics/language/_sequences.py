@@ -122,6 +122,8 @@ class SequenceExactMatch(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     segments: int | None = None
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(

@@ -49,6 +49,8 @@ class TokenAccuracy(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(

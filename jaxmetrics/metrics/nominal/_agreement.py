@@ -55,6 +55,8 @@ class FleissKappa(Metric):
       0.55
     """
 
+    higher_is_better = True
+
     classes: int | None = None
     raters: int | None = None
     mode: str = "ratings"

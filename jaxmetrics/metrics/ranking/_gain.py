@@ -53,6 +53,8 @@ class DCG(MeanOverQueries):
       1.7619
     """
 
+    higher_is_better = True
+
     gain: str = dataclasses.field(default="linear", kw_only=True)
     ignore_ties: bool = dataclasses.field(default=False, kw_only=True)
 
@@ -82,6 +84,8 @@ class NDCG(MeanOverQueries):
       >>> round(float(value), 4)
       0.6697
     """
+
+    higher_is_better = True
 
     gain: str = dataclasses.field(default="linear", kw_only=True)
     ignore_ties: bool = dataclasses.field(default=False, kw_only=True)

@@ -46,6 +46,8 @@ class MeanAveragePrecision(MeanOverQueries):
       0.5833
     """
 
+    higher_is_better = True
+
     normalize: str = dataclasses.field(default="relevant", kw_only=True)
 
     def validate(self) -> None:
@@ -80,6 +82,8 @@ class ReciprocalRank(MeanOverQueries):
       0.5
     """
 
+    higher_is_better = True
+
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         hits = ranked.is_relevant(self.k)
         return jnp.where(hits, 1 / ranked.position, 0).max(-1), ranked.relevant() > 0
@@ -97,6 +101,8 @@ class HitRate(MeanOverQueries):
       >>> float(jm.evaluate(jm.HitRate(k=1), scores=scores, relevance=relevance))
       0.0
     """
+
+    higher_is_better = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         hit = ranked.is_relevant(self.k).any(axis=-1)
@@ -121,6 +127,8 @@ class RetrievalPrecision(MeanOverQueries):
       >>> float(jm.evaluate(metric, scores=scores, relevance=relevance))
       0.5
     """
+
+    higher_is_better = True
 
     adaptive_k: bool = dataclasses.field(default=False, kw_only=True)
 
@@ -148,6 +156,8 @@ class RetrievalRecall(MeanOverQueries):
       0.5
     """
 
+    higher_is_better = True
+
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         return safe_ratio(ranked.relevant(self.k), ranked.relevant())
 
@@ -167,6 +177,8 @@ class FallOut(MeanOverQueries):
       >>> float(jm.evaluate(metric, scores=scores, relevance=relevance))
       1.0
     """
+
+    higher_is_better = False
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         retrieved = ranked.items(self.k) - ranked.relevant(self.k)
@@ -190,6 +202,8 @@ class RetrievalAUROC(MeanOverQueries):
       >>> float(jm.evaluate(metric, scores=scores, relevance=relevance))
       0.5
     """
+
+    higher_is_better = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         ranked = ranked.first(self.k)
@@ -219,6 +233,8 @@ class RPrecision(MeanOverQueries):
       >>> float(jm.evaluate(metric, scores=scores, relevance=relevance))
       0.5
     """
+
+    higher_is_better = True
 
     def validate(self) -> None:
         """Refuse k, which the number of relevant items takes the place of."""
@@ -253,6 +269,8 @@ class MeanRank(MeanOverQueries):
       >>> float(jm.evaluate(jm.MeanRank(), scores=scores, relevance=relevance))
       2.0
     """
+
+    higher_is_better = False
 
     empty_queries: str = "drop"
 

@@ -132,6 +132,8 @@ class ConcordanceCorrelation(Metric):
       0.5714
     """
 
+    higher_is_better = True
+
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)

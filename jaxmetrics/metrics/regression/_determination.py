@@ -64,6 +64,8 @@ class R2(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     outputs: int | None = None
     weighted: bool = False
     average: str = "uniform"

@@ -76,6 +76,8 @@ class KLDivergence(_Divergence):
       0.6931
     """
 
+    higher_is_better = False
+
     def _value(self, log_p: Any, log_t: Any) -> Any:
         return _relative_entropy(log_t, log_p)
 
@@ -103,6 +105,8 @@ class JensenShannonDivergence(_Divergence):
       >>> round(float(value), 4)
       0.6931
     """
+
+    higher_is_better = False
 
     def _value(self, log_p: Any, log_t: Any) -> Any:
         log_m = jnp.logaddexp(log_p, log_t) - jnp.float32(math.log(2))

@@ -53,6 +53,8 @@ class CRPS(MeanMetric):
       0.5
     """
 
+    higher_is_better = False
+
     fair: bool = dataclasses.field(default=False, kw_only=True)
 
     def observe(

@@ -53,6 +53,8 @@ class MeanSquaredError(Metric):
       2.0
     """
 
+    higher_is_better = False
+
     outputs: int | None = None
     weighted: bool = False
     average: str = "uniform"
@@ -110,6 +112,8 @@ class RootMeanSquaredError(Metric):
       2.0
     """
 
+    higher_is_better = False
+
     outputs: int | None = None
     weighted: bool = False
     average: str = "uniform"
@@ -148,6 +152,8 @@ class MeanAbsoluteError(Metric):
       >>> float(jm.evaluate(mae, preds=[1.0, 2.0], targets=[1.0, 4.0]))
       1.0
     """
+
+    higher_is_better = False
 
     outputs: int | None = None
     weighted: bool = False

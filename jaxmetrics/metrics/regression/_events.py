@@ -34,6 +34,8 @@ class CriticalSuccessIndex(Metric):
       0.3333
     """
 
+    higher_is_better = True
+
     threshold: float = 0.5
     weighted: bool = False
     hits: Array = count_leaf(weighted="weighted")

@@ -65,6 +65,8 @@ class ExplainedVariance(Metric):
       1.0
     """
 
+    higher_is_better = True
+
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)
@@ -151,6 +153,8 @@ class RelativeSquaredError(Metric):
       0.5
     """
 
+    higher_is_better = False
+
     squared: bool = dataclasses.field(default=True, kw_only=True)
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
@@ -199,6 +203,8 @@ class NormalizedRootMeanSquaredError(Metric):
       >>> float(jm.evaluate(metric, preds=[2.0, 5.0], targets=[1.0, 6.0]))
       0.2
     """
+
+    higher_is_better = False
 
     normalization: str = dataclasses.field(default="mean", kw_only=True)
     outputs: int | None = dataclasses.field(default=None, kw_only=True)

@@ -46,6 +46,8 @@ class MeanSquaredLogError(PointwiseMean):
       0.2402
     """
 
+    higher_is_better = False
+
     invalid: Array = count_leaf()
 
     def observe(
@@ -87,6 +89,8 @@ class RootMeanSquaredLogError(Metric):
       0.4901
     """
 
+    higher_is_better = False
+
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)
@@ -127,6 +131,8 @@ class LogCoshError(PointwiseMean):
       >>> round(float(value), 4)
       1.1547
     """
+
+    higher_is_better = False
 
     def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the logarithm of the hyperbolic cosine of each error."""

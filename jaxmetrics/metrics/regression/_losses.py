@@ -51,6 +51,8 @@ class HuberLoss(PointwiseMean):
       1.5
     """
 
+    higher_is_better = False
+
     delta: float = 1.0
 
     def validate(self) -> None:
@@ -94,6 +96,8 @@ class PinballLoss(PointwiseMean):
       >>> float(jm.evaluate(loss, preds=[1.0, 5.0], targets=[3.0, 3.0]))
       1.0
     """
+
+    higher_is_better = False
 
     quantile: float = 0.5
 
@@ -163,6 +167,8 @@ class MinkowskiDistance(Metric):
       5.0
     """
 
+    higher_is_better = False
+
     p: float = 2.0
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
@@ -223,6 +229,8 @@ class MaxError(Metric):
       >>> float(largest)
       3.0
     """
+
+    higher_is_better = False
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)

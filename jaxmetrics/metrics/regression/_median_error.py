@@ -50,6 +50,8 @@ class MedianAbsoluteError(Metric):
       2.02
     """
 
+    higher_is_better = False
+
     relative_error: float = dataclasses.field(default=0.01, kw_only=True)
     low: float = dataclasses.field(default=1e-9, kw_only=True)
     high: float = dataclasses.field(default=1e9, kw_only=True)

@@ -45,6 +45,8 @@ class MeanAbsolutePercentageError(PointwiseMean):
       0.375
     """
 
+    higher_is_better = False
+
     epsilon: float = _EPSILON
 
     def validate(self) -> None:
@@ -80,6 +82,8 @@ class SymmetricMeanAbsolutePercentageError(PointwiseMean):
       >>> float(jm.evaluate(smape, preds=[1.0, 0.0], targets=[3.0, 0.0]))
       0.5
     """
+
+    higher_is_better = False
 
     epsilon: float = _EPSILON
 
@@ -117,6 +121,8 @@ class WeightedMeanAbsolutePercentageError(Metric):
       >>> float(jm.evaluate(wmape, preds=[1.0, 5.0], targets=[0.0, 4.0]))
       0.5
     """
+
+    higher_is_better = False
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)

@@ -40,6 +40,8 @@ class CosineSimilarity(MeanMetric):
       0.5
     """
 
+    higher_is_better = True
+
     reduction: str = dataclasses.field(default="mean", kw_only=True)
 
     def validate(self) -> None:

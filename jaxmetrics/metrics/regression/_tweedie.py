@@ -58,6 +58,8 @@ class TweedieDeviance(PointwiseMean):
       1.0
     """
 
+    higher_is_better = False
+
     power: float = 0.0
     invalid: Array = count_leaf()
 

@@ -45,6 +45,8 @@ class RewardMargin(MeanMetric):
       0.75
     """
 
+    higher_is_better = True
+
     def observe(
         self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class WinRate(Metric):
       >>> float(jm.evaluate(metric, chosen=[2.0, 1.0], rejected=[1.0, 1.0]))
       0.75
     """
+
+    higher_is_better = True
 
     weighted: bool = False
     stderr: bool = dataclasses.field(default=False, kw_only=True)

@@ -175,6 +175,8 @@ class MeanIoU(Overlap):
       [0.5, 0.6667]
     """
 
+    higher_is_better = True
+
     kind = "iou"
 
 
@@ -193,6 +195,8 @@ class Dice(Overlap):
       [0.6667, 0.8]
     """
 
+    higher_is_better = True
+
     kind = "dice"
 
 
@@ -210,6 +214,8 @@ class FrequencyWeightedIoU(Metric):
       >>> round(float(jm.evaluate(metric, preds=preds, labels=labels)), 4)
       0.5833
     """
+
+    higher_is_better = True
 
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")
@@ -265,6 +271,8 @@ class GeneralizedDice(MeanMetric):
       >>> round(float(jm.evaluate(metric, preds=preds, labels=labels)), 4)
       0.75
     """
+
+    higher_is_better = True
 
     classes: int | None = None
     weighting: str = "square"

@@ -92,6 +92,8 @@ class PixelAccuracy(Metric):
       0.75
     """
 
+    higher_is_better = True
+
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")
     ignore_index: int | tuple[int, ...] | None = None

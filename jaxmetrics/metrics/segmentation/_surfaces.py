@@ -71,6 +71,8 @@ class HausdorffDistance(MeanMetric):
       2.0
     """
 
+    higher_is_better = False
+
     classes: int | None = None
     percentile: float = dataclasses.field(default=100.0, kw_only=True)
     spacing: tuple[float, ...] = dataclasses.field(default=(1.0, 1.0), kw_only=True)

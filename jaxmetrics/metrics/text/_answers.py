@@ -68,6 +68,8 @@ class SQuAD(Metric):
       {'exact_match': 0.5, 'f1': 0.75}
     """
 
+    higher_is_better = True
+
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
     stderr: bool = dataclasses.field(default=False, kw_only=True)

@@ -70,6 +70,8 @@ class BLEU(Metric):
       0.7071
     """
 
+    higher_is_better = True
+
     n: int = 4
     smooth: str = "exp"
     smooth_value: float | None = None

@@ -67,6 +67,8 @@ class chrF(Metric):
       0.786
     """
 
+    higher_is_better = True
+
     n: int = 6
     beta: float = 2.0
     ignore_index: int | tuple[int, ...] | None = None

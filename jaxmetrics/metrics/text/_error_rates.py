@@ -90,6 +90,8 @@ class WordErrorRate(_EditRatio):
       0.25
     """
 
+    higher_is_better = False
+
     def compute(self) -> Any:
         """Return the errors per token of the references."""
         edits = self.edits
@@ -117,6 +119,8 @@ class CharErrorRate(_EditRatio):
       >>> float(jm.CharErrorRate().from_strings("abxd", "abcd").compute())
       0.25
     """
+
+    higher_is_better = False
 
     @staticmethod
     def _tokens(text: str) -> list[str]:
@@ -152,6 +156,8 @@ class MatchErrorRate(_EditRatio):
       0.4
     """
 
+    higher_is_better = False
+
     def compute(self) -> Any:
         """Return the fraction of errors."""
         errors = self._errors()
@@ -179,6 +185,8 @@ class WordInfoPreserved(_EditRatio):
       >>> float(metric.from_strings("a b c d", "a b c x").compute())
       0.5625
     """
+
+    higher_is_better = True
 
     def compute(self) -> Any:
         """Return the share that is kept."""
@@ -208,6 +216,8 @@ class WordInfoLost(_EditRatio):
       0.4375
     """
 
+    higher_is_better = False
+
     def compute(self) -> Any:
         """Return the share that is lost."""
         edits = self.edits
@@ -236,6 +246,8 @@ class EditDistance(_EditRatio):
       >>> float(jm.EditDistance().from_strings(["rain"], ["shine"]).compute())
       3.0
     """
+
+    higher_is_better = False
 
     @staticmethod
     def _tokens(text: str) -> list[str]:

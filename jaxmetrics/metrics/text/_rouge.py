@@ -65,6 +65,8 @@ class ROUGE(Metric):
       0.5
     """
 
+    higher_is_better = True
+
     kind: str = "1"
     value: str = "f1"
     ignore_index: int | tuple[int, ...] | None = None

@@ -61,6 +61,8 @@ class TranslationEditRate(Metric):
       0.3333
     """
 
+    higher_is_better = False
+
     normalized: bool = dataclasses.field(default=False, kw_only=True)
     no_punct: bool = dataclasses.field(default=False, kw_only=True)
     asian_support: bool = dataclasses.field(default=False, kw_only=True)

@@ -1,18 +1,24 @@
-"""Directions of the keys of several runs, by their names and by request."""
+"""Directions of the keys of several runs: by request, as recorded, by their names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from jaxmetrics.record import Better, direction
+from jaxmetrics.record import NO_DIRECTIONS, Better, direction
 
 
-def directions(keys: Iterable[str], better: Mapping[str, Better]) -> dict[str, Better]:
+def directions(
+    keys: Iterable[str],
+    better: Mapping[str, Better] = NO_DIRECTIONS,
+    recorded: Iterable[Mapping[str, Better]] = (),
+) -> dict[str, Better]:
     """Return the direction of each key for which one is known.
 
     Args:
       keys: Keys whose names are looked at.
-      better: Directions by key, which take precedence over names.
+      better: Directions by key, which take precedence over all others.
+      recorded: Directions that runs recorded, by key; those of the first run that has
+        one for a key count.
 
     Raises:
       ValueError: A direction is neither `"min"` nor `"max"`.
@@ -24,8 +30,11 @@ def directions(keys: Iterable[str], better: Mapping[str, Better]) -> dict[str, B
                 f"'max'. Choose one of them."
             )
     known: dict[str, Better] = dict(better)
+    first: dict[str, Better] = {}
+    for of_run in recorded:
+        first = {**of_run, **first}
     for key in keys:
-        by_name = direction(key)
-        if by_name is not None:
-            known.setdefault(key, by_name)
+        found = direction(key, first)
+        if found is not None:
+            known.setdefault(key, found)
     return known

@@ -29,6 +29,7 @@ from jaxmetrics.record import (
     read_progress,
     read_recent,
     read_run_json,
+    recorded_directions,
     redact,
     spellings,
 )
@@ -107,6 +108,7 @@ class RunEntry:
       hparams: Configuration by dotted name; lists are JSON texts.
       group: Name of the group; equal for runs of a project that differ in their seed.
       problem: Description of what could not be read; None if there is nothing.
+      better: Direction by key, of metrics that declare one which the key does not tell.
     """
 
     id: str
@@ -129,6 +131,7 @@ class RunEntry:
     hparams: Mapping[str, Any] = field(default_factory=dict, repr=False)
     group: str = ""
     problem: str | None = None
+    better: Mapping[str, Better] = field(default_factory=dict, repr=False)
 
     @property
     def progress(self) -> float | None:
@@ -159,6 +162,7 @@ class RunEntry:
             "chosen_by": None if chosen is None else chosen._asdict(),
             "last": dict(self.last),
             "best": {key: value._asdict() for key, value in self.best.items()},
+            "better": dict(self.better),
             "recent": dict(self.recent),
             "hparams": dict(self.hparams),
         }
@@ -192,7 +196,7 @@ class EntryReader:
     def __init__(self, now: float) -> None:
         """Read which files are locked on this machine."""
         self._states = StateReader(now)
-        self._chosen: dict[tuple[str, ...], tuple[str, Better] | None] = {}
+        self._chosen: dict[tuple[Any, ...], tuple[str, Better] | None] = {}
         self._without_secrets: set[tuple[Any, ...]] = set()
 
     def read(self, path: Path | LocalCopy, names: tuple[str, str]) -> RunEntry:
@@ -234,10 +238,14 @@ class EntryReader:
             problems.append(f"{RUN_JSON}: {error.reason}")
         except OSError as error:
             problems.append(_message(error))
+        better = recorded_directions(run)
         values, step, elapsed, summary, damaged = _Recorded(RunValues())
         try:
-            read = _of_other_files if record is None else self._of_record
-            values, step, elapsed, summary, damaged = read(folder)
+            if record is None:
+                read = _of_other_files(folder)
+            else:
+                read = self._of_record(folder, better)
+            values, step, elapsed, summary, damaged = read
         except (OSError, ValueError) as error:
             problems.append(_message(error))
         if damaged:
@@ -275,23 +283,28 @@ class EntryReader:
             chosen_by=self._chosen_by(values, last),
             last=last,
             best=values.best_values(),
+            better=better,
             recent=values.recent_values(),
             hparams=hparams,
             problem="; ".join(problems) or None,
         )
 
-    def _of_record(self, folder: Path) -> _Recorded:
+    def _of_record(self, folder: Path, better: Mapping[str, Better]) -> _Recorded:
         """Return what the summary and the record of a run tell.
+
+        Args:
+          folder: Folder of the run.
+          better: Directions that the run recorded, by key.
 
         Raises:
           ValueError: Too much of the record is in no summary.
           OSError: The record cannot be read.
         """
-        progress = read_progress(folder, _MAX_BYTES)
+        progress = read_progress(folder, _MAX_BYTES, better=better)
         index, values, summary, damaged = progress
         if values.has_unknown:
             with contextlib.suppress(ValueError):  # a record that is too long
-                progress = read_progress(folder, _MAX_BYTES, whole=True)
+                progress = read_progress(folder, _MAX_BYTES, whole=True, better=better)
                 values = progress.values
         if values.lacks_recent and self._is_by_recent(values):
             read_recent(folder, progress)
@@ -317,17 +330,19 @@ class EntryReader:
 
     def _is_by_recent(self, values: RunValues) -> bool:
         """Return whether a run is judged by the level of its training loss."""
-        choice = self._choice(values.last_values())
+        choice = self._choice(values.last_values(), values.better)
         return choice is not None and is_train_loss(choice[0])
 
-    def _choice(self, last: Mapping[str, float]) -> tuple[str, Better] | None:
-        keys = tuple(last)
-        if keys not in self._chosen:  # runs of a sweep have the same
-            self._chosen[keys] = _choose(keys)
-        return self._chosen[keys]
+    def _choice(
+        self, last: Mapping[str, float], better: Mapping[str, Better]
+    ) -> tuple[str, Better] | None:
+        same = (*last, *sorted(better.items()))
+        if same not in self._chosen:  # as runs of a sweep have them
+            self._chosen[same] = _choose(last, better)
+        return self._chosen[same]
 
     def _chosen_by(self, values: RunValues, last: Mapping[str, float]) -> Chosen | None:
-        if (choice := self._choice(last)) is None:
+        if (choice := self._choice(last, values.better)) is None:
             return None
         key, better = choice
         best = values.best(key)
@@ -338,13 +353,17 @@ class EntryReader:
         return Chosen(key, better, last.get(key), value, step, "best", value)
 
 
-def _choose(keys: Iterable[str]) -> tuple[str, Better] | None:
+def _choose(
+    keys: Iterable[str], recorded: Mapping[str, Better]
+) -> tuple[str, Better] | None:
     """Return the key by which a run is judged, and its direction."""
     columns = dict.fromkeys(keys, _NO_SERIES)
-    if (chosen := evaluation(columns, "step")) is not None:
+    if (chosen := evaluation(columns, "step", recorded)) is not None:
         return chosen.key, chosen.better
     losses = (name for name in spellings("train/loss") if name in columns)
-    if (key := next(losses, None)) is None or (better := direction(key)) is None:
+    if (key := next(losses, None)) is None or (
+        better := direction(key, recorded)
+    ) is None:
         return None
     return key, better
 

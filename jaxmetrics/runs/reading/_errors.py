@@ -75,8 +75,8 @@ class UnknownDirectionError(ValueError):
         self.key = key
         self.what = what
         self.problem: str = (
-            f"compare() got {what}{key!r}, whose name does not say whether "
-            f"higher or lower values are better."
+            f"compare() got {what}{key!r}, of which neither the name nor the metric "
+            f"says whether higher or lower values are better."
         )
         super().__init__(f"{self.problem} Pass better={{{key!r}: 'min'}} or 'max'.")
 

@@ -187,7 +187,7 @@ def history_of_epochs(
     config = epochs.config or (run.config if run is not None else {})
     chosen_by = evaluation(extra, "epoch")
     if chosen_by is None and run is not None:
-        chosen_by = evaluation(run, "step")
+        chosen_by = evaluation(run, "step", run.better)
     return History(
         *(run_name, "epoch", folder, epochs.run, config, series),
         run=run,
@@ -224,7 +224,7 @@ def history_of_run(run: Run) -> History:
     series = {key: logged for key, logged in series.items() if len(logged[0])}
     return History(
         *(run.name, "step", folder, run.header, run.config, series, run),
-        evaluation=evaluation(run, "step"),
+        evaluation=evaluation(run, "step", run.better),
         copy=run.local_copy,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from jaxmetrics.record import Better, direction, dumps, duration, html_table, is_remote
+from jaxmetrics.record import Better, dumps, duration, html_table, is_remote
 from jaxmetrics.runs.reading._better import directions
 from jaxmetrics.runs.reading._config import seed_groups, short_names
 from jaxmetrics.runs.reading._copy import LocalCopy
@@ -69,7 +69,8 @@ class RunList(Sequence[RunEntry]):
     @property
     def better(self) -> dict[str, Better]:
         """Direction in which values improve, `"min"` or `"max"`, by key."""
-        return directions(self.names.keys, {})
+        recorded = (entry.better for entry in self)
+        return directions(self.names.keys, recorded=recorded)
 
     @property
     def varied(self) -> list[str]:
@@ -118,7 +119,7 @@ class RunList(Sequence[RunEntry]):
         is_reversed, name = name.startswith("-"), name.removeprefix("-")
         get = value_of(name, self.names, "sort")
         _, key = function_and_name(name)
-        is_key = key in self.names.keys and direction(key) == "max"
+        is_key = self.better.get(key) == "max"
         values = [(get(entry), entry) for entry in self]
         known = [(v, e) for v, e in values if v is not None and v == v]
         missing = [e for v, e in values if v is None or v != v]
@@ -150,7 +151,7 @@ class RunList(Sequence[RunEntry]):
             row = entry.to_dict()
             chosen, last = row.pop("chosen_by"), row.pop("last")
             best, recent = row.pop("best"), row.pop("recent")
-            hparams = row.pop("hparams")
+            hparams, _ = row.pop("hparams"), row.pop("better")
             row["chosen_by"] = None if chosen is None else chosen["key"]
             row |= {f"hparams.{name}": value for name, value in hparams.items()}
             row |= last | {f"best({key})": one["value"] for key, one in best.items()}

@@ -17,6 +17,7 @@ import numpy as np
 from jaxmetrics.record import (
     CONVERSIONS,
     EVALUATION_SPLITS,
+    NO_DIRECTIONS,
     SPELLINGS,
     Better,
     direction,
@@ -161,26 +162,29 @@ def common_names(runs: Sequence[Columns]) -> list[dict[str, tuple[str, float]]]:
     ]
 
 
-def evaluation(columns: Columns, unit: str) -> Evaluation | None:
+def evaluation(
+    columns: Columns, unit: str, better: Mapping[str, Better] = NO_DIRECTIONS
+) -> Evaluation | None:
     """Return the series by which models are chosen; None without an evaluation.
 
     It is the loss of the first of the splits `EVALUATION_SPLITS` that has one; without
-    a loss the first of their metrics whose name tells its direction.
+    a loss the first of their metrics of known direction.
 
     Args:
       columns: Series by name.
       unit: Unit of x.
+      better: Directions that the run recorded, by name.
     """
     loss = evaluation_loss(columns, unit)
     if loss is not None:
         return loss
     for split in EVALUATION_SPLITS:
         for name in columns:
-            better, of_split = direction(name), (f"{split}/", f"{split}_")
-            if not better or _SPEED.search(name):
+            known, of_split = direction(name, better), (f"{split}/", f"{split}_")
+            if not known or _SPEED.search(name):
                 continue
             if own_key(name)[0].startswith(of_split):
-                return Evaluation(name, unit, *columns[name], better)
+                return Evaluation(name, unit, *columns[name], known)
     return None
 
 

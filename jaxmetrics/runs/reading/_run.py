@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jaxmetrics.record import EPOCHS_JSON, METRICS_JSONL, RUN_JSON, hparams_of
+from jaxmetrics.record import (
+    EPOCHS_JSON,
+    METRICS_JSONL,
+    RUN_JSON,
+    Better,
+    hparams_of,
+    recorded_directions,
+)
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
 from jaxmetrics.runs.reading._find import place_of, runs_in
 from jaxmetrics.runs.reading._html import run_html
@@ -68,6 +75,7 @@ class Run:
         self.address: str = str(path) if files.copy is None else files.copy.address
         self._table = table
         self._files = files
+        self._names: dict[str, str] = {}  # other names of keys, see `renamed`
 
     @classmethod
     def load(
@@ -145,6 +153,15 @@ class Run:
     def config(self) -> dict[str, object]:
         """The user's hyperparameters, as recorded."""
         return hparams_of(self.header)
+
+    @property
+    def better(self) -> dict[str, Better]:
+        """Directions in which values improve, by key, where only the metric tells it.
+
+        They are `"min"` or `"max"`, as metrics declared by `higher_is_better`.
+        """
+        known = recorded_directions(self.header)
+        return {self._names.get(key, key): better for key, better in known.items()}
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -310,6 +327,7 @@ class Run:
             columns[new] = column._replace(values=column.values * factor)
         run = copy.copy(self)
         run._table = dataclasses.replace(self._table, columns=columns)
+        run._names = {key: new for key, (new, _) in names.items()}
         return run
 
     def _warn_of_conflicts(self) -> None:

@@ -283,8 +283,8 @@ def _call(function: str, key: str, names: Names, argument: str) -> Getter:
         return lambda entry: best.value if (best := entry.best.get(key)) else None
     if key in names.keys:
         raise KeyError(
-            f"{argument}= got best({key}), whose name does not say whether higher or "
-            f"lower values are better. Write {key} for its last value."
+            f"{argument}= got best({key}), of which neither the name nor the metric "
+            f"says whether higher or lower is better. Write {key} for its last value."
         )
     raise KeyError(_unknown(key, names.best, argument))
 

@@ -113,8 +113,8 @@ def test_a_missing_value_is_no_error_in_a_run_that_lacks_the_name():
         ("los > 1", "similar names are .*loss"),
         ("val/los > 1", "similar names are val/loss"),
         ("beta == 1", "short for old.beta, new.beta"),
-        ("best(train/loss) < 1", "similar names are val/loss|does not say"),
-        ("best(val/top-5) < 1", "does not say whether higher or lower"),
+        ("best(train/loss) < 1", "similar names are val/loss|neither the name"),
+        ("best(val/top-5) < 1", "neither the name nor the metric says"),
         ("last(width) < 1", "which no run has"),
     ],
 )
