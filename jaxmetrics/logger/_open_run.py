@@ -81,12 +81,13 @@ def open_run(
             resume_step=resume_step,
             clock=clock,
             monotonic=monotonic,
+            writers=[writer.name for writer in own if not writer.is_display],
             known_order=known_order,
         )
         try:
             run_copies = None if copies is None else _copies_of(run, copies, 0)
             run_mirror = Mirror(run, run_copies, parent)
-            sinks = Sinks(own, run.path, resume_step)
+            sinks = Sinks(own, run.path, resume_step, left_out=run.left_out)
         except BaseException:
             run.ledger.close()
             raise

@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from jaxmetrics.record import (
     changes_text,
     config_changes,
     dumps,
+    edit_run_json,
     hparams_of,
     is_remote,
     iso_time,
@@ -48,6 +49,7 @@ from jaxmetrics.record import (
 _LOG = logging.getLogger("jaxmetrics")
 _PACKAGES = ("jaxmetrics", "jax", "jaxlib", "flax", "optax", "numpy")
 _SCHEMA = 2
+_REQUIRED = ("run_id",)
 _MAX_EDITS = 100  # that wait for a disk
 _OWN_FIELDS = frozenset(
     {"schema", "run_id", "project", "run_name", "created", "hparams", "tags"}
@@ -74,6 +76,8 @@ class RunDirectory:
       ledger: Events of the run; silent on processes other than the first.
       is_first: Whether this is the first process, which writes `run.json`.
       identity: Identity of this attempt among all; None without a directory.
+      left_out: Lowest step to which attempts went back without a writer, by its name,
+        since it was there last.
       superseded: Description of the later attempt that has taken the run over; None
         while there is none.
     """
@@ -86,6 +90,7 @@ class RunDirectory:
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
     is_first: bool = True
     identity: Attempt | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
     superseded: str | None = None
     _version: tuple[int, int, int] | None = None
     _edits: list[Edit] = field(default_factory=list)  # of run.json, still to be made
@@ -192,12 +197,20 @@ class RunDirectory:
             self._write_edits()
 
     def _write_edits(self) -> bool:
-        try:
-            run = _read(self.path) or {"schema": _SCHEMA, "run_id": self.run_id}
+        changes: list[ConfigChange] = []
+
+        def edit(run: dict[str, Any]) -> None:
+            if not run:
+                run.update(schema=_SCHEMA, run_id=self.run_id)
             known = set(config_changes(run))
-            for edit in self._edits:
-                edit(run)
-            write_run_json(self.path, run)
+            for one in self._edits:
+                one(run)
+            count = len(run.get("attempts", []))
+            changed = (c for c in config_changes(run) if c not in known)
+            changes.extend(c for c in changed if c.attempt == count)
+
+        try:
+            edit_run_json(self.path, edit, _REQUIRED)
         except (OSError, RunJsonError) as error:
             if not self._has_warned:
                 self._has_warned = True
@@ -208,9 +221,7 @@ class RunDirectory:
                 )
             return False
         self._edits = []
-        changes = [c for c in config_changes(run) if c not in known]
-        count = len(run.get("attempts", []))
-        _warn_of_changes(self.path, [c for c in changes if c.attempt == count])
+        _warn_of_changes(self.path, changes)
         return True
 
     def _attempt_of(self, run: dict[str, Any]) -> dict[str, Any]:
@@ -235,6 +246,7 @@ def open_directory(
     resume_step: int | None,
     clock: Callable[[], float],
     monotonic: Callable[[], float],
+    writers: Sequence[str] = (),
     known_order: int = 0,
 ) -> RunDirectory:
     """Create a run directory, or continue one as its next attempt; first process only.
@@ -247,6 +259,7 @@ def open_directory(
       resume_step: Step to continue from; later rows are not counted.
       clock: Seconds since the epoch, for timestamps.
       monotonic: Seconds of any origin, for durations.
+      writers: Names of the writers whose files this attempt writes.
       known_order: Highest order of the attempts that the mirror has.
 
     Raises:
@@ -284,16 +297,18 @@ def open_directory(
         run["versions"] = _versions()
         run["devices"] = device_summary()
         attempts = run.pop("attempts", [])
+        left_out = _left_out(attempts)
         attempt = {"attempt": len(attempts) + 1, "time": now}
         identity = Attempt.new(max(known_order, len(attempts)) + 1, started)
         attempt |= identity.to_dict()
         attempt |= {"host": socket.gethostname(), "lock_scope": lock_scope(ledger_path)}
         attempt |= {"restored_step": resume_step, "hparams": _initial(hparams)}
+        attempt["writers"] = list(writers)
         attempts.append(attempt)
         last, elapsed = RecordIndex.of(path).last(resume_step)
         ledger.attempt = len(attempts)
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
-        opened.identity = identity
+        opened.identity, opened.left_out = identity, left_out
         run["attempts"] = attempts
         write_run_json(path, run)
         changes = config_changes(run)
@@ -361,7 +376,7 @@ def local_folder(folder: str | Path, argument: str = "root") -> Path:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Read `run.json`; a run that can be continued has a `run_id` in it."""
-    return read_run_json(path, required=("run_id",))
+    return read_run_json(path, _REQUIRED)
 
 
 def _last_order(path: Path) -> int:
@@ -370,6 +385,35 @@ def _last_order(path: Path) -> int:
         last = last_attempt(_read(path) or {})
         return 0 if last is None else last.order
     return 0
+
+
+def _left_out(attempts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the lowest steps to which attempts went back without a writer, by name.
+
+    The files of the writer still have what those attempts set aside elsewhere.
+
+    >>> _left_out([
+    ...     {"writers": ["csv"], "restored_step": None},
+    ...     {"writers": [], "restored_step": 5},
+    ...     {"writers": [], "restored_step": 8},
+    ... ])
+    {'csv': 5}
+    """
+    known: set[str] = set()
+    steps: dict[str, int] = {}
+    for attempt in attempts:
+        names, restored = attempt.get("writers"), attempt.get("restored_step")
+        if not isinstance(names, list):  # of a version that did not note them
+            known, steps = set(), {}
+            continue
+        present = set(map(str, names))
+        known |= present
+        for name in present:
+            steps.pop(name, None)
+        if isinstance(restored, int):
+            for name in known - present:
+                steps[name] = min(steps.get(name, restored), restored)
+    return steps
 
 
 def _initial(hparams: object) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.pipeline._cadence import Thinning
@@ -295,6 +296,8 @@ class Sinks:
       run_dir: Directory of the run; None if it has none.
       resume_step: Step from which the run continues, or None.
       clock: Monotonic seconds, as in `Sink`.
+      left_out: Steps to which attempts without them went back, by name of the writer.
+        With a `resume_step` they continue from there, or from an earlier one.
     """
 
     def __init__(
@@ -303,13 +306,17 @@ class Sinks:
         run_dir: Path | None,
         resume_step: int | None,
         clock: Callable[[], float] = time.monotonic,
+        left_out: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        steps: dict[str, int] = {}
+        if resume_step is not None:  # a restore has states of its own
+            steps = {name: min(step, resume_step) for name, step in left_out.items()}
         opened: list[Writer] = []
         try:
             for writer in writers:
                 place: Any = run_dir  # None is for writers that need none
                 try:
-                    writer.open(place, resume_step)
+                    writer.open(place, steps.pop(writer.name, resume_step))
                 except Exception as error:
                     error.add_note(f"Writer {writer.name} could not be opened.")
                     raise
@@ -323,7 +330,9 @@ class Sinks:
         _inert_in_children().add(self.intake)
         self._replay = Replay(run_dir)
         # Where writers go back to that are not there now, but were once or will be.
-        self._absent: dict[str, Mapping[str, Any]] = {}
+        self._absent: dict[str, Mapping[str, Any]] = {
+            name: {"step": step} for name, step in steps.items()
+        }
         self._absent_step = resume_step  # of those without a state
         self._rows_offered = 0
         self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)

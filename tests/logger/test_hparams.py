@@ -367,7 +367,7 @@ def test_a_full_disk_under_run_json_stops_neither_writers_nor_training(
 
     memory = Memory()
     with make(memory) as logger:
-        monkeypatch.setattr("jaxmetrics.logger._run_directory.write_run_json", full)
+        monkeypatch.setattr("jaxmetrics.logger._run_directory.edit_run_json", full)
         logger.log_hparams({"lr": 0.1})
         monkeypatch.undo()
     assert "cannot be written (disk full)" in caplog.text

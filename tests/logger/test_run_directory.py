@@ -40,6 +40,7 @@ def test_run_json_describes_the_run_and_its_attempts(make_logger):
             "lock_scope": lock_scope(),
             "restored_step": None,
             "hparams": {"lr": 1e-3},
+            "writers": ["metrics.jsonl"],
         }
     ]
 
@@ -78,7 +79,7 @@ def test_a_full_disk_under_run_json_is_a_warning_and_stops_nothing(
     logger.log_step(1, loss=1.0)
     state = logger.state()
     with monkeypatch.context() as patch:
-        patch.setattr("jaxmetrics.logger._run_directory.write_run_json", full)
+        patch.setattr("jaxmetrics.logger._run_directory.edit_run_json", full)
         logger._process_known = False  # as before JAX has started
         logger.log_step(2, loss=1.0)
         logger.describe(flops={"per_step": 1.0})

@@ -158,6 +158,42 @@ def test_a_writer_left_out_of_an_attempt_keeps_no_row_that_it_set_aside(
     assert scalars == left_out
 
 
+@pytest.mark.parametrize("last", ["resume_step", "restored"])
+@pytest.mark.parametrize("second", [[], [CSV]])
+def test_a_writer_left_out_of_attempts_that_resume_by_step_keeps_no_row_of_theirs(
+    make_logger, second, last
+):
+    """Attempts 1 and 4 have all writers, 2 has `second`, 3 none."""
+    every = [CSV, TensorBoard, lambda: JSONL("more.jsonl")]
+
+    def train(attempt, steps, writers, **options):
+        logger = make_logger(writers=[kind() for kind in writers], **options)
+        if attempt == 4 and last == "restored":
+            logger.load_state(state)
+        for step in steps:
+            logger.log_step(step, loss=float(attempt))
+        saved = loads(dumps(logger.state()))
+        logger.close()
+        return logger, saved
+
+    train(1, range(1, 9), every)
+    train(2, range(4, 7), second, resume_step=3)
+    _, state = train(3, range(6, 8), [], resume_step=5)
+    options = {"resume_step": 7} if last == "resume_step" else {}
+    logger, _ = train(4, [8], every, **options)
+    first = {1: 1.0, 2: 1.0, 3: 1.0}
+    recorded = first | {4: 2.0, 5: 2.0, 6: 3.0, 7: 3.0, 8: 4.0}
+    assert {r["step"]: r["train/loss"] for r in rows(logger)} == recorded
+    lines = (logger.run_dir / "metrics.csv").read_text().splitlines()
+    table = {int(r["step"]): float(r["train/loss"]) for r in DictReader(lines)}
+    assert table == first | ({4: 2.0, 5: 2.0} if second else {}) | {8: 4.0}
+    more = read_lines(logger.run_dir / "more.jsonl")[0][1:]
+    assert {r["step"]: r["train/loss"] for r in more} == first | {8: 4.0}
+    board = EventAccumulator(str(logger.run_dir / "tensorboard")).Reload()
+    scalars = {e.step: e.value for e in board.Scalars("train/loss")}
+    assert scalars == first | {8: 4.0}
+
+
 def test_a_state_of_another_run_sets_steps_and_seconds_only(make_logger, clock, caplog):
     clock.now = 5.0
     with make_logger("first") as first:

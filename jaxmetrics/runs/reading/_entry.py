@@ -283,7 +283,7 @@ class EntryReader:
             chosen_by=self._chosen_by(values, last),
             last=last,
             best=values.best_values(),
-            better=better,
+            better=dict(values.better),
             recent=values.recent_values(),
             hparams=hparams,
             problem="; ".join(problems) or None,
