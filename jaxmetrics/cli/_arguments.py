@@ -135,7 +135,17 @@ def _add_where_arguments(command: argparse.ArgumentParser) -> None:
         "--sort",
         metavar="NAME",
         help="sort by a key, a value of the configuration or a field such as elapsed, "
-        "the best first; a - before it (--sort=-NAME) reverses the order",
+        "the best first; a key stands for its best value, or for the last one if its "
+        "direction is not known; last(KEY) and best(KEY) choose; a - before it "
+        "(--sort=-NAME) reverses the order; runs that diverged are last",
+    )
+    command.add_argument(
+        "--better",
+        metavar="KEY=min|max",
+        action="append",
+        type=_better,
+        default=[],
+        help="whether lower or higher values are better, if the name does not tell",
     )
 
 
@@ -160,14 +170,6 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
         type=_target,
         default=[],
         help="show where each run first reaches a value, such as val/loss=2.0",
-    )
-    command.add_argument(
-        "--better",
-        metavar="KEY=min|max",
-        action="append",
-        type=_better,
-        default=[],
-        help="whether lower or higher values are better, if the name does not tell",
     )
     command.add_argument(
         "--rank-by",

@@ -27,7 +27,7 @@ def list_runs(args: Namespace) -> int:
     from jaxmetrics.cli._tables import run_lines
     from jaxmetrics.runs import list as list_runs
 
-    every = list_runs(args.root)
+    every = list_runs(args.root, better=dict(args.better))
     if not every:
         _warn(
             f"there are no runs in {args.root}. Give the folder of all projects",

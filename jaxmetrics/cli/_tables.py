@@ -60,6 +60,8 @@ def run_lines(runs: RunList, width: int | None = None) -> Iterator[str]:
       runs: The runs.
       width: Number of characters in a line; None for any number.
     """
+    if note := runs.order_note:
+        yield from _wrapped(escape(note), width)
     names, rows = runs.table()
     count = len(names)
     while count > 2 and width is not None and _width(names, rows, count) > width:

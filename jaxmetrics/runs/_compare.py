@@ -186,9 +186,9 @@ def compare(
       better: `"min"` or `"max"` by key, for keys whose direction neither their metric,
         by `higher_is_better`, nor their name tells.
       seed: Name in the configuration in which the runs of a group may differ.
-      rank_by: Key by whose best value the runs are ranked. Default the loss of the
-        evaluation, or the training loss, by whose level at the end they are ranked: the
-        median of the last 5 % of x.
+      rank_by: Key by whose best value the runs are ranked, those that diverged last.
+        Default the loss of the evaluation, or the training loss, by whose level at the
+        end they are ranked: the median of the last 5 % of x.
       where: Condition that the runs meet, such as `"lr > 1e-3"`, as for `runs.list`.
         Default all runs.
       sort: Name of the value by which the runs are sorted in place of their ranks,
@@ -202,7 +202,8 @@ def compare(
       KeyError: No run has the key of a target, the key to rank by, or a name.
     """
     sources = (paths,) if isinstance(paths, Run) else one_or_many(paths)
-    loaded, entries = _selected([r for p in sources for r in _loaded(p)], where, sort)
+    every = [r for p in sources for r in _loaded(p)]
+    loaded, entries = _selected(every, where, sort, better or {})
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
@@ -242,7 +243,8 @@ def compare(
     different = config_difference(configs)
     related: Sequence[Relation] = ()
     if ranked_by is not None:
-        values = [judged.get(name, math.nan) for name in runs]
+        alive = {name: v for name, v in judged.items() if name not in diverged}
+        values = [alive.get(name, math.nan) for name in runs]
         related = relations(different, values, known[ranked_by], seed)
     return Comparison(
         runs=runs,
@@ -264,14 +266,17 @@ def compare(
 
 
 def _selected(
-    runs: Sequence[Run], where: str | None, sort: str | None
+    runs: Sequence[Run],
+    where: str | None,
+    sort: str | None,
+    better: Mapping[str, Better],
 ) -> tuple[list[Run], list[RunEntry]]:
     """Return the runs that meet a condition in their order, and their entries."""
     places = [
         ((run.path.resolve().parent.name, run.path.name), run.local_copy or run.path)
         for run in runs
     ]
-    listed = list_entries("", places)
+    listed = list_entries("", places).directed(better)
     by_entry = {id(entry): run for entry, run in zip(listed, runs)}
     if where is not None:
         listed = listed.where(where)

@@ -39,15 +39,37 @@ def test_a_row_for_each_run_shows_state_and_values(sweep, call):
 
 def test_rows_are_selected_sorted_and_limited(sweep, call):
     options = ("--where", "lr > 0.05", "--sort", "train/loss")
-    assert [r[0] for r in cells(call("list", "runs/sweep", *options)[1])[1:]] == [
-        "sweep/r1",
-        "sweep/r2",
-    ]
+    note, _, *rows = call("list", "runs/sweep", *options)[1].splitlines()
+    assert note == "Sorted by recent train/loss, lower first."
+    assert [row.split()[0] for row in rows] == ["sweep/r1", "sweep/r2"]
     status, out, message = call("list", "--sort=-train/loss", "--limit", "1")
-    assert [r[0] for r in cells(out)[1:]] == ["sweep/r0"]
+    assert [r[0] for r in cells(out)[2:]] == ["sweep/r0"]
     assert (status, message) == (0, "jaxmetrics list: 2 more runs; see --limit\n")
     rows = json.loads(call("list", "--json", "--limit", "2")[1])
     assert [r["id"] for r in rows] == ["sweep/r0", "sweep/r1"]
+
+
+def test_a_key_without_a_direction_is_named_and_shown(make, call):
+    for n, (rate, last) in enumerate([(0.1, 0.4), (0.3, 0.2), (0.2, 0.1)]):
+        rows = [row(1, val__spark=rate), row(2, val__spark=last, val__loss=1.0)]
+        make(f"sweep/r{n}", [HEADER, *rows], events=[{"event": "close"}])
+    note, head, *rows = call("list", "--sort", "val/spark")[1].splitlines()
+    assert note.startswith("Sorted by last val/spark, lower first. Its name does not")
+    assert "--better val/spark=max" in note and "last val/spark" in head
+    assert [row.split()[0][-1] for row in rows] == ["2", "1", "0"]
+    better = ("--better", "val/spark=max")
+    out = call("list", "--sort", "val/spark", *better)[1]
+    note, head, *rows = out.splitlines()
+    assert note == "Sorted by best val/spark, higher first."
+    assert [(r.split()[0][-1], r.split()[4]) for r in rows] == [
+        ("0", "0.4"),
+        ("1", "0.3"),
+        ("2", "0.2"),
+    ]
+    where = ("--where", "best(val/spark) > 0.25", *better)
+    assert len(call("list", *where)[1].splitlines()) == 3
+    status, _, message = call("list", "--better", "val/sparkl=max")
+    assert status == 1 and "similar names are val/spark" in message
 
 
 def test_errors_say_what_to_do(sweep, call):

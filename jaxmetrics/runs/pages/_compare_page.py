@@ -149,6 +149,8 @@ def _run_table(comparison: AlignedRuns) -> Table:
     note = f"Ranked by {ranked_by}." if is_ranked else ""
     if is_ranked and is_level:
         note = f"Ranked by {ranked_by}, the median of the last 5 % of each run."
+    if is_ranked and (lost := len(comparison.diverged)):
+        note += f" {_counted(lost)} that diverged {'is' if lost == 1 else 'are'} last."
     if (more := len(comparison.difference) - len(config)) > 0:
         note += f" The configurations differ in {more:,} more values."
     return Table("Runs", names, rows, note.strip())
@@ -175,11 +177,17 @@ def _relation_table(comparison: AlignedRuns) -> Iterator[Table]:
     first = redact(comparison.relations[0].sentence(key, better))
     note = (
         f"{first[0].upper()}{first[1:]}. This says what went together in these runs, "
-        f"not why; runs without a finite value are left out."
+        f"not why; runs without a finite value are left out"
     )
+    if lost := len(comparison.diverged):
+        note += f", and {_counted(lost)} that diverged"
     names = ["name", "measure", "strength", "runs", "mean by value (runs), best first"]
     title = f"What goes with {judged_name(key)} ({better})"
-    yield Table(title, names, rows, note)
+    yield Table(title, names, rows, f"{note}.")
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def _tables_by_metric(comparison: AlignedRuns) -> Iterator[Table]:
@@ -261,6 +269,8 @@ def _target_table(comparison: AlignedRuns) -> Iterator[Table]:
         sign = "≤" if comparison.better[one.key] == "min" else "≥"
         target = f"{one.key} {sign} {format_number(one.target)}"
         x = "not reached" if math.isnan(one.x) else _x_text(comparison, one.x)
+        if one.run in comparison.diverged:
+            x = f"{x}, diverged"
         x_by_target.setdefault(target, {})[one.run] = x
     if x_by_target:
         rows = [

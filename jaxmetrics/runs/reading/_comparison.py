@@ -84,14 +84,18 @@ class AlignedRuns:
     def ranked(self) -> list[str]:
         """Return the names of the runs, the best one first.
 
-        Runs without a value of the key by which they are ranked come last.
+        Runs without a value of the key by which they are ranked come after the others,
+        and runs that diverged last.
         """
         if self.order is not None or self.ranked_by is None:
             return list(self.order or self.runs)
         sign = 1.0 if self.better[self.ranked_by] == "min" else -1.0
         judged = {r.run: r.judged for r in self.results if r.key == self.ranked_by}
         values = {name: sign * judged.get(name, np.nan) for name in self.runs}
-        return sorted(self.runs, key=lambda n: (np.isnan(values[n]), values[n]))
+        lost = self.diverged
+        return sorted(
+            self.runs, key=lambda n: (n in lost, np.isnan(values[n]), values[n])
+        )
 
     def series(
         self, key: str, x: str | None = None

@@ -6,11 +6,21 @@ import dataclasses
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from jaxmetrics.record import Better, dumps, duration, html_table, is_remote
+from jaxmetrics.record import (
+    Better,
+    Value,
+    direction,
+    dumps,
+    duration,
+    html_table,
+    is_remote,
+)
 from jaxmetrics.runs.reading._better import directions
 from jaxmetrics.runs.reading._config import seed_groups, short_names
 from jaxmetrics.runs.reading._copy import LocalCopy
@@ -18,12 +28,15 @@ from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 from jaxmetrics.runs.reading._find import is_run, place_of, runs_below
 from jaxmetrics.runs.reading._format import format_number
-from jaxmetrics.runs.reading._where import Names, condition, function_and_name, value_of
+from jaxmetrics.runs.reading._results import result
+from jaxmetrics.runs.reading._run import Run
+from jaxmetrics.runs.reading._where import Names, Order, condition, order_of, value_of
 
 if TYPE_CHECKING:
     import pandas
 
 _MAX_HTML_ROWS = 50
+_SHOWN_FIELDS = ("state", "step", "elapsed", "id", "name", "project")
 _MAX_HPARAMS = 6  # columns of a table
 _MAX_ERROR = 60  # characters of a table
 
@@ -34,12 +47,22 @@ class RunList(Sequence[RunEntry]):
     Attributes:
       root: Folder that was listed.
       names: Names that conditions and orders of these runs may use.
+      order: Value by which they are sorted; None for the order of their names.
     """
 
-    def __init__(self, root: str, entries: Sequence[RunEntry], names: Names) -> None:
+    def __init__(
+        self,
+        root: str,
+        entries: Sequence[RunEntry],
+        names: Names,
+        better: Mapping[str, Better] | None = None,
+        order: Order | None = None,
+    ) -> None:
         """Store the parts; `runs.list` makes them."""
         self.root = root
         self.names = names
+        self.order = order
+        self._better = better or {}
         self._entries = tuple(entries)
 
     @overload
@@ -51,7 +74,7 @@ class RunList(Sequence[RunEntry]):
     def __getitem__(self, index: int | slice) -> RunEntry | RunList:
         """Return an entry, or the list of some of them."""
         if isinstance(index, slice):
-            return RunList(self.root, self._entries[index], self.names)
+            return self._with(self._entries[index])
         return self._entries[index]
 
     def __len__(self) -> int:
@@ -70,7 +93,7 @@ class RunList(Sequence[RunEntry]):
     def better(self) -> dict[str, Better]:
         """Direction in which values improve, `"min"` or `"max"`, by key."""
         recorded = (entry.better for entry in self)
-        return directions(self.names.keys, recorded=recorded)
+        return directions(self.names.keys, self._better, recorded)
 
     @property
     def varied(self) -> list[str]:
@@ -101,30 +124,64 @@ class RunList(Sequence[RunEntry]):
         if not self:
             return self
         meets = condition(text, self.names)
-        return RunList(self.root, [e for e in self if meets(e)], self.names)
+        return self._with([e for e in self if meets(e)])
+
+    def directed(self, better: Mapping[str, Better]) -> RunList:
+        """Return the runs with given directions of keys, and the best values by them.
+
+        The records are read for best values that the summaries do not have.
+
+        Args:
+          better: `"min"` or `"max"` by key, for keys whose direction their name does
+            not tell.
+
+        Raises:
+          ValueError: A direction is neither.
+          OSError: A record cannot be read.
+        """
+        directions((), better)
+        own: dict[str, Better] = {**self._better, **better}
+        entries = [_with_best(entry, better) for entry in self]
+        names = Names.of(entries)
+        return RunList(self.root, entries, names, own, self.order)
 
     def sorted(self, name: str) -> RunList:
         """Return the runs in the order of a value, the best first; missing ones last.
 
+        Runs that diverged come after all others, whatever the order of a key.
+
         Args:
-          name: A name as in `where`. Keys of which higher values are better are in
-            descending order, all others in ascending order; a `-` before the name
-            reverses it.
+          name: A name as in `where`, but that a key stands for the value by which runs
+            are judged by it: the best one, the level at the end of a training loss, and
+            the last one of a key of unknown direction. Keys of which higher values are
+            better are in descending order, all others in ascending order; a `-` before
+            the name reverses it.
 
         Raises:
           KeyError: The name is unknown; the error names similar ones.
         """
         if not self:
             return self
-        is_reversed, name = name.startswith("-"), name.removeprefix("-")
-        get = value_of(name, self.names, "sort")
-        _, key = function_and_name(name)
-        is_key = self.better.get(key) == "max"
-        values = [(get(entry), entry) for entry in self]
+        order = order_of(name, self.names, self.better)
+        values = [
+            (order.get(entry), entry) for entry in self if not order.is_last(entry)
+        ]
         known = [(v, e) for v, e in values if v is not None and v == v]
         missing = [e for v, e in values if v is None or v != v]
-        known.sort(key=lambda pair: _order(pair[0]), reverse=is_key != is_reversed)
-        return RunList(self.root, [*(e for _, e in known), *missing], self.names)
+        known.sort(key=lambda pair: _order(pair[0]), reverse=order.higher_first)
+        diverged = [entry for entry in self if order.is_last(entry)]
+        entries = [*(entry for _, entry in known), *missing, *diverged]
+        return RunList(self.root, entries, self.names, self._better, order)
+
+    @property
+    def order_note(self) -> str:
+        """A sentence about the order of the runs; empty without one."""
+        if self.order is None:
+            return ""
+        return self.order.sentence(sum(map(self.order.is_last, self)))
+
+    def _with(self, entries: Sequence[RunEntry]) -> RunList:
+        return RunList(self.root, entries, self.names, self._better, self.order)
 
     def to_json(self) -> str:
         """Return the entries as a JSON list; numbers that are not finite are texts."""
@@ -162,8 +219,8 @@ class RunList(Sequence[RunEntry]):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the names and the texts of the columns of a table for people.
 
-        The value by which most runs are judged comes after the state, and then the
-        values of the configuration in which they differ.
+        The value by which most runs are judged comes after the state, then the one by
+        which they are sorted, and the values of the configuration in which they differ.
         """
         judged = [(c.key, c.by) for e in self if (c := e.chosen_by) is not None]
         key, by = max(judged, key=judged.count) if judged else (None, "best")
@@ -171,6 +228,10 @@ class RunList(Sequence[RunEntry]):
         hparams = hparams[:_MAX_HPARAMS]
         names = ["run", "state"]
         names += [f"{by} {key}", f"last {key}"] if key is not None else []
+        shown = {*names, *hparams, *_SHOWN_FIELDS}
+        order = self.order
+        order = None if order is None or order.column in shown else order
+        names += [] if order is None else [order.column]
         names += ["step", "training time", *short_names(hparams)]
         has_errors = any(entry.error is not None for entry in self)
         names += ["ended by"] if has_errors else []
@@ -181,6 +242,7 @@ class RunList(Sequence[RunEntry]):
                 best = entry.best.get(key)
                 value = entry.recent.get(key) if by == "recent" else best and best.value
                 row += [_number(value), _number(entry.last.get(key))]
+            row += [] if order is None else [_value_text(order, entry)]
             progress = entry.progress if entry.state == "running" else None
             step = "–" if entry.step is None else f"{entry.step:,}"
             row.append(step if progress is None else f"{step} ({progress:.0%})")
@@ -196,7 +258,7 @@ class RunList(Sequence[RunEntry]):
         names, rows = self[:_MAX_HTML_ROWS].table()
         if (more := len(self) - _MAX_HTML_ROWS) > 0:
             rows.append([f"and {more:,} more", *[""] * (len(names) - 1)])
-        caption = f"{len(self):,} runs in {self.root}"
+        caption = f"{len(self):,} runs in {self.root}. {self.order_note}".strip(". ")
         return html_table(names, rows, caption, right=2)
 
 
@@ -204,6 +266,7 @@ def list_runs(
     root: str | os.PathLike[str] = "runs",
     where: str | None = None,
     sort: str | None = None,
+    better: Mapping[str, Better] | None = None,
 ) -> RunList:
     """List the runs of a folder, one entry each.
 
@@ -217,11 +280,13 @@ def list_runs(
       where: Condition that the runs meet, such as `"lr > 1e-3 and width == 512"`; see
         `RunList.where`. Default all runs.
       sort: Name of the value by which they are sorted, such as `"val/loss"`, the best
-        first; `-` before it reverses the order. Default the order of their names.
+        first; see `RunList.sorted`. Default the order of their names.
+      better: `"min"` or `"max"` by key, for keys whose direction their name does not
+        tell, as for `compare`.
 
     Raises:
       FileNotFoundError: There is no such folder.
-      ValueError: `where` is not a condition.
+      ValueError: `where` is not a condition, or a direction is unknown.
       KeyError: A name is unknown; the error names similar ones.
       OSError: A bucket cannot be reached.
     """
@@ -232,6 +297,9 @@ def list_runs(
     where_it_is = path if is_remote(path) else path.resolve()
     named = [((*where_it_is.parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
     runs = list_entries(str(root), [((n[0], n[-1]), found) for n, found in named])
+    for key in better or ():
+        value_of(f"last({key})", runs.names, "better")  # raises for an unknown key
+    runs = runs.directed(better) if better else runs
     runs = runs if where is None else runs.where(where)
     return runs if sort is None else runs.sorted(sort)
 
@@ -270,6 +338,35 @@ def _grouped(entries: Sequence[RunEntry], seed: str = "seed") -> list[RunEntry]:
             is_id = [name] == runs
             groups |= dict.fromkeys(runs, name if is_id else f"{project}: {name}")
     return [dataclasses.replace(entry, group=groups[entry.id]) for entry in entries]
+
+
+def _with_best(entry: RunEntry, better: Mapping[str, Better]) -> RunEntry:
+    """Return an entry with its best values by given directions."""
+    given: dict[str, Better] = {
+        key: d for key, d in better.items() if direction(key, entry.better) != d
+    }
+    best = dict(entry.best)
+    if not given.keys() & entry.last.keys():
+        return entry
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        run = Run.load(entry.path, errors="skip")
+    for key, d in given.items():
+        best.pop(key, None)
+        if key in run:
+            one = result(key, entry.name, run[key], d)
+            if math.isfinite(one.best):
+                best[key] = Value(one.best, int(one.best_x))
+    return dataclasses.replace(entry, best=best, better={**entry.better, **given})
+
+
+def _value_text(order: Order, entry: RunEntry) -> str:
+    """Return the value by which a run is sorted as text."""
+    value = order.get(entry)
+    if order.column in ("created", "updated") and value is not None:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
+    if order.column == "time_left" and value is not None:
+        return duration(value)
+    return _text(value)
 
 
 def _order(value: Any) -> tuple[bool, Any]:

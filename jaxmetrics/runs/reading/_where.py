@@ -17,7 +17,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxmetrics.record import Better
 from jaxmetrics.runs.reading._entry import RunEntry
+from jaxmetrics.runs.reading._quantities import is_train_loss
 
 FIELDS = (
     *("state", "step", "project", "name", "id", "group", "elapsed", "created"),
@@ -157,6 +159,80 @@ def function_and_name(text: str) -> tuple[str, str]:
     if function in _FUNCTIONS and rest.endswith(")"):
         return function, rest[:-1].strip().strip("`")
     return "", text.strip().strip("`")
+
+
+class Order(NamedTuple):
+    """Order of runs by one value.
+
+    Attributes:
+      column: Name of the value in a table, such as `best val/loss`.
+      get: Function that takes the value from a run.
+      higher_first: Whether high values come first.
+      key: Key of the value; None of a field or a value of the configuration.
+      is_directed: Whether it is known which values are better.
+    """
+
+    column: str
+    get: Getter
+    higher_first: bool
+    key: str | None = None
+    is_directed: bool = False
+
+    def is_last(self, entry: RunEntry) -> bool:
+        """Return whether a run comes last since it diverged.
+
+        Its values, such as the best one before it diverged, do not compare with those
+        of others; its configuration does.
+        """
+        return self.key is not None and entry.state == "diverged"
+
+    def sentence(self, diverged: int) -> str:
+        """Return a sentence about the order.
+
+        Args:
+          diverged: Number of runs that are last since they diverged.
+        """
+        side = "higher" if self.higher_first else "lower"
+        text = f"Sorted by {self.column}, {side} first"
+        if diverged:
+            are = "run that diverged is" if diverged == 1 else "runs that diverged are"
+            text += f"; {diverged:,} {are} last"
+        if self.key is not None and not self.is_directed:
+            text += (
+                f". Its name does not tell whether higher or lower is better: give "
+                f"better= (--better {self.key}=max)"
+            )
+        return f"{text}."
+
+
+def order_of(text: str, names: Names, better: Mapping[str, Better]) -> Order:
+    """Return the order of runs by a named value.
+
+    Args:
+      text: A name as in `value_of`; `-` before it reverses the order. A key stands for
+        the value by which runs are judged.
+      names: Names that may be used.
+      better: Direction by key, where known.
+
+    Raises:
+      ValueError: The text is not a name.
+      KeyError: The name is unknown.
+    """
+    is_reversed, text = text.startswith("-"), text.removeprefix("-")
+    function, name = function_and_name(text)
+    is_other = name in FIELDS or name in names.hparams
+    if name not in names.keys or (is_other and not function):
+        get = value_of(text, names, "sort")
+        return Order(name, get, is_reversed)
+    if not function:
+        is_level = is_train_loss(name) and name in names.recent
+        is_best = name in names.best
+        function = "recent" if is_level else "best" if is_best else "last"
+        get = _call(function, name, names, "sort")
+    else:
+        get = value_of(text, names, "sort")
+    higher_first = (better.get(name) == "max") != is_reversed
+    return Order(f"{function} {name}", get, higher_first, name, name in better)
 
 
 class _Compiler:

@@ -270,6 +270,74 @@ def test_runs_that_differ_in_their_seed_have_one_group(sweep):
     assert groups == ["other/r0", "sweep: lr=0.1", "sweep: lr=0.1", "sweep: lr=0.2"]
 
 
+@pytest.fixture
+def diverging(tmp_path):
+    """Three runs, of which the one with the best evaluations diverges after them."""
+    for name, rate, values, train in [
+        ("lost", 1.0, (0.1, 0.2), "NaN"),
+        ("early", 0.1, (0.3, 0.9), 1.0),
+        ("late", 0.2, (0.5, 0.4), 1.0),
+        ("low", 0.3, (0.8, 0.7), 1.0),
+    ]:
+        rows = [*losses(*values, split="val"), row(9, **{"train/loss": train})]
+        rows.append(row(9, "val", **{"val/accuracy": 0.9 if name == "lost" else 0.5}))
+        make(tmp_path, f"p/{name}", rows, hparams={"lr": rate}, run_name=name)
+    make(tmp_path, "p/none", [row(1, **{"train/loss": 2.0})], run_name="none")
+    return tmp_path
+
+
+def test_runs_that_diverged_are_last_in_every_order_of_a_metric(diverging):
+    def names(sort):
+        return [entry.name for entry in runs.list(diverging, sort=sort)]
+
+    assert names("val/loss") == ["early", "late", "low", "none", "lost"]
+    assert names("best(val/loss)") == names("val/loss")
+    assert names("-val/loss") == ["low", "late", "early", "none", "lost"]
+    assert names("last(val/loss)") == ["late", "low", "early", "none", "lost"]
+    assert names("val/accuracy")[-1] == names("train/loss")[-1] == "lost"
+    assert names("lr")[-2:] == ["lost", "none"]  # a configuration compares
+    comparison = runs.compare([diverging / "p"], target={"val/loss": 0.35})
+    assert comparison.ranked() == names("val/loss")
+    for sort in ("val/loss", "-val/loss", "last(val/loss)"):
+        assert runs.compare([diverging / "p"], sort=sort).ranked() == names(sort)
+    (relation,) = comparison.relations
+    assert relation.runs == 3 and "1.0" not in relation.means
+    text = comparison.to_markdown()
+    assert "1 run that diverged is last" in text
+    assert "left out, and 1 run that diverged." in text and "1, diverged" in text
+
+
+def test_the_order_is_told_and_agrees_with_the_column(diverging):
+    listed = runs.list(diverging, sort="val/loss")
+    assert listed.order_note == (
+        "Sorted by best val/loss, lower first; 1 run that diverged is last."
+    )
+    names, rows = listed.table()
+    column = [row[names.index("best val/loss")] for row in rows]
+    assert column == ["0.3", "0.4", "0.7", "–", "0.1"]
+    assert names.count("best val/loss") == 1
+    assert listed[:1].order_note == "Sorted by best val/loss, lower first."
+    assert listed.where("lr < 0.25").order_note == listed[:1].order_note
+    assert runs.list(diverging).order_note == ""
+    for sort, column in (("val/accuracy", "best val/accuracy"), ("alarms", "alarms")):
+        names, rows = runs.list(diverging, sort=sort).table()
+        assert names[4] == column and all(len(row) == len(names) for row in rows)
+
+
+def test_given_directions_decide_on_best_values_and_orders(diverging):
+    listed = runs.list(diverging, sort="val/loss", better={"val/loss": "max"})
+    assert [entry.name for entry in listed] == ["early", "low", "late", "none", "lost"]
+    assert listed[0].best["val/loss"] == (0.9, 2)
+    assert listed.better["val/loss"] == "max"
+    assert listed.order_note.startswith("Sorted by best val/loss, higher first")
+    ranked = runs.compare([diverging / "p"], better={"val/loss": "max"}).ranked()
+    assert ranked == [entry.name for entry in listed]
+    with pytest.raises(ValueError, match="expected 'min' or"):
+        runs.list(diverging, better={"val/loss": "up"})
+    with pytest.raises(KeyError, match="similar names are val/loss"):
+        runs.list(diverging, better={"val/los": "max"})
+
+
 def test_runs_are_selected_and_sorted(sweep):
     make(sweep, "sweep/empty", [])
     listed = runs.list(sweep, where="lr < 0.15", sort="train/loss")

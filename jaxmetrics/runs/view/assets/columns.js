@@ -60,7 +60,7 @@ const columns = (() => {
     return {
       id: `${kind}:${key}`, title: `${kind} ${key}`, hint: HINTS[kind](key),
       width: Math.min(Math.max(8.6, 0.62 * (key.length + 6)), 12), number: true, bestHigh: better[key] === "max",
-      value: (entry) => numeric(entry, of), of,
+      value: (entry) => numeric(entry, of), of, last: (entry) => entry.run?.state === "diverged",
       cell(entry, td) {
         if (entry.members) {
           const { mean, error, n } = statistics(entry, of);

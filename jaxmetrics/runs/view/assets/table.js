@@ -12,11 +12,13 @@ const table = (() => {
     return sign * String(a).localeCompare(String(b), "en", { numeric: true });
   }
 
+  // Rows that a column calls `last` come after all others in both directions.
   function sorted(rows, columns, sort) {
     const id = sort?.replace(/^-/, ""), column = columns.find((c) => c.id === id);
     if (!column) return rows;
     const sign = sort.startsWith("-") ? -1 : 1;
-    return [...rows].sort((a, b) => compare(column.value(a), column.value(b), sign));
+    const late = (row) => Number(Boolean(column.last?.(row)));
+    return [...rows].sort((a, b) => late(a) - late(b) || compare(column.value(a), column.value(b), sign));
   }
 
   // columns: [{ id, title, hint, width (rem), number, value(row), cell(row, td) }]
