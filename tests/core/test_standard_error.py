@@ -113,6 +113,7 @@ FRACTIONS = [  # whose rows are one value each
     (jm.SequenceExactMatch(), dict(logits=LOGITS, labels=TEXT["preds"])),
     (jm.DroppedTokens(), dict(dropped=LOGITS[..., 0] < 0)),
     (jm.WinRate(), REWARDS),
+    (jm.ClickThroughRate(), dict(clicks=LABELS[:, 0] + (LOGITS[:, 0, 0] > 0))),
     (
         jm.ClipFraction(),
         dict(log_probs=LOGITS[:, 0, 0], old_log_probs=0 * LOGITS[:, 0, 0]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ from jaxmetrics.core import (
     Array,
     Metric,
     both,
+    check_stderr_of_counts,
     count_leaf,
     count_where,
     divide,
+    fraction_of,
     namespace,
     not_ignored,
     scores_field,
@@ -99,6 +102,8 @@ class ClickThroughRate(Metric):
     Args:
       ignore_index: Integer, or tuple of integers, that mark padding. Default none.
       weighted: Require `weights` and weight each impression by them.
+      stderr: Compute fraction and standard error, as `Mean(stderr=True)`; not with
+        weights. Default False.
 
     Example:
       >>> import jaxmetrics as jm
@@ -108,9 +113,14 @@ class ClickThroughRate(Metric):
 
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False
+    stderr: bool = dataclasses.field(default=False, kw_only=True)
     clicked: Array = count_leaf(weighted="weighted")
     total: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
+
+    def validate(self) -> None:
+        """Refuse a standard error with weights."""
+        check_stderr_of_counts(self)
 
     def observe(
         self, *, clicks: Any, mask: Any = None, weights: Any = None
@@ -128,7 +138,7 @@ class ClickThroughRate(Metric):
 
     def compute(self) -> Any:
         """Return the rate."""
-        return divide(self.clicked, self.total)
+        return fraction_of(self.clicked, self.total, self.stderr)
 
 
 def _log(xp: Any, share: Any, other: Any) -> Any:

@@ -19,6 +19,8 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.metrics.sketches._cells import count_bits
 from jaxmetrics.metrics.sketches._hashing import (
+    is_int32,
+    is_uint32,
     mix,
     require_int32,
     require_integers,
@@ -67,7 +69,7 @@ class CountMin(Statistic):
         """Return the batch's counts by row and bucket."""
         values = jnp.asarray(values)
         require_integers("CountMin", "values", values)
-        valid = mask_like(values, mask)
+        valid = mask_like(values, mask) & (is_int32(values) | is_uint32(values))
         rows = _buckets(words(values), self.width, self.depth)
         return dict(
             table=jnp.stack([count_cells(row, self.width, valid) for row in rows])
@@ -116,7 +118,7 @@ class TopItems(Statistic):
       k: Number of items to return. Default 10.
       bits: Bits of an item. 32 (the default) takes every int32, also negative ones, and
         no uint32. With fewer, values outside [0, 2^bits) are not counted, except in
-        `outside`; see `metric.plain()`.
+        `outside`; see `metric.plain()`. So are int64 that are no int32.
       width: Buckets per row, at most 65,536.
       depth: Number of rows, each with its own hash.
 
@@ -163,9 +165,9 @@ class TopItems(Statistic):
         require("TopItems", "values", values)
         valid = mask_like(values, mask)
         word = words(values)
-        in_range = jnp.ones(word.shape, bool)
+        in_range = is_int32(values)
         if self.bits < 32:
-            in_range = word < np.uint32(1 << self.bits)
+            in_range = in_range & (word < np.uint32(1 << self.bits))
         counted, word = (valid & in_range).ravel(), word.ravel()
         tables = [
             count_bits(row, word, self.width, self.bits, counted)

@@ -30,6 +30,16 @@ def salted(word: Any, salt: int) -> Any:
     return mix(word + np.uint32((2 * salt + 1) * _GOLDEN & 0xFFFFFFFF))
 
 
+def is_int32(values: Any) -> Any:
+    """Return where integers are an int32; others exist with `jax_enable_x64` only."""
+    return values.astype(jnp.int32).astype(values.dtype) == values
+
+
+def is_uint32(values: Any) -> Any:
+    """Return where integers are a uint32."""
+    return values.astype(jnp.uint32).astype(values.dtype) == values
+
+
 def require_int32(caller: str, name: str, values: Any) -> None:
     """Refuse values that are not integers, or uint32, which int32 results cut."""
     require_integers(caller, name, values)

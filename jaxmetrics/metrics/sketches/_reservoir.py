@@ -20,7 +20,12 @@ from jaxmetrics.core import (
     mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._hashing import require_int32, salted, words
+from jaxmetrics.metrics.sketches._hashing import (
+    is_int32,
+    require_int32,
+    salted,
+    words,
+)
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
     ids_of_words,
@@ -42,9 +47,9 @@ class Reservoir(Statistic):
     most `0.5 / sqrt(capacity)`, 3 % by default.
 
     Pass a unique id with each observation, such as `step * rows + row`: observations
-    with equal id and value are sampled together. NaN and infinities are counted in
-    `nonfinite`, other values in `seen`; see `metric.plain()`. The state takes
-    `12 capacity` bytes, and its reduction that many for each device.
+    with equal id and value are sampled together. NaN and infinities, and values whose
+    id is no int32, are counted in `nonfinite`, others in `seen`; see `metric.plain()`.
+    The state takes `12 capacity` bytes, and its reduction that many for each device.
 
     Args:
       output: Name of the output, of any shape. It also reads `ids`, integers of the
@@ -96,7 +101,7 @@ class Reservoir(Statistic):
             )
         values = values.astype(jnp.float32)
         valid = mask_like(values, mask)
-        finite = jnp.isfinite(values) & valid
+        finite = jnp.isfinite(values) & valid & is_int32(ids)
         word = words(values)
         priority = salted(words(ids), self.seed)
         if self.by == "id and value":

@@ -18,7 +18,7 @@ from jaxmetrics.core import (
     mask_like,
     namespace,
 )
-from jaxmetrics.metrics.sketches._hashing import require_int32, words
+from jaxmetrics.metrics.sketches._hashing import is_int32, require_int32, words
 from jaxmetrics.metrics.sketches._lowest_rows import (
     EMPTY,
     ids_of_words,
@@ -36,7 +36,7 @@ class Worst(Statistic):
     Exact, the same under any sharding, batches and order; of equal values those of the
     lowest ids are kept. For the smallest values pass their negative. The state takes
     `8 k` bytes, and its reduction that many for each device. Infinities count; values
-    that are NaN are left out and counted in `invalid`.
+    that are NaN, or whose id is no int32, are left out and counted in `invalid`.
 
     Under plain jit a batch that is sharded over devices is not gathered: the devices
     exchange counts and `k` rows.
@@ -81,7 +81,7 @@ class Worst(Statistic):
             )
         values = values.astype(jnp.float32)
         valid = mask_like(values, mask)
-        counted = valid & ~jnp.isnan(values)
+        counted = valid & ~jnp.isnan(values) & is_int32(ids)
         order = jnp.where(counted, _falling(words(values)), EMPTY)
         orders, numbers = lowest_rows([order, words_of_ids(ids)], self.k)
         return dict(
