@@ -141,7 +141,7 @@ def chunked_cross_entropy(
     require_tokens(call, "hidden", hidden, labels, mask)
     require_smoothing(call, label_smoothing)
     _require_unembedding(call, hidden, unembedding, bias, shards, tied)
-    if chunk < 1 or (softcap is not None and softcap <= 0):
+    if chunk < 1 or (softcap is not None and not softcap > 0):
         raise ValueError(
             f"{call} got chunk={chunk}, softcap={softcap}, expected positive numbers. "
             f"Pass chunk=4096, and softcap=None for logits as they are."

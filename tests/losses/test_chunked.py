@@ -501,6 +501,7 @@ def test_inside_shard_map_the_gradient_of_the_unembedding_is_the_sum(batch):
         (dict(shards=3), ValueError, "shards=3 and a vocabulary of 4"),
         (dict(chunk=0), ValueError, "chunk=0"),
         (dict(softcap=0.0), ValueError, "softcap=0.0"),
+        (dict(softcap=np.nan), ValueError, "softcap=nan"),
         (dict(label_smoothing=1), ValueError, "label_smoothing=1"),
     ],
 )

@@ -4,6 +4,7 @@ Each failure names the file to edit.
 """
 
 import importlib
+import math
 import pkgutil
 
 import cases
@@ -119,3 +120,19 @@ def test_every_metric_of_the_family_has_a_row(family):
 def test_names_of_rows_are_unique():
     names = [case.name for case in cases.CASES]
     assert len(set(names)) == len(names)
+
+
+@every_family
+def test_a_setting_of_nan_is_refused(family):
+    """It is neither above nor below a limit; only `zero_division` may be one."""
+    metrics = [case.metric for case in cases.FAMILIES[family]]
+    # The first of each class: others may have options for which a setting is unused.
+    for kind, metric in {type(m): m for m in reversed(metrics)}.items():
+        given = [n for n, make in kind._children.items() if make is None]
+        settings = {n: getattr(metric, n) for n in [*kind._configuration, *given]}
+        for name, annotation in kind._configuration.items():
+            if "float" in str(annotation) and name != "zero_division":
+                is_tuple = "tuple" in str(annotation)
+                bad = (math.nan, 1.0) if is_tuple else math.nan
+                with pytest.raises(ValueError):
+                    kind(**settings | {name: bad})

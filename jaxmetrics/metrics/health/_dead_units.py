@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -49,11 +50,12 @@ class DeadUnits(Metric):
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse fewer than one unit."""
-        if self.units < 1:
+        """Refuse fewer than one unit, and a threshold of nan."""
+        if self.units < 1 or math.isnan(self.threshold):
             raise ValueError(
-                f"DeadUnits: units is {self.units}, but must be at least 1. Set it to "
-                "the size of the layer."
+                f"DeadUnits: units is {self.units} and threshold {self.threshold}, but "
+                "units must be at least 1, and threshold a number. Set units to the "
+                "size of the layer."
             )
 
     def observe(self, *, activations: Any, mask: Any = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -152,8 +153,14 @@ class KernelDistance(Metric):
     invalid: Array = count_leaf()
 
     def validate(self) -> None:
-        """Refuse sizes and a degree below 1."""
+        """Refuse sizes and a degree below 1, and a kernel of nan."""
         _check_size("KernelDistance", self.size)
+        if math.isnan((self.gamma or 0.0) + self.coefficient):
+            raise ValueError(
+                f"KernelDistance: gamma is {self.gamma} and coefficient "
+                f"{self.coefficient}, but must be numbers. Leave them out for the "
+                "defaults."
+            )
         if self.capacity < 1 or self.degree < 1:
             raise ValueError(
                 "KernelDistance: capacity and degree must be at least 1, got "

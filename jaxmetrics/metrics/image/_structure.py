@@ -75,7 +75,7 @@ class SSIM(PairedImageMean):
                 f"{name}: window_size is {self.window_size}, but must be odd and at "
                 "least 3. Leave it out for the default."
             )
-        if not min(self.sigma, self.k1, self.k2) > 0:
+        if not all(x > 0 for x in (self.sigma, self.k1, self.k2)):
             raise ValueError(
                 f"{name}: sigma, k1 and k2 must be above 0, got {self.sigma}, "
                 f"{self.k1} and {self.k2}. Leave them out for the defaults."
@@ -157,7 +157,7 @@ class MultiScaleSSIM(SSIM):
     def validate(self) -> None:
         """Refuse powers that are not positive."""
         super().validate()
-        if not self.betas or min(self.betas) <= 0:
+        if not self.betas or not all(beta > 0 for beta in self.betas):
             raise ValueError(
                 f"MultiScaleSSIM: betas are {self.betas}, but must be positive, one "
                 "for each scale. Leave them out for five scales."

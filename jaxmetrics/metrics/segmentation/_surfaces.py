@@ -107,7 +107,7 @@ class HausdorffDistance(MeanMetric):
                 f"HausdorffDistance: percentile is {self.percentile}, but must be "
                 "above 0 and at most 100. Pass 95 for HD95."
             )
-        if not self.spacing or min(self.spacing) <= 0:
+        if not self.spacing or not all(size > 0 for size in self.spacing):
             raise ValueError(
                 f"HausdorffDistance: spacing is {self.spacing}, but must be one number "
                 "above 0 for each axis of the images. Leave it out for pixels of size "

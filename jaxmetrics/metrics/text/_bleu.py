@@ -86,7 +86,7 @@ class BLEU(Metric):
     def validate(self) -> None:
         """Refuse orders below 1, unknown smoothing and negative amounts."""
         check_choice("BLEU", "smooth", self.smooth, tuple(_SMOOTHING))
-        if self.n < 1 or (self.smooth_value or 0) < 0:
+        if self.n < 1 or not (self.smooth_value or 0) >= 0:
             raise ValueError(
                 f"BLEU: n is {self.n} and smooth_value {self.smooth_value}; n must be "
                 "at least 1 and smooth_value at least 0. Leave them out for defaults."
