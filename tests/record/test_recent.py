@@ -54,3 +54,19 @@ def test_a_level_is_unknown_where_the_first_step_is(count):
     for step in range(1000, 1000 + count):
         values.add(step, 0.5)
     assert not values.is_known and values.level() is None
+
+
+def test_a_value_of_a_step_that_may_be_incomplete_does_not_count():
+    values = RecentValues()
+    for step in range(100):
+        values.add(step, 1.0)
+    values.make_unknown(99)
+    for step in (99, *range(100, 109)):
+        values.add(step, 2.0)
+    assert values.level() is None
+    values.add(109, 2.0)
+    assert values.level() == 2.0
+    values.cut_after(49)  # of later steps there are no values any more
+    for step in range(50, 60):
+        values.add(step, 3.0)
+    assert values.level() == 3.0

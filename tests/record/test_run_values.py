@@ -237,3 +237,19 @@ def test_a_damaged_state_is_not_used(damage):
     assert RunValues.from_state(values.state()).best("train/loss") == (1.0, 2)
     assert RunValues.from_state(values.state() | damage) is None
     assert RunValues.from_state([damage]) is None is RunValues.from_state(0.5)
+
+
+def test_levels_taken_from_the_record_go_on_with_later_rows():
+    rows = [{"step": n, "split": "train", "train/loss": 1.0} for n in range(1, 5)]
+    values = RunValues()
+    for row in rows[:3]:
+        values.add(row)
+    state = values.state()
+    del state["recent"]  # as an earlier version wrote it
+    values = RunValues.from_state(state)
+    values.add(rows[3])
+    assert values.lacks_recent
+    values.take_recent(rows)
+    for step in range(5, 31):
+        values.add({"step": step, "split": "train", "train/loss": 2.0})
+    assert values.recent("train/loss") == 2.0 and not values.lacks_recent
