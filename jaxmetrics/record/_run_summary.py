@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -252,18 +252,11 @@ def read_recent(run_dir: str | os.PathLike[str], progress: Progress) -> None:
       OSError: The record cannot be read.
     """
     if progress.values.lacks_recent:
-        path = Path(run_dir) / METRICS_JSONL
-        progress.values.take_recent(_rows_before(path, progress.steps.position))
-
-
-def _rows_before(path: Path, position: int) -> Iterator[Mapping[str, object]]:
-    """Yield the last rows before a position, without one that begins too far before."""
-    start = max(position - _END_BYTES, 0)
-    for line in scan_lines(path, end=start):
-        if line.end > position:
-            return
-        if line.row is not None:
-            yield line.row
+        # The part of a line that it may begin with is no row.
+        start = max(progress.steps.position - _END_BYTES, 0)
+        lines = scan_lines(Path(run_dir) / METRICS_JSONL, end=start)
+        rows = (line.row for line in lines if line.row is not None)
+        progress.values.take_recent(rows)
 
 
 def is_diverged(values: RunValues) -> bool:

@@ -70,3 +70,13 @@ def test_a_value_of_a_step_that_may_be_incomplete_does_not_count():
     for step in range(50, 60):
         values.add(step, 3.0)
     assert values.level() == 3.0
+
+
+def test_a_series_that_was_cut_off_whole_begins_again():
+    values = RecentValues()
+    values.add(10, 1.0)
+    values.cut_after(5)
+    x = np.arange(100, 500)
+    for step in x.tolist():
+        values.add(step, float(step))
+    assert values.level() == recent_level(x, x.astype(float)).median

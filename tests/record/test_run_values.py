@@ -253,3 +253,12 @@ def test_levels_taken_from_the_record_go_on_with_later_rows():
     for step in range(5, 31):
         values.add({"step": step, "split": "train", "train/loss": 2.0})
     assert values.recent("train/loss") == 2.0 and not values.lacks_recent
+
+
+def test_a_level_may_be_unknown_where_the_last_and_the_best_value_are_known():
+    values = RunValues()
+    for step in range(100):
+        values.add({"step": step, "split": "train", "train/loss": 1.0})
+    values.make_unknown()
+    values.add({"step": 100, "split": "train", "train/loss": 0.5})
+    assert values.is_known("train/loss") and values.has_unknown
