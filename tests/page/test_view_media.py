@@ -112,3 +112,37 @@ def test_large_values_are_above_small_ones_in_histograms_by_step(media):
     for column, is_inside in ((0, lambda v: v > 1), (1, lambda v: v < 1)):
         rows = [row for c, row, *_ in cells if c == column]
         assert len(rows) == 20 and all(is_inside(names[row]) for row in rows)
+
+
+def test_runs_beside_each_other_are_legible_in_a_narrow_window(viewer):
+    names = ("lm/detailed", "sweep/lr0.1-w8-s0", "sweep/lr0.1-w8-s1")
+    route = f"media?runs={quote(','.join(quote(name, safe='') for name in names))}"
+    viewer.browser.resize(400, 800)
+    viewer.go(route, "document.querySelector('.files img')?.naturalWidth === 8")
+    cells = "[...document.querySelectorAll('.media-cell')]"
+    widths = viewer.browser.run(f"{cells}.map(cell => cell.offsetWidth)")
+    assert min(widths) >= 200
+    outside = f"{cells}.some(cell => cell.scrollWidth > cell.clientWidth)"
+    assert not viewer.browser.run(outside)
+    assert viewer.browser.run("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize(("width", "fits"), [(900, True), (200, False)])
+def test_numbers_of_a_matrix_do_not_overlap(media, width, fits):
+    media.run(
+        "(() => { const names = Array.from({ length: 12 }, (_, i) => `c${i}`);"
+        " const values = names.map(() => names.map((_, i) => 1000 + i));"
+        " const box = format.addElement('div', document.getElementById('main'));"
+        f" box.style.width = '{width}px';"
+        " const options = plots.heatmap({ xs: names, rows: names, values,"
+        "   log: false, square: true, xName: '', yName: '' });"
+        " window.own = plots.create(box, { height: 300, label: 'm', options });"
+        " box.scrollIntoView(); })()"
+    )
+    media.wait("window.own.chart")
+    media.settle()
+    shown = media.run(
+        "window.own.chart.getZr().storage.getDisplayList(true)"
+        ".filter(e => e.type === 'tspan' && e.style.text.startsWith('1,00')).length"
+    )
+    assert shown == 120 if fits else 0 < shown < 120, shown

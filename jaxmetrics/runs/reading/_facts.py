@@ -75,7 +75,8 @@ def _best_and_last(name: str, series: Evaluation) -> Iterator[tuple[str, str]]:
 def _recent_and_last(loss: Evaluation) -> Iterator[tuple[str, str]]:
     """Yield the level of the training loss at its end and the last value."""
     if (recent := recent_level(loss.x, loss.y)) is not None:
-        name = f"Training loss, median of the last {recent.steps:,} steps"
+        last = "last step" if recent.steps == 1 else f"last {recent.steps:,} steps"
+        name = f"Training loss, median of the {last}"
         yield name, f"{recent.median:.6g}"
         yield "Last training loss", _last(loss)
 

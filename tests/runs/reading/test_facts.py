@@ -101,3 +101,8 @@ def test_the_wall_time_has_the_time_between_attempts(tmp_path):
     ]
     facts = facts_of(write_run(tmp_path, rows, events))
     assert (facts["Training time"], facts["Wall time"]) == ("4s", "1h02m")
+
+
+def test_a_single_step_is_in_the_singular(tmp_path):
+    facts = facts_of(write_run(tmp_path, rows_of(1, train__loss=lambda step: 2.0)))
+    assert facts["Training loss, median of the last step"] == "2"

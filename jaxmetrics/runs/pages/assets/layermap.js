@@ -36,7 +36,7 @@ const layermap = (() => {
     const low = levels.reduce((a, b) => Math.min(a, b), Infinity), high = levels.reduce((a, b) => Math.max(a, b), -Infinity);
     const first = x[0] - width / 2, last = x[x.length - 1] + width / 2, names = order.map((i) => truncate(map.layers[i], 22));
     const top = order[0], summary = `Largest: ${map.layers[top]}, ${valueText(peaks[top])} at ${label} ${valueText(largest[top])}.`;
-    const rounded = (v) => valueText(Number((log ? 10 ** v : v).toPrecision(3)));
+    const rounded = (v) => valueText(Number((log ? 10 ** v : v).toPrecision(4)));
     const legend = low < high ? ` Colors run from ${rounded(low)} to ${rounded(high)}.` : "";
     note.textContent = summary + legend;
     canvas.setAttribute("role", "img");

@@ -127,7 +127,7 @@ const plots = (() => {
         high = Math.max(high, level(v));
       }));
       if (!(low < high)) { low = Math.min(low, 0); high = low + 1; }
-      const named = (v) => stats.short(Number((log ? 10 ** v : v).toPrecision(3)));
+      const named = (v) => stats.short(log ? Number((10 ** v).toPrecision(4)) : v);
       return {
         grid: { left, right: 14, top: square && yName ? 26 : 8, bottom: 64 },
         xAxis: merged(axis(colors, { type: "category", name: xName, nameLocation: "middle", nameGap: 22 }), categories(xs)),
@@ -140,6 +140,7 @@ const plots = (() => {
         tooltip: { formatter: ({ data }) => `${typeof rows[0] === "number" ? stats.short(rows[data[1]]) : rows[data[1]]}\n${xName ?? ""} ${ranges?.[data[0]] ?? stats.short(xs[data[0]])}\n${valueName ?? "value"} ${stats.short(data[3])}` },
         series: [{
           type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colors.text, borderWidth: 1 } },
+          labelLayout: { hideOverlap: true },
           label: { show: Boolean(square) && rows.length <= 15, fontSize: 10, formatter: ({ data }) => stats.short(data[3]) },
         }],
       };
