@@ -239,14 +239,18 @@ class TrainingLogger:
           step: Optimizer updates completed. None takes the next step.
           metrics: A Metric, a Collection, a deferred one, an `interop.nnx.Metrics`, or
             a mapping of names to values, which may be nested: `{"a": {"b": x}}` is
-            `{"a/b": x}`. For deferred and global metrics every process makes the call,
-            at the same steps; other values may be logged by a single process.
+            `{"a/b": x}`. What metrics compute may be passed as a mapping: NumPy arrays
+            of rank 1 or 2 in it are recorded as arrays. For deferred and global metrics
+            every process makes the call, at the same steps; other values may be logged
+            by a single process.
           split: `"train"`, `"val"`, or any other name without a slash. None keeps all
             names as they are. In a call without it, a name that contains a slash is
             kept, and if all names begin with `val/`, or with another split of an
             evaluation, that is the split of the record.
           values: Numbers, or arrays of one element, by name; None is an unknown value,
-            which is left out. `tokens` and `samples` are counts since the start.
+            which is left out. In train records `tokens` and `samples` are counts since
+            the start, and fields of the record; in another split they are values of
+            it, `val/tokens`.
 
         Raises:
           TypeError: A value is not a number, or a name not a string; the other values
@@ -344,6 +348,7 @@ class TrainingLogger:
             given = step is not None
             row = Row(number, call.split, 0.0, given, call.key_split, self._add_fetched)
             row.values, row.better = call.values, call.better
+            row.names = call.names
             now = self._clock()
             if call.split == "train":
                 self._note_progress(number, now)
@@ -921,7 +926,8 @@ class TrainingLogger:
                 row.values = {"(metrics)": given.record}
                 row.better = given.better
             elif known := self._calls.keys("train", False, tuple(given)):
-                row.values = dict(zip(known[1], given.values()))
+                row.values = dict(zip(known.keys, given.values()))
+                row.names = known.names
             if step > self._last_train_step:
                 self._last_train_step = step
         # What a later attempt would write again is dropped.

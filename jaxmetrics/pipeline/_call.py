@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxmetrics.processes import CallMarks
 from jaxmetrics.record import (
@@ -23,14 +25,15 @@ class Call(NamedTuple):
     Attributes:
       split: Split of the record.
       key_split: Split that names without a key of their own get; None keeps all names.
-      values: Numbers and device scalars by full key or field name. A function returns
-        those of a metric by plain name.
+      values: Numbers, device scalars and NumPy arrays by full key or field name. A
+        function returns those of a metric by plain name.
       errors: Errors of the values that cannot be recorded.
       repeated: Two names and the key that both stand for, where the values may differ;
         the value of the second name is recorded.
       metrics: Metric or collection that is still to be reduced, or None.
       better: Function of the values of a metric, by plain name, that returns their
         directions; None without a metric.
+      names: Name in the call of each key of the values.
     """
 
     split: str
@@ -40,10 +43,15 @@ class Call(NamedTuple):
     repeated: list[tuple[str, str, str]]
     metrics: Any = None
     better: Callable[[Mapping[str, Any]], Mapping[str, Better]] | None = None
+    names: Mapping[str, str] = {}
 
 
 def check_call(
-    split: str | None, is_given: bool, infers: bool, given: Mapping[Any, Any]
+    split: str | None,
+    is_given: bool,
+    infers: bool,
+    given: Mapping[Any, Any],
+    arrays: Collection[Any] = (),
 ) -> Call:
     """Check the names and values of a call one by one.
 
@@ -52,6 +60,8 @@ def check_call(
       is_given: Whether the caller passed the split.
       infers: Whether names that all begin with one split of an evaluation choose it.
       given: Values by name, which may be nested.
+      arrays: Names whose values may be, or contain, NumPy arrays, as metrics compute
+        them.
 
     Raises:
       TypeError: The split is not a string.
@@ -71,16 +81,21 @@ def check_call(
     repeated: list[tuple[str, str, str]] = []
     for name, value in flat.items():
         try:
-            if (checked := checked_scalar(name, value)) is None:
+            if is_plain_array(value) and {name, name.partition("/")[0]} & set(arrays):
+                checked: object = value.copy()
+            elif (checked := checked_scalar(name, value)) is None:
                 continue
-            full = full_key(name, key_split, keep_slashes=not is_given)
+            if name in COUNT_FIELDS and record_split != "train":
+                full = key(name, record_split)
+            else:
+                full = full_key(name, key_split, keep_slashes=not is_given)
         except (TypeError, ValueError, RuntimeError) as error:
             errors.append(error)
             continue
         if full in added and _may_differ(added[full], checked):
             repeated.append((origin[full], name, full))
         added[full], origin[full] = checked, name
-    return Call(record_split, key_split, added, errors, repeated)
+    return Call(record_split, key_split, added, errors, repeated, names=origin)
 
 
 def splits_of_call(
@@ -182,7 +197,7 @@ def with_metrics(call: Call, step: int | None, marks: CallMarks) -> Call:
 
 
 def full_key(name: str, split: str | None, *, keep_slashes: bool = False) -> str:
-    """Return the key or the field of a record that a name stands for.
+    """Return the key or the field of a train record that a name stands for.
 
     Args:
       name: Name of a value.
@@ -202,6 +217,16 @@ def is_array(value: object) -> bool:
     """Return whether a value is an array of JAX, without importing JAX."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(value, jax.Array)
+
+
+def is_plain_array(value: object) -> bool:
+    """Return whether a value is what records hold as an array.
+
+    It is a NumPy array of rank 1 or 2 of real numbers, more or fewer than one.
+    """
+    if not isinstance(value, np.ndarray) or value.size == 1:
+        return False
+    return 1 <= value.ndim <= 2 and value.dtype.kind in "biuf"
 
 
 def checked_scalar(name: str, value: Any) -> object:
@@ -242,9 +267,9 @@ def checked_scalar(name: str, value: Any) -> object:
         elif getattr(value, "shape", ()) or isinstance(value, list | tuple):
             advice = (
                 "Log a number of it, such as the mean, an image with log_images(), or "
-                "a distribution with log_histograms(). If metrics compute it, pass "
-                "them and not their values, log_step(step, metrics), as "
-                "evaluate_loop(..., compute=False) returns them"
+                "a distribution with log_histograms(). What metrics compute is logged "
+                "by the metrics, log_step(step, metrics), or as a mapping of NumPy "
+                "arrays of rank 1 or 2, log_step(step, {name: array})"
             )
         else:
             advice = (
@@ -273,6 +298,8 @@ def _may_differ(first: Any, second: Any) -> bool:
     """Return whether two values are known to differ, or are not known yet."""
     if first is second:
         return False
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return not np.array_equal(first, second, equal_nan=True)
     if is_array(first) or is_array(second):
         return True
     return first != second and (first == first or second == second)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jaxmetrics.pipeline._row import Row
 from jaxmetrics.record import Media, Record, number
@@ -23,7 +23,44 @@ _DIAGNOSES = {
     ),
     "other_calls": "",  # CallMarks warns, and names the processes
 }
+_CONFLICT = (
+    "%s has two values at step %d: %s from %s, and in a later call of log_step() %s "
+    "from %s. Readers take the later one; rename one of them.%s"
+)
 _OTHER_DIAGNOSIS = "%s is not 0; see diagnostics() of the metric."
+
+
+class _Latest(NamedTuple):
+    """Value of a key, and where it comes from.
+
+    Attributes:
+      step: Step of its record.
+      number: Number of its row; 0 if it was restored.
+      value: The value.
+      names: Names in the call, by key.
+      computed: Names in the metrics of the call, by key.
+    """
+
+    step: int
+    number: int
+    value: float | int
+    names: Mapping[str, str]
+    computed: Mapping[str, str]
+
+    def conflicts(self, other: _Latest) -> bool:
+        """Return whether another call of this step has another value."""
+        if self.step != other.step or self.number in (0, other.number):
+            return False
+        first, second = self.value, other.value
+        return first != second and (first == first or second == second)
+
+    def source(self, key: str) -> str:
+        """Return where the value of a key comes from, for a message."""
+        if key in self.names:
+            return f"the value {self.names[key]!r}"
+        if key in self.computed:
+            return f"the metric {self.computed[key]!r}"
+        return "an attached object"
 
 
 class FetchedValues:
@@ -35,7 +72,7 @@ class FetchedValues:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._latest: dict[str, tuple[int, int, float | int]] = {}
+        self._latest: dict[str, _Latest] = {}
         self.faults: list[str] = []
         self._warned_keys: set[str] = set()
         self._cuts: dict[str, int] = {}
@@ -80,15 +117,22 @@ class FetchedValues:
                 return
             # Writers fetch rows at their own pace, so that an earlier one may come
             # after a later one.
-            place = record.step, row.number
-            for key, value in record.values.items():
-                if place >= self._latest.get(key, (0, 0))[:2]:
-                    self._latest[key] = *place, value
+            conflicts: list[tuple[str, _Latest, _Latest]] = []
+            for key, value in {**record.values, **record.counts}.items():
+                new = _Latest(record.step, row.number, value, row.names, row.computed)
+                known = self._latest.get(key)
+                if known is not None and known.conflicts(new):
+                    in_order = known.number < new.number
+                    pair = (known, new) if in_order else (new, known)
+                    conflicts.append((key, *pair))
+                if known is None or new[:2] >= known[:2]:
+                    self._latest[key] = new
+            self._warn_of_conflicts(conflicts)
 
     def latest(self) -> dict[str, float | int]:
         """Return the value of the highest step of each key, of several the last one."""
         with self._lock:
-            return {key: value for key, (*_, value) in self._latest.items()}
+            return {key: known.value for key, known in self._latest.items()}
 
     def cuts(self) -> dict[str, int]:
         """Return the number of values that were cut or left out, by limit."""
@@ -104,7 +148,7 @@ class FetchedValues:
     def steps(self) -> dict[str, int]:
         """Return the step of each value of `latest`."""
         with self._lock:
-            return {key: step for key, (step, *_) in self._latest.items()}
+            return {key: known.step for key, known in self._latest.items()}
 
     def restore(
         self, latest: Mapping[str, Any], steps: Mapping[str, int] | None = None
@@ -118,10 +162,30 @@ class FetchedValues:
         """
         with self._lock:
             self._latest = {
-                key: ((steps or {}).get(key, 0), 0, number(value))
+                key: _Latest((steps or {}).get(key, 0), 0, number(value), {}, {})
                 for key, value in latest.items()
             }
             self.faults.clear()
+
+    def _warn_of_conflicts(
+        self, conflicts: Sequence[tuple[str, _Latest, _Latest]]
+    ) -> None:
+        """Warn of the first key that two calls gave different values, if it is new.
+
+        Args:
+          conflicts: Keys, each with the values of the earlier and of the later call.
+        """
+        new = [x for x in conflicts if f"conflict/{x[0]}" not in self._warned_keys]
+        if not new:
+            return
+        self._warned_keys.update(f"conflict/{key}" for key, _, _ in new)
+        key, first, later = new[0]
+        others = f" Other such keys: {len(new) - 1}." if len(new) > 1 else ""
+        _LOG.warning(
+            _CONFLICT,
+            *(key, first.step, first.value, first.source(key)),
+            *(later.value, later.source(key), others),
+        )
 
     def _warn_once(self, key: str, message: str, of: str = "") -> None:
         """Warn about a key once; or about the first key of a group, `of`."""

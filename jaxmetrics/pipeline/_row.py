@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from jaxmetrics.pipeline._call import (
     Call,
     check_call,
     is_array,
+    is_plain_array,
     misplaced_names,
     names_computed,
 )
@@ -43,7 +44,7 @@ class CallReader:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
+        self._known: dict[tuple[Any, ...], _Known] = {}
         self.types: set[type] = {float, int}
         """Types of values that are numbers whatever they are, and never change."""
         self._warned: set[str] = set()
@@ -51,7 +52,7 @@ class CallReader:
 
     def keys(
         self, split: str | None, is_given: bool, names: tuple[str, ...]
-    ) -> tuple[str, tuple[str, ...]] | None:
+    ) -> _Known | None:
         """Return the split and the keys of names that are known, or None."""
         return self._known.get((split, is_given, True, names))
 
@@ -64,7 +65,8 @@ class CallReader:
           split: The split, or None to keep all names.
           is_given: Whether the caller passed the split.
           metrics: A metric or collection, which becomes that of the call, a mapping of
-            names to values, which may be nested, or None.
+            names to values, which may be nested and have arrays that metrics computed,
+            or None.
           values: Further values by name; they win over equal names of a mapping.
 
         Raises:
@@ -80,12 +82,14 @@ class CallReader:
         except TypeError:  # a name that is not hashable is not a string
             known = None
         if known is not None and set(map(type, given.values())) <= self.types:
-            key_split = None if split is None else known[0]
-            values = dict(zip(known[1], given.values()))
-            call = Call(known[0], key_split, values, [], [])
+            key_split = None if split is None else known.split
+            keyed = dict(zip(known.keys, given.values()))
+            call = Call(known.split, key_split, keyed, [], [], names=known.names)
         else:
             infers = named is None and (split is None or not is_given)
-            call = check_call(split, is_given, infers, given)
+            arrays = () if metrics is None or named is not None else set(metrics)
+            arrays = [name for name in arrays if name not in values]
+            call = check_call(split, is_given, infers, given, arrays)
             self._learn(signature, given, call)
             self.warn_of_misplaced(call.key_split, is_given, given)
         if named is None:
@@ -141,7 +145,15 @@ class CallReader:
             return
         self.types |= {type(v) for v in given.values() if is_array(v)}
         if len(self._known) < _MAX_CACHED_CALLS:
-            self._known[signature] = call.split, tuple(call.values)
+            self._known[signature] = _Known(call.split, tuple(call.values), call.names)
+
+
+class _Known(NamedTuple):
+    """Split and keys of a call, and the name of each key."""
+
+    split: str
+    keys: tuple[str, ...]
+    names: Mapping[str, str]
 
 
 class LostValuesError(RuntimeError):
@@ -168,6 +180,8 @@ class Row:
       number: Place of the row among those of the process, in the order of the calls.
       values: Values by full key or field name; a function of the split returns those
         of a metric by plain name, and its diagnostics. Empty once they are fetched.
+      names: Name in the call of each of these keys.
+      computed: Name in the metrics of each key that they computed.
       defaults: Values for keys that neither the call nor its metric has.
       delivered_to: Sinks that already processed this row (a row can be offered again
         after an interrupt).
@@ -190,6 +204,8 @@ class Row:
     clipped: list[str] = []
     cuts: dict[str, list[str]] = {}
     better: Callable[[Mapping[str, Any]], Mapping[str, Better]] | None = None
+    names: Mapping[str, str] = {}
+    computed: dict[str, str] = {}
 
     def __init__(
         self,
@@ -224,7 +240,7 @@ class Row:
             would only say that the step was logged, and keep it from being logged anew.
         """
         record = self.fetch()
-        if self.faults and not (record.values or record.arrays or _has_counts(record)):
+        if self.faults and not (record.values or record.arrays or record.counts):
             raise LostValuesError(self.faults[0])
         return record
 
@@ -234,6 +250,7 @@ class Row:
             if self._record is None:
                 self.faults, self.replaced, self.array_keys = [], [], []
                 self.cuts, self.clipped, self.diagnosed = {}, [], []
+                self.computed = {}
                 self._record = self._fetch()
                 self.values, self.defaults = {}, {}
                 if self._on_record is not None:
@@ -253,14 +270,14 @@ class Row:
                     self._add_computed(computed, values, arrays)
                     better |= self._directions(computed)
                 else:
-                    values[name] = scalar(value)
+                    _add(name, value, values, arrays)
             except Exception as error:
                 subject = "the metrics" if callable(value) else f"the value of {name!r}"
                 self.faults.append(self._not_fetched(subject, error))
         for name, value in self.defaults.items():
             if name not in values and name not in arrays:
                 try:
-                    values[name] = scalar(value)
+                    _add(name, value, values, arrays)
                 except Exception as error:
                     subject = f"the value of {name!r}"
                     self.faults.append(self._not_fetched(subject, error))
@@ -296,6 +313,7 @@ class Row:
                     f"{self.split!r} could not be computed ({result})."
                 )
                 continue
+            self.computed[full] = name
             if np.ndim(result):
                 if (plain := _plain_array(result)) is None:
                     self.array_keys.append(full)
@@ -354,16 +372,25 @@ def begin_copies(values: Iterable[Any]) -> None:
             array.copy_to_host_async()
 
 
+def _add(
+    name: str,
+    value: object,
+    values: dict[str, float | int],
+    arrays: dict[str, list[Any]],
+) -> None:
+    """Add a value of a call or of an attached object."""
+    if is_plain_array(value) and (plain := _plain_array(value)) is not None:
+        arrays[name] = plain
+    else:
+        values[name] = scalar(value)
+
+
 def _plain_array(value: Any) -> list[Any] | None:
     """Return an array of rank 1 or 2 as lists of numbers, or None for other arrays."""
     array = np.asarray(value)
     if array.ndim > 2 or array.dtype.kind not in "biuf":
         return None
     return array.astype(np.int64 if array.dtype.kind == "b" else array.dtype).tolist()
-
-
-def _has_counts(record: Record) -> bool:
-    return any(getattr(record, name) is not None for name in COUNT_FIELDS)
 
 
 def _is_finite(value: float | int) -> bool:

@@ -59,6 +59,12 @@ class Record:
                 "which are fields of the row. Build keys with key(name, split)."
             )
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts that were logged, by name: `tokens`, then `samples`."""
+        counts = {name: getattr(self, name) for name in COUNT_FIELDS}
+        return {name: count for name, count in counts.items() if count is not None}
+
     def line(self) -> dict[str, object]:
         """Return the row to write: fields, values in their order, then arrays.
 
@@ -71,10 +77,7 @@ class Record:
             "split": self.split,
             "time": self.time,
         }
-        if self.tokens is not None:
-            row["tokens"] = self.tokens
-        if self.samples is not None:
-            row["samples"] = self.samples
+        row.update(self.counts)
         row.update(self.values)
         row.update(self.arrays)
         return row
@@ -103,13 +106,12 @@ class Record:
 
         The time is that of this record. A later value replaces an earlier one.
         """
-        given = {"tokens": later.tokens, "samples": later.samples}
         return replace(
             self,
             values={**self.values, **later.values},
             arrays={**self.arrays, **later.arrays},
             better={**self.better, **later.better},
-            **{name: value for name, value in given.items() if value is not None},
+            **later.counts,
         )
 
 

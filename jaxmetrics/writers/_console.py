@@ -130,7 +130,7 @@ class Console(Writer):
         """Print one line, a second later; return False if there is no stream."""
         if not _is_open(self._file):
             return False
-        if not record.values and record.tokens is None and record.samples is None:
+        if not record.values and not record.counts:
             return False
         place = record.step, record.split
         since, earlier = self._waiting.get(place, (self._clock(), None))
@@ -232,15 +232,14 @@ def line_parts(
         if total_steps is not None:
             yield f"/{total_steps}", "dim"
         separator = bar
-    counts = {"tokens": record.tokens, "samples": record.samples}
+    counts = record.counts
     values: dict[str, float | int] = dict(record.values)
     if keys is None:
         losses, others, rates, performance = _chosen(values)
         own_loss = f"{record.split}/loss"  # first, since a narrow line is cut
         losses.sort(key=lambda key: key != own_loss)
-        present = [name for name, count in counts.items() if count is not None]
-        keys = [*losses, *others, *rates, *present, *performance]
-    values |= {name: n for name, n in counts.items() if n is not None}
+        keys = [*losses, *others, *rates, *counts, *performance]
+    values |= counts
     for key in keys:
         value = values[key]
         if separator:

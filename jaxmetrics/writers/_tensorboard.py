@@ -100,9 +100,7 @@ class TensorBoard(Writer):
         if isinstance(record, Media):
             event = self._summaries.media(now, record)
         else:
-            fields = {"tokens": record.tokens, "samples": record.samples}
-            counts = {name: v for name, v in fields.items() if v is not None}
-            values = {**counts, **record.values, **self._arrays.scalars(record)}
+            values = {**record.counts, **record.values, **self._arrays.scalars(record)}
             heatmaps = self._arrays.heatmaps(record)
             event = self._summaries.scalars(now, record.step, values, heatmaps)
             if self._cards.add(record.values):

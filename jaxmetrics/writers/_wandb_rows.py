@@ -144,8 +144,7 @@ class WandbRows:
         self, record: Record, values: dict[str, Any]
     ) -> tuple[dict[str, Any], bool]:
         """Return the row and whether it is complete; over budget it has alarms only."""
-        axes = {"tokens": record.tokens, "samples": record.samples}
-        axes = {name: value for name, value in axes.items() if value is not None}
+        axes: dict[str, Any] = record.counts
         axes |= {STEP: record.step, "trainer/attempt": self._attempt}
         refusal = self.budget.refusal(_size(values | axes), record.split)
         if refusal is None:

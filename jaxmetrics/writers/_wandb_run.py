@@ -54,6 +54,7 @@ def begin(
         not answer, that is a warning.
     """
     import wandb
+    from wandb.errors import UsageError
 
     timeouts: dict[str, Any] = {
         "init_timeout": init_timeout,
@@ -83,7 +84,7 @@ def begin(
         reason = error_text(error)
         if mode == "offline":
             is_late = isinstance(error, TimeoutError | wandb.Error)
-            if not is_late or isinstance(error, wandb.errors.UsageError):
+            if not is_late or isinstance(error, UsageError):
                 raise
             _LOG.warning("W&B could not start (%s). %s", reason, _LOST)
             return None

@@ -43,7 +43,7 @@ def recorded(logger):
         ({"bad": "three"}, "'bad'.*is not a number. Log it with log_text"),
         ({"bad": object()}, "'bad'.*is not a number"),
         ({"bad": [1.0, 2.0]}, "'bad'.*is not a number"),
-        ({"bad": np.ones(3)}, "'bad'.*is not a number"),
+        ({"bad": np.ones((2, 2, 2))}, "'bad'.*is not a number"),
         ({"bad": 1j}, "'bad'.*is not a number"),
         ({"bad": np.datetime64("2026-01-01")}, "'bad'.*is not a number"),
         ({"bad": jnp.ones(3)}, "'bad'.*is not a number"),
@@ -162,8 +162,12 @@ def test_a_metric_or_an_array_as_a_value_leads_to_the_second_argument(logger):
     for value in (jm.Mean("x"), jm.Collection(a=jm.Mean("x"))):
         with pytest.raises(TypeError, match=r"a metric.*log_step\(step, jm.Collection"):
             logger.log_step(1, accuracy=value)
-    with pytest.raises(TypeError, match=r"evaluate_loop\(\.\.\., compute=False\)"):
-        logger.log_step(2, {"confusion": confusion.compute()}, split="val")
+    values = {"confusion": confusion.compute()}
+    with pytest.raises(TypeError, match=r"log_step\(step, metrics\), or as a mapping"):
+        logger.log_step(2, **values, split="val")
+    logger.log_step(2, values, split="val")
+    rows, _ = recorded(logger)
+    assert rows == [{"val/confusion": [[1, 0], [0, 1]]}]
 
 
 def test_a_stack_of_states_is_refused_and_its_total_logged(logger):

@@ -180,6 +180,99 @@ def test_a_value_that_is_not_a_number_is_refused_and_the_others_are_logged(
     assert "train/bad" not in row
 
 
+@pytest.mark.parametrize("name", ["tokens", "samples"])
+@pytest.mark.parametrize(
+    ("how", "split"),
+    [
+        (lambda log, **v: log({"val/loss": 2.0}, **v), "val"),
+        (lambda log, **v: log({"val/loss": 2.0, **v}), "val"),
+        (lambda log, **v: log({"test_loss": 2.0, **v}, split=None), "test"),
+        (lambda log, **v: log(v, split="val"), "val"),
+        (
+            lambda log, **v: log(jm.Max("loss").update(loss=2.0), split="val", **v),
+            "val",
+        ),
+        (lambda log, **v: log(split="val_code", **v), "val_code"),
+    ],
+)
+def test_counts_are_fields_in_train_and_values_in_other_splits(
+    logged, name, how, split
+):
+    recorded, row = how(logged, **{name: 7})
+    assert recorded == split
+    assert row[f"{split}/{name}"] == 7 and name not in row
+    assert logged({"loss": 1.0}, **{name: 9}) == ("train", {name: 9, "train/loss": 1.0})
+    assert logged(**{name: 9}, split=None) == ("train", {name: 9})
+
+
+def test_the_counts_of_splits_hide_no_other(make_logger):
+    logger = make_logger()
+    logger.log_step(50, loss=3.0, tokens=5120, samples=10)
+    logger.log_step(50, loss=3.1, tokens=2464, split="val")
+    expected = {"tokens": 5120, "samples": 10, "val/tokens": 2464}
+    assert expected.items() <= logger.latest().items()
+    logger.close()
+    run = jm.Run.load(logger.run_dir)
+    assert run.conflicts == {}
+    assert {key: run[key][1].tolist() for key in expected} == {
+        key: [value] for key, value in expected.items()
+    }
+
+
+def test_what_metrics_compute_is_the_same_record_as_the_metrics(logged):
+    metrics = jm.Collection(
+        loss=jm.Mean("loss"),
+        by_position=jm.LossByPosition(positions=3),
+        confusion=jm.ConfusionMatrix(classes=5),
+        recall=jm.Classwise(jm.Recall(classes=5, average="none"), names=tuple("abcde")),
+        domain=jm.ByGroup(jm.Mean("loss"), by="domain", groups=("code", "prose")),
+        tokens=jm.Count("labels"),
+    )
+    rng = np.random.default_rng(0)
+
+    def step(state, metrics, batch):
+        return metrics.update(
+            logits=batch["logits"],
+            labels=batch["labels"],
+            loss=batch["loss"],
+            domain=batch["domain"],
+            mask=batch["mask"],
+        )
+
+    batch = {
+        "logits": rng.normal(size=(6, 3, 5)).astype(np.float32),
+        "labels": rng.integers(0, 5, (6, 3)),
+        "loss": rng.normal(size=6).astype(np.float32),
+        "domain": np.array([0, 1, 1, 0, 1, 1]),
+    }
+    of_state = jm.evaluate_loop(step, None, [batch], metrics, compute=False)
+    values = jm.evaluate_loop(step, None, [batch], metrics)
+    _, row = by_state = logged(of_state, split="val")
+    assert logged(values, split="val") == by_state
+    assert row["val/by_position"] == values["by_position"].tolist()
+    assert row["val/confusion"] == values["confusion"].tolist()
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros((1, 2, 3)), np.array(["a", "b"]), np.zeros(2) * 1j, jnp.zeros(2)]
+)
+def test_a_mapping_has_no_other_arrays(make_logger, value):
+    logger = make_logger()
+    with pytest.raises(TypeError, match="'bad'.*NumPy arrays of rank 1 or 2"):
+        logger.log_step(1, {"first": 1.0, "bad": value})
+    logger.close()
+    assert "train/bad" not in rows(logger)[0]
+
+
+def test_an_array_in_a_mapping_is_read_when_it_is_logged(make_logger):
+    logger = make_logger()
+    values = np.arange(3.0)
+    logger.log_step(1, {"x": {"y": values}})
+    values[:] = -1
+    logger.close()
+    assert rows(logger)[0]["x/y"] == [0.0, 1.0, 2.0]
+
+
 @pytest.mark.parametrize("count", [math.nan, math.inf, jnp.float32(math.nan)])
 def test_a_count_that_is_no_count_loses_nothing_else(make_logger, count):
     logger = make_logger()

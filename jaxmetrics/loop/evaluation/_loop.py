@@ -70,7 +70,7 @@ def evaluate_loop(
         of deferred metrics, else none, and everything stays on this process.
       compute: If False, return the updated metrics and not their values. Every process
         passes them to `logger.log_step(step, metrics, split="val")`, which also records
-        arrays, error bounds and the number of invalid rows.
+        error bounds and the number of invalid rows.
 
     Raises:
       TypeError, ValueError: Batches, metrics or the result of `step` do not fit.
