@@ -9,6 +9,7 @@ from jaxmetrics.core._arithmetic import (
     is_less,
     limbs_to_float,
     pair_add,
+    relative_to,
     two_sum,
 )
 from jaxmetrics.core._arrays import (
@@ -284,6 +285,7 @@ __all__ = [
     "predicted_in_top_k",
     "product_over_rows",
     "register_with_flax",
+    "relative_to",
     "require_classes",
     "require_host",
     "require_integers",

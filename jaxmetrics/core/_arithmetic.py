@@ -144,6 +144,18 @@ def scale(x: jax.Array, e: jax.Array) -> jax.Array:
     return x * _power_of_two(half) * _power_of_two(e - half)
 
 
+def relative_to(magnitude: jax.Array, x: jax.Array) -> jax.Array:
+    """Return x times the power of two that brings a magnitude into [0.5, 1), exactly.
+
+    Products of what it returns neither underflow nor overflow where x is about as large
+    as the magnitude. The power is a constant in derivatives.
+
+    >>> float(relative_to(jnp.float32(3 * 2.0**-80), jnp.float32(2.0**-80)))
+    0.25
+    """
+    return scale(x, -exponent_above(magnitude))
+
+
 def _power_of_two(e: jax.Array) -> jax.Array:
     return floats((e + 127).astype(jnp.uint32) << 23)
 

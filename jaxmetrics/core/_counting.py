@@ -279,13 +279,14 @@ def comoments(
     dx * dx, dy * dy and dx * dy.
 
     Args:
-      x: Real numbers `[..., *kept]`.
+      x: Real numbers `[..., *kept]`. Integers are not rounded to float32 before the
+        mean is subtracted.
       y: Real numbers of the same shape.
       mask: Bool, leading axes of both.
       weights: Float, leading axes of both.
       keep: Number of trailing axes that are not reduced.
     """
-    x, y = _floats(x), _floats(y)
+    x, y = as_numbers(x), as_numbers(y)
     valid = mask_like(x, mask)
     axes = _reduced(x, keep)
     if weights is None:
@@ -309,13 +310,14 @@ def _codeviations(
     size = size[0].astype(jnp.float32)
     size = jnp.where(size > 0, size, 1)
 
-    def sum_of(values: jax.Array) -> Pair:
-        return pair_sum((jnp.where(valid, values, jnp.float32(0)) * share,), axes)
+    def sum_of(*parts: jax.Array) -> Pair:
+        zero = jnp.float32(0)
+        return pair_sum(tuple(jnp.where(valid, x, zero) * share for x in parts), axes)
 
     means, deviations = [], []
     for values in (x, y):
-        centre = clear_low_bit(sum_of(values)[0] / size)
-        deviation = values - jnp.expand_dims(centre, axes)
+        centre = clear_low_bit(sum_of(*as_floats(values))[0] / size)
+        deviation = difference(values, jnp.expand_dims(centre, axes))
         rest = sum_of(deviation)[0] / size
         deviation = deviation - jnp.expand_dims(rest, axes)
         means.append(two_sum(centre, rest))

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmetrics.core import (
     Array,
@@ -28,6 +27,7 @@ from jaxmetrics.metrics.regression._series import (
     over_outputs,
     paired,
     series,
+    variance_held,
 )
 
 
@@ -37,8 +37,8 @@ class PearsonCorrelation(Metric):
     `cov(preds, targets) / (std(preds) std(targets))`, in [-1, 1], as
     `scipy.stats.pearsonr`. Means, variances and covariance are merged about a common
     centre: at means of 1e4 standard deviations the error is 1e-6. nan where predictions
-    or targets are all equal (in float32), for fewer than two entries, and if a value is
-    NaN or infinite.
+    or targets are all equal (in float32) or differ by less than about 1e-16, for fewer
+    than two entries, and if a value is NaN or infinite.
 
     Reads `preds` and `targets` of one shape.
 
@@ -77,6 +77,7 @@ class PearsonCorrelation(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's co-moments and ranges."""
+        values = preds, targets
         preds, targets, _ = paired(preds, targets, self.outputs)
         keep = len(self.series)
         counted = mask_like(targets, mask)
@@ -85,7 +86,7 @@ class PearsonCorrelation(Metric):
         smallest = [minimum(x, counted, keep) for x in (preds, targets)]
         largest = [maximum(x, counted, keep) for x in (preds, targets)]
         return dict(
-            pairs=comoments(preds, targets, mask, weights, keep),
+            pairs=comoments(*values, mask, weights, keep),
             smallest=jnp.stack(smallest),
             largest=jnp.stack(largest),
         )
@@ -96,13 +97,28 @@ class PearsonCorrelation(Metric):
 
     def by_output(self) -> Any:
         """Return the correlation of each output, where decoded."""
+        xp = namespace(self)
+        x, y = self._variances()
+        value = divide(self.pairs.covariance, xp.sqrt(x) * xp.sqrt(y))
+        return xp.clip(value, -1, 1)
+
+    def _variances(self) -> tuple[Any, Any]:
+        """Return those of predictions and targets, where decoded.
+
+        Of equal values it is 0, and nan where float32 did not hold it.
+        """
         xp, pairs = namespace(self), self.pairs
-        # Rounding may leave a variance above zero to equal values, but no range.
         equal = xp.asarray(self.smallest) == self.largest
-        equal = equal.any(axis=-1 - len(self.series))
-        spread = xp.sqrt(pairs.variance_x) * xp.sqrt(pairs.variance_y)
-        value = xp.clip(divide(pairs.covariance, spread), -1, 1)
-        return xp.where(equal, np.nan, value)
+        axis = -1 - len(self.series)
+        moments = (
+            (pairs.mean_x, pairs.variance_x),
+            (pairs.mean_y, pairs.variance_y),
+        )
+        x, y = (
+            variance_held(xp, variance, pairs.n, mean, xp.take(equal, i, axis=axis))
+            for i, (mean, variance) in enumerate(moments)
+        )
+        return x, y
 
 
 class ConcordanceCorrelation(Metric):
@@ -113,7 +129,7 @@ class ConcordanceCorrelation(Metric):
     variances and the covariance by n - 1), in [-1, 1], higher is better; 1 only if
     predictions equal targets, while Pearson's correlation forgives scale and offset.
     The state is that of `PearsonCorrelation`. nan where predictions and targets all are
-    the same number, and without data.
+    the same number, or all of them differ by less than about 1e-16, and without data.
 
     Reads `preds` and `targets` of one shape.
 
@@ -149,10 +165,10 @@ class ConcordanceCorrelation(Metric):
         """Return the correlation, or `[outputs]` of them."""
         xp, state = namespace(self), self.pearson
         pairs = state.pairs
-        equal = xp.asarray(state.smallest) == state.largest
-        equal = equal.any(axis=-1 - len(state.series))
-        covariance = xp.where(equal, 0, pairs.covariance)
         distance = pairs.mean_difference * pairs.mean_difference
+        x, y = state._variances()
+        covariance = xp.where((x == 0) | (y == 0), 0, pairs.covariance)
         spread = pairs.variance_x + pairs.variance_y + distance
+        spread = variance_held(xp, spread, pairs.n, 0.0, spread < 0)
         value = divide(2 * covariance, spread)
         return over_outputs(value, self.outputs, self.average)[()]

@@ -28,6 +28,7 @@ from jaxmetrics.metrics.regression._series import (
     over_outputs,
     paired,
     series,
+    variance_held,
 )
 
 _AVERAGES = ("uniform", "variance_weighted", "none")
@@ -37,9 +38,10 @@ class R2(Metric):
     """Coefficient of determination, the explained share of the targets' variance.
 
     `1 - sum((targets - preds)**2) / sum((targets - mean(targets))**2)`, as
-    scikit-learn's `r2_score`. At most 1, higher is better; nan without data, and for a
-    single entry. The variance of the targets is merged from moments, so that precision
-    does not suffer from a mean that is large against the deviations.
+    scikit-learn's `r2_score`. At most 1, higher is better; nan without data, for a
+    single entry, and where the targets differ by less than about 1e-16, whose squares
+    float32 does not hold. The variance of the targets is merged from moments, so that
+    precision does not suffer from a mean that is large against the deviations.
 
     Reads `preds` and `targets` of one shape.
 
@@ -101,14 +103,15 @@ class R2(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's squared errors, and moments and range of its targets."""
-        _, targets, error = paired(preds, targets, self.outputs)
+        values = targets
+        _, targets, error = paired(preds, values, self.outputs)
         keep = len(self.series)
         counted = mask_like(targets, mask)
         if weights is not None:
             counted = both(counted, jnp.asarray(weights) != 0)
         return dict(
             squared_error=total(error * error, mask, weights, keep),
-            targets=moments(targets, mask, weights, keep),
+            targets=moments(values, mask, weights, keep),
             smallest=minimum(targets, counted, keep),
             largest=maximum(targets, counted, keep),
         )
@@ -117,9 +120,9 @@ class R2(Metric):
         """Return the coefficient, or `[outputs]` of them."""
         xp = namespace(self)
         error, n = xp.asarray(self.squared_error), xp.asarray(self.targets.n)
-        # Rounding may leave a variance above zero to equal targets, but no range.
         equal = xp.asarray(self.smallest) == self.largest
-        spread = xp.where(equal, 0, self.targets.variance * n)
+        mean, variance = self.targets[1:3]
+        spread = variance_held(xp, variance, n, mean, equal) * n
         perfect, wrong = (1.0, 0.0) if self.force_finite else (np.nan, -np.inf)
         constant = xp.where(error > 0, wrong, error + perfect)  # a nan stays
         score = xp.where(spread == 0, constant, 1 - divide(error, spread))

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, Metric, count_leaf, count_where, divide, namespace
+from jaxmetrics.core import (
+    Array,
+    Metric,
+    as_numbers,
+    count_leaf,
+    count_where,
+    divide,
+    namespace,
+)
 from jaxmetrics.metrics.regression._series import paired
 
 
@@ -55,17 +65,26 @@ class CriticalSuccessIndex(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's numbers of hits, misses and false alarms."""
-        preds, targets, _ = paired(preds, targets, None)
+        paired(preds, targets, None)  # refuses other shapes
+        preds, targets = as_numbers(preds), as_numbers(targets)
         invalid = jnp.isnan(preds) | jnp.isnan(targets)
-        threshold = jnp.float32(self.threshold)
-        predicted = (preds >= threshold) & ~invalid
-        real = (targets >= threshold) & ~invalid
+        predicted = self._is_event(preds) & ~invalid
+        real = self._is_event(targets) & ~invalid
         return dict(
             hits=count_where(predicted & real, mask, weights),
             misses=count_where(real & ~predicted, mask, weights),
             false_alarms=count_where(predicted & ~real, mask, weights),
             invalid=count_where(invalid, mask),
         )
+
+    def _is_event(self, values: jax.Array) -> jax.Array:
+        """Return where values are at least the threshold."""
+        if values.dtype == jnp.float32 or math.isinf(self.threshold):
+            return values >= jnp.float32(self.threshold)
+        least, bounds = math.ceil(self.threshold), jnp.iinfo(values.dtype)
+        if least > bounds.max:
+            return jnp.zeros(values.shape, bool)
+        return values >= jnp.asarray(max(least, bounds.min), values.dtype)
 
     def compute(self) -> Any:
         """Return the index."""

@@ -29,6 +29,7 @@ from jaxmetrics.metrics.regression._series import (
     over_outputs,
     paired,
     series,
+    variance_held,
 )
 
 _AVERAGES = ("uniform", "variance_weighted", "none")
@@ -41,8 +42,8 @@ class ExplainedVariance(Metric):
     `1 - var(targets - preds) / var(targets)`, as scikit-learn's
     `explained_variance_score`. Unlike `R2` it forgives a constant bias of the
     predictions. Both variances are merged from moments, so that precision does not
-    suffer from a mean that is large against the deviations. nan without data, and for
-    a single entry.
+    suffer from a mean that is large against the deviations. nan without data, for a
+    single entry, and where the targets differ by less than about 1e-16.
 
     Reads `preds` and `targets` of one shape.
 
@@ -90,7 +91,8 @@ class ExplainedVariance(Metric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's moments and ranges of the errors and of the targets."""
-        _, targets, error = paired(preds, targets, self.outputs)
+        values = targets
+        _, targets, error = paired(preds, values, self.outputs)
         keep = len(self.series)
         counted = mask_like(targets, mask)
         if weights is not None:
@@ -99,7 +101,7 @@ class ExplainedVariance(Metric):
         largest = [maximum(x, counted, keep) for x in (targets, error)]
         return dict(
             errors=moments(error, mask, weights, keep),
-            targets=moments(targets, mask, weights, keep),
+            targets=moments(values, mask, weights, keep),
             smallest=jnp.stack(smallest),
             largest=jnp.stack(largest),
         )
@@ -108,11 +110,11 @@ class ExplainedVariance(Metric):
         """Return the fraction, or `[outputs]` of them."""
         xp = namespace(self)
         axis = -1 - len(self.series)
-        # Rounding may leave a variance above zero to equal values, but no range.
         equal = xp.asarray(self.smallest) == self.largest
         same_targets, same_errors = (xp.take(equal, i, axis=axis) for i in (0, 1))
         n = xp.asarray(self.targets.n)
-        spread = xp.where(same_targets, 0, self.targets.variance)
+        mean, variance = self.targets[1:3]
+        spread = variance_held(xp, variance, n, mean, same_targets)
         error = xp.where(same_errors, 0, self.errors.variance)
         perfect, wrong = (1.0, 0.0) if self.force_finite else (np.nan, -np.inf)
         constant = xp.where(error > 0, wrong, error + perfect)  # a nan stays
@@ -132,8 +134,8 @@ class RelativeSquaredError(Metric):
     `sum((targets - preds)**2) / sum((targets - mean(targets))**2)`, at least 0, lower
     is better; 1 is as good as the mean. As torchmetrics' `RelativeSquaredError`. The
     state is that of `R2`, and right at a large mean. Where all targets are equal it is
-    inf, or nan if the predictions are perfect; nan without data, and for a single
-    entry.
+    inf, or nan if the predictions are perfect; nan without data, for a single entry,
+    and where the targets differ by less than about 1e-16.
 
     Reads `preds` and `targets` of one shape.
 
@@ -170,7 +172,8 @@ class RelativeSquaredError(Metric):
         xp, state = namespace(self), self.state
         error, n = xp.asarray(state.squared_error), xp.asarray(state.targets.n)
         equal = xp.asarray(state.smallest) == state.largest
-        spread = xp.where(equal, 0, state.targets.variance * n)
+        mean, variance = state.targets[1:3]
+        spread = variance_held(xp, variance, n, mean, equal) * n
         constant = xp.where(error > 0, xp.full_like(error, np.inf), np.nan)
         ratio = xp.where(spread == 0, constant, divide(error, spread))
         ratio = xp.where(n >= (0 if self.weighted else 2), ratio, np.nan)
@@ -234,7 +237,7 @@ class NormalizedRootMeanSquaredError(Metric):
         elif self.normalization == "range":
             size = xp.where(n > 0, largest, 0) - xp.where(n > 0, smallest, 0)
         elif self.normalization == "std":
-            size = xp.where(equal, 0, xp.sqrt(variance))
+            size = xp.sqrt(variance_held(xp, variance, n, mean, equal))
         else:
             size = xp.sqrt(n * (xp.where(equal, 0, variance) + mean * mean))
         ratio = divide(error, size)

@@ -159,7 +159,8 @@ class SpearmanCorrelation(RankCorrelation):
     The default state is a joint histogram of `8 bins**2` bytes, in which values of one
     bin are tied; `bounds()` returns bounds of the exact coefficient. For normal data
     and 64 bins over 8 standard deviations the error is 0.002 and the bounds are 0.04 to
-    0.15 apart, half as far with 128 bins. With `exact=True` all entries are kept.
+    0.15 apart, half as far with 128 bins. With `exact=True` all entries are kept, as
+    float32: integers beyond 2^24 may be tied.
 
     Reads `preds` and `targets` of one shape; for several outputs use `MultiOutput`.
 
@@ -231,8 +232,9 @@ class KendallTau(RankCorrelation):
     The default state is a joint histogram of `8 bins**2` bytes, in which values of one
     bin are tied; `bounds()` returns bounds of the exact coefficient. For normal data
     and 64 bins over 8 standard deviations the error is up to 0.025 and the bounds are
-    0.16 apart, half as much with 128 bins. With `exact=True` all entries are kept, and
-    computing compares each with each: `capacity**2` comparisons.
+    0.16 apart, half as much with 128 bins. With `exact=True` all entries are kept, as
+    float32 (integers beyond 2^24 may be tied), and computing compares each with each:
+    `capacity**2` comparisons.
 
     Reads `preds` and `targets` of one shape; for several outputs use `MultiOutput`.
 

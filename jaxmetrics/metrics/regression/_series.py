@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import difference, divide
 
 AVERAGES = ("uniform", "none")
+
+_LEAST = 2.0**-106  # float32 rounds smaller squares, by 2^-126, to 20 bits or fewer
+_NOISE = 2.0**-40  # deviations of equal values from their mean are smaller, relative
 
 
 def paired(preds: Any, targets: Any, outputs: int | None) -> tuple[Any, Any, Any]:
@@ -92,6 +96,26 @@ def over_outputs(by_output: Any, outputs: int | None, average: str) -> Any:
     if outputs is None or average == "none":
         return by_output
     return by_output.mean(-1)
+
+
+def variance_held(xp: Any, variance: Any, n: Any, mean: Any, equal: Any) -> Any:
+    """Return a variance, 0 of equal values, and nan where float32 did not hold it.
+
+    The squares of deviations below 1e-19 underflow, and a variance without them may be
+    anything from 0 to the right one.
+
+    Args:
+      xp: numpy or jax.numpy.
+      variance: Variance, whose sum of squares was kept in float32.
+      n: Number of the values, or sum of their weights.
+      mean: Mean of the values.
+      equal: Where the smallest value is the largest one in float32. Rounding may leave
+        equal values a variance above 0, and may make unequal integers equal.
+    """
+    mean = xp.asarray(mean)
+    equal = equal & ~(variance > (mean * _NOISE) ** 2)
+    lost = xp.asarray(variance) * xp.minimum(xp.asarray(n), 1) < _LEAST
+    return xp.where(equal, 0.0, xp.where(lost, np.nan, variance))
 
 
 def mean_by_output(total: Any, count: Any, outputs: int | None, average: str) -> Any:

@@ -12,6 +12,8 @@ class Variance(Statistic):
 
     States are merged as in Chan, Golub and LeVeque (1979), so that precision does not
     suffer from a mean that is large against the deviations. nan for `n <= ddof`.
+    Deviations from 1e-16 to 1e18 are right to 1e-6: smaller ones lose digits, and those
+    below 1e-19 count as 0, since float32 does not hold their squares.
 
     Args:
       output: Name of the output; its values may have any shape.
@@ -49,6 +51,8 @@ class Variance(Statistic):
 
 class Std(Statistic):
     """Standard deviation of an output, the root of `Variance`; nan without data.
+
+    Deviations below 1e-19 count as 0; see there.
 
     Args:
       output: Name of the output; its values may have any shape.

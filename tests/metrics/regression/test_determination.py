@@ -38,7 +38,7 @@ def test_constant_targets_are_one_if_perfect_else_zero(value, rows):
 
 
 def test_equal_targets_are_told_by_their_range_not_by_a_rounded_variance():
-    rounded = dict(squared_error=4.0, targets=(4, 0.1, 1e-20))
+    rounded = dict(squared_error=4.0, targets=(4, 0.1, 1e-27))
     assert jm.R2().replace(**rounded, smallest=0.1, largest=0.1).compute() == 0
     assert jm.R2().replace(**rounded, smallest=0.1, largest=0.2).compute() < -1e20
 

@@ -227,6 +227,24 @@ def test_events_are_counted_beyond_two_to_the_24():
     assert state.compute() == (2**24 + 1) / (2**25 + 1)
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.uint32])
+def test_an_integer_one_below_the_threshold_is_no_event(kind):
+    least = 2**30 + 1
+    outputs = dict(
+        preds=np.array([least - 1, least, least, 0], kind),
+        targets=np.array([least, least, least - 1, 0], kind),
+    )
+    for threshold in (least, least - 0.5):
+        metric = jm.CriticalSuccessIndex(float(threshold))
+        assert jm.evaluate(metric, **outputs) == 1 / 3
+    for threshold in (2.0**33, math.inf):
+        metric = jm.CriticalSuccessIndex(threshold)
+        assert math.isnan(jm.evaluate(metric, **outputs))
+    for threshold in (-(2.0**33), -math.inf):
+        metric = jm.CriticalSuccessIndex(threshold)
+        assert jm.evaluate(metric, **outputs) == 1
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
