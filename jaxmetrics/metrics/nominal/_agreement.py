@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,6 +25,8 @@ from jaxmetrics.core import (
     sum_leaf,
     total,
 )
+
+_MOST = 1 << 31  # integers of a device are below
 
 
 class FleissKappa(Metric):
@@ -75,6 +78,12 @@ class FleissKappa(Metric):
                 f"FleissKappa: raters is {self.raters}, but must be at least 2. Pass "
                 "the number of ratings of each subject."
             )
+        if self.raters * (self.classes or 1) >= _MOST:
+            raise ValueError(
+                f"FleissKappa: {self.raters} raters and {self.classes} classes are too "
+                "many, since their product must be below 2^31. Take a sample of the "
+                "ratings."
+            )
 
     def observe(
         self, *, ratings: Any, mask: Any = None, weights: Any = None
@@ -102,17 +111,23 @@ class FleissKappa(Metric):
             valid = counts.sum(-1) == raters
         kept = both(valid, mask)
         return dict(
-            agreeing=total((counts * (counts - 1)).sum(-1), kept, weights),
+            agreeing=total(self._agreeing(counts), kept, weights),
             ratings=total(counts, kept, weights, keep=1),
             subjects=count_where(valid, mask, weights),
             invalid=count_where(~valid, mask),
         )
 
+    def _agreeing(self, counts: jax.Array) -> jax.Array:
+        """Return the pairs of raters who agree on each subject."""
+        if (self.raters or 0) ** 2 >= _MOST:  # no sum of squares is larger
+            counts = counts.astype(jnp.float32)
+        return (counts * (counts - 1)).sum(-1)
+
     def compute(self) -> Any:
         """Return kappa."""
         xp, raters = namespace(self), self.raters or 0
         ratings, subjects = xp.asarray(self.ratings), xp.asarray(self.subjects)
-        pairs = raters * (raters - 1)
+        pairs = float(raters * (raters - 1))
         agreement = divide(self.agreeing, subjects * pairs)
         share = divide(ratings, ratings.sum(-1, keepdims=True))
         by_chance = (share * share).sum(-1)

@@ -1,5 +1,6 @@
 """FleissKappa."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -50,6 +51,21 @@ def test_incomplete_subjects_are_counted_apart():
     counts = np.int32([[2, 0], [1, 2], [3, -1], [0, 2]])
     state = jm.FleissKappa(classes=2, raters=2, mode="counts").update(ratings=counts)
     assert (state.plain()["subjects"], state.plain()["invalid"]) == (2, 2)
+
+
+def test_squares_of_many_raters_do_not_wrap_around():
+    counts = np.int32([[60_000, 40_000], [99_999, 1], [0, 100_000]])
+    metric = jm.FleissKappa(classes=2, raters=100_000, mode="counts")
+    wide = counts.astype(np.float64)
+    n = wide.sum(1)[0]
+    agreement = ((wide * (wide - 1)).sum(1) / (n * (n - 1))).mean()
+    by_chance = ((wide.sum(0) / wide.sum()) ** 2).sum()
+    right = (agreement - by_chance) / (1 - by_chance)
+    assert jm.evaluate(metric, ratings=counts) == pytest.approx(right, rel=1e-6)
+    under_jit = jax.jit(lambda m, x: m.update(ratings=x).compute())(metric, counts)
+    assert under_jit == pytest.approx(right, rel=1e-5)
+    with pytest.raises(ValueError, match="their product must be below 2\\^31"):
+        jm.FleissKappa(classes=5, raters=1 << 30, mode="counts")
 
 
 def test_impossible_configurations_and_shapes_are_refused():
