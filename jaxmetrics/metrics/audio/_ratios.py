@@ -11,8 +11,10 @@ import numpy as np
 
 from jaxmetrics.core import (
     MeanMetric,
+    as_numbers,
     check_choice,
     count_where,
+    difference,
 )
 
 _EPS = np.finfo(np.float32).eps
@@ -28,7 +30,7 @@ class DecibelMean(MeanMetric):
     ) -> dict[str, Any]:
         """Return the batch's sum of ratios, and number of signals."""
         name = type(self).__name__
-        preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
+        preds, targets = as_numbers(preds), as_numbers(targets)
         if preds.shape != targets.shape or not preds.ndim:
             raise ValueError(
                 f"{name}: preds have shape {preds.shape} and targets {targets.shape}, "
@@ -59,7 +61,8 @@ class SNR(DecibelMean):
     `10 log10(sum(targets^2) / sum((targets - preds)^2))`, higher is better, nan without
     data. The epsilon of float32, 1.2e-7, is added to both sums, so that silent targets
     and perfect predictions have a finite ratio, as in torchmetrics'
-    `SignalNoiseRatio`.
+    `SignalNoiseRatio`. It draws the ratio of signals with sums near it, or below,
+    towards 0: scale them up first.
 
     Reads `preds` and `targets`, real `[..., time]`, of one shape. A `mask` of that
     shape says which samples of each signal count; one with leading axes, which signals.
@@ -83,7 +86,7 @@ class SNR(DecibelMean):
     def _ratio(
         self, preds: jax.Array, targets: jax.Array, samples: jax.Array
     ) -> jax.Array:
-        return _snr(*_prepared(preds, targets, samples, self.zero_mean))
+        return _snr(preds, targets, samples, self.zero_mean)
 
 
 class SISDR(DecibelMean):
@@ -110,7 +113,7 @@ class SISDR(DecibelMean):
     def _ratio(
         self, preds: jax.Array, targets: jax.Array, samples: jax.Array
     ) -> jax.Array:
-        return _si_sdr(*_prepared(preds, targets, samples, self.zero_mean))
+        return _si_sdr(preds, targets, samples, self.zero_mean)
 
 
 class SISNR(DecibelMean):
@@ -138,7 +141,7 @@ class SISNR(DecibelMean):
     def _ratio(
         self, preds: jax.Array, targets: jax.Array, samples: jax.Array
     ) -> jax.Array:
-        return _si_sdr(*_prepared(preds, targets, samples, True))
+        return _si_sdr(preds, targets, samples, True)
 
 
 class PermutationInvariant(DecibelMean):
@@ -202,8 +205,8 @@ class PermutationInvariant(DecibelMean):
         true = jnp.broadcast_to(targets[..., :, None, :], pairs)
         counted = samples[..., None, :, :] & samples[..., :, None, :]
         centred = self.measure == "si_snr"
-        prepared = _prepared(predicted, true, counted, centred)
-        ratio = (_snr if self.measure == "snr" else _si_sdr)(*prepared)
+        measure = _snr if self.measure == "snr" else _si_sdr
+        ratio = measure(predicted, true, counted, centred)
         orders = np.array(list(itertools.permutations(range(speakers))))
         chosen = orders[..., None] == np.arange(speakers)
         ratios = jnp.where(chosen, ratio[..., None, :, :], 0).sum((-2, -1))
@@ -211,29 +214,40 @@ class PermutationInvariant(DecibelMean):
         return ratios.max(-1) / speakers + 0 * ratio.sum((-2, -1))
 
 
-def _prepared(
+def _snr(
     preds: jax.Array, targets: jax.Array, samples: jax.Array, zero_mean: bool
-) -> tuple[jax.Array, jax.Array]:
-    """Return the signals with zeros where samples do not count."""
-    signals = [jnp.where(samples, x, 0) for x in (preds, targets)]
-    if zero_mean:
-        n = samples.sum(-1, keepdims=True, dtype=jnp.int32)
-        n = jnp.maximum(n, 1).astype(jnp.float32)
-        means = [x.sum(-1, keepdims=True) / n for x in signals]
-        pairs = zip(signals, means, strict=True)
-        signals = [jnp.where(samples, x - mean, 0) for x, mean in pairs]
-    return signals[0], signals[1]
+) -> jax.Array:
+    # Of integers the difference is taken before they are rounded.
+    noise = _counted(difference(targets, preds), samples, zero_mean)
+    return 10 * jnp.log10(
+        _energy(_counted(targets, samples, zero_mean)) / _energy(noise)
+    )
+
+
+def _si_sdr(
+    preds: jax.Array, targets: jax.Array, samples: jax.Array, zero_mean: bool
+) -> jax.Array:
+    preds, targets = (_counted(x, samples, zero_mean) for x in (preds, targets))
+    scale = ((preds * targets).sum(-1) + _EPS) / _energy(targets)
+    scaled = scale[..., None] * targets
+    return 10 * jnp.log10(_energy(scaled) / _energy(scaled - preds))
+
+
+def _counted(x: jax.Array, samples: jax.Array, zero_mean: bool) -> jax.Array:
+    """Return a signal as float32 with zeros where samples do not count."""
+    if not zero_mean:
+        return jnp.where(samples, x.astype(jnp.float32), 0)
+    # The second mean is what rounding left of the first one.
+    for _ in range(2):
+        x = jnp.where(samples, difference(x, _mean(x, samples)), 0)
+    return x
+
+
+def _mean(x: jax.Array, samples: jax.Array) -> jax.Array:
+    n = samples.sum(-1, keepdims=True, dtype=jnp.int32)
+    sum_of = jnp.where(samples, x.astype(jnp.float32), 0).sum(-1, keepdims=True)
+    return sum_of / jnp.maximum(n, 1).astype(jnp.float32)
 
 
 def _energy(x: jax.Array) -> jax.Array:
     return (x * x).sum(-1) + _EPS
-
-
-def _snr(preds: jax.Array, targets: jax.Array) -> jax.Array:
-    return 10 * jnp.log10(_energy(targets) / _energy(targets - preds))
-
-
-def _si_sdr(preds: jax.Array, targets: jax.Array) -> jax.Array:
-    scale = ((preds * targets).sum(-1) + _EPS) / _energy(targets)
-    scaled = scale[..., None] * targets
-    return 10 * jnp.log10(_energy(scaled) / _energy(scaled - preds))

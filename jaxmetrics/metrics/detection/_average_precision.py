@@ -99,7 +99,7 @@ class DetectionAP(Metric):
     bounds were 0.003 apart, and the value was right to 2e-4. The state takes `16 bins`
     bytes for each class and threshold, and once more for each class: 3.6 MB for 80
     classes; with `crowds` twice, with `areas` eight times that for each threshold.
-    Overlaps are float32.
+    Boxes and overlaps are float32.
     Under jit the value is right up to 160,000 objects of a class.
 
     Args:

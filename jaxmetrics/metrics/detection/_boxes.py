@@ -11,10 +11,13 @@ import jax.numpy as jnp
 from jaxmetrics.core import (
     Array,
     MeanMetric,
+    as_numbers,
     both,
     check_choice,
     count_leaf,
     count_where,
+    difference,
+    relative_to,
 )
 
 _KINDS = ("iou", "giou", "diou", "ciou")
@@ -67,7 +70,7 @@ class BoxIoU(MeanMetric):
         self, *, preds: Any, targets: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's sum of overlaps, number of pairs, and invalid pairs."""
-        preds, targets = (jnp.asarray(x).astype(jnp.float32) for x in (preds, targets))
+        preds, targets = as_numbers(preds), as_numbers(targets)
         if preds.shape != targets.shape or preds.shape[-1:] != (4,):
             raise ValueError(
                 f"BoxIoU: preds have shape {preds.shape} and targets {targets.shape}, "
@@ -76,6 +79,11 @@ class BoxIoU(MeanMetric):
             )
         valid = is_box(preds) & is_box(targets)
         scored = both(valid, mask)
+        if jnp.float32 not in (preds.dtype, targets.dtype):
+            # Moved to the corner of the targets, since float32 rounds large integers.
+            corner = jnp.tile(targets[..., :2], 2)
+            preds, targets = (difference(x, corner) for x in (preds, targets))
+        preds, targets = (x.astype(jnp.float32) for x in (preds, targets))
         return dict(
             **self.mean_leaves(
                 overlap_of_boxes(preds, targets, self.kind), scored, weights
@@ -85,8 +93,11 @@ class BoxIoU(MeanMetric):
 
 
 def is_box(boxes: jax.Array) -> jax.Array:
+    """Return where corners are in order, and boxes and their sizes are finite."""
     in_order = (boxes[..., :2] <= boxes[..., 2:]).all(-1)
-    return in_order & jnp.isfinite(boxes).all(-1)
+    if jnp.issubdtype(boxes.dtype, jnp.integer):
+        return in_order
+    return in_order & jnp.isfinite(boxes[..., 2:] - boxes[..., :2]).all(-1)
 
 
 def area(boxes: jax.Array) -> jax.Array:
@@ -97,19 +108,27 @@ def area(boxes: jax.Array) -> jax.Array:
 
 def share_inside(a: jax.Array, b: jax.Array) -> jax.Array:
     """Return the share of the area of each box a that lies in b."""
+    size = a[..., 2:] - a[..., :2]
     inner = jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2])
-    inner = jnp.maximum(inner, 0)
-    return _ratio(inner[..., 0] * inner[..., 1], area(a))
+    largest = size.max(-1, keepdims=True)
+    inner, size = (relative_to(largest, x) for x in (jnp.maximum(inner, 0), size))
+    return _ratio(inner[..., 0] * inner[..., 1], size[..., 0] * size[..., 1])
 
 
 def overlap_of_boxes(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
-    """Return the overlap of each pair of boxes."""
+    """Return the overlap of each pair of boxes, whatever their unit."""
     size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
     inner = jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2])
     outer = jnp.maximum(a[..., 2:], b[..., 2:]) - jnp.minimum(a[..., :2], b[..., :2])
+    # The corners' sums differ by twice the distance of the centres.
+    offset = (a[..., :2] - b[..., :2] + (a[..., 2:] - b[..., 2:])) / 2
+    largest = outer.max(-1, keepdims=True)
+    size_a, size_b, inner, outer, offset = (
+        relative_to(largest, x)
+        for x in (size_a, size_b, jnp.maximum(inner, 0), outer, offset)
+    )
     area_a, area_b, intersection, enclosing = (
-        size[..., 0] * size[..., 1]
-        for size in (size_a, size_b, jnp.maximum(inner, 0), outer)
+        size[..., 0] * size[..., 1] for size in (size_a, size_b, inner, outer)
     )
     union = area_a + area_b - intersection
     iou = _ratio(intersection, union)
@@ -117,14 +136,18 @@ def overlap_of_boxes(a: jax.Array, b: jax.Array, kind: str) -> jax.Array:
         return iou
     if kind == "giou":
         return iou - _ratio(enclosing - union, enclosing)
-    # The corners' sums differ by twice the distance of the centres.
-    offset = (a[..., :2] - b[..., :2] + (a[..., 2:] - b[..., 2:])) / 2
     diou = iou - _ratio((offset * offset).sum(-1), (outer * outer).sum(-1))
     if kind == "diou":
         return diou
-    angles = [jnp.arctan2(size[..., 0], size[..., 1]) for size in (size_a, size_b)]
-    v = (2 / math.pi * (angles[0] - angles[1])) ** 2
+    v = (2 / math.pi * (_diagonal(size_a) - _diagonal(size_b))) ** 2
     return diou - _ratio(v * v, 1 - iou + v)
+
+
+def _diagonal(size: jax.Array) -> jax.Array:
+    """Return the angle of the diagonal; of a point it is 0, and so is its slope."""
+    width, height = size[..., 0], size[..., 1]
+    point = (width == 0) & (height == 0)
+    return jnp.arctan2(width, jnp.where(point, 1, height))
 
 
 def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:

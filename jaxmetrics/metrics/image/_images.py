@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from jaxmetrics.core import MeanMetric
+from jaxmetrics.core import MeanMetric, as_numbers
+
+_USUAL = 16  # squares of errors of values around 2^-16 to 2^16 stay in float32
+_LARGEST = 126  # a power of two that float32 holds, as its inverse
 
 
 class PairedImageMean(MeanMetric):
@@ -32,8 +35,12 @@ class PairedImageMean(MeanMetric):
 
 
 def as_images(metric: str, name: str, images: Any) -> jax.Array:
-    """Return images as float32 `[..., height, width, channels]`; refuse other ranks."""
-    images = jnp.asarray(images).astype(jnp.float32)
+    """Return images `[..., height, width, channels]`; refuse other ranks.
+
+    They are float32, or integers, of which `difference` is taken before they are
+    rounded.
+    """
+    images = as_numbers(images)
     if images.ndim < 3:
         raise ValueError(
             f"{metric}: {name} have shape {images.shape}, but images are [..., height, "
@@ -44,7 +51,7 @@ def as_images(metric: str, name: str, images: Any) -> jax.Array:
 
 
 def paired_images(metric: str, preds: Any, targets: Any) -> tuple[jax.Array, jax.Array]:
-    """Return predicted and true images as float32 arrays of one shape."""
+    """Return predicted and true images, as `as_images` does, of one shape."""
     preds = as_images(metric, "preds", preds)
     targets = as_images(metric, "targets", targets)
     if preds.shape != targets.shape:
@@ -53,6 +60,20 @@ def paired_images(metric: str, preds: Any, targets: Any) -> tuple[jax.Array, jax
             "but the shapes must be equal. Resize one of them: nothing is broadcast."
         )
     return preds, targets
+
+
+def unit_of(max_value: float) -> float:
+    """Return the power of two in which values are measured before they are squared.
+
+    It is near the range of the values if their squares could leave float32, else 1.
+
+    >>> unit_of(255.0), unit_of(0.75 * 2.0**-100) == 2.0**-100
+    (1.0, True)
+    """
+    exponent = math.frexp(max_value)[1]
+    if abs(exponent) <= _USUAL:
+        return 1.0
+    return math.ldexp(1.0, max(-_LARGEST, min(exponent, _LARGEST)))
 
 
 def check_max_value(metric: str, max_value: float | None) -> float:

@@ -16,6 +16,7 @@ from jaxmetrics.core import (
     count_elements,
     count_leaf,
     count_where,
+    difference,
     divide,
     like_values,
     mean_of,
@@ -27,15 +28,17 @@ from jaxmetrics.metrics.image._images import (
     PairedImageMean,
     check_max_value,
     paired_images,
+    unit_of,
 )
 
 
 class SquaredErrorOfPixels(Metric):
     """Sum of squared errors of all values of images, and their number.
 
-    The state of `PSNR` with `per_image=False`.
+    The state of `PSNR` with `per_image=False`. Errors are in units of `unit`.
     """
 
+    unit: float = 1.0
     weighted: bool = False
     squared_error: Array = sum_leaf()
     values: Array = count_leaf(weighted="weighted")
@@ -45,14 +48,14 @@ class SquaredErrorOfPixels(Metric):
     ) -> dict[str, Any]:
         """Return the batch's sum of squared errors and number of values."""
         preds, targets = paired_images("PSNR", preds, targets)
-        error = preds - targets
+        error = difference(preds, targets) * (1 / self.unit)
         return dict(
             squared_error=total(error * error, mask, weights),
             values=count_elements(error, mask, weights),
         )
 
     def compute(self) -> Any:
-        """Return the mean squared error."""
+        """Return the mean squared error, in squared units."""
         return divide(self.squared_error, self.values)
 
 
@@ -71,10 +74,12 @@ class DecibelsOfImages(PairedImageMean):
     ) -> dict[str, Any]:
         """Return the batch's sum of ratios, number of images and of perfect ones."""
         preds, targets = paired_images("PSNR", preds, targets)
-        error = preds - targets
+        max_value = self.max_value or 1.0
+        unit = unit_of(max_value)
+        error = difference(preds, targets) * (1 / unit)
         mean = (error * error).mean((-3, -2, -1))
         perfect = mean == 0
-        peak = 20 * math.log10(self.max_value or 1.0)
+        peak = 20 * math.log10(max_value / unit)
         decibels = peak - 10 * jnp.log10(jnp.where(perfect, 1, mean))
         decibels = jnp.where(perfect, 0, decibels)
         if weights is not None:
@@ -89,7 +94,8 @@ class PSNR(Metric):
     """Peak signal-to-noise ratio of images, in decibels.
 
     `10 log10(max_value^2 / MSE)`; higher is better, infinite without any error, nan
-    without data.
+    without data. Errors below 1e-14 `max_value` may count as none, since float32 does
+    not hold their squares.
 
     Reads `preds` and `targets`, real `[..., height, width, channels]`, of one shape.
 
@@ -135,7 +141,7 @@ class PSNR(Metric):
             return DecibelsOfImages(
                 max_value=self.max_value, weighted=self.weighted, stderr=self.stderr
             )
-        return SquaredErrorOfPixels(self.weighted)
+        return SquaredErrorOfPixels(unit_of(self.max_value or 1.0), self.weighted)
 
     def compute(self) -> Any:
         """Return the ratio, in decibels."""
@@ -152,6 +158,6 @@ class PSNR(Metric):
             mean = divide(self.error.total, self.error.count)
             return xp.where(some_perfect, np.inf, mean)[()]
         mean = xp.asarray(divide(self.error.squared_error, self.error.values))
-        peak = 20 * math.log10(self.max_value or 1.0)
+        peak = 20 * math.log10((self.max_value or 1.0) / self.error.unit)
         decibels = peak - 10 * xp.log10(xp.where(mean == 0, 1, mean))
         return xp.where(mean == 0, np.inf, decibels)[()]

@@ -34,17 +34,24 @@ class SpectralAngle(PairedImageMean):
     higher_is_better = False
 
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
+        preds, targets = (x.astype(jnp.float32) for x in (preds, targets))
         lengths = _length(preds), _length(targets)
         defined = ((lengths[0] != 0) & (lengths[1] != 0))[..., 0]
         p, t = (x / jnp.where(n == 0, 1, n) for x, n in zip((preds, targets), lengths))
-        angle = 2 * jnp.arctan2(_length(p - t), _length(p + t))[..., 0]
+        across, along = (_length(x)[..., 0] for x in (p - t, p + t))
+        angle = 2 * jnp.arctan2(across, jnp.where(defined, along, 1))
         total = jnp.where(defined, angle, 0).sum((-2, -1))
         pixels = defined.sum((-2, -1), dtype=jnp.int32).astype(jnp.float32)
         return jnp.where(pixels > 0, total / jnp.maximum(pixels, 1), jnp.nan)
 
 
 def _length(x: jax.Array) -> jax.Array:
-    """Return the length of each spectrum, scaled so that squares do not underflow."""
+    """Return the length of each spectrum, scaled so that squares do not underflow.
+
+    Its slope at zero is 0.
+    """
     largest = jnp.abs(x).max(-1, keepdims=True)
-    scaled = x / jnp.where(largest == 0, 1, largest)
-    return largest * jnp.sqrt((scaled * scaled).sum(-1, keepdims=True))
+    zero = largest == 0
+    scaled = x / jnp.where(zero, 1, largest)
+    squares = (scaled * scaled).sum(-1, keepdims=True)
+    return largest * jnp.sqrt(jnp.where(zero, 1, squares))

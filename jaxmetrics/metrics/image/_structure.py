@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import check_choice
-from jaxmetrics.metrics.image._images import PairedImageMean, check_max_value
+from jaxmetrics.core import check_choice, difference
+from jaxmetrics.metrics.image._images import PairedImageMean, check_max_value, unit_of
 
 _WINDOWS = {"gaussian": 11, "uniform": 7}
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. (2003)
@@ -87,33 +87,51 @@ class SSIM(PairedImageMean):
         return _WINDOWS[self.window] if size is None else size
 
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
-        return self._terms(preds, targets)[0]
+        return self._terms(*self._centred(preds, targets))[0]
+
+    @property
+    def _unit(self) -> float:
+        return unit_of(self.max_value or 1.0)
+
+    def _centred(
+        self, preds: jax.Array, targets: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return the images less the means of the true ones, and these, in units.
+
+        Variances are differences of squares, which cancel less around the mean.
+        """
+        share = 1 / self._unit
+        scaled = targets.astype(jnp.float32) * share
+        centre = scaled.mean((-3, -2, -1), keepdims=True)
+        offset = centre * self._unit
+        x, y = (difference(z, offset) * share for z in (preds, targets))
+        return x, y, centre
 
     def _terms(
-        self, preds: jax.Array, targets: jax.Array
+        self, x: jax.Array, y: jax.Array, centre: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Return the similarity of each image, and its factor of contrast."""
         kernel = self._kernel()
-        shortest = min(targets.shape[-3:-1])
+        shortest = min(y.shape[-3:-1])
         if shortest < kernel.size:
             raise ValueError(
-                f"{type(self).__name__}: images of {targets.shape[-3:-1]} are smaller "
+                f"{type(self).__name__}: images of {y.shape[-3:-1]} are smaller "
                 f"than the window of {kernel.size}. Set window_size=..., or resize."
             )
-        # Variances are differences of squares, which cancel less around the mean.
-        centre = targets.mean((-3, -2, -1), keepdims=True)
+        channels = y.shape[-1]
         # A row is one axis of width x channels, which CPUs add as vectors.
-        rows = (*targets.shape[:-2], targets.shape[-2] * targets.shape[-1])
-        x, y = ((z - centre).reshape(rows) for z in (preds, targets))
+        rows = (*y.shape[:-2], y.shape[-2] * channels)
+        x, y = x.reshape(rows), y.reshape(rows)
         centre = centre[..., 0]
         fields = jnp.stack([x, y, x * x + y * y, x * y])
-        mean_x, mean_y, squares, xy = _windowed(fields, kernel, targets.shape[-1])
+        mean_x, mean_y, squares, xy = _windowed(fields, kernel, channels)
         pixels = kernel.size**2
         scale = pixels / (pixels - 1) if self.sample_covariance else 1.0
         variances = scale * (squares - (mean_x * mean_x + mean_y * mean_y))
         covariance = scale * (xy - mean_x * mean_y)
         mean_x, mean_y = mean_x + centre, mean_y + centre
-        c1, c2 = ((k * (self.max_value or 1.0)) ** 2 for k in (self.k1, self.k2))
+        largest = (self.max_value or 1.0) / self._unit
+        c1, c2 = ((k * largest) ** 2 for k in (self.k1, self.k2))
         contrast = (2 * covariance + c2) / (variances + c2)
         means = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
         return _mean_of_rows(means * contrast), _mean_of_rows(contrast)
@@ -165,13 +183,20 @@ class MultiScaleSSIM(SSIM):
 
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
         value = jnp.ones(targets.shape[:-3], jnp.float32)
+        x, y, centre = self._centred(preds, targets)
         for i, beta in enumerate(self.betas):
             if i:
-                preds, targets = _halved(preds), _halved(targets)
-            similarity, contrast = self._terms(preds, targets)
+                x, y = _halved(x), _halved(y)
+            similarity, contrast = self._terms(x, y, centre)
             last = i == len(self.betas) - 1
-            value = value * jnp.maximum(similarity if last else contrast, 0) ** beta
+            value = value * _power(similarity if last else contrast, beta)
         return value
+
+
+def _power(factor: jax.Array, beta: float) -> jax.Array:
+    """Return `max(factor, 0)^beta`, of slope 0 where the factor is not positive."""
+    rises = ~(factor <= 0)  # a nan stays
+    return jnp.where(rises, jnp.where(rises, factor, 1) ** beta, 0)
 
 
 def _windowed(fields: jax.Array, kernel: np.ndarray, channels: int) -> list[jax.Array]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.metrics.image._images import MeanMetric, as_images
+from jaxmetrics.core import MeanMetric, difference
+from jaxmetrics.metrics.image._images import as_images
 
 
 class TotalVariation(MeanMetric):
@@ -35,6 +36,9 @@ class TotalVariation(MeanMetric):
     ) -> dict[str, Any]:
         """Return the batch's sum of variations, and number of images."""
         preds = as_images("TotalVariation", "preds", preds)
-        values = jnp.abs(preds[..., 1:, :, :] - preds[..., :-1, :, :]).sum((-3, -2, -1))
-        values += jnp.abs(preds[..., 1:, :] - preds[..., :-1, :]).sum((-3, -2, -1))
+        steps = (
+            difference(preds[..., 1:, :, :], preds[..., :-1, :, :]),
+            difference(preds[..., 1:, :], preds[..., :-1, :]),
+        )
+        values = sum(jnp.abs(step).sum((-3, -2, -1)) for step in steps)
         return self.mean_leaves(values, mask, weights)

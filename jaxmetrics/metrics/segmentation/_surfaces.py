@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -107,11 +108,11 @@ class HausdorffDistance(MeanMetric):
                 f"HausdorffDistance: percentile is {self.percentile}, but must be "
                 "above 0 and at most 100. Pass 95 for HD95."
             )
-        if not self.spacing or not all(size > 0 for size in self.spacing):
+        if not self.spacing or not all(0 < x < math.inf for x in self.spacing):
             raise ValueError(
-                f"HausdorffDistance: spacing is {self.spacing}, but must be one number "
-                "above 0 for each axis of the images. Leave it out for pixels of size "
-                "1."
+                f"HausdorffDistance: spacing is {self.spacing}, but must be one finite "
+                "number above 0 for each axis of the images. Leave it out for pixels "
+                "of size 1."
             )
 
     def observe(
@@ -157,7 +158,10 @@ class HausdorffDistance(MeanMetric):
 
     def _directed(self, region: jax.Array, other: jax.Array) -> jax.Array:
         """Return the distance of regions `[..., *axes]` from others, `[...]`."""
-        distance = jnp.sqrt(_squared_distances(other, self.spacing))
+        # In units, a power of two, of which float32 holds the squares of lengths.
+        unit = math.ldexp(1.0, math.frexp(max(self.spacing))[1])
+        sides = tuple(side / unit for side in self.spacing)
+        distance = jnp.sqrt(_squared_distances(other, sides)) * np.float32(unit)
         axes = tuple(range(-len(self.spacing), 0))
         if self.percentile == 100:
             return jnp.where(region, distance, 0).max(axes)
