@@ -19,6 +19,7 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    positions,
     scores_field,
 )
 from jaxmetrics.metrics.segmentation._pixels import check_classes, pixels
@@ -110,9 +111,9 @@ class HausdorffDistance(MeanMetric):
             )
         if not self.spacing or not all(0 < x < math.inf for x in self.spacing):
             raise ValueError(
-                f"HausdorffDistance: spacing is {self.spacing}, but must be one finite "
-                "number above 0 for each axis of the images. Leave it out for pixels "
-                "of size 1."
+                f"HausdorffDistance: spacing is {self.spacing}, but must be one number "
+                "above 0 for each axis of the images, and finite. Leave it out for "
+                "pixels of size 1."
             )
 
     def observe(
@@ -136,7 +137,7 @@ class HausdorffDistance(MeanMetric):
         occurs = [x.any(tuple(range(-axes, 0))) for x in regions]
         if self.edges:
             regions = [x & ~_eroded(x, axes) for x in regions]
-        own = np.arange(self.classes or 0) != self.background
+        own = positions(self.classes or 0, occurs[0].ndim) != self.background
         distance = jnp.maximum(*map(self._directed, regions, regions[::-1]))
         found = occurs[0] & occurs[1] & own
         distance = jnp.where(found, distance, 0)
@@ -183,11 +184,11 @@ def _eroded(region: jax.Array, axes: int) -> jax.Array:
     """Return the pixels all of whose neighbours along axes are in the region."""
     inner = region
     for axis in range(-axes, 0):
-        for step in (1, -1):
-            index = jnp.arange(region.shape[axis])
-            inside = (index != 0) if step == 1 else (index != region.shape[axis] - 1)
-            inside = inside.reshape(-1, *[1] * (-axis - 1))
-            inner = inner & jnp.roll(region, step, axis) & inside
+        last = region.shape[axis] - 1
+        index = positions(last + 1, region.ndim + axis + 1)
+        index = index.reshape(*index.shape, *[1] * (-axis - 1))
+        for step, border in ((1, 0), (-1, last)):
+            inner = inner & jnp.roll(region, step, axis) & (index != border)
     return inner
 
 
@@ -205,6 +206,7 @@ def _squared_distances(region: jax.Array, spacing: tuple[float, ...]) -> jax.Arr
     for axis, size in zip(range(-len(spacing), 0), spacing):
         index = np.arange(region.shape[axis]) * size
         apart = np.square(index[:, None] - index[None]).astype(np.float32)
+        apart = apart.reshape((1,) * (squares.ndim - 1) + apart.shape)
         last = jnp.moveaxis(squares, axis, -1)
         squares = jnp.moveaxis((last[..., None, :] + apart).min(-1), -1, axis)
     return squares
