@@ -125,6 +125,13 @@ def test_runs_beside_each_other_are_legible_in_a_narrow_window(viewer):
     outside = f"{cells}.some(cell => cell.scrollWidth > cell.clientWidth)"
     assert not viewer.browser.run(outside)
     assert viewer.browser.run("document.documentElement.scrollWidth") <= 400
+    names, heading = (
+        viewer.browser.run(
+            f"document.querySelector('{one}').getBoundingClientRect().toJSON()"
+        )
+        for one in (".media-row.names", ".media-section h3")
+    )
+    assert names["bottom"] <= heading["top"]
 
 
 @pytest.mark.parametrize(("width", "fits"), [(900, True), (200, False)])
