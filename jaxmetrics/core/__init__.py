@@ -157,6 +157,7 @@ from jaxmetrics.core._standard_error import (
     standard_error,
 )
 from jaxmetrics.core._statistic import Statistic
+from jaxmetrics.core._unscored import warn_of_invalid
 from jaxmetrics.core._wide import as_narrow, as_wide, in_float64
 from jaxmetrics.core._windowed import Windowed
 from jaxmetrics.core._wrapper import ByGroup, Masked, Wrapper
@@ -310,5 +311,6 @@ __all__ = [
     "valid_binary",
     "vary",
     "varying",
+    "warn_of_invalid",
     "without_explicit_axes",
 ]

@@ -37,6 +37,7 @@ from jaxmetrics.core._metric import Metric
 from jaxmetrics.core._placement import Placed
 from jaxmetrics.core._protocol import Reads
 from jaxmetrics.core._serialization import register_for_export, register_with_flax
+from jaxmetrics.core._unscored import warn_of_invalid
 from jaxmetrics.core._wrapper import Wrapper
 from jaxmetrics.figures import Bars, Chart, draw_charts
 from jaxmetrics.record import flatten
@@ -261,9 +262,14 @@ class Collection(Placed):
             return
         fetched = iter(fetch_arrays(leaves))
         of_node = [[next(fetched) for _ in leaves] for leaves in of_node]
+        members: dict[str, Any] = {}
         for name, treedef, places in self._plan:
-            leaves = [x for i in places for x in of_node[i]]
-            yield name, computed(jax.tree.unflatten(treedef, leaves))
+            own = [x for i in places for x in of_node[i]]
+            members[name] = jax.tree.unflatten(treedef, own)
+        if not all(isinstance(x, np.ndarray) for x in leaves):
+            warn_of_invalid(members)
+        for name, metric in members.items():
+            yield name, computed(metric)
 
     def diagnostics(self) -> dict[str, float]:
         """Return what was wrong with the data, such as `"invalid/accuracy"`.

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmetrics.core._arrays import is_deleted
 from jaxmetrics.core._jax import is_tracer
+from jaxmetrics.core._unscored import warn_of_invalid
 
 _NUMBERS = (int, float)  # np.float64 is a float
 
@@ -102,17 +103,6 @@ def require_host(metric: Any, reason: str) -> None:
         )
 
 
-def invalid_count(metric: Any) -> int:
-    """Return the sum of all leaves named `invalid` of a state on the host."""
-    if not hasattr(metric, "_leaves"):
-        return sum(invalid_count(inside) for _, inside in metric.items())
-    count = sum(invalid_count(getattr(metric, name)) for name in metric._children)
-    layout = metric._layout.leaves.get("invalid")
-    if layout is None:
-        return count
-    return count + int(np.sum(layout.decode(metric.invalid, True)))
-
-
 def divide(a: Any, b: Any) -> Any:
     """Return `a / b`, nan where b is zero: float64 on the host, float32 under jit.
 
@@ -181,8 +171,11 @@ def _view(metric: Any) -> Any:
     leaves = jax.tree.leaves(metric)
     if all(isinstance(x, np.ndarray) for x in leaves):
         return _decoded(metric, True)
-    host = not any(is_tracer(x) for x in leaves)
-    return _decoded(fetch(metric) if host else metric, host)
+    if any(is_tracer(x) for x in leaves):
+        return _decoded(metric, False)
+    fetched = fetch(metric)
+    warn_of_invalid(fetched)
+    return _decoded(fetched, True)
 
 
 def _decoded(metric: Any, host: bool) -> Any:

@@ -13,10 +13,12 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._collection import Collection, flat
+from jaxmetrics.core._decoding import fetch, on_host
 from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
 from jaxmetrics.core._inside import leading_axes
 from jaxmetrics.core._metric import Direction, Metric
+from jaxmetrics.core._unscored import warn_of_invalid
 from jaxmetrics.record import Better
 
 _SPREADS = ("std", "stderr")  # parts of values, of which none is better
@@ -27,6 +29,9 @@ Metrics = Metric | Collection | Deferred
 
 def evaluate(metric: Any, **outputs: Any) -> Any:
     """Return the value of a metric, or of a collection, on one batch.
+
+    Entries that cannot be scored, such as labels out of range, are left out of the
+    value, with a warning that has their number.
 
     Args:
       metric: A metric, a collection, or a metric class.
@@ -39,7 +44,11 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
     """
     metric = metric() if isinstance(metric, type) else metric
     refuse_misspelt(metric.reads(), outputs)
-    return metric.from_model_output(**outputs).compute()
+    state = metric.from_model_output(**outputs)
+    if isinstance(state, Metric | Collection) and on_host(state):
+        state = fetch(state)
+        warn_of_invalid(state, outputs)
+    return state.compute()
 
 
 class Snapshot(NamedTuple):

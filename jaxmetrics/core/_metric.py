@@ -36,7 +36,6 @@ from jaxmetrics.core._decoding import (
     decode_leaves,
     describe,
     fetch,
-    invalid_count,
     on_plain_values,
 )
 from jaxmetrics.core._display import value_table
@@ -72,6 +71,7 @@ from jaxmetrics.core._reproducible import (
     reproducible_children,
 )
 from jaxmetrics.core._serialization import register_with_flax
+from jaxmetrics.core._unscored import invalid_count
 from jaxmetrics.figures import Chart, charts_of, draw_charts
 from jaxmetrics.record import one_or_many
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.tree_util import DictKey
 
-from jaxmetrics.core import Deferred, arguments_read, snapshot
+from jaxmetrics.core import Deferred, arguments_read, snapshot, warn_of_invalid
 from jaxmetrics.loop.evaluation._batches import global_batches, local_batches
 from jaxmetrics.pipeline import held_metrics
 from jaxmetrics.processes import require_same_metrics
@@ -54,7 +54,9 @@ def evaluate_loop(
     the padding. With a mesh over several processes every process calls it with its own
     batches, of which it may have any number: all processes launch the same steps, those
     without a batch on masked rows, and all return the same values. An error in the
-    batches of one process is an error on all.
+    batches of one process is an error on all. Entries that cannot be scored, such as
+    labels out of range, are left out of the values, with a warning that has their
+    number.
 
     Args:
       step: Function `step(state, metrics, batch)` that returns the updated metrics:
@@ -104,7 +106,12 @@ def evaluate_loop(
                 f"the updated {type(metrics).__name__}. Return metrics.update(...)."
             )
         metrics = updated
-    return snapshot(metrics).compute() if compute else metrics
+    if not compute:
+        return metrics
+    taken = snapshot(metrics)
+    if jax.process_index() == 0:
+        warn_of_invalid(taken.metrics())
+    return taken.compute()
 
 
 def _place(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None, int]:
