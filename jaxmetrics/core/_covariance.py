@@ -54,12 +54,12 @@ def moments_of_sums(values: jax.Array, valid: jax.Array, weights: Any = None) ->
     """Return the contribution of rows to a `moments_leaf("size size")`.
 
     Args:
-      values: float32 `[..., size]`.
+      values: float32, int32 or uint32 `[..., size]`.
       valid: Bool `[...]`: rows that count, whose values are finite.
       weights: float32 `[...]`, finite, or None.
     """
     used = jnp.broadcast_to(valid[..., None], values.shape)
-    values = jnp.where(used, values, jnp.float32(0))
+    values = jnp.where(used, values, values.dtype.type(0))
     size = values.shape[-1]
     n, mean, deviation = centred(values, used, 1, weights)
     weighted = deviation if weights is None else deviation * weights[..., None]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxmetrics.core import (
     Array,
     Statistic,
+    as_numbers,
     count_leaf,
     count_where,
     like_values,
@@ -73,7 +74,7 @@ class Covariance(Statistic):
         self, *, values: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's count, and mean and squared deviations of each sum."""
-        values = jnp.asarray(values).astype(jnp.float32)
+        values = as_numbers(values)
         if values.shape[-1:] != (self.size,):
             raise ValueError(
                 f"Covariance: values have shape {values.shape}, but their last axis "

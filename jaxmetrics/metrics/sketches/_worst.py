@@ -33,10 +33,11 @@ _SIGN = np.uint32(1 << 31)
 class Worst(Statistic):
     """The k largest values of an output with their ids: the worst examples by loss.
 
-    Exact, the same under any sharding, batches and order; of equal values those of the
-    lowest ids are kept. For the smallest values pass their negative. The state takes
-    `8 k` bytes, and its reduction that many for each device. Infinities count; values
-    that are NaN, or whose id is no int32, are left out and counted in `invalid`.
+    Exact in float32, to which integers beyond 2^24 are rounded, and the same under any
+    sharding, batches and order; of equal values those of the lowest ids are kept. For
+    the smallest values pass their negative. The state takes `8 k` bytes, and its
+    reduction that many for each device. Infinities count; values that are NaN, or whose
+    id is no int32, are left out and counted in `invalid`.
 
     Under plain jit a batch that is sharded over devices is not gathered: the devices
     exchange counts and `k` rows.

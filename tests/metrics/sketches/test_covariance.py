@@ -25,6 +25,16 @@ def test_no_covariance_cancels_at_an_offset(offset):
     assert error.max() < 1e-6
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_integers_that_float32_would_round_keep_their_covariance(weighted):
+    rows = np.int32([[0, 2], [1, 1], [2, 5], [5, 0]])
+    weights = dict(weights=np.float32([1, 2, 1, 1])) if weighted else {}
+    metric = jm.Covariance(size=2, weighted=weighted)
+    right = metric.update(values=rows, **weights).compute()["covariance"]
+    moved = metric.update(values=rows + 2**24, **weights).compute()["covariance"]
+    np.testing.assert_allclose(moved, right, rtol=1e-6)
+
+
 def test_a_row_with_a_nan_is_left_out_and_counted():
     rows = np.float32([[1, 2], [NAN, 0], [3, 6], [0, INF]])
     state = observed(jm.Covariance(size=2), values=rows)
