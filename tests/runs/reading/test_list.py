@@ -396,6 +396,7 @@ def test_epochs_and_mirrored_runs_are_listed(tmp_path):
     logged(tmp_path / "local", mirror=mirror)
     (entry,) = runs.list(root)
     assert (entry.step, entry.best["train/loss"]) == (1, (1.0, 1))
+    assert entry.attempts == 1  # though nothing counts them
     (entry,) = runs.list(mirror)
     assert (entry.id, entry.state, entry.step) == ("p/one", "closed", 3)
     assert entry.path == str(mirror / "p/one") and entry.problem is None
