@@ -21,6 +21,7 @@ from jaxmetrics.record import (
     RUN_JSON,
     TELEMETRY_FOLDER,
     TELEMETRY_JSONL,
+    alarm_count,
     atomic_write,
     changes_by_attempt,
     encodable,
@@ -202,10 +203,14 @@ def _alarm_section(history: History) -> Iterator[str]:
     alarms = alarms_of(events)
     if not alarms:
         return
-    rows = [[cell(alarm.get(name)) for name in _ALARM_NAMES] for alarm in alarms]
+    rows = [
+        [*(cell(alarm.get(name)) for name in _ALARM_NAMES), alarm_count(alarm)]
+        for alarm in alarms
+    ]
     more = f"\nAnd {len(rows) - _MAX_ROWS:,} more.\n" if len(rows) > _MAX_ROWS else ""
     shown = [["–" if x is None else str(x) for x in row] for row in rows[:_MAX_ROWS]]
-    yield f"\n## Alarms\n\n{table(_ALARM_NAMES, shown)}{more}"
+    names = (*_ALARM_NAMES, "times")
+    yield f"\n## Alarms\n\n{table(names, shown)}{more}"
 
 
 def _changes(history: History) -> Iterator[str]:

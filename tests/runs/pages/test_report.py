@@ -289,8 +289,11 @@ def test_alarms_are_listed(tmp_path):
     event = {"time": "2026-01-01T00:00:00Z", "attempt": 1, "event": "alarm", "step": 1}
     event |= {"kind": "spike", "key": "train/loss", "value": 9.0}
     lines = [event | {"message": f"train/loss <b>{n}</b> | x"} for n in range(201)]
+    lines[0]["repeated"] = {"count": 41}
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "events.jsonl").write_text(text)
     section = generate_report(folder).read_text().split("## Alarms")[1]
+    assert "| time | times |" in section
+    assert section.count("Z | 41 |") == 1 and section.count("Z | 1 |") == 199
     assert "| 1 | spike | train/loss " in section and "<b>" not in section
     assert section.count("| spike |") == 200 and "And 1 more." in section
