@@ -23,6 +23,8 @@ from jaxmetrics.core import (
     require_labels,
 )
 
+_LEAST = 1e-18  # deviation whose square has all its digits in float32
+
 
 class CalinskiHarabasz(Metric):
     """Ratio of the variance between clusters to the variance within them.
@@ -33,7 +35,8 @@ class CalinskiHarabasz(Metric):
     data, with one cluster, and with one sample in each cluster (where scikit-learn's
     `calinski_harabasz_score` raises); 1 if W is 0, as there. The variances are merged
     from moments, so that a large mean costs no precision. Squares of deviations outside
-    1e-18 to 1e18 are 0 or inf in float32; the value is nan where W is inf.
+    1e-18 to 1e18 are 0 or inf in float32: the value is nan where W is inf, and where it
+    is 0 and the clusters are as close.
 
     Reads `values`, real `[..., size]`, and `preds`, integers `[...]`: the cluster of
     each sample. A sample with a NaN or an infinity, or with a cluster out of range, is
@@ -103,10 +106,14 @@ class CalinskiHarabasz(Metric):
         n = n[..., :1]
         samples = n.sum(-2)
         centre = divide((n * mean).sum(-2), samples)
-        between = (n * (mean - centre[..., None, :]) ** 2).sum((-2, -1))
+        apart = xp.where(n > 0, xp.abs(mean - centre[..., None, :]), 0)
+        between = (n * apart**2).sum((-2, -1))
+        apart = apart.max((-2, -1))
         samples = samples[..., 0]
         occupied = (n > 0).sum((-2, -1)).astype(n.dtype)
         ratio = divide(between * (samples - occupied), within * (occupied - 1))
         ratio = xp.where(within == 0, 1.0, ratio)
-        defined = (occupied > 1) & (samples > occupied) & (within < np.inf)
+        vanished = (within == 0) & (apart > 0) & (apart < _LEAST)
+        lost = vanished | ~(within < np.inf)
+        defined = (occupied > 1) & (samples > occupied) & ~lost
         return xp.where(defined, ratio, np.nan)[()]

@@ -64,6 +64,7 @@ def test_impossible_configurations_and_shapes_are_refused():
         METRIC.update(values=np.ones((4, 3), np.float32), preds=np.zeros(4, np.int32))
 
 
-def test_values_whose_squares_overflow_have_no_score():
-    values = np.float32([[0, 0], [2, 0], [9, 0]]) * np.float32(1e25)
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_values_without_a_square_have_no_score(unit):
+    values = np.float32([[0, 0], [2, 0], [9, 0]]) * np.float32(unit)
     assert np.isnan(jm.evaluate(METRIC, values=values, preds=np.int32([0, 0, 1])))
