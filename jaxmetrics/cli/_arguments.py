@@ -80,7 +80,9 @@ def make_parser() -> argparse.ArgumentParser:
             help="output folder (default: that of the run; for a run in a mirror or a "
             "bucket the current one)",
         )
-    report.add_argument("--no-plots", action="store_true", help="write no PNG files")
+    report.add_argument(
+        "--no-plots", action="store_true", help="write and show no PNG files"
+    )
     plot.add_argument(
         "--dpi", type=_positive, default=180, help="dots per inch (default: 180)"
     )

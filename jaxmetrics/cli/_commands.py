@@ -58,15 +58,20 @@ def report(args: Namespace) -> int:
 
     history = _load_history(args)
     folder = Path(args.output) if args.output else history.output
-    plots = [] if args.no_plots else _write_plots(args, history, folder)
+    # The text comes first: plots take seconds, and may not be possible here.
     text = write_or_ask(
-        lambda force: generate_report(history, save_dir=folder, overwrite=force),
+        lambda force: generate_report(
+            history, save_dir=folder, plot_paths=(), overwrite=force
+        ),
         args.force,
     )
     page = write_or_ask(
         lambda force: generate_page(history, folder / REPORT_HTML, overwrite=force),
         args.force,
     )
+    plots = [] if args.no_plots else _write_plots(args, history, folder)
+    if plots:
+        generate_report(history, save_dir=folder, plot_paths=plots, overwrite=True)
     if args.json:
         files = {"report": str(text), "page": str(page), "plots": [*map(str, plots)]}
         print(dumps(files))

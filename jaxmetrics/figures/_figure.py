@@ -144,7 +144,10 @@ def add_legend(
       outside: Place the legend to the right of the axes.
       title: Text above the names, such as what they have in common.
     """
-    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if outside else {}
+    # Matplotlib warns on a slow machine unless the place is given, also if it is best.
+    place: dict[str, Any] = {"loc": "best"}
+    if outside:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     legend = axes.legend(
         handles,
         ["-"] * len(handles),

@@ -39,6 +39,16 @@ class TestReport:
             "runs/demo/one/training_report.md",
             "runs/demo/one/report.html",
         ]
+        # Those of an earlier report may be out of date.
+        assert ".png" not in (folder / "training_report.md").read_text()
+
+    def test_the_text_is_written_before_the_plots(self, make, call):
+        folder = make()
+        (folder / "loss_log.png").write_bytes(b"mine")
+        status, _, message = call("report", "demo/one")
+        assert status == 1 and "loss_log.png exists" in message
+        assert "train/loss" in (folder / "training_report.md").read_text()
+        assert (folder / "report.html").is_file()
 
     def test_edited_files_are_replaced_only_with_force(self, make, call):
         folder = make()

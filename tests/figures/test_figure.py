@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,17 @@ def test_text_is_shown_on_one_line_in_characters_of_the_font():
     assert figures.printable("数据") == "□□"
     assert figures.printable("a\nb") == "a□b"
     assert figures.printable("a" * 50 + "b" * 50, 10) == "aaaaa…bbbb"
+
+
+def test_a_legend_on_a_slow_machine_gives_no_warning(monkeypatch):
+    import matplotlib.legend
+
+    seconds = itertools.count(0.0, 60.0)
+    monkeypatch.setattr(matplotlib.legend.time, "perf_counter", lambda: next(seconds))
+    figure = figures.new_figure()
+    axes = figure.subplots()
+    figures.add_legend(axes, axes.plot([1, 2], [3, 4]), ["loss"])
+    figure.canvas.draw()
 
 
 def test_legend_names_may_be_any_text():

@@ -21,13 +21,14 @@ def config_difference(
 ) -> dict[str, list[str | None]]:
     """Return the values of each name that is not equal in all configurations.
 
-    A configuration without the name has None.
+    A configuration without the name has None, and so has one where it is None: what an
+    option is without a value is not known to differ from its absence.
 
     >>> config_difference([{"lr": "0.1", "layers": "2"}, {"lr": "0.2", "layers": "2"}])
     {'lr': ['0.1', '0.2']}
     """
     names = dict.fromkeys(name for config in configs for name in config)
-    rows = {name: [config.get(name) for config in configs] for name in names}
+    rows = {name: [_set(config.get(name)) for config in configs] for name in names}
     return {name: row for name, row in rows.items() if len(set(row)) > 1}
 
 
@@ -53,7 +54,11 @@ def seed_groups(
     {'lr=1': ['x', 'y'], 'lr=3': ['z']}
     """
     seedless = [
-        {name: value for name, value in config.items() if not _is_seed(name, seed)}
+        {
+            name: value
+            for name, value in config.items()
+            if not _is_seed(name, seed) and _set(value) is not None
+        }
         for config in configs
     ]
     members_by_config: dict[object, list[int]] = {}
@@ -72,6 +77,11 @@ def seed_groups(
         name = unique_name(name or "all runs", groups)
         groups[name] = [names[member] for member in members]
     return groups
+
+
+def _set(value: str | None) -> str | None:
+    """Return the text of a value; None if it is the text of None."""
+    return None if value in ("null", "None") else value
 
 
 def unique_name(name: str, used: Container[str]) -> str:

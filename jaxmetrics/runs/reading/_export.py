@@ -170,7 +170,8 @@ def _parquet(run: Run) -> Iterator[bytes]:
         column, lists = table.arrays[name], [None] * len(run)
         for record, values in zip(column.records.tolist(), column.values):
             lists[record] = values.tolist()
-        kind = pyarrow.float64()
+        is_whole = all(values.dtype.kind == "i" for values in column.values)
+        kind = pyarrow.int64() if is_whole else pyarrow.float64()
         for _ in range(column.values[0].ndim):
             kind = pyarrow.list_(kind)
         columns[name] = pyarrow.array(lists, kind)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxmetrics.record import RECORD_FIELDS, Bins, binned, number
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class MediaTable(NamedTuple):
@@ -20,6 +23,21 @@ class MediaTable(NamedTuple):
 
     columns: list[str]
     rows: list[list[Any]]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the table as a data frame.
+
+        Raises:
+          ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "MediaTable.to_pandas() needs pandas, which is not installed. Run "
+                "`pip install jaxmetrics[pandas]`, or use columns and rows."
+            ) from error
+        return pandas.DataFrame(self.rows, columns=self.columns)
 
 
 @dataclass(frozen=True)

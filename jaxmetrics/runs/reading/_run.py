@@ -22,6 +22,7 @@ from jaxmetrics.record import (
     hparams_of,
     recorded_directions,
 )
+from jaxmetrics.runs.reading._array_columns import ArrayColumns
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
 from jaxmetrics.runs.reading._find import place_of, runs_in
 from jaxmetrics.runs.reading._html import run_html
@@ -175,12 +176,13 @@ class Run:
 
     @property
     def arrays(self) -> dict[str, tuple[np.ndarray, list[np.ndarray]]]:
-        """Arrays by key: their steps (int64, ascending), and a float64 array for each.
+        """Arrays by key: their steps (int64, ascending), and an array for each.
 
-        `run[key]` returns the same with the arrays stacked, if all have one shape.
+        Arrays of integers are int64, others float64. `run[key]` returns the same with
+        the arrays stacked, if all have one shape.
         """
         table = self._table
-        return {key: table.array_column(key) for key in table.arrays}
+        return ArrayColumns({key: table.array_column(key) for key in table.arrays})
 
     @functools.cached_property
     def media(self) -> Sequence[MediaEntry]:
@@ -276,9 +278,10 @@ class Run:
         return draw_run(self, keys, x)
 
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps (int64, ascending) and values (float64) of one key.
+        """Return steps (int64, ascending) and values of one key.
 
-        Values are `[steps]`; for a key of `arrays`, `[steps, ...]`.
+        Values are float64 `[steps]`; for a key of `arrays`, `[steps, ...]`, int64 if
+        all of them are integers.
 
         Raises:
           KeyError: The run has no such key; the error names similar ones.

@@ -47,7 +47,7 @@ class Column(NamedTuple):
 
     Attributes:
       records: Indices of the records that have a value, ascending.
-      values: Values of these records: float64, or a list of float64 arrays.
+      values: Values of these records: float64, or a list of arrays.
       shown: Which of them count where several records of a step have a value, bool;
         None if each step has one.
     """
@@ -105,7 +105,7 @@ class Table:
         return self.steps[records], values.copy()
 
     def array_column(self, key: str) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the steps (int64, ascending) and arrays (float64) of one key."""
+        """Return the steps (int64, ascending) and arrays of one key."""
         records, arrays, shown = self.arrays[key]
         counting = np.arange(len(records)) if shown is None else np.flatnonzero(shown)
         return self.steps[records[counting]], [arrays[i] for i in counting]
@@ -427,13 +427,17 @@ def _note_conflicts(
 
 
 def as_array(value: object) -> np.ndarray | None:
-    """Return nested lists of numbers as a float64 array, None for anything else.
+    """Return nested lists of numbers as an array, None for anything else.
 
-    Numbers that JSON holds as texts, such as `"NaN"`, are numbers here too.
+    Integers of 64 bits are int64, all other numbers float64. Numbers that JSON holds as
+    texts, such as `"NaN"`, are numbers here too.
 
     >>> as_array([[1, "NaN"], [2, 3]])
     array([[ 1., nan],
            [ 2.,  3.]])
+    >>> as_array([[1, 0], [2, 3]])
+    array([[1, 0],
+           [2, 3]])
     >>> as_array([[1], [2, 3]]) is as_array(["text"]) is as_array(0.5) is None
     True
     """
@@ -441,9 +445,10 @@ def as_array(value: object) -> np.ndarray | None:
         return None
     try:
         values = np.array(value)
-        if values.dtype.kind not in "biuf":  # with texts or large integers
+        if values.dtype.kind not in "bif":  # with texts or large integers
             values = np.array(_as_floats(value))
-        values = values.astype(np.float64)
+        is_whole = values.dtype.kind in "bi"
+        values = values.astype(np.int64 if is_whole else np.float64)
     except (ValueError, TypeError):  # lists of different lengths, other values
         return None
     values.setflags(write=False)

@@ -342,7 +342,7 @@ def _named(name: str, names: Names, argument: str) -> Getter:
             f"{argument}= got {name!r}, which is short for {', '.join(full[:8])}. "
             f"Write the whole name."
         )
-    raise KeyError(_unknown(name, [*FIELDS, *names.hparams, *names.keys], argument))
+    raise KeyError(_unknown(name, [*names.hparams, *names.keys, *FIELDS], argument))
 
 
 def _call(function: str, key: str, names: Names, argument: str) -> Getter:
@@ -368,6 +368,12 @@ def _call(function: str, key: str, names: Names, argument: str) -> Getter:
 def _unknown(name: str, known: Sequence[str], argument: str) -> str:
     last_parts = {re.split(r"[./]", other)[-1]: other for other in known}
     close = difflib.get_close_matches(name, known, n=5)
+    short = {name, _initials(name)}
+    close += [
+        other
+        for last, other in last_parts.items()
+        if short & {last, _initials(last)} - {""} and other not in close
+    ]
     close += [
         last_parts[match]
         for match in difflib.get_close_matches(name, last_parts, n=5)
@@ -378,6 +384,12 @@ def _unknown(name: str, known: Sequence[str], argument: str) -> str:
         f"{argument}= got {name!r}, which no run has; similar names are "
         f"{', '.join(similar)}. Choose one of them."
     )
+
+
+def _initials(name: str) -> str:
+    """Return the first letters of the words of a name; empty for a single word."""
+    words = re.split(r"[._/-]+", name)
+    return "".join(word[:1] for word in words) if len(words) > 1 else ""
 
 
 def _tokens(text: str, argument: str) -> tuple[str, dict[str, str]]:

@@ -44,3 +44,10 @@ def test_a_value_that_a_group_does_not_have_is_a_dash():
     configs = [{"a": "1"}, {"a": "1"}, {"b": "2"}]
     groups = seed_groups(["p", "q", "r"], configs, "seed")
     assert groups == {"a=1, b=–": ["p", "q"], "a=–, b=2": ["r"]}
+
+
+def test_a_value_that_is_none_is_one_that_is_absent():
+    configs = [{"lr": "1", "name": "null"}, {"lr": "1"}, {"lr": "2", "name": "None"}]
+    assert config_difference(configs) == {"lr": ["1", "1", "2"]}
+    groups = seed_groups(["x", "y", "z"], configs, "seed")
+    assert groups == {"lr=1": ["x", "y"], "lr=2": ["z"]}

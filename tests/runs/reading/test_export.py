@@ -68,6 +68,19 @@ def test_arrays_of_one_rank_are_lists_in_parquet(with_arrays, tmp_path):
     assert math.isnan(columns["confusion"][0][1][1]) and "top" not in columns
 
 
+def test_arrays_of_integers_are_integers_in_json_and_parquet(tmp_path):
+    from pyarrow import parquet
+
+    rows = [{"step": n, "split": "val", "ids": [n, 2**60 + n]} for n in (1, 2)]
+    run = Run.load(write_run(tmp_path / "run", rows))
+    assert '"ids":[1,1152921504606846977]' in export(
+        run, tmp_path / "a.json", "json"
+    ).read_text().replace(" ", "")
+    table = parquet.read_table(export(run, tmp_path / "a.parquet", "parquet"))
+    assert str(table.schema.field("ids").type.value_type) == "int64"
+    assert table.to_pydict()["ids"] == [row["ids"] for row in rows]
+
+
 def test_arrays_are_left_out_of_csv_with_a_notice(with_arrays, tmp_path):
     run, _ = with_arrays
     with pytest.warns(UserWarning, match="CSV has no arrays.*confusion, top are left"):

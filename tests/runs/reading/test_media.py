@@ -50,6 +50,8 @@ def test_every_kind_is_read_back(folder):
     assert (media["val/text"].value, media["val/other"].value) == ("hello", "NaN")
     assert media["val/table"].value.columns == ["prompt", "p"]
     assert media["val/table"].value.rows == [["NaN", 0.5], ["b", None]]
+    frame = media["val/table"].value.to_pandas()
+    assert frame["prompt"].tolist() == ["NaN", "b"] and frame["p"].isna()[1]
     weights = media["val/weights"].value
     np.testing.assert_array_equal(weights.counts, [1, 2])
     assert (weights.edges.tolist(), weights.nonfinite) == ([0.0, 1.0, 2.0], 3)

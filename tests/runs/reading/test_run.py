@@ -174,6 +174,29 @@ def test_arrays_are_apart_from_numbers(folder):
         run["confusion"]
 
 
+def test_arrays_of_integers_stay_integers(folder):
+    big = 2**62 + 1
+    rows = [
+        {**row(1), "val/ids": [7, big], "val/mixed": [1, 2], "val/large": [2**63, 0]},
+        {**row(2), "val/ids": [5, -big], "val/mixed": [1.0, 2], "val/large": [1, 2]},
+    ]
+    run = Run.load(write(folder, [HEADER, *rows]))
+    ids = run["val/ids"][1]
+    assert ids.dtype == np.int64 and ids.tolist() == [[7, big], [5, -big]]
+    assert run.arrays["val/ids"][1][0].dtype == np.int64
+    assert run["val/mixed"][1].dtype == run["val/large"][1].dtype == np.float64
+
+
+def test_arrays_print_as_a_summary(folder):
+    rows = [{**row(n), "val/top": list(range(1000)), "b": [[0.5]]} for n in (1, 9)]
+    rows.append({**row(9), "c": [n / 2 for n in range(4)]})
+    run = Run.load(write(folder, [HEADER, *rows]))
+    assert repr(run.arrays) == (
+        "{'val/top': 2 arrays of int64[1000], steps 1 to 9, 'b': 2 arrays of "
+        "float64[1, 1], steps 1 to 9, 'c': 1 array of float64[4], step 9}"
+    )
+
+
 def test_arrays_of_different_shapes_are_not_stacked(folder):
     rows = [{**row(n), "top": list(range(n))} for n in (2, 2, 3, 4, 5)]
     run = Run.load(write(folder, [HEADER, *rows]))

@@ -111,6 +111,8 @@ def test_a_missing_value_is_no_error_in_a_run_that_lacks_the_name():
     [
         ("widht == 512", "similar names are width"),
         ("los > 1", "similar names are .*loss"),
+        ("xyz > 1", "similar names are opt.lr, opt.name"),
+        ("learning_rate > .5", "similar names are opt.lr[.] Choose"),
         ("val/los > 1", "similar names are val/loss"),
         ("beta == 1", "short for old.beta, new.beta"),
         ("best(train/loss) < 1", "similar names are val/loss|neither the name"),
