@@ -9,7 +9,12 @@ Only the standard library is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+Init = TypeVar("Init", bound=Callable[..., None])
 
 # Names of the package: clu, flax nnx, metrax, torchmetrics, keras, scikit-learn.
 NAMES: Mapping[str, str] = {
@@ -122,6 +127,35 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# Arguments of detectors and trackers, as of callbacks of Keras and Lightning.
+TRACKER_ARGUMENTS: Mapping[str, tuple[str, str]] = {
+    "mode": ("better", "better={value!r}"),
+    "maximize": ("better", "better='max' or better='min'"),
+    "greater_is_better": ("better", "better='max' or better='min'"),
+    "higher_is_better": ("better", "better='max' or better='min'"),
+    "monitor": ("better", "the value that you pass to update(...)"),
+    "metric": ("better", "the value that you pass to update(...)"),
+    "key": ("better", "the value that you pass to update(...)"),
+    "delta": ("min_delta", "min_delta={value!r}"),
+    "threshold": ("min_delta", "min_delta={value!r}"),
+    "min_delta": ("tolerance", "tolerance=..., in standard errors"),
+    "patience": ("window", "window=..., the number of evaluations compared"),
+    "window_size": ("window", "window={value!r}"),
+    "restore_best_weights": ("patience", "a checkpoint where is_best is true"),
+    "start_from_epoch": ("patience", "the first call of update(...)"),
+    "baseline": ("patience", "a first call of update(...) with that value"),
+    "verbose": ("patience", "your own print where update(...) is true"),
+    "overfit": ("overfitting", "overfitting={value!r}"),
+    "plateau": ("plateaus", "plateaus={value!r}"),
+    "spike": ("spikes", "spikes={value!r}"),
+    "monitor_keys": ("spikes", "spikes=..., plateaus=... or limits=..."),
+    "callback": ("on_alarm", "on_alarm=..."),
+    "flops": ("flops_per_step", "flops_per_step={value!r}"),
+    "seq_len": ("sequence_length", "sequence_length={value!r}"),
+    "peak_flops": ("peak_flops_per_second", "peak_flops_per_second={value!r}"),
+    "batch_size": ("sequence_length", "update(local_batch_size=...)"),
+}
+
 _SCALARS = "log_step(step, values)"
 # Attributes of TrainingLogger.
 LOGGER_CALLS: Mapping[str, str] = {
@@ -219,7 +253,10 @@ def attribute_error(owner: str, name: str) -> AttributeError:
 
 
 def argument_error(
-    owner: str, unknown: Mapping[str, object], fields: Iterable[str]
+    owner: str,
+    unknown: Mapping[str, object],
+    fields: Iterable[str],
+    other_names: Mapping[str, tuple[str, str]] = ARGUMENTS,
 ) -> TypeError:
     """Return the error for arguments that a constructor does not take.
 
@@ -227,12 +264,13 @@ def argument_error(
       owner: Name of the class.
       unknown: The arguments and their values.
       fields: The arguments that it takes.
+      other_names: The field here, and how to write it, by name.
     """
     import difflib
 
     fields = list(fields)
     name, value = next(iter(unknown.items()))
-    field, hint = ARGUMENTS.get(name, ("", ""))
+    field, hint = other_names.get(name, ("", ""))
     near = difflib.get_close_matches(name, fields, 1)
     if hint and (not field or field in fields):
         remedy = f"Here it is {hint.format(value=value)}."
@@ -242,6 +280,21 @@ def argument_error(
         remedy = "Leave it out."
     taken = f"it takes {fields}" if fields else "it takes no arguments"
     return TypeError(f"{owner}() got an argument {name!r}; {taken}. {remedy}")
+
+
+def explains_arguments(init: Init) -> Init:
+    """Have a constructor answer an argument that it lacks with `TRACKER_ARGUMENTS`."""
+    fields = list(inspect.signature(init).parameters)[1:]
+
+    @functools.wraps(init)
+    def explained(self: object, *positional: Any, **named: Any) -> None:
+        unknown = {name: x for name, x in named.items() if name not in fields}
+        if unknown:
+            owner = type(self).__name__
+            raise argument_error(owner, unknown, fields, TRACKER_ARGUMENTS)
+        init(self, *positional, **named)
+
+    return cast(Any, explained)
 
 
 class Absent:

@@ -1,13 +1,15 @@
 """Errors about a name of another library say what it is called here."""
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 import jaxmetrics as jm
-from jaxmetrics._other_names import ARGUMENTS, ATTRIBUTES, NAMES
+from jaxmetrics import telemetry
+from jaxmetrics._other_names import ARGUMENTS, ATTRIBUTES, NAMES, TRACKER_ARGUMENTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "migration.md"
 METRICS = [
@@ -109,3 +111,43 @@ def test_the_classes_in_the_tables_of_the_migration_page_are_known():
                 if name and not hasattr(jm, name[1]) and name[1] not in NAMES:
                     unknown.append(name[1])
     assert set(unknown) <= {"Metrics", "Metric"}
+
+
+TRACKERS = [
+    jm.EarlyStopping,
+    jm.PerformanceTracker,
+    telemetry.Alarms,
+    telemetry.OverfittingDetector,
+    telemetry.PlateauDetector,
+    telemetry.SpikeDetector,
+]
+DETECTORS = [x for x in TRACKERS if "window" in inspect.signature(x).parameters]
+
+
+@pytest.mark.parametrize("name", TRACKER_ARGUMENTS)
+def test_an_argument_of_another_librarys_tracker_is_explained(name):
+    field, hint = TRACKER_ARGUMENTS[name]
+    explained = 0
+    for tracker in TRACKERS:
+        fields = inspect.signature(tracker).parameters
+        if name not in fields and field in fields:
+            with pytest.raises(TypeError) as error:
+                tracker(**{name: "max"})
+            assert str(error.value).startswith(f"{tracker.__name__}() got an argument")
+            assert f"Here it is {hint.format(value='max')}." in str(error.value)
+            explained += 1
+    assert explained
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_an_unknown_argument_of_a_tracker_has_the_known_ones_beside_it(tracker):
+    with pytest.raises(TypeError, match=f"{tracker.__name__}.. got an argument 'zzz'"):
+        tracker(zzz=1)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_text_in_place_of_a_number_is_named(detector):
+    for name, parameter in inspect.signature(detector).parameters.items():
+        if isinstance(parameter.default, int | float):
+            with pytest.raises(TypeError, match=f"{detector.__name__} got {name}='5'"):
+                detector(**{name: "5"})

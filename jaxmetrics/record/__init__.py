@@ -12,6 +12,7 @@ from jaxmetrics.record._append_file import (
     OtherWriterError,
     earlier_failure,
 )
+from jaxmetrics.record._arguments import require_numbers
 from jaxmetrics.record._better import (
     NO_DIRECTIONS,
     Better,
@@ -292,6 +293,7 @@ __all__ = [
     "redact",
     "rename_keys",
     "renamed",
+    "require_numbers",
     "scalar",
     "scan_blocks",
     "scan_lines",

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
+from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.record import Better, direction, one_or_many, scalar, states
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
@@ -60,6 +61,10 @@ class Alarms:
     `health/first_nonfinite`), and a function that is compiled again. Each problem is
     reported when it begins, and again only after it has ended.
 
+    Noise has to be known before a value stands out from it: by default a spike is
+    reported after 32 finite values, overfitting from the 8th evaluation and a plateau
+    from the 20th. NaN, limits and recompilations need no earlier values.
+
     Args:
       spikes: Keys that a default `SpikeDetector` watches, or detectors by key. A key
         here or in `limits` that the first 1,000 checks do not have, or whose split was
@@ -95,6 +100,7 @@ class Alarms:
       limit update/ratio is 0.5, above its limit of 0.1
     """
 
+    @explains_arguments
     def __init__(
         self,
         *,
@@ -291,7 +297,7 @@ class Alarms:
                 continue
             if detector.update(numbers[train], value := numbers[key]):
                 message = (
-                    f"{key} gets worse over {detector.window} evaluations, at "
+                    f"{key} gets worse over {detector.compared} evaluations, at "
                     f"{value:.4g}, while {train} improves"
                 )
                 yield Alarm(step, "overfitting", key, value, message)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import states
+from jaxmetrics._other_names import explains_arguments
+from jaxmetrics.record import require_numbers, states
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _BFLOAT16_ROUNDING = 2.0**-8  # smaller relative changes may be rounding
@@ -49,10 +50,14 @@ class SpikeDetector:
       [False, True, False, False]
     """
 
+    @explains_arguments
     def __init__(
         self, window: int = 128, threshold: float = 10.0, patience: int = 32
     ) -> None:
         """Start without accepted values."""
+        require_numbers(
+            "SpikeDetector", window=window, threshold=threshold, patience=patience
+        )
         if window < _MIN_WINDOW or threshold <= 0 or patience < 1:
             raise ValueError(
                 f"SpikeDetector got window={window}, threshold={threshold}, "

@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxmetrics.record import Better, states
+from jaxmetrics._other_names import explains_arguments
+from jaxmetrics.record import Better, require_numbers, states
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _ERROR_OF_MEDIAN = math.sqrt(math.pi / 2)  # relative to the error of the mean
 _HYSTERESIS = 2
 _MIN_WINDOW = 4
+# The noise of few values is known less well: these are for fewer than two windows.
+_EARLY_CAUTION = 2
+_EARLY_CHANGES = 5
 
 
 class PlateauDetector:
@@ -30,7 +34,8 @@ class PlateauDetector:
     difference, estimated from the noise of the values themselves. So the smallest
     improvement that is seen is about `1.8 * tolerance * noise / sqrt(window)`: a longer
     window tells slower progress from none. It ends with an improvement of twice the
-    tolerance. NaN and infinities are left out.
+    tolerance. NaN and infinities are left out. Nothing is reported before there are
+    `2 * window` evaluations.
 
     With the defaults and normal noise, flat values were on a plateau 99.6 % of the time
     and reported 1.4 times in 500 evaluations; values that improve by 4 standard
@@ -42,6 +47,7 @@ class PlateauDetector:
       better: "min" if lower values are better (the default), or "max".
 
     Raises:
+      TypeError: An argument is of another type, or unknown.
       ValueError: An argument is out of its range.
 
     Example:
@@ -52,6 +58,7 @@ class PlateauDetector:
       [13]
     """
 
+    @explains_arguments
     def __init__(
         self, window: int = 10, tolerance: float = 2.0, better: Better = "min"
     ) -> None:
@@ -111,9 +118,14 @@ class OverfittingDetector:
     an infinity are left out. A training value that is itself a mean over the steps
     since the last evaluation has less noise than the loss of one batch.
 
-    With the defaults, a validation that only fluctuates while the training improves
-    gave 0.4 to 0.7 false alarms in 1000 evaluations, of normal, Laplace or Student's t
-    noise of 3 degrees of freedom.
+    From the 8th evaluation until there are `2 * window`, the last 4 are compared with
+    the 4 before: both must have changed by more than twice the tolerance, and in each
+    of the last 5 evaluations. Before that nothing is reported.
+
+    With the defaults, a validation that only fluctuates gave a false alarm within the
+    first 19 evaluations in 0.2 % of the runs, and later 0.4 to 0.7 in 1000
+    evaluations while the training improves, of normal, Laplace or Student's t noise of
+    3 degrees of freedom.
 
     Args:
       window: Number of evaluations that are compared with as many before, at least 4.
@@ -121,6 +133,7 @@ class OverfittingDetector:
       better: "min" if lower values are better (the default), or "max"; of both.
 
     Raises:
+      TypeError: An argument is of another type, or unknown.
       ValueError: An argument is out of its range.
 
     Example:
@@ -131,6 +144,7 @@ class OverfittingDetector:
       [10]
     """
 
+    @explains_arguments
     def __init__(
         self, window: int = 10, tolerance: float = 4.0, better: Better = "min"
     ) -> None:
@@ -149,7 +163,7 @@ class OverfittingDetector:
             return False
         self._train.append(train)
         self._validation.append(validation)
-        if len(self._train) < 2 * self.window:
+        if len(self._train) < 2 * _MIN_WINDOW:
             return False
         before, self._ongoing = self._ongoing, self._is_overfitting()
         return self._ongoing and not before
@@ -182,11 +196,26 @@ class OverfittingDetector:
         self._validation.clear()
         self._ongoing = False
 
+    @property
+    def compared(self) -> int:
+        """Number of evaluations that are compared with as many before, at present."""
+        return self.window if len(self._train) == 2 * self.window else _MIN_WINDOW
+
     def _is_overfitting(self) -> bool:
-        gain, error = _gain(self._train, self.better)
-        loss, error_of_loss = _gain(self._validation, self.better)
-        learns = gain > self.tolerance * error
-        return learns and -loss > self.tolerance * error_of_loss
+        window, is_early = self.compared, self.compared < self.window
+        train = list(self._train)[-2 * window :]
+        validation = list(self._validation)[-2 * window :]
+        tolerance = self.tolerance * (_EARLY_CAUTION if is_early else 1)
+        gain, error = _gain(train, self.better)
+        loss, error_of_loss = _gain(validation, self.better)
+        if not (gain > tolerance * error and -loss > tolerance * error_of_loss):
+            return False
+        if not is_early:
+            return True
+        sign = 1 if self.better == "max" else -1
+        improved = sign * np.diff(train[-1 - _EARLY_CHANGES :]) > 0
+        worsened = sign * np.diff(validation[-1 - _EARLY_CHANGES :]) < 0
+        return bool(improved.all() and worsened.all())
 
 
 def read_plateau(state: object) -> dict[str, Any]:
@@ -234,6 +263,7 @@ def _gain(values: Sequence[float], better: Better) -> tuple[float, float]:
 def _require_arguments(
     owner: str, window: int, tolerance: float, better: object
 ) -> None:
+    require_numbers(owner, window=window, tolerance=tolerance)
     if window < _MIN_WINDOW or not tolerance >= 0 or better not in ("min", "max"):
         raise ValueError(
             f"{owner} got window={window}, tolerance={tolerance}, better={better!r}; "

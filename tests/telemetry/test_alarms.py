@@ -98,10 +98,9 @@ def test_overfitting_names_both_keys():
     alarms = Alarms(overfitting=[("train/loss", "val/loss")])
     assert evaluations(alarms, values) == [
         (
-            95,
+            35,
             "overfitting",
-            "val/loss gets worse over 10 evaluations, at 3.9, "
-            "while train/loss improves",
+            "val/loss gets worse over 4 evaluations, at 2.7, while train/loss improves",
         )
     ]
 

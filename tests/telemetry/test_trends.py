@@ -67,6 +67,25 @@ def test_overfitting_is_found_where_validation_turns():
         assert accuracy == found
 
 
+def test_a_short_run_that_overfits_plainly_is_told():
+    train = [0.5, 0.3, 0.2, 0.12, 0.08, 0.05, 0.035, 0.025, 0.018, 0.013]
+    validation = [0.4, 0.3, 0.25, 0.22, 0.212, 0.22, 0.231, 0.243, 0.255, 0.268]
+    detector = OverfittingDetector()
+    assert begins(detector, train, validation) == [9]
+    assert detector.compared == 4
+    assert begins(OverfittingDetector(), train, train) == []
+
+
+@pytest.mark.parametrize("kind", ["normal", "laplace", "standard_t"])
+def test_a_short_run_that_fluctuates_is_hardly_ever_told(kind):
+    draw = getattr(np.random.default_rng(5), kind)
+    arguments = {"df": 3} if kind == "standard_t" else {}
+    runs = draw(size=(1000, 19), **arguments)
+    train = np.linspace(3, 1, 19)
+    told = sum(begins(OverfittingDetector(), train, run) != [] for run in runs)
+    assert told < 10  # 1 %
+
+
 def test_validation_that_gets_worse_with_the_training_is_not_overfitting():
     rising = 2 + 0.02 * np.arange(120)
     flat = np.full(120, 2.0) + noise(1, 120)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmetrics.record import Better, states
+from jaxmetrics._other_names import explains_arguments
+from jaxmetrics.record import Better, require_numbers, states
 
 
 class EarlyStopping:
@@ -27,6 +28,7 @@ class EarlyStopping:
       waited: Number of evaluations since the best one.
 
     Raises:
+      TypeError: An argument is of another type, or unknown.
       ValueError: An argument is out of its range.
 
     Example:
@@ -37,10 +39,14 @@ class EarlyStopping:
       0.6
     """
 
+    @explains_arguments
     def __init__(
         self, patience: int = 5, min_delta: float = 0.0, better: Better = "min"
     ) -> None:
         """Start without evaluations."""
+        advice = "Pass numbers here, and the values of a key to update(value)."
+        numbers = dict(patience=patience, min_delta=min_delta)
+        require_numbers("EarlyStopping", advice, **numbers)
         if not (patience >= 1 and min_delta >= 0) or better not in ("min", "max"):
             raise ValueError(
                 f"EarlyStopping got patience={patience}, min_delta={min_delta}, "

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.loop.performance._host_times import HostTimes, exchange_times
 from jaxmetrics.loop.performance._step_timer import PAUSING_SECTIONS, StepTimer
 from jaxmetrics.processes import EXCHANGE_TIMEOUT
@@ -75,6 +76,7 @@ class PerformanceTracker:
       49.9%, 98,304 tokens a second
     """
 
+    @explains_arguments
     def __init__(
         self,
         *,

@@ -71,3 +71,10 @@ def test_a_state_of_something_else_changes_nothing():
     with pytest.raises(ValueError, match="EarlyStopping"):
         stopping.load_state({"best": 0.5})
     assert stopping.best == 1.0
+
+
+def test_a_key_in_place_of_the_patience_is_named():
+    with pytest.raises(TypeError, match="patience='val/accuracy' of .*update"):
+        EarlyStopping("val/accuracy")
+    with pytest.raises(TypeError, match="min_delta='0.1' of type str"):
+        EarlyStopping(min_delta="0.1")
