@@ -366,19 +366,15 @@ def _call(function: str, key: str, names: Names, argument: str) -> Getter:
 
 
 def _unknown(name: str, known: Sequence[str], argument: str) -> str:
-    last_parts = {re.split(r"[./]", other)[-1]: other for other in known}
-    close = difflib.get_close_matches(name, known, n=5)
+    last_parts: dict[str, list[str]] = {}
+    for other in known:
+        last_parts.setdefault(re.split(r"[./]", other)[-1], []).append(other)
     short = {name, _initials(name)}
-    close += [
-        other
-        for last, other in last_parts.items()
-        if short & {last, _initials(last)} - {""} and other not in close
-    ]
-    close += [
-        last_parts[match]
-        for match in difflib.get_close_matches(name, last_parts, n=5)
-        if last_parts[match] not in close
-    ]
+    alike = [*difflib.get_close_matches(name, last_parts, n=5)]
+    alike += [last for last in last_parts if short & {last, _initials(last)} - {""}]
+    close = difflib.get_close_matches(name, known, n=5)
+    close += [other for last in alike for other in last_parts[last]]
+    close = list(dict.fromkeys(close))
     similar = close[:5] or list(known[:8])
     return (
         f"{argument}= got {name!r}, which no run has; similar names are "

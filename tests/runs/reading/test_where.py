@@ -106,6 +106,15 @@ def test_a_missing_value_is_no_error_in_a_run_that_lacks_the_name():
     assert not holds("best(val/loss) < 9", OTHER)
 
 
+def test_a_name_suggests_the_configuration_and_the_key_that_are_short_for_it():
+    names = Names(["lr"], ["lr/lr", "val/loss"], [], [])
+    with pytest.raises(KeyError, match="similar names are lr, lr/lr[.]"):
+        condition("learning_rate > .5", names)
+    names = Names(["learning_rate"], ["val/loss"], [], [])
+    with pytest.raises(KeyError, match="similar names are learning_rate[.]"):
+        condition("lr > .5", names)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
