@@ -305,7 +305,7 @@ def _comparison_data(comparison: Comparison) -> dict[str, object]:
         "ranked_by": comparison.ranked_by,
         "ranked": comparison.ranked(),
         "states": {
-            name: {"state": e.state, "step": e.step, "elapsed": e.elapsed}
+            name: {n: getattr(e, n) for n in ("state", "error", "step", "elapsed")}
             for name, e in comparison.entries.items()
         },
         "relations": redact([row._asdict() for row in comparison.relations]),

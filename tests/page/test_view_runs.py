@@ -96,6 +96,25 @@ def test_missing_values_are_last_in_both_directions(viewer, sort):
     assert ids[:3] == ([5, 0, 2] if sort == "v" else [2, 0, 5])
 
 
+@pytest.mark.parametrize("sort", ["best:val/loss", "-best:val/loss"])
+def test_runs_that_diverged_are_last_in_both_directions(viewer, sort):
+    run = viewer.browser.run
+    viewer.go("runs", READY)
+    states = "[['diverged', 0.1], ['closed', 0.3], ['closed', 0.2], ['diverged', 9]]"
+    rows = (
+        f"{states}.map(([state, value], id) => ({{ id, run: {{ state, "
+        "best: { 'val/loss': { value, step: 1 } } } }))"
+    )
+    column = "columns.available({ runs: [], hparams: [], keys: ['val/loss'], "
+    column = f"[{column}better: {{}} }}).get('last:val/loss')]"
+    column = (
+        f"{column}.map((c) => ({{ ...c, id: 'best:val/loss', "
+        "value: (row) => row.run.best['val/loss'].value }))"
+    )
+    ids = run(f"table.sorted({rows}, {column}, '{sort}').map((row) => row.id)")
+    assert ids == ([1, 2, 3, 0] if sort.startswith("-") else [2, 1, 0, 3])
+
+
 def test_hiding_a_run_takes_its_lines_away_and_is_kept(sweep):
     browser = sweep.browser
     before = lines(browser)
