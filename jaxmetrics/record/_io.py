@@ -409,12 +409,12 @@ def _explained(error: OSError, path: Path) -> OSError:
     """Return the error with a message that says what to do."""
     advice = {
         errno.ELOOP: "it is a symbolic link, which a record does not follow. Remove it",
-        errno.ENOTDIR: "a file is where a folder was expected. Choose another root",
+        errno.ENOTDIR: "a file is where a folder was expected. Choose another folder",
         errno.EISDIR: "it is a folder where a file was expected. Remove it",
         errno.ENOENT: "its folder does not exist. Make the folder first",
-        errno.EACCES: "writing there is not allowed. Choose another root",
-        errno.EROFS: "the file system is read-only. Choose another root",
-    }.get(error.errno or 0, f"{error.strerror}. Choose another root")
+        errno.EACCES: "writing there is not allowed. Choose another folder",
+        errno.EROFS: "the file system is read-only. Choose another folder",
+    }.get(error.errno or 0, f"{error.strerror}. Choose another folder")
     return OSError(error.errno, advice, str(path))
 
 

@@ -130,7 +130,7 @@ for name in ("run", None):
         writers = [CSV(), TensorBoard()]
         logger = TrainingLogger("p", name, root=root, writers=writers, console=False)
     except PermissionError as error:
-        assert "not allowed. Choose another root" in str(error), error
+        assert "not allowed. Choose another folder" in str(error), error
         assert sorted(root.rglob("*")) == before
         print("refused")
     else:

@@ -271,7 +271,7 @@ for name, write in (("a", AppendFile), ("b", lambda name: atomic_write(name, b""
         write(name)
         print("written")
     except PermissionError as error:
-        print("choose" if "Choose another root" in str(error) else error)
+        print("choose" if "Choose another folder" in str(error) else error)
 """
 
 
