@@ -68,10 +68,10 @@ def test_a_list_knows_the_best_values_and_sorts_by_them(sweep):
     def order(sort):
         return [entry.name for entry in list_runs(sweep, sort=sort)]
 
-    assert order("best(val/score_x)") == ["high", "low"]
-    assert order("best(val/waste_x)") == ["high", "low"]
-    assert order("val/score_x") == ["low", "high"]
-    assert order("val/waste_x") == ["high", "low"]
+    assert order("val/score_x") == order("best(val/score_x)") == ["high", "low"]
+    assert order("val/waste_x") == order("best(val/waste_x)") == ["high", "low"]
+    assert order("last(val/score_x)") == ["low", "high"]
+    assert order("last(val/waste_x)") == ["high", "low"]
     assert [e.name for e in listed.where("best(val/score_x) > 8")] == ["high"]
 
 
