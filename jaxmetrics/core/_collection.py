@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import (
     Callable,
@@ -30,7 +31,7 @@ from jaxmetrics.core._decoding import (
     on_host,
 )
 from jaxmetrics.core._display import value_table
-from jaxmetrics.core._inputs import errors_in_the_name_of, refuse_misspelt
+from jaxmetrics.core._inputs import called_in_the_name_of, refuse_misspelt
 from jaxmetrics.core._jax import is_tracer
 from jaxmetrics.core._merging import refuse_other_shapes
 from jaxmetrics.core._metric import Metric
@@ -383,11 +384,9 @@ class Collection(Placed):
         """Apply a function that observes; errors name the metric that the user gave."""
         nodes = []
         for i, node in enumerate(self._nodes):
-            try:
-                nodes.append(function(node))
-            except (TypeError, ValueError):
-                with errors_in_the_name_of(self._metric_of_node(i)):
-                    nodes.append(function(node))
+            metric = functools.partial(self._metric_of_node, i)
+            call = functools.partial(function, node)
+            nodes.append(called_in_the_name_of(metric, call))
         return self._with_nodes(nodes)
 
     def _members(self) -> Iterator[tuple[str, Metric]]:

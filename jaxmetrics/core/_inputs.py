@@ -41,6 +41,20 @@ def errors_in_the_name_of(metric: Any) -> Iterator[None]:
             _NAMED.reset(token)
 
 
+def called_in_the_name_of(metric: Callable[[], Any], call: Callable[[], Any]) -> Any:
+    """Return what a call returns, and let its errors name what `metric` returns.
+
+    The repeated call is not within the handler of the first error, which names a metric
+    that the user did not write and would be printed before the other one.
+    """
+    try:
+        return call()
+    except (TypeError, ValueError):
+        pass
+    with errors_in_the_name_of(metric()):
+        return call()
+
+
 def named_in_errors(metric: Any) -> Any:
     """Return the metric that errors name, by default the given one."""
     named = _NAMED.get()

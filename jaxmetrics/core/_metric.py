@@ -42,7 +42,7 @@ from jaxmetrics.core._display import value_table
 from jaxmetrics.core._inputs import (
     arguments_of,
     as_32bit,
-    errors_in_the_name_of,
+    called_in_the_name_of,
     missing,
     named_in_errors,
     refuse_arrays,
@@ -467,13 +467,11 @@ class Metric(Placed):
         fields = self._contributions(outputs) if self._leaves else {}
         for name, make in self._children.items():
             inside = getattr(self, name)
-            try:
+            if make is None:  # the user's own
                 fields[name] = inside.contribution(outputs)
-            except (TypeError, ValueError):
-                if make is None:  # the user's own
-                    raise
-                with errors_in_the_name_of(self):
-                    fields[name] = inside.contribution(outputs)
+            else:
+                call = functools.partial(inside.contribution, outputs)
+                fields[name] = called_in_the_name_of(lambda: self, call)
         return self.with_fields(**fields)
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:

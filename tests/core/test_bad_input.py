@@ -243,6 +243,19 @@ def test_errors_name_the_metric_that_the_user_wrote(name, inside):
         metric.from_model_output(other=np.ones(2))
 
 
+@pytest.mark.parametrize("inside", ["alone", "in a collection"])
+def test_the_traceback_of_an_error_names_no_other_metric(inside):
+    metric = jm.Hamming(classes=5)
+    if inside == "in a collection":
+        metric = jm.Collection(first=metric)
+    with pytest.raises(ValueError, match=r"^Hamming\(classes=5\) on") as error:
+        metric.update(logits=np.ones((8, 5)), labels=np.zeros(8, int))
+    chain = [error.value]
+    while following := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(following)
+    assert not any("Accuracy" in str(each) for each in chain)
+
+
 def test_the_shapes_in_errors_are_those_of_outputs_by_their_names():
     message = r"^F1\(task='binary', scores='probs'\) on \{'probs': \(4, 2\), 'labels'"
     with pytest.raises(ValueError, match=message):
