@@ -156,6 +156,25 @@ def test_an_error_of_the_batches_is_raised_unchanged():
         jm.evaluate_loop(update, None, failing(), collection())
 
 
+@pytest.mark.parametrize("form", ["plain", "deferred"])
+def test_an_evaluation_that_ends_half_way_leaves_training_and_the_next_one_right(form):
+    batches = [batch_of(16, seed) for seed in range(3)]
+    metrics = collection() if form == "plain" else collection().deferred(mesh_of(8))
+    step = jax.jit(update, donate_argnums=1)
+
+    def lost():
+        yield batches[0]
+        raise OSError("the data are lost")
+
+    training = metrics.update(**batches[0])
+    with pytest.raises(OSError, match="the data are lost"):
+        jm.evaluate_loop(step, None, lost(), training)
+    training = training.update(**batches[1])
+    values = jm.evaluate_loop(step, None, batches, training)
+    assert_same(values, values_of(batches))
+    assert_same(training.compute(), values_of(batches[:2]))
+
+
 def test_another_mesh_than_that_of_deferred_metrics_is_refused():
     with pytest.raises(ValueError, match="Leave mesh out"):
         jm.evaluate_loop(
