@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmetrics.interop._single_numbers import single_numbers
 from jaxmetrics.record import check_step
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class MetricWriter:
                 "logger.log_step(step, metrics)."
             )
         step = check_step(step, "write_scalars")
-        self._logger.log_step(step, scalars, split=self._split)
+        self._logger.log_step(step, single_numbers(scalars), split=self._split)
 
     def write_images(self, step: int, images: Mapping[str, Any]) -> None:
         """Log images, `[height, width, channels]` or `[n, height, width, channels]`.

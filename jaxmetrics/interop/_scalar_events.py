@@ -9,6 +9,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from jaxmetrics.interop._single_numbers import single_numbers
+
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
 
@@ -48,15 +50,16 @@ class ScalarEvents:
         logger, name = self._logger, str(event).lstrip("/")
         if logger is None or not self._takes(name):
             return
+        values = single_numbers({name: value})
         if (step := attributes.get("step")) is not None:
             self._step = step.item() if hasattr(step, "item") else step
-            logger.log_step(self._step, {name: value}, split=None)
+            logger.log_step(self._step, values, split=None)
             return
         # A measurement that knows no step, such as the duration of a checkpoint, must
         # not count as a train step: its first part is a split, which keeps the name.
         head, slash, _ = name.partition("/")
         split = head if slash and head != "train" else None
-        logger.log_step(self._step, {name: value}, split=split)
+        logger.log_step(self._step, values, split=split)
 
     def close(self) -> None:
         """Flush the logger, which stays open; later calls are ignored."""
