@@ -38,7 +38,7 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-CASES = cases.sample(7)
+CASES = cases.sample(11)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
 NANS = ("nan 0", "nan 1")  # in the first and the second output of floats

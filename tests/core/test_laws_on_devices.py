@@ -35,7 +35,7 @@ from support.laws import (
 
 import jaxmetrics as jm
 
-CASES = cases.sample(10)
+CASES = cases.sample(16)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8
 KEEP[-5:] = False  # more than the last device's rows
@@ -275,7 +275,7 @@ def by_family(chosen):
     return {family: part for family, part in parts.items() if part}
 
 
-SHARDED = by_family(x for x in cases.sample(21) if not keeps_rows(x.metric))
+SHARDED = by_family(x for x in cases.sample(31) if not keeps_rows(x.metric))
 
 
 @pytest.mark.parametrize("family", SHARDED)

@@ -7,6 +7,8 @@ import sklearn.metrics as sk
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 METRICS = {
     "precision": (jm.PrecisionAtRecall, dict(recall=0.8)),
     "recall": (jm.RecallAtPrecision, dict(precision=0.7)),

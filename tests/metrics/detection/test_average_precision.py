@@ -51,6 +51,7 @@ def at_half(**options):
     return jm.DetectionAP(classes=1, thresholds=(0.5,), **options)
 
 
+@pytest.mark.sampled(3)
 @every_frozen_case
 def test_values_are_those_of_pycocotools(name):
     """The case of twenty objects has recalls that float64 rounds up: 7/20 < 0.35."""
@@ -66,6 +67,7 @@ def test_values_are_those_of_pycocotools(name):
     assert under_jit == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.sampled(3)
 @every_frozen_case
 def test_bounds_hold_with_few_bins(name):
     frozen, images = VALUES[name], COCO.images(**COCO.CASES[name])

@@ -1054,6 +1054,7 @@ def close(ours, value):
     return same and np.allclose(ours, value, rtol=2e-5, atol=2e-6, equal_nan=True)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", dict.fromkeys(row.kind for row in ROWS))
 def test_values_are_the_peers_or_differ_by_a_convention(kind):
     for number, ours in values_of(kind).items():
