@@ -27,6 +27,16 @@ _CONFLICT = (
     "%s has two values at step %d: %s from %s, and in a later call of log_step() %s "
     "from %s. Readers take the later one; rename one of them.%s"
 )
+_CLIPPED = {
+    "image": (
+        ", which are clipped to [0, 1]. Scale it, as in (x - x.min()) / (x.max() - "
+        "x.min()), or pass uint8 of 0 to 255."
+    ),
+    "audio": (
+        ", which are clipped to [-1, 1]. Scale it, as in x / abs(x).max(), or pass "
+        "int16."
+    ),
+}
 _OTHER_DIAGNOSIS = "%s is not 0; see diagnostics() of the metric."
 
 
@@ -98,12 +108,9 @@ class FetchedValues:
                 message = _DIAGNOSES.get(what, _OTHER_DIAGNOSIS)
                 if message:
                     self._warn_once(key, message, of=f"health/{what}")
-            for key in row.clipped:
-                self._warn_once(
-                    key,
-                    "The image %s has floats outside [0, 1], which are clipped. Scale "
-                    "it, or convert it to uint8.",
-                )
+            for key, (low, high) in row.clipped.items():
+                advice = _CLIPPED[row.kind or ""]
+                self._warn_once(key, f"%s has floats from {low:g} to {high:g}{advice}")
             for limit, keys in row.cuts.items():
                 if limit not in self._cuts:
                     _LOG.warning(

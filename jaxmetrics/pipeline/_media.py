@@ -65,12 +65,21 @@ class MediaRow(Row):
         if self.kind == "table":
             columns, rows = value
             return columns, [self._plain_row(key, columns, row) for row in rows]
+        if self.kind == "audio":
+            self._note_clipped(key, value[0], -1.0)
         if self.kind == "hparams" or isinstance(value, tuple):
             return value
         plain: Any = value() if callable(value) else np.asarray(value)
-        if self.kind == "image" and _is_out_of_range(plain):
-            self.clipped: list[str] = [*self.clipped, key]
+        if self.kind == "image":
+            self._note_clipped(key, plain, 0.0)
         return plain
+
+    def _note_clipped(self, key: str, values: np.ndarray, lowest: float) -> None:
+        """Note floats below `lowest` or above 1, which writers clip."""
+        is_float = values.dtype.kind == "f" or "float" in values.dtype.name
+        if is_float and np.any((values < lowest) | (values > 1)):
+            ends = float(np.nanmin(values)), float(np.nanmax(values))
+            self.clipped: dict[str, tuple[float, float]] = {**self.clipped, key: ends}
 
     def _plain_row(self, key: str, columns: list[str], row: list[Any]) -> list[Any]:
         secrets = secret_fields(dict(zip(columns, row, strict=True)))
@@ -189,12 +198,6 @@ def _audio(name: str, value: Any) -> tuple[np.ndarray, int]:
             f"[-1, 1]. Transpose or convert it."
         )
     return samples, rate
-
-
-def _is_out_of_range(image: np.ndarray) -> bool:
-    if image.dtype.kind != "f" and "float" not in image.dtype.name:
-        return False
-    return bool(np.any((image < 0) | (image > 1)))
 
 
 def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:

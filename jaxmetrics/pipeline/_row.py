@@ -189,7 +189,8 @@ class Row:
       replaced: Keys of values of a metric that another value of the call replaced.
       array_keys: Keys of values of a metric that no record holds.
       diagnosed: Keys of diagnostics of metrics.
-      clipped: Keys of images whose values lie outside [0, 1].
+      clipped: Smallest and largest value of images beyond [0, 1] and of sounds beyond
+        [-1, 1], by key.
       cuts: Keys of values that were cut or left out, by the limit they exceed.
       better: Function of the values of a metric, by plain name, that returns their
         directions; None without one.
@@ -201,7 +202,7 @@ class Row:
     replaced: list[str] = []
     array_keys: list[str] = []
     diagnosed: list[str] = []
-    clipped: list[str] = []
+    clipped: dict[str, tuple[float, float]] = {}
     cuts: dict[str, list[str]] = {}
     better: Callable[[Mapping[str, Any]], Mapping[str, Better]] | None = None
     names: Mapping[str, str] = {}
@@ -249,7 +250,7 @@ class Row:
         with self._lock:
             if self._record is None:
                 self.faults, self.replaced, self.array_keys = [], [], []
-                self.cuts, self.clipped, self.diagnosed = {}, [], []
+                self.cuts, self.clipped, self.diagnosed = {}, {}, []
                 self.computed = {}
                 self._record = self._fetch()
                 self.values, self.defaults = {}, {}

@@ -209,7 +209,20 @@ def test_floats_of_an_image_outside_their_range_are_told(make, caplog, values, w
     logger = make(Memory())
     logger.log_images(1, sample=np.array([values, values]))
     logger.close()
-    assert caplog.text.count("floats outside [0, 1], which are clipped") == warns
+    told = f"floats from {values[0]:g} to {values[1]:g}, which are clipped to [0, 1]"
+    assert caplog.text.count(told) == warns
+
+
+@pytest.mark.parametrize(
+    ("values", "warns"), [((-1.5, 0.0), 1), ((0.0, 5.0), 1), ((-1.0, 1.0), 0)]
+)
+def test_floats_of_a_sound_outside_their_range_are_told(make, caplog, values, warns):
+    logger = make(Memory())
+    for step in (1, 2):
+        logger.log_audio(step, tone=np.array([*values, np.nan]), sample_rate=100)
+    logger.close()
+    told = f"floats from {values[0]:g} to {values[1]:g}, which are clipped to [-1, 1]"
+    assert caplog.text.count(told) == warns
 
 
 def test_arrays_are_fetched_on_the_threads_of_writers(make, monkeypatch):
