@@ -150,3 +150,11 @@ def test_invalid_rows_are_warned_of_in_the_words_of_the_page(tmp_path, caplog):
     for begin in ("health/invalid/train/a", "Histograms are left out"):
         (text,) = [text for text in caplog.messages if text.startswith(begin)]
         assert [message for message in MESSAGES if is_of(message, text)], text
+
+
+def test_a_value_without_its_invalid_rows_warns_in_the_words_of_the_page():
+    with pytest.warns(UserWarning) as warned:
+        jm.evaluate(ACCURACY, logits=LOGITS, labels=LABELS + 1)
+    text = str(warned[0].message)
+    (message,) = [m for m in MESSAGES if m.startswith("Entries that could not")]
+    assert text.startswith(message.replace("10 of", "1 of"))
