@@ -234,7 +234,7 @@ def _heading(view: View, now: float) -> Iterator[str]:
         parts.append(f"{duration(metrics.seconds, fraction=True)} of training")
     if view.state is not None:
         parts.append(view.state)
-    if events.closed or view.state == "crashed":
+    if events.closed or (view.state == "crashed" and metrics.records):
         parts += [] if view.state is not None else ["closed"]
     elif metrics.records and view.changed is not None:
         age = max(now - view.changed, 0.0)
