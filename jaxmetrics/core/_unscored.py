@@ -63,12 +63,21 @@ def _cause(metric: Any, outputs: Mapping[str, Any]) -> str:
     names = dict(getattr(metric, "renames", ()))
     labels = _on_host(outputs.get(names.get("labels", "labels")))
     scores = getattr(metric, "scores", "logits")
-    logits = outputs.get(names.get(scores, scores))
-    if labels is None or labels.dtype.kind not in "iu" or not labels.size:
+    scores = scores if isinstance(scores, str) else "logits"
+    logits: Any = outputs.get(names.get(scores, scores))
+    if labels is None or labels.dtype.kind not in "iu":
         return ""
     classes = getattr(metric, "classes", None)
     if np.ndim(logits) == labels.ndim + 1:
         classes = np.shape(logits)[-1]
+    mask = _on_host(outputs.get(names.get("mask", "mask")))
+    if mask is not None and mask.shape == labels.shape:
+        labels = labels[mask]
+    ignored = getattr(metric, "ignore_index", None)
+    if ignored is not None:
+        labels = labels[~np.isin(labels, ignored)]
+    if not labels.size:
+        return ""
     low, high = int(labels.min()), int(labels.max())
     if not isinstance(classes, int) or 0 <= low and high < classes:
         return ""

@@ -102,6 +102,16 @@ def test_scores_that_are_nan_have_the_usual_cause():
         jm.evaluate(ACCURACY, logits=logits, labels=LABELS)
 
 
+@pytest.mark.parametrize("how", ["mask", "ignore_index"])
+def test_labels_that_are_left_out_are_not_the_cause(how):
+    labels = np.where(LABELS == 3, -100, LABELS)
+    logits = np.where(np.arange(100)[:, None] < 3, np.nan, LOGITS)
+    metric = jm.Accuracy(ignore_index=-100) if how == "ignore_index" else ACCURACY
+    more = {"mask": labels >= 0} if how == "mask" else {}
+    with pytest.warns(UserWarning, match="3 of Accuracy. A label"):
+        jm.evaluate(metric, logits=logits, labels=labels, **more)
+
+
 def test_values_within_jit_are_not_looked_at():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
