@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from jaxmetrics.record import exception_line
 
 
-def ending_fields(error: BaseException | None, by_sigterm: bool) -> dict[str, str]:
+def ending_fields(error: BaseException | None, by_sigterm: bool) -> dict[str, Any]:
     """Return the fields of the event `close` about what ended the training early.
 
     They are `error`, of a crash, or `stopped`, of an interrupt by the user, a signal,
