@@ -296,13 +296,13 @@ class ByGroup(Wrapper, reads="by"):
     Args:
       metric: The metric; it has to take a mask.
       by: Output of integers, leading axes of the other outputs: the group of each
-        entry. Numbers outside [0, groups) are counted in `out_of_range` and ignored.
+        entry. Entries of a number outside [0, groups) are invalid.
       groups: Number of groups, or a tuple of their names.
     """
 
     by: str = "domain"
     groups: int | tuple[str, ...] = 1
-    out_of_range: Array = count_leaf()
+    invalid: Array = count_leaf()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -333,7 +333,7 @@ class ByGroup(Wrapper, reads="by"):
             # An entry of `by`, such as a sequence, counts if any of its tokens does.
             tokens = tuple(range(group.ndim, np.ndim(mask)))
             mask = jnp.asarray(mask).any(axis=tokens)
-        return dict(out_of_range=count_where(outside, mask))
+        return dict(invalid=count_where(outside, mask))
 
     def present(self, value: list[Any]) -> dict[str, Any]:
         """Name the values."""

@@ -50,8 +50,8 @@ def test_by_group_respects_the_mask_and_counts_ids_out_of_range():
     outputs = dict(loss=LOSS[:, 0], domain=DOMAIN, mask=VALID)
     expected = {str(g): ((DOMAIN == g) & VALID).sum() for g in range(2)}
     assert_close(in_every_form(metric, outputs), expected)
-    outside = metric.update(**outputs).plain()["out_of_range"]
-    assert outside == ((DOMAIN == 2) & VALID).sum()
+    counted = metric.update(**outputs).diagnostics()
+    assert counted == {"invalid": ((DOMAIN == 2) & VALID).sum()}
 
 
 def test_by_group_refuses_groups_that_are_no_integers():
@@ -133,4 +133,4 @@ def test_groups_of_sequences_take_a_mask_of_tokens():
         domain=np.int32([0, 1, -1, 7]),
     )
     assert state.compute() == {"0": 1, "1": 3}
-    assert state.plain()["out_of_range"] == 1  # of the last sequence nothing counts
+    assert state.plain()["invalid"] == 1  # of the last sequence nothing counts

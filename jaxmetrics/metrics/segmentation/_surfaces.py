@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxmetrics.core import (
     Array,
@@ -166,8 +167,8 @@ class HausdorffDistance(MeanMetric):
         axes = tuple(range(-len(self.spacing), 0))
         if self.percentile == 100:
             return jnp.where(region, distance, 0).max(axes)
-        leading = region.shape[: -len(axes)]
-        flat = jnp.where(region, distance, jnp.inf).reshape(*leading, -1)
+        distance = jnp.where(region, distance, jnp.inf)
+        flat = lax.collapse(distance, distance.ndim - len(axes))
         ordered = jnp.sort(flat, axis=-1)
         size = jnp.maximum(region.sum(axes, dtype=jnp.int32), 1)
         place = (size - 1).astype(jnp.float32) * np.float32(self.percentile / 100)
