@@ -200,6 +200,7 @@ def test_the_saved_configuration_is_complete_and_plain_json():
             "ignore_index": None,
             "renames": [],
             "scores": "logits",
+            "stderr": False,
             "task": "multiclass",
             "threshold": 0.5,
             "weighted": False,
