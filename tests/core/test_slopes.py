@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from support.laws import draw, host
 
+pytestmark = pytest.mark.sampled(3)
+
 FAMILIES = ("image", "audio")
 NAMES = {case.name for family in FAMILIES for case in cases.FAMILIES[family]}
 NAMES |= {"box iou, weighted", "complete box iou"}

@@ -17,6 +17,8 @@ from support.laws import draw, host
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 FIRST = 2**30 + 1  # float32 rounds integers around it to multiples of 64
 OF_IMAGES = functools.partial(cases.image.images, rows=2)
 PAIRS = {"preds", "targets", "lower", "upper"}

@@ -13,6 +13,8 @@ from jax.sharding import PartitionSpec as P
 import jaxmetrics as jm
 from jaxmetrics.core import from_saved, saved_form
 
+pytestmark = pytest.mark.sampled(3)
+
 RNG = np.random.default_rng(0)
 LOSS = RNG.normal(2, 1, 32).astype(np.float32)
 HARD = RNG.normal(0, 1, 32).astype(np.float32)

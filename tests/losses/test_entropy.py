@@ -9,6 +9,8 @@ from scipy.special import log_softmax
 
 from jaxmetrics.losses import cross_entropy_with_entropy_loss
 
+pytestmark = pytest.mark.sampled(2)
+
 CLASSES = 11
 
 

@@ -7,6 +7,8 @@ import pytest
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 LOGITS = np.float32([[3, 1, 0], [0, 2, 1], [1, 0, 2], [2, 1, 0]])
 LABELS = np.int32([0, 1, 2, 1])
 ONE_VALID_LABEL = np.int32([-1, -100, 3, 2**31 - 1, 0])

@@ -9,6 +9,8 @@ import pytest
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 LN2, LN4 = math.log(2), math.log(4)
 
 

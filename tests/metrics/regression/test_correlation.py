@@ -10,6 +10,8 @@ from support.samples import observed
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(2)
+
 NAN = math.nan
 BOTH = (jm.PearsonCorrelation, jm.ConcordanceCorrelation)
 

@@ -9,6 +9,8 @@ import sklearn.metrics as sk
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 NAN, INF = math.nan, math.inf
 MEANS = (
     jm.MeanSquaredLogError,

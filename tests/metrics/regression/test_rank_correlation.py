@@ -9,6 +9,8 @@ import scipy.stats
 
 import jaxmetrics as jm
 
+pytestmark = pytest.mark.sampled(3)
+
 NAN, INF = math.nan, math.inf
 EXACT = dict(exact=True, capacity=2000)
 BOTH = {
