@@ -123,7 +123,7 @@ from jaxmetrics.core._likelihood import (
 )
 from jaxmetrics.core._mean_metric import MeanMetric
 from jaxmetrics.core._mesh import in_shard_map, vary, varying, without_explicit_axes
-from jaxmetrics.core._metric import Metric
+from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._multi_output import MultiOutput
 from jaxmetrics.core._octave_bins import OctaveBins
@@ -173,6 +173,7 @@ __all__ = [
     "ContingencyTable",
     "CoordinationService",
     "Deferred",
+    "Direction",
     "Equation",
     "FromFunction",
     "GridCounts",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
+    Direction,
     MeanMetric,
     as_numbers,
     check_choice,
@@ -79,7 +80,7 @@ class SNR(DecibelMean):
       16.1805
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     zero_mean: bool = False
 
@@ -106,7 +107,7 @@ class SISDR(DecibelMean):
       18.403
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     zero_mean: bool = False
 
@@ -136,7 +137,7 @@ class SISNR(DecibelMean):
       15.092
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _ratio(
         self, preds: jax.Array, targets: jax.Array, samples: jax.Array
@@ -171,7 +172,7 @@ class PermutationInvariant(DecibelMean):
       15.33
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     speakers: int | None = None
     measure: str = "si_sdr"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxmetrics.core import (
+    Direction,
     Metric,
     check_choice,
     child,
@@ -56,7 +57,7 @@ class AdaptiveCalibrationError(Metric):
       0.24
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     bins: int = 15
     norm: str = "l1"

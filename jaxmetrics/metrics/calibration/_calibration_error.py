@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from jaxmetrics.core import Metric, check_choice, child, scores_field
+from jaxmetrics.core import Direction, Metric, check_choice, child, scores_field
 from jaxmetrics.metrics.calibration._bins import (
     NORMS,
     ConfidenceBins,
@@ -40,7 +40,7 @@ class ExpectedCalibrationError(Metric):
       0.475
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     bins: int = 15
     norm: str = "l1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_class_numbers,
     averaged_classes,
@@ -72,7 +73,7 @@ class ClasswiseCalibrationError(Metric):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     classes: int | None = None
     bins: int = 15

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     Predictions,
     both,
@@ -69,7 +70,7 @@ class Accuracy(Metric):
       0.6667
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multiclass"
     average: str = "micro"
@@ -140,7 +141,7 @@ class TopKAccuracy(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None
@@ -209,7 +210,7 @@ class ExactMatch(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multilabel"
     threshold: float = 0.5

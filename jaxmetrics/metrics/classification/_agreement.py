@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from jaxmetrics.core import (
+    Direction,
     Metric,
     check_choice,
     child,
@@ -51,7 +52,7 @@ class CohenKappa(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multiclass"
     classes: int | None = None
@@ -113,7 +114,7 @@ class MatthewsCorrelation(Metric):
       -0.3333
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multiclass"
     classes: int | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from jaxmetrics.core import (
+    Direction,
     Metric,
     averaged_classes,
     child,
@@ -50,7 +51,7 @@ class BalancedAccuracy(Metric):
       0.625
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multiclass"
     classes: int | None = None
@@ -106,7 +107,7 @@ class GeometricMeanScore(Metric):
       0.7071
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     task: str = "multiclass"
     classes: int | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     as_class_numbers,
     both,
@@ -53,7 +54,7 @@ class BrierScore(MeanMetric):
       0.125
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     task: str = "multiclass"
     scores: str = scores_field("logits", "probs", default="logits")

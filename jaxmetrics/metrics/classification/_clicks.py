@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     check_stderr_of_counts,
@@ -50,7 +51,7 @@ class NormalizedEntropy(Metric):
       1.2075
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     scores: str = scores_field("logits", "probs", default="logits")
     ignore_index: int | tuple[int, ...] | None = None

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from jaxmetrics.core import Metric, check_choice, check_task, child, scores_field
+from jaxmetrics.core import (
+    Direction,
+    Metric,
+    check_choice,
+    check_task,
+    child,
+    scores_field,
+)
 from jaxmetrics.metrics.classification._accuracy import Accuracy
 
 _AVERAGES = ("micro", "macro", "none")
@@ -29,7 +36,7 @@ class Hamming(Metric):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     task: str = "multilabel"
     average: str = "micro"

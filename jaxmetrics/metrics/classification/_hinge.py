@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     as_class_numbers,
     both,
@@ -59,7 +60,7 @@ class HingeLoss(MeanMetric):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     task: str = "multiclass"
     mode: str = "crammer_singer"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxmetrics.core import Direction
 from jaxmetrics.metrics.classification._class_ratio import ClassRatio, Counts
 
 
@@ -25,7 +26,7 @@ class Informedness(ClassRatio):
       0.1667
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _fractions(self, counts: Counts) -> tuple[tuple[Any, Any], ...]:
         recall = (counts.hits, counts.support)
@@ -52,7 +53,7 @@ class Markedness(ClassRatio):
       0.1667
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _fractions(self, counts: Counts) -> tuple[tuple[Any, Any], ...]:
         precision = (counts.hits, counts.predicted)

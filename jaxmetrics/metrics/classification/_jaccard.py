@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxmetrics.core import Direction
 from jaxmetrics.metrics.classification._class_ratio import ClassRatio, Counts
 
 
@@ -24,7 +25,7 @@ class Jaccard(ClassRatio):
       [1.0, 0.5, 0.5]
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.predicted + counts.false_negatives

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     both,
     count_leaf,
@@ -87,7 +88,7 @@ class MultilabelCoverageError(LabelRanking):
       2.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         lowest = jnp.where(relevant, scores, jnp.inf).min(axis=-1, keepdims=True)
@@ -122,7 +123,7 @@ class LabelRankingAveragePrecision(LabelRanking):
       0.4167
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         above = scores[..., None, :] >= scores[..., :, None]
@@ -159,7 +160,7 @@ class LabelRankingLoss(LabelRanking):
       0.75
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _of_rows(self, scores: Any, relevant: Any, irrelevant: Any) -> Any:
         not_below = scores[..., None, :] >= scores[..., :, None]

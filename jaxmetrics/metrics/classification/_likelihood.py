@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     both,
@@ -52,7 +53,7 @@ class CrossEntropy(MeanMetric):
       0.6931
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True
@@ -116,7 +117,7 @@ class Perplexity(Metric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     scores: str = scores_field(
         "logits", "probs", "losses", default="logits", narrow=True

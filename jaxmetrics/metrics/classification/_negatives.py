@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxmetrics.core import Direction
 from jaxmetrics.metrics.classification._class_ratio import ClassRatio, Counts
 
 
@@ -24,7 +25,7 @@ class Specificity(ClassRatio):
       0.6667
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.true_negatives, counts.negatives
@@ -45,7 +46,7 @@ class NegativePredictiveValue(ClassRatio):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.true_negatives, counts.predicted_negatives
@@ -65,7 +66,7 @@ class FalsePositiveRate(ClassRatio):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_positives, counts.negatives
@@ -85,7 +86,7 @@ class FalseNegativeRate(ClassRatio):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_negatives, counts.support
@@ -106,7 +107,7 @@ class FalseDiscoveryRate(ClassRatio):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.false_positives, counts.predicted

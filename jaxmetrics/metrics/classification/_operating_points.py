@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from jaxmetrics.core import check_choice, divide, namespace, on_plain_values
+from jaxmetrics.core import Direction, check_choice, divide, namespace, on_plain_values
 from jaxmetrics.metrics.classification._ranking import (
     Ranking,
     at_or_above,
@@ -174,7 +174,7 @@ class PrecisionAtRecall(OperatingPoint):
       (0.667, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     recall: float = dataclasses.field(default=0.9, kw_only=True)
 
@@ -213,7 +213,7 @@ class RecallAtPrecision(OperatingPoint):
       (1.0, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     precision: float = dataclasses.field(default=0.9, kw_only=True)
 
@@ -250,7 +250,7 @@ class SensitivityAtSpecificity(OperatingPoint):
       (1.0, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     specificity: float = dataclasses.field(default=0.9, kw_only=True)
 
@@ -286,7 +286,7 @@ class SpecificityAtSensitivity(OperatingPoint):
       (0.5, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     sensitivity: float = dataclasses.field(default=0.9, kw_only=True)
 
@@ -320,7 +320,7 @@ class KolmogorovSmirnov(OperatingPoint):
       (0.5, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     _name = "distance"
 
@@ -349,7 +349,7 @@ class MaxFBeta(OperatingPoint):
       (0.8, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     beta: float = dataclasses.field(default=1.0, kw_only=True)
 
@@ -390,7 +390,7 @@ class EqualErrorRate(OperatingPoint):
       (0.5, 2.0)
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     _name = "error_rate"
 

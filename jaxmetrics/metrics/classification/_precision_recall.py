@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxmetrics.core import Direction
 from jaxmetrics.metrics.classification._class_ratio import ClassRatio, Counts
 
 
@@ -53,7 +54,7 @@ class Precision(ClassRatio):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.predicted
@@ -73,7 +74,7 @@ class Recall(ClassRatio):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return counts.hits, counts.support
@@ -95,7 +96,7 @@ class F1(ClassRatio):
       0.6667
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _terms(self, counts: Counts) -> tuple[Any, Any]:
         return 2.0 * counts.hits, counts.predicted + counts.support
@@ -120,7 +121,7 @@ class FBeta(ClassRatio):
       [0.8333, 0.5556]
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     beta: float = 1.0
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxmetrics.core import (
+    Direction,
     averaged_classes,
     check_choice,
     divide,
@@ -202,7 +203,7 @@ class AUROC(RankingArea):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     max_fpr: float | None = dataclasses.field(default=None, kw_only=True)
     multi_class: str = dataclasses.field(default="ovr", kw_only=True)
@@ -323,7 +324,7 @@ class AveragePrecision(RankingArea):
       0.8333
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     _curve_labels: ClassVar[tuple[str, str]] = ("recall", "precision")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_class_numbers,
     both,
@@ -56,7 +57,7 @@ class CalinskiHarabasz(Metric):
       50.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     clusters: int | None = None
     size: int | None = None

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxmetrics.core import TableMetric, check_choice, divide, namespace, require_host
+from jaxmetrics.core import (
+    Direction,
+    TableMetric,
+    check_choice,
+    divide,
+    namespace,
+    require_host,
+)
 
 _AVERAGES = ("arithmetic", "geometric", "min", "max")
 _TERMS = 4096  # of the expectation of one cell
@@ -39,7 +46,7 @@ class MutualInformation(TableMetric):
       0.6931
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the mutual information, in nats."""
@@ -66,7 +73,7 @@ class NormalizedMutualInformation(TableMetric):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     average_method: str = "arithmetic"
 
@@ -110,7 +117,7 @@ class AdjustedMutualInformation(NormalizedMutualInformation):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     whole_samples = "the expectation is over permutations of samples"
 
@@ -149,7 +156,7 @@ class Homogeneity(TableMetric):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the score."""
@@ -171,7 +178,7 @@ class Completeness(TableMetric):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the score."""
@@ -197,7 +204,7 @@ class VMeasure(TableMetric):
       0.8
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     beta: float = 1.0
 

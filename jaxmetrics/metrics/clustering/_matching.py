@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxmetrics.core import TableMetric, divide, namespace, require_host
+from jaxmetrics.core import Direction, TableMetric, divide, namespace, require_host
 
 
 class ClusterAccuracy(TableMetric):
@@ -36,7 +36,7 @@ class ClusterAccuracy(TableMetric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the accuracy."""
@@ -66,7 +66,7 @@ class Purity(TableMetric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the fraction."""

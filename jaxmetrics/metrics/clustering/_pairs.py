@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxmetrics.core import TableMetric, divide, namespace
+from jaxmetrics.core import Direction, TableMetric, divide, namespace
 
 _WHOLE_SAMPLES = "it counts pairs of samples, and half a sample makes none"
 
@@ -36,7 +36,7 @@ class RandIndex(TableMetric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     whole_samples = _WHOLE_SAMPLES
 
@@ -65,7 +65,7 @@ class AdjustedRandIndex(TableMetric):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     whole_samples = _WHOLE_SAMPLES
 
@@ -96,7 +96,7 @@ class FowlkesMallows(TableMetric):
       0.4082
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     whole_samples = _WHOLE_SAMPLES
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_class_numbers,
     both,
@@ -130,7 +131,7 @@ class DetectionAP(Metric):
       (0.9, 1.0, 1.0)
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     thresholds: tuple[float, ...] = _COCO

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     as_numbers,
     both,
@@ -57,7 +58,7 @@ class BoxIoU(MeanMetric):
       0.3333
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     kind: str = "iou"
     invalid: Array = count_leaf()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_class_numbers,
     both,
@@ -74,7 +75,7 @@ class PanopticQuality(Metric):
       [0.6667, 0.0]
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     segments: int = 64

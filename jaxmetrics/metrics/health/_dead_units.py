@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     count_leaf,
     count_where,
@@ -41,7 +42,7 @@ class DeadUnits(Metric):
       0.3333
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     units: int = 1
     threshold: float = 0.0

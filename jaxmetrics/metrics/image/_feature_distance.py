@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     buffer_leaf,
     count_leaf,
@@ -62,7 +63,7 @@ class FrechetDistance(Metric):
       17.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     size: int = dataclasses.field(kw_only=True)
     sums: Any = moments_leaf("size size")
@@ -142,7 +143,7 @@ class KernelDistance(Metric):
       7.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     size: int = dataclasses.field(kw_only=True)
     capacity: int = dataclasses.field(kw_only=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     child,
     count_elements,
@@ -118,7 +119,7 @@ class PSNR(Metric):
       20.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     max_value: float | None = None
     per_image: bool = False

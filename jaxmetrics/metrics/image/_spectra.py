@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
+from jaxmetrics.core import Direction
 from jaxmetrics.metrics.image._images import PairedImageMean
 
 
@@ -31,7 +34,7 @@ class SpectralAngle(PairedImageMean):
       0.7854
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _of_images(self, preds: jax.Array, targets: jax.Array) -> jax.Array:
         preds, targets = (x.astype(jnp.float32) for x in (preds, targets))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import check_choice, difference
+from jaxmetrics.core import Direction, check_choice, difference
 from jaxmetrics.metrics.image._images import PairedImageMean, check_max_value, unit_of
 
 _WINDOWS = {"gaussian": 11, "uniform": 7}
@@ -55,7 +56,7 @@ class SSIM(PairedImageMean):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     max_value: float | None = None
     window: str = "gaussian"
@@ -168,7 +169,7 @@ class MultiScaleSSIM(SSIM):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     betas: tuple[float, ...] = _BETAS
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     both,
     count_leaf,
@@ -49,7 +50,7 @@ class LossByPosition(MeanMetric):
       array([0.6931, 0.    ])
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     positions: int = 1
     ignore_index: int | tuple[int, ...] | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     both,
@@ -57,7 +58,7 @@ class BitsPerByte(Metric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(
@@ -133,7 +134,7 @@ class BitsPerToken(MeanMetric):
       4.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     ignore_index: int | tuple[int, ...] | None = None
     scores: str = scores_field(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     as_class_numbers,
@@ -103,7 +104,7 @@ class ExpertBalance(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     experts: int = 2
     ignore_index: int | tuple[int, ...] | None = None
@@ -146,7 +147,7 @@ class ExpertPeakLoad(Metric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     experts: int = 1
     ignore_index: int | tuple[int, ...] | None = None
@@ -189,7 +190,7 @@ class CapacityOverflow(Metric):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     experts: int = 1
     capacity_factor: float = 1.0
@@ -263,7 +264,7 @@ class DroppedTokens(Metric):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     weighted: bool = False
     stderr: bool = dataclasses.field(default=False, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     count_leaf,
     count_where,
@@ -40,7 +41,7 @@ class PassAtK(MeanMetric):
       0.25
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     k: int = 1
     invalid: Array = count_leaf()

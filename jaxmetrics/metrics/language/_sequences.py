@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     Statistic,
@@ -122,7 +123,7 @@ class SequenceExactMatch(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     segments: int | None = None
     ignore_index: int | tuple[int, ...] | None = None

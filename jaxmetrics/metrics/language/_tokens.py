@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     check_stderr_of_counts,
@@ -49,7 +50,7 @@ class TokenAccuracy(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     k: int = 1
     ignore_index: int | tuple[int, ...] | None = None

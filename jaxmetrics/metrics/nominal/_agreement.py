@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_class_numbers,
     both,
@@ -58,7 +59,7 @@ class FleissKappa(Metric):
       0.55
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     raters: int | None = None

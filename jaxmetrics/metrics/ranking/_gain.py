@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmetrics.core import check_choice
+from jaxmetrics.core import Direction, check_choice
 from jaxmetrics.metrics.ranking._ranked import (
     MeanOverQueries,
     Ranked,
@@ -53,7 +53,7 @@ class DCG(MeanOverQueries):
       1.7619
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     gain: str = dataclasses.field(default="linear", kw_only=True)
     ignore_ties: bool = dataclasses.field(default=False, kw_only=True)
@@ -85,7 +85,7 @@ class NDCG(MeanOverQueries):
       0.6697
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     gain: str = dataclasses.field(default="linear", kw_only=True)
     ignore_ties: bool = dataclasses.field(default=False, kw_only=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import check_choice
+from jaxmetrics.core import Direction, check_choice
 from jaxmetrics.metrics.ranking._ranked import (
     MeanOverQueries,
     Ranked,
@@ -46,7 +46,7 @@ class MeanAveragePrecision(MeanOverQueries):
       0.5833
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     normalize: str = dataclasses.field(default="relevant", kw_only=True)
 
@@ -82,7 +82,7 @@ class ReciprocalRank(MeanOverQueries):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         hits = ranked.is_relevant(self.k)
@@ -102,7 +102,7 @@ class HitRate(MeanOverQueries):
       0.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         hit = ranked.is_relevant(self.k).any(axis=-1)
@@ -128,7 +128,7 @@ class RetrievalPrecision(MeanOverQueries):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     adaptive_k: bool = dataclasses.field(default=False, kw_only=True)
 
@@ -156,7 +156,7 @@ class RetrievalRecall(MeanOverQueries):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         return safe_ratio(ranked.relevant(self.k), ranked.relevant())
@@ -178,7 +178,7 @@ class FallOut(MeanOverQueries):
       1.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         retrieved = ranked.items(self.k) - ranked.relevant(self.k)
@@ -203,7 +203,7 @@ class RetrievalAUROC(MeanOverQueries):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         ranked = ranked.first(self.k)
@@ -234,7 +234,7 @@ class RPrecision(MeanOverQueries):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def validate(self) -> None:
         """Refuse k, which the number of relevant items takes the place of."""
@@ -270,7 +270,7 @@ class MeanRank(MeanOverQueries):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     empty_queries: str = "drop"
 

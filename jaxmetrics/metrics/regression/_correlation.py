@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     child,
@@ -148,7 +149,7 @@ class ConcordanceCorrelation(Metric):
       0.5714
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     both,
     count_leaf,
@@ -76,7 +77,7 @@ class KLDivergence(_Divergence):
       0.6931
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _value(self, log_p: Any, log_t: Any) -> Any:
         return _relative_entropy(log_t, log_p)
@@ -106,7 +107,7 @@ class JensenShannonDivergence(_Divergence):
       0.6931
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def _value(self, log_p: Any, log_t: Any) -> Any:
         log_m = jnp.logaddexp(log_p, log_t) - jnp.float32(math.log(2))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     both,
@@ -53,7 +54,7 @@ class CRPS(MeanMetric):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     fair: bool = dataclasses.field(default=False, kw_only=True)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     child,
     count_leaf,
@@ -53,7 +54,7 @@ class MeanSquaredError(Metric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = None
     weighted: bool = False
@@ -112,7 +113,7 @@ class RootMeanSquaredError(Metric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = None
     weighted: bool = False
@@ -153,7 +154,7 @@ class MeanAbsoluteError(Metric):
       1.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = None
     weighted: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     as_numbers,
     count_leaf,
@@ -44,7 +45,7 @@ class CriticalSuccessIndex(Metric):
       0.3333
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     threshold: float = 0.5
     weighted: bool = False

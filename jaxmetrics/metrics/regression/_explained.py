@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     child,
@@ -66,7 +67,7 @@ class ExplainedVariance(Metric):
       1.0
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
@@ -155,7 +156,7 @@ class RelativeSquaredError(Metric):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     squared: bool = dataclasses.field(default=True, kw_only=True)
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
@@ -207,7 +208,7 @@ class NormalizedRootMeanSquaredError(Metric):
       0.2
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     normalization: str = dataclasses.field(default="mean", kw_only=True)
     outputs: int | None = dataclasses.field(default=None, kw_only=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     child,
     count_leaf,
@@ -46,7 +47,7 @@ class MeanSquaredLogError(PointwiseMean):
       0.2402
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     invalid: Array = count_leaf()
 
@@ -89,7 +90,7 @@ class RootMeanSquaredLogError(Metric):
       0.4901
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)
@@ -132,7 +133,7 @@ class LogCoshError(PointwiseMean):
       1.1547
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def loss(self, preds: Any, targets: Any, error: Any) -> Any:
         """Return the logarithm of the hyperbolic cosine of each error."""

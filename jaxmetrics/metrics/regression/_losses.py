@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     count_leaf,
     count_where,
@@ -51,7 +52,7 @@ class HuberLoss(PointwiseMean):
       1.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     delta: float = 1.0
 
@@ -97,7 +98,7 @@ class PinballLoss(PointwiseMean):
       1.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     quantile: float = 0.5
 
@@ -167,7 +168,7 @@ class MinkowskiDistance(Metric):
       5.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     p: float = 2.0
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
@@ -230,7 +231,7 @@ class MaxError(Metric):
       3.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     average: str = dataclasses.field(default="uniform", kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     OctaveBins,
     count_cells,
@@ -50,7 +51,7 @@ class MedianAbsoluteError(Metric):
       2.02
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     relative_error: float = dataclasses.field(default=0.01, kw_only=True)
     low: float = dataclasses.field(default=1e-9, kw_only=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, Metric, divide, namespace, sum_leaf, total
+from jaxmetrics.core import Array, Direction, Metric, divide, namespace, sum_leaf, total
 from jaxmetrics.metrics.regression._pointwise import PointwiseMean
 from jaxmetrics.metrics.regression._series import (
     check_outputs,
@@ -45,7 +45,7 @@ class MeanAbsolutePercentageError(PointwiseMean):
       0.375
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     epsilon: float = _EPSILON
 
@@ -83,7 +83,7 @@ class SymmetricMeanAbsolutePercentageError(PointwiseMean):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     epsilon: float = _EPSILON
 
@@ -122,7 +122,7 @@ class WeightedMeanAbsolutePercentageError(Metric):
       0.5
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     outputs: int | None = dataclasses.field(default=None, kw_only=True)
     weighted: bool = dataclasses.field(default=False, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
+    Direction,
     MeanMetric,
     check_choice,
     namespace,
@@ -40,7 +41,7 @@ class CosineSimilarity(MeanMetric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     reduction: str = dataclasses.field(default="mean", kw_only=True)
 

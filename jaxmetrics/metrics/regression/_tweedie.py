@@ -11,11 +11,11 @@ m = 10,001 have a Poisson deviance of 1e-4, the difference of two float32 number
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, count_leaf, count_where
+from jaxmetrics.core import Array, Direction, count_leaf, count_where
 from jaxmetrics.metrics.regression._pointwise import PointwiseMean
 from jaxmetrics.metrics.regression._series import paired
 
@@ -58,7 +58,7 @@ class TweedieDeviance(PointwiseMean):
       1.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     power: float = 0.0
     invalid: Array = count_leaf()

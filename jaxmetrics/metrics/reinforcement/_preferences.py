@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     both,
@@ -45,7 +46,7 @@ class RewardMargin(MeanMetric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def observe(
         self, *, chosen: Any, rejected: Any, mask: Any = None, weights: Any = None
@@ -78,7 +79,7 @@ class WinRate(Metric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     weighted: bool = False
     stderr: bool = dataclasses.field(default=False, kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     Metric,
     both,
@@ -175,7 +176,7 @@ class MeanIoU(Overlap):
       [0.5, 0.6667]
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     kind = "iou"
 
@@ -195,7 +196,7 @@ class Dice(Overlap):
       [0.6667, 0.8]
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     kind = "dice"
 
@@ -215,7 +216,7 @@ class FrequencyWeightedIoU(Metric):
       0.5833
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")
@@ -272,7 +273,7 @@ class GeneralizedDice(MeanMetric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     weighting: str = "square"

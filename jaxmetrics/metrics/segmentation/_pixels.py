@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     check_choice,
@@ -92,7 +93,7 @@ class PixelAccuracy(Metric):
       0.75
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     classes: int | None = None
     scores: str = scores_field("logits", "probs", "preds", default="logits")

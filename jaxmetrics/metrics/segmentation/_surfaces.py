@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     MeanMetric,
     both,
     check_choice,
@@ -74,7 +75,7 @@ class HausdorffDistance(MeanMetric):
       2.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     classes: int | None = None
     percentile: float = dataclasses.field(default=100.0, kw_only=True)

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import string
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     count_leaf,
     count_where,
@@ -68,7 +69,7 @@ class SQuAD(Metric):
       {'exact_match': 0.5, 'f1': 0.75}
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     ignore_index: int | tuple[int, ...] | None = None
     weighted: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     check_choice,
     count_leaf,
@@ -70,7 +71,7 @@ class BLEU(Metric):
       0.7071
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     n: int = 4
     smooth: str = "exp"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     count_leaf,
     count_where,
@@ -67,7 +68,7 @@ class chrF(Metric):
       0.786
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     n: int = 6
     beta: float = 2.0

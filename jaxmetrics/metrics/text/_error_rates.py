@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from jaxmetrics.core import Metric, child, divide
+from jaxmetrics.core import Direction, Metric, child, divide
 from jaxmetrics.metrics.text._edit_counts import EditCounts
 from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
@@ -90,7 +90,7 @@ class WordErrorRate(_EditRatio):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def compute(self) -> Any:
         """Return the errors per token of the references."""
@@ -120,7 +120,7 @@ class CharErrorRate(_EditRatio):
       0.25
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     @staticmethod
     def _tokens(text: str) -> list[str]:
@@ -156,7 +156,7 @@ class MatchErrorRate(_EditRatio):
       0.4
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def compute(self) -> Any:
         """Return the fraction of errors."""
@@ -186,7 +186,7 @@ class WordInfoPreserved(_EditRatio):
       0.5625
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     def compute(self) -> Any:
         """Return the share that is kept."""
@@ -216,7 +216,7 @@ class WordInfoLost(_EditRatio):
       0.4375
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     def compute(self) -> Any:
         """Return the share that is lost."""
@@ -247,7 +247,7 @@ class EditDistance(_EditRatio):
       3.0
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     @staticmethod
     def _tokens(text: str) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from jaxmetrics.core import (
+    Direction,
     Metric,
     check_choice,
     child,
@@ -65,7 +66,7 @@ class ROUGE(Metric):
       0.5
     """
 
-    higher_is_better = True
+    higher_is_better: ClassVar[Direction] = True
 
     kind: str = "1"
     value: str = "f1"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
     Array,
+    Direction,
     Metric,
     both,
     count_leaf,
@@ -61,7 +62,7 @@ class TranslationEditRate(Metric):
       0.3333
     """
 
-    higher_is_better = False
+    higher_is_better: ClassVar[Direction] = False
 
     normalized: bool = dataclasses.field(default=False, kw_only=True)
     no_punct: bool = dataclasses.field(default=False, kw_only=True)
