@@ -38,6 +38,9 @@ from support.laws import (
 
 import jaxmetrics as jm
 
+# The first test compiles the programs of all metrics.
+pytestmark = pytest.mark.timeout(1800)
+
 CASES = cases.sample(11)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))

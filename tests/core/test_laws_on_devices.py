@@ -35,6 +35,9 @@ from support.laws import (
 
 import jaxmetrics as jm
 
+# The first test of a form compiles its program for all metrics.
+pytestmark = pytest.mark.timeout(1800)
+
 CASES = cases.sample(16)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8
