@@ -36,7 +36,7 @@ class BestOf(
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """Whether the highest value is kept."""
+        """True if the mode is `"max"`."""
         return self.mode == "max"
 
     def validate(self) -> None:

@@ -144,7 +144,7 @@ class Collection(Placed):
 
     @property
     def higher_is_better(self) -> dict[str, Any]:
-        """Whether higher values are better, as each metric declares it, by name."""
+        """Declared `higher_is_better` of each metric, by name."""
         return {name: metric.higher_is_better for name, metric in self.items()}
 
     def __or__(self, other: Mapping[str, Any] | Collection) -> Self:

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Direction = bool | Mapping[str, bool | None] | None
-"""Whether higher values are better; see `Metric.higher_is_better`."""
+"""Type of `Metric.higher_is_better`."""
 
 _FIELDS = (
     buffer_leaf,
@@ -123,11 +123,12 @@ class Metric(Placed):
     others.
 
     Attributes:
-      higher_is_better: Whether higher values are better, for the best values that
-        `log_step` records and `runs.compare` ranks by. None, the default, leaves it to
-        the name. It holds for all parts of a value but `std` and `stderr`; parts that
-        differ have a mapping: `{"recall": True, "cost": False}`. A class declares it as
-        `higher_is_better = True`, or as a property.
+      higher_is_better: True if higher values are better, False if lower ones are. It
+        decides the best values that `log_step` records and by which `runs.compare`
+        ranks. With None, the default, the name decides. It holds for all parts of a
+        value but `std` and `stderr`; parts that differ have a mapping: `{"recall":
+        True, "cost": False}`. A class declares it as `higher_is_better = True`, or as a
+        property.
 
     Class arguments:
       scalars: The outputs are scalars, which take no mask:

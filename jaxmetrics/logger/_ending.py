@@ -16,7 +16,7 @@ def ending_fields(error: BaseException | None, by_sigterm: bool) -> dict[str, An
 
     Args:
       error: Exception that ended it.
-      by_sigterm: Whether SIGTERM has arrived.
+      by_sigterm: SIGTERM has arrived.
     """
     if error is None:
         return {"stopped": "SIGTERM"} if by_sigterm else {}

@@ -222,7 +222,7 @@ class _Chunk(NamedTuple):
       start: First column in each shard.
       ids: Ids of the columns, int32 `[shards, size]`.
       fresh: Columns that no chunk before this one had, bool `[size]`.
-      unmasked: Those of them that no bias of -inf masks out, bool `[size]` or `[shards,
+      unmasked: Fresh columns that no bias of -inf masks out, bool `[size]` or `[shards,
         size]`.
       logits: float32 `[..., shards, size]`; -inf where not fresh, or masked out.
     """

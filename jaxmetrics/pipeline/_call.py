@@ -57,7 +57,7 @@ def check_call(
 
     Args:
       split: The split, or None to keep all names.
-      is_given: Whether the caller passed the split.
+      is_given: The caller passed the split.
       infers: Whether names that all begin with one split of an evaluation choose it.
       given: Values by name, which may be nested.
       arrays: Names whose values may be, or contain, NumPy arrays, as metrics compute

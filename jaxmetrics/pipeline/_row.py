@@ -63,7 +63,7 @@ class CallReader:
 
         Args:
           split: The split, or None to keep all names.
-          is_given: Whether the caller passed the split.
+          is_given: The caller passed the split.
           metrics: A metric or collection, which becomes that of the call, a mapping of
             names to values, which may be nested and have arrays that metrics computed,
             or None.
@@ -104,7 +104,7 @@ class CallReader:
 
         Args:
           split: Split that the names get; None keeps them.
-          is_given: Whether the caller passed the split, and so meant it.
+          is_given: The caller passed the split.
           names: Names of a call.
         """
         names = tuple(name for name in names if isinstance(name, str))

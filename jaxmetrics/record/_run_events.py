@@ -18,7 +18,7 @@ _NAMES = {b'"alarm"', b'"start"', b'"restore"', b'"close"'}  # of events that co
 
 
 class Ending(NamedTuple):
-    """How the attempts of a run ended.
+    """End of a run, by the events of its attempts.
 
     Attributes:
       state: `"closed"` or `"crashed"`.
@@ -64,7 +64,7 @@ class RunEvents:
 
     @property
     def ending(self) -> Ending | None:
-        """How the run ended; None while an attempt has not closed its events."""
+        """End of the run; None while an attempt has not closed its events."""
         return None if self._is_open else self._ending
 
     def read(self, run_dir: Path) -> None:

@@ -49,10 +49,10 @@ class Console(Writer):
     losses first, that of the split before others, then the other values as given, of
     norms and the like at most four, the learning rate, the counts of tokens and
     samples, and at most four performance figures. Where a record has both a figure of
-    recent steps and that of all steps, such as `recent_mfu` and `mfu`, the recent one
-    is printed, so that it goes with the step time beside it. Bounds of errors are left
-    out, and so are values of one name for more than four classes or layers, such as
-    `recall/0` to `recall/9`. `keys` chooses other values. On a terminal that is too
+    recent steps and that of all steps, such as `recent_mfu` and `mfu`, only the
+    recent one is printed: the step time is one of recent steps too. Error bounds are
+    left out, and so are values of one name for more than four classes or layers, such
+    as `recall/0` to `recall/9`. `keys` chooses other values. On a terminal that is too
     narrow the last values are left out.
 
     Colours are used on a terminal only, and never if `NO_COLOR` is set. With

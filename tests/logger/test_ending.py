@@ -1,4 +1,4 @@
-"""How a training ended: by itself, by an error, or by whoever stopped it."""
+"""End of a training: complete, by an error, or stopped."""
 
 import json
 import subprocess

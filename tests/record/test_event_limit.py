@@ -1,4 +1,4 @@
-"""How many alarms a row of an events file stands for."""
+"""Number of alarms that a row of an events file counts."""
 
 import pytest
 

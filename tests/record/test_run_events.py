@@ -1,4 +1,4 @@
-"""How a run ended, by its events."""
+"""End of a run by its events."""
 
 import pytest
 

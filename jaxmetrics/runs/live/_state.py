@@ -327,7 +327,7 @@ class Events:
 
     @property
     def ending(self) -> Ending | None:
-        """How the run ended; None while it goes on, or if it was killed."""
+        """End of the run; None while it goes on, or if it was killed."""
         return self._all.ending
 
     def add(self, rows: Iterable[Mapping[str, object]]) -> None:

@@ -169,7 +169,7 @@ class RunEntry:
 
 
 class _Recorded(NamedTuple):
-    """What the files of a run tell beside `run.json`.
+    """Facts of a run that are read from its files other than `run.json`.
 
     Attributes:
       values: Last and best values.

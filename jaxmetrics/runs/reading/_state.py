@@ -45,9 +45,9 @@ class StateReader:
 
         Args:
           folder: Folder of the run.
-          is_closed: Whether its summary or its last event says that it was closed.
+          is_closed: The summary or the last event says that the run was closed.
           updated: Time of the last change, in seconds since the epoch.
-          scope: What `lock_scope` was to the writer; None if it saw no lock.
+          scope: Result of `lock_scope` in the writing process; None without a lock.
         """
         if self._is_locked(folder):
             return "running"

@@ -167,9 +167,9 @@ class Order(NamedTuple):
     Attributes:
       column: Name of the value in a table, such as `best val/loss`.
       get: Function that takes the value from a run.
-      higher_first: Whether high values come first.
+      higher_first: High values come first.
       key: Key of the value; None of a field or a value of the configuration.
-      is_directed: Whether it is known which values are better.
+      is_directed: The direction is known: higher or lower values are better.
     """
 
     column: str
