@@ -67,23 +67,33 @@ def contribution(metric: Any, outputs: Mapping[str, Any]) -> Any:
 
 
 def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Run a `merge` method in one launch if nothing is traced.
+    """Run a `merge` method in one launch if nothing is traced."""
+
+    @functools.wraps(merge)
+    def merged(self: Any, other: Any) -> Any:
+        if type(other) is not type(self) or not on_host((self, other)):
+            return merge(self, other)
+        new = _merged(_on_device(self), _on_device(other))
+        new._keep_derived(self)
+        return new
+
+    return merged
+
+
+def merge_of_metrics(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return `compiled_merge` of a metric's own `merge`.
 
     Of two states of which only one is the same on all devices of a shard_map, it counts
-    that one once.
+    that one once. A collection leaves this to each of its metrics.
     """
 
     @functools.wraps(merge)
     def merged(self: Any, other: Any) -> Any:
         if type(other) is not type(self):
             return merge(self, other)
-        if not on_host((self, other)):
-            return merge(*replicated_once(self, other))
-        new = _merged(_on_device(self), _on_device(other))
-        new._keep_derived(self)
-        return new
+        return merge(*replicated_once(self, other))
 
-    return merged
+    return compiled_merge(merged)
 
 
 @jax.jit

@@ -193,7 +193,7 @@ class Metric(Placed):
             setattr(cls, "compute", on_plain_values(compute))  # noqa: B010
         merge = cls.__dict__.get("merge")
         if merge:
-            setattr(cls, "merge", _calls.compiled_merge(merge))  # noqa: B010
+            setattr(cls, "merge", _calls.merge_of_metrics(merge))  # noqa: B010
         own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         if not own_init:
@@ -295,7 +295,7 @@ class Metric(Placed):
         refuse_misspelt(_calls.reads_of(self), outputs)
         return _calls.updated(self, outputs)
 
-    @_calls.compiled_merge
+    @_calls.merge_of_metrics
     def merge(self, other: Self) -> Self:
         """Return the state of both samples; associative and commutative.
 

@@ -109,6 +109,20 @@ def test_a_replicated_total_that_takes_a_local_batch_is_counted_once(form):
     assert total.compute() == 164
 
 
+@pytest.mark.parametrize("form", ["update", "merge"])
+def test_a_metric_of_replicated_outputs_stays_replicated_beside_others(form):
+    metrics = jm.Collection(rows=jm.Count("rows"), rate=jm.Mean("rate"))
+
+    def body(total, rows):
+        outputs = dict(rows=rows, rate=0.5)
+        if form == "update":
+            return total.update(**outputs)["rate"]
+        return total.merge(total.from_model_output(**outputs))["rate"]
+
+    rate = in_shard_map(body, metrics, ROWS, specs=(P(), P("data")))  # without reduce
+    assert rate.plain()["count"] == 1
+
+
 def test_a_total_over_one_axis_takes_a_batch_over_another():
     mesh = mesh_of((4, 2), ("data", "model"))
     specs = (P("data"), P(None, "model"))
