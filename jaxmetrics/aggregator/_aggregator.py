@@ -148,11 +148,17 @@ class MetricsAggregator:
         """
         if agg_type is not None:
             batches = from_arrays(observations, agg_type, mask, weights, arrays)
-        elif isinstance(observations, str) or arrays:
+        elif (
+            isinstance(observations, str)
+            or arrays
+            or mask is not None
+            or weights is not None
+        ):
             raise TypeError(
-                "MetricsAggregator.update() got arrays without a type; expected "
-                "update(dataset, agg_type, name=array), or a list of Observation. Name "
-                "the AggregationType."
+                "MetricsAggregator.update() got arrays, a mask or weights without a "
+                "type; expected update(dataset, agg_type, name=array), or a list of "
+                "Observation. Name the AggregationType, or pass weights in each "
+                "Observation."
             )
         else:
             batches = from_observations(observations)

@@ -72,8 +72,13 @@ def from_observations(observations: Iterable[Observation]) -> list[Batch]:
     If one observation of a group has a weight, those without one count 1.
 
     Raises:
-      TypeError: One of them is not an `Observation`.
+      TypeError: They are not iterable, or one of them is not an `Observation`.
     """
+    if not isinstance(observations, Iterable):
+        raise TypeError(
+            f"MetricsAggregator.update() got {type(observations).__name__}, expected "
+            "a list of Observation. Pass [observation], or sample['metrics']."
+        )
     groups: dict[Any, list[Observation]] = {}
     for observation in observations:
         if not isinstance(observation, Observation):

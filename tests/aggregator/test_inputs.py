@@ -78,6 +78,7 @@ def test_one_invalid_value_rejects_the_whole_update():
     good = jm.Observation("d", "x", 5, SUM)
     rejects(TypeError, "d/y.*<U", [good, jm.Observation("d", "y", "five", SUM)])
     rejects(TypeError, "dict among", [good, {"name": "x"}])
+    rejects(TypeError, r"got Observation, expected a list.*\[observation\]", good)
     rejects(TypeError, "d/y.*NoneType", "d", SUM, x=[5], y=[None])
     rejects(ValueError, "beyond 64 bits", "d", SUM, x=[2**70])
     rejects(TypeError, "d/lang.*float", "d", COUNT, lang=[0.5])
@@ -126,8 +127,13 @@ def test_an_unweighted_observation_among_weighted_ones_counts_one():
 
 @pytest.mark.parametrize(
     ("observations", "arrays"),
-    [("d", {}), ([], {"x": [1]})],
-    ids=["a dataset alone", "a list and arrays"],
+    [
+        ("d", {}),
+        ([], {"x": [1]}),
+        ([jm.Observation("d", "x", 1, SUM)], {"mask": np.array([False])}),
+        ([jm.Observation("d", "x", 1, MEAN)], {"weights": [2.0]}),
+    ],
+    ids=["a dataset alone", "a list and arrays", "a list and a mask", "and weights"],
 )
 def test_arrays_need_a_type(observations, arrays):
     with pytest.raises(TypeError, match="without a type"):
