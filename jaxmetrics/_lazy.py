@@ -25,6 +25,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 
 def attach(
@@ -38,13 +39,14 @@ def attach(
     """
     sources = {name: module for module, name in _typed_imports(package)}
     public = sorted(sources)
+    modules = [name for name in public if sources[name] == package]
 
     def getattr_(name: str) -> object:
         """Import a public name at its first use, and keep it in the package."""
         if name not in sources:
             # With a name and no object, tracebacks add no suggestion of their own.
             raise AttributeError(
-                _unknown_name(package, name, public, other_names), name=name
+                _unknown_name(package, name, public, modules, other_names), name=name
             )
         if sources[name] == package:
             return importlib.import_module(f"{package}.{name}")
@@ -92,14 +94,36 @@ def _typed_imports(package: str) -> Iterator[tuple[str, str]]:
 
 def _literal_all(package: str) -> list[str]:
     """Return the literal `__all__` of a package without importing it."""
-    for node in ast.parse(_source(package)).body:
+    names = _listed_names(_source(package))
+    if names is None:
+        raise ImportError(
+            f"{package} has no literal `__all__`, expected a list from which the names "
+            f"of jaxmetrics are read. List its names in `__init__.py`."
+        )
+    return names
+
+
+def _listed_names(source: str) -> list[str] | None:
+    """Return the literal `__all__` of a source text, or None if it has none."""
+    for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             if isinstance(node.value, ast.List):
                 return ast.literal_eval(node.value)
-    raise ImportError(
-        f"{package} has no literal `__all__`, expected a list from which the names of "
-        f"jaxmetrics are read. List its names in `__init__.py`."
-    )
+    return None
+
+
+def _homes(name: str, modules: list[str]) -> Iterator[str]:
+    """Yield the modules that list a public name, without importing them."""
+    from importlib.util import find_spec
+
+    if name.startswith("_"):  # Python and its tools look for many such names.
+        return
+    for module in modules:
+        spec = find_spec(module)
+        assert spec
+        loader: Any = spec.loader  # of a folder or a zip file; both have sources
+        if name in (_listed_names(loader.get_source(module) or "") or ()):
+            yield module
 
 
 def _source(package: str) -> str:
@@ -113,13 +137,20 @@ def _source(package: str) -> str:
 
 
 def _unknown_name(
-    package: str, name: str, public: list[str], other_names: Mapping[str, str]
+    package: str,
+    name: str,
+    public: list[str],
+    modules: list[str],
+    other_names: Mapping[str, str],
 ) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, public, 1)
+    home = next(_homes(name, [f"{package}.{module}" for module in modules]), None)
     if name in other_names:
         hint = f"It is {other_names[name]} here."
+    elif home is not None:
+        hint = f"Did you mean '{home}.{name}'?"
     else:
         hint = f"Did you mean {near[0]!r}?" if near else f"See dir({package})."
     return f"module {package!r} has no attribute {name!r}. {hint}"

@@ -42,6 +42,8 @@ def test_public_names_are_sorted_and_importable():
     [
         ("jaxmetrics", "Acuracy", "attribute 'Acuracy'. Did you mean 'Accuracy'?"),
         ("jaxmetrics", "log_everything", "See dir(jaxmetrics)."),
+        ("jaxmetrics", "CSV", "Did you mean 'jaxmetrics.writers.CSV'?"),
+        ("jaxmetrics", "restore", "Did you mean 'jaxmetrics.checkpoint.restore'?"),
         ("jaxmetrics.interop", "nxx", "Did you mean 'nnx'?"),
         ("jaxmetrics.loop", "preiodic", "Did you mean 'periodic'?"),
     ],

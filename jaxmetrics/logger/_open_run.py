@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -156,6 +156,11 @@ def process_writers(
     """
     if process != 0:
         return [] if config.master_only else [JSONL(process_metrics(process))]
+    if isinstance(writers, str) or not isinstance(writers, Iterable):
+        raise TypeError(
+            f"TrainingLogger got writers={writers!r}, expected a list of writers. Pass "
+            f"writers=[writers.CSV()]."
+        )
     chosen = list(writers)
     for writer in chosen:
         if not isinstance(writer, Writer):

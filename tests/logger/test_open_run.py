@@ -85,6 +85,12 @@ def test_what_is_no_writer_is_refused_by_name(make_logger, writer):
         make_logger(writers=[writer])
 
 
+@pytest.mark.parametrize("writers", [CSV(), "csv", None], ids=["one", "text", "None"])
+def test_writers_that_are_no_list_are_refused(make_logger, writers):
+    with pytest.raises(TypeError, match=r"writers=.*expected a list.*\[writers.CSV"):
+        make_logger(writers=writers)
+
+
 @pytest.mark.parametrize("writer", [CSV, JSONL, TensorBoard, WandB])
 def test_without_a_folder_writers_that_need_one_are_refused_by_name(
     make_logger, writer
