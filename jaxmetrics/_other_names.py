@@ -2,8 +2,9 @@
 
 Errors about a name that jaxmetrics lacks look it up in these tables: names of the
 package (`jm.Average`), attributes of metrics and collections (`metrics.unreplicate()`),
-arguments of constructors (`F1(num_classes=10)`), and attributes and arguments of the
-logger (`logger.log_scalar(...)`). docs/migration.md explains each.
+arguments of constructors (`F1(num_classes=10)`), of trackers and of what reads and
+draws runs (`run.plot(smooth=0.9)`), and attributes and arguments of the logger
+(`logger.log_scalar(...)`). docs/migration.md explains each.
 Only the standard library is imported here.
 """
 
@@ -14,7 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-Init = TypeVar("Init", bound=Callable[..., None])
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 # Names of the package: clu, flax nnx, metrax, torchmetrics, keras, scikit-learn.
 NAMES: Mapping[str, str] = {
@@ -97,7 +98,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "add_metrics": "metrics | {'name': metric}",
 }
 
-# Arguments of constructors: the field here, and how to write it.
+# Arguments of constructors: the field here, and how to write it. A name after that of a
+# class, as in "Worst.mode", is one of this class only.
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "num_classes": ("classes", "classes={value!r}"),
     "n_classes": ("classes", "classes={value!r}"),
@@ -105,6 +107,25 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "top_k": ("k", "k={value!r}"),
     "at_k": ("k", "k={value!r}"),
     "ks": ("k", "one metric for each k"),
+    "n": ("k", "k={value!r}"),
+    "top_n": ("k", "k={value!r}"),
+    "Worst.capacity": ("k", "k={value!r}"),
+    "Worst.size": ("k", "k={value!r}"),
+    "Worst.mode": ("k", "the negative of the output, for the smallest values"),
+    "Worst.largest": ("k", "the negative of the output, for the smallest values"),
+    "Worst.smallest": ("k", "the negative of the output, for the smallest values"),
+    "better": ("mode", "mode={value!r}"),
+    "maximize": ("mode", "mode='max' or mode='min'"),
+    "num_bootstraps": ("samples", "samples={value!r}"),
+    "num_samples": ("samples", "samples={value!r}"),
+    "num_outputs": ("outputs", "outputs={value!r}"),
+    "num_groups": ("groups", "groups={value!r}"),
+    "quantiles": ("q", "q={value!r}"),
+    "percentiles": ("q", "q=..., between 0 and 1"),
+    "range": ("low", "low=..., high=..."),
+    "Reservoir.k": ("capacity", "capacity={value!r}"),
+    "Reservoir.size": ("capacity", "capacity={value!r}"),
+    "Windowed.size": ("window", "window={value!r}"),
     "from_logits": ("scores", "scores='logits' or scores='probs'"),
     "multi_label": ("task", "task='multilabel'"),
     "multilabel": ("task", "task='multilabel'"),
@@ -154,6 +175,52 @@ TRACKER_ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "seq_len": ("sequence_length", "sequence_length={value!r}"),
     "peak_flops": ("peak_flops_per_second", "peak_flops_per_second={value!r}"),
     "batch_size": ("sequence_length", "update(local_batch_size=...)"),
+    "size": ("window", "window={value!r}"),
+    "maxlen": ("window", "window={value!r}"),
+    "logger": ("ledger", "ledger=logger.ledger"),
+    "log_dir": ("output_dir", "output_dir={value!r}"),
+    "save_dir": ("output_dir", "output_dir={value!r}"),
+    "hparams": ("config", "config={value!r}"),
+    "max_classes": ("max_categories", "max_categories={value!r}"),
+}
+
+_SMOOTH = "the viewer, which smooths; or your own mean of the values of run[key]"
+_AXES = "figure.axes of the figure that it returns"
+# Arguments of what follows, reads and draws runs, as of TensorBoard, W&B and pandas.
+READER_ARGUMENTS: Mapping[str, tuple[str, str]] = {
+    "run": ("path", "path={value!r}"),
+    "run_dir": ("path", "path={value!r}"),
+    "logdir": ("path", "path={value!r}"),
+    "metrics": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "metric": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "tags": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "columns": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "y": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "key": ("keys", "keys, such as 'val/loss' or '*/loss'"),
+    "keys": ("keys", "plot('val/loss', 'train/loss')"),
+    "n": ("name", "tail_lines(view, now, height={value!r})"),
+    "lines": ("name", "tail_lines(view, now, height={value!r})"),
+    "follow": ("name", "another read() for each look"),
+    "interval": ("keys", "your own time.sleep between two read()"),
+    "refresh": ("keys", "your own time.sleep between two read()"),
+    "root": ("find", "find=lambda: runs.find_runs({value!r})"),
+    "path": ("find", "find=lambda: runs.find_runs({value!r})"),
+    "runs": ("find", "find=lambda: {value!r}"),
+    "x_axis": ("x", "x={value!r}"),
+    "step_metric": ("x", "x={value!r}"),
+    "smooth": ("", _SMOOTH),
+    "smoothing": ("", _SMOOTH),
+    "ax": ("", _AXES),
+    "axes": ("", _AXES),
+    "logy": ("", f"set_yscale('log') of {_AXES}"),
+    "log_scale": ("", f"set_yscale('log') of {_AXES}"),
+    "title": ("", "suptitle(...) of the figure that it returns"),
+    "figsize": ("", "set_size_inches(...) of the figure that it returns"),
+    "filename": ("", "savefig(...) of the figure that it returns"),
+    "output_dir": ("save_dir", "save_dir={value!r}"),
+    "style": ("theme", "theme='dark' or theme='light'"),
+    "ext": ("format", "format={value!r}"),
+    "force": ("overwrite", "overwrite={value!r}"),
 }
 
 _SCALARS = "log_step(step, values)"
@@ -270,7 +337,9 @@ def argument_error(
 
     fields = list(fields)
     name, value = next(iter(unknown.items()))
-    field, hint = other_names.get(name, ("", ""))
+    unknown_here = ("", "")
+    of_all = other_names.get(name, unknown_here)
+    field, hint = other_names.get(f"{owner}.{name}", of_all)
     near = difflib.get_close_matches(name, fields, 1)
     if hint and (not field or field in fields):
         remedy = f"Here it is {hint.format(value=value)}."
@@ -282,17 +351,32 @@ def argument_error(
     return TypeError(f"{owner}() got an argument {name!r}; {taken}. {remedy}")
 
 
-def explains_arguments(init: Init) -> Init:
+def explains_arguments(init: Call) -> Call:
     """Have a constructor answer an argument that it lacks with `TRACKER_ARGUMENTS`."""
-    fields = list(inspect.signature(init).parameters)[1:]
+    return _explained(init, TRACKER_ARGUMENTS)
 
-    @functools.wraps(init)
-    def explained(self: object, *positional: Any, **named: Any) -> None:
-        unknown = {name: x for name, x in named.items() if name not in fields}
+
+def explains_reading(call: Call) -> Call:
+    """Have a call answer an argument that it lacks with `READER_ARGUMENTS`."""
+    return _explained(call, READER_ARGUMENTS)
+
+
+def _explained(call: Call, other_names: Mapping[str, tuple[str, str]]) -> Call:
+    """Return a constructor, method or function that explains unknown arguments."""
+    parameters = dict(inspect.signature(call).parameters)
+    parameters.pop("self", None)
+    by_position = {n for n, x in parameters.items() if x.kind is x.VAR_POSITIONAL}
+    known = parameters.keys() - by_position
+    is_constructor = call.__name__ == "__init__"
+
+    @functools.wraps(call)
+    def explained(*positional: Any, **named: Any) -> Any:
+        unknown = {name: x for name, x in named.items() if name not in known}
         if unknown:
-            owner = type(self).__name__
-            raise argument_error(owner, unknown, fields, TRACKER_ARGUMENTS)
-        init(self, *positional, **named)
+            constructed = is_constructor and type(positional[0]).__name__
+            owner = constructed or call.__qualname__
+            raise argument_error(owner, unknown, parameters, other_names)
+        return call(*positional, **named)
 
     return cast(Any, explained)
 

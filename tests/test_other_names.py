@@ -1,15 +1,23 @@
 """Errors about a name of another library say what it is called here."""
 
 import dataclasses
+import functools
 import inspect
+import math
 import re
 from pathlib import Path
 
 import pytest
 
 import jaxmetrics as jm
-from jaxmetrics import telemetry
-from jaxmetrics._other_names import ARGUMENTS, ATTRIBUTES, NAMES, TRACKER_ARGUMENTS
+from jaxmetrics import runs, telemetry
+from jaxmetrics._other_names import (
+    ARGUMENTS,
+    ATTRIBUTES,
+    NAMES,
+    READER_ARGUMENTS,
+    TRACKER_ARGUMENTS,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "migration.md"
 METRICS = [
@@ -80,6 +88,9 @@ def test_arguments_of_other_libraries_are_explained():
         (lambda: jm.AUROC(num_thresholds=200), "Here it is bins="),
         (lambda: jm.Mean("loss", name="loss"), r"jm.Collection\(name=\.\.\.\)"),
         (lambda: jm.F1(clases=2), "Did you mean 'classes'"),
+        (lambda: jm.Worst("loss", n=3), r"Here it is k=3\."),
+        (lambda: jm.Worst("loss", mode="min"), "Here it is the negative of the output"),
+        (lambda: jm.BestOf(jm.Accuracy(), better="min"), "Here it is mode='min'"),
         (lambda: jm.Count(colour=2), r"it takes \['output'\]. Leave it out"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -115,34 +126,56 @@ def test_the_classes_in_the_tables_of_the_migration_page_are_known():
 
 TRACKERS = [
     jm.EarlyStopping,
+    jm.EpochTracker,
+    jm.LossTracker,
+    jm.MetricsAggregator,
     jm.PerformanceTracker,
     telemetry.Alarms,
     telemetry.OverfittingDetector,
     telemetry.PlateauDetector,
     telemetry.SpikeDetector,
 ]
+READERS = [
+    jm.Collection.plot,
+    jm.Metric.plot,
+    runs.Comparison.plot,
+    runs.Overview,
+    runs.Run.plot,
+    runs.Tail,
+    runs.generate_all_plots,
+]
+CALLS = [
+    *((call, TRACKER_ARGUMENTS) for call in TRACKERS),
+    *((call, READER_ARGUMENTS) for call in READERS),
+]
 DETECTORS = [x for x in TRACKERS if "window" in inspect.signature(x).parameters]
 
 
-@pytest.mark.parametrize("name", TRACKER_ARGUMENTS)
-def test_an_argument_of_another_librarys_tracker_is_explained(name):
-    field, hint = TRACKER_ARGUMENTS[name]
+def taken_by(call):
+    parameters = inspect.signature(call).parameters.values()
+    return [x.name for x in parameters if x.kind is not x.VAR_POSITIONAL]
+
+
+@pytest.mark.parametrize("name", TRACKER_ARGUMENTS | READER_ARGUMENTS)
+def test_an_argument_of_another_library_is_explained_where_it_is_taken(name):
     explained = 0
-    for tracker in TRACKERS:
-        fields = inspect.signature(tracker).parameters
-        if name not in fields and field in fields:
+    for call, table in CALLS:
+        field, hint = table.get(name, ("none", ""))
+        fields = inspect.signature(call).parameters
+        if name not in taken_by(call) and (not field or field in fields):
             with pytest.raises(TypeError) as error:
-                tracker(**{name: "max"})
-            assert str(error.value).startswith(f"{tracker.__name__}() got an argument")
-            assert f"Here it is {hint.format(value='max')}." in str(error.value)
+                call(**{name: "max"})
+            text = str(error.value)
+            assert text.startswith(f"{call.__qualname__}() got an argument {name!r}")
+            assert f"Here it is {hint.format(value='max')}." in text
             explained += 1
     assert explained
 
 
-@pytest.mark.parametrize("tracker", TRACKERS)
-def test_an_unknown_argument_of_a_tracker_has_the_known_ones_beside_it(tracker):
-    with pytest.raises(TypeError, match=f"{tracker.__name__}.. got an argument 'zzz'"):
-        tracker(zzz=1)
+@pytest.mark.parametrize("call", [call for call, _ in CALLS])
+def test_an_unknown_argument_has_the_known_ones_beside_it(call):
+    with pytest.raises(TypeError, match=f"{call.__qualname__}.. got an argument 'zzz'"):
+        call(zzz=1)
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -151,3 +184,49 @@ def test_a_text_in_place_of_a_number_is_named(detector):
         if isinstance(parameter.default, int | float):
             with pytest.raises(TypeError, match=f"{detector.__name__} got {name}='5'"):
                 detector(**{name: "5"})
+            for wrong, error in ((True, TypeError), (float("nan"), ValueError)):
+                with pytest.raises(error, match=f"{detector.__name__} got {name}="):
+                    detector(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            functools.partial(telemetry.Alarms, **{name: value})
+            for name, value in {
+                "spikes": 5,
+                "plateaus": ["val/loss", None],
+                "overfitting": 5,
+                "limits": ["train/loss"],
+                "places": None,
+                "compiles": "step",
+                "warmup": 2.5,
+                "ledger": "events.jsonl",
+                "on_alarm": "print",
+            }.items()
+        ),
+        lambda: telemetry.Alarms(spikes={"train/loss": 5.0}),
+        lambda: telemetry.Alarms(overfitting={"val": telemetry.OverfittingDetector()}),
+        *(
+            functools.partial(telemetry.Alarms, limits={"train/loss": pair})
+            for pair in (5, "ab", (0, "1"), (True, None), (0, 1, 2), (None, math.nan))
+        ),
+        lambda: telemetry.Alarms(limits={5: (0, 1)}),
+        lambda: telemetry.Alarms(warmup=True),
+        lambda: telemetry.Alarms(warmup=-1),
+        lambda: runs.Tail(".", keys=5),
+        lambda: runs.Tail(".", name=5),
+        lambda: runs.Overview("runs"),
+        lambda: runs.Overview(list, keys=["*", 5]),
+        lambda: jm.PerformanceTracker(warmup_steps="2"),
+        lambda: jm.PerformanceTracker(peak_flops_per_second="1e12"),
+        lambda: jm.LossTracker(2.5),
+        lambda: jm.MetricsAggregator(max_categories="9"),
+        lambda: jm.MetricsAggregator(datasets=5),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named_at_construction(call):
+    names = "|".join(x.__name__ for x in (*TRACKERS, *READERS))
+    with pytest.raises((TypeError, ValueError), match=f"^({names}) got .*[a-z_]+="):
+        call()

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
+from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.aggregator._categories import DEFAULT_MAX_CATEGORIES
 from jaxmetrics.aggregator._inputs import (
     Batch,
@@ -28,7 +29,15 @@ from jaxmetrics.processes import (
     identity_is_known,
     process_count,
 )
-from jaxmetrics.record import key, one_or_many, pack, states, unpack
+from jaxmetrics.record import (
+    key,
+    one_or_many,
+    pack,
+    require_integers,
+    require_texts,
+    states,
+    unpack,
+)
 
 _SCHEMA = 1
 _TAG = "aggregator"
@@ -55,6 +64,7 @@ class MetricsAggregator:
       {'train_alpaca/tokens_seen': 200.0, 'train_alpaca/avg_tokens_seen': 100.0}
     """
 
+    @explains_arguments
     def __init__(
         self,
         *,
@@ -62,6 +72,10 @@ class MetricsAggregator:
         max_categories: int = DEFAULT_MAX_CATEGORIES,
     ) -> None:
         """Start without totals."""
+        require_integers("MetricsAggregator", max_categories=max_categories)
+        require_texts(
+            "MetricsAggregator", datasets=() if datasets is None else datasets
+        )
         if max_categories < 1:
             raise ValueError(
                 f"MetricsAggregator got max_categories={max_categories}; expected at "

@@ -19,7 +19,12 @@ import jax
 import numpy as np
 from jax.tree_util import DictKey
 
-from jaxmetrics._other_names import ATTRIBUTES, Absent, attribute_error
+from jaxmetrics._other_names import (
+    ATTRIBUTES,
+    Absent,
+    attribute_error,
+    explains_reading,
+)
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._arrays import is_deleted
 from jaxmetrics.core._decoding import (
@@ -291,6 +296,7 @@ class Collection(Placed):
             leaves |= {f"{key}/{name}": value for name, value in node.plain().items()}
         return leaves
 
+    @explains_reading
     def plot(self) -> Figure:
         """Draw the computed values, and return the matplotlib figure.
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxmetrics._lazy import optional
-from jaxmetrics._other_names import ATTRIBUTES, attribute_error
+from jaxmetrics._other_names import ATTRIBUTES, attribute_error, explains_reading
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._configuration import checked, with_one_nan
 from jaxmetrics.core._declaration import (
@@ -421,6 +421,7 @@ class Metric(Placed):
         """
         return charts_of(name or type(self).__name__, self.compute())
 
+    @explains_reading
     def plot(self) -> Figure:
         """Draw the computed value, and return the matplotlib figure.
 

@@ -659,7 +659,7 @@ class TrainingLogger:
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
             step = self._steps.last.get("train")
             ending = ending_fields(error, self._sigterm.noted)
-            self.ledger.event("close", step=step, **counts, **ending)
+            self.ledger.end(step=step, **counts, **ending)
             self._closed = self._run.flush() and self._closed
             self._closed = self.ledger.flush() and self._closed
             self._run.note_ending()

@@ -12,7 +12,11 @@ from jaxmetrics.record._append_file import (
     OtherWriterError,
     earlier_failure,
 )
-from jaxmetrics.record._arguments import require_numbers
+from jaxmetrics.record._arguments import (
+    require_integers,
+    require_numbers,
+    require_texts,
+)
 from jaxmetrics.record._better import (
     NO_DIRECTIONS,
     Better,
@@ -293,7 +297,9 @@ __all__ = [
     "redact",
     "rename_keys",
     "renamed",
+    "require_integers",
     "require_numbers",
+    "require_texts",
     "scalar",
     "scan_blocks",
     "scan_lines",

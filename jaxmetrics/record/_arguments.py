@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
+
+from jaxmetrics.record._one_or_many import one_or_many
 
 
 def require_numbers(owner: str, advice: str = "", **arguments: object) -> None:
@@ -15,10 +17,45 @@ def require_numbers(owner: str, advice: str = "", **arguments: object) -> None:
 
     Raises:
       TypeError: One of them is not a number.
+      ValueError: One of them is NaN.
+    """
+    _require(owner, Real, "a number", advice, arguments)
+
+
+def require_integers(owner: str, advice: str = "", **arguments: object) -> None:
+    """Refuse arguments that are no integers, as `require_numbers` does."""
+    _require(owner, Integral, "an integer", advice, arguments)
+
+
+def require_texts(owner: str, advice: str = "", **arguments: object) -> None:
+    """Refuse arguments that are neither a text nor a sequence of texts.
+
+    Args:
+      owner: Name of the class or the function.
+      advice: Sentence about what to pass, for the error.
+      arguments: The arguments by name.
+
+    Raises:
+      TypeError: One of them is, or has, something else.
     """
     for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(
+        for each in one_or_many(value):
+            if not isinstance(each, str):
+                has = "" if each is value else f", with {each!r}"
+                raise TypeError(
+                    f"{owner} got {name}={value!r}{has} of type {type(each).__name__}; "
+                    f"expected texts. {advice or f'Pass {name}= as strings.'}"
+                )
+
+
+def _require(
+    owner: str, kind: type, expected: str, advice: str, arguments: dict[str, object]
+) -> None:
+    for name, value in arguments.items():
+        is_nan = isinstance(value, Real) and value != value
+        is_right = not isinstance(value, bool) and isinstance(value, kind)
+        if is_nan or not is_right:
+            raise (ValueError if is_nan else TypeError)(
                 f"{owner} got {name}={value!r} of type {type(value).__name__}; "
-                f"expected a number. {advice or f'Pass {name}= as a number.'}"
+                f"expected {expected}. {advice or f'Pass {name}= as {expected}.'}"
             )

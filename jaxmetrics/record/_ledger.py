@@ -56,6 +56,7 @@ class Ledger:
         self._elapsed = Elapsed(duration_clock(clock, monotonic))
         self._limit = EventLimit()
         self._file = None if path is None else PatientFile(path, "The ledger")
+        self._before_close: list[Callable[[], object]] = []
         self._pid = os.getpid()
         self._lock = threading.RLock()
 
@@ -83,6 +84,24 @@ class Ledger:
             time, now = iso_time(self._clock()), self._elapsed()
             events = self._limit.add(name, length, plain, time, now)
             file.write_lines(*self._lines(events, time, now))
+
+    def before_close(self, call: Callable[[], object]) -> None:
+        """Have a function called before the event that closes the run.
+
+        Args:
+          call: Function that may append events, such as what never came to be checked.
+        """
+        self._before_close.append(call)
+
+    def end(self, **fields: object) -> None:
+        """Call the functions of `before_close`, and append the event `"close"`.
+
+        Args:
+          fields: Fields of the event.
+        """
+        while self._before_close:
+            self._before_close.pop(0)()
+        self.event("close", **fields)
 
     def flush(self) -> bool:
         """Write merged events, and sync all to disk.

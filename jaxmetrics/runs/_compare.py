@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxmetrics._other_names import explains_reading
 from jaxmetrics.record import changes_by_attempt, one_or_many, redact
 from jaxmetrics.runs.pages import (
     compare_markdown,
@@ -82,6 +83,7 @@ class Comparison(AlignedRuns):
       order: Names of the runs in the order of `sort=`; None without it.
     """
 
+    @explains_reading
     def plot(self, *keys: str) -> Figure:
         """Draw keys of all runs, with the means over seeds.
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import Better, direction, one_or_many, scalar, states
+from jaxmetrics.record import (
+    Better,
+    direction,
+    one_or_many,
+    require_integers,
+    require_numbers,
+    require_texts,
+    scalar,
+    states,
+)
 from jaxmetrics.telemetry._compiles import CompileWatch
 from jaxmetrics.telemetry._spikes import SpikeDetector, read_state
 from jaxmetrics.telemetry._trends import (
@@ -82,11 +91,14 @@ class Alarms:
         `lambda index: name_of(tree, index)`.
       compiles: Watch whose recompilations are reported.
       warmup: Number of first checks in which a recompilation is not reported.
-      ledger: Receives an event `"alarm"` for each alarm, such as `logger.ledger`.
+      ledger: Receives an event `"alarm"` for each alarm, such as `logger.ledger`. As
+        the run is closed it also receives an event `"unready"` for each alarm that too
+        few values or evaluations were checked for: how many it `had` and `needs`.
       on_alarm: Callback that receives each `Alarm`.
 
     Raises:
-      TypeError: `overfitting` has something other than pairs of keys.
+      TypeError: An argument is of another type, or unknown; `overfitting` has
+        something other than pairs of keys.
       ValueError: A lower limit is above its upper limit, or it is not known whether
         lower values of a key of `plateaus` or `overfitting` are better.
 
@@ -116,16 +128,17 @@ class Alarms:
         on_alarm: Callable[[Alarm], object] | None = None,
     ) -> None:
         """Start without any alarm raised."""
+        _require_keys(spikes=spikes, plateaus=plateaus)
+        _require_receivers(places, compiles, ledger, on_alarm)
+        require_integers("Alarms", warmup=warmup)
+        if warmup < 0:
+            raise ValueError(
+                f"Alarms got warmup={warmup}; expected at least 0. The default is 2."
+            )
         if not isinstance(spikes, Mapping):
             spikes = {key: SpikeDetector() for key in one_or_many(spikes)}
         self.spikes: dict[str, SpikeDetector] = dict(spikes)
-        self.limits: dict[str, Limits] = dict(limits or {})
-        for key, (low, high) in self.limits.items():
-            if low is not None and high is not None and low > high:
-                raise ValueError(
-                    f"Alarms got limits=({low}, {high}) for {key!r}; expected the "
-                    "lower limit first. Swap them."
-                )
+        self.limits: dict[str, Limits] = _limits({} if limits is None else limits)
         if not isinstance(plateaus, Mapping):
             keys = one_or_many(plateaus)
             plateaus = {key: PlateauDetector(better=_better(key)) for key in keys}
@@ -133,8 +146,11 @@ class Alarms:
         if not isinstance(overfitting, Mapping):
             overfitting = {
                 (train, validation): OverfittingDetector(better=_better(validation))
-                for train, validation in map(_pair, overfitting)
+                for train, validation in map(_pair, one_or_many(overfitting))
             }
+        _require_detectors("spikes", spikes, SpikeDetector)
+        _require_detectors("plateaus", plateaus, PlateauDetector)
+        _require_detectors("overfitting", overfitting, OverfittingDetector)
         self.overfitting: dict[tuple[str, str], OverfittingDetector] = dict(overfitting)
         self._places = places
         self._compiles = compiles
@@ -144,7 +160,11 @@ class Alarms:
         self._ongoing: set[str] = set()
         self._evaluated: dict[str, float] = {}
         self._unseen = {*self.spikes, *self.limits}
+        self._unseen_limits = set(self.limits)
         self._checks = 0
+        # A receiver of the user's own may have no end.
+        if before_close := getattr(ledger, "before_close", None):
+            before_close(self._note_unready)
 
     def check(self, step: int, values: Mapping[str, Any]) -> list[Alarm]:
         """Return the alarms that begin with a step.
@@ -162,6 +182,9 @@ class Alarms:
             for key, x in values.items()
             if x is not None and self._is_watched(key)
         }
+        if self._unseen_limits:
+            unseen = (x for x in self._unseen_limits if not _is_logged(x, numbers))
+            self._unseen_limits = set(unseen)
         alarms = [
             *self._nonfinite(step, numbers),
             *self._spikes(step, numbers),
@@ -215,6 +238,7 @@ class Alarms:
                 detectors[key].load_state(saved[field][key])
         self._evaluated = saved["evaluated"]
         self._ongoing = set(saved["outside"])
+        self._unseen_limits.clear()  # it is not known which were logged before
 
     def reset(self) -> None:
         """Begin without any alarm raised, as new alarms do."""
@@ -223,14 +247,36 @@ class Alarms:
                 detector.reset()
         self._evaluated.clear()
         self._ongoing.clear()
+        self._unseen_limits = set(self.limits)
 
-    def _note_unseen(self, keys: Iterable[str]) -> None:
+    def _note_unready(self) -> None:
+        """Note in the ledger the alarms that could not be raised for want of values."""
+        assert self._ledger is not None
+        for kind, key, unit, (had, needs) in self._readiness():
+            if had < needs:
+                message = f"{kind} of {key}: {had} of the {needs} {unit} it needs"
+                fields = dict(kind=kind, key=key, had=had, needs=needs, message=message)
+                self._ledger.event("unready", **fields)
+
+    def _readiness(self) -> Iterable[tuple[str, str, str, tuple[int, int]]]:
+        """Yield kind, key, unit of the values and their numbers of each alarm."""
+        for key, detector in self.spikes.items():
+            yield "spike", key, "finite values", detector.readiness
+        for key in sorted(self._unseen_limits):
+            yield "limit", key, "values", (0, 1)
+        for key, plateau in self.plateaus.items():
+            yield "plateau", key, "evaluations", plateau.readiness
+        for (train, key), overfitting in self.overfitting.items():
+            unit = f"evaluations with {train}"
+            yield "overfitting", key, unit, overfitting.readiness
+
+    def _note_unseen(self, keys: Collection[str]) -> None:
         """Warn of watched keys that are not logged."""
         self._checks += 1
         logged = sorted(keys)
         for watched in sorted(self._unseen):
             similar = [key for key in logged if key.endswith(f"/{watched}")]
-            if any(fnmatchcase(key, watched) for key in logged):
+            if _is_logged(watched, keys):
                 self._unseen.discard(watched)
             elif similar or self._checks >= _MAX_CHECKS_UNSEEN:
                 self._unseen.discard(watched)
@@ -315,6 +361,11 @@ class Alarms:
         return begins
 
 
+def _is_logged(watched: str, keys: Collection[str]) -> bool:
+    """Return whether a key, or one that a glob matches, is among the keys."""
+    return watched in keys or any(fnmatchcase(key, watched) for key in keys)
+
+
 def _better(key: str) -> Better:
     better = direction(key)
     if better is None:
@@ -328,12 +379,76 @@ def _better(key: str) -> Better:
 
 def _pair(keys: Any) -> tuple[str, str]:
     """Return a pair of keys, and refuse anything else."""
-    if isinstance(keys, str) or len(keys) != 2:
+    pair = () if isinstance(keys, str) else one_or_many(keys)
+    if len(pair) != 2 or not all(isinstance(key, str) for key in pair):
         raise TypeError(
             f"Alarms got {keys!r} in overfitting=; expected pairs of keys. Pass "
             f'[("train/loss", "val/loss")].'
         )
-    return keys
+    return pair
+
+
+def _require_keys(**keys: Any) -> None:
+    """Refuse keys that are not texts."""
+    example = {"spikes": "train/loss", "plateaus": "val/loss"}
+    for name, value in keys.items():
+        advice = f"Pass keys such as {example[name]!r}, or detectors by key."
+        require_texts("Alarms", advice, **{name: value})
+
+
+def _require_detectors(name: str, detectors: Mapping[Any, Any], kind: type) -> None:
+    """Refuse detectors of another kind, and pairs that are none."""
+    for key, detector in detectors.items():
+        if kind is OverfittingDetector:
+            _pair(key)
+        if not isinstance(detector, kind):
+            raise TypeError(
+                f"Alarms got {name}= with {detector!r} for {key!r}; expected a "
+                f"{kind.__name__}. Pass {{{key!r}: {kind.__name__}(...)}}."
+            )
+
+
+def _limits(limits: Any) -> dict[str, Limits]:
+    """Return limits by key, and refuse those that are none."""
+    advice = "Pass {'grad/norm': (None, 10.0)}, with None for no limit."
+    if not isinstance(limits, Mapping):
+        raise TypeError(
+            f"Alarms got limits={limits!r}; expected pairs of numbers by key. {advice}"
+        )
+    require_texts("Alarms", advice, limits=tuple(limits))
+    for key, pair in limits.items():
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise TypeError(
+                f"Alarms got limits={pair!r} for {key!r}; expected a lower and an "
+                f"upper limit. {advice}"
+            )
+        known = [limit for limit in pair if limit is not None]
+        for limit in known:
+            require_numbers("Alarms", f"It is a limit of {key!r}.", limits=limit)
+        if len(known) == 2 and known[0] > known[1]:
+            raise ValueError(
+                f"Alarms got limits=({pair[0]}, {pair[1]}) for {key!r}; expected the "
+                "lower limit first. Swap them."
+            )
+    return {key: (low, high) for key, (low, high) in limits.items()}
+
+
+def _require_receivers(
+    places: object, compiles: object, ledger: object, on_alarm: object
+) -> None:
+    """Refuse what cannot be called as the arguments of these names are."""
+    for name, value, method, advice in (
+        ("places", places, "", "Pass a function of a number."),
+        ("compiles", compiles, "recompiled", "Pass a CompileWatch()."),
+        ("ledger", ledger, "event", "Pass logger.ledger."),
+        ("on_alarm", on_alarm, "", "Pass a function of an alarm."),
+    ):
+        if value is None and name != "places":
+            continue
+        if not callable(getattr(value, method, None) if method else value):
+            raise TypeError(
+                f"Alarms got {name}={value!r} of type {type(value).__name__}. {advice}"
+            )
 
 
 def _name(pair: tuple[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import require_numbers, states
+from jaxmetrics.record import require_integers, require_numbers, states
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _BFLOAT16_ROUNDING = 2.0**-8  # smaller relative changes may be rounding
@@ -39,6 +39,7 @@ class SpikeDetector:
       patience: Number of consecutive spikes that become a new level.
 
     Raises:
+      TypeError: An argument is of another type, or unknown.
       ValueError: The window is shorter than 32, or another argument is not positive.
 
     Example:
@@ -55,9 +56,8 @@ class SpikeDetector:
         self, window: int = 128, threshold: float = 10.0, patience: int = 32
     ) -> None:
         """Start without accepted values."""
-        require_numbers(
-            "SpikeDetector", window=window, threshold=threshold, patience=patience
-        )
+        require_integers("SpikeDetector", window=window, patience=patience)
+        require_numbers("SpikeDetector", threshold=threshold)
         if window < _MIN_WINDOW or threshold <= 0 or patience < 1:
             raise ValueError(
                 f"SpikeDetector got window={window}, threshold={threshold}, "
@@ -70,6 +70,7 @@ class SpikeDetector:
         self._rejected: list[float] = []
         self._largest = 0.0  # accepted distance, decaying
         self._spiking = False
+        self._has_judged = False
         self._decay = 0.5 ** (1 / (100 * window))
 
     def update(self, value: float) -> bool:
@@ -90,6 +91,12 @@ class SpikeDetector:
             self._rejected.clear()
             self._largest, self._spiking = 0.0, False
         return begins
+
+    @property
+    def readiness(self) -> tuple[int, int]:
+        """Number of finite values so far, and of those with which one is judged."""
+        needed = _MIN_WINDOW + 1
+        return (needed if self._has_judged else len(self._accepted)), needed
 
     def state(self) -> dict[str, Any]:
         """Return the state as plain values, for a checkpoint."""
@@ -113,16 +120,19 @@ class SpikeDetector:
         self._accepted.extend(saved["accepted"])
         self._rejected = saved["rejected"]
         self._largest, self._spiking = saved["furthest"], saved["spiking"]
+        self._has_judged = len(self._accepted) > _MIN_WINDOW
 
     def reset(self) -> None:
         """Begin without accepted values, as a new detector does."""
         self._accepted.clear()
         self._rejected = []
         self._largest, self._spiking = 0.0, False
+        self._has_judged = False
 
     def _accepts(self, value: float) -> bool:
         if len(self._accepted) < _MIN_WINDOW:
             return True
+        self._has_judged = True
         accepted = np.array(self._accepted)
         median = np.median(accepted)
         sigma = _SIGMA_PER_MAD * np.median(np.abs(accepted - median))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import Better, require_numbers, states
+from jaxmetrics.record import Better, require_integers, require_numbers, states
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _ERROR_OF_MEDIAN = math.sqrt(math.pi / 2)  # relative to the error of the mean
@@ -79,6 +79,11 @@ class PlateauDetector:
             return False
         before, self._ongoing = self._ongoing, self._is_flat()
         return self._ongoing and not before
+
+    @property
+    def readiness(self) -> tuple[int, int]:
+        """Number of evaluations so far, and of those with which they are judged."""
+        return len(self._values), 2 * self.window
 
     def state(self) -> dict[str, Any]:
         """Return the state as plain values, for a checkpoint."""
@@ -197,6 +202,11 @@ class OverfittingDetector:
         self._ongoing = False
 
     @property
+    def readiness(self) -> tuple[int, int]:
+        """Number of evaluations so far, and of those with which they are judged."""
+        return len(self._train), 2 * _MIN_WINDOW
+
+    @property
     def compared(self) -> int:
         """Number of evaluations that are compared with as many before, at present."""
         return self.window if len(self._train) == 2 * self.window else _MIN_WINDOW
@@ -263,7 +273,8 @@ def _gain(values: Sequence[float], better: Better) -> tuple[float, float]:
 def _require_arguments(
     owner: str, window: int, tolerance: float, better: object
 ) -> None:
-    require_numbers(owner, window=window, tolerance=tolerance)
+    require_integers(owner, window=window)
+    require_numbers(owner, tolerance=tolerance)
     if window < _MIN_WINDOW or not tolerance >= 0 or better not in ("min", "max"):
         raise ValueError(
             f"{owner} got window={window}, tolerance={tolerance}, better={better!r}; "

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from support.broken_model import BROKEN, scanned
 
+import jaxmetrics as jm
+from jaxmetrics import runs
 from jaxmetrics.record import Ledger, dumps, loads
+from jaxmetrics.runs.pages._events import unready_note
 from jaxmetrics.telemetry import Alarms, PlateauDetector, first_nonfinite, name_of
 
 
@@ -160,3 +163,35 @@ def test_a_key_that_is_never_logged_is_named_after_a_thousand_checks():
 def test_overfitting_takes_pairs():
     with pytest.raises(TypeError, match=r"got 'train/loss' in overfitting=; .* pairs"):
         Alarms(overfitting=("train/loss", "val/loss"))
+
+
+def test_what_too_few_values_were_checked_for_is_noted_as_the_run_closes(tmp_path):
+    with jm.TrainingLogger("p", "r", tmp_path, console=False) as logger:
+        alarms = Alarms(
+            spikes=["train/loss", "train/aux"],
+            limits={"train/*": (0, 9), "grad/*": (0, 9)},
+            plateaus=["val/loss"],
+            overfitting=[("train/loss", "val/loss"), ("train/aux", "val/loss")],
+            ledger=logger.ledger,
+        )
+        for step in range(33):
+            losses = {"train/loss": 1.0, "val/loss": 1 + 0.1 * step}
+            alarms.check(step, losses if step < 7 else {"train/loss": 1.0})
+        run_dir = logger.run_dir
+    *_, spike, limit, plateau, pair, other, close = runs.Run.load(run_dir).events
+    assert close["event"] == "close"
+    noted = [
+        ("spike", "train/aux", 0, 33),
+        ("limit", "grad/*", 0, 1),
+        ("plateau", "val/loss", 7, 20),
+        ("overfitting", "val/loss", 7, 8),
+        ("overfitting", "val/loss", 0, 8),
+    ]
+    events = [spike, limit, plateau, pair, other]
+    assert [(x["kind"], x["key"], x["had"], x["needs"]) for x in events] == noted
+    text = "overfitting of val/loss: 7 of the 8 evaluations with train/loss it needs"
+    assert pair["message"] == text
+    section = runs.generate_report(run_dir).read_text().split("## Alarms")[1]
+    assert text in section and "the 20 evaluations it needs;" in section
+    jm.TrainingLogger("p", "r", tmp_path, console=False, resume_step=0).close()
+    assert unready_note(runs.Run.load(run_dir).events) == ""

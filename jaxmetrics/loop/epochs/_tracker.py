@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.loop.epochs._files import (
     keep_copies,
     read_or_create,
@@ -74,6 +75,7 @@ class EpochTracker:
       (1, 1.5, 0.5, None)
     """
 
+    @explains_arguments
     def __init__(
         self,
         output_dir: str | os.PathLike[str],

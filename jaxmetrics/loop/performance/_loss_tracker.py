@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.core import is_ready
 from jaxmetrics.loop.scalars import checked_scalars, fetch_scalars
-from jaxmetrics.record import states
+from jaxmetrics.record import require_integers, states
 
 _CALL = "LossTracker.update"
 _MAX_PENDING = 16
@@ -27,6 +28,7 @@ class LossTracker:
       window: Number of values of each loss to keep.
 
     Raises:
+      TypeError: The window is not an integer.
       ValueError: The window is below 1.
 
     Example:
@@ -37,8 +39,10 @@ class LossTracker:
       1.5
     """
 
+    @explains_arguments
     def __init__(self, window: int = 100) -> None:
         """Start without values."""
+        require_integers("LossTracker", window=window)
         if window < 1:
             raise ValueError(
                 f"LossTracker got window={window}; expected at least 1. Pass the "

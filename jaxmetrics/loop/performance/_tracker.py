@@ -16,7 +16,7 @@ from jaxmetrics._other_names import explains_arguments
 from jaxmetrics.loop.performance._host_times import HostTimes, exchange_times
 from jaxmetrics.loop.performance._step_timer import PAUSING_SECTIONS, StepTimer
 from jaxmetrics.processes import EXCHANGE_TIMEOUT
-from jaxmetrics.record import Ledger
+from jaxmetrics.record import Ledger, require_numbers
 from jaxmetrics.telemetry import FlopCount
 from jaxmetrics.telemetry import peak_flops_per_second as listed_peak
 
@@ -61,6 +61,7 @@ class PerformanceTracker:
       clock: Function that returns monotonic seconds.
 
     Raises:
+      TypeError: An argument is of another type, or unknown.
       ValueError: A count of operations, parameters, tokens or devices or a peak is not
         positive, or a number of steps is negative.
 
@@ -92,6 +93,11 @@ class PerformanceTracker:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Start the clock; no device is used before the first update."""
+        counts = dict(warmup_steps=warmup_steps, in_flight=in_flight)
+        counts["sequence_length"] = sequence_length
+        known = dict(world_size=world_size, peak_flops_per_second=peak_flops_per_second)
+        counts |= {name: x for name, x in known.items() if x is not None}
+        require_numbers("PerformanceTracker", **counts)
         _require("", 1, sequence_length=sequence_length, world_size=world_size)
         _require("", 0, warmup_steps=warmup_steps, in_flight=in_flight)
         if peak_flops_per_second is not None and not peak_flops_per_second > 0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jaxmetrics.record import require_numbers
+
 
 class Schedule:
     """Decide after a step whether an action is due; calls may skip steps.
@@ -15,6 +17,7 @@ class Schedule:
       on_steps: Due when one of these steps was reached since the previous call.
 
     Raises:
+      TypeError: A period is not a number.
       ValueError: A period is not positive.
     """
 
@@ -27,6 +30,8 @@ class Schedule:
     ) -> None:
         periods = {"every_steps": every_steps, "every_secs": every_secs}
         for name, period in periods.items():
+            if period is not None:
+                require_numbers(action, **{name: period})
             if period is not None and period <= 0:
                 raise ValueError(
                     f"{action} got {name}={period!r}, expected a positive number. "

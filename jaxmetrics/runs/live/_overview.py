@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from jaxmetrics.record import duration, one_or_many
+from jaxmetrics._other_names import explains_reading
+from jaxmetrics.record import duration, one_or_many, require_texts
 from jaxmetrics.runs.live._tail import Tail, View
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
 from jaxmetrics.runs.reading import importance
@@ -22,14 +23,24 @@ class Overview:
       find: Function that returns the paths of the runs, or a single one. It is called
         at each `read`; the first 100 are followed.
       keys: Globs of the keys to keep. Default all.
+
+    Raises:
+      TypeError: An argument is of another type, or unknown.
     """
 
+    @explains_reading
     def __init__(
         self,
         find: Callable[[], Iterable[str | os.PathLike[str]]],
         keys: str | Sequence[str] = ("*",),
     ) -> None:
         """Prepare; the first `read` finds and reads the runs."""
+        if not callable(find):
+            raise TypeError(
+                f"Overview got find={find!r}; expected a function that returns paths. "
+                f"Pass lambda: runs.find_runs({find!r})."
+            )
+        require_texts("Overview", keys=keys)
         self._find = find
         self._keys: tuple[str, ...] = one_or_many(keys)
         self._tails: dict[str, Tail] = {}

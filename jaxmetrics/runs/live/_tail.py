@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxmetrics._other_names import explains_reading
 from jaxmetrics.record import (
     EPOCHS_JSON,
     EVENTS_JSONL,
@@ -23,6 +24,7 @@ from jaxmetrics.record import (
     read_epochs,
     read_run_json,
     read_summary,
+    require_texts,
 )
 from jaxmetrics.runs.live._state import Events, Metrics
 from jaxmetrics.runs.live._terminal import cut, plain, table_lines
@@ -98,8 +100,12 @@ class Tail:
         or of its copy in a mirror, of which each `read` takes in the new pieces.
       keys: Globs of the keys to keep, such as `["train/*", "perf/mfu"]`. Default all.
       name: Name to show. Default `<project>/<run_name>`, from the folders.
+
+    Raises:
+      TypeError: An argument is of another type, or unknown.
     """
 
+    @explains_reading
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -107,6 +113,7 @@ class Tail:
         name: str | None = None,
     ) -> None:
         """Prepare; the first `read` reads the files."""
+        require_texts("Tail", keys=keys, name=() if name is None else name)
         path = at_home(path)
         self._copy = local_copy(path)
         path = Path(path if self._copy is None else self._copy.folder)

@@ -14,6 +14,7 @@ from jaxmetrics.runs.reading import marked_event, step_places
 
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 _MAX_ROWS = 500
+_MAX_UNREADY = 20  # alarms in a note
 _MAX_MARKS = 1000  # of alarms and restarts, and of the others
 
 Positions = Mapping[str, np.ndarray]
@@ -59,12 +60,27 @@ def alarm_table(events: Sequence[Mapping[str, Any]], positions: Positions) -> Ta
         names = (*names, "times")
         rows = [[*row, count] for row, count in zip(rows, counts)]
         note = f"{sum(counts):,} alarms; equal and frequent ones share a row. {note}"
-    return Table("Alarms", names, rows, note.rstrip(), jumps=jumps)
+    note = " ".join(filter(None, (note.rstrip(), unready_note(events))))
+    return Table("Alarms", names, rows, note, jumps=jumps)
 
 
 def alarms_of(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the events that are alarms."""
     return [event for event in events if alarm_count(event)]
+
+
+def unready_note(events: Sequence[Mapping[str, Any]]) -> str:
+    """Return the alarms that the last attempt could not raise, for want of values."""
+    notes: list[str] = []
+    for event in events:
+        if event.get("event") == "start":
+            notes.clear()
+        elif event.get("event") == "unready":
+            notes.append(str(event.get("message") or event.get("kind")))
+    count = len(notes) - _MAX_UNREADY
+    more = [f"and {count:,} more"] if count > 0 else []
+    listed = "; ".join([*notes[:_MAX_UNREADY], *more])
+    return f"Could not be raised, for want of values: {listed}." if listed else ""
 
 
 def cell(value: object) -> Cell:

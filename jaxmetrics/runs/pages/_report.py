@@ -31,7 +31,7 @@ from jaxmetrics.record import (
     read_whole,
     redact,
 )
-from jaxmetrics.runs.pages._events import alarms_of, cell
+from jaxmetrics.runs.pages._events import alarms_of, cell, unready_note
 from jaxmetrics.runs.pages._markdown import (
     escape_markdown,
     front_matter,
@@ -198,9 +198,13 @@ def _plots(
 
 
 def _alarm_section(history: History) -> Iterator[str]:
-    """Yield the alarms, or nothing if none was raised."""
+    """Yield the alarms, and those that could not be raised; or nothing."""
     events = history.run.events if history.run is not None else []
-    alarms = alarms_of(events)
+    alarms, unready = alarms_of(events), unready_note(events)
+    if alarms or unready:
+        yield "\n## Alarms\n"
+    if unready:
+        yield f"\n{escape_markdown(unready)}\n"
     if not alarms:
         return
     rows = [
@@ -210,7 +214,7 @@ def _alarm_section(history: History) -> Iterator[str]:
     more = f"\nAnd {len(rows) - _MAX_ROWS:,} more.\n" if len(rows) > _MAX_ROWS else ""
     shown = [["–" if x is None else str(x) for x in row] for row in rows[:_MAX_ROWS]]
     names = (*_ALARM_NAMES, "times")
-    yield f"\n## Alarms\n\n{table(names, shown)}{more}"
+    yield f"\n{table(names, shown)}{more}"
 
 
 def _changes(history: History) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxmetrics import figures
+from jaxmetrics._other_names import explains_reading
 from jaxmetrics.figures import PALETTE
 from jaxmetrics.record import EVENTS_JSONL
 from jaxmetrics.runs.plots import _panels as panels
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@explains_reading
 def generate_all_plots(
     source: object,
     save_dir: str | os.PathLike[str] | None = None,

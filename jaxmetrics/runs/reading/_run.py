@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from jaxmetrics._other_names import explains_reading
 from jaxmetrics.record import (
     EPOCHS_JSON,
     METRICS_JSONL,
@@ -255,6 +256,7 @@ class Run:
         keys = [*(field for field in FIELDS if field in self), *self.keys()]
         return pandas.DataFrame(columns | {key: table.dense(key) for key in keys})
 
+    @explains_reading
     def plot(
         self, *keys: str, x: Literal["step", "tokens", "time", "flops"] = "step"
     ) -> Figure:
