@@ -59,6 +59,15 @@ def test_a_run_that_an_exception_ends_has_crashed_and_says_by_what(tmp_path):
     assert f"ended by {error}" in tail_lines(Tail(folder).read(), 0.0, width=400)
     names, (row,) = runs.list(tmp_path).table()
     assert names[-1] == "ended by" and error.startswith(row[-1][:-1])
+    for text, names in (
+        ("'RuntimeError' in error", ["run", "state", "ended by"]),
+        ("'memory' in error and error", ["run", "state", "ended by"]),
+        ("state == 'crashed'", ["run", "state", "recent train/loss"]),
+    ):
+        table = runs.list(tmp_path, where=text, sort="step").table()
+        assert table[0][:3] == names and len(table[1]) == 1
+        assert (table[1][0][2] == row[-1]) == ("error" in text)
+    assert not runs.list(tmp_path, where="not error or 'KeyError' in error")
     page = runs.generate_page(folder).read_text()
     report = runs.generate_report(folder).read_text()
     assert "RuntimeError: out of memory on" in page

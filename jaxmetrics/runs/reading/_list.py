@@ -30,7 +30,14 @@ from jaxmetrics.runs.reading._find import is_run, place_of, runs_below
 from jaxmetrics.runs.reading._format import format_number
 from jaxmetrics.runs.reading._results import result
 from jaxmetrics.runs.reading._run import Run
-from jaxmetrics.runs.reading._where import Names, Order, condition, order_of, value_of
+from jaxmetrics.runs.reading._where import (
+    Names,
+    Order,
+    condition,
+    names_in,
+    order_of,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -64,6 +71,7 @@ class RunList(Sequence[RunEntry]):
         self.order = order
         self._better = better or {}
         self._entries = tuple(entries)
+        self._asks_for_errors = False
 
     @overload
     def __getitem__(self, index: int) -> RunEntry: ...
@@ -113,7 +121,9 @@ class RunList(Sequence[RunEntry]):
             `not`; `name in (1, 2)`. A name is a field of `RunEntry`, a dotted name of
             the configuration or its last part if that is unique, or a key, which
             stands for its last value; `best(val/loss)` is its best value, and
-            `recent(train/loss)` the level of a training loss at its end. Names with
+            `recent(train/loss)` the level of a training loss at its end.
+            `"OutOfMemory" in error` looks for a part of the exception that ended a run;
+            a table then has it after the state. Names with
             other characters than letters, digits and `._/-` are in backquotes.
             Comparisons with missing values are False.
 
@@ -124,7 +134,9 @@ class RunList(Sequence[RunEntry]):
         if not self:
             return self
         meets = condition(text, self.names)
-        return self._with([e for e in self if meets(e)])
+        listed = self._with([e for e in self if meets(e)])
+        listed._asks_for_errors |= "error" in names_in(text)
+        return listed
 
     def directed(self, better: Mapping[str, Better]) -> RunList:
         """Return the runs with given directions of keys, and the best values by them.
@@ -143,7 +155,7 @@ class RunList(Sequence[RunEntry]):
         own: dict[str, Better] = {**self._better, **better}
         entries = [_with_best(entry, better) for entry in self]
         names = Names.of(entries)
-        return RunList(self.root, entries, names, own, self.order)
+        return self._like(RunList(self.root, entries, names, own, self.order))
 
     def sorted(self, name: str) -> RunList:
         """Return the runs in the order of a value, the best first; missing ones last.
@@ -171,7 +183,7 @@ class RunList(Sequence[RunEntry]):
         known.sort(key=lambda pair: _order(pair[0]), reverse=order.higher_first)
         diverged = [entry for entry in self if order.is_last(entry)]
         entries = [*(entry for _, entry in known), *missing, *diverged]
-        return RunList(self.root, entries, self.names, self._better, order)
+        return self._like(RunList(self.root, entries, self.names, self._better, order))
 
     @property
     def order_note(self) -> str:
@@ -181,7 +193,14 @@ class RunList(Sequence[RunEntry]):
         return self.order.sentence(sum(map(self.order.is_last, self)))
 
     def _with(self, entries: Sequence[RunEntry]) -> RunList:
-        return RunList(self.root, entries, self.names, self._better, self.order)
+        return self._like(
+            RunList(self.root, entries, self.names, self._better, self.order)
+        )
+
+    def _like(self, other: RunList) -> RunList:
+        """Have another list show the columns that were asked for from this one."""
+        other._asks_for_errors = self._asks_for_errors
+        return other
 
     def to_json(self) -> str:
         """Return the entries as a JSON list; numbers that are not finite are texts."""
@@ -221,6 +240,8 @@ class RunList(Sequence[RunEntry]):
 
         The value by which most runs are judged comes after the state, then the one by
         which they are sorted, and the values of the configuration in which they differ.
+        The exception that ended a run is last, or after the state if a condition asks
+        for it.
         """
         judged = [(c.key, c.by) for e in self if (c := e.chosen_by) is not None]
         key, by = max(judged, key=judged.count) if judged else (None, "best")
@@ -228,13 +249,14 @@ class RunList(Sequence[RunEntry]):
         hparams = hparams[:_MAX_HPARAMS]
         names = ["run", "state"]
         names += [f"{by} {key}", f"last {key}"] if key is not None else []
-        shown = {*names, *hparams, *_SHOWN_FIELDS}
+        has_errors = any(entry.error is not None for entry in self)
+        shown = {*names, *hparams, *_SHOWN_FIELDS, *(["error"] if has_errors else [])}
         order = self.order
         order = None if order is None or order.column in shown else order
         names += [] if order is None else [order.column]
         names += ["step", "training time", *short_names(hparams)]
-        has_errors = any(entry.error is not None for entry in self)
-        names += ["ended by"] if has_errors else []
+        place = 2 if self._asks_for_errors else len(names)
+        names[place:place] = ["ended by"] if has_errors else []
         rows = []
         for entry in self:
             row = [entry.id, entry.state if entry.problem is None else "damaged"]
@@ -249,7 +271,7 @@ class RunList(Sequence[RunEntry]):
             seconds = entry.elapsed
             row.append("–" if seconds is None else duration(seconds))
             row += [_text(entry.hparams.get(name)) for name in hparams]
-            row += [_shortened(entry.error or "–")] if has_errors else []
+            row[place:place] = [_shortened(entry.error or "–")] if has_errors else []
             rows.append(row)
         return names, rows
 

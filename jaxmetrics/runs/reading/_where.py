@@ -24,6 +24,7 @@ from jaxmetrics.runs.reading._quantities import is_train_loss
 FIELDS = (
     *("state", "step", "project", "name", "id", "group", "elapsed", "created"),
     *("updated", "attempts", "alarms", "progress", "total_steps", "time_left"),
+    "error",
 )
 """Names of a run itself, beside its configuration and its keys."""
 
@@ -104,8 +105,9 @@ def condition(text: str, names: Names) -> Callable[[RunEntry], bool]:
     its last part if it is unique, or a key, which stands for its last value;
     `best(key)` is its best value, and `recent(key)` the level of a training loss at its
     end. Other names than letters, digits and `._/-` are written in backquotes, and
-    `hparams.step` is a value of the configuration. A comparison with a missing value is
-    False, and so is one of numbers with texts.
+    `hparams.step` is a value of the configuration. `"Memory" in error` looks for a part
+    of the exception that ended a run, its type and its message. A comparison with a
+    missing value is False, and so is one of numbers with texts.
 
     Args:
       text: The condition.
@@ -127,6 +129,15 @@ def condition(text: str, names: Names) -> Callable[[RunEntry], bool]:
             f"where= got an expression nested too deep. {_LANGUAGE}"
         ) from None
     return lambda entry: _is_true(getter(entry))
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names that a condition uses.
+
+    Raises:
+      ValueError: The text has other characters than a condition.
+    """
+    return set(_tokens(text, "where")[1].values())
 
 
 def value_of(text: str, names: Names, argument: str) -> Getter:
