@@ -21,6 +21,7 @@ from jaxmetrics.record._run_values import RunValues
 
 _SECONDS = 10.0
 _MAX_SAVED_KEYS = 1000  # whose values are in the states of checkpoints
+_MAX_BYTES = 2**24  # of a record that is read again while the run goes on
 _END_BYTES = 2**15  # of a record whose summary lacks the levels of training losses
 
 
@@ -77,6 +78,7 @@ class RunSummary:
         if self.values.take_directions(better):
             self._has_new_directions = True
             self._save_directions()
+            self._read_unknown()
 
     def state(self) -> dict[str, Any]:
         """Return the values for `note_cut`, as strict JSON; none of very many keys."""
@@ -130,6 +132,8 @@ class RunSummary:
           state: `"running"` or `"closed"`.
         """
         self._missing, self._written = missing, self._monotonic()
+        if state == "closed":
+            self._read_unknown()
         self._save_directions()
         with contextlib.suppress(OSError, ValueError):
             self._events.read(self._run_dir)
@@ -151,6 +155,19 @@ class RunSummary:
         else:
             forget()
         self.index.scan(self.values.add)
+
+    def _read_unknown(self) -> None:
+        """Take the values that are unknown from the record, unless it is long.
+
+        Else each reader of the summary would read the whole record for them: a
+        direction may be declared after the first values of its key were logged, and a
+        cut may have removed a best value.
+        """
+        if self.index.position <= _MAX_BYTES and self.values.has_unknown:
+            better = self.values.better
+            with contextlib.suppress(OSError, ValueError):
+                again = read_progress(self._run_dir, whole=True, better=better)
+                self.values = again.values
 
     def _save_directions(self) -> None:
         """Add the directions that `run.json` lacks."""

@@ -135,6 +135,7 @@ def test_values_that_were_logged_before_it_was_declared_count_too(make_logger):
     assert list_runs(logger.run_dir)[0].best == {}
     with make_logger() as logger:
         log_scores(logger, [2.0], start=2)
+        assert not read_progress(logger.run_dir).values.has_unknown  # nor is it read
     assert list_runs(logger.run_dir)[0].best["val/score_x"] == (9.0, 0)
 
 

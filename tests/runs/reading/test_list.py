@@ -100,10 +100,13 @@ def test_values_that_the_summary_does_not_know_are_read(tmp_path):
     folder = make(tmp_path, "p/one", losses(3.0, 1.0, 2.0))
     summary = RunSummary(folder)
     summary.values.cut_after(1)
-    summary.write({}, "closed")
-    assert read_progress(folder).values.has_unknown
-    (entry,) = runs.list(tmp_path)
-    assert entry.best == {"train/loss": (1.0, 2)} and entry.last == {"train/loss": 2.0}
+    for state in ("running", "closed"):
+        summary.write({}, state)
+        # Once the run is closed, its summary knows them, and no list reads them again.
+        assert read_progress(folder).values.has_unknown == (state == "running")
+        (entry,) = runs.list(tmp_path)
+        assert entry.best == {"train/loss": (1.0, 2)}
+        assert entry.last == {"train/loss": 2.0}
     assert entry.state == "closed"
 
 
