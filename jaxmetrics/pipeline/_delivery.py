@@ -167,6 +167,8 @@ class Delivery:
     def close(self, records: Callable[[], Iterator[Record]]) -> bool:
         """Flush and close the writer; return whether it has all rows."""
         flushed = self.flush()
+        if not flushed:
+            self._lose_pending()
         if self._missing.rows and not self._writer.is_display:
             flushed = self._complete(records)
         try:
@@ -231,6 +233,15 @@ class Delivery:
             )
             for row in rows:
                 self._missing.add(row.split, row.step, self._counts["written"])
+
+    def _lose_pending(self) -> None:
+        """Count the rows that the writer took, and could not write until the end."""
+        if pending := self._writer.pending:
+            with self._lock:
+                for step, split in pending:
+                    self._missing.add(split, step, self._counts["written"])
+                self._count("written", -len(pending))
+                self._count("failed", len(pending))
 
     def _count(self, outcome: str, rows: int = 1) -> None:
         with self._lock:

@@ -73,7 +73,8 @@ class CSV(Writer):
         self._columns_in_file = 0  # later columns wait until the file is replaced
         self._rows = 0
         self._start_rows = 0  # when the file was opened or cut back
-        self._waiting: list[tuple[str, int]] = []  # lines and their numbers of cells
+        # Lines that wait, with their numbers of cells, steps and splits.
+        self._waiting: list[tuple[str, int, tuple[int, str]]] = []
         self._replaced_bytes = 0
         self._has_warned = False
 
@@ -143,11 +144,11 @@ class CSV(Writer):
             if earlier_place == place:
                 cells = {**earlier, **cells, "time": earlier["time"]}
             else:
-                self._append(earlier)
+                self._append(earlier_place, earlier)
         self._joining = place, cells
         return None
 
-    def _append(self, cells: Mapping[str, str]) -> None:
+    def _append(self, place: tuple[int, str], cells: Mapping[str, str]) -> None:
         """Append one row: all of it, or nothing and an error."""
         lines = self._open_file()
         before = self._columns
@@ -161,7 +162,7 @@ class CSV(Writer):
             lines.write_line(line)
             self._rows += 1
             return
-        self._waiting.append((line, len(self._columns)))
+        self._waiting.append((line, len(self._columns), place))
         if 4 * len(self._waiting) >= self._rows:
             try:
                 self._rewrite()
@@ -234,6 +235,12 @@ class CSV(Writer):
             fresh.unlink()
         return True
 
+    @property
+    def pending(self) -> list[tuple[int, str]]:
+        """Step and split of each row that waits in memory."""
+        joining = [] if self._joining is None else [self._joining[0]]
+        return [*(place for _, _, place in self._waiting), *joining]
+
     def state(self) -> dict[str, Any]:
         """Return the number of rows; positions in bytes change with new columns."""
         return {"rows": self._rows}
@@ -274,7 +281,7 @@ class CSV(Writer):
 
     def _write_waiting(self) -> None:
         if self._joining is not None:
-            self._append(self._joining[1])
+            self._append(*self._joining)
             self._joining = None
         self._rewrite()
 
@@ -298,7 +305,7 @@ class CSV(Writer):
             while left and (piece := file.read(min(_CHUNK_BYTES, left))):
                 left -= len(piece)
                 yield piece.replace(b"\n", added + b"\n")
-        for line, cells in self._waiting:
+        for line, cells, _ in self._waiting:
             yield line.encode() + b"," * (len(self._columns) - cells) + b"\n"
 
     def _open_file(self) -> AppendFile:

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -184,6 +184,15 @@ class Writer(ABC):
     def counters(self) -> dict[str, int]:
         """Counts of the writer, in addition to those of the queue in front of it."""
         return {}
+
+    @property
+    def pending(self) -> Sequence[tuple[int, str]]:
+        """Step and split of each row that `write` took and that is not written yet.
+
+        A writer that joins records overrides it: what it could not write until the end
+        is named as missing.
+        """
+        return ()
 
     def configure(self, settings: WriterSettings) -> None:
         """Take defaults from a logger's settings; the logger calls it before `open`.

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from support.faults import FullDisk
 from support.processes import run_python
 from support.sinks import (
     Blocking,
@@ -16,9 +17,10 @@ from support.sinks import (
     filled_row,
 )
 
+from jaxmetrics.pipeline._delivery import Delivery
 from jaxmetrics.pipeline._row import Row
 from jaxmetrics.pipeline._sink import Sink, Sinks
-from jaxmetrics.writers import Memory, Writer
+from jaxmetrics.writers import CSV, Memory, Writer
 
 
 def test_rows_are_written_in_the_order_of_their_offers():
@@ -555,6 +557,25 @@ def test_rows_that_wait_at_the_close_are_missing():
     assert not sink.close(far_deadline())
     assert sink.missing() == {"rows": 3, "steps": {"train": [[2, 4]]}}
     assert sink.counters["dropped"] == 3
+
+
+def test_rows_that_a_writer_joins_and_cannot_write_until_the_end_are_missing(
+    tmp_path, monkeypatch, caplog
+):
+    writer = CSV()
+    writer.open(tmp_path, None)
+    delivery = Delivery(writer, lambda: 0.0)
+    for step in range(1, 9):  # row 7 has a new column and waits, row 8 is joined
+        delivery.write(filled_row(step, **{"loss" if step < 7 else "new": 1.0}))
+    FullDisk(monkeypatch).room = 0
+    for step in range(9, 16):
+        delivery.write(filled_row(step, new=1.0))
+    assert delivery.missing()["rows"] == 7
+    assert not delivery.close(lambda: iter(()))
+    assert delivery.missing() == {"rows": 9, "steps": {"train": [[7, 15]]}}
+    counts = delivery.counts
+    assert (counts["written"], counts["failed"] + counts["skipped"]) == (6, 9)
+    assert "Writer csv lacks 9 rows: train 7-15." in caplog.messages
 
 
 def test_a_rewind_gives_up_the_rows_that_wait():
