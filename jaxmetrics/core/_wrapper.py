@@ -24,6 +24,7 @@ from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._protocol import Reads
+from jaxmetrics.core._unscored import warn_of_invalid
 
 
 class Wrapper(Metric):
@@ -165,7 +166,10 @@ class Wrapper(Metric):
         if not self._stacks_children:
             return self.present(self.metric.compute())
         host = on_host(self)
-        states = fetch(self.metric) if host else self.metric
+        whole = fetch(self) if host else self
+        if whole is not self:  # the states of the copies are on the host from here on
+            warn_of_invalid(whole)
+        states = whole.metric
         axis = self._leading_axes(states) - 1  # before it are the axes of shards
         xp = np if host else jnp
         states = jax.tree.map(lambda x: xp.moveaxis(x, axis, 0), states)

@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(100, 10)).astype(np.float32)
 LABELS = np.arange(100) % 10
 ACCURACY = jm.Accuracy()
+GROUPED = jm.ByGroup(ACCURACY, by="group", groups=("a", "b"))
 BOTH = jm.Collection(accuracy=ACCURACY, top=jm.TopKAccuracy(k=3), loss=jm.Mean("x"))
 
 
@@ -22,7 +23,8 @@ def update(_, metrics, batch):
 
 
 def batch_of(labels):
-    return dict(logits=LOGITS, labels=labels, x=np.ones(100, np.float32))
+    ones = np.ones(100, np.float32)
+    return dict(logits=LOGITS, labels=labels, x=ones, group=np.arange(100) % 2)
 
 
 def in_loop(metrics, **outputs):
@@ -65,6 +67,19 @@ def test_nothing_is_said_of_valid_entries(way):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         way(BOTH, **batch_of(LABELS))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("labels", "groups"), [(1, 0), (0, 7), (1, 7)])
+def test_a_wrapper_of_several_states_names_its_entries_once(way, labels, groups):
+    group = np.where(np.arange(100) < groups, 5, np.arange(100) % 2)
+    batch = batch_of(LABELS + labels) | {"group": group}
+    with pytest.warns(UserWarning, match="of ByGroup") as caught:
+        way(GROUPED, **batch)
+    (warning,) = of_here(caught)
+    count = (LABELS[groups:] + labels >= 10).sum() + groups
+    assert f"{count} of ByGroup" in str(warning.message)
+    assert warning.filename == __file__
 
 
 def test_a_line_that_repeats_an_evaluation_warns_once():
