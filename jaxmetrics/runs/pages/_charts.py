@@ -82,6 +82,30 @@ def layer_maps(
         )
 
 
+def map_notes(run: Run, keys: Iterable[str]) -> Iterator[str]:
+    """Yield what the maps of `layer_maps` do not show in full.
+
+    Args:
+      run: The run.
+      keys: Keys to draw.
+    """
+    _, quantities = arranged_charts(list(keys))
+    shown = [quantity.keys for quantity in quantities[:_MAX_MAPS]]
+    steps = max((len(run[key][0]) for layers in shown for key in layers), default=0)
+    if steps > _MAP_COLUMNS:
+        yield (
+            f"A column of a map of layers is the largest value in one of "
+            f"{_MAP_COLUMNS} windows of the {steps:,} steps."
+        )
+    if (layers := max(map(len, shown), default=0)) > _MAX_MAP_LAYERS:
+        yield (
+            f"A map shows the {_MAX_MAP_LAYERS} of up to {layers:,} layers that "
+            f"reached the most."
+        )
+    if len(quantities) > _MAX_MAPS:
+        yield f"The first {_MAX_MAPS} of {len(quantities):,} maps of layers are drawn."
+
+
 def _chart(run: Run, chart: ChartKeys, positions: Mapping[str, np.ndarray]) -> Chart:
     lines = [
         Line(key, color, *series_on_axes(run, key, positions))

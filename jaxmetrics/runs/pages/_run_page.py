@@ -17,7 +17,7 @@ from jaxmetrics.record import (
     duration,
     redact,
 )
-from jaxmetrics.runs.pages._charts import layer_maps, run_charts
+from jaxmetrics.runs.pages._charts import layer_maps, map_notes, run_charts
 from jaxmetrics.runs.pages._events import (
     alarm_table,
     event_cell,
@@ -89,7 +89,7 @@ def run_page(history: History) -> Page:
         page.maps = list(layer_maps(run, keys[:_MAX_SERIES], positions["step"]))
         page.marks = event_marks(events, positions)
         page.media, left_out = recorded_media(run)
-        page.notes = [*page.notes, *left_out]
+        page.notes = [*page.notes, *map_notes(run, keys[:_MAX_SERIES]), *left_out]
     if history.unit == "epoch":
         page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"

@@ -2,7 +2,7 @@ import pytest
 from support.runs import write_run
 
 from jaxmetrics.runs import Run
-from jaxmetrics.runs.pages._charts import run_charts
+from jaxmetrics.runs.pages._charts import layer_maps, map_notes, run_charts
 
 
 def test_splits_of_a_metric_share_a_chart_and_labels_have_units(tmp_path):
@@ -48,6 +48,20 @@ def test_the_largest_layers_are_shown_below_their_total(tmp_path):
     shown = [line.name for line in chart.lines if line.show is not False]
     assert shown == names[:9]
     assert chart.lines[0].color is None
+
+
+@pytest.mark.parametrize(("steps", "layers"), [(240, 64), (241, 65)])
+def test_what_a_map_of_layers_leaves_out_is_noted(tmp_path, steps, layers):
+    norms = {f"grad/norm/layer_{i:02}": 1.0 for i in range(layers)}
+    rows = [{"step": s, "grad/norm": 1.0, "grad/norm/layer_00": 1.0} for s in (1, 2)]
+    rows = [rows[0] | norms] + [rows[1] | {"step": s} for s in range(2, steps + 1)]
+    run = Run.load(write_run(tmp_path / "run", rows))
+    ((_, shown),) = layer_maps(run, run.keys(), run["grad/norm"][0])
+    assert shown.values.shape == (64, 240)
+    notes = [] if steps == 240 else [f"240 windows of the {steps}", f"up to {layers} "]
+    found = list(map_notes(run, run.keys()))
+    assert len(found) == len(notes)
+    assert all(text in note for text, note in zip(notes, found))
 
 
 def test_quantiles_are_a_band_around_the_median(tmp_path):
