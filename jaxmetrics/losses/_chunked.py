@@ -103,7 +103,10 @@ def chunked_cross_entropy(
         gets no share of the smoothing, and as a label costs inf. Default none.
       chunk: Number of ids whose logits exist at once. Default 4096.
       shards: Number of devices that share the vocabulary, for an unembedding that is
-        sharded over it under jit. With fewer XLA gathers the unembedding.
+        sharded over it under jit: `mesh.shape["model"]`, or the product of several
+        axes. With fewer XLA gathers the unembedding; values are the same. It is not
+        inferred, as a traced function does not see the layout that XLA chooses for
+        axes of a mesh that are automatic. Default 1.
       tied: The unembedding is a table of embeddings, `[vocabulary, features]`.
       pad_id: Label of padding, which is masked. Default none.
       mask: `[...]`, bool; tokens where it is False are masked.
