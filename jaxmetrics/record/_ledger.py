@@ -93,7 +93,7 @@ class Ledger:
         """
         self._before_close.append(call)
 
-    def end(self, **fields: object) -> None:
+    def end(self, **fields: Any) -> None:
         """Call the functions of `before_close`, and append the event `"close"`.
 
         Args:

@@ -93,7 +93,7 @@ class PerformanceTracker:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Start the clock; no device is used before the first update."""
-        counts = dict(warmup_steps=warmup_steps, in_flight=in_flight)
+        counts: dict[str, Any] = {"warmup_steps": warmup_steps, "in_flight": in_flight}
         counts["sequence_length"] = sequence_length
         known = dict(world_size=world_size, peak_flops_per_second=peak_flops_per_second)
         counts |= {name: x for name, x in known.items() if x is not None}
