@@ -6,10 +6,12 @@ from jaxmetrics.core._arithmetic import (
     Pair,
     clear_low_bit,
     difference,
+    exponent_above,
     is_less,
     limbs_to_float,
     pair_add,
     relative_to,
+    scale,
     two_sum,
 )
 from jaxmetrics.core._arrays import (
@@ -125,6 +127,7 @@ from jaxmetrics.core._mean_metric import MeanMetric
 from jaxmetrics.core._mesh import in_shard_map, vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._min_max import MinMax
+from jaxmetrics.core._moments_kind import variance_or_nan
 from jaxmetrics.core._multi_output import MultiOutput
 from jaxmetrics.core._octave_bins import OctaveBins
 from jaxmetrics.core._predictions import (
@@ -236,6 +239,7 @@ __all__ = [
     "divide",
     "equations",
     "evaluate",
+    "exponent_above",
     "fraction_of",
     "from_saved",
     "grid_counts",
@@ -296,6 +300,7 @@ __all__ = [
     "same_configuration",
     "saved_form",
     "saved_leaves",
+    "scale",
     "scores_field",
     "snapshot",
     "softmax_terms",
@@ -310,6 +315,7 @@ __all__ = [
     "two_sum",
     "updated",
     "valid_binary",
+    "variance_or_nan",
     "vary",
     "varying",
     "warn_of_invalid",

@@ -16,6 +16,9 @@ Limbs = tuple[jax.Array, jax.Array]
 
 _SIGN = 1 << 31
 _ZERO = np.float32(0)
+SMALLEST_NORMAL = np.float32(2.0**-126)  # devices flush smaller magnitudes to 0
+ROUNDING = 2.0**-44
+"""Deviations of equal values from their mean are smaller, relative to the mean."""
 INTEGERS = (np.int32, np.uint32)  # others are narrower
 
 
@@ -142,6 +145,23 @@ def scale(x: jax.Array, e: jax.Array) -> jax.Array:
     """Return `x * 2**e`, exactly, for e in [-252, 252]."""
     half = e // 2
     return x * _power_of_two(half) * _power_of_two(e - half)
+
+
+def kept_above_zero(squares: Pair, differ: jax.Array) -> Pair:
+    """Return a sum of squared deviations that is 0 only where no values differ.
+
+    The squares of deviations below 1e-19 underflow: the sum is then the smallest normal
+    number, so that it is not taken for that of equal values. Of equal values the sum is
+    0, where rounding of their mean left something. NaN and infinities pass.
+
+    Args:
+      squares: Sum of squares, at least 0.
+      differ: Bool, where any deviation is not 0.
+    """
+    hi, lo = squares
+    hi = jnp.where(hi < SMALLEST_NORMAL, SMALLEST_NORMAL, hi)
+    zero = jnp.float32(0)
+    return jnp.where(differ, hi, zero), jnp.where(differ, lo, zero)
 
 
 def relative_to(magnitude: jax.Array, x: jax.Array) -> jax.Array:

@@ -20,10 +20,12 @@ from jax import lax
 
 from jaxmetrics.core._arithmetic import (
     INTEGERS,
+    ROUNDING,
     Pair,
     clear_low_bit,
     difference,
     from_order_key,
+    kept_above_zero,
     order_key,
     two_sum,
 )
@@ -249,7 +251,9 @@ def _deviations(
     rest = sum_of(deviation)[0] / size
     deviation = deviation - jnp.expand_dims(rest, axes)
     deviation = jnp.where(valid, deviation, jnp.float32(0))
-    return two_sum(centre, rest), sum_of(deviation * deviation)
+    differ = deviations_differ(deviation, centre, axes)
+    squares = kept_above_zero(sum_of(deviation * deviation), differ)
+    return two_sum(centre, rest), squares
 
 
 @in_float64
@@ -267,7 +271,17 @@ def _wide_deviations(
     # Converted again: XLA:CPU would store what two sums read.
     again = as_wide(lax.optimization_barrier(values))
     deviation = again - jnp.expand_dims(mean, axes)
-    return wide_pair(mean), wide_pair(sum_of(deviation * deviation))
+    squares = sum_of(deviation * deviation)
+    differ = ~(squares <= size * jnp.square(mean * ROUNDING))
+    return wide_pair(mean), kept_above_zero(wide_pair(squares), differ)
+
+
+def deviations_differ(
+    deviation: jax.Array, mean: jax.Array, axes: tuple[int, ...]
+) -> jax.Array:
+    """Return where deviations from a mean are more than its rounding, or NaN."""
+    largest = jnp.abs(deviation).max(axis=axes, initial=0)
+    return ~(largest <= jnp.abs(mean) * np.float32(ROUNDING))
 
 
 def comoments(

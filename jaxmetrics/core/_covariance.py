@@ -17,17 +17,18 @@ from jaxmetrics.core._arithmetic import (
     Pair,
     clear_low_bit,
     difference,
+    kept_above_zero,
     pair_add,
     two_sum,
 )
-from jaxmetrics.core._counting import count_where, total
+from jaxmetrics.core._counting import count_where, deviations_differ, total
 from jaxmetrics.core._decoding import divide
 
 
 def centred(
     values: jax.Array, valid: jax.Array, keep: int = 0, weights: Any = None
 ) -> tuple[Any, Pair, jax.Array]:
-    """Return count, mean (as a pair) and deviations from the mean.
+    """Return count, mean (as a pair) and deviations from the mean, 0 of equal values.
 
     Args:
       values: float32, finite; or int32 or uint32.
@@ -47,7 +48,10 @@ def centred(
     deviation = difference(values, jnp.expand_dims(centre, axes))
     rest = total(deviation, valid, weights, keep).value() / size
     deviation = deviation - jnp.expand_dims(rest, axes)
-    return n, two_sum(centre, rest), jnp.where(valid, deviation, jnp.float32(0))
+    deviation = jnp.where(valid, deviation, jnp.float32(0))
+    differ = jnp.expand_dims(deviations_differ(deviation, centre, axes), axes)
+    deviation = jnp.where(differ, deviation, jnp.float32(0))
+    return n, two_sum(centre, rest), deviation
 
 
 def moments_of_sums(values: jax.Array, valid: jax.Array, weights: Any = None) -> Any:
@@ -71,8 +75,11 @@ def moments_of_sums(values: jax.Array, valid: jax.Array, weights: Any = None) ->
     squares = jnp.diagonal(products)
     # Squared deviations of x_i + x_j: those of x_i, of x_j, and twice the product.
     both_squares = two_sum(squares[:, None], squares[None])
+    differ = (deviation != 0).any(tuple(range(values.ndim - 1)))
+    differ = differ[:, None] | differ[None]
     mean_row = (mean[0][None], mean[1][None])
     mean_column = (mean[0][:, None], mean[1][:, None])
+    sums = pair_add(both_squares, (2 * products, jnp.zeros_like(products)))
     of_weights = [] if weights is None else [total(weights * weights, valid).pair()]
 
     def of_each_sum(x: jax.Array) -> jax.Array:
@@ -81,7 +88,7 @@ def moments_of_sums(values: jax.Array, valid: jax.Array, weights: Any = None) ->
     return (
         jax.tree.map(of_each_sum, n),
         pair_add(mean_column, mean_row),
-        pair_add(both_squares, (2 * products, jnp.zeros_like(products))),
+        kept_above_zero(sums, differ),
         *jax.tree.map(of_each_sum, of_weights),
     )
 

@@ -15,12 +15,14 @@ from typing import (
 )
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics._lazy import optional
 from jaxmetrics._other_names import ATTRIBUTES, attribute_error, explains_reading
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._configuration import checked, with_one_nan
+from jaxmetrics.core._counting import both, count_where
 from jaxmetrics.core._declaration import (
     Bound,
     check_scores,
@@ -120,7 +122,8 @@ class Metric(Placed):
     An argument of `observe` is read from the output of the same name, or of the name
     given by `.on(...)`. Two are special: `mask` (bool) has to be taken, and `weights`
     (float) are required by a metric configured with `weighted=True` and not read by
-    others.
+    others. Weights are finite and at least 0: others are 0 in a metric that counts
+    them in a leaf `invalid`, and NaN in one without that leaf.
 
     Attributes:
       higher_is_better: True if higher values are better, False if lower ones are. It
@@ -619,7 +622,7 @@ class Metric(Placed):
 
     def _observed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            parts = self.observe(**arguments)
+            parts = self._observed_with_valid_weights(arguments)
         except (TypeError, ValueError) as error:
             if type(error) not in (TypeError, ValueError):
                 raise  # jax's own errors carry more than their text
@@ -641,6 +644,30 @@ class Metric(Placed):
             leaves, treedef = jax.tree.flatten(shapes)
             _refuse_unmasked(jax.tree.structure(self), treedef, tuple(leaves))
         return encoded
+
+    def _observed_with_valid_weights(
+        self, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return what `observe` returns if weights are at least 0 and finite.
+
+        Entries of other weights are left out and counted by a metric that counts
+        invalid ones. The value of any other metric is nan.
+        """
+        weights = arguments.get("weights")
+        if weights is None:
+            return self.observe(**arguments)
+        weights = jnp.asarray(weights)
+        valid = (weights >= 0) & (weights < np.inf)
+        is_counted = "invalid" in self._leaves
+        replacement = np.float32(0 if is_counted else np.nan)
+        weights = jnp.where(valid, weights, replacement)
+        parts = self.observe(**{**arguments, "weights": weights})
+        if is_counted:
+            invalid = parts["invalid"] + count_where(
+                both(~valid, arguments.get("mask"))
+            )
+            parts = {**parts, "invalid": invalid}
+        return parts
 
     def _encoded(self, name: str, value: Any) -> Any:
         try:

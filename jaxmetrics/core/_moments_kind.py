@@ -10,10 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core._arithmetic import (
+    ROUNDING,
+    SMALLEST_NORMAL,
+    Pair,
     bits,
     digits_to_limbs,
     floats,
     from_order_key,
+    kept_above_zero,
     limbs_add,
     limbs_to_digits,
     limbs_to_float,
@@ -30,6 +34,7 @@ from jaxmetrics.core._kinds import (
     hidden_from_folding,
 )
 
+_LEAST_VARIANCE = 2.0**-106  # float32 rounds smaller squares, by 2^-126, to 20 bits
 _LEAST = 2.0**-100  # sum of squares of weights that underflow loses little of
 
 
@@ -39,7 +44,9 @@ class MomentsValue(NamedTuple):
     Attributes:
       n: Count, or sum of weights.
       mean: Mean.
-      variance: Biased variance.
+      variance: Biased variance, 0 of equal values only. Where it is not right, since
+        float32 did not hold the squares of the deviations, it is positive and below
+        1e-32; see `variance_or_nan`.
       effective_n: Count; of weights `sum(w)**2 / sum(w**2)` (Kish 1965), the number of
         equal weights whose mean has the same variance. nan without data, and for
         weights below about 1e-15 or above 1e19, whose squares float32 cannot hold.
@@ -49,6 +56,25 @@ class MomentsValue(NamedTuple):
     mean: Any
     variance: Any
     effective_n: Any
+
+
+def variance_or_nan(variance: Any, n: Any, equal: Any = None) -> Any:
+    """Return a variance, 0 of equal values, and nan where float32 did not hold it.
+
+    The squares of deviations below 1e-19 underflow, and a variance without them may be
+    anything from 0 to the right one.
+
+    Args:
+      variance: Biased variance, whose sum of squares was kept in float32.
+      n: Number of the values, or sum of their weights.
+      equal: Where the values are equal; by default where the variance is 0, which is
+        right of a moments leaf.
+    """
+    xp: Any = jnp if isinstance(variance, jax.Array) else np
+    variance = xp.asarray(variance)
+    equal = variance == 0 if equal is None else equal
+    lost = variance * xp.minimum(xp.asarray(n), 1) < _LEAST_VARIANCE
+    return xp.where(equal, 0.0, xp.where(lost, np.nan, variance))[()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +117,9 @@ class Moments:
         share = jnp.where(w > 0, wb / jnp.where(w > 0, w, 1), jnp.float32(0))
         delta = pair_add(mb, (-ma[0], -ma[1]))
         shift = two_sum(delta[0] * share, delta[1] * share)
-        spread = delta[0] * delta[0] * wa * share
+        spread = _spread(delta[0], wa * share, jnp.maximum(abs(ma[0]), abs(mb[0])))
         mean = pair_add(ma, shift)
-        m2 = pair_add(pair_add(sa, sb), (spread, jnp.zeros_like(spread)))
+        m2 = pair_add(pair_add(sa, sb), spread)
         mean, m2 = (
             tuple(
                 jnp.where(wa == 0, y, jnp.where(wb == 0, x, z))
@@ -109,7 +135,9 @@ class Moments:
             n, mean, m2, *squares = self._unpack(state)
             w = self._number(n)
             nan = jnp.float32(jnp.nan)
-            variance = jnp.where(w > 0, (m2[0] + m2[1]) / w, nan)
+            m2 = m2[0] + m2[1]
+            least = jnp.where(m2 > 0, SMALLEST_NORMAL, -jnp.inf)  # no 0 by division
+            variance = jnp.where(w > 0, jnp.maximum(m2 / w, least), nan)
             effective = w
             for hi, lo in squares:
                 total = hi + lo
@@ -150,7 +178,7 @@ class Moments:
         centre = from_order_key(key)
         centre = jnp.where(jnp.isneginf(centre), jnp.float32(0), centre)
         offset = jnp.where(w > 0, (mean[0] - centre) + mean[1], jnp.float32(0))
-        spread = (m2[0] + m2[1]) + w * offset * offset
+        spread = (m2[0] + m2[1]) + _spread(offset, w, abs(centre))[0]
         if self.weighted:
             ((hi, lo),) = squares
             w, first, second, *sums = yield [
@@ -186,3 +214,16 @@ class Moments:
         real = [floats(jnp.asarray(part)) for part in state]
         n = tuple(real[:2] if self.weighted else state[:2])
         return n, *(tuple(real[i : i + 2]) for i in range(2, self.parts, 2))
+
+
+def _spread(offset: jax.Array, weight: jax.Array, mean: jax.Array) -> Pair:
+    """Return what an offset between means adds to the sum of squared deviations.
+
+    Args:
+      offset: Offset of a mean.
+      weight: Number of values with that offset.
+      mean: Magnitude of the means, whose rounding is no offset.
+    """
+    squares = offset * offset * weight
+    differ = ~(abs(offset) <= mean * np.float32(ROUNDING))
+    return kept_above_zero((squares, jnp.zeros_like(squares)), differ)

@@ -36,10 +36,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from jaxmetrics.core._arithmetic import Pair, two_sum
+from jaxmetrics.core._arithmetic import SMALLEST_NORMAL, Pair, two_sum
 from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._mesh import vary, varying
 from jaxmetrics.core._wide import in_float64, wide_pair, wide_sum
@@ -52,7 +51,6 @@ _SHORTEST_RUN = 8  # contiguous entries of a slice; shorter ones are not vectori
 _OUTER_OF_FIRST = 512  # length of the outer part of the first axis, at most
 _OUTER_OF_OTHERS = 16
 _LONGEST_CHAIN = 256  # additions in sequence, for which the terms t are exact enough
-_SMALLEST_NORMAL = np.float32(2.0**-126)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -124,7 +122,7 @@ def _terms(stacked: jax.Array) -> Terms:
     in between, and each `two_sum` would then see several values of one product. It
     does not do so across a selection.
     """
-    tiny = jnp.abs(stacked) < _SMALLEST_NORMAL
+    tiny = jnp.abs(stacked) < SMALLEST_NORMAL
     return tuple(jnp.where(tiny, jnp.float32(0), stacked))
 
 

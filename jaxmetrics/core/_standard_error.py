@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core._decoding import divide
-from jaxmetrics.core._moments_kind import MomentsValue
+from jaxmetrics.core._moments_kind import MomentsValue, variance_or_nan
 
 _ONE_VALUE = 1 + 1e-5  # effective number of one value; weights round it
 
@@ -36,7 +36,8 @@ def mean_and_stderr(moments: Any) -> dict[str, Any]:
     weighted mean n is `effective_n`: the weights say how much a value counts, not how
     often it was seen, so that a common factor of them changes nothing.
     """
-    stderr = standard_error(moments.variance, moments.effective_n)
+    variance = variance_or_nan(moments.variance, moments.n)
+    stderr = standard_error(variance, moments.effective_n)
     return dict(mean=moments.mean, stderr=stderr)
 
 

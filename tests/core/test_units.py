@@ -101,6 +101,10 @@ WITHOUT_UNIT = {  # a metric by the unit of its values, and example outputs
         OF_IMAGES,
     ),
     "spectral angle": (lambda unit: jm.SpectralAngle(), OF_IMAGES),
+    "moments": (
+        lambda unit: jm.Compose(shape_of, value=jm.Moments("preds")),
+        OF_IMAGES,
+    ),
     "iou": (lambda unit: jm.BoxIoU(), OF_BOXES),
     "giou": (lambda unit: jm.BoxIoU(kind="giou"), OF_BOXES),
     "ciou": (lambda unit: jm.BoxIoU(kind="ciou"), OF_BOXES),
@@ -111,6 +115,18 @@ WITHOUT_UNIT = {  # a metric by the unit of its values, and example outputs
     ),
 }
 SCALED = {"preds", "targets", "pred_boxes", "target_boxes"}
+
+
+def shape_of(value):
+    return value["skewness"], value["kurtosis"]
+
+
+def stderr(value):
+    return value["stderr"]
+
+
+def variance(value):
+    return value["covariance"][0, 0]
 
 
 @functools.cache
@@ -171,13 +187,43 @@ def test_a_distance_has_the_unit_of_the_pixels(unit):
         jm.NormalizedRootMeanSquaredError(normalization="std"),
         jm.PearsonCorrelation(),
         jm.ConcordanceCorrelation(),
+        jm.Variance("targets"),
+        jm.Variance("targets", weighted=True),
+        jm.Std("targets", ddof=1),
+        jm.Compose(stderr, value=jm.Mean("targets", stderr=True)),
+        jm.Compose(variance, value=jm.Covariance("rows", size=2)),
     ],
     ids=lambda metric: type(metric).__name__,
 )
 def test_a_variance_that_float32_does_not_hold_is_no_constant(metric, unit):
     """The squares underflow: that all targets are equal would be wrong, R2 = 1 too."""
     targets = np.arange(8) * np.float32(unit)
-    outputs = dict(preds=targets[::-1].copy(), targets=targets)
+    rows = targets.reshape(4, 2)
+    outputs = dict(preds=targets[::-1].copy(), targets=targets, rows=rows)
+    outputs |= dict(weights=np.ones(8)) if getattr(metric, "weighted", False) else {}
     assert np.isnan(jm.evaluate(metric, **outputs))
-    value = jm.evaluate(metric, preds=outputs["preds"] / unit, targets=targets / unit)
-    assert np.isfinite(value)
+    scale = dict.fromkeys(("preds", "targets", "rows"), unit)
+    outputs = {name: x / scale.get(name, 1) for name, x in outputs.items()}
+    assert np.isfinite(jm.evaluate(metric, **outputs))
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-20])
+def test_a_variance_between_batches_that_float32_does_not_hold_is_no_constant(unit):
+    ones = np.ones(4, np.float32)
+    state = jm.Variance().update(values=unit * ones).update(values=-unit * ones)
+    assert np.isnan(state.compute()) and np.isnan(jax.jit(lambda x: x.compute())(state))
+    shards = jax.tree.map(
+        lambda *x: jnp.stack(x),
+        *(jm.Variance().update(values=sign * unit * ones) for sign in (1, -1)),
+    )
+    reduced = jax.vmap(lambda x: x.reduce("shards"), axis_name="shards")(shards)
+    assert np.isnan(reduced.compute()).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 1e-2])
+def test_the_variance_of_equal_values_is_zero_in_any_batches(value):
+    state = jm.Variance(weighted=True)
+    for n in (1, 2, 4):
+        batch = np.full(n, value, np.float32)
+        state = state.update(values=batch, weights=np.float32([0.1, 3, 0.7, 0.3])[:n])
+    assert state.compute() == 0

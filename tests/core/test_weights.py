@@ -7,6 +7,7 @@ sets it or not.
 import cases
 import jax
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.figures import figure
@@ -97,6 +98,23 @@ def test_a_weight_of_n_is_worth_n_rows_and_0_removes_one(seed):
         weighted, repeated = (jax.tree.leaves(state.compute()) for state in pair)
         for a, b in zip(weighted, repeated, strict=True):
             assert_value(PAIRS[name][0], a, b, TOLERANCE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1])
+def test_a_weight_that_is_none_is_left_out_and_counted_or_makes_the_value_nan(bad):
+    metrics = jm.Collection(
+        accuracy=jm.Accuracy(scores="preds", weighted=True),
+        recall=jm.Recall(task="binary", scores="preds", weighted=True),
+        mean=jm.Mean(weighted=True),
+    )
+    outputs = dict(preds=[0, 1, 0, 1], labels=[0, 1, 1, 1], values=np.arange(4.0))
+    weights = np.float32([1, 1, bad, bad])
+    one_masked = np.array([True, True, True, False])
+    state = metrics.update(**outputs, weights=weights, mask=one_masked)
+    values = jax.device_get(state).compute()
+    assert (values["accuracy"], values["recall"]) == (1, 1) and np.isnan(values["mean"])
+    assert state["accuracy"].diagnostics() == {"invalid": 1}
+    assert state["recall"].diagnostics() == {"invalid": 1}
 
 
 def test_a_metric_takes_weights_or_says_why_not():

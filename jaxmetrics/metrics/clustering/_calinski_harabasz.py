@@ -22,9 +22,8 @@ from jaxmetrics.core import (
     namespace,
     positions,
     require_labels,
+    variance_or_nan,
 )
-
-_LEAST = 1e-18  # deviation whose square has all its digits in float32
 
 
 class CalinskiHarabasz(Metric):
@@ -35,9 +34,8 @@ class CalinskiHarabasz(Metric):
     samples from the mean of their cluster. At least 0, higher is better. nan without
     data, with one cluster, and with one sample in each cluster (where scikit-learn's
     `calinski_harabasz_score` raises); 1 if W is 0, as there. The variances are merged
-    from moments, so that a large mean costs no precision. Squares of deviations outside
-    1e-18 to 1e18 are 0 or inf in float32: the value is nan where W is inf, and where it
-    is 0 and the clusters are as close.
+    from moments, so that a large mean costs no precision. nan where float32 does not
+    hold W, of deviations that are all below 1e-16 and not 0, or of some above 1e18.
 
     Reads `values`, real `[..., size]`, and `preds`, integers `[...]`: the cluster of
     each sample. A sample with a NaN or an infinity, or with a cluster out of range, is
@@ -107,14 +105,12 @@ class CalinskiHarabasz(Metric):
         n = n[..., :1]
         samples = n.sum(-2)
         centre = divide((n * mean).sum(-2), samples)
-        apart = xp.where(n > 0, xp.abs(mean - centre[..., None, :]), 0)
+        apart = xp.where(n > 0, mean - centre[..., None, :], 0)
         between = (n * apart**2).sum((-2, -1))
-        apart = apart.max((-2, -1))
         samples = samples[..., 0]
         occupied = (n > 0).sum((-2, -1)).astype(n.dtype)
         ratio = divide(between * (samples - occupied), within * (occupied - 1))
         ratio = xp.where(within == 0, 1.0, ratio)
-        vanished = (within == 0) & (apart > 0) & (apart < _LEAST)
-        lost = vanished | ~(within < np.inf)
+        lost = ~(variance_or_nan(divide(within, samples), samples) < np.inf)
         defined = (occupied > 1) & (samples > occupied) & ~lost
         return xp.where(defined, ratio, np.nan)[()]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
-from jaxmetrics.core import difference, divide
+from jaxmetrics.core import difference, divide, variance_or_nan
 
 AVERAGES = ("uniform", "none")
 
-_LEAST = 2.0**-106  # float32 rounds smaller squares, by 2^-126, to 20 bits or fewer
 _NOISE = 2.0**-40  # deviations of equal values from their mean are smaller, relative
 
 
@@ -101,9 +99,6 @@ def over_outputs(by_output: Any, outputs: int | None, average: str) -> Any:
 def variance_held(xp: Any, variance: Any, n: Any, mean: Any, equal: Any) -> Any:
     """Return a variance, 0 of equal values, and nan where float32 did not hold it.
 
-    The squares of deviations below 1e-19 underflow, and a variance without them may be
-    anything from 0 to the right one.
-
     Args:
       xp: numpy or jax.numpy.
       variance: Variance, whose sum of squares was kept in float32.
@@ -114,8 +109,7 @@ def variance_held(xp: Any, variance: Any, n: Any, mean: Any, equal: Any) -> Any:
     """
     mean = xp.asarray(mean)
     equal = equal & ~(variance > (mean * _NOISE) ** 2)
-    lost = xp.asarray(variance) * xp.minimum(xp.asarray(n), 1) < _LEAST
-    return xp.where(equal, 0.0, xp.where(lost, np.nan, variance))
+    return variance_or_nan(variance, n, equal)
 
 
 def mean_by_output(total: Any, count: Any, outputs: int | None, average: str) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmetrics.core import (
     Array,
@@ -18,6 +19,8 @@ from jaxmetrics.core import (
     mean_and_covariance,
     moments_leaf,
     moments_of_sums,
+    namespace,
+    variance_or_nan,
 )
 
 
@@ -27,7 +30,8 @@ class Covariance(Statistic):
     The state holds the moments of the sums `x_i + x_j`, whose variances give the
     covariances: `(var(x_i + x_j) - var(x_i) - var(x_j)) / 2`. They merge as those of
     `Variance`: the error of a covariance is at most 1e-6 of the larger of the two
-    variances, also where the mean is 1e6 standard deviations.
+    variances, also where the mean is 1e6 standard deviations. nan of a column whose
+    deviations are all below 1e-16, but not 0, whose squares float32 does not hold.
 
     A row with a NaN or an infinity is left out and counted in `nonfinite`; see
     `metric.plain()`. The state takes `24 size^2` bytes. With `ddof=1` the covariance
@@ -93,5 +97,10 @@ class Covariance(Statistic):
 
     def compute(self) -> dict[str, Any]:
         """Return mean and covariance, in the unit of the values and its square."""
+        xp = namespace(self)
         mean, covariance = mean_and_covariance(self.sums, self.ddof)
-        return dict(mean=mean, covariance=covariance)
+        variance = xp.diagonal(covariance, axis1=-2, axis2=-1)
+        n = xp.diagonal(xp.asarray(self.sums.n), axis1=-2, axis2=-1)
+        is_held = variance_or_nan(variance, n) == variance
+        is_held = is_held[..., :, None] & is_held[..., None, :]
+        return dict(mean=mean, covariance=xp.where(is_held, covariance, np.nan))

@@ -18,11 +18,13 @@ from jaxmetrics.core import (
     count_leaf,
     count_where,
     divide,
+    exponent_above,
     leaf,
     limbs_to_float,
     mask_like,
     namespace,
     pair_add,
+    scale,
     total,
     two_sum,
 )
@@ -38,8 +40,9 @@ class Moments(
     `m4 / m2^2 - 3` from the central moments, as in `scipy.stats`. Both shape values are
     0 for a normal distribution and nan for a constant. Moments are merged as in Pébay
     (2008), with the mean and each moment in two float32: where the mean is 1e4 standard
-    deviations, the error of each is at most 1e-4. Fourth powers of deviations must stay
-    below 3e38.
+    deviations, the error of each is at most 1e-4. The moments are those of deviations
+    over a power of two above the largest one so far, so that no unit of the values is
+    too small or too large.
 
     NaN and infinities are left out and counted in `nonfinite`; see `metric.plain()`.
 
@@ -57,6 +60,7 @@ class Moments(
 
     count: Array = count_leaf()
     central: Array = leaf("4 2")  # mean, m2, m3, m4; each a pair (high, low)
+    exponent: Array = leaf(dtype=np.int32, fill=-125)  # m2 is in units of 4**exponent
     nonfinite: Array = count_leaf()
 
     def observe(self, *, values: Any, mask: Any = None) -> dict[str, Any]:
@@ -65,6 +69,8 @@ class Moments(
         valid = mask_like(values, mask)
         finite = jnp.isfinite(values) & valid
         n, mean, deviation = centred(jnp.where(finite, values, 0), finite)
+        exponent = exponent_above(jnp.abs(deviation).max(initial=0))
+        deviation = scale(deviation, -exponent)
         size = jnp.maximum(n.astype(jnp.float32), 1)
         square = deviation * deviation
         powers = (square, square * deviation, square * square)
@@ -73,6 +79,7 @@ class Moments(
         return dict(
             count=n,
             central=jnp.stack([jnp.stack([mean[0], *central]), jnp.stack(low)], -1),
+            exponent=exponent,
             nonfinite=count_where(~finite, valid),
         )
 
@@ -84,8 +91,21 @@ class Moments(
         first, second = (jnp.asarray(m.central) for m in (self, other))
         large, small = jnp.where(swap, second, first), jnp.where(swap, first, second)
         share = jnp.minimum(size, other_size) / jnp.maximum(size + other_size, 1)
-        central = jnp.where(share == 0, large, _combined(large, small, share))
-        return merged.replace(central=central)
+        exponents = jnp.asarray(self.exponent), jnp.asarray(other.exponent)
+        apart = jnp.abs(large[0, 0] - small[0, 0])
+        common = jnp.maximum(jnp.maximum(*exponents), exponent_above(apart))
+        of_large, of_small = (jnp.where(swap, *exponents[::i]) for i in (-1, 1))
+        central = _combined(
+            _rescaled(large, of_large - common),
+            _rescaled(small, of_small - common),
+            share,
+            common,
+        )
+        one_is_empty = share == 0
+        return merged.replace(
+            central=jnp.where(one_is_empty, large, central),
+            exponent=jnp.where(one_is_empty, of_large, common),
+        )
 
     def compute(self) -> dict[str, Any]:
         """Return mean, variance (squared unit), skewness and kurtosis (no unit)."""
@@ -93,15 +113,33 @@ class Moments(
         mean, m2, m3, m4 = xp.moveaxis(xp.asarray(self.central).sum(-1), -1, 0)
         has_data = xp.asarray(self.count) > 0
         nan = xp.asarray(np.nan, mean.dtype)
+        exponent = xp.asarray(self.exponent)
+        variance = xp.ldexp(xp.ldexp(m2, exponent), exponent)
+        variance = xp.where(
+            (variance == 0) & (m2 > 0), nan, variance
+        )  # float32, in jit
         return dict(
             mean=xp.where(has_data, mean, nan)[()],
-            variance=xp.where(has_data, m2, nan)[()],
+            variance=xp.where(has_data, variance, nan)[()],
             skewness=divide(divide(m3, m2), xp.sqrt(m2)),
             kurtosis=divide(divide(m4, m2), m2) - 3,
         )
 
 
-def _combined(large: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array:
+def _rescaled(central: jax.Array, exponent: jax.Array) -> jax.Array:
+    """Return mean and moments `[4, 2]` in units of a larger power of two.
+
+    Args:
+      central: Mean, which has no such unit, m2, m3 and m4.
+      exponent: Exponent of the old unit over the new one, at most 0.
+    """
+    powers = jnp.array([[0], [2], [3], [4]], jnp.int32)
+    return scale(central, jnp.maximum(powers * exponent, -252))
+
+
+def _combined(
+    large: jax.Array, small: jax.Array, share: jax.Array, exponent: jax.Array
+) -> jax.Array:
     """Return the central moments of the union of two samples (Pébay 2008).
 
     Each moment of the larger sample is corrected by a step that vanishes with the
@@ -111,6 +149,7 @@ def _combined(large: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array
       large: Moments `[4, 2]` of the larger sample, each a pair (high, low).
       small: Moments of the smaller sample.
       share: Fraction of all samples that are in the smaller one, in [0, 1/2].
+      exponent: The moments are of deviations over 2 to this power.
     """
     # Constant folding would drop steps of the compensated sums.
     large, small = lax.optimization_barrier((large, small))
@@ -123,6 +162,7 @@ def _combined(large: jax.Array, small: jax.Array, share: jax.Array) -> jax.Array
     rest = 1 - share
     both = share * rest
     shift = two_sum(d * share, d_low * share)
+    d = scale(d, -exponent)
     steps = (
         share * d2 + both * d * d,
         share * d3 + both * d * (3 * d2 + (rest - share) * d * d),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxmetrics.core import Statistic, child, divide, moments, moments_leaf, namespace
+from jaxmetrics.core import (
+    Statistic,
+    child,
+    divide,
+    moments,
+    moments_leaf,
+    namespace,
+    variance_or_nan,
+)
 
 
 class Variance(Statistic):
@@ -12,8 +20,8 @@ class Variance(Statistic):
 
     States are merged as in Chan, Golub and LeVeque (1979), so that precision does not
     suffer from a mean that is large against the deviations. nan for `n <= ddof`.
-    Deviations from 1e-16 to 1e18 are right to 1e-6: smaller ones lose digits, and those
-    below 1e-19 count as 0, since float32 does not hold their squares.
+    Deviations from 1e-16 to 1e18 are right to 1e-6; nan where all are smaller and the
+    values are not equal, since float32 does not hold the squares.
 
     Args:
       output: Name of the output; its values may have any shape.
@@ -44,15 +52,16 @@ class Variance(Statistic):
     def compute(self) -> Any:
         """Return the variance, in the squared unit of the values."""
         m = self.moments
+        variance = variance_or_nan(m.variance, m.n)
         if not self.ddof:
-            return m.variance
-        return m.variance * divide(m.n, namespace(self).maximum(m.n - self.ddof, 0))
+            return variance
+        return variance * divide(m.n, namespace(self).maximum(m.n - self.ddof, 0))
 
 
 class Std(Statistic):
     """Standard deviation of an output, the root of `Variance`; nan without data.
 
-    Deviations below 1e-19 count as 0; see there.
+    nan where deviations are below 1e-16, but not 0; see there.
 
     Args:
       output: Name of the output; its values may have any shape.
