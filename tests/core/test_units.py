@@ -207,9 +207,8 @@ def test_a_variance_that_float32_does_not_hold_is_no_constant(metric, unit):
     assert np.isfinite(jm.evaluate(metric, **outputs))
 
 
-@pytest.mark.parametrize("unit", [1e-30, 1e-20])
-def test_a_variance_between_batches_that_float32_does_not_hold_is_no_constant(unit):
-    ones = np.ones(4, np.float32)
+def test_a_variance_between_batches_that_float32_does_not_hold_is_no_constant():
+    unit, ones = 1e-20, np.ones(4, np.float32)
     state = jm.Variance().update(values=unit * ones).update(values=-unit * ones)
     assert np.isnan(state.compute()) and np.isnan(jax.jit(lambda x: x.compute())(state))
     shards = jax.tree.map(
@@ -220,7 +219,7 @@ def test_a_variance_between_batches_that_float32_does_not_hold_is_no_constant(un
     assert np.isnan(reduced.compute()).all()
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-30, 1e-2])
+@pytest.mark.parametrize("value", [1e-30, 1e-2])
 def test_the_variance_of_equal_values_is_zero_in_any_batches(value):
     state = jm.Variance(weighted=True)
     for n in (1, 2, 4):
