@@ -55,7 +55,8 @@ def _require(
         is_nan = isinstance(value, Real) and value != value
         is_right = not isinstance(value, bool) and isinstance(value, kind)
         if is_nan or not is_right:
+            of_type = "" if is_nan else f" of type {type(value).__name__}"
             raise (ValueError if is_nan else TypeError)(
-                f"{owner} got {name}={value!r} of type {type(value).__name__}; "
-                f"expected {expected}. {advice or f'Pass {name}= as {expected}.'}"
+                f"{owner} got {name}={value!r}{of_type}; expected {expected}. "
+                f"{advice or f'Pass {name}= as {expected}.'}"
             )
