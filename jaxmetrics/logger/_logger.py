@@ -45,7 +45,7 @@ from jaxmetrics.pipeline import (
     splits_of_call,
     with_metrics,
 )
-from jaxmetrics.processes import Agreement, CallMarks
+from jaxmetrics.processes import Agreement, CallMarks, Failures
 from jaxmetrics.record import (
     Elapsed,
     Ledger,
@@ -198,6 +198,7 @@ class TrainingLogger:
         self._runtime = RuntimeEvents(self.ledger)
         self._runtime.begin()
         self._mirror.begin()
+        self._failures = Failures(self._run.name_of_attempt(), self._note_failure)
         note_open(self)
         atexit.register(self._at_exit)
         self._sigterm.install()
@@ -650,6 +651,8 @@ class TrainingLogger:
         with self._lock:
             if self._closed is not None:
                 return self._closed
+            # At once: other processes fail as a consequence, and the first one counts.
+            self._failures.end(ending_fields(error, False).get("error"))
             self._runtime.end()
             self._expect({})
             self._look_closer()
@@ -1088,6 +1091,18 @@ class TrainingLogger:
         if message not in self._warned:
             self._warned.add(message)
             _LOG.warning(message)
+
+    def _note_failure(self, process: int, error: str) -> None:
+        """Record the exception that ends another process; a thread calls it."""
+        _LOG.warning(
+            "Process %d was ended by %s. A collective waits for it without end: end "
+            "the other processes, too.",
+            process,
+            error,
+        )
+        self.ledger.event("failure", process=process, error=error)
+        self.ledger.flush()
+        self._mirror.begin()
 
     def _at_exit(self) -> None:
         self._close_quietly(uncaught_error())

@@ -103,6 +103,12 @@ class RunDirectory:
         identity = None if self.identity is None else list(self.identity)
         return {"run_name": self.path.name, "identity": identity} | values
 
+    def name_of_attempt(self) -> str | None:
+        """Return a name of this attempt that no other has; None without a directory."""
+        if self.identity is None:
+            return None
+        return f"{self.run_id}/{self.attempt}-{self.identity.token}"
+
     def is_superseded(self) -> bool:
         """Return whether a later attempt has taken the run over.
 

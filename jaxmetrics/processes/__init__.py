@@ -11,6 +11,7 @@ from jaxmetrics.processes._exchange import (
     MissingHostError,
     exchange,
 )
+from jaxmetrics.processes._failures import Failures
 from jaxmetrics.processes._identity import (
     device_summary,
     identity_is_known,
@@ -23,6 +24,7 @@ __all__ = [
     "Agreement",
     "CallMarks",
     "EXCHANGE_TIMEOUT",
+    "Failures",
     "MissingHostError",
     "device_summary",
     "exchange",

@@ -14,7 +14,9 @@ from jaxmetrics.record._json import loads
 from jaxmetrics.record._run_files import EVENTS_JSONL, METRICS_JSONL
 
 _CHUNK_BYTES = 2**20
-_NAMES = {b'"alarm"', b'"start"', b'"restore"', b'"close"'}  # of events that count
+_NAMES = {  # of events that count
+    *(b'"alarm"', b'"start"', b'"restore"', b'"close"', b'"failure"')
+}
 
 
 class Ending(NamedTuple):
@@ -36,6 +38,9 @@ class RunEvents:
     An attempt that an exception or a signal ended before it had written or restored
     anything, as one that the guard of `log_step` refuses, leaves the ending of the
     attempts before it: the record is still theirs.
+
+    The exception of another process, which the event `failure` has, comes before that
+    of the first process: the first process fails, or is killed, as a consequence.
 
     Attributes:
       alarms: Number of alarms.
@@ -60,12 +65,16 @@ class RunEvents:
             events._ending = Ending(state, error if isinstance(error, str) else None)
         events._is_open = bool(saved.get("open"))
         events._is_restored = bool(saved.get("restored"))
+        failure = saved.get("failure")
+        events._failure = failure if isinstance(failure, str) else None
         return events
 
     @property
     def ending(self) -> Ending | None:
-        """End of the run; None while an attempt has not closed its events."""
-        return None if self._is_open else self._ending
+        """End of the run; None while an attempt has neither failed nor closed."""
+        if not self._is_open:
+            return self._ending
+        return None if self._failure is None else Ending("crashed", self._failure)
 
     def read(self, run_dir: Path) -> None:
         """Take in the events that were added since.
@@ -101,16 +110,18 @@ class RunEvents:
                 self.alarms += alarm_count(row)
             case "start":
                 if self._is_open:  # the attempt before was killed
-                    self._ending = Ending("crashed")
-                self._is_open = True
+                    self._ending = Ending("crashed", self._failure)
+                self._is_open, self._failure = True, None
                 self._is_restored = row.get("restored_step") is not None
             case "restore":
                 self._is_restored = True
+            case "failure":
+                self._failure = f"{row.get('error')} (process {row.get('process')})"
             case "close":
-                is_early = "error" in row or "stopped" in row
+                error = self._failure or row.get("error")
+                is_early = error is not None or "stopped" in row
                 has_record = self._is_restored or _has_rows(row)
                 if has_record or not is_early or self._ending is None:
-                    error = row.get("error")
                     self._ending = Ending("closed")
                     if isinstance(error, str):
                         self._ending = Ending("crashed", error)
@@ -119,7 +130,9 @@ class RunEvents:
     def state(self) -> dict[str, Any]:
         """Return the fields of a summary."""
         ending = {} if self._ending is None else self._ending._asdict()
-        flags = {"open": self._is_open, "restored": self._is_restored}
+        flags: dict[str, Any] = {"open": self._is_open, "restored": self._is_restored}
+        if self._failure is not None:
+            flags |= {"failure": self._failure}
         return {
             "alarms": self.alarms,
             "events_position": self._position,
@@ -132,6 +145,7 @@ class RunEvents:
         self._ending: Ending | None = None
         self._is_open = False  # an attempt has started and not closed
         self._is_restored = False
+        self._failure: str | None = None  # of another process of the attempt
 
     def _add_lines(self, lines: bytes) -> None:
         if not any(name in lines for name in _NAMES):

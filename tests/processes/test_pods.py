@@ -12,7 +12,7 @@ from support.pods import PODS, SEVERAL, finish, free_port, results, start
 from support.processes import start_python
 
 import jaxmetrics as jm
-from jaxmetrics import checkpoint
+from jaxmetrics import checkpoint, runs
 from jaxmetrics.record import loads, scan_lines
 
 FORMS = ["deferred", "jit", "shard_map"]
@@ -287,6 +287,15 @@ def test_a_failure_on_one_process_is_an_error_on_all(pods, name):
         assert f"process {process} has {arrays}[rows, 2]" in result["other_shapes"]
         assert f"expected {arrays}[rows, 3]" in result["other_shapes"]
         assert "metric 'matrix' is absent on process" in result["other"]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_the_error_that_ends_another_process_is_in_the_record(pods, name):
+    entries = runs.list(pods / name)
+    endings = {entry.name: (entry.state, entry.error) for entry in entries}
+    error = f"ZeroDivisionError: no rows (process {PODS[name] - 1})"
+    assert endings["ended"] == ("crashed", error)
+    assert endings["pod"] == endings["out"] == ("closed", None)
 
 
 @pytest.mark.parametrize("name", SEVERAL)

@@ -13,6 +13,8 @@ CLOSE, REFUSED = (
     {"event": "close", "error": "no", **NONE},
 )
 CRASH = {"event": "close", "error": "E", **ROWS}
+FAILURE = {"event": "failure", "process": 1, "error": "F"}
+FAILED = Ending("crashed", "F (process 1)")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,13 @@ CRASH = {"event": "close", "error": "E", **ROWS}
         ([START, CLOSE, AGAIN, REFUSED], Ending("crashed", "no")),
         ([START, CRASH, START, {"event": "close", **NONE}], Ending("closed")),
         ([START, {"event": "close"}], Ending("closed")),  # of an earlier version
+        ([START, FAILURE], FAILED),  # the first process was killed, or still waits
+        ([START, FAILURE, CRASH], FAILED),  # which is a consequence
+        ([START, FAILURE, CLOSE], FAILED),
+        ([START, FAILURE, START], None),
+        ([START, FAILURE, START, REFUSED], FAILED),
+        ([START, CLOSE, START, FAILURE, {"event": "close", **NONE}], Ending("closed")),
+        ([START, FAILURE, START, CLOSE], Ending("closed")),
     ],
 )
 def test_the_ending_is_that_of_the_last_attempt_that_has_a_record(events, ending):

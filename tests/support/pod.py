@@ -4,6 +4,7 @@
 process call `main` instead. Results are plain values in `DIRECTORY/RANK.json`.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -178,6 +179,20 @@ def out_of_step(rank, metrics, directory):
         logger.log_step(12, metrics=metrics)
     logging.getLogger("jaxmetrics").removeHandler(handler)
     return {"messages": messages, "refused": refused}
+
+
+def ended_by_the_last(rank, count, directory):
+    """Raise an error on the last process while the others train."""
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        jm.TrainingLogger("p", "ended", root=directory, console=False) as logger,
+    ):
+        logger.log_step(1, loss=1.0)
+        if rank == count - 1:
+            raise ZeroDivisionError("no rows")
+        processes.exchange("ended", b"")
+    if rank == count - 1:
+        processes.exchange("ended", b"")
 
 
 def in_own_files(rank, directory):
@@ -362,6 +377,7 @@ def main(rank, count, directory, saved=None):
         results["timed"] = timed_hosts(rank)
         results["drawn"] = drawn_epochs(directory / f"epochs-{rank}")
         in_own_files(rank, directory)
+        ended_by_the_last(rank, count, directory)
         results["out_of_step"] = out_of_step(rank, shards, directory)
     if saved is not None:
         each = jax.devices()[:: jax.local_device_count()]
