@@ -162,12 +162,12 @@ def grid_counts(
         weights = jnp.broadcast_to(weights, scores.shape)
         valid = valid & (weights != 0)
     leading = scores.ndim - keep
-    key = order_key(scores)
-    header = header_of(key, valid & jnp.isfinite(scores), leading)
+    decomposed = decompose(order_key(scores))
+    header = header_of(decomposed, valid & jnp.isfinite(scores), leading)
     if onto is not None:
         total = kind.header(jnp.moveaxis(jnp.asarray(onto), -2 - keep, 0))
         header = Header(*map(jnp.maximum, header, total))
-    pair = kind.index(scores, column, key, _leading(header, leading))
+    pair = kind.index(scores, column, decomposed, _leading(header, leading))
     # The rows stay the leading axis, so that a sharded batch stays where it is.
     index = jnp.stack([jnp.where(valid, x, -1) for x in pair], axis=leading)
     if weights is not None:
@@ -218,7 +218,8 @@ class Grid:
         if self.weighted:
             a, b = hidden_from_folding(a, b)
         states = vary((a, b), varying((a, b)))
-        common = Header(*map(jnp.maximum, *map(self.header, states)))
+        headers = tuple(map(self.header, states))
+        common = Header(*map(jnp.maximum, *headers))
 
         def on_equal_grids(states: Any) -> Any:
             return self.packed(self._add(*map(self._counts, states)), common)
@@ -229,7 +230,7 @@ class Grid:
             counts = self._add((low[0], high[0]), (low[1], high[1]))
             return self.packed(counts, common)
 
-        new = [self._is_new(state, common) for state in states]
+        new = [_differs(header, common) for header in headers]
         new = jnp.stack(new).any()  # seldom, once some batches were counted
         return lax.cond(new, on_different_grids, on_equal_grids, states)
 
@@ -244,8 +245,9 @@ class Grid:
         counts = (Sum() if self.weighted else Count()).decode(limbs, host)
         grids, apart = self._split(counts)
         with np.errstate(over="ignore"):  # the extremes of no score
-            levels = _levels(header, self.bins)
-            first = self._origins(header.least, levels)
+            ends = header.ends()
+            levels = _levels(*ends, self.bins)
+            first = self._origins(ends[0], levels)
         place: Any = first[..., None, :, None] + positions(self.bins, grids.ndim)
         place = xp.broadcast_to(place & np.int32(self.bins - 1), grids.shape)
         grids = xp.take_along_axis(grids, place, axis=-1)
@@ -302,14 +304,15 @@ class Grid:
         return tuple(x.ravel() for x in self.packed(counts, common))
 
     def index(
-        self, scores: Any, column: Any, key: Any, header: Header
+        self, scores: Any, column: Any, decomposed: Decomposed, header: Header
     ) -> tuple[Any, Any]:
         """Return the cells of each score in the value grid and in the key grid, int32.
 
         A score that is counted apart has one cell, and then -1.
         """
-        place = self._origins(key, _levels(header, self.bins))
+        place = self._origins(decomposed, _levels(*header.ends(), self.bins))
         place = place & np.int32(self.bins - 1)
+        key = decomposed.key
         apart = jnp.where(key == header.greatest, 3, -1)
         apart = jnp.where(key == header.least, 2, apart)
         apart = jnp.where(jnp.isinf(scores), (scores > 0).astype(jnp.int32), apart)
@@ -351,38 +354,34 @@ class Grid:
         hi, lo = pair_add((floats(a[0]), floats(a[1])), (floats(b[0]), floats(b[1])))
         return bits(hi), bits(lo)
 
-    def _origins(self, key: Any, levels: _Levels) -> Any:
+    def _origins(self, score: Decomposed, levels: _Levels) -> Any:
         """Return the index of the cell of a score in both grids: int32 `[..., 2]`.
 
         That of the key grid lacks its upper bit, which no caller needs.
         """
+        key, mantissa, exponent = score
         xp = _namespace(key)
-        mantissa, exponent = _decomposed(xp, key)
         shift = xp.clip(levels.value - exponent, np.int32(0), np.int32(31))
         by_key = key >> levels.key.astype(np.uint32) & np.uint32(0x7FFFFFFF)
         return xp.stack([(2 * mantissa) >> shift, by_key.astype(np.int32)], axis=-1)
 
-    def _places(self, key: Any, levels: _Levels, rank: int) -> Any:
-        """Return where in a grid each cell is that of the score, bool."""
-        place = self._origins(key, levels) & np.int32(self.bins - 1)
-        return place[..., None, :, None] == positions(self.bins, rank)
-
-    def _is_new(self, state: Any, common: Header) -> Any:
-        """Return whether any extremes differ from those of the state."""
-        own = self.header(state)
-        differs = [x != y for x, y in zip(own[:2], common)]
-        return ((differs[0] | differs[1]) & (own.greatest != 0)).any()
-
     def _moved(self, state: Any, common: Header) -> Any:
         """Return the counts of a state on the grids of wider extremes."""
-        own, after = self.header(state), _levels(common, self.bins)
+        own, after = self.header(state), _levels(*common.ends(), self.bins)
+        ends = own.ends()
         is_empty = own.greatest == 0
-        before = zip(_levels(own, self.bins), after)
+        before = zip(_levels(*ends, self.bins), after)
         before = _Levels(*(jnp.where(is_empty, y, x) for x, y in before))
         low, high = map(self._split, self._counts(state))
         grids, apart = (low[0], high[0]), (low[1], high[1])
-        grids = self._widened(grids, own, before, after)
-        grids, apart = self._with_extremes(grids, apart, own, common, after)
+        # Where in the wider grids the cells of both extremes are.
+        last, number = np.int32(self.bins - 1), positions(self.bins, low[0].ndim)
+        places = [
+            (self._origins(end, after) & last)[..., None, :, None] == number
+            for end in ends
+        ]
+        grids = self._widened(grids, ends[0], places, before, after)
+        grids, apart = self._with_extremes(grids, apart, own, common, places)
         lead = own.finest.shape
         return tuple(
             jnp.concatenate([x.reshape(*lead, -1), y.reshape(*lead, -1)], axis=-1)
@@ -390,17 +389,17 @@ class Grid:
         )
 
     def _with_extremes(
-        self, grids: Any, apart: Any, own: Header, common: Header, levels: _Levels
+        self, grids: Any, apart: Any, own: Header, common: Header, places: Any
     ) -> tuple[Any, Any]:
         """Return counts where scores that are no extremes any more are in the grids."""
         ends = []  # what is counted for the least and for the greatest score
-        for column, key in ((2, own.least), (3, own.greatest)):
+        keys = (own.least, own.greatest)
+        for column, key, place in zip((2, 3), keys, places):
             is_least, is_greatest = key == common.least, key == common.greatest
             count = tuple(x[..., column] for x in apart)
             for stays in (is_least, is_greatest & ~is_least):
                 ends.append(tuple(jnp.where(stays[..., None], x, 0) for x in count))
-            here = self._places(key, levels, grids[0].ndim)
-            here = here & ~(is_least | is_greatest)[..., None, None, None]
+            here = place & ~(is_least | is_greatest)[..., None, None, None]
             inside = tuple(jnp.where(here, x[..., None, None], 0) for x in count)
             grids = self._add(grids, inside)
         least, greatest = self._add(ends[0], ends[2]), self._add(ends[1], ends[3])
@@ -410,7 +409,9 @@ class Grid:
         )
         return grids, apart
 
-    def _widened(self, grids: Any, own: Header, before: Any, after: Any) -> Any:
+    def _widened(
+        self, grids: Any, least: Decomposed, places: Any, before: Any, after: Any
+    ) -> Any:
         """Return grids with wider cells, if need be.
 
         Each step halves the number of cells in use. After log2(bins) steps one or two
@@ -421,7 +422,7 @@ class Grid:
 
         def origin_at(level: Any) -> Any:
             levels = _Levels(level[..., 0], level[..., 1])
-            return self._origins(own.least, levels)[..., None, :, None]
+            return self._origins(least, levels)[..., None, :, None]
 
         def is_finer(carry: Any) -> Any:
             return (carry[0] < stop).any()
@@ -437,11 +438,11 @@ class Grid:
         def jump(grids: Any) -> Any:
             number = positions(self.bins, grids[0].ndim)
             result = tuple(jnp.zeros_like(x) for x in grids)
-            for offset, key in ((0, own.least), (1, own.greatest)):
-                source = (origin_at(stop) + offset) & np.int32(self.bins - 1)
+            origin = origin_at(stop)
+            for offset, target in enumerate(places):
+                source = (origin + np.int32(offset)) & np.int32(self.bins - 1)
                 here = source == number
                 count = tuple(_only(x, here, self.weighted) for x in grids)
-                target = self._places(key, after, grids[0].ndim)
                 moved = tuple(jnp.where(target, x, 0) for x in count)
                 result = self._add(result, moved)
             chosen = (end > stop)[..., None, :, None]
@@ -486,6 +487,18 @@ class Header(NamedTuple):
         """Order key of the smallest score."""
         return ~self.complement
 
+    def ends(self) -> tuple[Decomposed, Decomposed]:
+        """Return the smallest and the largest score."""
+        return decompose(self.least), decompose(self.greatest)
+
+
+class Decomposed(NamedTuple):
+    """Scores `mantissa * 2**(exponent - 150)`, int32, and their order keys."""
+
+    key: Any
+    mantissa: Any
+    exponent: Any
+
 
 class _Levels(NamedTuple):
     """Exponents of the widths of cells, int32: e + 151 of the value grid, and s."""
@@ -494,9 +507,9 @@ class _Levels(NamedTuple):
     key: Any
 
 
-def header_of(key: jax.Array, finite: jax.Array, leading: int) -> Header:
+def header_of(score: Decomposed, finite: jax.Array, leading: int) -> Header:
     """Return the header of a batch whose `leading` axes are reduced."""
-    mantissa, exponent = _decomposed(jnp, key)
+    key, mantissa, exponent = score
     magnitude = jnp.abs(mantissa).astype(jnp.uint32)
     lowest = magnitude & (~magnitude + np.uint32(1))
     zeros = lax.population_count(lowest - np.uint32(1)).astype(jnp.int32)
@@ -514,22 +527,27 @@ def header_of(key: jax.Array, finite: jax.Array, leading: int) -> Header:
     )
 
 
-def _levels(header: Header, bins: int) -> _Levels:
+def _differs(own: Header, common: Header) -> Any:
+    """Return whether any extremes differ from those of a state with scores."""
+    differs = [x != y for x, y in zip(own[:2], common)]
+    return ((differs[0] | differs[1]) & (own.greatest != 0)).any()
+
+
+def _levels(least: Decomposed, greatest: Decomposed, bins: int) -> _Levels:
     """Return the least widths with which the extremes lie within `bins` cells.
 
     The value grid starts at half an ulp of the larger extreme, where all indices are
     int32: 2m >> (y - x) is the index of m * 2**(x - 150) in cells of 2**(y - 151).
     """
-    xp = _namespace(header.greatest)
-    least, greatest = header.least, header.greatest
-    (m0, x0), (m1, x1) = (_decomposed(xp, key) for key in (least, greatest))
+    (key0, m0, x0), (key1, m1, x1) = least, greatest
+    xp = _namespace(key1)
     largest = xp.maximum(x0, x1)
     first, last = (
         (2 * m) >> xp.minimum(largest - x, np.int32(31))
         for m, x in ((m0, x0), (m1, x1))
     )
     value = largest + _doublings(xp, first, last, bins)
-    return _Levels(value, _doublings(xp, least, greatest, bins))
+    return _Levels(value, _doublings(xp, key0, key1, bins))
 
 
 def _doublings(xp: Any, first: Any, last: Any, bins: int) -> Any:
@@ -537,24 +555,30 @@ def _doublings(xp: Any, first: Any, last: Any, bins: int) -> Any:
 
     Indices 3 and 8 are 5 apart; after one doubling 1 and 4, which 4 cells hold.
     """
-    distance = (last - first).astype(np.uint32)[..., None]
-    length = ((distance >> positions(32, distance.ndim).astype(np.uint32)) != 0).sum(
-        axis=-1, dtype=np.int32
-    )
+    length = _bit_length((last - first).astype(np.uint32))
     step = xp.maximum(length - np.int32(bins.bit_length() - 1), np.int32(0))
     shift = step.astype(first.dtype)
     is_wide = (last >> shift) - (first >> shift) >= bins
     return step + is_wide.astype(np.int32)
 
 
-def _decomposed(xp: Any, key: Any) -> tuple[Any, Any]:
-    """Return (m, x), int32, of the score m * 2**(x - 150) with an order key."""
+def _bit_length(x: Any) -> Any:
+    """Return the number of bits of uint32, int32."""
+    if _namespace(x) is jnp:
+        return np.int32(32) - lax.clz(x).astype(jnp.int32)
+    bit = np.arange(32, dtype=np.uint32)
+    return ((x[..., None] >> bit) != 0).sum(axis=-1, dtype=np.int32)
+
+
+def decompose(key: Any) -> Decomposed:
+    """Return the scores that have some order keys."""
+    xp = _namespace(key)
     word = xp.where(key >> 31 == 1, key ^ _SIGN, ~key)
     exponent = (word >> 23 & np.uint32(0xFF)).astype(np.int32)
     fraction = (word & np.uint32(0x7FFFFF)).astype(np.int32)
     mantissa = xp.where(exponent > 0, fraction | np.int32(1 << 23), np.int32(0))
     mantissa = xp.where(word >> 31 == 1, -mantissa, mantissa)
-    return mantissa, xp.maximum(exponent, np.int32(1))
+    return Decomposed(key, mantissa, xp.maximum(exponent, np.int32(1)))
 
 
 def _float_of(xp: Any, key: Any) -> Any:

@@ -18,9 +18,11 @@ from jaxmetrics.core._counting import both, count_at
 from jaxmetrics.core._grid_kind import (
     APART,
     HEADER,
+    Decomposed,
     Grid,
     GridCounts,
     Header,
+    decompose,
     header_of,
     without_subnormals,
 )
@@ -59,16 +61,18 @@ def grid_counts_by_member(
     member = jnp.asarray(member).astype(jnp.int32)
     valid = both(~jnp.isnan(scores) & (member >= 0) & (member < members), mask)
     own = (member[..., None] == positions(members, member.ndim + 1)) & valid[..., None]
-    key = order_key(scores)
+    decomposed = decompose(order_key(scores))
     finite = own & (jnp.isfinite(scores) & hits.any(-1))[..., None]
-    header = header_of(jnp.broadcast_to(key[..., None], own.shape), finite, scores.ndim)
+    of_members = (jnp.broadcast_to(x[..., None], own.shape) for x in decomposed)
+    header = header_of(Decomposed(*of_members), finite, scores.ndim)
     if onto is not None:
         total = kind.header(jnp.moveaxis(jnp.asarray(onto), -3, 0))
         header = Header(*map(jnp.maximum, header, total))
     own_header = Header(*(jnp.where(own, x, 0).max(-1) for x in header))
     # One column of a leaf with one column: its grids and counts apart lie in a row.
     width = 2 * bins + APART
-    pair = Grid(bins, 1).index(scores, jnp.zeros_like(member), key, own_header)
+    column = jnp.zeros_like(member)
+    pair = Grid(bins, 1).index(scores, column, decomposed, own_header)
     cell = [jnp.where(valid & (x >= 0), member * width + x, -1) for x in pair]
     cell = jnp.stack(cell, axis=-1)
     counts = _counts(cell, hits, members * width).reshape(members, width, columns)
