@@ -5,7 +5,7 @@ import pickle
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxmetrics.record import (
@@ -142,6 +142,9 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(PIECES, max_size=3).map(b"".join), max_size=6))
+@example([b"{},0,{}", b'{"a":"x', b'y"}'])  # with a 0 between, three rows
+@example([b"{},0,{}", b'{"a":[{}', b"{}]}"])
+@example([b"{},{}", b'{"a":1', b'"b":2}'])
 def test_blocks_have_the_rows_that_are_read_one_by_one(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("reader") / "metrics.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))

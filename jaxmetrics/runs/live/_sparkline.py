@@ -47,7 +47,10 @@ class RunningMeans:
         """
         if not len(steps):
             return
-        self._make_room(int(steps.min()), int(steps.max()))
+        low, high = int(steps.min()), int(steps.max())
+        first, last = low // self._size - self._first, high // self._size - self._first
+        if not 0 <= first <= last < _CELLS:
+            self._make_room(low, high)
         cells, finite = steps // self._size - self._first, np.isfinite(values)
         with np.errstate(over="ignore"):  # an infinite sum is shown as not finite
             self._sums += np.bincount(cells, np.where(finite, values, 0.0), _CELLS)
