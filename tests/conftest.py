@@ -39,14 +39,16 @@ MAX_MAPS = 20_000
 SLOWEST = ("faults", "docs", "demo", "processes", "checkpoint", "core")
 """Folders whose tests begin first, so that no worker is left with one of them."""
 
+SAMPLED_FOLDERS = {"metrics": 2}
+"""Folders with one test in n of each file, if QUICK is set. The example and the laws of
+each metric are elsewhere."""
+
 
 def pytest_collection_modifyitems(config, items):
     """Put the files of slow folders first; of sampled tests keep a part."""
-    tests = Path(__file__).parent
 
     def place(item):
-        inner = item.path.is_relative_to(tests)
-        folder = item.path.relative_to(tests).parts[0] if inner else ""
+        folder = folder_of(item)
         return SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
 
     items.sort(key=place)
@@ -65,20 +67,35 @@ def pytest_collection_modifyitems(config, items):
 def sampled_out(items):
     """Return the tests that are not in the sample: unless QUICK is set there are none.
 
-    Of the cases of a test marked `sampled(n)` one in n is kept, chosen by its name, and
-    at least one.
+    Of the cases of a test marked `sampled(n)`, and of the tests of a file in one of the
+    `SAMPLED_FOLDERS`, one in n is kept, chosen by its name, and at least one.
     """
-    tests = {}
-    for item in items:
+    groups = {}
+    for item in items if is_quick() else ():
         mark = item.get_closest_marker("sampled")
-        if mark is not None and is_quick():
-            place = item.path, item.originalname, mark.args[0]
-            tests.setdefault(place, []).append(item)
+        if mark is not None:
+            group = item.path, item.originalname, mark.args[0]
+            groups.setdefault(group, {})[item.nodeid] = [item]
+        n = SAMPLED_FOLDERS.get(folder_of(item))
+        if n is not None:
+            tests = groups.setdefault((item.path, "", n), {})
+            tests.setdefault(item.nodeid.split("[")[0], []).append(item)
     left_out = set()
-    for (*_, n), cases in tests.items():
-        rest = [item for item in cases if zlib.crc32(item.nodeid.encode()) % n]
-        left_out |= set(rest[1:] if len(rest) == len(cases) else rest)
+    for (*_, n), names in groups.items():
+        rest = [name for name in names if zlib.crc32(name.encode()) % n]
+        left_out |= {
+            item
+            for name in (rest[1:] if len(rest) == len(names) else rest)
+            for item in names[name]
+        }
     return left_out
+
+
+def folder_of(item):
+    """Return the folder of a test within `tests`; "" outside of it."""
+    tests = Path(__file__).parent
+    inner = item.path.is_relative_to(tests)
+    return item.path.relative_to(tests).parts[0] if inner else ""
 
 
 @pytest.fixture(autouse=True, scope="module")

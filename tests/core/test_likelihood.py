@@ -10,7 +10,7 @@ from scipy.special import logsumexp, softmax
 
 from jaxmetrics.core import negative_log_likelihood
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = pytest.mark.sampled(6)
 
 LOGITS = np.log(np.float32([[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]]))
 

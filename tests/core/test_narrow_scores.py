@@ -11,7 +11,7 @@ import jaxmetrics as jm
 SCORES = ("logits", "probs")
 CASES = [
     case
-    for case in cases.sample(8)
+    for case in cases.sample(23)
     if set(SCORES) & set(case.outputs(np.random.default_rng(0), 2))
 ]
 

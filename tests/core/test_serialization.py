@@ -22,7 +22,7 @@ import jaxmetrics as jm
 from jaxmetrics.core import _serialization
 from jaxmetrics.core._static import static_bytes, static_of_bytes
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = pytest.mark.sampled(9)
 
 
 ROWS = 16

@@ -43,7 +43,7 @@ def with_errors(case):
 
 ROWS_WITH_ERRORS = {
     case.name: (case, *three)
-    for case in cases.sample(4)
+    for case in cases.sample(9)
     if (three := with_errors(case))
 }
 

@@ -14,7 +14,7 @@ from support.laws import draw, expected
 
 from jaxmetrics.core import equations, traced_program
 
-pytestmark = pytest.mark.sampled(6)
+pytestmark = pytest.mark.sampled(14)
 
 
 NARROW = [np.dtype(name) for name in ("int8", "uint8", "int16", "uint16")]

@@ -42,18 +42,21 @@ def limit(metric):
     return ROWS * CLASSES * 4 // 8 + 2 * counts
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", METRICS)
 def test_an_update_stores_no_copy_of_the_logits(name):
     metric = METRICS[name]
     assert temporary_bytes(metric, jnp.float32) < limit(metric)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", METRICS)
 def test_16_bit_logits_are_not_copied_to_float32(name):
     metric = METRICS[name]
     assert temporary_bytes(metric, jnp.bfloat16) < limit(metric)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("vocabulary", [32_000, 50_257, 50_277])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def totals():
     return totals_of(metrics, {case.name: draw(case, ROWS) for case in CASES})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_any_order_and_grouping_gives_one_total(case, totals):
     total = totals[case.name]

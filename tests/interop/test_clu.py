@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 import jaxmetrics as jm
 from jaxmetrics.interop.clu import from_clu
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = pytest.mark.sampled(6)
 
 
 ROWS = 64

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 import jaxmetrics as jm
 from jaxmetrics import losses
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.sampled(4)
 
 STATIC = "chunk shards tied pad_id label_smoothing z_loss softcap".split()
 chunked_cross_entropy = jax.jit(losses.chunked_cross_entropy, static_argnames=STATIC)

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from jaxmetrics.losses import cross_entropy_with_entropy_loss
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.sampled(4)
 
 CLASSES = 11
 
