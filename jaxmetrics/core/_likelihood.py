@@ -96,7 +96,7 @@ def softmax_terms(logits: jax.Array, labels: jax.Array) -> SoftmaxTerms:
     inside = in_range(labels, classes)
     index = jnp.where(inside, labels, 0)[..., None]
     largest = lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-    below_zero = unfused(-largest).astype(jnp.float32)
+    below_zero = unfused(-largest.astype(jnp.float32))
     label = score_of(logits, index).astype(jnp.float32) + below_zero
     rest = sum_over_classes(_exponential_of_others, logits, below_zero, index)
     label, top = label[..., 0], -below_zero[..., 0]

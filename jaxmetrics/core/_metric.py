@@ -651,7 +651,8 @@ class Metric(Placed):
         """Return what `observe` returns if weights are at least 0 and finite.
 
         Entries of other weights are left out and counted by a metric that counts
-        invalid ones. The value of any other metric is nan.
+        invalid ones. The value of any other metric is nan. Entries of weight 0 are
+        masked, for what is not weighted, such as the count of invalid entries.
         """
         weights = arguments.get("weights")
         if weights is None:
@@ -661,11 +662,13 @@ class Metric(Placed):
         is_counted = "invalid" in self._leaves
         replacement = np.float32(0 if is_counted else np.nan)
         weights = jnp.where(valid, weights, replacement)
-        parts = self.observe(**{**arguments, "weights": weights})
+        mask = arguments.get("mask")
+        given = {**arguments, "weights": weights}
+        if "mask" in self._arguments:
+            given["mask"] = both(mask, weights != 0)
+        parts = self.observe(**given)
         if is_counted:
-            invalid = parts["invalid"] + count_where(
-                both(~valid, arguments.get("mask"))
-            )
+            invalid = parts["invalid"] + count_where(both(~valid, mask))
             parts = {**parts, "invalid": invalid}
         return parts
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
-from jaxmetrics.core import negative_log_likelihood
+from jaxmetrics.core import negative_log_likelihood, softmax_terms
 
 pytestmark = pytest.mark.sampled(6)
 
@@ -32,6 +32,15 @@ def test_smoothing_mixes_in_the_mean_over_all_classes():
     each = -np.float64(LOGITS)
     expected = 0.7 * each[[0, 1], [0, 2]] + 0.3 * each.mean(-1)
     np.testing.assert_allclose(nats, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.bool_])
+def test_logits_of_a_type_without_negative_numbers_are_those_of_float32(dtype):
+    logits = np.array([[1, 0, 1], [0, 0, 1]], dtype)
+    labels = np.int32([2, 0])
+    terms = softmax_terms(jnp.asarray(logits), labels)
+    right = softmax_terms(jnp.asarray(logits, jnp.float32), labels)
+    jax.tree.map(np.testing.assert_array_equal, terms, right)
 
 
 @pytest.mark.parametrize("label", [-1, 3, -100])

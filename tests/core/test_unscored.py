@@ -131,3 +131,11 @@ def test_values_within_jit_are_not_looked_at():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         jax.jit(lambda b: jm.evaluate(ACCURACY, **b))(batch_of(LABELS + 1))
+
+
+def test_entries_of_weight_0_are_left_out_and_not_counted():
+    accuracy = jm.Accuracy(weighted=True)
+    weights = (LABELS != 0).astype(np.float32)
+    padded = np.where(LABELS == 0, -100, LABELS)
+    state = accuracy.update(logits=LOGITS, labels=padded, weights=weights)
+    assert state.diagnostics() == {}
