@@ -39,9 +39,9 @@ MAX_MAPS = 20_000
 SLOWEST = ("faults", "docs", "demo", "processes", "checkpoint", "core")
 """Folders whose tests begin first, so that no worker is left with one of them."""
 
-SAMPLED_FOLDERS = {"metrics": 2}
-"""Folders with one test in n of each file, if QUICK is set. The example and the laws of
-each metric are elsewhere."""
+SAMPLED_FOLDERS = {"core": 2, "interop": 2, "losses": 2, "metrics": 3, "page": 2}
+"""Folders with one test in n of each file, if QUICK is set: those whose tests compile
+programs or draw pages, without the laws of `test_laws*.py`."""
 
 
 def pytest_collection_modifyitems(config, items):
@@ -77,7 +77,7 @@ def sampled_out(items):
             group = item.path, item.originalname, mark.args[0]
             groups.setdefault(group, {})[item.nodeid] = [item]
         n = SAMPLED_FOLDERS.get(folder_of(item))
-        if n is not None:
+        if n is not None and not item.path.name.startswith("test_laws"):
             tests = groups.setdefault((item.path, "", n), {})
             tests.setdefault(item.nodeid.split("[")[0], []).append(item)
     left_out = set()

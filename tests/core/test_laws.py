@@ -41,7 +41,7 @@ import jaxmetrics as jm
 # The first test compiles the programs of all metrics.
 pytestmark = pytest.mark.timeout(1800)
 
-CASES = cases.sample(17)
+CASES = cases.sample(23)
 BATCHES = 6
 PARTS = dict(none=slice(0), first=slice(1), rest=slice(1, ROWS))
 NANS = ("nan 0", "nan 1")  # in the first and the second output of floats

@@ -38,7 +38,7 @@ import jaxmetrics as jm
 # The first test of a form compiles its program for all metrics.
 pytestmark = pytest.mark.timeout(1800)
 
-CASES = cases.sample(29)
+CASES = cases.sample(37)
 STEPS = 2
 KEEP = np.random.default_rng(4).random(ROWS) < 0.8
 KEEP[-5:] = False  # more than the last device's rows
