@@ -663,10 +663,12 @@ class Metric(Placed):
         replacement = np.float32(0 if is_counted else np.nan)
         weights = jnp.where(valid, weights, replacement)
         mask = arguments.get("mask")
-        given = {**arguments, "weights": weights}
-        if "mask" in self._arguments:
-            given["mask"] = both(mask, weights != 0)
-        parts = self.observe(**given)
+        arguments = {**arguments, "weights": weights}
+        masked = {"mask": both(mask, weights != 0)} if "mask" in self._arguments else {}
+        try:
+            parts = self.observe(**{**arguments, **masked})
+        except (TypeError, ValueError):  # the error is to be about what was passed
+            parts = self.observe(**arguments)
         if is_counted:
             invalid = parts["invalid"] + count_where(both(~valid, mask))
             parts = {**parts, "invalid": invalid}

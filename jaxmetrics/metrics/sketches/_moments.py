@@ -115,9 +115,8 @@ class Moments(
         nan = xp.asarray(np.nan, mean.dtype)
         exponent = xp.asarray(self.exponent)
         variance = xp.ldexp(xp.ldexp(m2, exponent), exponent)
-        variance = xp.where(
-            (variance == 0) & (m2 > 0), nan, variance
-        )  # float32, in jit
+        underflowed = (variance == 0) & (m2 > 0)  # in float32, under jit
+        variance = xp.where(underflowed, nan, variance)
         return dict(
             mean=xp.where(has_data, mean, nan)[()],
             variance=xp.where(has_data, variance, nan)[()],
