@@ -98,8 +98,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "add_metrics": "metrics | {'name': metric}",
 }
 
-# Arguments of constructors: the field here, and how to write it. A name after that of a
-# class, as in "Worst.mode", is one of this class only.
+# Arguments of constructors: the field here, and how to write it. "Worst.mode" is an
+# argument of the class `Worst` only.
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "num_classes": ("classes", "classes={value!r}"),
     "n_classes": ("classes", "classes={value!r}"),
@@ -186,7 +186,7 @@ TRACKER_ARGUMENTS: Mapping[str, tuple[str, str]] = {
 
 _SMOOTH = "the viewer, which smooths; or your own mean of the values of run[key]"
 _AXES = "figure.axes of the figure that it returns"
-# Arguments of what follows, reads and draws runs, as of TensorBoard, W&B and pandas.
+# Arguments of functions that read, follow or plot runs (TensorBoard, W&B, pandas).
 READER_ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "run": ("path", "path={value!r}"),
     "run_dir": ("path", "path={value!r}"),

@@ -667,7 +667,7 @@ class Metric(Placed):
         masked = {"mask": both(mask, weights != 0)} if "mask" in self._arguments else {}
         try:
             parts = self.observe(**{**arguments, **masked})
-        except (TypeError, ValueError):  # the error is to be about what was passed
+        except (TypeError, ValueError):  # raise the error of the weights
             parts = self.observe(**arguments)
         if is_counted:
             invalid = parts["invalid"] + count_where(both(~valid, mask))

@@ -16,7 +16,7 @@ from jaxmetrics.record._text import encodable
 BRACKET_LIMIT = 500
 """Maximum number of opening brackets in a line that orjson parses as `loads` does."""
 
-_MANY_BYTES = 2**12  # of which NumPy is faster
+_MANY_BYTES = 2**12  # NumPy counts longer texts faster
 _INT64 = range(-(2**63), 2**63)
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SURROGATE_MARKS = ("\\ud", "\\uD")

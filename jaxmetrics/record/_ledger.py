@@ -86,15 +86,15 @@ class Ledger:
             file.write_lines(*self._lines(events, time, now))
 
     def before_close(self, call: Callable[[], object]) -> None:
-        """Have a function called before the event that closes the run.
+        """Register a callback that `end` calls before it appends the event `"close"`.
 
         Args:
-          call: Function that may append events, such as what never came to be checked.
+          call: Callback without arguments. It may append events.
         """
         self._before_close.append(call)
 
     def end(self, **fields: Any) -> None:
-        """Call the functions of `before_close`, and append the event `"close"`.
+        """Call the callbacks of `before_close`, and append the event `"close"`.
 
         Args:
           fields: Fields of the event.

@@ -409,7 +409,7 @@ def _require_detectors(name: str, detectors: Mapping[Any, Any], kind: type) -> N
 
 
 def _limits(limits: Any) -> dict[str, Limits]:
-    """Return limits by key, and refuse those that are none."""
+    """Return validated limits by key."""
     advice = "Pass {'grad/norm': (None, 10.0)}, with None for no limit."
     if not isinstance(limits, Mapping):
         raise TypeError(
@@ -436,7 +436,7 @@ def _limits(limits: Any) -> dict[str, Limits]:
 def _require_receivers(
     places: object, compiles: object, ledger: object, on_alarm: object
 ) -> None:
-    """Refuse what cannot be called as the arguments of these names are."""
+    """Refuse arguments without the required method or call."""
     for name, value, method, advice in (
         ("places", places, "", "Pass a function of a number."),
         ("compiles", compiles, "recompiled", "Pass a CompileWatch()."),

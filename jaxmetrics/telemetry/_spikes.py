@@ -94,7 +94,7 @@ class SpikeDetector:
 
     @property
     def readiness(self) -> tuple[int, int]:
-        """Number of finite values so far, and of those with which one is judged."""
+        """Number of finite values so far, and the number required to detect a spike."""
         needed = _MIN_WINDOW + 1
         return (needed if self._has_judged else len(self._accepted)), needed
 

@@ -82,7 +82,7 @@ class PlateauDetector:
 
     @property
     def readiness(self) -> tuple[int, int]:
-        """Number of evaluations so far, and of those with which they are judged."""
+        """Number of evaluations so far, and the number required for a decision."""
         return len(self._values), 2 * self.window
 
     def state(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class OverfittingDetector:
 
     @property
     def readiness(self) -> tuple[int, int]:
-        """Number of evaluations so far, and of those with which they are judged."""
+        """Number of evaluations so far, and the number required for a decision."""
         return len(self._train), 2 * _MIN_WINDOW
 
     @property

@@ -83,7 +83,7 @@ def layer_maps(
 
 
 def map_notes(run: Run, keys: Iterable[str]) -> Iterator[str]:
-    """Yield what the maps of `layer_maps` do not show in full.
+    """Yield notes on data that the maps of `layer_maps` leave out.
 
     Args:
       run: The run.
