@@ -94,6 +94,7 @@ from jaxmetrics.record._reader import (
     CorruptLineError,
     Line,
     read_lines,
+    rows_of_lines,
     scan_blocks,
     scan_lines,
 )
@@ -300,6 +301,7 @@ __all__ = [
     "require_integers",
     "require_numbers",
     "require_texts",
+    "rows_of_lines",
     "scalar",
     "scan_blocks",
     "scan_lines",

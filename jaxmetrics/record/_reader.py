@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -211,6 +211,18 @@ def _blocks(data: bytes, number: int, end: int) -> Generator[Block | Line, None,
             end += len(lines[index])
         start = index + 1
     return len(values)
+
+
+def rows_of_lines(lines: Sequence[bytes]) -> list[dict[str, object] | None]:
+    """Return the row of each line; None for a line that is none.
+
+    Args:
+      lines: Complete lines, with their line breaks.
+    """
+    rows = _usual_rows(b"".join(lines))
+    if rows is None or len(rows) != len(lines):
+        return [_parse_row(line)[0] for line in lines]
+    return [*rows]
 
 
 def _usual_rows(data: bytes) -> list[dict[str, object]] | None:

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jax import lax
 from support.laws import (
+    LARGE,
     ROWS,
     Compilations,
     assert_same,
     assert_value,
     bits,
+    counts,
     draw,
     expected,
     faults,
@@ -33,6 +35,7 @@ from support.laws import (
     types,
     with_bad_classes,
     with_bad_probs,
+    with_large_counts,
     with_nan,
 )
 
@@ -74,6 +77,7 @@ MORE_MERGES = {
     "(ab)c": ("ab", "c"),
     "a(bc)": ("a", "bc"),
     "first, rest, none": ("first, rest", "none"),
+    "large, whole": ("large", "whole"),
 }
 KEEP = np.random.default_rng(1).random(ROWS) < 0.7
 
@@ -190,6 +194,7 @@ def states(outputs, stacked):
         variants = states[case.name]
         variants |= {v: member(stacked[case.name], i) for i, v in enumerate(VARIANTS)}
         variants["empty"] = case.metric
+        variants["large"] = with_large_counts(variants["whole"])
     for merges in (MERGES, MORE_MERGES):
         operands = list(merges.values())
         operands += operands[:1] * (
@@ -329,6 +334,15 @@ def test_a_scan_over_any_split_is_the_whole(case, split, states):
 @without("permutation")
 def test_the_order_of_rows_does_not_matter(case, states):
     assert_same(case, states[case.name]["permuted"], states[case.name]["whole"])
+
+
+@every_case
+def test_large_counts_are_exact(case, states):
+    variants = states[case.name]
+    large, whole = counts(variants["large"]), counts(variants["whole"])
+    for name, count in counts(variants["large, whole"]).items():
+        assert np.all(large[name] == LARGE)
+        np.testing.assert_array_equal(count, large[name] + whole[name])
 
 
 @every_case

@@ -15,6 +15,7 @@ from jaxmetrics.record import (
     _json,
     dumps,
     read_lines,
+    rows_of_lines,
     scan_blocks,
     scan_lines,
 )
@@ -154,7 +155,11 @@ def test_blocks_have_the_rows_that_are_read_one_by_one(tmp_path_factory, lines):
             rows += enumerate(part.rows, part.number)
         else:
             rows.append((part.number, part.row))
-    assert rows == [(line.number, line.row) for line in scan_lines(path)]
+    one_by_one = [(line.number, line.row) for line in scan_lines(path)]
+    assert rows == one_by_one
+    known = dict(one_by_one)
+    at_once = rows_of_lines([line + b"\n" for line in lines])
+    assert at_once == [known.get(number) for number in range(1, len(lines) + 1)]
 
 
 ODD_LINES = [

@@ -11,7 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import monitoring
 
+import jaxmetrics as jm
+from jaxmetrics.core._kinds import Count
+
 ROWS = 64
+LARGE = 2**33 - 1
 
 _COMPILE = "/jax/core/compile/backend_compile_duration"
 _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+))\[([\d,]*)\]")
@@ -118,6 +122,24 @@ def faults(state):
     """Return the leaves that count faults of the data, in bits by path."""
     words = ("invalid", "nonfinite")
     return {path: x for path, x in bits(state).items() if any(w in path for w in words)}
+
+
+def counts(state):
+    """Return the leaves of a metric that are counts, as integers by name."""
+    if not isinstance(state, jm.Metric):
+        return {}
+    plain, leaves = state.plain(), state._leaves
+    return {
+        name: plain[name]
+        for name, leaf in leaves.items()
+        if isinstance(leaf.layout(state).kind, Count)
+    }
+
+
+def with_large_counts(state):
+    """Return a state whose counts are beyond float32 and at the end of a limb."""
+    large = {name: count * 0 + LARGE for name, count in counts(state).items()}
+    return host(state.replace(**large)) if large else state
 
 
 def expected(case, outputs):

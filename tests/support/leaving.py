@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+import tensorboardX  # noqa: F401, before the forks, which need not import it then
 from support.zygote import serve
 
 from jaxmetrics import TrainingLogger

@@ -10,11 +10,11 @@ from pathlib import Path
 import jax
 import optax  # noqa: F401, before the forks, which then need not import it
 import orbax.checkpoint  # noqa: F401
+from support import warm  # noqa: F401
 from support.readme import examples
 from support.zygote import serve
 
 import jaxmetrics as jm
-import jaxmetrics.core  # noqa: F401
 
 STEP_SECONDS = 10_000.0
 PAGE = Path(__file__).parents[2] / "docs" / "pods.md"

@@ -15,10 +15,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support import warm  # noqa: F401
 from support.zygote import serve
 
 import jaxmetrics as jm
-import jaxmetrics.core  # noqa: F401, before the forks, which then need not import it
 from jaxmetrics import checkpoint
 from jaxmetrics.pipeline._sink import Sinks
 from jaxmetrics.writers import CSV, TensorBoard

@@ -14,10 +14,10 @@ import optax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support import warm  # noqa: F401
 from support.zygote import serve
 
 import jaxmetrics as jm
-import jaxmetrics.core  # noqa: F401, before the forks, which then need not import it
 from jaxmetrics.writers import CSV, TensorBoard
 
 BATCH_SIZE, EPOCH, SAVE, COLLECT = 8, 5, 4, 3

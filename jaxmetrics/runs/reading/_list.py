@@ -359,7 +359,12 @@ def _grouped(entries: Sequence[RunEntry], seed: str = "seed") -> list[RunEntry]:
         for name, runs in seed_groups(ids, configs, seed).items():
             is_id = [name] == runs
             groups |= dict.fromkeys(runs, name if is_id else f"{project}: {name}")
-    return [dataclasses.replace(entry, group=groups[entry.id]) for entry in entries]
+    return [
+        entry
+        if entry.group == (group := groups[entry.id])
+        else dataclasses.replace(entry, group=group)
+        for entry in entries
+    ]
 
 
 def _with_best(entry: RunEntry, better: Mapping[str, Better]) -> RunEntry:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmetrics.record import loads, open_read
+from jaxmetrics.record import open_read, rows_of_lines
 
-_CHUNK_BYTES = 2**13
+_CHUNK_BYTES = 2**12
 _MAX_CHUNK_BYTES = 2**20
 _LONG_EVERY = 25  # places: of these one is long
 _LONG_BYTES = 2**17
@@ -78,10 +78,13 @@ def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
         places = np.unique(np.linspace(start, last, count).astype(np.int64)).tolist()
         for number, place in enumerate(places):
             is_long = number % _LONG_EVERY == _LONG_EVERY // 2
-            for offset, line in _lines(fd, place, _LONG_BYTES if is_long else 0):
-                if offset >= end or offset in rows:
-                    continue
-                if (row := _row(line)) is not None:
+            lines = {
+                offset: line
+                for offset, line in _lines(fd, place, _LONG_BYTES if is_long else 0)
+                if offset < end and offset not in rows
+            }
+            for offset, row in zip(lines, rows_of_lines([*lines.values()])):
+                if row is not None:
                     rows[offset] = row
     finally:
         os.close(fd)
@@ -112,7 +115,8 @@ def rows_of_other_splits(path: Path) -> Sample:
             kept = kept[kept // _RUN % int(np.ceil(share)) == 0]
         rows, offsets = [], []
         for place, size in zip(places[kept].tolist(), sizes[kept].tolist()):
-            if (row := _row(os.pread(fd, size, place))) is not None:
+            (row,) = rows_of_lines([os.pread(fd, size, place)])
+            if row is not None:
                 rows.append(row)
                 offsets.append(place)
     finally:
@@ -152,14 +156,6 @@ def _next_line(fd: int, position: int) -> int:
             return position + end
         position += len(chunk)
     return position
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _lines(fd: int, place: int, length: int = 0) -> list[tuple[int, bytes]]:

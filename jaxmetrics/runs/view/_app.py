@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_GZIP_BYTES = 1024
+_GZIP_BYTES, _GZIP_LEVEL = 1024, 2
 _MAX_FILE_BYTES = 2**28
 _ASSET_FOLDERS = ("jaxmetrics.runs.view", "jaxmetrics.runs.pages")
 _ASSET_TYPES = {
@@ -230,7 +230,7 @@ def make_app(root: Root, rows: _rows.Rows, cache: RunCache, watcher: Watcher) ->
         if len(body) > _GZIP_BYTES and "gzip" in request.headers.get(
             "accept-encoding", ""
         ):
-            body = gzip.compress(body, 5)
+            body = gzip.compress(body, _GZIP_LEVEL)
             headers["content-encoding"] = "gzip"
         return Response(body, status, headers, "application/json")
 

@@ -19,7 +19,7 @@ _SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 _READ_SECONDS = 0.2  # of a run that is shown
 _QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
-_QUIET_EVERY = 5  # looks at a quiet run are one of so many
+_QUIET_RUNS = 128  # of quiet runs so many are looked at, in turn
 
 
 class Change(NamedTuple):
@@ -58,8 +58,9 @@ class _Seen:
 class Watcher:
     """Looks for changes below a root while somebody listens.
 
-    Folders are listed again only when they have changed. A run that has not changed for
-    two minutes is looked at every fifth time.
+    Folders are listed again only when they have changed. Of runs that have not changed
+    for two minutes 128 are looked at each time, in turn, so that a look at thousands
+    takes no longer.
 
     Args:
       root: Folder of the runs.
@@ -124,10 +125,13 @@ class Watcher:
         """Look at the files once, and return the runs that changed."""
         changes = self._list_folders()
         shown = {loaded.id for loaded in self._cache}
-        for index, (id, seen) in enumerate(self._runs.items()):
+        quiet, due = [], []
+        for id, seen in self._runs.items():
             is_quiet = seen.quiet > _QUIET_LOOKS and id not in shown
-            if is_quiet and self._looks and (self._looks + index) % _QUIET_EVERY:
-                continue
+            (quiet if is_quiet else due).append((id, seen))
+        turns = -(-len(quiet) // _QUIET_RUNS) if self._looks else 1
+        due += quiet[self._looks % turns :: turns] if quiet else []
+        for id, seen in due:
             if (change := self._look_at(id, seen)) is not None:
                 changes.append(change)
         self._looks += 1

@@ -38,6 +38,7 @@ class Rows:
         """Begin without rows."""
         self._root = root
         self._resting: dict[Path, tuple[tuple[FileState, ...], RunEntry]] = {}
+        self._latest: tuple[list[Path], RunList] = [], list_entries(root.name, [])
         self._lock = threading.Lock()  # who asks while rows are read waits for them
 
     def fill(self) -> threading.Thread:
@@ -99,7 +100,11 @@ class Rows:
                     source = self._root.source(path)
             places.append((_names(id), source))
             folders.append(path)
-        listed = list_entries(self._root.name, places, kept)
+        if len(kept) == len(folders) and folders == self._latest[0]:
+            listed = self._latest[1]  # all of them rest
+        else:
+            listed = list_entries(self._root.name, places, kept)
+            self._latest = folders, listed
         self._resting = {
             path: (states[path], entry)
             for path, entry in zip(folders, listed)

@@ -7,23 +7,33 @@ import time
 import pytest
 from support.runs import rows_of, write_run
 
+from jaxmetrics.runs.view import _changes
 from jaxmetrics.runs.view._cache import RunCache
 from jaxmetrics.runs.view._changes import Change, Watcher, _Client
 from jaxmetrics.runs.view._root import Root
 
+RUNS = ["one", "other1", "other2", "other3", "other4"]
+
 
 @pytest.fixture
-def watcher(tmp_path):
-    """Return a watcher of one run, and a function that sets its last change."""
-    folder = write_run(tmp_path / "p/one", rows_of(3, train__loss=float), ["{}"])
+def watcher(tmp_path, monkeypatch):
+    """Return a watcher of five runs, and a function that sets a run's last change.
+
+    One quiet run is looked at each time; all but the first are quiet.
+    """
+    monkeypatch.setattr(_changes, "_QUIET_RUNS", 1)
+    for name in RUNS:
+        write_run(tmp_path / "p" / name, rows_of(3, train__loss=float), ["{}"])
     root = Root(tmp_path)
     cache = RunCache(root)
 
-    def touch(age=0.0):
-        for path in folder.iterdir():
+    def touch(age=0.0, name="one"):
+        for path in (tmp_path / "p" / name).iterdir():
             path.write_bytes(path.read_bytes() + b" ")
             os.utime(path, (time.time() - age,) * 2)
 
+    for name in RUNS[1:]:
+        touch(1000.0, name)
     return Watcher(root, cache), cache, touch
 
 
@@ -36,10 +46,10 @@ def looks_until_noticed(watcher, touch):
 
 
 @pytest.mark.parametrize(("age", "looks"), [(110, 1), (130, 5)])
-def test_a_run_that_is_old_at_first_is_looked_at_every_fifth_time(watcher, age, looks):
+def test_runs_that_are_old_at_first_are_looked_at_in_turn(watcher, age, looks):
     watcher, _, touch = watcher
     touch(age)
-    assert [change.id for change in watcher.look()] == ["p/one"]
+    assert [change.id for change in watcher.look()] == [f"p/{name}" for name in RUNS]
     assert looks_until_noticed(watcher, touch) == looks
 
 
@@ -52,6 +62,14 @@ def test_a_run_is_quiet_after_120_looks_without_a_change(watcher, quiet, looks):
     watcher._looks = 1  # a moment at which quiet runs are not due for a while
     assert looks_until_noticed(watcher, touch) == looks
     assert looks_until_noticed(watcher, touch) == 1  # it is not quiet any more
+
+
+def test_few_quiet_runs_are_looked_at_every_time(watcher, monkeypatch):
+    monkeypatch.setattr(_changes, "_QUIET_RUNS", len(RUNS))
+    watcher, _, touch = watcher
+    touch(130)
+    watcher.look()
+    assert looks_until_noticed(watcher, touch) == 1
 
 
 def test_a_run_that_is_shown_is_looked_at_every_time(watcher):
