@@ -116,7 +116,7 @@ def _homes(name: str, modules: list[str]) -> Iterator[str]:
     """Yield the modules that list a public name, without importing them."""
     from importlib.util import find_spec
 
-    if name.startswith("_"):  # Python and its tools look for many such names.
+    if name.startswith("_"):
         return
     for module in modules:
         spec = find_spec(module)
@@ -145,7 +145,8 @@ def _unknown_name(
 ) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, public, 1)
+    # Python and its tools look for many names with an underscore, and find none.
+    near = [] if name.startswith("_") else difflib.get_close_matches(name, public, 1)
     home = next(_homes(name, [f"{package}.{module}" for module in modules]), None)
     if name in other_names:
         hint = f"It is {other_names[name]} here."

@@ -39,9 +39,11 @@ MAX_MAPS = 20_000
 SLOWEST = ("faults", "docs", "demo", "processes", "checkpoint", "core")
 """Folders whose tests begin first, so that no worker is left with one of them."""
 
-SAMPLED_FOLDERS = {"core": 2, "interop": 2, "losses": 2, "metrics": 3, "page": 2}
-"""Folders with one test in n of each file, if QUICK is set: those whose tests compile
-programs or draw pages, without the laws of `test_laws*.py`."""
+SAMPLED = {"core": 3, "interop": 2, "losses": 2, "metrics": 4, "page": 2} | {
+    "docs/test_examples.py": 3
+}
+"""Folders and files of which one test in n of each file is run, if QUICK is set: those
+whose tests compile programs or draw pages, without the laws of `test_laws*.py`."""
 
 
 def pytest_collection_modifyitems(config, items):
@@ -67,20 +69,24 @@ def pytest_collection_modifyitems(config, items):
 def sampled_out(items):
     """Return the tests that are not in the sample: unless QUICK is set there are none.
 
-    Of the cases of a test marked `sampled(n)`, and of the tests of a file in one of the
-    `SAMPLED_FOLDERS`, one in n is kept, chosen by its name, and at least one.
+    Of the cases of a test marked `sampled(n)`, and of the tests of a file in `SAMPLED`,
+    one in n is kept, chosen by its name, and at least one. Tests marked `slow` are not.
     """
     groups = {}
+    left_out = set()
     for item in items if is_quick() else ():
+        if item.get_closest_marker("slow"):
+            left_out.add(item)
+            continue
         mark = item.get_closest_marker("sampled")
         if mark is not None:
             group = item.path, item.originalname, mark.args[0]
             groups.setdefault(group, {})[item.nodeid] = [item]
-        n = SAMPLED_FOLDERS.get(folder_of(item))
+        folder = folder_of(item)
+        n = SAMPLED.get(f"{folder}/{item.path.name}", SAMPLED.get(folder))
         if n is not None and not item.path.name.startswith("test_laws"):
             tests = groups.setdefault((item.path, "", n), {})
             tests.setdefault(item.nodeid.split("[")[0], []).append(item)
-    left_out = set()
     for (*_, n), names in groups.items():
         rest = [name for name in names if zlib.crc32(name.encode()) % n]
         left_out |= {

@@ -127,6 +127,7 @@ def test_ours_are_twenty():
     assert len(twenty.collection(classifier.CLASSES)) == 20
 
 
+@pytest.mark.slow
 def test_metrics_of_the_catalogue_update_their_batches():
     for name, case in catalogue.cases(scale=0.001).items():
         state = case.metric.empty()

@@ -1,4 +1,4 @@
-"""All metrics, re-exported from their families.
+"""All metrics, re-exported from their families, each loaded on first use.
 
 Conventions that the metrics share:
 
@@ -21,58 +21,42 @@ Conventions that the metrics share:
 - A ratio without data is nan. Counts and sums without data are 0.
 """
 
-from jaxmetrics.metrics import (
-    audio,
-    calibration,
-    classification,
-    clustering,
-    detection,
-    health,
-    image,
-    language,
-    nominal,
-    ranking,
-    regression,
-    reinforcement,
-    segmentation,
-    sketches,
-    statistics,
-    text,
-)
-from jaxmetrics.metrics.audio import *  # noqa: F403
-from jaxmetrics.metrics.calibration import *  # noqa: F403
-from jaxmetrics.metrics.classification import *  # noqa: F403
-from jaxmetrics.metrics.clustering import *  # noqa: F403
-from jaxmetrics.metrics.detection import *  # noqa: F403
-from jaxmetrics.metrics.health import *  # noqa: F403
-from jaxmetrics.metrics.image import *  # noqa: F403
-from jaxmetrics.metrics.language import *  # noqa: F403
-from jaxmetrics.metrics.nominal import *  # noqa: F403
-from jaxmetrics.metrics.ranking import *  # noqa: F403
-from jaxmetrics.metrics.regression import *  # noqa: F403
-from jaxmetrics.metrics.reinforcement import *  # noqa: F403
-from jaxmetrics.metrics.segmentation import *  # noqa: F403
-from jaxmetrics.metrics.sketches import *  # noqa: F403
-from jaxmetrics.metrics.statistics import *  # noqa: F403
-from jaxmetrics.metrics.text import *  # noqa: F403
+from typing import TYPE_CHECKING
 
-__all__ = sorted(
-    [
-        *audio.__all__,
-        *calibration.__all__,
-        *classification.__all__,
-        *clustering.__all__,
-        *detection.__all__,
-        *health.__all__,
-        *image.__all__,
-        *language.__all__,
-        *nominal.__all__,
-        *ranking.__all__,
-        *regression.__all__,
-        *reinforcement.__all__,
-        *segmentation.__all__,
-        *sketches.__all__,
-        *statistics.__all__,
-        *text.__all__,
-    ]
-)
+if TYPE_CHECKING:  # the public names; see _lazy.py
+    from jaxmetrics.metrics import audio as audio
+    from jaxmetrics.metrics import calibration as calibration
+    from jaxmetrics.metrics import classification as classification
+    from jaxmetrics.metrics import clustering as clustering
+    from jaxmetrics.metrics import detection as detection
+    from jaxmetrics.metrics import health as health
+    from jaxmetrics.metrics import image as image
+    from jaxmetrics.metrics import language as language
+    from jaxmetrics.metrics import nominal as nominal
+    from jaxmetrics.metrics import ranking as ranking
+    from jaxmetrics.metrics import regression as regression
+    from jaxmetrics.metrics import reinforcement as reinforcement
+    from jaxmetrics.metrics import segmentation as segmentation
+    from jaxmetrics.metrics import sketches as sketches
+    from jaxmetrics.metrics import statistics as statistics
+    from jaxmetrics.metrics import text as text
+    from jaxmetrics.metrics.audio import *  # noqa: F403
+    from jaxmetrics.metrics.calibration import *  # noqa: F403
+    from jaxmetrics.metrics.classification import *  # noqa: F403
+    from jaxmetrics.metrics.clustering import *  # noqa: F403
+    from jaxmetrics.metrics.detection import *  # noqa: F403
+    from jaxmetrics.metrics.health import *  # noqa: F403
+    from jaxmetrics.metrics.image import *  # noqa: F403
+    from jaxmetrics.metrics.language import *  # noqa: F403
+    from jaxmetrics.metrics.nominal import *  # noqa: F403
+    from jaxmetrics.metrics.ranking import *  # noqa: F403
+    from jaxmetrics.metrics.regression import *  # noqa: F403
+    from jaxmetrics.metrics.reinforcement import *  # noqa: F403
+    from jaxmetrics.metrics.segmentation import *  # noqa: F403
+    from jaxmetrics.metrics.sketches import *  # noqa: F403
+    from jaxmetrics.metrics.statistics import *  # noqa: F403
+    from jaxmetrics.metrics.text import *  # noqa: F403
+else:
+    from jaxmetrics._lazy import attach
+
+    __getattr__, __dir__, __all__ = attach(__name__)

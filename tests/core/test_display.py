@@ -66,21 +66,19 @@ def test_large_values_are_described_and_names_are_escaped():
 
 
 CHARTS = {
-    "Mean": (jm.Mean("loss").update(loss=0.5), Bars),
-    "Accuracy": (classified(jm.Accuracy(classes=3, average="none")), Bars),
-    "ConfusionMatrix": (classified(jm.ConfusionMatrix(3)), Heatmap),
-    "AUROC": (classified(jm.AUROC(classes=3)), Curves),
-    "AveragePrecision": (classified(jm.AveragePrecision(classes=3)), Curves),
-    "Histogram": (
-        jm.Histogram("x", low=0, high=4, bins=2).update(x=[1.0, 3.0, 9.0]),
-        HistogramBars,
-    ),
+    "Mean": (jm.Mean("labels"), Bars),
+    "Accuracy": (jm.Accuracy(classes=3, average="none"), Bars),
+    "ConfusionMatrix": (jm.ConfusionMatrix(3), Heatmap),
+    "AUROC": (jm.AUROC(classes=3), Curves),
+    "AveragePrecision": (jm.AveragePrecision(classes=3), Curves),
+    "Histogram": (jm.Histogram("labels", low=0, high=4, bins=2), HistogramBars),
 }
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_metric_is_drawn_by_its_kind_of_value(name):
-    metric, kind = CHARTS[name]
+    empty, kind = CHARTS[name]
+    metric = classified(empty)
     ((title, chart),) = metric.charts().items()
     assert (title, type(chart)) == (name, kind)
     figure = metric.plot()
@@ -99,7 +97,7 @@ def test_losses_by_position_are_a_line_over_the_positions_with_data():
 
 
 def test_a_confusion_matrix_names_its_axes():
-    metric, _ = CHARTS["ConfusionMatrix"]
+    metric = classified(jm.ConfusionMatrix(3))
     (chart,) = metric.charts().values()
     assert (chart.x_label, chart.y_label) == ("predicted class", "true class")
     np.testing.assert_array_equal(chart.values, metric.compute())

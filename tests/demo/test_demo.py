@@ -35,6 +35,7 @@ def root(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # All runs share compiled programs, which changes nothing but the time.
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "compiled"))
+        patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
         patch.setenv("PYTHONUTF8", "1")
         patch.setenv("PYTHONWARNINGS", "error")
         for name, kill in {"killed": (), "uninterrupted": ("--no-kill",)}.items():

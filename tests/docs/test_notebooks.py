@@ -45,6 +45,7 @@ def test_there_are_three_notebooks():
 
 
 @pytest.mark.filterwarnings("default")  # the notebook server warns
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_stored_outputs_are_those_of_cells_that_are_run_again(path):
     stored = nbformat.read(path, as_version=4)

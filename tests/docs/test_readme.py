@@ -29,7 +29,7 @@ def printed(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_an_example_runs_as_printed(code, printed):
     output = printed(code)

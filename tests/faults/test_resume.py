@@ -219,6 +219,7 @@ def pod(tmp_path_factory):
     zygote.close()
 
 
+@pytest.mark.slow
 def test_no_process_loses_its_part_after_kills_in_saves(pod, tmp_path, rng):
     kills = runs = 0
     while kills < POD_KILLS:
@@ -236,6 +237,7 @@ def test_no_process_loses_its_part_after_kills_in_saves(pod, tmp_path, rng):
     assert "metrics.p1.jsonl" in pod.undisturbed
 
 
+@pytest.mark.slow
 def test_a_part_that_a_process_loses_changes_the_record(pod, tmp_path):
     assert pod(tmp_path, last=9, at="logged").status == 2 * KILLED
     assert pod(tmp_path, without="host").status == [0, 0], pod.log.read_text()[-3000:]

@@ -182,6 +182,7 @@ def test_an_object_that_is_not_restored_changes_its_files(
     assert set(differences(faulty, short.whole)) == changed
 
 
+@pytest.mark.slow
 def test_a_loop_of_two_processes_records_what_a_whole_one_does(zygote, tmp_path, rng):
     run = Runs(zygote, tmp_path / "whole", 4 * POD_KILLS + 4, count=2)
     kill_and_resume(run, tmp_path / "killed", rng, POD_KILLS)

@@ -8,7 +8,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from support import pod
-from support.pods import PODS, SEVERAL, finish, free_port, results, start
+from support import pods as all_pods
+from support.figures import is_quick
+from support.pods import finish, free_port, results, start
 from support.processes import start_python
 
 import jaxmetrics as jm
@@ -16,6 +18,8 @@ from jaxmetrics import checkpoint, runs
 from jaxmetrics.record import loads, scan_lines
 
 FORMS = ["deferred", "jit", "shard_map"]
+PODS = {name: n for name, n in all_pods.PODS.items() if n < 4 or not is_quick()}
+SEVERAL = [name for name, count in PODS.items() if count > 1]
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +30,9 @@ def pods(tmp_path_factory):
     (directory / "1x8").mkdir()
     pod.main(0, 1, directory / "1x8")
     finish(two, directory / "2x4")
-    four = start(pod.__file__, "4x2", directory, directory / "2x4" / "saved")
-    finish(four, directory / "4x2")
+    if "4x2" in PODS:
+        four = start(pod.__file__, "4x2", directory, directory / "2x4" / "saved")
+        finish(four, directory / "4x2")
     return directory
 
 
@@ -189,6 +194,7 @@ def test_a_restore_truncates_the_files_of_all_processes(pods, name):
         assert written[1]["val/loss"] == rank
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", ["8", "4"])
 def test_four_processes_restore_a_checkpoint_of_two(pods, devices):
     expected = one_result(pods, "2x4", "numbers")["deferred"]
@@ -217,6 +223,7 @@ def test_one_process_restores_a_checkpoint_of_two(pods, tmp_path, devices):
     assert last["step"] == 4
 
 
+@pytest.mark.slow
 def test_restoring_into_another_configuration_is_an_error_on_all(pods):
     error = one_result(pods, "4x2", "restored")["other"]
     assert error.startswith("ValueError: checkpoint: matrix was saved as Confusion")

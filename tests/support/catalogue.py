@@ -91,10 +91,14 @@ which stores states that are equal once.
 """
 
 
+NAMES = [n for n in metrics.__all__ if not inspect.ismodule(getattr(metrics, n))]
+"""All metrics by name, without the modules of their families."""
+
+
 def metrics_of(metric):
     """Yield names and metrics of the catalogue: the metric, or those inside it."""
     for cls in type(metric).__mro__:
-        if cls.__name__ in metrics.__all__:
+        if cls.__name__ in NAMES:
             yield cls.__name__, metric
             return
     is_collection = isinstance(metric, jm.Collection)
@@ -171,7 +175,7 @@ def functions_of(reference, depth=0):
 def page():
     """Return the text of the page."""
     rows = examples()
-    parts = [HEADER.format(number=len(metrics.__all__))]
+    parts = [HEADER.format(number=len(NAMES))]
     for family, title in TITLES.items():
         parts.append(f"\n## {title}\n")
         parts.append(f"| {' | '.join(COLUMNS)} |")

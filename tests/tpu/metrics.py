@@ -9,7 +9,7 @@ from tpu.programs import compiled, mesh_of, program_of
 import jaxmetrics as jm
 
 ROWS = 8  # a device
-CASES = cases.sample(8)
+CASES = cases.sample(16)
 
 
 def together(chosen):
