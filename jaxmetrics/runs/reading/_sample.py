@@ -12,6 +12,7 @@ import io
 import os
 import re
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,7 +93,9 @@ def sample_rows(path: Path, start: int, end: int, count: int) -> Sample:
     return Sample([rows[at] for at in offsets], np.array(offsets, np.int64))
 
 
-def rows_of_other_splits(path: Path) -> Sample:
+def rows_of_other_splits(
+    path: Path, between: Callable[[], object] = lambda: None
+) -> Sample:
     """Return the rows of a file that are not of the split `train`.
 
     All bytes are looked at, and only these rows are parsed. Of more than 20,000 rows,
@@ -101,13 +104,14 @@ def rows_of_other_splits(path: Path) -> Sample:
 
     Args:
       path: File of one JSON object a line.
+      between: Called after each mebibyte, where it may wait.
 
     Raises:
       OSError: The file cannot be read.
     """
     fd = open_read(path, follow_links=True)
     try:
-        places, sizes = _other_lines(fd)
+        places, sizes = _other_lines(fd, between)
         kept = np.arange(len(places))
         total = float(sizes.sum())
         share = max(len(places) / _MAX_ROWS, total / _MAX_ROW_BYTES)
@@ -124,11 +128,14 @@ def rows_of_other_splits(path: Path) -> Sample:
     return Sample(rows, np.array(offsets, np.int64))
 
 
-def _other_lines(fd: int) -> tuple[np.ndarray, np.ndarray]:
+def _other_lines(
+    fd: int, between: Callable[[], object]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions and sizes of the lines that are not of `train`."""
     places, sizes = array("q"), array("q")
     position, rest, mark = 0, b"", b""
     while (chunk := os.pread(fd, _SCAN_BYTES, position)) and len(places) < _MAX_LINES:
+        between()
         begin = position - len(rest)
         position += len(chunk)
         data = rest + chunk

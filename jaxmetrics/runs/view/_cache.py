@@ -89,6 +89,8 @@ class Loaded:
         self._overview: Shown | None = None
         self._part: tuple[tuple[int, int], Shown] | None = None
         self._others: tuple[int, Sample] | None = None  # of this generation
+        self._samples: dict[tuple[int, int], Sample] = {}  # the last two
+        self._sampling = threading.Lock()
         self.kept: dict[str, Any] = {}  # by the caller, until the run is read anew
         self._generation = 0
 
@@ -129,8 +131,10 @@ class Loaded:
         if self._generation != self.growing.generation:
             self._generation, self.kept = self.growing.generation, {}
             self._overview = self._part = None
+            self._samples = {}
         if not self.is_long:
             self._overview = self._part = self._others = None
+            self._samples = {}
             run = self.growing.run
             if self._shown is None or self._shown.run is not run:
                 self._shown = Shown(run, axis_positions(run))
@@ -157,13 +161,22 @@ class Loaded:
         generation = self.growing.generation
         if not self.is_long or (self._others and self._others[0] == generation):
             return
-        others = rows_of_other_splits(self.growing.record)
+        others = rows_of_other_splits(self.growing.record, self._let_samples_go_first)
         with self.lock:
             self._others = generation, others
             self._overview = self._part = None
 
+    def _let_samples_go_first(self) -> None:
+        with self._sampling:
+            pass
+
     def _sampled(self, low: int, high: int) -> Shown:
-        sample = sample_rows(self.growing.record, low, high, _PLACES)
+        sample = self._samples.get((low, high))
+        if sample is None:
+            with self._sampling:
+                sample = sample_rows(self.growing.record, low, high, _PLACES)
+            latest = [*self._samples.items()][-1:]
+            self._samples = dict([*latest, ((low, high), sample)])
         if self._others is not None and self._others[0] == self._generation:
             sample = sample.joined(self._others[1].within(low, high))
         records = [row for row in sample.rows if "kind" not in row]

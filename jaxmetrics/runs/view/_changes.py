@@ -19,7 +19,7 @@ _SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 _READ_SECONDS = 0.2  # of a run that is shown
 _QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
-_QUIET_RUNS = 128  # of quiet runs so many are looked at, in turn
+_QUIET_RUNS = 100  # of quiet runs so many are looked at, in turn
 
 
 class Change(NamedTuple):
@@ -59,7 +59,7 @@ class Watcher:
     """Looks for changes below a root while somebody listens.
 
     Folders are listed again only when they have changed. Of runs that have not changed
-    for two minutes 128 are looked at each time, in turn, so that a look at thousands
+    for two minutes 100 are looked at each time, in turn, so that a look at thousands
     takes no longer.
 
     Args:
@@ -139,12 +139,16 @@ class Watcher:
 
     def _look_at(self, id: str, seen: _Seen) -> Change | None:
         before, state = seen.state, seen.look()
-        is_first, is_new = not before, state != before
-        seen.state = state
-        seen.quiet = 0 if is_new else seen.quiet + 1
+        loaded = self._cache.peek(id)
+        if state == before:
+            seen.quiet += 1
+            if loaded is None:
+                return None
+        else:
+            seen.state, seen.quiet = state, 0
+        is_first = not before
         if is_first and time.time() - state[0][2] / 1e9 > _QUIET_LOOKS:
             seen.quiet = _QUIET_LOOKS + 1
-        loaded = self._cache.peek(id)
         if not any(one[0] for one in state):
             is_known, seen.version = bool(seen.version), ""
             return Change(id, None, False) if is_known else None
