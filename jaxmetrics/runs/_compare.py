@@ -278,7 +278,7 @@ def _selected(
         ((run.path.resolve().parent.name, run.path.name), run.local_copy or run.path)
         for run in runs
     ]
-    listed = list_entries("", places).directed(better)
+    listed = list_entries("", places, loaded=runs).directed(better)
     by_entry = {id(entry): run for entry, run in zip(listed, runs)}
     if where is not None:
         listed = listed.where(where)

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxmetrics.record import (
     METRICS_JSONL,
+    NO_DIRECTIONS,
     RUN_JSON,
     Better,
     RunEvents,
@@ -45,6 +46,8 @@ from jaxmetrics.runs.reading._state import (
 )
 
 _MAX_BYTES = 2**28  # of a record that are read
+_FEW_BYTES = 2**22  # likewise, if the run is in memory
+_LAST_VALUES = 200  # from which the level of a training loss is computed
 _TOTAL_STEPS = (
     *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
     *("training_steps", "steps"),
@@ -199,7 +202,9 @@ class EntryReader:
         self._chosen: dict[tuple[Any, ...], tuple[str, Better] | None] = {}
         self._without_secrets: set[tuple[Any, ...]] = set()
 
-    def read(self, path: Path | LocalCopy, names: tuple[str, str]) -> RunEntry:
+    def read(
+        self, path: Path | LocalCopy, names: tuple[str, str], run: Run | None = None
+    ) -> RunEntry:
         """Return the entry of a run, without its group.
 
         What cannot be read is its `problem`; nothing is raised.
@@ -207,6 +212,8 @@ class EntryReader:
         Args:
           path: Path or address of the run, or its copy on this disk.
           names: Names of the folder of its project, and of its own.
+          run: The run, if it was read already. A long record without a summary is then
+            not read again.
         """
         try:
             is_copy = isinstance(path, LocalCopy)
@@ -214,9 +221,11 @@ class EntryReader:
             record = None if is_copy else _stat(os.path.join(path, METRICS_JSONL))
             copy = local_copy(path) if record is None else None
             if copy is None:
-                return self._read(Path(path), str(path), names, record)
+                return self._read(Path(path), str(path), names, record, run)
             record = _stat(os.path.join(copy.folder, METRICS_JSONL))
-            return self._read(copy.folder, copy.address, names, record, is_copy=True)
+            return self._read(
+                copy.folder, copy.address, names, record, run, is_copy=True
+            )
         except (OSError, ValueError, ImportError) as error:
             return RunEntry(
                 *("/".join(names), str(path), *names), problem=_message(error)
@@ -228,6 +237,7 @@ class EntryReader:
         address: str,
         names: tuple[str, str],
         record: os.stat_result | None,
+        loaded: Run | None,
         is_copy: bool = False,
     ) -> RunEntry:
         problems: list[str] = []
@@ -242,9 +252,9 @@ class EntryReader:
         values, step, elapsed, summary, damaged = _Recorded(RunValues())
         try:
             if record is None:
-                read = _of_other_files(folder)
+                read = _of_other_files(folder, loaded)
             else:
-                read = self._of_record(folder, better)
+                read = self._of_record(folder, better, loaded)
             values, step, elapsed, summary, damaged = read
         except (OSError, ValueError) as error:
             problems.append(_message(error))
@@ -289,20 +299,31 @@ class EntryReader:
             problem="; ".join(problems) or None,
         )
 
-    def _of_record(self, folder: Path, better: Mapping[str, Better]) -> _Recorded:
+    def _of_record(
+        self, folder: Path, better: Mapping[str, Better], run: Run | None
+    ) -> _Recorded:
         """Return what the summary and the record of a run tell.
 
         Args:
           folder: Folder of the run.
           better: Directions that the run recorded, by key.
+          run: The run, if it was read already.
 
         Raises:
           ValueError: Too much of the record is in no summary.
           OSError: The record cannot be read.
         """
-        progress = read_progress(folder, _MAX_BYTES, better=better)
+        if run is not None:
+            try:
+                progress = read_progress(folder, _FEW_BYTES, better=better)
+            except ValueError:
+                return _of_run(run, better)
+        else:
+            progress = read_progress(folder, _MAX_BYTES, better=better)
         index, values, summary, damaged = progress
-        if values.has_unknown:
+        if values.has_unknown and run is not None:
+            values = _of_run(run, better).values
+        elif values.has_unknown:
             with contextlib.suppress(ValueError):  # a record that is too long
                 progress = read_progress(folder, _MAX_BYTES, whole=True, better=better)
                 values = progress.values
@@ -368,19 +389,29 @@ def _choose(
     return key, better
 
 
-def _of_other_files(folder: Path) -> _Recorded:
+def _of_other_files(folder: Path, run: Run | None = None) -> _Recorded:
     """Return what the files of epochs or telemetry tell, which are read whole."""
-    values = RunValues()
-    try:
-        run = Run.load(folder, errors="skip")
-    except FileNotFoundError:
-        return _Recorded(values)
+    if run is None:
+        try:
+            run = Run.load(folder, errors="skip")
+        except FileNotFoundError:
+            return _Recorded(RunValues())
+    return _of_run(run, NO_DIRECTIONS)
+
+
+def _of_run(run: Run, better: Mapping[str, Better]) -> _Recorded:
+    """Return what a run in memory tells, from the few values that count."""
+    values = RunValues(better)
     for key in run:
-        for step, value in zip(*(column.tolist() for column in run[key])):
-            values.add({"step": step, "split": "train", key: value})
-    steps = run.steps
+        steps, column = run[key]
+        finite = np.flatnonzero(np.isfinite(column))
+        ends = [column[finite].argmin(), column[finite].argmax()] if len(finite) else []
+        last = np.arange(max(len(column) - _LAST_VALUES, 0), len(column))
+        for at in np.union1d([0, *finite[ends]], last).astype(np.int64).tolist():
+            row = {"step": int(steps[at]), "split": "train", key: float(column[at])}
+            values.add(row)
     seconds = run.seconds if run.seconds == run.seconds else None
-    return _Recorded(values, int(steps[-1]) if len(steps) else None, seconds)
+    return _Recorded(values, run.last_step, seconds, damaged=len(run.bad))
 
 
 def _flat(hparams: Mapping[str, Any]) -> dict[str, Any]:

@@ -330,6 +330,7 @@ def list_entries(
     root: str,
     paths: Sequence[tuple[tuple[str, str], Path | LocalCopy]],
     kept: Mapping[Path, RunEntry] | None = None,
+    loaded: Sequence[Run | None] | None = None,
 ) -> RunList:
     """Return the list of given runs.
 
@@ -337,12 +338,13 @@ def list_entries(
       root: Folder of the runs, as it is shown.
       paths: Runs, each after the names of the folder of its project and of its own.
       kept: Entries of runs that need not be read again.
+      loaded: For each run the one in memory, if it was read already.
     """
     reader = EntryReader(time.time())
     entries: list[RunEntry] = []
-    for names, path in paths:
+    for (names, path), run in zip(paths, loaded or [None] * len(paths)):
         known = kept.get(path) if kept and isinstance(path, Path) else None
-        entries.append(known or reader.read(path, names))
+        entries.append(known or reader.read(path, names, run))
     entries = _grouped(entries)
     return RunList(root, entries, Names.of(entries))
 

@@ -210,6 +210,14 @@ class Run:
         return merged_x([self._table.steps])
 
     @property
+    def last_step(self) -> int | None:
+        """Last step of training, or the last step at all; None without records."""
+        steps, names = self._table.steps, self._table.names
+        if "train" in names:
+            steps = steps[self._table.splits == names.index("train")]
+        return int(steps[-1]) if len(steps) else None
+
+    @property
     def seconds(self) -> float:
         """Training time over all attempts in seconds; nan if unknown."""
         return self._table.seconds

@@ -6,6 +6,7 @@ import math
 import os
 import time
 
+import numpy as np
 import pytest
 from support.open_run import open_run
 from support.runs import epoch, row, write_epochs, write_run
@@ -492,3 +493,24 @@ def test_a_secret_in_one_run_of_many_is_not_shown(tmp_path):
         make(tmp_path, f"p/{name}", losses(1.0), hparams={"note": note, "lr": 0.1})
     notes = [entry.hparams["note"] for entry in runs.list(tmp_path)]
     assert notes == ["fine", "<redacted>"]
+
+
+def test_a_run_in_memory_is_listed_as_its_record(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = [
+        row(n, **{"train/loss": rng.normal() / n, "lr/lr": rng.integers(9) / 8})
+        for n in range(1, 700)
+    ]
+    rows[5]["train/loss"] = rows[-2]["train/loss"] = "NaN"
+    rows += [row(n, "val", **{"val/f1": rng.integers(5) / 4}) for n in (99, 400, 600)]
+    rows += [row(n, **{"train/loss": -float(n)}) for n in (640, 641)]  # logged again
+    rows += ["damaged", row(650, "val", **{"val/f1": "Infinity", "wers": 0.5})]
+    path = make(tmp_path, "p/one", rows, better={"wers": "max"})
+    with pytest.warns(UserWarning):
+        run = Run.load(path, errors="skip")
+    monkeypatch.setattr(_entry, "_FEW_BYTES", 0)
+    reader = _entry.EntryReader(time.time())
+    entry = reader.read(path, ("p", "one"))
+    monkeypatch.setattr(_entry, "_MAX_BYTES", 0)  # the record is not read again
+    of_run = reader.read(path, ("p", "one"), run)
+    assert of_run.to_dict() == entry.to_dict() and entry.recent

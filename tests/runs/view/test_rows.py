@@ -74,9 +74,9 @@ def test_epochs_and_telemetry_are_read_when_they_changed(tmp_path, monkeypatch):
     telemetry.write_text(json.dumps({"step": 1} | line) + "\n")
     read, values = [], _entry._of_other_files
 
-    def counted(folder):
+    def counted(folder, run):
         read.append(folder.name)
-        return values(folder)
+        return values(folder, run)
 
     monkeypatch.setattr(_entry, "_of_other_files", counted)
     rows = Rows(Root(tmp_path))
