@@ -21,6 +21,45 @@ from jaxmetrics.core import (
 _EMPTY = {"zero": 0.0, "one": 1.0, "drop": 0.0}
 
 
+class Items(NamedTuple):
+    """Items of queries, in the order of the arrays.
+
+    Attributes:
+      relevance: Float32 `[..., items]`, 0 where masked or invalid.
+      is_item: Bool `[..., items]`, False where masked.
+      scores: Float32 `[..., items]`, 0 where masked or invalid.
+    """
+
+    relevance: Any
+    is_item: Any
+    scores: Any
+
+    def sorted(self) -> Ranked:
+        """Return the items by score, those with equal scores by their index."""
+        absent = (~self.is_item).astype(jnp.int32)
+        keys = (absent, -self.scores, self._index)
+        absent, negated, _, relevance = lax.sort((*keys, self.relevance), num_keys=3)
+        return Ranked(relevance, absent == 0, -negated)
+
+    def first_relevant(self) -> tuple[Any, Any]:
+        """Return the position of the first relevant item, and whether there is one.
+
+        The position is float32 `[...]`, as those of `sorted`, which takes much longer.
+        """
+        relevant, key, index = self.relevance > 0, _sort_key(self.scores), self._index
+        lowest, last = jnp.iinfo(jnp.int32).min, index.shape[-1]
+        best = jnp.where(relevant, key, lowest).max(axis=-1, keepdims=True)
+        is_best = relevant & (key == best)
+        first = jnp.where(is_best, index, last).min(axis=-1, keepdims=True)
+        earlier = self.is_item & ((key > best) | ((key == best) & (index < first)))
+        return _number(earlier) + 1, relevant.any(axis=-1)
+
+    @property
+    def _index(self) -> Any:
+        shape = self.scores.shape
+        return lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
+
+
 class Ranked(NamedTuple):
     """Items of queries, the highest score first; masked ones come last.
 
@@ -65,7 +104,8 @@ class Ranked(NamedTuple):
 class MeanOverQueries(MeanMetric):
     """Base of the ranking metrics: the mean over queries of a value of each.
 
-    A subclass returns the values and where they are defined from `_value`.
+    A subclass returns the values and where they are defined from `_value`, or from
+    `_value_unsorted` if it needs no sorted items.
     """
 
     k: int | None = None
@@ -86,8 +126,8 @@ class MeanOverQueries(MeanMetric):
         self, *, scores: Any, relevance: Any, mask: Any = None, weights: Any = None
     ) -> dict[str, Any]:
         """Return the batch's summed values, and numbers of queries."""
-        ranked, counted, valid = _ranked(scores, relevance, mask)
-        value, defined = self._value(ranked)
+        items, counted, valid = _items(scores, relevance, mask)
+        value, defined = self._value_unsorted(items)
         value = jnp.where(defined, value, _EMPTY[self.empty_queries])
         scored = counted & valid
         if self.empty_queries == "drop":
@@ -96,6 +136,9 @@ class MeanOverQueries(MeanMetric):
             **self.mean_leaves(value, scored, weights),
             invalid=count_where(~valid, counted),
         )
+
+    def _value_unsorted(self, items: Items) -> tuple[Any, Any]:
+        return self._value(items.sorted())
 
     def _value(self, ranked: Ranked) -> tuple[Any, Any]:
         """Return the value of each query, and where it is defined."""
@@ -134,8 +177,8 @@ def shared_by_ties(gains: Any, ranked: Ranked) -> Any:
     return jnp.where(number > 1, total / number, gains)
 
 
-def _ranked(scores: Any, relevance: Any, mask: Any) -> tuple[Ranked, Any, Any]:
-    """Return sorted items, and bools of queries: not masked, and valid."""
+def _items(scores: Any, relevance: Any, mask: Any) -> tuple[Items, Any, Any]:
+    """Return the items, and bools of queries: not masked, and valid."""
     scores, relevance = (
         jnp.asarray(x).astype(jnp.float32) for x in (scores, relevance)
     )
@@ -151,12 +194,18 @@ def _ranked(scores: Any, relevance: Any, mask: Any) -> tuple[Ranked, Any, Any]:
     usable = is_item & ~wrong
     relevance = jnp.where(usable, relevance, 0)
     scores = jnp.where(usable, scores, 0)
-    number = lax.broadcasted_iota(jnp.int32, scores.shape, scores.ndim - 1)
-    absent = (~is_item).astype(jnp.int32)
-    keys = (absent, -scores, number)
-    absent, negated, _, relevance = lax.sort((*keys, relevance), num_keys=3)
-    ranked = Ranked(relevance, absent == 0, -negated)
-    return ranked, is_item.any(axis=-1), valid
+    return Items(relevance, is_item, scores), is_item.any(axis=-1), valid
+
+
+def _sort_key(x: Any) -> Any:
+    """Return int32 numbers in the order of float32 numbers, which `lax.sort` has.
+
+    Both zeros, and numbers below 1.2e-38 (subnormal ones), are equal.
+    """
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    positive = bits & jnp.int32(0x7FFFFFFF)
+    positive = jnp.where(positive < jnp.int32(0x00800000), 0, positive)
+    return jnp.where(bits < 0, -positive, positive)
 
 
 def _number(where: Any) -> Any:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxmetrics.core import Direction, check_choice
 from jaxmetrics.metrics.ranking._ranked import (
+    Items,
     MeanOverQueries,
     Ranked,
     safe_ratio,
@@ -84,9 +85,10 @@ class ReciprocalRank(MeanOverQueries):
 
     higher_is_better: ClassVar[Direction] = True
 
-    def _value(self, ranked: Ranked) -> tuple[Any, Any]:
-        hits = ranked.is_relevant(self.k)
-        return jnp.where(hits, 1 / ranked.position, 0).max(-1), ranked.relevant() > 0
+    def _value_unsorted(self, items: Items) -> tuple[Any, Any]:
+        position, exists = items.first_relevant()
+        counts = exists if self.k is None else exists & (position <= self.k)
+        return jnp.where(counts, 1 / position, 0), exists
 
 
 class HitRate(MeanOverQueries):
@@ -104,9 +106,10 @@ class HitRate(MeanOverQueries):
 
     higher_is_better: ClassVar[Direction] = True
 
-    def _value(self, ranked: Ranked) -> tuple[Any, Any]:
-        hit = ranked.is_relevant(self.k).any(axis=-1)
-        return hit.astype(jnp.float32), ranked.relevant() > 0
+    def _value_unsorted(self, items: Items) -> tuple[Any, Any]:
+        position, exists = items.first_relevant()
+        hit = exists if self.k is None else exists & (position <= self.k)
+        return hit.astype(jnp.float32), exists
 
 
 class RetrievalPrecision(MeanOverQueries):
