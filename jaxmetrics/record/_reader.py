@@ -214,7 +214,7 @@ def _blocks(data: bytes, number: int, end: int) -> Generator[Block | Line, None,
 
 
 def rows_of_lines(lines: Sequence[bytes]) -> list[dict[str, object] | None]:
-    """Return the row of each line; None for a line that is none.
+    """Return the row of each line; None for a line that is not a JSON object.
 
     Args:
       lines: Complete lines, with their line breaks.

@@ -44,7 +44,7 @@ class Items(NamedTuple):
     def first_relevant(self) -> tuple[Any, Any]:
         """Return the position of the first relevant item, and whether there is one.
 
-        The position is float32 `[...]`, as those of `sorted`, which takes much longer.
+        The position is float32 `[...]`, the same as in `sorted`, but needs no sort.
         """
         relevant, key, index = self.relevance > 0, _sort_key(self.scores), self._index
         lowest, last = jnp.iinfo(jnp.int32).min, index.shape[-1]

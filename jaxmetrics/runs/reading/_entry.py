@@ -47,7 +47,7 @@ from jaxmetrics.runs.reading._state import (
 
 _MAX_BYTES = 2**28  # of a record that are read
 _FEW_BYTES = 2**22  # likewise, if the run is in memory
-_LAST_VALUES = 200  # from which the level of a training loss is computed
+_LAST_VALUES = 200  # the most that `recent_level` uses
 _TOTAL_STEPS = (
     *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
     *("training_steps", "steps"),
@@ -400,7 +400,7 @@ def _of_other_files(folder: Path, run: Run | None = None) -> _Recorded:
 
 
 def _of_run(run: Run, better: Mapping[str, Better]) -> _Recorded:
-    """Return what a run in memory tells, from the few values that count."""
+    """Return the facts of a loaded run, from the values that determine them."""
     values = RunValues(better)
     for key in run:
         steps, column = run[key]

@@ -338,7 +338,7 @@ def list_entries(
       root: Folder of the runs, as it is shown.
       paths: Runs, each after the names of the folder of its project and of its own.
       kept: Entries of runs that need not be read again.
-      loaded: For each run the one in memory, if it was read already.
+      loaded: Each run if it was loaded already, else None.
     """
     reader = EntryReader(time.time())
     entries: list[RunEntry] = []

@@ -19,7 +19,7 @@ _SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 _READ_SECONDS = 0.2  # of a run that is shown
 _QUIET_LOOKS = 120  # after so many looks without a change a run is quiet
-_QUIET_RUNS = 100  # of quiet runs so many are looked at, in turn
+_QUIET_RUNS = 100  # about so many of the quiet runs are checked per look
 
 
 class Change(NamedTuple):
@@ -58,9 +58,8 @@ class _Seen:
 class Watcher:
     """Looks for changes below a root while somebody listens.
 
-    Folders are listed again only when they have changed. Of runs that have not changed
-    for two minutes 100 are looked at each time, in turn, so that a look at thousands
-    takes no longer.
+    Folders are listed again only when they have changed. Of the runs that have not
+    changed for two minutes, at most about 100 are checked each second, in turn.
 
     Args:
       root: Folder of the runs.

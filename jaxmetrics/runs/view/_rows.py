@@ -101,7 +101,7 @@ class Rows:
             places.append((_names(id), source))
             folders.append(path)
         if len(kept) == len(folders) and folders == self._latest[0]:
-            listed = self._latest[1]  # all of them rest
+            listed = self._latest[1]  # nothing has changed
         else:
             listed = list_entries(self._root.name, places, kept)
             self._latest = folders, listed
