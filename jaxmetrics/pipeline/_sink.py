@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,7 +22,13 @@ from jaxmetrics.pipeline._intake import Intake
 from jaxmetrics.pipeline._queue import Job, RowQueue
 from jaxmetrics.pipeline._replay import Replay
 from jaxmetrics.pipeline._row import Row
-from jaxmetrics.record import METRICS_JSONL, MissingRows, Record, error_text
+from jaxmetrics.record import (
+    METRICS_JSONL,
+    MissingRows,
+    Record,
+    disabled_in_children,
+    error_text,
+)
 
 if TYPE_CHECKING:
     from jaxmetrics.writers import Writer
@@ -79,7 +83,7 @@ class Sink:
         self._repeated = 0  # rows that were offered again
         self._closing: Future[bool] | None = None
         self._pid: int | None = os.getpid()
-        _inert_in_children().add(self)
+        disabled_in_children().add(self)
         thread = threading.Thread(
             target=self._run, name=f"jaxmetrics-{writer.name}", daemon=True
         )
@@ -327,7 +331,7 @@ class Sinks:
             raise
         self.intake: Intake = Intake(self.offer)
         """Calls that are not rows yet."""
-        _inert_in_children().add(self.intake)
+        disabled_in_children().add(self.intake)
         self._replay = Replay(run_dir)
         # Where writers go back to that are not there now, but were once or will be.
         self._absent: dict[str, Mapping[str, Any]] = {
@@ -531,22 +535,3 @@ def _by_name(sinks: Sequence[Sink]) -> dict[str, Sink]:
             name, number = f"{sink.writer.name}-{number}", number + 1
         named[name] = sink
     return named
-
-
-@functools.cache
-def _inert_in_children() -> weakref.WeakSet[Sink | Intake]:
-    """Return the set of all sinks and intakes, which a forked child disables.
-
-    The only state of the module. `os.register_at_fork` cannot be undone, so that a
-    callback per sink would stay for the life of the process; one callback, registered
-    with the first sink, serves all of them. The process number alone is not enough to
-    recognize a child: in another PID namespace it can have its parent's number.
-    """
-    parts: weakref.WeakSet[Sink | Intake] = weakref.WeakSet()
-
-    def disable_all() -> None:
-        for part in parts:
-            part.disable()
-
-    os.register_at_fork(after_in_child=disable_all)
-    return parts

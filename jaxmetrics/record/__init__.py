@@ -40,6 +40,7 @@ from jaxmetrics.record._entry import MetricsEntry
 from jaxmetrics.record._epoch import EPOCH_FIELDS, EpochMetrics, Epochs, read_epochs
 from jaxmetrics.record._event_limit import alarm_count
 from jaxmetrics.record._exception_line import exception_line
+from jaxmetrics.record._forks import disabled_in_children
 from jaxmetrics.record._html import Html, html_table
 from jaxmetrics.record._index import RecordIndex, crc_before, read_summary
 from jaxmetrics.record._io import (
@@ -242,6 +243,7 @@ __all__ = [
     "csv_cells",
     "csv_line",
     "direction",
+    "disabled_in_children",
     "dumps",
     "duration",
     "duration_clock",

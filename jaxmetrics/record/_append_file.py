@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jaxmetrics.record import _io
+from jaxmetrics.record._forks import disabled_in_children
 from jaxmetrics.record._keys import check_name
 from jaxmetrics.record._reader import LINE_LIMIT, CorruptLineError, scan_lines
 
@@ -51,8 +52,10 @@ class AppendFile:
         self._unsynced_from: int | None = None  # set by a flush that failed
         self._has_other_writer = False
         self._is_gone = False
+        self._is_inherited = False
         fd = _io.open_locked(self.path)
         self._fd: int | None = fd
+        disabled_in_children().add(self)
         try:
             size = os.fstat(fd).st_size
             self._position = _io.end_of_last_line(fd, size)
@@ -216,6 +219,15 @@ class AppendFile:
             fd, self._fd = self._fd, None
             os.close(fd)
 
+    def disable(self) -> None:
+        """Close the copy of a forked child, which would keep the lock of a dead parent.
+
+        The parent keeps its lock: that of a fork ends when no process has it open.
+        """
+        fd, self._fd, self._is_inherited = self._fd, None, True
+        if fd is not None:
+            os.close(fd)
+
     def __enter__(self) -> AppendFile:
         """Return the file."""
         return self
@@ -286,12 +298,12 @@ class AppendFile:
 
     def _complete(self) -> int:
         """Return the descriptor after removing what a failed write has left."""
-        fd = self._descriptor()
-        if self._pid != os.getpid():
+        if self._is_inherited or self._pid != os.getpid():
             raise RuntimeError(
                 f"{self.path} belongs to process {self._pid}, and this is its fork "
                 f"{os.getpid()}. Log in the process that opened it."
             )
+        fd = self._descriptor()
         if self._partial:
             self._truncate(self._position)
         return fd

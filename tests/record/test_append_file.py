@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -183,6 +184,33 @@ def test_closing_releases_the_lock_while_a_fork_still_lives(path):
     assert result.stdout == "free\n", result.stderr
 
 
+def test_a_killed_writer_holds_nothing_though_its_forks_live(path):
+    writer = start_python(
+        """
+        import os, signal, sys
+        from jaxmetrics.record import AppendFile
+        file = AppendFile(sys.argv[1])
+        file.write_line("old")
+        file.replace([b"new\\n"])
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        print(child, flush=True)
+        signal.pause()
+        """,
+        path,
+    )
+    with writer:
+        child = int(writer.stdout.readline())
+        writer.kill()
+        writer.wait(60)
+        try:
+            AppendFile(path).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+    assert path.read_text() == "new\n"
+
+
 def test_new_contents_keep_the_lock(path):
     with AppendFile(path) as file:
         file.write_line("old")
@@ -262,6 +290,7 @@ def test_an_object_store_is_refused(path):
 
 UNPRIVILEGED = """
 import os
+import signal
 from jaxmetrics.record import AppendFile, atomic_write
 if os.geteuid() == 0:
     os.setgid(65534)

@@ -21,6 +21,9 @@ from tpu.programs import KINDS, TOPOLOGIES, mesh_of
 
 every_topology = pytest.mark.parametrize("topology", TOPOLOGIES)
 
+# A test waits for a program of all metrics, which takes minutes to compile.
+pytestmark = pytest.mark.timeout(3600)
+
 
 @pytest.fixture(scope="module")
 def programs(request):
