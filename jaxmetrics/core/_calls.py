@@ -3,7 +3,7 @@
 On concrete arrays `update`, `from_model_output` and `merge` would dispatch fifty or
 more operations one by one. These functions run the same code under `jax.jit`, whose
 cache is keyed by the tree structure (class, configuration and names) and the shapes.
-Traced values take the code as it is.
+Traced values take the code as it is, and so does every call under `jax.disable_jit`.
 
 States made by the executable lack what was derived from their configuration, such as
 the layout of leaves; `_keep_derived` copies it from the state that was passed.
@@ -71,7 +71,8 @@ def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 
     @functools.wraps(merge)
     def merged(self: Any, other: Any) -> Any:
-        if type(other) is not type(self) or not on_host((self, other)):
+        compiles = type(other) is type(self) and not jax.config.jax_disable_jit
+        if not compiles or not on_host((self, other)):
             return merge(self, other)
         new = _merged(_on_device(self), _on_device(other))
         new._keep_derived(self)
@@ -117,7 +118,7 @@ def _observed(
     metric: Any,
     outputs: Mapping[str, Any],
 ) -> Any:
-    prepared = _prepared(metric, outputs)
+    prepared = None if jax.config.jax_disable_jit else _prepared(metric, outputs)
     if prepared is None:
         return traced(outputs)
     new = compiled(_on_device(metric), prepared)
