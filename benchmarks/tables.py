@@ -25,8 +25,10 @@ def table(group: str, device: str = "cpu") -> str:
     for row in rows:
         cases.setdefault(row["case"], {})[row["contender"]] = row
     hand = any(BY_HAND in case for case in cases.values())
+    known = {name for row in rows for name in row.get("figures", {})}
+    sizes = [name for name in ("MB temporary", "state MB") if name in known]
     names = ["case", "us", "ratio", *([BY_HAND] if hand else [])]
-    names += ["JAX library", "PyTorch library", "A/A", "MB temporary", "state MB"]
+    names += ["JAX library", "PyTorch library", "A/A", *sizes]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name, case in cases.items():
         ours, again = case["jaxmetrics"], case["A/A"]
@@ -36,7 +38,7 @@ def table(group: str, device: str = "cpu") -> str:
             cells.append(f"{case[BY_HAND]['ratio']:.3g}" if BY_HAND in case else "")
         cells += [_fastest(case, JAX), _fastest(case, PYTORCH)]
         cells.append(f"{again['low']:.3g} to {again['high']:.3g}")
-        for figure in ("MB temporary", "state MB"):
+        for figure in sizes:
             cells.append(f"{figures[figure]:.2g}" if figure in figures else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
