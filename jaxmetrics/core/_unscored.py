@@ -28,9 +28,9 @@ def invalid_count(metric: Any) -> int:
     if not hasattr(metric, "_leaves"):
         return sum(invalid_count(inside) for _, inside in metric.items())
     count = sum(invalid_count(getattr(metric, name)) for name in metric._children)
-    layout = metric._layout.leaves.get("invalid")
-    if layout is None:
+    if "invalid" not in metric._leaves or not metric.invalid.any():
         return count
+    layout = metric._layout.leaves["invalid"]
     return count + int(np.sum(layout.decode(metric.invalid, True)))
 
 
