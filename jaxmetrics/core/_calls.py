@@ -71,7 +71,7 @@ def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 
     @functools.wraps(merge)
     def merged(self: Any, other: Any) -> Any:
-        compiles = type(other) is type(self) and not jax.config.jax_disable_jit
+        compiles = type(other) is type(self) and not _is_jit_disabled()
         if not compiles or not on_host((self, other)):
             return merge(self, other)
         new = _merged(_on_device(self), _on_device(other))
@@ -118,12 +118,17 @@ def _observed(
     metric: Any,
     outputs: Mapping[str, Any],
 ) -> Any:
-    prepared = None if jax.config.jax_disable_jit else _prepared(metric, outputs)
+    prepared = None if _is_jit_disabled() else _prepared(metric, outputs)
     if prepared is None:
         return traced(outputs)
     new = compiled(_on_device(metric), prepared)
     new._keep_derived(metric)
     return new
+
+
+def _is_jit_disabled() -> bool:
+    """Return whether the call is under `jax.disable_jit`."""
+    return cast("Any", jax.config).jax_disable_jit
 
 
 def _prepared(metric: Any, outputs: Mapping[str, Any]) -> dict[str, Any] | None:
