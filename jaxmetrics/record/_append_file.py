@@ -65,6 +65,7 @@ class AppendFile:
                 _io.sync_folder(self.path)
             self._synced = self._position
         except BaseException:
+            self._fd = None
             os.close(fd)
             raise
 
@@ -220,9 +221,10 @@ class AppendFile:
             os.close(fd)
 
     def disable(self) -> None:
-        """Close the copy of a forked child, which would keep the lock of a dead parent.
+        """Close the descriptor in a forked child.
 
-        The parent keeps its lock: that of a fork ends when no process has it open.
+        The lock of the file lasts until no process has it open. Without this, a child
+        that outlives its killed parent would keep the file locked.
         """
         fd, self._fd, self._is_inherited = self._fd, None, True
         if fd is not None:

@@ -1,4 +1,4 @@
-"""What a forked child lets go of: the files and threads of its parent."""
+"""Disable in a forked child the objects that belong to its parent."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Protocol
 
 
 class Inheritable(Protocol):
-    """An object that a forked child has a copy of, and must not use."""
+    """An object with a thread or a file, which a forked child copies but cannot use."""
 
     def disable(self) -> None:
-        """Make this copy inert."""
+        """Disable this copy: it holds no file, and its methods do nothing or raise."""
         ...
 
 
 @functools.cache
 def disabled_in_children() -> weakref.WeakSet[Inheritable]:
-    """Return the set of all objects that a forked child disables first.
+    """Return the set of the objects that every forked child disables when it starts.
+
+    Add an object to it when it opens its file or starts its thread.
 
     `os.register_at_fork` cannot be undone, so that a callback per object would stay for
     the life of the process; one callback, registered with the first object, serves all
@@ -28,8 +30,8 @@ def disabled_in_children() -> weakref.WeakSet[Inheritable]:
     objects: weakref.WeakSet[Inheritable] = weakref.WeakSet()
 
     def disable_all() -> None:
-        for held in objects:
-            held.disable()
+        for each in objects:
+            each.disable()
 
     os.register_at_fork(after_in_child=disable_all)
     return objects

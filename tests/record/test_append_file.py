@@ -211,6 +211,28 @@ def test_a_killed_writer_holds_nothing_though_its_forks_live(path):
     assert path.read_text() == "new\n"
 
 
+def test_a_fork_closes_no_descriptor_of_a_file_that_could_not_be_opened(path):
+    path.write_bytes(b"torn")
+    path.with_name("metrics.jsonl.torn").mkdir()
+    result = run_python(
+        """
+        import os, sys
+        from jaxmetrics.record import AppendFile
+        try:
+            AppendFile(sys.argv[1])
+        except OSError as error:
+            kept = error  # with the frame of the file
+        other = os.open(sys.argv[1], os.O_RDONLY)
+        child = os.fork()
+        if child == 0:
+            os._exit(os.read(other, 4) != b"torn")
+        print(os.waitpid(child, 0)[1], type(kept).__name__)
+        """,
+        path,
+    )
+    assert result.stdout.startswith("0 "), result.stderr
+
+
 def test_new_contents_keep_the_lock(path):
     with AppendFile(path) as file:
         file.write_line("old")
