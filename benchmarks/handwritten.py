@@ -150,7 +150,9 @@ def mse(state: Any, outputs: Outputs) -> Any:
 def histogram(state: Any, outputs: Outputs) -> Any:
     """Count values in 64 bins from -4 to 4, beyond them, and what is no number."""
     values = outputs["values"]
-    index = jnp.clip(jnp.floor((values + 4) * 8), -1, 64).astype(jnp.int32) + 1
+    index = jnp.clip(jnp.floor((values + 4) * 8), -1, 64)
+    index = index - (values < index / 8 - 4)  # the sum may have been rounded up
+    index = jnp.clip(index, -1, 64).astype(jnp.int32) + 1
     return _plus_counts(state, _scattered(jnp.where(jnp.isnan(values), 66, index), 67))
 
 

@@ -127,14 +127,28 @@ class Histogram(Statistic):
         # of float32, one of three.
         bin_ = jnp.floor(self._bin_position(inside) - np.float32(min(error, 1)))
         bin_ = jnp.clip(bin_, -1, last).astype(jnp.int32)
-        upper = np.append(edges[:-1], np.float32(np.inf))
         for _ in range(1 if error < 0.5 else 2):
-            above = inside >= jnp.take(upper, bin_ + 1, mode="clip")
+            above = inside >= self._next_edge(edges, bin_)
             bin_ = bin_ + above.astype(jnp.int32)
         index = 1 + jnp.clip(bin_, 0, last)
         index = jnp.where(values < low, 0, index)
         index = jnp.where(values > high, self.bins + 1, index)
         return jnp.where(jnp.isfinite(values), index, self.bins + 2)
+
+    def _next_edge(self, edges: np.ndarray, bin_: Any) -> Any:
+        """Return the right edge of bins, of which that before the first is -1.
+
+        Edges such as multiples of 1/8 are computed, if no step of it rounds: that is
+        faster than to look them up.
+        """
+        if self.scale == "linear":
+            low, width = np.float32(edges[0]), np.float32(edges[1] - edges[0])
+            steps = np.arange(self.bins + 1, dtype=np.float64) * np.float64(width)
+            wide = steps + np.float64(low)
+            if _fits_float32(steps) and _fits_float32(wide) and (wide == edges).all():
+                return (bin_ + 1).astype(jnp.float32) * width + low
+        upper = np.append(edges[:-1], np.float32(np.inf))
+        return jnp.take(upper, bin_ + 1, mode="clip")
 
     def _position_error(self) -> float:
         """Return a bound of the error of positions, in bins; at most 1."""
@@ -153,6 +167,13 @@ class Histogram(Statistic):
             return (values - np.float32(self.low)) / np.float32(width)
         width = math.log(self.high / self.low) / self.bins
         return (jnp.log(values) - np.float32(math.log(self.low))) / np.float32(width)
+
+
+def _fits_float32(values: np.ndarray) -> bool:
+    """Return whether no value is rounded or flushed to zero in float32."""
+    tiny = np.finfo(np.float32).tiny
+    exact = values.astype(np.float32) == values
+    return bool((exact & ((values == 0) | (np.abs(values) >= tiny))).all())
 
 
 def _round_up(edges: np.ndarray) -> np.ndarray:

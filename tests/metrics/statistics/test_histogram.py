@@ -28,7 +28,8 @@ def test_values_outside_and_not_finite_are_counted_separately():
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize(
-    ("low", "high"), [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4), (3e4, 30001)]
+    ("low", "high"),
+    [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4), (3e4, 30001), (0.125, 4.75)],
 )
 def test_float32_neighbours_of_each_edge_fall_where_numpy_puts_them(scale, low, high):
     metric = jm.Histogram(low=low, high=high, bins=37, scale=scale)
@@ -42,6 +43,18 @@ def test_float32_neighbours_of_each_edge_fall_where_numpy_puts_them(scale, low, 
     np.testing.assert_array_equal(value["counts"], counts)
     outside = (values < low).sum(), (values > high).sum()
     assert (value["below"], value["above"]) == outside
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4, 4), (0, 64), (-1, 1023), (1, 65)])
+def test_values_beside_edges_without_rounding_are_counted_as_numpy_does(low, high):
+    metric = jm.Histogram(low=low, high=high)
+    near = np.float32([-1e-9, 1e-9, -1e-37, 1e-37, -0.0, *metric.edges])
+    around = [np.nextafter(near, np.float32(s)) for s in (-INF, INF)]
+    values = np.concatenate([near, *around])
+    values = values[(values == 0) | (np.abs(values) >= np.finfo(np.float32).tiny)]
+    counts, _ = np.histogram(values.astype(np.float64), metric.edges)
+    value = jm.evaluate(metric, values=values)
+    np.testing.assert_array_equal(value["counts"], counts)
 
 
 def test_edges_and_counts_are_those_of_numpy_for_a_range():
