@@ -4,9 +4,6 @@ On concrete arrays `update`, `from_model_output` and `merge` would dispatch fift
 more operations one by one. These functions run the same code under `jax.jit`, whose
 cache is keyed by the tree structure (class, configuration and names) and the shapes.
 Traced values take the code as it is, and so does every call under `jax.disable_jit`.
-
-States made by the executable lack what was derived from their configuration, such as
-the layout of leaves; `_keep_derived` copies it from the state that was passed.
 """
 
 from __future__ import annotations
@@ -74,9 +71,7 @@ def compiled_merge(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
         compiles = type(other) is type(self) and not _is_jit_disabled()
         if not compiles or not on_host((self, other)):
             return merge(self, other)
-        new = _merged(_on_device(self), _on_device(other))
-        new._keep_derived(self)
-        return new
+        return _like(self, _merged(_on_device(self), _on_device(other)))
 
     return merged
 
@@ -121,8 +116,12 @@ def _observed(
     prepared = None if _is_jit_disabled() else _prepared(metric, outputs)
     if prepared is None:
         return traced(outputs)
-    new = compiled(_on_device(metric), prepared)
-    new._keep_derived(metric)
+    return _like(metric, compiled(_on_device(metric), prepared))
+
+
+def _like(metric: Any, new: Any) -> Any:
+    """Return a new state of the same metrics, with the outputs that they read."""
+    new.__dict__["_all_reads"] = reads_of(metric)
     return new
 
 

@@ -359,13 +359,6 @@ class Collection(Placed):
         """Return the state of two shards of the same batches; see `Windowed`."""
         return self._merged(other, lambda a, b: a.merge_shards(b))
 
-    def _keep_derived(self, other: Self) -> None:
-        """Take over what was derived from the equal configurations of another state."""
-        if "_all_reads" in vars(other):
-            vars(self)["_all_reads"] = vars(other)["_all_reads"]
-        for node, other_node in zip(self._nodes, other._nodes):
-            node._keep_derived(other_node)
-
     def _described(self, state: bool) -> str:
         shown = {name: describe(metric, state) for name, metric in self.items()}
         if all(name.isidentifier() for name in shown):

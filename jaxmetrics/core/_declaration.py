@@ -82,25 +82,55 @@ def register(cls: type) -> None:
     """
     data, meta = [*cls._leaves, *cls._children], list(cls._configuration)
     keys = [jax.tree_util.GetAttrKey(name) for name in data]
-    names = (*data, *meta)
     children_of, static_of = _entries(data), _entries(meta)
 
-    def flatten(metric: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def flatten(metric: Any) -> tuple[tuple[Any, ...], Configured]:
         fields = metric.__dict__
-        return children_of(fields), static_of(fields)
+        static = fields.get("_configured") or Configured(static_of(fields))
+        return children_of(fields), static
 
-    def flatten_with_keys(metric: Any) -> tuple[Any, tuple[Any, ...]]:
+    def flatten_with_keys(metric: Any) -> tuple[Any, Configured]:
         children, static = flatten(metric)
         return tuple(zip(keys, children)), static
 
     def unflatten(static: tuple[Any, ...], children: Any) -> Any:
         register_with_flax(cls)
+        if not isinstance(static, Configured):
+            static = Configured(static)  # of an exported program
+        if static.fields is None:
+            static.fields = {"_configured": static, **dict(zip(meta, static))}
+        fields = static.fields.copy()
+        fields.update(zip(data, children))
         new = object.__new__(cls)
-        new.__dict__.update(zip(names, (*children, *static)))
+        object.__setattr__(new, "__dict__", fields)
         return new
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     register_for_export(cls)
+
+
+class Configured(tuple[Any, ...]):
+    """The configuration of a metric, and what follows from it.
+
+    It is the static part of the pytree, so the states that one program returns share
+    it, and what they look up was derived once.
+
+    Attributes:
+      fields: Attributes that a state gets from it.
+      layout: See `Metric._layout`.
+    """
+
+    fields: dict[str, Any] | None = None
+    layout: Any = None
+
+    @classmethod
+    def of(cls, metric: Any) -> Configured:
+        """Return that of a metric, which keeps it."""
+        known = metric.__dict__.get("_configured")
+        if known is None:
+            known = cls(getattr(metric, name) for name in metric._configuration)
+            metric.__dict__["_configured"] = known
+        return known
 
 
 def _entries(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:

@@ -25,6 +25,7 @@ from jaxmetrics.core._configuration import checked, with_one_nan
 from jaxmetrics.core._counting import both, count_where
 from jaxmetrics.core._declaration import (
     Bound,
+    Configured,
     check_scores,
     child,
     explained_init,
@@ -97,7 +98,7 @@ _FIELDS = (
 )  # not scores_field, whose value type checkers then take as the default
 
 
-_DERIVED = ("_layout", "_all_reads")  # from the configuration, and kept with the state
+_DERIVED = ("_configured", "_all_reads")  # from the configuration and the children
 
 
 class _Layout(NamedTuple):
@@ -247,9 +248,9 @@ class Metric(Placed):
             refuse_irreproducible(self)
             for name, inside in reproducible_children(self, kept=True).items():
                 object.__setattr__(self, name, inside)
-        for name in self._leaves:
+        for name, declared in self._leaves.items():
             if getattr(self, name) is UNSET:
-                object.__setattr__(self, name, self._layout.leaves[name].empty())
+                object.__setattr__(self, name, declared.layout(self).empty())
 
     def validate(self) -> None:
         """Override to refuse a bad configuration, with a ValueError."""
@@ -537,29 +538,22 @@ class Metric(Placed):
         new.__dict__.update(self.__dict__)
         new.__dict__.update(fields)
         if not self._configuration.keys().isdisjoint(fields):
-            new.__dict__.pop("_layout", None)
+            new.__dict__.pop("_configured", None)
             new.__dict__.pop("_all_reads", None)
         elif not self._children.keys().isdisjoint(fields):
             new.__dict__.pop("_all_reads", None)
         return new
 
-    def _keep_derived(self, other: Self) -> None:
-        """Take over what was derived from the equal configuration of another state."""
-        fields, others = self.__dict__, other.__dict__
-        for name in _DERIVED:
-            if name in others:
-                fields[name] = others[name]
-        for name in self._children:
-            fields[name]._keep_derived(others[name])
-
-    @functools.cached_property
+    @property
     def _layout(self) -> _Layout:
         """Leaf kinds, shapes and sources of arguments, derived once.
 
-        They follow from the configuration alone, so copies with another state keep
-        them (`with_fields`), and states that jit returns look them up.
+        They follow from the configuration alone, so all states of it share them.
         """
-        return _layout_of(jax.tree.structure(self))
+        configured = Configured.of(self)
+        if configured.layout is None:
+            configured.layout = self._derived_layout()
+        return configured.layout
 
     def _derived_layout(self) -> _Layout:
         arguments = dict(self.observe_arguments())
@@ -703,13 +697,6 @@ class Metric(Placed):
     def _reduce_merge(self, other: Self) -> Self:
         """Merge two shards, under the name that clu's containers call."""
         return self.merge_shards(other)
-
-
-@functools.lru_cache(maxsize=1024)
-def _layout_of(structure: Any) -> _Layout:
-    """Return the layout of the metrics of one class and configuration."""
-    metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
-    return metric._derived_layout()
 
 
 def _is_ours(cls: type) -> bool:

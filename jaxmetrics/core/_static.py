@@ -61,7 +61,8 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, PartitionSpec):
         return {"spec": [_encoded(item) for item in value]}
     if isinstance(value, tuple | list):
-        return {type(value).__name__: [_encoded(item) for item in value]}
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_encoded(item) for item in value]}
     if isinstance(value, np.dtype):
         return {"dtype": value.name}
     if isinstance(value, jax.tree_util.PyTreeDef):

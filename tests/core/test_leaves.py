@@ -115,7 +115,9 @@ def test_a_sum_leaf_takes_integers_exactly(value):
 
 def test_the_layout_of_leaves_is_derived_once_and_kept_by_copies():
     metric = jm.ConfusionMatrix(3)
-    layout = metric._layout
-    state = metric.update(logits=np.eye(3, dtype=np.float32), labels=[0, 1, 2])
-    assert state._layout is layout and state.identity()._layout is layout
-    assert metric.on(logits="x")._layout is not layout
+    batch = dict(logits=np.eye(3, dtype=np.float32), labels=[0, 1, 2])
+    state = metric.update(**batch)
+    layout = state._layout
+    assert metric.update(**batch)._layout is layout
+    assert state.empty()._layout is layout
+    assert state.on(logits="x")._layout is not layout
