@@ -38,8 +38,8 @@ def placed() -> tuple[dict[str, tuple[Any, Any]], Any]:
 
     from benchmarks import classifier, twenty
 
-    ours = twenty.jaxmetrics()
-    libraries = {"jaxmetrics": ours, **twenty.peers()}
+    ours = {"jaxmetrics": twenty.jaxmetrics(), "jaxmetrics, eleven": twenty.eleven()}
+    libraries = {**ours, **twenty.peers()}
     device = jax.devices()[0]
     states = {
         name: (library, jax.device_put(library.start, device))

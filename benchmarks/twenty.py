@@ -53,7 +53,20 @@ def collection(classes: int = CLASSES) -> Any:
 
 def jaxmetrics() -> Library:
     """Return all twenty."""
-    return Library(20, collection(), update_of, lambda state: state.compute())
+    return _library(collection())
+
+
+def eleven() -> Library:
+    """Return those of the twenty that clu has."""
+    import jaxmetrics as jm
+
+    names = ("loss", "accuracy", "entropy", "last", *(f"top{k}" for k in _TOP))
+    every = collection()
+    return _library(jm.Collection({name: every[name] for name in names}))
+
+
+def _library(metrics: Any) -> Library:
+    return Library(len(metrics), metrics, update_of, lambda state: state.compute())
 
 
 def peers() -> dict[str, Library]:
