@@ -12,6 +12,7 @@ from jax import Array
 
 from jaxmetrics.core._decoding import namespace, on_states
 from jaxmetrics.core._leaves import max_leaf
+from jaxmetrics.core._merging import refuse_parts
 from jaxmetrics.core._metric import Metric
 
 
@@ -60,6 +61,7 @@ class BestOf(
         contribution. Merging moves the values of both into `best`.
         """
         self._refuse_other(other)
+        refuse_parts(self, other)
         best = jnp.maximum(self._best_with_pending(), other._best_with_pending())
         return self.with_fields(metric=self.metric.identity(), best=best)
 

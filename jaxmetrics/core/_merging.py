@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxmetrics.core._decoding import describe
+from jaxmetrics.core._mesh import varying
 
 
 def refuse_other_shapes(ours: Any, theirs: Any) -> None:
@@ -35,3 +36,23 @@ def refuse_other_shapes(ours: Any, theirs: Any) -> None:
         f"{name!r} is {np.shape(a)} in one and {np.shape(b)} in the other. If one "
         "is a stack of states that were not reduced yet, merge with its .reduce()."
     )
+
+
+def refuse_parts(ours: Any, theirs: Any) -> None:
+    """Refuse to merge states that hold a part of an update each, in shard_map.
+
+    For a metric that compares whole updates. Without `check_vma` nothing tells that
+    devices hold parts.
+
+    Raises:
+      ValueError: The states vary along axes of the mesh.
+    """
+    axes = sorted(varying((ours, theirs)))
+    if axes:
+        name = type(ours).__name__
+        over = axes[0] if len(axes) == 1 else tuple(axes)
+        raise ValueError(
+            f"{name} compares whole updates, but each device along {over!r} holds a "
+            f"part of one. Reduce the update, then merge it: state.merge("
+            f"state.from_model_output(...).reduce({over!r}))."
+        )

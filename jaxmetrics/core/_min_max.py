@@ -12,6 +12,7 @@ from jax import Array
 
 from jaxmetrics.core._decoding import namespace, on_states
 from jaxmetrics.core._leaves import max_leaf, min_leaf
+from jaxmetrics.core._merging import refuse_parts
 from jaxmetrics.core._mesh import vary, varying
 from jaxmetrics.core._metric import Direction, Metric
 
@@ -73,6 +74,7 @@ class MinMax(
     def merge(self, other: Any) -> Self:
         """Return the state of both samples, with the values of single updates noted."""
         self._refuse_other(other)
+        refuse_parts(self, other)
         smallest, largest = self._extremes()
         other_smallest, other_largest = other._extremes()
         is_single = jnp.minimum(self.is_single, other.is_single)

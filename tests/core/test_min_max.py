@@ -2,8 +2,10 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 from support.forms import mesh_of
 
 import jaxmetrics as jm
@@ -68,3 +70,18 @@ def test_two_batches_that_are_merged_are_two_updates():
     state = total.from_model_output(loss=1.0).merge(total.from_model_output(loss=2.0))
     expected = {"value": 3.0, "min": 1.0, "max": 2.0}
     assert state.compute() == state.merge(total).compute() == expected
+
+
+@pytest.mark.parametrize("metric", [jm.MinMax, jm.BestOf])
+def test_a_part_of_an_update_is_refused_in_shard_map(metric):
+    """The value of each device's rows is not that of the update."""
+    state, loss = metric(jm.Mean("loss")), np.arange(8.0, dtype=np.float32)
+
+    def total(state, loss):
+        return state.update(loss=loss).reduce("data")
+
+    program = jax.shard_map(
+        total, mesh=mesh_of(), in_specs=(P(), P("data")), out_specs=P()
+    )
+    with pytest.raises(ValueError, match=r"Reduce the update, then merge it"):
+        jax.jit(program)(state, loss)
