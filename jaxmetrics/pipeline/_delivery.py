@@ -73,8 +73,13 @@ class Delivery:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by what became of them."""
-        return dict(self._counts)
+        """Rows by what became of them, and the writer's own counters."""
+        try:
+            own = dict(self._writer.counters)
+        except Exception as error:
+            self._warn_once("has no counters", error)
+            own = {}
+        return {**self._counts, **own}
 
     def missing(self) -> dict[str, Any]:
         """Return how many rows the writer has lost, and their steps by split."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("jaxmetrics")
 _TOO_SLOW = "is too slow; rows are dropped and counted"
 _MAX_UNFETCHED = 4096
+_UNDO_SECONDS = 5.0
 
 
 class Sink:
@@ -97,7 +99,7 @@ class Sink:
         after the writer's keys and limits. The writer's own counters follow.
         """
         offered = {"offered": self._queue.offered - self._repeated}
-        return offered | self._delivery.counts | self.writer.counters
+        return offered | self._delivery.counts
 
     def offer(self, row: Row, *, waits: bool = True) -> bool:
         """Queue a row if it is for the writer; a row offered again is written once.
@@ -296,7 +298,7 @@ class Sinks:
     Deadlines are times of `time.monotonic()`.
 
     Args:
-      writers: Writers to open; all are closed again if one of them fails to open.
+      writers: Writers to open; if one of them fails, all are closed again.
       run_dir: Directory of the run; None if it has none.
       resume_step: Step from which the run continues, or None.
       clock: Monotonic seconds, as in `Sink`.
@@ -315,8 +317,13 @@ class Sinks:
         steps: dict[str, int] = {}
         if resume_step is not None:  # a restore has states of its own
             steps = {name: min(step, resume_step) for name, step in left_out.items()}
-        opened: list[Writer] = []
-        try:
+        self.intake: Intake = Intake(self.offer)
+        """Calls that are not rows yet."""
+        disabled_in_children().add(self.intake)
+        self._rows_offered = 0
+        self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
+        self._sinks: dict[str, Sink] = {}
+        with contextlib.ExitStack() as undo:
             for writer in writers:
                 place: Any = run_dir  # None is for writers that need none
                 try:
@@ -324,25 +331,20 @@ class Sinks:
                 except Exception as error:
                     error.add_note(f"Writer {writer.name} could not be opened.")
                     raise
-                opened.append(writer)
-        except BaseException:
-            for writer in opened:
-                writer.close()
-            raise
-        self.intake: Intake = Intake(self.offer)
-        """Calls that are not rows yet."""
-        disabled_in_children().add(self.intake)
+                undo.callback(writer.close)
+            sinks: list[Sink] = []
+            for writer in writers:
+                sink = Sink(writer, clock=clock, refill=self.intake.try_hand_out)
+                undo.callback(sink.close, time.monotonic() + _UNDO_SECONDS)
+                sinks.append(sink)
+            self._sinks = _by_name(sinks)
+            undo.pop_all()
         self._replay = Replay(run_dir)
         # Where writers go back to that are not there now, but were once or will be.
         self._absent: dict[str, Mapping[str, Any]] = {
             name: {"step": step} for name, step in steps.items()
         }
         self._absent_step = resume_step  # of those without a state
-        self._rows_offered = 0
-        self._unfetched: deque[Row] = deque(maxlen=_MAX_UNFETCHED)
-        refill = self.intake.try_hand_out
-        self._sinks: dict[str, Sink] = {}
-        self._sinks = _by_name([Sink(w, clock=clock, refill=refill) for w in opened])
 
     def __len__(self) -> int:
         """Return the number of writers."""

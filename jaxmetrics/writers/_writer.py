@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -59,6 +60,12 @@ class Writer(ABC):
     """True if what is written is only looked at: rows that were dropped, for example
     because they come too fast to read, do not make `flush()` and `close()` False."""
 
+    # Defaults at the class serve a writer whose `__init__` does not call this one.
+    every: int = 1
+    keys: tuple[str, ...] | None = None
+    rename: Mapping[str, str] = {}
+    _kept: bool = False
+
     def __init__(
         self,
         *,
@@ -69,15 +76,14 @@ class Writer(ABC):
     ) -> None:
         if unknown:
             raise TypeError(_unknown_options(type(self), unknown))
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
             raise ValueError(
                 f"{type(self).__name__} got every={every!r}, expected a positive "
                 f"integer. Leave it out to write every record."
             )
-        self.every: int = every
-        self.keys: tuple[str, ...] | None = None if keys is None else one_or_many(keys)
-        self.rename: dict[str, str] = check_rename(rename or {}, type(self).__name__)
-        self._kept = False
+        self.every = int(every)
+        self.keys = None if keys is None else one_or_many(keys)
+        self.rename = check_rename(rename or {}, type(self).__name__)
 
     missing: Mapping[str, Any] = {}
     """Rows that the logger could not pass to the writer, as `{"rows": 3, "steps":

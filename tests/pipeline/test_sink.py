@@ -469,6 +469,13 @@ def test_open_writers_are_closed_when_another_fails_to_open(tmp_path):
     assert raised.value.__notes__ == ["Writer refusing could not be opened."]
     assert closed == [first]
 
+    class Broken(Memory):
+        when_full = property(lambda self: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        Sinks([first, Broken()], tmp_path, None)
+    assert closed[1:]
+
 
 def test_a_writer_is_abstract():
     with pytest.raises(TypeError, match="abstract"):

@@ -183,6 +183,36 @@ def test_values_that_are_not_finite_or_very_large_reach_the_writer(tmp_path):
     assert {type(value) for value in record.values.values()} == {int, float}
 
 
+class Careless(Received):
+    """Does not initialize its base class, and has counters that raise."""
+
+    def __init__(self):
+        self.records = []
+
+    @property
+    def counters(self):
+        raise ConnectionError("no answer")
+
+
+def test_a_careless_writer_gets_records_and_leaves_no_file_locked(tmp_path, caplog):
+    for step in (1, 2):  # the second logger needs the files of the first
+        writer = Careless()
+        with jm.TrainingLogger(
+            "p", "run", root=tmp_path, writers=[writer], console=False
+        ) as logger:
+            logger.log_step(step, loss=1.0)
+            assert logger.flush()
+            assert logger.counters()["careless"]["written"] == 1
+        assert [record.step for record in writer.records] == [step]
+    assert caplog.text.count("Writer careless has no counters (") == 2
+
+
+@pytest.mark.parametrize("every", [np.int64(2), 2])
+def test_every_is_an_integer_of_python_or_numpy(every):
+    writer = jm.writers.Memory(every=every)
+    assert (writer.every, type(writer.every)) == (2, int)
+
+
 @pytest.mark.parametrize("kind", sorted(jm.record.MEDIA_KINDS))
 def test_every_kind_of_media_is_taken_if_it_is_shown(kind):
     media = jm.record.Media(1, "train", {"train/x": "text"}, 0.0, kind=kind)
