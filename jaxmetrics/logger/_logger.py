@@ -427,7 +427,8 @@ class TrainingLogger:
         Raises:
           TypeError: A value is not a str; the others are logged.
         """
-        self._log_media("text", "log_text", step, split, {**(texts or {}), **more})
+        texts = _by_name("log_text", "texts", texts, more)
+        self._log_media("text", "log_text", step, split, texts)
 
     def log_images(
         self,
@@ -451,7 +452,8 @@ class TrainingLogger:
           ValueError: An array is not an image; the others are logged.
           RuntimeError: As in `log_step`.
         """
-        self._log_media("image", "log_images", step, split, {**(images or {}), **more})
+        images = _by_name("log_images", "images", images, more)
+        self._log_media("image", "log_images", step, split, images)
 
     def log_figure(
         self,
@@ -465,14 +467,16 @@ class TrainingLogger:
 
         Args:
           step: Optimizer updates completed.
-          figures: Figures by name.
+          figures: Figures by name. Axes stand for their figure, and `pyplot` for the
+            current one.
           split: As in `log_step`.
           more: More figures by name.
 
         Raises:
           ValueError: A value is neither a figure nor an image; the others are logged.
         """
-        self.log_images(step, figures, split=split, **more)
+        figures = _by_name("log_figure", "figures", figures, more)
+        self.log_images(step, figures, split=split)
 
     def log_audio(
         self,
@@ -498,7 +502,7 @@ class TrainingLogger:
         """
         pairs = {
             name: (samples, int(sample_rate))
-            for name, samples in {**(sounds or {}), **more}.items()
+            for name, samples in _by_name("log_audio", "sounds", sounds, more).items()
         }
         self._log_media("audio", "log_audio", step, split, pairs)
 
@@ -530,7 +534,7 @@ class TrainingLogger:
         if not self.config.enable_histograms:
             self._warn_once("Histograms are left out: enable_histograms is False.")
             return
-        arrays = {**(arrays or {}), **more}
+        arrays = _by_name("log_histograms", "arrays", arrays, more)
         self._log_media("histogram", "log_histograms", step, split, arrays)
 
     def log_table(
@@ -554,7 +558,8 @@ class TrainingLogger:
           TypeError: A value is not a table; the others are logged.
           ValueError: Rows differ in length from the columns, or there are too many.
         """
-        self._log_media("table", "log_table", step, split, {**(tables or {}), **more})
+        tables = _by_name("log_table", "tables", tables, more)
+        self._log_media("table", "log_table", step, split, tables)
 
     def log_hparams(self, hparams: object = None, **more: object) -> None:
         """Add to the configuration of the run what was unknown when it began.
@@ -900,7 +905,7 @@ class TrainingLogger:
                     full = key(name, key_split, keep_slashes=not is_given)
                     media = media_value(kind, name, value, _count, is_shown)
                     row.values[full] = media
-                except (TypeError, ValueError, RuntimeError) as error:
+                except Exception as error:  # of an object's own code, for example
                     errors.append(error)
             if is_shown:
                 self._queue(row, self._clock())
@@ -1070,7 +1075,10 @@ class TrainingLogger:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            raise type(errors[0])("\n".join(str(error) for error in errors))
+            # The type of an error may have another constructor.
+            kinds = [k for k in (TypeError, ValueError) if isinstance(errors[0], k)]
+            kind = kinds[0] if kinds else RuntimeError
+            raise kind("\n".join(str(error) for error in errors))
 
     def _stay_inert(self) -> None:
         """Log nothing: this worker process imports the main module of another one."""
@@ -1112,6 +1120,17 @@ class TrainingLogger:
             self.close(error=error)
         except Exception as problem:
             _LOG.warning("Closing the log of %s: %s", self.run_dir, problem)
+
+
+def _by_name(call: str, name: str, given: Any, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a media call: those of its mapping `name`, and `more`."""
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            f"{call}() got {name} of type {type(given).__name__}, expected a mapping "
+            f"of names to values. Pass each value by a name of its own: {call}(step, "
+            f"sample=value)."
+        )
+    return {**(given or {}), **more}
 
 
 def _strict(values: Mapping[str, float | int]) -> dict[str, Any]:

@@ -132,15 +132,15 @@ def media_value(
         return _table(name, value)
     if kind == "audio":
         return _audio(name, value)
-    if kind == "image" and hasattr(value, "savefig"):
-        return _figure(value)
+    if kind == "image" and (figure := _figure_of(value)) is not None:
+        return _drawn(figure)
     call = f"log_{kind}s"
     if kind == "histogram" and isinstance(value, tuple):
         return _counted_histogram(call, name, value)
     check = _check_image if kind == "image" else _check_real
     jax = sys.modules.get("jax")
     if jax is None or not isinstance(value, jax.Array):
-        value = np.array(value)
+        value = _array(call, name, value)
         check(call, name, value.shape, value.dtype)
         return value
     _require_values(call, name, value)
@@ -173,7 +173,32 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _figure(figure: Any) -> np.ndarray:
+def _array(call: str, name: str, value: Any, dtype: Any = None) -> np.ndarray:
+    """Return a copy of a value as an array.
+
+    Raises:
+      ValueError: NumPy cannot make one of it.
+    """
+    try:
+        return np.array(value, dtype)
+    except Exception as error:
+        raise ValueError(
+            f"{call}() got {name!r} of type {type(value).__name__}, expected one array "
+            f"({error}). Stack its parts, or log each by a name of its own."
+        ) from error
+
+
+def _figure_of(value: Any) -> Any:
+    """Return the figure of matplotlib that a value is or has; None for others."""
+    if hasattr(value, "gcf"):  # pyplot
+        return value.gcf()
+    for figure in (value, getattr(value, "figure", None)):  # of axes, for example
+        if hasattr(figure, "canvas") and hasattr(figure, "savefig"):
+            return figure
+    return None
+
+
+def _drawn(figure: Any) -> np.ndarray:
     """Draw a figure of matplotlib as it is now: uint8 `[height, width, 4]`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -188,7 +213,7 @@ def _figure(figure: Any) -> np.ndarray:
 
 def _audio(name: str, value: Any) -> tuple[np.ndarray, int]:
     samples, rate = value
-    samples = np.array(samples)
+    samples = _array("log_audio", name, samples)
     is_valid = samples.ndim == 1 or (samples.ndim == 2 and 1 <= samples.shape[1] <= 16)
     is_number = samples.dtype == np.int16 or "float" in samples.dtype.name
     if not (is_valid and is_number and samples.size):
@@ -251,12 +276,20 @@ def _counted_histogram(call: str, name: str, value: tuple[Any, ...]) -> object:
             f"{call}() got {name!r} with {len(value)} parts, expected an array or the "
             f"pair (counts, edges). Pass what np.histogram returns."
         )
-    counts, edges = (np.array(part, np.float64) for part in value)
+    counts, edges = (_array(call, name, part, np.float64) for part in value)
     if counts.ndim != 1 or edges.shape != (counts.size + 1,):
         raise ValueError(
             f"{call}() got {name!r} with counts {counts.shape} and edges "
             f"{edges.shape}, expected one edge more than counts. Pass what "
             f"np.histogram returns."
+        )
+    has_counts = np.all(counts >= 0) and np.isfinite(counts).all()
+    if not (has_counts and np.isfinite(edges).all() and np.all(np.diff(edges) >= 0)):
+        raise ValueError(
+            f"{call}() got {name!r} with counts from {counts.min():g} to "
+            f"{counts.max():g} and edges from {edges[0]:g} to {edges[-1]:g}, expected "
+            f"finite counts of at least 0 and finite edges in ascending order. Pass "
+            f"what np.histogram returns."
         )
     return counts, edges
 
@@ -278,7 +311,8 @@ def _require_values(call: str, name: str, value: Any) -> None:
 
 
 def _check_real(call: str, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    if dtype.kind not in "biuf" and "float" not in dtype.name:
+    # The dtype of random keys has no kind.
+    if getattr(dtype, "kind", "V") not in "biuf" and "float" not in dtype.name:
         raise TypeError(
             f"{call}() got {name!r} of {dtype}, expected real numbers. Convert it, or "
             f"log its parts."

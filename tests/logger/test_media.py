@@ -3,11 +3,13 @@
 import json
 import logging
 import threading
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jaxmetrics import Run, TrainingLogger
@@ -303,6 +305,14 @@ def test_a_kind_that_no_writer_shows_is_warned_about_once(make, caplog):
         ("log_histograms", jnp.zeros(2, complex), TypeError, "expected real numbers"),
         ("log_histograms", (1, 2, 3), ValueError, "3 parts"),
         ("log_histograms", ([1, 2], [1, 2]), ValueError, "one edge more"),
+        ("log_histograms", ([1, -2], [1, 2, 3]), ValueError, "from -2 to 1"),
+        ("log_histograms", ([1, np.nan], [1, 2, 3]), ValueError, "finite counts"),
+        ("log_histograms", ([1, 2], [1, 3, 2]), ValueError, "ascending"),
+        ("log_histograms", ([1, 2], [1, 2, np.inf]), ValueError, "finite edges"),
+        ("log_histograms", (["a"], [1, 2]), ValueError, "'a'"),
+        ("log_histograms", [[1.0], [1.0, 2.0]], ValueError, "expected one array"),
+        ("log_histograms", jax.random.key(0), TypeError, r"key<fry>, expected real"),
+        ("log_images", [np.zeros((2, 2)), np.zeros((3, 3))], ValueError, "one array"),
         ("log_table", [1, 2, 3], TypeError, "pair"),
         ("log_table", ("abc", [[1, 2, 3]]), TypeError, r"pair \(columns, rows\)"),
         ("log_table", (["a", "b"], ["xy"]), TypeError, r"pair \(columns, rows\)"),
@@ -328,6 +338,60 @@ def test_a_value_of_another_kind_is_refused_and_the_others_are_logged(
     assert f"{call}() got 'bad'" in str(error.value)
     assert logger.flush()
     assert list(memory.records[0].values) == ["train/valid"]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("log_text", "texts"),
+        ("log_images", "images"),
+        ("log_figure", "figures"),
+        ("log_audio", "sounds"),
+        ("log_histograms", "arrays"),
+        ("log_table", "tables"),
+    ],
+)
+def test_a_value_without_a_name_is_refused_with_how_to_name_it(make, call, name):
+    logger = make(Memory())
+    options = {"sample_rate": 8000} if call == "log_audio" else {}
+    message = rf"{call}\(\) got {name} of type ndarray.*{call}\(step, sample=value\)"
+    with pytest.raises(TypeError, match=message):
+        getattr(logger, call)(1, np.zeros((4, 4)), **options)
+    with pytest.raises(TypeError, match=message):
+        getattr(logger, call)(1, **{name: np.zeros((4, 4))}, **options)
+
+
+def test_axes_and_pyplot_stand_for_their_figure(make):
+    memory, figure = Memory(), Figure((2, 1))
+    axes = figure.subplots()
+    pyplot = types.SimpleNamespace(gcf=lambda: figure, savefig=figure.savefig)
+    logger = make(memory)
+    logger.log_figure(1, figure=figure, axes=axes, pyplot=pyplot)
+    assert logger.flush()
+    first, *others = memory.records[0].values.values()
+    assert len(others) == 2 and all(np.array_equal(first, each) for each in others)
+
+
+class Unreadable(Figure):
+    """Values that are read from a file, which raises."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise OSError("no data")
+
+    def draw(self, renderer):
+        b"\xff".decode()
+
+
+def test_errors_of_the_values_of_a_call_are_one_of_a_built_in_type(make):
+    memory = Memory()
+    logger = make(memory)
+    with pytest.raises(ValueError, match="(?s)can't decode.*can't decode") as error:
+        logger.log_images(1, a=Unreadable(), b=Unreadable(), c=np.zeros((2, 2)))
+    assert error.type is ValueError  # UnicodeDecodeError takes more than a text
+    with pytest.raises(ValueError, match="'d'.*expected one array .no data"):
+        logger.log_histograms(1, d=Unreadable(), e=np.zeros(2))
+    assert logger.flush()
+    assert [list(r.values) for r in memory.records] == [["train/c"], ["train/e"]]
 
 
 def test_steps_are_integers_and_a_closed_logger_refuses_media(make):
