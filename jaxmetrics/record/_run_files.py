@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
+from jaxmetrics.record._keys import check_name
+
 RUN_JSON = "run.json"
 """Description of the run: identity, configuration, versions, devices, attempts."""
 
@@ -62,6 +64,14 @@ COPIED = (
 )
 """Patterns of the files that a mirror has; media are there one by one."""
 
+_TAKEN = frozenset(
+    {
+        *(RUN_JSON, METRICS_JSONL, METRICS_CSV, EVENTS_JSONL, SUMMARY_JSON),
+        *(MEDIA_FOLDER, TENSORBOARD_FOLDER, WANDB_JSON, PIECES_FOLDER),
+        *(TELEMETRY_FOLDER, TELEMETRY_JSONL, EPOCHS_JSON, EPOCHS_CSV),
+        *(REPORT_MD, REPORT_HTML),
+    }
+)
 _MAX_NAME = 200
 _PROCESS_METRICS = re.compile(r"metrics\.p(\d+)\.jsonl")
 
@@ -86,6 +96,26 @@ def process_of_file(name: str) -> int:
     """
     match = _PROCESS_METRICS.fullmatch(name)
     return int(match[1]) if match else 0
+
+
+def check_file(file: str, own: str) -> str:
+    """Return the name of a writer's file unchanged, if no other part of a run has it.
+
+    Args:
+      file: Name of the file.
+      own: Name in a run directory that belongs to the writer.
+
+    Raises:
+      TypeError: The name is not a string.
+      ValueError: The name is not safe, or another part of the run writes this file.
+    """
+    check_name(file, "file")
+    if file != own and file.lower() in _TAKEN:  # some disks ignore case
+        raise ValueError(
+            f"file is {file!r}, which another part of the run writes; expected "
+            f"{own!r} or a name of its own. Choose another name."
+        )
+    return file
 
 
 def is_copied(name: str) -> bool:

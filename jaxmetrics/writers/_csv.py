@@ -19,7 +19,7 @@ from jaxmetrics.record import (
     AppendFile,
     CorruptLineError,
     Record,
-    check_name,
+    check_file,
     copy_range,
     csv_cell,
     csv_cells,
@@ -66,7 +66,7 @@ class CSV(Writer):
 
     def __init__(self, file: str = METRICS_CSV, **options: Any) -> None:
         super().__init__(**options)
-        self.file: str = check_name(file, "file")
+        self.file: str = check_file(file, METRICS_CSV)
         self._lines: AppendFile | None = None
         self._joining: tuple[tuple[int, str], dict[str, str]] | None = None
         self._columns: dict[str, None] = {}

@@ -13,7 +13,7 @@ from jaxmetrics.record import (
     Media,
     Record,
     RunSummary,
-    check_name,
+    check_file,
     crc_before,
     dumps,
     read_run_json,
@@ -43,7 +43,7 @@ class JSONL(Writer):
 
     def __init__(self, file: str = METRICS_JSONL, **options: Any) -> None:
         super().__init__(**options)
-        self.file: str = check_name(file, "file")
+        self.file: str = check_file(file, METRICS_JSONL)
         if self.file == METRICS_JSONL:
             self.shows: frozenset[str] = MEDIA_KINDS - {
                 "hparams"

@@ -7,6 +7,7 @@ import pytest
 
 import jaxmetrics
 from jaxmetrics.record import _run_files, process_metrics, process_of_file
+from jaxmetrics.writers import CSV, JSONL
 
 PACKAGE = Path(jaxmetrics.__file__).parent
 # A folder's name is also the name of a package, an extra or a field.
@@ -46,6 +47,15 @@ def test_the_search_finds_a_name_in_code_and_in_a_path(tmp_path):
     code = tmp_path / "code.py"
     code.write_text('"""About run.json."""\na = "run.json"\nb = "x/events.jsonl"\n')
     assert list(file_names(code)) == [(2, "run.json"), (3, "x/events.jsonl")]
+
+
+@pytest.mark.parametrize("writer", [JSONL, CSV])
+def test_no_writer_takes_the_file_of_another_part_of_the_run(writer):
+    own = writer().file
+    for name in [*NAMES - {own}, "Run.json", "media"]:
+        with pytest.raises(ValueError, match=f"{name!r}, which another part.*{own!r}"):
+            writer(name)
+    assert writer("selected.csv").file == "selected.csv"
 
 
 @pytest.mark.parametrize(
