@@ -145,6 +145,8 @@ class TrainingLogger:
                 f"TrainingLogger got overwrite=True and resume_step={resume_step}; the "
                 f"first begins again, the second continues. Pass one of them."
             )
+        if resume_step is not None:
+            resume_step = check_step(resume_step, "TrainingLogger", "resume_step")
         self._sigterm = Sigterm(install_sigterm, self._look_closer)
         self._process_known = processes.identity_is_known()
         self._process = processes.process_index(), processes.process_count()

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def check_step(step: Any, call: str = "log_step") -> int:
+def check_step(step: Any, call: str = "log_step", name: str = "step") -> int:
     """Return a step as an int.
 
     Args:
       step: The step that the user passed.
       call: Name of the called function, for the error.
+      name: Name of the argument, for the error.
 
     Raises:
       TypeError: The step is not an integer on the host.
@@ -36,17 +37,17 @@ def check_step(step: Any, call: str = "log_step") -> int:
         elif isinstance(step, float) and step.is_integer():
             advice = f"Pass {int(step)}."
         raise TypeError(
-            f"{call}() got a step of type {type(step).__name__}, expected an int. "
+            f"{call}() got a {name} of type {type(step).__name__}, expected an int. "
             f"{advice}"
         ) from None
     if number < 0:
         raise ValueError(
-            f"{call}() got step {number}, expected the number of updates completed. "
-            f"Count from 0, or leave it out of log_step() to take the next one."
+            f"{call}() got {name} {number}, expected the number of updates completed. "
+            f"Count from 0; log_step() without a step takes the next one."
         )
     if number >= 2**63:
         raise ValueError(
-            f"{call}() got step {number}, expected less than 2**63, the largest that "
+            f"{call}() got {name} {number}, expected less than 2**63, the largest that "
             f"readers hold. Count optimizer updates."
         )
     return number

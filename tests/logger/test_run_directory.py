@@ -213,6 +213,15 @@ def test_overwrite_sets_the_old_run_aside(make_logger):
         assert read_lines(old)[0][1]["step"] == step
 
 
+@pytest.mark.parametrize("step", [True, "5", 5.0, float("nan"), jnp.int32(5), -1])
+def test_a_resume_step_that_is_no_step_is_refused_before_anything_is_changed(
+    make_logger, tmp_path, step
+):
+    with pytest.raises((TypeError, ValueError), match="TrainingLogger.. got a? ?resume"):
+        make_logger(resume_step=step)
+    assert not list(tmp_path.iterdir())
+
+
 def test_overwrite_and_resume_step_exclude_each_other(make_logger):
     with pytest.raises(ValueError, match="overwrite=True and resume_step=3"):
         make_logger(overwrite=True, resume_step=3)
