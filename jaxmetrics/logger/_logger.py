@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -62,6 +62,7 @@ from jaxmetrics.writers import Writer
 _LOG = logging.getLogger("jaxmetrics")
 _PROGRESS_SECONDS = 10.0
 _REWIND_SECONDS = 30.0
+_MAX_SECONDS = threading.TIMEOUT_MAX / 2  # that a lock is waited for
 _MAX_SHOWN = 30
 _MAX_ENTRIES = 256  # that wait for the thread of an idle writer
 _MAX_UNUSED_ENTRIES = 16  # of a process that writes nothing
@@ -177,6 +178,8 @@ class TrainingLogger:
         if is_importing_main():
             self._stay_inert()
             return
+        if isinstance(writers, Iterator):
+            writers = [*writers]  # they are looked at more than once
         if root is not None and self.config.run_name is not None:
             take_over(local_folder(root) / self.config.project / self.config.run_name)
         self._run, self._sinks, self._mirror = open_run(
@@ -594,11 +597,11 @@ class TrainingLogger:
             self._queue(row, self._clock())
         self._raise_errors([])
 
-    def flush(self, timeout: float = 30.0) -> bool:
+    def flush(self, timeout: float | None = 30.0) -> bool:
         """Write everything logged so far to disk.
 
         Args:
-          timeout: Maximum seconds to wait.
+          timeout: Maximum seconds to wait. None waits as long as it takes.
 
         Returns:
           Whether all of it is on disk; False after a timeout, if a row was lost, or
@@ -609,7 +612,7 @@ class TrainingLogger:
         """
         if self._pid != os.getpid():
             return False
-        deadline = time.monotonic() + timeout
+        deadline = _deadline(timeout)
         with self._lock:
             if self._closed is not None:
                 return self._closed
@@ -622,26 +625,26 @@ class TrainingLogger:
         self._raise_errors([])
         return flushed
 
-    def wait_for_mirror(self, timeout: float = 30.0) -> bool:
+    def wait_for_mirror(self, timeout: float | None = 30.0) -> bool:
         """Wait until the copies for `mirror=` that have begun are done.
 
         Args:
-          timeout: Maximum seconds to wait.
+          timeout: Maximum seconds to wait. None waits as long as it takes.
 
         Returns:
           Whether all that the last `state()` has flushed is in the mirror; False after
           a timeout, if a copy failed, or if a later attempt has taken the run over.
           True if there is nothing to copy.
         """
-        return self._mirror.wait(time.monotonic() + timeout)
+        return self._mirror.wait(_deadline(timeout))
 
     def close(
-        self, timeout: float = 30.0, *, error: BaseException | None = None
+        self, timeout: float | None = 30.0, *, error: BaseException | None = None
     ) -> bool:
         """Flush and close all writers; later calls do nothing.
 
         Args:
-          timeout: Maximum seconds to wait, in all.
+          timeout: Maximum seconds to wait, in all. None waits as long as it takes.
           error: Exception that ends the training, which is recorded: the run has
             crashed, unless it is a `KeyboardInterrupt` or a `SystemExit` of status 0.
             A `with` block passes its own. Default None.
@@ -654,7 +657,7 @@ class TrainingLogger:
         """
         if self._pid != os.getpid():
             return False
-        deadline = time.monotonic() + timeout
+        deadline = _deadline(timeout)
         with self._lock:
             if self._closed is not None:
                 return self._closed
@@ -1133,6 +1136,12 @@ def _by_name(call: str, name: str, given: Any, more: dict[str, Any]) -> dict[str
             f"sample=value)."
         )
     return {**(given or {}), **more}
+
+
+def _deadline(timeout: float | None) -> float:
+    """Return the time of `time.monotonic()` at which a call is to give up."""
+    seconds = _MAX_SECONDS if timeout is None else min(timeout, _MAX_SECONDS)
+    return time.monotonic() + seconds
 
 
 def _strict(values: Mapping[str, float | int]) -> dict[str, Any]:

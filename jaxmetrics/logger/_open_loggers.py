@@ -30,11 +30,11 @@ def note_closed(logger: TrainingLogger) -> None:
     _OPEN.discard(logger)
 
 
-def close_all(timeout: float = 30.0) -> bool:
+def close_all(timeout: float | None = 30.0) -> bool:
     """Close all loggers that this process has open.
 
     Args:
-      timeout: Maximum seconds to wait for each of them.
+      timeout: Maximum seconds to wait for each of them. None waits as long as it takes.
 
     Returns:
       Whether everything logged is on disk.

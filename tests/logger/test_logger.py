@@ -109,6 +109,17 @@ def test_flush_is_false_after_the_record_dropped_rows(make_logger, monkeypatch):
     assert facts["Missing records"].startswith(f"{lost['rows']} row")
 
 
+@pytest.mark.parametrize("timeout", [None, float("inf")])
+def test_a_call_without_a_time_limit_waits_as_long_as_it_takes(
+    make_logger, tmp_path, timeout
+):
+    logger = make_logger(mirror=tmp_path / "mirror")
+    logger.log_step(1, loss=1.0)
+    logger.state()  # begins a copy
+    assert logger.flush(timeout) and logger.wait_for_mirror(timeout)
+    assert logger.close(timeout)
+
+
 def test_closing_twice_is_the_same_as_once(make_logger):
     logger = make_logger()
     logger.log_step(1, loss=1.0)

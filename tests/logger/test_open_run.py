@@ -159,10 +159,11 @@ def test_counters_are_by_the_names_of_the_writers(make_logger):
         ({"config": LogConfig(compact_format=True)}, "compact_format", "Console"),
         ({"print_every": 5, "console": True}, None, None),
         ({"print_every": 5, "writers": [Console()]}, None, None),
+        ({"print_every": 5, "writers": iter([Console()])}, None, None),
         ({"tags": ("a",), "enable_histograms": True}, None, None),
         ({}, None, None),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_settings_that_no_writer_uses_are_named_in_one_warning(
     make_logger, caplog, options, named, advice
