@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jaxmetrics._other_names import LOGGER_ARGUMENTS, advice
-from jaxmetrics.record import check_name, one_or_many
+from jaxmetrics.record import check_name, one_or_many, require_integers
 
 ARGUMENTS = (
     *("project", "run_name", "root", "hparams", "config", "writers", "console"),
@@ -52,11 +52,14 @@ class LogConfig:
             check_name(self.run_name, "run_name")
         object.__setattr__(self, "tags", one_or_many(self.tags))
         for name in ("log_every", "print_every"):
-            if getattr(self, name) < 1:
+            steps = getattr(self, name)
+            require_integers("LogConfig", **{name: steps})
+            if steps < 1:
                 raise ValueError(
-                    f"LogConfig got {name}={getattr(self, name)!r}, expected at least "
-                    f"1. Pass 1 for every step."
+                    f"LogConfig got {name}={steps!r}, expected at least 1. Pass 1 for "
+                    f"every step."
                 )
+            object.__setattr__(self, name, int(steps))
 
 
 def merged(config: LogConfig | None, options: Mapping[str, Any]) -> LogConfig:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO, TypeGuard
 
-from jaxmetrics.record import SHORT_NAMES, Record, UnnumberedRecord, escape
+from jaxmetrics.record import SHORT_NAMES, Record, UnnumberedRecord, escape, require_numbers
 from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._writer import Writer
@@ -89,6 +89,8 @@ class Console(Writer):
         **options: Any,
     ) -> None:
         super().__init__(every=1 if every is None else every, **options)
+        if total_steps is not None:
+            require_numbers("Console", total_steps=total_steps)
         if total_steps is not None and total_steps < 1:
             raise ValueError(
                 f"Console got total_steps={total_steps!r}, expected a positive "

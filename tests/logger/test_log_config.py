@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from jaxmetrics import LogConfig, TrainingLogger
@@ -47,6 +48,15 @@ def test_an_unknown_argument_is_refused_with_what_to_pass(argument, advice):
     with pytest.raises(TypeError) as refused:
         TrainingLogger(**{argument: 3})
     assert f"got an unknown {argument!r}. {advice}" in str(refused.value)
+
+
+@pytest.mark.parametrize("steps", [2.5, "5", True, None, 0, -1])
+@pytest.mark.parametrize("name", ["print_every", "log_every"])
+def test_an_interval_is_a_positive_integer(name, steps):
+    with pytest.raises((TypeError, ValueError), match=f"LogConfig got {name}={steps!r}"):
+        LogConfig(**{name: steps})
+    interval = getattr(LogConfig(**{name: np.int64(5)}), name)
+    assert (interval, type(interval)) == (5, int)
 
 
 def test_the_configuration_of_a_training_is_no_config():

@@ -505,9 +505,9 @@ def test_a_terminal_gets_the_same_progress(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("total", [0, -1])
+@pytest.mark.parametrize("total", [0, -1, float("nan"), "a"])
 def test_a_total_below_one_is_refused(total):
-    with pytest.raises(ValueError, match="total_steps"):
+    with pytest.raises((TypeError, ValueError), match=f"got total_steps={total!r}"):
         Console(total_steps=total)
 
 
