@@ -67,19 +67,19 @@ def check_call(
       TypeError: The split is not a string.
       ValueError: The split is not a name without slashes.
     """
-    flat: dict[str, Any] = {}
+    flat: list[tuple[str, Any]] = []  # two nestings may make one name
     errors: list[Exception] = []
     for name, value in _flatten(given):
         if isinstance(name, str):
-            flat[name] = value
+            flat.append((name, value))
         else:
             errors.append(_not_a_name(name))
-    keyed = [name for name in flat if name not in COUNT_FIELDS]
+    keyed = [name for name, _ in flat if name not in COUNT_FIELDS]
     record_split, key_split = splits_of_call(split, infers, keyed)
     added: dict[str, object] = {}
     origin: dict[str, str] = {}
     repeated: list[tuple[str, str, str]] = []
-    for name, value in flat.items():
+    for name, value in flat:
         try:
             if is_plain_array(value) and {name, name.partition("/")[0]} & set(arrays):
                 checked: object = value.copy()

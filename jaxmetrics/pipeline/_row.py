@@ -289,6 +289,8 @@ class Row:
         scalars = dict(kept)
         fields = {f: scalars.pop(f) for f in COUNT_FIELDS if f in scalars}
         counts = {f: int(n) for f, n in fields.items() if _is_finite(n)}
+        if fractions := [f for f, n in counts.items() if n != fields[f]]:
+            self.cuts = {**self.cuts, "whole numbers as counts": fractions}
         for name in fields.keys() - counts.keys():
             self.faults.append(
                 f"the value of {name!r} logged at step {self.step} of {self.split!r} "

@@ -113,6 +113,8 @@ def plain_leaf(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool):
         return value
+    if type(value).__name__ == "NAType":  # of pandas
+        return None
     if isinstance(value, dict | list | tuple):
         return NOT_A_LEAF
     if isinstance(value, Enum):

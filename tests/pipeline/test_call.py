@@ -155,9 +155,11 @@ def test_two_names_of_one_key_are_one_value(make_logger, caplog, first, second, 
     logger = make_logger()
     for step in range(3):
         logger.log_step(step, lr=first, learning_rate=second)
+        logger.log_step(step, {"a/b": first, "a": {"b": second}})
     logger.close()
-    recorded = [float(row["lr/lr"]) for row in rows(logger)]
-    np.testing.assert_array_equal(recorded, [second] * 3)
+    recorded = [float(row.get("lr/lr", row.get("a/b"))) for row in rows(logger)]
+    np.testing.assert_array_equal(recorded, [second] * 6)
+    assert caplog.text.count("'a/b' and 'a/b'") == warns
     assert caplog.text.count("'lr' and 'learning_rate'") == warns
 
 

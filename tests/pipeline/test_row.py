@@ -128,6 +128,17 @@ def test_tokens_and_samples_are_fields_of_the_record(make_logger):
     assert (row["tokens"], row["samples"]) == (2**40, 8)
 
 
+def test_the_fraction_of_a_count_is_cut_with_a_warning(make_logger, caplog):
+    logger = make_logger()
+    logger.log_step(1, tokens=np.float32(2.0), samples=5)
+    assert logger.flush() and not caplog.text
+    for step in (2, 3):
+        logger.log_step(step, tokens=2.7, samples=5)
+    logger.close()
+    assert [row["tokens"] for row in rows(logger)] == [2, 2, 2]
+    assert caplog.text.count("tokens is the first value to be cut") == 1
+
+
 def test_a_call_without_values_is_no_record(make_logger):
     logger = make_logger()
     logger.log_step(1)

@@ -158,6 +158,7 @@ MESH = jax.make_mesh((4, 2), ("data", "model"))
         (jnp.ones(2, jnp.bfloat16), [1.0, 1.0]),
         (nnx.Param(jnp.ones(2)), [1.0, 1.0]),
         (pandas.Series([1, 2]), [1, 2]),
+        (pandas.NA, None),
         (pandas.DataFrame({"a": [1, 2]}), {"a": [1, 2]}),
         (argparse.Namespace(lr=1, _n=2), {"lr": 1, "_n": 2}),
         (types.SimpleNamespace(a=1), {"a": 1}),
