@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO, TypeGuard
 
-from jaxmetrics.record import SHORT_NAMES, Record, UnnumberedRecord, escape, require_numbers
+from jaxmetrics.record import (
+    SHORT_NAMES,
+    Record,
+    UnnumberedRecord,
+    escape,
+    require_numbers,
+)
 from jaxmetrics.writers._progress import Progress
 from jaxmetrics.writers._settings import WriterSettings
 from jaxmetrics.writers._writer import Writer
