@@ -265,7 +265,8 @@ class TrainingLogger:
             this attempt is one that an earlier attempt has recorded; or another process
             logs other metrics.
           RuntimeError: A value, of this call or an earlier one, was deleted before it
-            was fetched; the error names it, and the other values are logged.
+            was fetched, or is an array of several elements on a device under a name
+            that had numbers; the error names it, and the other values are logged.
           MissingHostError: Another process does not log these metrics.
         """
         # After a training step the caches are cold, and each function entered costs a
@@ -955,7 +956,8 @@ class TrainingLogger:
         elif self._process_known and self._calls.keys("train", False, names):
             self._names = names
             self._known_names.add(names)
-            self._type = type(given[names[0]])
+            kind = type(given[names[0]])
+            self._type = kind if kind in self._types else float
 
     def _expect_metrics(self, metrics: Any) -> None:
         """Let calls with metrics of this type take the short way, if all is known."""

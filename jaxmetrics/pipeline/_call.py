@@ -81,7 +81,9 @@ def check_call(
     repeated: list[tuple[str, str, str]] = []
     for name, value in flat:
         try:
-            if is_plain_array(value) and {name, name.partition("/")[0]} & set(arrays):
+            is_count = name in COUNT_FIELDS and record_split == "train"
+            may_be_array = bool({name, name.partition("/")[0]} & set(arrays))
+            if may_be_array and not is_count and is_plain_array(value):
                 checked: object = value.copy()
             elif (checked := checked_scalar(name, value)) is None:
                 continue

@@ -45,7 +45,7 @@ class CallReader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], _Known] = {}
-        self.types: set[type] = {float, int}
+        self.types: set[type] = {float, int, bool}
         """Types of values that are numbers whatever they are, and never change."""
         self._warned: set[str] = set()
         self._looked_at: set[tuple[str, ...]] = set()
@@ -143,7 +143,11 @@ class CallReader:
             return
         if any(value is None or isinstance(value, Mapping) for value in given.values()):
             return
-        self.types |= {type(v) for v in given.values() if is_array(v)}
+        # An array of NumPy is none of them: its owner may change it before it is read.
+        immutable = np.number, np.bool_
+        self.types |= {
+            type(v) for v in given.values() if is_array(v) or isinstance(v, immutable)
+        }
         if len(self._known) < _MAX_CACHED_CALLS:
             self._known[signature] = _Known(call.split, tuple(call.values), call.names)
 

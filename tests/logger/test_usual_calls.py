@@ -60,15 +60,42 @@ def test_a_wrong_step_is_refused_in_its_call(make_logger, step, error):
     assert steps(logger) == [1, 1]
 
 
-def test_an_array_of_numpy_under_a_known_name_is_read_in_its_call(make_logger):
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_an_array_of_numpy_under_a_known_name_is_read_in_its_call(make_logger, shape):
     logger = make_logger()
-    logger.log_step(1, value=1.0)
-    value = np.array(2.0)
-    logger.log_step(2, value=value)
-    value[...] = 3.0
-    logger.log_step(3, value=4.0)
+    if np.prod(shape) == 1:
+        logger.log_step(1, {"value": 1.0})
+    value = np.zeros(shape)
+    for step in range(2, 5):
+        value[...] = step
+        logger.log_step(step, {"value": value})
     logger.close()
-    assert [row["train/value"] for row in rows(logger)] == [1.0, 2.0, 4.0]
+    values = [row["train/value"] for row in rows(logger)]
+    expected = [[float(step)] * 3 for step in range(2, 5)]
+    assert values == (expected if shape == (3,) else [1.0, 2.0, 3.0, 4.0])
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(2), "one", np.str_("one"), [1.0], object()])
+def test_a_wrong_value_is_refused_in_every_call(make_logger, wrong):
+    logger = make_logger()
+    logger.log_step(1, loss=np.ones(1))
+    for step in range(2, 5):
+        with pytest.raises(TypeError, match="'loss'"):
+            logger.log_step(step, loss=wrong)
+        logger.log_step(step, loss=None)
+    logger.log_step(5, loss=np.float32(2.0))
+    logger.close()
+    assert [row["train/loss"] for row in rows(logger)] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("value", [1.5, 2, True, np.float32(1.5), np.bool_(1)])
+def test_numbers_that_never_change_take_the_short_way(make_logger, value):
+    logger = make_logger()
+    for step in range(1, 4):
+        logger.log_step(step, loss=1.0, value=value)
+    logger.close()
+    assert logger._last_train_step == 3  # known from rows of the short way alone
+    assert [row["train/value"] for row in rows(logger)] == [value] * 3
 
 
 def test_numbers_continue_after_usual_calls(make_logger):

@@ -275,6 +275,20 @@ def test_an_array_in_a_mapping_is_read_when_it_is_logged(make_logger):
     assert rows(logger)[0]["x/y"] == [0.0, 1.0, 2.0]
 
 
+@pytest.mark.parametrize("name", ["tokens", "samples"])
+def test_a_count_is_no_array(make_logger, name):
+    logger = make_logger()
+    for step in (1, 2):
+        with pytest.raises(TypeError, match=f"'{name}'.*not a number"):
+            logger.log_step(step, {name: np.zeros((2, 3)), "loss": 1.0})
+    assert logger.latest() == {"train/loss": 1.0}
+    logger.log_step(2, {name: np.zeros(3)}, split="val")
+    assert logger.close()
+    lines = rows(logger)
+    assert [row.get("train/loss") for row in lines] == [1.0, 1.0, None]
+    assert lines[2][f"val/{name}"] == [0.0] * 3
+
+
 @pytest.mark.parametrize("count", [math.nan, math.inf, jnp.float32(math.nan)])
 def test_a_count_that_is_no_count_loses_nothing_else(make_logger, count):
     logger = make_logger()
