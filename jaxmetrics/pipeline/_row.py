@@ -257,7 +257,8 @@ class Row:
                 self.cuts, self.clipped, self.diagnosed = {}, {}, []
                 self.computed = {}
                 self._record = self._fetch()
-                self.values, self.defaults = {}, {}
+                # What a row refers to stays on its device.
+                self.values, self.defaults, self.better = {}, {}, None
                 if self._on_record is not None:
                     self._on_record(self, self._record)
                 self.is_fetched = True
@@ -321,19 +322,18 @@ class Row:
                 )
                 continue
             self.computed[full] = name
-            if np.ndim(result):
-                if (plain := _plain_array(result)) is None:
-                    self.array_keys.append(full)
-                else:
-                    arrays[full] = plain
-                continue
-            if full.startswith("health/"):
+            is_scalar = np.ndim(result) == 0
+            if full.startswith("health/") and is_scalar:
                 self.diagnosed.append(full)
-            value, given = scalar(result), self.values.get(full)
-            if given is None:
-                values[full] = value
-            elif not _are_same(value, given):
-                self.replaced.append(full)
+            if (given := self.values.get(full)) is not None:
+                if not _are_same(result, given):
+                    self.replaced.append(full)
+            elif is_scalar:
+                values[full] = scalar(result)
+            elif (plain := _plain_array(result)) is None:
+                self.array_keys.append(full)
+            else:
+                arrays[full] = plain
 
     def _directions(self, computed: Mapping[str, Any]) -> dict[str, Better]:
         """Return the directions of values of a metric that their keys do not tell."""
@@ -404,9 +404,11 @@ def _is_finite(value: float | int) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
-def _are_same(first: float | int, given: object) -> bool:
+def _are_same(computed: Any, given: Any) -> bool:
     try:
-        second = scalar(given)
+        if np.ndim(computed) or np.size(given) != 1:
+            return np.array_equal(computed, given, equal_nan=True)
+        first, second = scalar(computed), scalar(given)
     except Exception:  # reported with the value itself
         return True
     return first == second or (first != first and second != second)

@@ -1,6 +1,7 @@
 """Records: one for each call, in the order of the calls, at any step."""
 
 import warnings
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -158,6 +159,45 @@ def test_a_value_of_a_call_wins_over_one_that_its_metric_computes(make_logger, c
     assert [(r["train/loss"], r["train/worst"]) for r in rows(logger)] == [(7, 3)] * 2
     assert caplog.text.count("train/loss was logged beside metrics") == 1
     assert "train/worst" not in caplog.text  # both are 3
+
+
+def test_a_value_of_a_call_wins_over_an_array_or_a_scalar_of_its_metric(
+    make_logger, caplog
+):
+    row = Row(1, "train", 0.0)
+    computed = {"row": np.zeros(3), "mean": 2.0, "same": np.array([1.0, np.nan])}
+    row.values = {
+        "(metrics)": lambda _: computed,
+        "train/row": 0.5,
+        "train/mean": np.array([1.0, 2.0]),
+        "train/same": computed["same"].copy(),
+    }
+    record = row.fetch()
+    assert record.values == {"train/row": 0.5}
+    assert list(record.arrays) == ["train/mean", "train/same"]
+    assert row.replaced == ["train/row", "train/mean"]
+
+    logger = make_logger()
+    logger.log_step(1, jm.Collection(row=per_class(3)), row=0.5)
+    assert logger.latest() == {"train/row": 0.5}
+    assert logger.close() and rows(logger)[0]["train/row"] == 0.5
+    assert "train/row was logged beside metrics" in caplog.text
+
+
+def test_a_fetched_row_keeps_no_metrics():
+    class Taken:
+        def record(self, split):
+            return {"loss": 1.0}
+
+        def better(self, values):
+            return {}
+
+    taken, row = Taken(), Row(1, "train", 0.0)
+    row.values, row.better = {"(metrics)": taken.record}, taken.better
+    row.fetch()
+    reference = weakref.ref(taken)
+    del taken
+    assert reference() is None
 
 
 class PerClass(jm.Metric):
