@@ -334,7 +334,9 @@ class Sinks:
                 undo.callback(writer.close)
             sinks: list[Sink] = []
             for writer in writers:
-                sink = Sink(writer, clock=clock, refill=self.intake.try_hand_out)
+                # The first writer is that of the complete record, if there is one.
+                refill = self.intake.try_hand_out if sinks else self._refill_first
+                sink = Sink(writer, clock=clock, refill=refill)
                 undo.callback(sink.close, time.monotonic() + _UNDO_SECONDS)
                 sinks.append(sink)
             self._sinks = _by_name(sinks)
@@ -379,6 +381,13 @@ class Sinks:
             for sink in self._sinks.values():
                 has_room = sink.offer(row, waits=waits) and has_room
         return has_room
+
+    def _refill_first(self) -> None:
+        """Hand out; fetch the rows that no writer takes, to free their devices."""
+        self.intake.try_hand_out()
+        for row in self._unfetched.copy():
+            with contextlib.suppress(Exception):  # raised for those who ask for it
+                row.fetch()
 
     def fetch(self, timeout: float | None = None) -> bool:
         """Fetch the rows offered so far; return whether that was done in time.
@@ -478,7 +487,9 @@ class Sinks:
           ValueError: A state does not belong to its writer.
         """
         deadline = time.monotonic() + timeout
-        self.intake.hand_out()
+        with self.intake.lock:
+            self.intake.hand_out()
+            self._unfetched.clear()  # what no writer takes is given up
         absent = absent or {"step": None, "writers": {}}
         absent_step = step if absent["step"] is None else absent["step"]
         steps = {name: step if name in states else absent_step for name in self._sinks}

@@ -424,13 +424,38 @@ def test_rows_are_fetched_without_their_writers_and_with_a_time_limit(tmp_path):
 
 
 def test_a_bounded_number_of_rows_that_no_writer_takes_is_kept(tmp_path):
-    sinks = Sinks([Memory(every=10**9)], tmp_path, None)
+    writer = Gated(every=10**9)
+    sinks = Sinks([writer], tmp_path, None)
     for step in range(1, 5001):
         sinks.offer([filled_row(step)])
     assert len(sinks._unfetched) == 4096
+    writer.gate.set()
     assert sinks.fetch()
     sinks.offer([filled_row(5001)])
     assert len(sinks._unfetched) == 1
+    sinks.close(far_deadline())
+
+
+def test_rows_that_no_writer_takes_are_fetched_while_the_first_is_idle(tmp_path):
+    sinks, fetched = Sinks([Memory(every=10)], tmp_path, None), threading.Event()
+    sinks.offer([filled_row(1)])
+    row = Row(2, "train", 0.0, on_record=lambda *_: fetched.set())
+    row.values = {"train/loss": 1.0}
+    sinks.offer([row])
+    assert fetched.wait(60)
+    sinks.close(far_deadline())
+
+
+def test_a_rewind_gives_up_rows_that_were_not_fetched(tmp_path):
+    writer, fetched = Retried(lambda step: step > 1), []
+    sinks = Sinks([writer], tmp_path, None, clock=lambda: 0.0)
+    for step in range(1, 6):
+        row = Row(step, "train", 0.0, on_record=lambda row, _: fetched.append(row.step))
+        row.values = {"train/loss": 1.0}
+        sinks.offer([row])
+    sinks.rewind(1, {}, 60.0)
+    assert sinks.fetch()
+    assert fetched == [1, 2]  # the second one was tried
     sinks.close(far_deadline())
 
 
