@@ -152,7 +152,8 @@ def process_writers(
 
     Raises:
       TypeError: An object is not a writer.
-      ValueError: The run has no directory, and a writer needs one.
+      ValueError: The run has no directory, and a writer needs one; or a writer is open
+        already.
     """
     if process != 0:
         return [] if config.master_only else [JSONL(process_metrics(process))]
@@ -162,7 +163,7 @@ def process_writers(
             f"writers=[writers.CSV()]."
         )
     chosen = list(writers)
-    for writer in chosen:
+    for place, writer in enumerate(chosen):
         if not isinstance(writer, Writer):
             raise TypeError(
                 f"TrainingLogger got {writer!r} among its writers, expected objects of "
@@ -173,6 +174,13 @@ def process_writers(
                 f"TrainingLogger got root=None and {type(writer).__name__}(), which "
                 f"writes to the run directory. Pass a root, leave the writer out, or "
                 f"set needs_run_dir = False in a writer of your own."
+            )
+        if writer.in_use or any(writer is other for other in chosen[:place]):
+            raise ValueError(
+                f"TrainingLogger got the writer {writer.name!r}, which is open "
+                f"already, in this logger or in another one; expected one for each. "
+                f"Close the other logger first, or create another "
+                f"{type(writer).__name__}."
             )
     records = [writer for writer in chosen if _is_the_record(writer)]
     if has_folder and not records:

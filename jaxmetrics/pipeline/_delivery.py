@@ -181,6 +181,8 @@ class Delivery:
         except Exception as error:
             self._warn_once("could not be closed", error)
             return False
+        finally:
+            self._writer.in_use = False
         return flushed
 
     def warn_if_idle(self, offered: int) -> None:

@@ -260,6 +260,7 @@ class Sink:
     def disable(self) -> None:
         """Make this sink inert, as the copy in a forked child, which has no thread."""
         self._pid = None
+        self.writer.in_use = False  # its copy there
 
     def _is_in_child(self) -> bool:
         return self._pid != os.getpid()
@@ -331,6 +332,8 @@ class Sinks:
                 except Exception as error:
                     error.add_note(f"Writer {writer.name} could not be opened.")
                     raise
+                writer.in_use = True
+                undo.callback(setattr, writer, "in_use", False)
                 undo.callback(writer.close)
             sinks: list[Sink] = []
             for writer in writers:

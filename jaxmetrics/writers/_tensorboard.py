@@ -57,12 +57,6 @@ class TensorBoard(Writer):
         self.folder: str = check_name(folder, "folder")
         self._clock = clock
         self._file: EventFile | None = None
-        self._hparams: dict[str, Any] = {}
-        self._session_end: bytes | None = None
-        self._last_step = 0
-        self._arrays = ArraysShown()
-        self._cards = Cards()
-        self._are_cards_written = True
 
     def configure(self, settings: WriterSettings) -> None:
         """Refuse to start a run without the packages."""
@@ -79,8 +73,11 @@ class TensorBoard(Writer):
         folder = run_dir / self.folder
         make_folder(folder)
         now = self._clock()
-        self._hparams = hparams_of(read_run_json(run_dir) or {})
+        self._hparams: dict[str, Any] = hparams_of(read_run_json(run_dir) or {})
+        self._session_end: bytes | None = None
         self._last_step = resume_step or 0
+        self._arrays, self._cards = ArraysShown(), Cards()
+        self._are_cards_written = True
         self._file = EventFile(folder, now, checksum)
         try:
             self._file.write(self._summaries.version(now))

@@ -85,6 +85,9 @@ class Writer(ABC):
         self.keys = None if keys is None else one_or_many(keys)
         self.rename = check_rename(rename or {}, type(self).__name__)
 
+    in_use: bool = False
+    """True while a logger has the writer open; the logger sets it."""
+
     missing: Mapping[str, Any] = {}
     """Rows that the logger could not pass to the writer, as `{"rows": 3, "steps":
     {"train": [[10, 30]]}}`; set before each `flush`."""

@@ -85,6 +85,22 @@ def test_what_is_no_writer_is_refused_by_name(make_logger, writer):
         make_logger(writers=[writer])
 
 
+def test_a_writer_has_one_logger_at_a_time(make_logger, tmp_path):
+    writer = CSV()
+    first = make_logger("first", writers=[writer])
+    first.log_step(1, loss=1.0)
+    for name, writers in (("second", [writer]), ("third", [same := CSV(), same])):
+        with pytest.raises(ValueError, match="'csv', which is open already"):
+            make_logger(name, writers=writers)
+        assert not (tmp_path / "project" / name).exists()
+    assert first.close()
+    second = make_logger("second", writers=[writer])  # in turn
+    second.log_step(2, loss=2.0)
+    assert second.close()
+    tables = [(run.run_dir / "metrics.csv").read_text() for run in (first, second)]
+    assert [table.splitlines()[1][:2] for table in tables] == ["1,", "2,"]
+
+
 @pytest.mark.parametrize("writers", [CSV(), "csv", None], ids=["one", "text", "None"])
 def test_writers_that_are_no_list_are_refused(make_logger, writers):
     with pytest.raises(TypeError, match=r"writers=.*expected a list.*\[writers.CSV"):

@@ -463,6 +463,24 @@ def test_the_cards_stay_after_a_restore(open_writer, folder, has_position):
     assert cards(folder) == {"loss": ["train/loss", "val/loss"]}
 
 
+def test_a_writer_that_is_opened_again_has_nothing_of_the_run_before(tmp_path):
+    writer, runs = TensorBoard(), [tmp_path / "first", tmp_path / "second"]
+    for run, hparams in zip(runs, ({"lr": 0.1}, {})):
+        run.mkdir()
+        attempts = [{"attempt": 1, "hparams": hparams}]
+        (run / "run.json").write_text(json.dumps({"attempts": attempts}))
+        writer.open(run, None)
+        for split in ("train", "val"):
+            writer.write(record(1, split, loss=1.0))
+        writer.close()
+    for run in runs:
+        assert cards(run / "tensorboard") == {"loss": ["train/loss", "val/loss"]}
+    plugins = [load_events(run / "tensorboard").PluginTagToContent for run in runs]
+    assert plugins[0]("hparams")
+    with pytest.raises(KeyError):
+        plugins[1]("hparams")
+
+
 def test_cards_are_written_once_and_again_after_a_full_disk(
     open_writer, folder, monkeypatch
 ):
