@@ -154,7 +154,8 @@ class TrainingLogger:
         self._has_folder = root is not None
         self._lock = threading.RLock()
         self._pid: int | None = os.getpid()
-        self._closed: bool | None = None
+        self._closed: bool | None = None  # result of `close`, False while it goes on
+        self._is_ended = False
         self._yielded = False
         self._agreement = Agreement()
         self._marks = CallMarks(*self._process)
@@ -660,25 +661,29 @@ class TrainingLogger:
             return False
         deadline = _deadline(timeout)
         with self._lock:
-            if self._closed is not None:
-                return self._closed
+            if self._is_ended:
+                return bool(self._closed)
+            # An interrupt may end this call. Nothing is taken from here on, and another
+            # call does the rest.
+            self._closed = False
             # At once: other processes fail as a consequence, and the first one counts.
             self._failures.end(ending_fields(error, False).get("error"))
             self._runtime.end()
             self._expect({})
             self._look_closer()
-            self._closed = self._sinks.close(deadline)
+            closed = self._sinks.close(deadline)
             self._note_steps()
             self._note_missing()
             counts = {"writers": self._sinks.counters(), "cuts": self._fetched.cuts()}
             step = self._steps.last.get("train")
             ending = ending_fields(error, self._sigterm.noted)
             self.ledger.end(step=step, **counts, **ending)
-            self._closed = self._run.flush() and self._closed
-            self._closed = self.ledger.flush() and self._closed
+            closed = self._run.flush() and closed
+            closed = self.ledger.flush() and closed
             self._run.note_ending()
             self._mirror.finish(deadline)
-            self._closed = not self._run.is_superseded() and self._closed
+            self._closed = not self._run.is_superseded() and closed
+            self._is_ended = True
             self.ledger.close()
             note_closed(self)
             atexit.unregister(self._at_exit)

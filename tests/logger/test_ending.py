@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from support.loggers import steps
 
 from jaxmetrics import TrainingLogger, runs
+from jaxmetrics.pipeline._sink import Sink
 from jaxmetrics.record import read_summary
 from jaxmetrics.runs import Tail, tail_lines
 from jaxmetrics.runs.reading import load_history, summary_facts
@@ -146,6 +148,29 @@ def test_close_takes_the_error_of_a_loop_without_a_with_block(make_logger):
     logger.log_step(1, loss=1.0)
     assert logger.close(error=OSError("disk"))
     assert last_event(logger.run_dir)["error"] == "OSError: disk"
+
+
+def test_a_close_that_is_interrupted_takes_nothing_more_and_is_completed(
+    make_logger, monkeypatch
+):
+    logger = make_logger()
+    for step in (1, 2):
+        logger.log_step(step, loss=1.0)
+    wait = Sink.finish_close
+
+    def interrupt(sink, future, deadline):
+        monkeypatch.setattr(Sink, "finish_close", wait)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sink, "finish_close", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        logger.close()
+    assert repr(logger).endswith("closed)") and not logger.flush()
+    with pytest.raises(ValueError, match="closed"):
+        logger.log_step(3, loss=1.0)
+    assert logger.close() and logger.close()
+    assert last_event(logger.run_dir)["event"] == "close"
+    assert steps(logger) == [1, 2]
 
 
 def test_a_logger_that_another_one_replaces_has_not_crashed(make_logger):
