@@ -86,7 +86,7 @@ class WandbRows:
             shown[key] = image_upload(image)
         offered = media if isinstance(record, Media) else shown
         values = self._accepted(offered)
-        if not values:
+        if not values and not record.counts:
             return {}, not offered  # an empty histogram has nothing to send
         if not self._bucket.take():
             self._leave_out(

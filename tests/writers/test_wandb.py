@@ -307,6 +307,13 @@ def test_the_charge_is_the_size_of_the_history_within_two_percent(run_dir):
         assert charged - 73 != pytest.approx(history, rel=0.01, abs=12)
 
 
+def test_counts_alone_are_a_row():
+    rows = WandbRows()
+    axes = {"trainer/step": 2, "trainer/attempt": 1}
+    assert rows.take(Record(2, "train", {}, 0.0, tokens=5)) == ({"tokens": 5} | axes, 1)
+    assert rows.take(Record(2, "train", {}, 0.0)) == ({}, True)
+
+
 def test_histograms_are_charged_within_two_percent(session):
     rows = WandbRows()
     (file,) = run_files(session[0] / "histograms")
