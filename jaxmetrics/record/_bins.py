@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,13 +74,25 @@ def binned(values: Any, bins: int = 64) -> Bins:
         finite = finite[indices]
     finite = finite.astype(np.float64)
     low, high = float(finite.min()), float(finite.max())
+    counts, edges = _counts(finite, low, high, bins)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, squares = float(finite.sum()), float(np.square(finite).sum())
+    return Bins(counts, edges, low, high, total, squares, nonfinite)
+
+
+def _counts(
+    finite: np.ndarray, low: float, high: float, bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if math.isinf(high - low):
+        counts, edges = np.histogram(finite / 4, bins)  # exact, for values so large
+        return counts, edges * 4
     try:
-        counts, edges = np.histogram(finite, bins)
+        return np.histogram(finite, bins)
     except ValueError:  # the range is too narrow for distinct edges
         margin = max(abs(low), abs(high), 1.0) / 2
-        counts, edges = np.histogram(finite, bins, (low - margin, high + margin))
-    total, squares = float(finite.sum()), float(np.square(finite).sum())
-    return Bins(counts, edges, low, high, total, squares, nonfinite)
+        largest = sys.float_info.max
+        ends = max(low - margin, -largest), min(high + margin, largest)
+        return np.histogram(finite, bins, ends)
 
 
 def _from_counts(counts: np.ndarray, edges: np.ndarray) -> Bins:
@@ -88,11 +102,12 @@ def _from_counts(counts: np.ndarray, edges: np.ndarray) -> Bins:
             f"{edges.shape}; expected one edge more than counts. Pass what "
             f"np.histogram returns."
         )
-    centers = (edges[:-1] + edges[1:]) / 2
+    centers = edges[:-1] / 2 + edges[1:] / 2
     used = np.flatnonzero(counts)
     low = float(edges[used[0]]) if used.size else float(edges[0])
     high = float(edges[used[-1] + 1]) if used.size else float(edges[-1])
     # Not products of BLAS, which depend on where in memory an array begins.
-    total = float((counts * centers).sum())
-    squares = float((counts * np.square(centers)).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float((counts * centers).sum())
+        squares = float((counts * np.square(centers)).sum())
     return Bins(counts, edges, low, high, total, squares, 0)

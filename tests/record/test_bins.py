@@ -13,6 +13,16 @@ def test_nearly_equal_values_are_counted(values):
     assert binned(np.array(values)).counts.sum() == len(values)
 
 
+@pytest.mark.parametrize("values", [[-1.7e308, 0.0, 1.7e308], [1.79e308], [-1.79e308]])
+def test_the_largest_values_are_counted_within_finite_edges(values):
+    bins = binned(np.array(values))
+    assert bins.counts.sum() == len(values)
+    assert np.all(np.diff(bins.edges / 4) > 0) and np.isfinite(bins.edges).all()
+    assert bins.edges[0] <= values[0] and values[-1] <= bins.edges[-1]
+    again = binned((bins.counts, bins.edges))
+    assert (again.counts == bins.counts).all()
+
+
 def test_values_that_are_not_finite_are_counted_apart():
     bins = binned([1.0, np.nan, 3.0, np.inf, -np.inf], bins=2)
     assert bins.counts.tolist() == [1, 1]
