@@ -11,7 +11,7 @@ import numpy as np
 MAX_VALUES = 10_000
 MAX_ARRAY_VALUES = 10_000
 MAX_BYTES = 2**20
-MAX_INTEGER_BITS = 1024  # the largest float has as many
+MAX_INTEGER_BITS = 1023  # each of these is a finite float, too
 
 _NUMBER_BYTES = 30  # of a number in a line of JSON, with the characters around it
 _UNCHECKED_VALUES = 256  # with the longest possible keys they stay below MAX_BYTES
@@ -23,7 +23,7 @@ def within_limits(
     """Split the values of a row into those within the limits and the others.
 
     A row holds up to 10,000 values and 1 MiB, the first that fit; an integer has up to
-    1024 bits.
+    1023 bits.
 
     Returns:
       The values to keep, and the keys of those left out, by the limit they exceed.

@@ -24,7 +24,7 @@ class ArraysShown:
     """The scalars and heatmaps that stand for the arrays of records.
 
     An array of rank 1 with at most 32 numbers becomes scalars. The others become
-    heatmaps, of one record in ten.
+    heatmaps, of one record in ten. An array without numbers has nothing to show.
 
     Attributes:
       count: Records with heatmaps so far, shown or not, for the state of a writer.
@@ -44,7 +44,11 @@ class ArraysShown:
 
     def heatmaps(self, record: Record) -> Mapping[str, np.ndarray]:
         """Return the heatmaps to show of a record, uint8 `[height, width, 3]`."""
-        others = {k: a for k, a in record.arrays.items() if not _is_short(a)}
+        others = {
+            key: array
+            for key, array in record.arrays.items()
+            if np.size(array) and not _is_short(array)
+        }
         if not others:
             return {}
         self.count += 1
