@@ -505,10 +505,11 @@ class TrainingLogger:
           more: More samples by name.
 
         Raises:
-          ValueError: An array is not audio; the others are logged.
+          ValueError: An array is not audio, or the rate not a whole number of frames;
+            the others are logged.
         """
         pairs = {
-            name: (samples, int(sample_rate))
+            name: (samples, sample_rate)
             for name, samples in _by_name("log_audio", "sounds", sounds, more).items()
         }
         self._log_media("audio", "log_audio", step, split, pairs)
@@ -557,7 +558,7 @@ class TrainingLogger:
         Args:
           step: Optimizer updates completed.
           tables: Tables by name: pairs (columns, rows), dicts of columns of one
-            length, or data frames.
+            length, or data frames. Columns on a device are fetched before it returns.
           split: As in `log_step`.
           more: More tables by name.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
+from jaxmetrics.pipeline._call import is_array
 from jaxmetrics.pipeline._row import Row
 from jaxmetrics.record import (
     REDACTED,
@@ -15,6 +17,7 @@ from jaxmetrics.record import (
     Record,
     hide_secrets,
     is_secret,
+    is_secret_word,
     redact,
     secret_fields,
 )
@@ -24,6 +27,7 @@ MediaKind = Literal["text", "image", "audio", "histogram", "table", "hparams"]
 _MAX_TABLE_ROWS = 10_000
 _MAX_TEXT_CHARACTERS = 2**16
 _MAX_IMAGES = 64
+_MIN_RATE, _MAX_RATE = 1, 2**26  # the bytes of a second of 16 channels fill 32 bits
 
 
 class MediaRow(Row):
@@ -61,7 +65,7 @@ class MediaRow(Row):
 
     def _plain(self, key: str, value: Any) -> Any:
         if self.kind == "text":
-            return self._without_secrets(key, key, value)
+            return REDACTED if is_secret(key, value) else self._clean(key, value)
         if self.kind == "table":
             columns, rows = value
             return columns, [self._plain_row(key, columns, row) for row in rows]
@@ -84,15 +88,16 @@ class MediaRow(Row):
     def _plain_row(self, key: str, columns: list[str], row: list[Any]) -> list[Any]:
         secrets = secret_fields(dict(zip(columns, row, strict=True)))
         return [
-            REDACTED if name in secrets else self._without_secrets(key, name, cell)
+            REDACTED
+            if name in secrets or is_secret_word(name, cell)
+            else self._clean(key, cell)
             for name, cell in zip(columns, row, strict=True)
         ]
 
-    def _without_secrets(self, key: str, name: str, value: Any) -> Any:
-        if is_secret(name, value):
-            return REDACTED
+    def _clean(self, key: str, value: Any) -> Any:
+        """Return a text or a cell as plain data, without secrets in its texts."""
         if not isinstance(value, str):
-            return redact(np.asarray(value) if hasattr(value, "__array__") else value)
+            return _plain_cell(value)
         if len(value) <= _MAX_TEXT_CHARACTERS:
             return hide_secrets(value)
         limit = f"text of more than {_MAX_TEXT_CHARACTERS} characters"
@@ -222,10 +227,22 @@ def _audio(name: str, value: Any) -> tuple[np.ndarray, int]:
             f"expected [frames] or [frames, channels] of int16, or of floats in "
             f"[-1, 1]. Transpose or convert it."
         )
-    return samples, rate
+    is_number = isinstance(rate, Real) and not isinstance(rate, bool)
+    if not (is_number and _MIN_RATE <= rate <= _MAX_RATE and rate == int(rate)):
+        raise ValueError(
+            f"log_audio() got {name!r} with sample_rate={rate!r}, expected the frames "
+            f"per second, a whole number from {_MIN_RATE} to {_MAX_RATE:,}. Resample "
+            f"the sound."
+        )
+    return samples, int(rate)
 
 
 def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
+    is_pair = isinstance(value, tuple | list)
+    parts = value.values() if isinstance(value, Mapping) else value if is_pair else ()
+    for part in parts:
+        if is_array(part):
+            _require_values("log_table", name, part)
     try:
         if isinstance(value, Mapping):
             lists = [_cells(column) for column in value.values()]
@@ -236,7 +253,7 @@ def _table(name: str, value: Any) -> tuple[list[str], list[list[Any]]]:
             value = value.columns, value.iter_rows()
         columns, rows = value
         columns = [str(column) for column in redact(_cells(columns))]
-        rows = [_cells(row) for row in _cells(rows)]
+        rows = [[_kept_cell(cell) for cell in _cells(row)] for row in _cells(rows)]
     except (TypeError, ValueError):
         raise TypeError(
             f"log_table() got {name!r} of type {type(value).__name__}, expected a data "
@@ -266,7 +283,19 @@ def _cells(several: Any) -> list[Any]:
     """
     if isinstance(several, str | bytes):
         raise TypeError("a text")
-    return list(several)
+    # An array on a device would be read number by number.
+    return list(np.asarray(several) if is_array(several) else several)
+
+
+def _kept_cell(cell: Any) -> Any:
+    """Return a cell that stays the same: plain data of what its owner may change."""
+    if cell is None or isinstance(cell, str | int | float | np.generic):
+        return cell
+    return cell if is_array(cell) else _plain_cell(cell)
+
+
+def _plain_cell(cell: Any) -> Any:
+    return redact(np.asarray(cell) if hasattr(cell, "__array__") else cell)
 
 
 def _counted_histogram(call: str, name: str, value: tuple[Any, ...]) -> object:

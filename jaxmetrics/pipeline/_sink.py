@@ -78,6 +78,7 @@ class Sink:
         refill: Callable[[], object] = lambda: None,
     ) -> None:
         self.writer = writer
+        writer.in_use = True
         self._queue = RowQueue(capacity, writer.when_full, put_timeout)
         self._delivery = Delivery(writer, clock)
         self._thinning = Thinning[Row](writer.every) if writer.every > 1 else None
@@ -332,8 +333,6 @@ class Sinks:
                 except Exception as error:
                     error.add_note(f"Writer {writer.name} could not be opened.")
                     raise
-                writer.in_use = True
-                undo.callback(setattr, writer, "in_use", False)
                 undo.callback(writer.close)
             sinks: list[Sink] = []
             for writer in writers:

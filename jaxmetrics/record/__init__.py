@@ -148,7 +148,7 @@ from jaxmetrics.record._run_summary import (
 from jaxmetrics.record._run_values import RunValues, Value
 from jaxmetrics.record._scalar import scalar
 from jaxmetrics.record._secret_text import hide_secrets
-from jaxmetrics.record._secrets import REDACTED, is_secret
+from jaxmetrics.record._secrets import REDACTED, is_secret, is_secret_word
 from jaxmetrics.record._step import check_step
 from jaxmetrics.record._storage import (
     LocalStorage,
@@ -265,6 +265,7 @@ __all__ = [
     "is_diverged",
     "is_remote",
     "is_secret",
+    "is_secret_word",
     "iso_time",
     "key",
     "last_attempt",

@@ -179,15 +179,19 @@ def test_no_writer_gets_a_secret_of_a_text_or_a_table(make):
     logger.log_text(1, note=f"use {token}", api_key="hush-hush")
     rows = [[f"key {token}", "hush-hush", 5], [None, 7, True]]
     logger.log_table(1, t=(["note", "password", "max_tokens"], rows))
+    words = [["the", 0.5], [token, 0.25]]
+    logger.log_table(1, words=(["token", "auth"], words))
     settings = [["lr", 0.1], ["api_key", "hush-hush"], ["max_tokens", 512]]
     logger.log_table(1, settings=(["parameter", "value"], settings))
     logger.close()
-    text, table, by_name = memory.records
+    text, table, by_word, by_name = memory.records
     hidden = "<redacted>"
     assert text.values == {"train/note": f"use {hidden}", "train/api_key": hidden}
     assert table.values["train/t"][1] == [[f"key {hidden}", hidden, 5]] + [
         [None, hidden, True]
     ]
+    words[1][0] = hidden
+    assert by_word.values["train/words"][1] == words
     settings[1][1] = hidden
     assert by_name.values["train/settings"][1] == settings
     for path in logger.run_dir.rglob("*"):
@@ -259,6 +263,46 @@ def test_a_numpy_array_that_changes_after_the_call_is_logged_unchanged(make):
     for record in memory.records:
         (value,) = record.values.values()
         assert not value.any()
+
+
+def test_the_cells_of_a_table_are_those_of_its_call(make):
+    memory = Memory()
+    logger = make(memory)
+    array, numbers, nested = np.zeros(2), [0], {"a": [0]}
+    with logger._lock:  # the calls come before any fetch could
+        logger.log_table(1, t=(["a", "b", "c"], [[array, numbers, nested]]))
+        logger.log_table(2, t={"a": [array], "b": [numbers], "c": [nested]})
+        array += 1
+        numbers.append(1)
+        nested["a"].append(1)
+    assert logger.flush()
+    for record in memory.records:
+        assert record.values["train/t"][1] == [[[0.0, 0.0], [0], {"a": [0]}]]
+
+
+def test_the_columns_of_a_table_may_be_arrays_on_a_device(make, monkeypatch):
+    memory = Memory()
+    logger = make(memory)
+    column = jnp.arange(3.0)
+    monkeypatch.setattr(type(column), "__iter__", None)  # a launch for each number
+    logger.log_table(1, t={"x": column, "y": ["a", "b", column]})
+    logger.log_table(2, t=(["x", "y"], column.reshape(1, 3)[:, :2]))
+    assert logger.flush()
+    first, second = (record.values["train/t"][1] for record in memory.records)
+    assert first == [[0.0, "a"], [1.0, "b"], [2.0, [0.0, 1.0, 2.0]]]
+    assert second == [[0.0, 1.0]]
+    column.delete()
+    with pytest.raises(RuntimeError, match="'t'.*deleted"):
+        logger.log_table(3, t={"x": column})
+
+
+@pytest.mark.parametrize("rate", [0, -1, 2**32, 8000.5, True, np.nan, "8000"])
+def test_a_sample_rate_is_a_number_of_frames(make, rate):
+    logger = make(Memory())
+    with pytest.raises(ValueError, match="'a' with sample_rate=.*a whole number"):
+        logger.log_audio(1, a=np.zeros(9), sample_rate=rate)
+    logger.log_audio(2, a=np.zeros((9, 16)), sample_rate=np.float32(2**26))
+    assert logger.flush()
 
 
 def test_counted_histograms_are_logged_as_they_are(make):
