@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmetrics.pipeline._call import is_array
 from jaxmetrics.pipeline._row import Row
+from jaxmetrics.pipeline._row_limits import media_within_limits
 from jaxmetrics.record import (
     REDACTED,
     Media,
@@ -60,6 +61,9 @@ class MediaRow(Row):
                 values[key] = self._plain(key, value)
             except Exception as error:
                 self.faults.append(self._not_fetched(f"the value of {key!r}", error))
+        if self.kind != "hparams":  # which are no line of `metrics.jsonl`
+            values, cuts = media_within_limits(self._media_kind, values)
+            self.cuts = {**self.cuts, **cuts}
         time = round(self.time, 6)
         return Media(self.step, self.split, values, time, kind=self._media_kind)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
 
+from jaxmetrics.record import dumps
+
 MAX_VALUES = 10_000
 MAX_ARRAY_VALUES = 10_000
 MAX_BYTES = 2**20
+MAX_MEDIA_BYTES = 15 * 2**20  # readers take lines of 16 MiB
 MAX_INTEGER_BITS = 1023  # each of these is a finite float, too
 
 _NUMBER_BYTES = 30  # of a number in a line of JSON, with the characters around it
+_HISTOGRAM_NUMBERS = 129  # counts and edges of 64 bins; the names of 64 files are less
 _UNCHECKED_VALUES = 256  # with the longest possible keys they stay below MAX_BYTES
 
 
@@ -71,3 +76,37 @@ def arrays_within_limits(
             continue
         left_out.setdefault(limit, []).append(key)
     return kept, left_out
+
+
+def media_within_limits(
+    kind: str, values: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Split the media of a row, as plain values, as above; a table keeps its first rows.
+
+    They take up to 15 MiB in a line of JSON.
+    """
+    limit = f"a {kind} record of more than {MAX_MEDIA_BYTES:,} bytes"
+    kept: dict[str, Any] = {}
+    left_out: list[str] = []
+    room = MAX_MEDIA_BYTES
+    for key, value in values.items():
+        is_whole = True
+        room -= len(dumps(key))
+        if kind == "table":
+            columns, rows = value
+            room -= len(dumps(columns))
+            sizes = accumulate(len(dumps(row)) + 1 for row in rows)
+            fitting = list(takewhile(room.__ge__, sizes))
+            value, is_whole = (columns, rows[: len(fitting)]), len(fitting) == len(rows)
+            room -= fitting[-1] if fitting else 0
+        elif kind == "text":
+            room -= len(dumps(value))
+        else:
+            is_counted = kind == "histogram" and isinstance(value, tuple)
+            numbers = sum(map(np.size, value[:2])) if is_counted else _HISTOGRAM_NUMBERS
+            room -= numbers * _NUMBER_BYTES
+        if room >= 0:
+            kept[key] = value
+        if room < 0 or not is_whole:
+            left_out.append(key)
+    return kept, {limit: left_out} if left_out else {}
