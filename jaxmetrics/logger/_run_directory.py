@@ -226,6 +226,12 @@ class RunDirectory:
                     *(self.path, error),
                 )
             return False
+        except ValueError as error:  # too large with the last one
+            self._edits = self._edits[:-1]
+            _LOG.warning("The last addition to run.json is left out: %s", error)
+            if self._edits:
+                self._write_edits()
+            return False
         self._edits = []
         _warn_of_changes(self.path, changes)
         return True
@@ -316,7 +322,12 @@ def open_directory(
         opened = RunDirectory(path, run["run_id"], len(attempts), last, elapsed, ledger)
         opened.identity, opened.left_out = identity, left_out
         run["attempts"] = attempts
-        write_run_json(path, run)
+        try:
+            write_run_json(path, run)
+        except ValueError as error:  # too large, after many attempts
+            attempt["hparams"] = {}
+            write_run_json(path, run)
+            _LOG.warning("The configuration of this attempt is left out: %s", error)
         changes = config_changes(run)
         _warn_of_changes(path, [c for c in changes if c.attempt == len(attempts)])
     except BaseException:

@@ -13,6 +13,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+WHOLE_LIMIT = 2**24
+"""Maximum size in bytes of a file that is read as a whole."""
+
 _CHUNK_BYTES = 2**20
 _APPEND_FLAGS = (
     os.O_RDWR
@@ -171,7 +174,7 @@ def make_folder(path: Path, new: bool = False) -> None:
 
 
 def read_whole(
-    path: str | os.PathLike[str], limit: int = 2**24, follow_links: bool = False
+    path: str | os.PathLike[str], limit: int = WHOLE_LIMIT, follow_links: bool = False
 ) -> bytes:
     """Return the bytes of a regular file.
 

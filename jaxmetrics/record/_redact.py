@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
+from jaxmetrics.record._json import dumps
 from jaxmetrics.record._plain import (
     NOT_A_LEAF,
     LargeArray,
@@ -25,6 +26,7 @@ _MAX_DEPTH = 100
 _MAX_VALUES = 10_000
 _MAX_NAME_LENGTH = 256
 _MAX_TEXT_LENGTH = 2**16
+_MAX_BYTES = 2**21  # of all texts in JSON, and of all names
 _MAX_KEY_DEPTH = 3
 _MAX_NAMED = 8
 _NAME_FIELDS = frozenset(
@@ -54,7 +56,8 @@ def redact(value: object) -> Any:
     are kept.
 
     More than 10,000 values, 100 levels, 64 KiB of text in a value or 256 characters of
-    a name are cut, the deepest values first, with a placeholder and one warning.
+    a name, and texts or names of more than 2 MiB in all, are cut, the deepest values
+    first, with a placeholder and one warning.
 
     >>> redact({"lr": 3e-4, "hf_token": "x", "url": "https://me:pw@host"})
     {'lr': 0.0003, 'hf_token': '<redacted>', 'url': 'https://<redacted>@host'}
@@ -150,7 +153,7 @@ class _Walk:
         self._objects = objects
         self._key_depth = key_depth
         self._tasks: deque[_Task] = deque()
-        self._values = 0
+        self._values = self._text_bytes = self._name_bytes = 0
         self._cuts: dict[str, str] = {}
         self._losses: list[str] = []
 
@@ -248,7 +251,8 @@ class _Walk:
         names = self._names([name for name, _ in items])
         secrets = secret_fields({n: v for n, (_, v) in zip(names, items)})
         for (_, value), name in zip(items, names):
-            if self._is_full():
+            self._name_bytes += len(dumps(name))
+            if self._is_full() or self._name_bytes > _MAX_BYTES:
                 out["<cut>"] = self._cut_values(task)
                 break
             out[name] = REDACTED
@@ -320,15 +324,22 @@ class _Walk:
         return type(value).__name__, number, self._name(value)
 
     def _text(self, text: str, path: str) -> str:
-        if len(text) <= _MAX_TEXT_LENGTH:
-            return hide_secrets(text)
         # Hide before the cut: half of a secret does not have the form of one.
-        start = hide_secrets(text[: 2 * _MAX_TEXT_LENGTH])[:_MAX_TEXT_LENGTH]
-        limit = f"text of more than {_MAX_TEXT_LENGTH} characters"
-        return start + self._cut(limit, path)
+        shown = hide_secrets(text[: 2 * _MAX_TEXT_LENGTH])
+        if len(text) > _MAX_TEXT_LENGTH:
+            limit = f"text of more than {_MAX_TEXT_LENGTH} characters"
+            shown = shown[:_MAX_TEXT_LENGTH] + self._cut(limit, path)
+        size = len(dumps(shown))
+        if self._text_bytes + size > _MAX_BYTES:
+            return self._cut(f"texts of more than {_MAX_BYTES:,} bytes", path)
+        self._text_bytes += size
+        return shown
 
     def _cut_values(self, task: _Task) -> str:
-        return self._cut(f"more than {_MAX_VALUES} values", task.path)
+        limit = f"more than {_MAX_VALUES} values"
+        if not self._is_full():
+            limit = f"names of more than {_MAX_BYTES:,} bytes"
+        return self._cut(limit, task.path)
 
     def _cut(self, what: str, path: str) -> str:
         self._cuts.setdefault(what, path)

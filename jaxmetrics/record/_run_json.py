@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmetrics.record._io import atomic_write, read_whole
+from jaxmetrics.record._io import WHOLE_LIMIT, atomic_write, read_whole
 from jaxmetrics.record._json import dumps, loads
 from jaxmetrics.record._reader import CorruptLineError
 from jaxmetrics.record._run_files import RUN_JSON
@@ -95,11 +95,18 @@ def write_run_json(run_dir: str | os.PathLike[str], run: Mapping[str, Any]) -> N
       run: All fields, as plain values.
 
     Raises:
+      ValueError: Readers would refuse the file, as it is too large; it is as before.
       OSError: The directory cannot be written; the file is as before.
     """
     text = dumps(run)
     if len(text) > _COMPACT_BYTES:
         text = dumps(_without_repeats(run))
+    if len(text) >= WHOLE_LIMIT:
+        raise ValueError(
+            f"{Path(run_dir) / RUN_JSON} would have {len(text):,} bytes; expected "
+            f"fewer than {WHOLE_LIMIT:,}, which readers take. Record a smaller "
+            f"configuration or description."
+        )
     atomic_write(Path(run_dir) / RUN_JSON, f"{text}\n".encode())
 
 
@@ -117,6 +124,7 @@ def edit_run_json(
 
     Raises:
       RunJsonError: The file is damaged.
+      ValueError: As in `write_run_json`.
       OSError: The directory cannot be read or written; the file is as before.
     """
     with _EDIT:

@@ -23,7 +23,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from jaxmetrics import Run, TrainingLogger
 from jaxmetrics.interop.clu import metric_writer
-from jaxmetrics.record import Media, hparams_of
+from jaxmetrics.record import Media, _run_json, hparams_of
 from jaxmetrics.writers import CSV, JSONL, Memory, TensorBoard
 from jaxmetrics.writers._wandb_rows import WandbRows
 
@@ -229,6 +229,31 @@ def test_values_that_cannot_be_recorded_are_one_warning(make, caplog):
     assert f"a (a {__name__}.Private), b (a {__name__}.Private)" in first
     assert f"c.d (a {__name__}.Private)" in second
     assert memory.records[0].values["width"] == 3
+
+
+def test_a_configuration_of_any_size_leaves_a_run_that_can_be_continued(make, caplog):
+    prompts = ["x " * 2500] * 4000
+    logger = make(hparams={"prompts": prompts, "lr": 0.1})
+    logger.log_hparams(prompts=prompts)
+    with pytest.warns(UserWarning, match="texts of more than") as caught:
+        logger.describe(notes=prompts)
+        logger.ledger.event("notes", notes=prompts)
+    assert len(caught) == 2
+    assert logger.close()
+    assert caplog.text.count("texts of more than 2,097,152 bytes") == 2
+    assert Run.load(logger.run_dir).config["lr"] == 0.1
+
+
+def test_what_run_json_has_no_room_for_is_left_out(make, monkeypatch, caplog):
+    logger = make(hparams={"lr": 0.1})
+    monkeypatch.setattr(_run_json, "WHOLE_LIMIT", 3000)
+    logger.log_hparams(text="x" * 3000)
+    logger.log_hparams(width=8)
+    assert caplog.text.count("The last addition to run.json is left out") == 1
+    assert logger.close()
+    assert make(hparams={"text": "y" * 3000}).close()
+    assert "The configuration of this attempt is left out" in caplog.text
+    assert Run.load(logger.run_dir).config == {"lr": 0.1, "width": 8}
 
 
 def test_writers_get_the_values_that_run_json_has(make):

@@ -180,6 +180,22 @@ def test_values_beyond_the_limit_are_cut_but_none_that_is_less_deep():
     assert mark == "<cut: more than 10000 values>"
 
 
+@pytest.mark.parametrize("character", ["x", "\0", "\U0001f600"], ids=ascii)
+@pytest.mark.parametrize("what", ["texts", "names"])
+def test_texts_and_names_beyond_the_limit_are_cut_in_total(what, character):
+    text = character * 2**14
+    several = {
+        "texts": {str(n): [text] for n in range(200)},
+        "names": {f"{n:05}{text[:250]}": n for n in range(9_000)},
+    }[what]
+    with pytest.warns(UserWarning, match=f"{what} of more than 2,097,152 bytes"):
+        result = redact({"first": "begin", "several": several, "last": "end"})
+    assert (result["first"], result["last"]) == ("begin", "end")
+    shown = dumps(result)
+    assert f"<cut: {what} of more than 2,097,152 bytes>" in shown
+    assert 0.85 * 2**21 < len(shown) < 1.1 * 2**21
+
+
 def test_a_configuration_of_the_largest_size_is_not_cut():
     config = {"a": [1] * 9_998, "b": []}  # the names count, too
     assert redact(config) == config

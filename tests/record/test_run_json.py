@@ -148,6 +148,14 @@ def test_attempts_of_a_large_file_keep_only_what_they_changed(tmp_path):
     assert len(many["attempts"][7]["hparams"]["text"]) == 50_000
 
 
+def test_a_description_that_no_reader_would_take_is_refused(tmp_path):
+    write_run_json(tmp_path, {"run_id": "a" * (2**24 - 28)})
+    assert read_run_json(tmp_path)
+    with pytest.raises(ValueError, match=r"run.json would have .* bytes; expected"):
+        write_run_json(tmp_path, {"run_id": "a" * 2**24})
+    assert len(read_run_json(tmp_path)["run_id"]) == 2**24 - 28
+
+
 def test_the_error_is_one_of_damaged_lines_and_travels_between_processes(tmp_path):
     error = pickle.loads(pickle.dumps(RunJsonError(tmp_path / "run.json", reason="r")))
     assert isinstance(error, CorruptLineError)
