@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -231,8 +230,9 @@ def _audio(name: str, value: Any) -> tuple[np.ndarray, int]:
             f"expected [frames] or [frames, channels] of int16, or of floats in "
             f"[-1, 1]. Transpose or convert it."
         )
-    is_number = isinstance(rate, Real) and not isinstance(rate, bool)
-    if not (is_number and _MIN_RATE <= rate <= _MAX_RATE and rate == int(rate)):
+    is_real = isinstance(rate, int | float | np.integer | np.floating)
+    is_real = is_real and not isinstance(rate, bool)
+    if not (is_real and _MIN_RATE <= rate <= _MAX_RATE and rate % 1 == 0):
         raise ValueError(
             f"log_audio() got {name!r} with sample_rate={rate!r}, expected the frames "
             f"per second, a whole number from {_MIN_RATE} to {_MAX_RATE:,}. Resample "

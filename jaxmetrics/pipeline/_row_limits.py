@@ -81,9 +81,9 @@ def arrays_within_limits(
 def media_within_limits(
     kind: str, values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Split the media of a row, as plain values, as above; a table keeps its first rows.
+    """Split the media of a row, as plain values, as above.
 
-    They take up to 15 MiB in a line of JSON.
+    They take up to 15 MiB in a line of JSON; a table keeps its first rows.
     """
     limit = f"a {kind} record of more than {MAX_MEDIA_BYTES:,} bytes"
     kept: dict[str, Any] = {}

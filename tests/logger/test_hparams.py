@@ -232,7 +232,7 @@ def test_values_that_cannot_be_recorded_are_one_warning(make, caplog):
 
 
 def test_a_configuration_of_any_size_leaves_a_run_that_can_be_continued(make, caplog):
-    prompts = ["x " * 2500] * 4000
+    prompts = ["x " * 2500] * 500
     logger = make(hparams={"prompts": prompts, "lr": 0.1})
     logger.log_hparams(prompts=prompts)
     with pytest.warns(UserWarning, match="texts of more than") as caught:

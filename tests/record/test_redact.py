@@ -185,7 +185,7 @@ def test_values_beyond_the_limit_are_cut_but_none_that_is_less_deep():
 def test_texts_and_names_beyond_the_limit_are_cut_in_total(what, character):
     text = character * 2**14
     several = {
-        "texts": {str(n): [text] for n in range(200)},
+        "texts": {str(n): [text] for n in range(2**21 // len(dumps(text)) + 4)},
         "names": {f"{n:05}{text[:250]}": n for n in range(9_000)},
     }[what]
     with pytest.warns(UserWarning, match=f"{what} of more than 2,097,152 bytes"):
