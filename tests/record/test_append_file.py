@@ -192,10 +192,8 @@ def test_a_killed_writer_holds_nothing_though_its_forks_live(path):
         file = AppendFile(sys.argv[1])
         file.write_line("old")
         file.replace([b"new\\n"])
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-        print(child, flush=True)
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
         signal.pause()
         """,
         path,
