@@ -78,7 +78,6 @@ class Sink:
         refill: Callable[[], object] = lambda: None,
     ) -> None:
         self.writer = writer
-        writer.in_use = True
         self._queue = RowQueue(capacity, writer.when_full, put_timeout)
         self._delivery = Delivery(writer, clock)
         self._thinning = Thinning[Row](writer.every) if writer.every > 1 else None
@@ -87,6 +86,7 @@ class Sink:
         self._closing: Future[bool] | None = None
         self._pid: int | None = os.getpid()
         disabled_in_children().add(self)
+        writer.in_use = True
         thread = threading.Thread(
             target=self._run, name=f"jaxmetrics-{writer.name}", daemon=True
         )
