@@ -77,6 +77,12 @@ def count_elements(like: Any, mask: Any = None, weights: Any = None) -> Any:
     return count_where(ones, mask, weights)
 
 
+def count_rows(condition: Any, axes: int) -> Any:
+    """Count the entries of the first axes where the condition is true anywhere."""
+    condition = jnp.asarray(condition)
+    return count_where(condition.any(axis=tuple(range(axes, condition.ndim))))
+
+
 def count_at(
     index: Any, shape: tuple[int, ...], mask: Any = None, weights: Any = None
 ) -> Any:

@@ -22,7 +22,7 @@ from jaxmetrics._lazy import optional
 from jaxmetrics._other_names import ATTRIBUTES, attribute_error, explains_reading
 from jaxmetrics.core import _calls, _reduction
 from jaxmetrics.core._configuration import checked, with_one_nan
-from jaxmetrics.core._counting import both, count_where
+from jaxmetrics.core._counting import both, count_rows
 from jaxmetrics.core._declaration import (
     Bound,
     Configured,
@@ -143,6 +143,8 @@ class Metric(Placed):
       narrow: Arguments of `observe` that it takes as floats of 16 bits where they are,
         instead of as float32: `narrow=("logits",)`. A class with a field of
         `scores_field(narrow=True)` need not name its `logits`.
+      checks_weights: `observe` gets invalid weights as NaN. It counts them, and masks
+        entries of weight 0, itself: for a mask with other axes than the weights.
       not_deferred: Reason for which the metric has no deferred form, for its error.
       not_reproducible: Reason for which it has no reproducible form, likewise; for a
         class whose `merge` adds floats.
@@ -177,6 +179,7 @@ class Metric(Placed):
     _scores: ClassVar[dict[str, tuple[str, ...]]] = {}
     _takes_narrow_scores: ClassVar[bool] = False
     _narrow: ClassVar[tuple[str, ...]] = ()
+    _checks_weights: ClassVar[bool] = False
     _not_deferred: ClassVar[str] = ""
     _not_reproducible: ClassVar[str] = ""
     _stacks_children: ClassVar[bool] = False  # along an axis of its own
@@ -186,6 +189,7 @@ class Metric(Placed):
         scalars: bool = False,
         sources: Mapping[str, str] | None = None,
         narrow: str | tuple[str, ...] = (),
+        checks_weights: bool = False,
         not_deferred: str = "",
         not_reproducible: str = "",
         **kwargs: Any,
@@ -219,6 +223,7 @@ class Metric(Placed):
         }
         cls._takes_narrow_scores = any(f.metadata.get("narrow") for f in fields)
         cls._narrow = one_or_many(narrow) or cls._narrow
+        cls._checks_weights = checks_weights or cls._checks_weights
         cls._arguments = arguments_of(cls.observe)
         cls._scalars = scalars or cls._scalars
         cls._sources = sources or cls._sources
@@ -645,26 +650,30 @@ class Metric(Placed):
         """Return what `observe` returns if weights are at least 0 and finite.
 
         Entries of other weights are left out and counted by a metric that counts
-        invalid ones. The value of any other metric is nan. Entries of weight 0 are
-        masked, for what is not weighted, such as the count of invalid entries.
+        invalid ones, each weight once. The value of any other metric is nan. Entries of
+        weight 0 are masked, for what is not weighted, such as the count of invalid
+        entries. A class that checks its weights itself gets them with NaN.
         """
         weights = arguments.get("weights")
         if weights is None:
             return self.observe(**arguments)
         weights = jnp.asarray(weights)
         valid = (weights >= 0) & (weights < np.inf)
-        is_counted = "invalid" in self._leaves
+        is_counted = "invalid" in self._leaves and not self._checks_weights
         replacement = np.float32(0 if is_counted else np.nan)
         weights = jnp.where(valid, weights, replacement)
         mask = arguments.get("mask")
         arguments = {**arguments, "weights": weights}
+        if self._checks_weights:
+            return self.observe(**arguments)
         masked = {"mask": both(mask, weights != 0)} if "mask" in self._arguments else {}
         try:
             parts = self.observe(**{**arguments, **masked})
         except (TypeError, ValueError):  # raise the error of the weights
             parts = self.observe(**arguments)
         if is_counted:
-            invalid = parts["invalid"] + count_where(both(~valid, mask))
+            wrong = count_rows(both(~valid, mask), weights.ndim)
+            invalid = parts["invalid"] + wrong
             parts = {**parts, "invalid": invalid}
         return parts
 

@@ -117,6 +117,18 @@ def test_a_weight_that_is_none_is_left_out_and_counted_or_makes_the_value_nan(ba
     assert state["recall"].diagnostics() == {"invalid": 1}
 
 
+@pytest.mark.parametrize("axes", [0, 1, 2])
+def test_an_invalid_weight_counts_once_whatever_the_axes_of_the_mask(axes):
+    mask = np.ones((3, 4)[:axes], bool) if axes else None
+    ranked = dict(scores=np.eye(3, 4, dtype=np.float32), relevance=np.eye(3, 4, 1))
+    if axes:
+        mask[0] = False
+    state = jm.NDCG(weighted=True).update(
+        **ranked, mask=mask, weights=np.float32([np.nan, np.nan, 1])
+    )
+    assert state.diagnostics() == {"invalid": 1 if axes else 2}
+
+
 def test_a_metric_takes_weights_or_says_why_not():
     for name in NAMES:
         metric = getattr(jm, name)

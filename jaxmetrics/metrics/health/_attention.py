@@ -13,7 +13,9 @@ from jaxmetrics.core import (
     Metric,
     as_scores,
     count_leaf,
+    count_rows,
     count_where,
+    like_values,
     max_leaf,
     maximum,
     namespace,
@@ -22,7 +24,7 @@ from jaxmetrics.core import (
 )
 
 
-class AttentionEntropy(MeanMetric):
+class AttentionEntropy(MeanMetric, checks_weights=True):
     """Mean entropy of the attention of each head, in nats, `[heads]`.
 
     `-sum(p log p)` over the keys, from 0 (all attention on one key) to the logarithm of
@@ -78,10 +80,17 @@ class AttentionEntropy(MeanMetric):
         else:
             entropy, valid, _ = _softmax(scores, visible)
         kept = visible.any(axis=-1)
-        entropy, scored = (_heads_last(x) for x in (entropy, valid & kept))
+        # The axes of the weights are leading ones where the heads are last.
+        entropy, valid, kept = (_heads_last(x) for x in (entropy, valid, kept))
+        wrong = 0
+        if weights is not None:
+            weights = jnp.asarray(weights)
+            shared = like_values(weights, kept)
+            wrong = count_rows(kept & jnp.isnan(shared), weights.ndim)
+            kept = kept & (shared != 0) & ~jnp.isnan(shared)
         return dict(
-            **self.mean_leaves(entropy, scored, weights),
-            invalid=count_where(~valid & kept),
+            **self.mean_leaves(entropy, valid & kept, weights),
+            invalid=wrong + count_where(~valid & kept),
         )
 
 

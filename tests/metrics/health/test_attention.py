@@ -111,3 +111,19 @@ def test_shapes_that_do_not_fit_are_refused(kind, logits):
         kind(HEADS).update(logits=logits, mask=np.ones((1,), bool))
     with pytest.raises(TypeError, match="must be bool"):
         kind(HEADS).update(logits=logits, mask=np.ones(5))
+
+
+@pytest.mark.parametrize("shape", [None, (2, 2, 2, 4), (2, 1, 1, 4), (1, 1, 2, 4), (2,)])
+def test_weights_of_queries_go_with_any_mask(shape):
+    logits = np.random.default_rng(1).normal(size=(2, 2, 2, 4)).astype(np.float32)
+    logits[0, :, 1] = np.nan  # of weight 0, or of one invalid weight
+    mask = {} if shape is None else dict(mask=np.ones(shape, bool))
+    weighted = jm.AttentionEntropy(HEADS, weighted=True)
+    entropy = scipy.special.entr(scipy.special.softmax(logits, -1)).sum(-1)
+    state = weighted.update(logits=logits, weights=[[1.0, 0.0], [np.nan, 3.0]], **mask)
+    expected = (entropy[0, :, 0] + 3 * entropy[1, :, 1]) / 4
+    np.testing.assert_allclose(state.compute(), expected, rtol=1e-6)
+    assert state.plain()["invalid"] == 1
+    state = weighted.update(logits=logits, weights=[-1.0, 2.0], **mask)
+    np.testing.assert_allclose(state.compute(), entropy[1].mean(-1), rtol=1e-6)
+    assert state.plain()["invalid"] == 1
