@@ -180,10 +180,11 @@ def class_log_odds(logits: Any) -> Any:
     """
     logits = jnp.asarray(logits).astype(jnp.float32)
     is_top = top_class(logits)[..., None] == class_index(logits)
-    largest = logits.max(axis=-1, keepdims=True)
-    terms = jnp.exp(logits - largest)
+    # Rows that differ by an offset have equal scores: the offset goes before all else.
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    terms = jnp.exp(shifted)
     others = terms.sum(axis=-1, keepdims=True) - terms
-    others = largest + jnp.log(jnp.where(is_top, 1, others))
-    without_top = jnp.where(is_top, -jnp.inf, logits)
+    others = jnp.log(jnp.where(is_top, 1, others))
+    without_top = jnp.where(is_top, -jnp.inf, shifted)
     without_top = jax.nn.logsumexp(without_top, axis=-1, keepdims=True)
-    return logits - jnp.where(is_top, without_top, others)
+    return shifted - jnp.where(is_top, without_top, others)

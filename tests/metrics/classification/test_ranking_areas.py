@@ -59,6 +59,13 @@ def test_the_top_class_of_a_confident_softmax_is_ranked():
     assert value.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("metric", AREAS)
+def test_rows_that_differ_by_an_offset_are_ties(metric):
+    logits = np.float32([[0, 2, 1], [1000, 1002, 1001]])
+    state = metric(classes=3, average="none").update(logits=logits, labels=[0, 1])
+    np.testing.assert_array_equal(state.compute(), [0.5, 0.5, np.nan])
+
+
 def test_logits_between_zero_and_one_are_not_taken_as_probabilities():
     metric = jm.AUROC(task="binary")
     metric = metric.update(logits=[0.5], labels=[1])
