@@ -338,21 +338,21 @@ class AveragePrecision(RankingArea):
         n, p, one = (xp.flip(x, -1) for x in (negative, positive, is_one_value))
         false, true = _in_earlier_bins(xp, n), _in_earlier_bins(xp, p)
         # A positive has the precision at the threshold equal to its score. At worst all
-        # negatives of its bin come first, at best none. With `true` and `false` labels
-        # above the bin, the k-th of its p positives has at best the precision
-        # (true + k) / (above + k), above = true + false: see `_reciprocals`.
+        # negatives of its bin come first, and its positives one by one: with `true` and
+        # `false` labels above the bin, the k-th of p positives has the precision
+        # (true + k) / (above + n + k), above = true + false: see `_reciprocals`. At
+        # best the p positives come first and are equal, as the last one has the best.
         above = true + false
         tied = p * divide(true + p, _or_one(xp, above + n + p))
+        high = p * divide(true + p, _or_one(xp, above + p))
         if self.weighted:
             low = p - (false + n) * xp.log1p(p / _or_one(xp, above + n))
-            high = p * divide(true + p, _or_one(xp, above + p))
             middle = (low + high) / 2
         else:
-            low = p - (false + n) * _reciprocals(xp, above + n, p)[1]
-            high = p - false * _reciprocals(xp, above, p)[0]
+            low = p - (false + n) * _reciprocals(xp, above + n, p)
             # On average n k / (p + 1) negatives come before the k-th positive.
             pace = 1 + n / (p + 1)
-            rest = (above / pace - true) * _reciprocals(xp, above / pace, p)[1]
+            rest = (above / pace - true) * _reciprocals(xp, above / pace, p)
             middle = (p - rest) / pace
         low, high = (xp.where(one, tied, x) for x in (low, high))
         # Of continuous scores no bin of several is between two empty ones.
@@ -383,16 +383,13 @@ def _one_against_each(xp: Any, counts: Any, one: Any, label: int) -> Any:
     return counts, positive, xp.broadcast_to(one[..., None, :], counts.shape)
 
 
-def _reciprocals(xp: Any, a: Any, p: Any) -> tuple[Any, Any]:
-    """Return a lower and an upper bound of the sum of 1 / (a + k) for k from 1 to p.
+def _reciprocals(xp: Any, a: Any, p: Any) -> Any:
+    """Return an upper bound of the sum of 1 / (a + k) for k from 1 to p.
 
-    The reciprocal is convex: trapezoids from 1 to p are above its integral, and
-    rectangles around each k below it. For p = 1 both are exact.
+    The reciprocal is convex: rectangles around each k are below its integral. For p = 1
+    it is exact.
     """
-    end = xp.maximum(p, xp.ones_like(p))
-    lower = xp.log1p((end - 1) / (a + 1)) + (1 / (a + 1) + 1 / (a + end)) / 2
-    upper = xp.where(p == 1, 1 / (a + 1), xp.log1p(p / (a + 0.5)))
-    return xp.where(p > 0, lower, xp.zeros_like(lower)), upper
+    return xp.where(p == 1, 1 / (a + 1), xp.log1p(p / (a + 0.5)))
 
 
 def _slope(xp: Any, counts: Any) -> Any:

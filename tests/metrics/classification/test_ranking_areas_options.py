@@ -239,7 +239,9 @@ def test_scores_whose_order_is_unknown_have_no_estimate(metric):
 @every_area
 def test_equal_scores_are_ties_and_not_unknown(metric):
     labels = np.int32([0, 1, 1, 0, 1, 0])
-    for scores in ([0.3] * 6, [0.1, 0.9, 0.1, 0.9, 0.9, 0.1], [-math.inf, 0.7] * 3):
+    three = [1, 0, 0, -1, 0, 1]  # 0 is in a wide bin of one of the histograms
+    two = [0.1, 0.9, 0.1, 0.9, 0.9, 0.1]
+    for scores in ([0.3] * 6, two, three, [-math.inf, 0.7] * 3):
         state = metric().update(logits=np.float32(scores), labels=labels)
         expected = AREAS[metric](labels, np.nan_to_num(scores))
         agrees(state, expected)
