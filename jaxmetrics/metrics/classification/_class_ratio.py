@@ -277,6 +277,8 @@ class ClassRatio(Metric):
             # Without a positive label in the multilabel task no class has a weight.
             return xp.where(weight.sum(-1) > 0, mean, self.zero_division)
         occurs = counts.predicted + counts.support > 0
+        if self.task == "multilabel":  # a label without any data has no ratio
+            ratio = xp.where(counts.total > 0, ratio, np.nan)
         defined = ~xp.isnan(ratio)
         if self.task == "multiclass":
             ratio = xp.where(occurs, ratio, 0.0 if self.absent == "zero" else np.nan)

@@ -23,8 +23,10 @@ class Precision(ClassRatio):
         for any average) or "multilabel" (both `[..., classes]`).
       average: "macro" (the default) is the mean over classes, "weighted" the mean
         weighted by labels, "micro" the ratio of the summed counts; "none" gives
-        `[classes]`. "samples" is the mean over samples of the ratio of a sample's
-        labels, of the multilabel task only, as scikit-learn's.
+        `[classes]`. A multilabel class all of whose labels are ignored or masked is
+        left out of the macro mean (torchmetrics counts it as 0), and nan in "none".
+        "samples" is the mean over samples of the ratio of a sample's labels, of the
+        multilabel task only, as scikit-learn's.
       classes: Number of classes, required unless the task is "binary".
       threshold: Probability from which a binary or multilabel score is positive, also
         for logits. For a threshold t of logits pass `1 / (1 + exp(-t))`. Default 0.5.
@@ -44,7 +46,8 @@ class Precision(ClassRatio):
         is the prediction where it is among them, else the class of the largest score
         (as torchmetrics from 1.5 on): one prediction for each label, and the micro
         average is `TopKAccuracy`. In the multilabel task the labels of the `top_k`
-        largest scores are the predictions. Default None.
+        largest scores are the predictions; an ignored or masked label that is among
+        them takes one of the places. Default None.
 
     Example:
       >>> import jaxmetrics as jm

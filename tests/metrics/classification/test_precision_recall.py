@@ -101,6 +101,16 @@ def test_a_label_that_never_occurs_is_in_the_multilabel_mean():
     assert jm.evaluate(metric, logits=logits, labels=labels) == 0.5
 
 
+@pytest.mark.parametrize("metric", [jm.F1, jm.Recall, jm.Specificity, jm.Markedness])
+def test_a_label_without_data_is_not_in_the_multilabel_mean(metric):
+    preds, labels = [[1, 1], [0, 1], [1, 0]], [[1, -1], [0, -1], [1, -1]]
+    options = dict(task="multilabel", classes=2, scores="preds", ignore_index=-1)
+    state = metric(**options).update(preds=preds, labels=labels)
+    assert state.compute() == 1
+    by_class = metric(average="none", **options).with_fields(counts=state.counts)
+    np.testing.assert_array_equal(by_class.compute(), [1, NAN])
+
+
 def test_metrics_with_a_nan_in_their_configuration_are_equal():
     metric = jm.Recall(classes=2, zero_division=NAN)
     loaded = pickle.loads(
