@@ -244,7 +244,9 @@ def in_top_k(scores: Any, labels: Any, k: int) -> Predictions:
     return Predictions(jnp.where(hit, labels, -1), labels, valid)
 
 
-def predicted_in_top_k(scores: Any, labels: Any, task: str, k: int) -> Predictions:
+def predicted_in_top_k(
+    scores: Any, labels: Any, task: str, k: int, kind: str
+) -> Predictions:
     """Return the predictions if k of them are allowed.
 
     Multiclass: the label where it is among the k largest scores, else the class of the
@@ -255,7 +257,7 @@ def predicted_in_top_k(scores: Any, labels: Any, task: str, k: int) -> Predictio
         return Predictions(
             jnp.where(preds < 0, top_class(scores), preds), labels, valid
         )
-    valid = valid_binary(scores, labels)
+    valid = valid_binary(scores, labels, kind)
     preds = _among_largest(as_scores(scores), k).astype(jnp.int32)
     return Predictions(preds, jnp.asarray(labels).astype(jnp.int32), valid)
 

@@ -63,6 +63,8 @@ class ConfidenceBins(Metric):
             if is_logits:
                 terms = softmax_terms(logits, as_class_numbers(labels))
                 confidence = terms.top_probability
+            else:
+                valid = valid & (logits.min(axis=-1) >= 0)
         else:
             valid = valid_binary(logits, labels)
             hit, confidence = labels == 1, logits.astype(jnp.float32)

@@ -112,7 +112,9 @@ def class_predictions(metric: Any, scores: Any, labels: Any) -> Predictions:
     if has_class_axis(metric.task, metric.scores):
         require_classes(scores, metric.classes)
     if metric.top_k is not None:
-        return predicted_in_top_k(scores, labels, metric.task, metric.top_k)
+        return predicted_in_top_k(
+            scores, labels, metric.task, metric.top_k, metric.scores
+        )
     return predicted(
         scores, labels, metric.task, metric.threshold, metric.scores, metric.classes
     )

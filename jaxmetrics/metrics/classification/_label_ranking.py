@@ -35,7 +35,7 @@ class LabelRanking(MeanMetric):
     ) -> dict[str, Any]:
         """Return the sum of the rows' values, scored rows and invalid rows."""
         scores, labels = jnp.asarray(logits).astype(jnp.float32), jnp.asarray(labels)
-        valid = valid_binary(scores, labels)
+        valid = valid_binary(scores, labels, self.scores)
         if not labels.ndim:
             raise ValueError(
                 "labels are a scalar, expected an axis of labels to be ranked. Pass "
@@ -71,7 +71,7 @@ class MultilabelCoverageError(LabelRanking):
     without data. As scikit-learn's `coverage_error` (Tsoumakas et al. 2010). Ties
     count: labels that score equally are all read. Masked and ignored labels are left
     out of their row, and a row without others does not count. A row with an invalid
-    label or NaN is counted in `invalid` and never scored.
+    label or score is counted in `invalid` and never scored.
 
     Args:
       scores: Output that holds the scores, "logits" (the default) or "probs"; both
@@ -105,7 +105,7 @@ class LabelRankingAveragePrecision(LabelRanking):
     nan without data. As scikit-learn's `label_ranking_average_precision_score`: labels
     that score equally share the worst rank, and a row counts 1 if none or all of its
     labels are relevant. Masked and ignored labels are left out of their row, and a row
-    without others does not count. A row with an invalid label or NaN is counted in
+    without others does not count. A row with an invalid label or score is counted in
     `invalid` and never scored. Compares all pairs of labels of a row.
 
     Args:
@@ -142,8 +142,8 @@ class LabelRankingLoss(LabelRanking):
     nan without data. As scikit-learn's `label_ranking_loss` (Tsoumakas et al. 2010):
     labels that score equally are in the wrong order. Masked and ignored labels are left
     out of their row, and a row without others does not count. A row with an invalid
-    label or NaN is counted in `invalid` and never scored. Compares all pairs of labels
-    of a row.
+    label or score is counted in `invalid` and never scored. Compares all pairs of
+    labels of a row.
 
     Args:
       scores: Output that holds the scores, "logits" (the default) or "probs"; both

@@ -87,3 +87,10 @@ def test_offsets_and_masked_classes_change_no_confidence():
     far = np.pad(logits + np.float32(1e5), ((0, 0), (0, 2)), constant_values=-np.inf)
     value = jm.evaluate(jm.ExpectedCalibrationError(), logits=far, labels=labels)
     assert value == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [jm.ExpectedCalibrationError, jm.ReliabilityCurve])
+def test_a_row_with_a_probability_outside_zero_and_one_is_invalid(metric):
+    probs = np.float32([[0.9, -0.2], [0.2, 1.5], [math.nan, 1], [0, 1]])
+    state = metric(scores="probs").update(probs=probs, labels=np.zeros(4, np.int32))
+    assert state.diagnostics()["invalid"] == 3

@@ -65,6 +65,8 @@ def test_a_row_with_an_invalid_label_or_score_is_not_scored(metric):
         mask=np.bool_([True, True, True, False]),
     )
     assert state.plain()["count"] == 1 and state.plain()["invalid"] == 2
+    probs = dict(probs=np.float32([[1, 0], [1.5, 0]]), labels=np.int32([[0, 1]] * 2))
+    assert metric(scores="probs").update(**probs).plain()["invalid"] == 1
 
 
 @every_metric

@@ -229,8 +229,11 @@ def test_a_score_of_nan_is_chosen_last_and_invalid():
     logits, labels = np.float32([[NAN, 1, 2, 0]]), np.int32([[1, 1, 1, 1]])
     metric = jm.Recall(task="multilabel", classes=4, average="none", top_k=2)
     value = jm.evaluate(metric, logits=logits, labels=labels)
-    np.testing.assert_array_equal(value, [0, 1, 1, 0])
+    np.testing.assert_array_equal(value, [NAN, 1, 1, 0])
     assert metric.update(logits=logits, labels=labels).plain()["counts/invalid"] == 1
+    metric = jm.Recall("multilabel", classes=4, top_k=2, scores="probs")
+    state = metric.update(probs=logits / 2 - 0.25, labels=labels)
+    assert state.plain()["counts/invalid"] == 2  # NaN and -0.25
 
 
 def test_the_k_largest_are_found_in_every_form():
