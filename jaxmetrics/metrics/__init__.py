@@ -19,6 +19,8 @@ Conventions that the metrics share:
   compare them, where they are ranked as logits are. They are never normalized: a row
   that does not sum to one is taken as it is.
 - A ratio without data is nan. Counts and sums without data are 0.
+- `compute` under jit sees counts as float32: differences of counts beyond 2^24, such as
+  true negatives, and ratios of them are rounded. Outside jit they are exact.
 """
 
 from typing import TYPE_CHECKING

@@ -27,7 +27,9 @@ class BalancedAccuracy(Metric):
     In [0, 1], higher is better; nan without data. As scikit-learn's
     `balanced_accuracy_score` (Brodersen et al. 2010); without `adjusted` it is also
     `Accuracy(average="macro")`. A class that is never the label is left out, even if it
-    is predicted. Invalid rows are counted in `counts.invalid` and never scored.
+    is predicted. Invalid rows are counted in `counts.invalid` and never scored. Under
+    jit the negatives of the binary task, a difference of counts, are rounded beyond
+    2^24.
 
     Args:
       task: "multiclass" (the default; `logits` `[..., classes]`, integer `labels`

@@ -32,6 +32,8 @@ _STAT_SCORES = ("tp", "fp", "tn", "fn", "support")
 class Counts:
     """Counts of one class, or `[..., classes]` of them, as `compute` sees them.
 
+    Under jit they are float32, so that differences of counts beyond 2^24 are rounded.
+
     Args:
       hits: Predictions of the class that are correct: true positives.
       predicted: Predictions of the class.

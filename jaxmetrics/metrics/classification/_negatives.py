@@ -15,7 +15,8 @@ class Specificity(ClassRatio):
     higher is better; macro by default, nan without data. As imbalanced-learn's
     `specificity_score` and torchmetrics' `Specificity`. In the multiclass task the
     negatives of a class are the labels of all others. The arguments are those of
-    `Precision`; `zero_division` applies where all labels are of the class.
+    `Precision`; `zero_division` applies where all labels are of the class. Under jit
+    differences of counts beyond 2^24 are rounded.
 
     Example:
       >>> import jaxmetrics as jm
