@@ -40,8 +40,9 @@ class R2(Metric):
 
     `1 - sum((targets - preds)**2) / sum((targets - mean(targets))**2)`, as
     scikit-learn's `r2_score`. At most 1, higher is better; nan without data, for a
-    single entry, and where the targets differ by less than about 1e-16, whose squares
-    float32 does not hold. The variance of the targets is merged from moments, so that
+    single entry (with weights, which do not tell the number of entries, its targets are
+    equal), and where the targets differ by less than about 1e-16, whose squares float32
+    does not hold. The variance of the targets is merged from moments, so that
     precision does not suffer from a mean that is large against the deviations.
 
     Reads `preds` and `targets` of one shape.

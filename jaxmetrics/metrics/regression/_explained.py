@@ -44,7 +44,8 @@ class ExplainedVariance(Metric):
     `explained_variance_score`. Unlike `R2` it forgives a constant bias of the
     predictions. Both variances are merged from moments, so that precision does not
     suffer from a mean that is large against the deviations. nan without data, for a
-    single entry, and where the targets differ by less than about 1e-16.
+    single entry (with weights, which do not tell the number of entries, its targets are
+    equal), and where the targets differ by less than about 1e-16.
 
     Reads `preds` and `targets` of one shape.
 
@@ -135,8 +136,9 @@ class RelativeSquaredError(Metric):
     `sum((targets - preds)**2) / sum((targets - mean(targets))**2)`, at least 0, lower
     is better; 1 is as good as the mean. As torchmetrics' `RelativeSquaredError`. The
     state is that of `R2`, and right at a large mean. Where all targets are equal it is
-    inf, or nan if the predictions are perfect; nan without data, for a single entry,
-    and where the targets differ by less than about 1e-16.
+    inf, or nan if the predictions are perfect; nan without data, for a single entry
+    (with weights, which do not tell the number of entries, its targets are equal), and
+    where the targets differ by less than about 1e-16.
 
     Reads `preds` and `targets` of one shape.
 
