@@ -168,7 +168,8 @@ def class_predictions(
     if preds.shape != labels.shape:
         raise ValueError(
             f"preds have shape {preds.shape} and labels {labels.shape}; the shapes "
-            "must be equal. Pass class numbers, or scores with scores='logits'."
+            "must be equal. Pass class numbers; where the metric has the option "
+            "scores, configure scores='logits' for logits."
         )
     require_labels(preds[..., None], labels)
     end = _INT32.max if classes is None else classes
@@ -180,7 +181,8 @@ def require_integers(name: str, preds: Any) -> None:
     if not (preds.dtype == bool or jnp.issubdtype(preds.dtype, jnp.integer)):
         raise TypeError(
             f"{name} are class numbers, got {preds.dtype}{list(preds.shape)}. Pass "
-            "integers, or configure scores='logits' or 'probs' for scores."
+            "integers; where the metric has the option scores, configure "
+            "scores='logits' or 'probs' for scores."
         )
 
 
@@ -218,13 +220,14 @@ def require_labels(logits: Any, labels: Any) -> None:
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         one_hot = labels.shape == logits.shape and labels.ndim > 1
         remedy = (
-            "Pass labels.argmax(-1) if they are one-hot."
+            f" for logits of shape {logits.shape}. Pass labels.argmax(-1) if they are "
+            "one-hot."
             if one_hot
-            else "Convert with .astype(int32)."
+            else ". Convert with .astype(int32)."
         )
         raise TypeError(
             f"labels are integer class numbers, got {labels.dtype}"
-            f"{list(labels.shape)} for logits of shape {logits.shape}. {remedy}"
+            f"{list(labels.shape)}{remedy}"
         )
     shape = logits.shape[:-1]
     if labels.shape == shape:

@@ -98,6 +98,11 @@ def test_labels_of_another_shape_are_refused_with_the_remedy(logits, labels, mat
 def test_labels_that_are_no_integers_are_refused():
     with pytest.raises(TypeError, match="labels are integer class numbers, got float"):
         label_rank(LOGITS[:1], np.float32([1]))
+    for metric in (jm.Accuracy(scores="preds"), jm.CramersV(classes=2)):
+        with pytest.raises(TypeError, match=r"got bool\[2\]\. Convert with"):
+            jm.evaluate(metric, preds=[1, 0], labels=np.bool_([True, False]))
+        with pytest.raises(TypeError, match="where the metric has the option scores"):
+            jm.evaluate(metric, preds=[0.5, 0.2], labels=[1, 0])
 
 
 def test_one_hot_labels_of_floats_lead_to_argmax():
