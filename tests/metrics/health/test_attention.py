@@ -113,7 +113,9 @@ def test_shapes_that_do_not_fit_are_refused(kind, logits):
         kind(HEADS).update(logits=logits, mask=np.ones(5))
 
 
-@pytest.mark.parametrize("shape", [None, (2, 2, 2, 4), (2, 1, 1, 4), (1, 1, 2, 4), (2,)])
+@pytest.mark.parametrize(
+    "shape", [None, (2, 2, 2, 4), (2, 1, 1, 4), (1, 1, 2, 4), (2,)]
+)
 def test_weights_of_queries_go_with_any_mask(shape):
     logits = np.random.default_rng(1).normal(size=(2, 2, 2, 4)).astype(np.float32)
     logits[0, :, 1] = np.nan  # of weight 0, or of one invalid weight
