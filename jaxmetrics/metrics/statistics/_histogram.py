@@ -20,6 +20,8 @@ import numpy as np
 
 from jaxmetrics.core import Array, Statistic, count_at, count_leaf, namespace
 
+_LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST = float(np.finfo(np.float32).tiny)  # devices flush smaller ones to 0
 _EDGES_BY_SCALE = {"linear": np.linspace, "log": np.geomspace}
 
 
@@ -69,7 +71,7 @@ class Histogram(Statistic):
         return _EDGES_BY_SCALE[self.scale](self.low, self.high, self.bins + 1)
 
     def validate(self) -> None:
-        """Refuse edges that do not ascend in float32, and unknown scales."""
+        """Refuse edges that devices cannot tell apart, and unknown scales."""
         if self.scale not in _EDGES_BY_SCALE:
             raise ValueError(
                 f"Histogram: scale is {self.scale!r}, but must be one of "
@@ -81,20 +83,27 @@ class Histogram(Statistic):
                 "for 64 bins."
             )
         limits = f"low={self.low}, high={self.high}"
-        if not (math.isfinite(self.low) and self.low < self.high < math.inf):
+        if not -_LARGEST <= self.low < self.high <= _LARGEST:
             raise ValueError(
-                f"Histogram: needs finite low < high, got {limits}. Values outside are "
-                "counted as below and above."
+                f"Histogram: needs finite low < high within float32, got {limits}. "
+                "Values outside are counted as below and above."
             )
         if self.scale == "log" and self.low <= 0:
             raise ValueError(
                 f"Histogram: scale='log' needs low > 0, got {limits}. Set low to the "
                 "smallest value of interest; smaller ones are counted as below."
             )
-        if not (np.diff(_round_up(self.edges)) > 0).all():
+        edges = _round_up(self.edges)
+        if not (edges[1:] > edges[:-1]).all():
             raise ValueError(
                 f"Histogram: {self.bins} bins between {limits} are narrower than the "
                 "spacing of float32. Use fewer bins."
+            )
+        tiny = (edges != 0) & (np.abs(edges) < _SMALLEST)
+        if tiny.any() or (np.diff(self.edges) < _SMALLEST).any():
+            raise ValueError(
+                f"Histogram: {self.bins} bins between {limits} have edges or widths "
+                "below 2^-126, which devices take for 0. Scale the values up."
             )
 
     def observe(
@@ -142,11 +151,12 @@ class Histogram(Statistic):
         faster than to look them up.
         """
         if self.scale == "linear":
-            low, width = np.float32(edges[0]), np.float32(edges[1] - edges[0])
-            steps = np.arange(self.bins + 1, dtype=np.float64) * np.float64(width)
-            wide = steps + np.float64(low)
+            low, next_edge = edges[:2].astype(np.float64)
+            steps = np.arange(self.bins + 1) * (next_edge - low)
+            wide = steps + low
             if _fits_float32(steps) and _fits_float32(wide) and (wide == edges).all():
-                return (bin_ + 1).astype(jnp.float32) * width + low
+                width = np.float32(next_edge - low)
+                return (bin_ + 1).astype(jnp.float32) * width + np.float32(low)
         upper = np.append(edges[:-1], np.float32(np.inf))
         return jnp.take(upper, bin_ + 1, mode="clip")
 
@@ -164,20 +174,26 @@ class Histogram(Statistic):
         """Return values in units of bins from the first edge; see `_position_error`."""
         if self.scale == "linear":
             width = (self.high - self.low) / self.bins
-            return (values - np.float32(self.low)) / np.float32(width)
+            # Halves of values have a difference in float32, which the values may lack.
+            part = 0.5 if self.high - self.low > _LARGEST else 1.0
+            low, width = np.float32(self.low * part), np.float32(width * part)
+            return (values * np.float32(part) - low) / width
         width = math.log(self.high / self.low) / self.bins
         return (jnp.log(values) - np.float32(math.log(self.low))) / np.float32(width)
 
 
 def _fits_float32(values: np.ndarray) -> bool:
     """Return whether no value is rounded or flushed to zero in float32."""
-    tiny = np.finfo(np.float32).tiny
-    exact = values.astype(np.float32) == values
-    return bool((exact & ((values == 0) | (np.abs(values) >= tiny))).all())
+    inside = (values == 0) | (np.abs(values) >= _SMALLEST)
+    inside &= np.abs(values) <= _LARGEST
+    return bool(
+        (inside & (np.where(inside, values, 0).astype(np.float32) == values)).all()
+    )
 
 
 def _round_up(edges: np.ndarray) -> np.ndarray:
     """Return the smallest float32 that is not below each float64 edge."""
     nearest = edges.astype(np.float32)
-    next_up = np.nextafter(nearest, np.float32(np.inf))
+    with np.errstate(over="ignore"):  # beyond the largest float32
+        next_up = np.nextafter(nearest, np.float32(np.inf))
     return np.where(nearest.astype(np.float64) < edges, next_up, nearest)

@@ -21,6 +21,8 @@ from jaxmetrics.core import (
 )
 from jaxmetrics.metrics.statistics._variance import Variance
 
+_SCALE = 4.0  # devices take 1 / x for 0 if x is above 2^126, but not 4 / x
+
 
 class StandardError(Statistic):
     """Standard error of the mean of an output: how far `Mean` may be off by chance.
@@ -99,7 +101,7 @@ class HarmonicMean(Statistic):
     """
 
     weighted: bool = False
-    inverses: Array = sum_leaf()
+    inverses: Array = sum_leaf()  # of `values / _SCALE`
     count: Array = count_leaf(weighted="weighted")
     invalid: Array = count_leaf()
 
@@ -108,12 +110,13 @@ class HarmonicMean(Statistic):
     ) -> dict[str, Any]:
         """Return the batch's summed inverses and number of values."""
         values, valid, counts = _not_negative(values, mask, weights)
-        return dict(counts, inverses=total(1 / jnp.abs(values), valid, weights))
+        inverses = _SCALE / jnp.abs(values)
+        return dict(counts, inverses=total(inverses, valid, weights))
 
     def compute(self) -> Any:
         """Return the mean, in the unit of the values."""
         xp = namespace(self)
-        mean = divide(self.count, self.inverses)
+        mean = divide(self.count, self.inverses) * _SCALE
         none = (xp.asarray(self.count) > 0) & (xp.asarray(self.inverses) == 0)
         return xp.where(none, xp.inf, mean)[()]
 

@@ -6,6 +6,7 @@ import pytest
 import jaxmetrics as jm
 
 NAN, INF = float("nan"), float("inf")
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def histogram(values, **configuration):
@@ -26,17 +27,24 @@ def test_values_outside_and_not_finite_are_counted_separately():
     assert value["counts"].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("scale", ["linear", "log"])
+RANGES = [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4), (3e4, 30001), (0.125, 4.75)]
+WIDE = [(-3e38, 3e38), (-LARGEST, LARGEST), (-1.0, LARGEST)]  # beyond float32 by halves
+
+
 @pytest.mark.parametrize(
-    ("low", "high"),
-    [(0.1, 0.7), (1e-3, 1e9), (3e4, 3.1e4), (3e4, 30001), (0.125, 4.75)],
+    ("low", "high", "scale"),
+    [(*ends, scale) for ends in RANGES for scale in ("linear", "log")]
+    + [(*ends, "linear") for ends in WIDE]
+    + [(2e-38, LARGEST, "log")],
 )
-def test_float32_neighbours_of_each_edge_fall_where_numpy_puts_them(scale, low, high):
+def test_float32_neighbours_of_each_edge_fall_where_numpy_puts_them(low, high, scale):
     metric = jm.Histogram(low=low, high=high, bins=37, scale=scale)
     nearest = metric.edges.astype(np.float32)
-    values = np.concatenate(
-        [nearest, *(np.nextafter(nearest, np.float32(s)) for s in (-INF, INF))]
-    )
+    with np.errstate(over="ignore"):
+        values = np.concatenate(
+            [nearest, *(np.nextafter(nearest, np.float32(s)) for s in (-INF, INF))]
+        )
+    values = values[np.isfinite(values)]
     value = jm.evaluate(metric, values=values)
     values = values.astype(np.float64)
     counts, _ = np.histogram(values, metric.edges)
@@ -91,6 +99,9 @@ def test_a_collection_computes_counts_under_flat_names():
         (dict(low=0, high=1, scale="log"), "needs low > 0"),
         (dict(low=0, high=1, scale="square"), "scale is 'square', but must be one"),
         (dict(low=0, high=1, bins=0), "bins is 0, but must be at least 1"),
+        (dict(low=0, high=1e39), "finite low < high within float32"),
+        (dict(low=0, high=4e-39, bins=4), "widths below 2\\^-126"),
+        (dict(low=1e-38, high=9e-38, bins=4), "edges or widths below"),
         (dict(low=1e6, high=1e6 + 1, bins=64), "narrower than the spacing of float32"),
     ],
 )

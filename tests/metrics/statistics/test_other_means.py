@@ -45,6 +45,13 @@ def test_a_zero_makes_the_mean_zero_and_an_infinity_alone_infinite(metric, zero)
     assert jm.evaluate(metric(), values=[INF]) == INF
 
 
+@pytest.mark.parametrize("value", [2e-38, 9e37, 3.4e38])
+def test_a_mean_of_values_near_the_limits_of_float32(value):
+    for metric in MEANS:
+        near = jm.evaluate(metric(), values=np.float32([value, value]))
+        assert near == pytest.approx(value, rel=1e-5), metric
+
+
 @pytest.mark.parametrize("metric", MEANS)
 def test_negative_values_are_invalid_and_nan_is_visible(metric):
     state = metric().update(values=[-1.0, 2.0])
