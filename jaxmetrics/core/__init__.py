@@ -93,6 +93,7 @@ from jaxmetrics.core._jax import (
     traced_program,
 )
 from jaxmetrics.core._labels import (
+    as_32bit_integers,
     as_class_numbers,
     as_scores,
     class_index,
@@ -204,6 +205,7 @@ __all__ = [
     "Wrapper",
     "arguments_read",
     "as_32bit",
+    "as_32bit_integers",
     "as_class_numbers",
     "as_narrow",
     "as_numbers",

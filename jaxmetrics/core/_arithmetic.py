@@ -19,7 +19,8 @@ _ZERO = np.float32(0)
 SMALLEST_NORMAL = np.float32(2.0**-126)  # devices flush smaller magnitudes to 0
 ROUNDING = 2.0**-44
 """Deviations of equal values from their mean are smaller, relative to the mean."""
-INTEGERS = (np.int32, np.uint32)  # others are narrower
+# Others are narrower. Those of 64 bits exist under `jax_enable_x64` only.
+INTEGERS = (np.int32, np.uint32, np.int64, np.uint64)
 
 
 def bits(x: jax.Array) -> jax.Array:
@@ -54,9 +55,9 @@ def pair_add(a: Pair, b: Pair) -> Pair:
 
 
 def integer_pair(x: jax.Array) -> Pair:
-    """Return int32 or uint32 values as pairs, exactly."""
+    """Return integers as pairs, exactly below 2^40."""
     low = x & jnp.asarray(0xFFFF, x.dtype)
-    high = x - low  # a multiple of 2^16, so 16 bits and exact in float32
+    high = x - low  # a multiple of 2^16, so at most 24 bits and exact in float32
     return two_sum(high.astype(jnp.float32), low.astype(jnp.float32))
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmetrics.core._jax import is_tracer
 from jaxmetrics.core._protocol import Reads
 
 Outputs = Mapping[str, Any]
@@ -20,6 +21,8 @@ Outputs = Mapping[str, Any]
 _INT32 = np.iinfo(np.int32)
 _KEPT = frozenset(np.dtype(t) for t in (np.float32, np.int32, np.uint32, np.bool_))
 _HALF = frozenset(np.dtype(t) for t in (jnp.bfloat16, np.float16))
+
+_ARRAYS = (np.ndarray, jax.Array)
 
 _WEIGHTS = ("weights", "weight", "sample_weights", "sample_weight")
 
@@ -86,12 +89,19 @@ def missing(
       choices: Outputs that `scores` can name instead.
     """
     remedy = f"Rename with {owner}(...).on({argument}=...)."
-    passed = [choice for choice in choices if choice in outputs]
+    passed = [choice for choice in choices if outputs.get(choice) is not None]
     if passed:
         remedy = f"Configure {owner}(scores={passed[0]!r}) to read those."
+    if output in outputs:
+        remedy = f"{output!r} is None: pass an array."
     return TypeError(
-        f"{owner} needs output {output!r}; got {sorted(outputs)}. {remedy}"
+        f"{owner} needs output {output!r}; got {passed_names(outputs)}. {remedy}"
     )
+
+
+def passed_names(outputs: Outputs) -> list[str]:
+    """Return the names of the outputs that are not None."""
+    return sorted(name for name, x in outputs.items() if x is not None)
 
 
 def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
@@ -121,9 +131,13 @@ def refuse_misspelt(reads: Reads, outputs: Outputs) -> None:
 def as_32bit(name: str, output: Any, narrow: bool = False) -> Any:
     """Return an output, an array or a tree of arrays, in 32-bit types.
 
-    Nested lists of numbers, traced ones too, become one array. Floats become float32.
-    Integers of fewer bits become int32, so that no comparison or index wraps around; so
-    do 64-bit integers on the host. Booleans and uint32 keep their type.
+    Nested lists of numbers, traced ones too, become one array, and so does a list of
+    arrays of one shape and type. Floats become float32. Integers of fewer bits become
+    int32, so that no comparison or index wraps around; so do 64-bit integers. Booleans
+    and uint32 keep their type.
+
+    Integers that int32 does not hold are refused. Traced integers of 64 bits, whose
+    values are not known, keep their type.
 
     Args:
       name: Name of the output, for errors.
@@ -132,15 +146,15 @@ def as_32bit(name: str, output: Any, narrow: bool = False) -> Any:
 
     Raises:
       TypeError: A leaf is no array or number, or not real.
-      ValueError: A host integer does not fit in int32.
+      ValueError: An integer that is not traced does not fit in int32.
     """
-    if isinstance(output, np.ndarray | jax.Array):
+    if isinstance(output, _ARRAYS):
         if narrow and output.dtype in _HALF:
             return output
         return output if output.dtype in _KEPT else _narrow(name, output)
-    if isinstance(output, list | tuple) and _shape_of_numbers(output) is not None:
-        traced = any(isinstance(x, jax.Array) for x in jax.tree.leaves(output))
-        output = jnp.asarray(output) if traced else np.asarray(output)
+    if isinstance(output, list | tuple) and _is_one_array(output):
+        on_device = any(isinstance(x, jax.Array) for x in jax.tree.leaves(output))
+        output = jnp.asarray(output) if on_device else np.asarray(output)
     return jax.tree.map(lambda x: _narrow(name, x), output, is_leaf=lambda x: x is None)
 
 
@@ -153,6 +167,14 @@ def refuse_arrays(owner: str, outputs: Outputs) -> None:
                     f"{owner} observes scalars; output {name!r} has shape "
                     f"{jnp.shape(x)}. Reduce it first, or give the class a `mask`."
                 )
+
+
+def _is_one_array(output: list[Any] | tuple[Any, ...]) -> bool:
+    """Return whether a list is one array: of numbers, or of arrays that are alike."""
+    if type(output) is list and isinstance(output[0] if output else 0, _ARRAYS):
+        kinds = {(np.shape(x), getattr(x, "dtype", None)) for x in output}
+        return len(kinds) == 1 and all(isinstance(x, _ARRAYS) for x in output)
+    return _shape_of_numbers(output) is not None
 
 
 def _shape_of_numbers(output: Any) -> tuple[int, ...] | None:
@@ -179,20 +201,37 @@ def _narrow(name: str, x: Any) -> Any:
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
     if jnp.issubdtype(x.dtype, jnp.integer):
-        narrow = jnp.iinfo(x.dtype).bits < 32
-        return x.astype(jnp.int32) if narrow else x
+        if x.dtype.itemsize == 8:
+            return _narrow_wide(name, x)
+        return x if x.dtype == jnp.uint32 else x.astype(jnp.int32)
     if x.dtype == bool:
         return x
     raise _no_real_numbers(name, x)
 
 
+def _narrow_wide(name: str, x: jax.Array) -> jax.Array:
+    """Return integers of 64 bits, which jax has under `jax_enable_x64`, as int32.
+
+    Those whose values are not known here keep their type: no metric may cut them.
+    """
+    if is_tracer(x) or not x.is_fully_addressable:
+        return x
+    with jax.transfer_guard_device_to_host("allow"):
+        _refuse_beyond_32_bits(name, np.asarray(x))
+    return x.astype(jnp.int32)
+
+
+def _refuse_beyond_32_bits(name: str, x: np.ndarray) -> None:
+    if x.size and (x.min() < _INT32.min or x.max() > _INT32.max):
+        raise ValueError(
+            f"Output {name!r} has integers beyond 32 bits ({x.min()} to {x.max()}), "
+            "which int32 does not hold. Convert it to float32, or split it."
+        )
+
+
 def _narrow_host(name: str, x: np.ndarray) -> np.ndarray:
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
-        if x.size and (x.min() < _INT32.min or x.max() > _INT32.max):
-            raise ValueError(
-                f"Output {name!r} has integers beyond 32 bits (up to {x.max()}), which "
-                "jax would cut silently. Convert it to float32, or split it."
-            )
+        _refuse_beyond_32_bits(name, x)
         return x.astype(np.int32)
     if x.dtype == np.uint32 or x.dtype == bool:
         return x

@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmetrics.core._labels import as_32bit_integers
+
 Words = tuple[Any, Any]
 
 _NOT_NEGATIVE = np.uint32(
@@ -53,7 +55,7 @@ def integer_extreme(
     """Return the largest or smallest valid integer along axes.
 
     Args:
-      values: Integers; narrow ones count as int32.
+      values: Integers; those of other widths count as int32, within its limits.
       valid: Bool of their shape.
       axes: Axes that are reduced.
       largest: False for the smallest.
@@ -75,7 +77,9 @@ def words_of(xp: Any, values: Any, largest: bool) -> Words:
       largest: False for the words of a smallest value.
     """
     values = xp.asarray(values)
-    if values.dtype.itemsize < 4:
+    if values.dtype.itemsize != 4 and xp is jnp:
+        values = as_32bit_integers(values)
+    elif values.dtype.itemsize < 4:
         values = values.astype(np.int32)
     negative = values < 0
     bits = values.astype(np.uint32)  # modulo 2^32

@@ -29,7 +29,7 @@ def not_ignored(labels: Any, ignore_index: int | tuple[int, ...] | None) -> Any:
     if ignore_index is None:
         return None
     ignored = ignore_index if isinstance(ignore_index, tuple) else (ignore_index,)
-    labels = _widened(labels)
+    labels = as_32bit_integers(labels)
     limits = jnp.iinfo(labels.dtype)
     kept = jnp.ones(labels.shape, bool)
     for label in ignored:
@@ -212,7 +212,24 @@ def as_class_numbers(labels: Any) -> Any:
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         return jnp.asarray(labels)
-    return _widened(labels).astype(jnp.int32)
+    return as_32bit_integers(labels).astype(jnp.int32)
+
+
+def as_32bit_integers(labels: Any) -> jax.Array:
+    """Return integers or booleans as int32, uint32 as it is.
+
+    Those of 64 bits that int32 does not hold become its limits.
+    """
+    if not isinstance(labels, jax.Array):
+        labels = np.asarray(labels)
+        if labels.dtype.itemsize == 8:  # jax would cut them
+            labels = labels.clip(_INT32.min, _INT32.max)
+    labels = jnp.asarray(labels)
+    if labels.dtype == jnp.uint32:
+        return labels
+    if labels.dtype.itemsize == 8:
+        labels = labels.clip(_INT32.min, _INT32.max)
+    return labels.astype(jnp.int32)
 
 
 def require_labels(logits: Any, labels: Any) -> None:
@@ -247,20 +264,6 @@ def require_labels(logits: Any, labels: Any) -> None:
         f"labels have shape {labels.shape} and logits {logits.shape}; labels need "
         f"the logits' shape without the last axis (the classes), {shape}. {remedy}"
     )
-
-
-def _widened(labels: Any) -> jax.Array:
-    """Return integers or booleans as int32, uint32 as it is."""
-    if not isinstance(labels, jax.Array):
-        labels = np.asarray(labels)
-        if labels.dtype.itemsize == 8:  # jax would cut them
-            labels = labels.clip(_INT32.min, _INT32.max)
-    labels = jnp.asarray(labels)
-    if labels.dtype == jnp.uint32:
-        return labels
-    if labels.dtype.itemsize == 8:
-        labels = labels.clip(_INT32.min, _INT32.max)
-    return labels.astype(jnp.int32)
 
 
 def _kind(logits: jax.Array) -> jax.Array:

@@ -285,5 +285,4 @@ def _is_integer_or_bool(x: jax.Array) -> bool:
 
 
 def _zero_or_one(x: jax.Array) -> jax.Array:
-    x = x.astype(jnp.int32)
     return (x == 0) | (x == 1)

@@ -18,8 +18,9 @@ from jax import Array
 
 from jaxmetrics.core._counting import both, count_where
 from jaxmetrics.core._decoding import fetch, on_host, on_states
-from jaxmetrics.core._inputs import as_32bit
+from jaxmetrics.core._inputs import as_32bit, passed_names
 from jaxmetrics.core._inside import leading_axes, outputs_of
+from jaxmetrics.core._labels import as_class_numbers
 from jaxmetrics.core._leaves import count_leaf
 from jaxmetrics.core._mesh import vary, varying, without_explicit_axes
 from jaxmetrics.core._metric import Direction, Metric
@@ -228,8 +229,8 @@ class Wrapper(Metric):
         if missing:
             owner = type(self).__name__
             raise TypeError(
-                f"{owner} needs output {missing[0]!r}; got {sorted(outputs)}. Pass it, "
-                f"or read another output with {owner}(...).on(...)."
+                f"{owner} needs output {missing[0]!r}; got {passed_names(outputs)}. "
+                f"Pass it, or read another output with {owner}(...).on(...)."
             )
         return {name: as_32bit(name, output) for name, output in selected.items()}
 
@@ -344,13 +345,13 @@ class ByGroup(Wrapper, reads="by"):
         return dict(zip(self.names, value))
 
     def _group_ids(self, group: Any) -> jax.Array:
-        group = jnp.asarray(group)
+        group = as_class_numbers(group)
         if group.dtype.kind not in "iu":
             raise TypeError(
                 f"ByGroup: output {self.by!r} is {group.dtype}; groups are integers "
                 f"below {self.copies}. Convert with .astype(int32)."
             )
-        return group.astype(jnp.int32)
+        return group
 
 
 def _ranks_read(metric: Any, outputs: Mapping[str, Any]) -> Iterator[dict[str, int]]:

@@ -11,6 +11,7 @@ from jaxmetrics.core import (
     Array,
     IntegerExtreme,
     Statistic,
+    as_32bit_integers,
     count_elements,
     count_leaf,
     leaf,
@@ -133,8 +134,8 @@ class Last(Statistic):
         kind = {"i": _INT32, "u": _UINT32}.get(values.dtype.kind, _FLOAT32)
         if kind == _FLOAT32:
             values = values.astype(jnp.float32)
-        elif values.dtype.itemsize < 4:
-            values = values.astype(jnp.int32)
+        else:
+            values = as_32bit_integers(values)
         valid = mask_like(values, mask).ravel()
         index = jnp.arange(valid.size)
         last = jnp.where(valid, index, -1).max(initial=-1)

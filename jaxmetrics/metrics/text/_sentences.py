@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmetrics.core import (
+    as_class_numbers,
     not_ignored,
     positions,
     total,
@@ -48,7 +49,7 @@ def sentences(
             f"{metric}: {name} are a scalar, but their last axis must be the tokens of "
             "a sentence. Pass them as [batch, tokens]."
         )
-    return Sentences(ids.astype(jnp.int32), _lengths(ids, ignore_index))
+    return Sentences(as_class_numbers(ids), _lengths(ids, ignore_index))
 
 
 def sentences_and_references(
