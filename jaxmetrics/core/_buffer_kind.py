@@ -18,7 +18,8 @@ from jaxmetrics.core._arithmetic import (
     limbs_to_digits,
     limbs_to_float,
 )
-from jaxmetrics.core._kinds import Axes, Count, Rounds, State
+from jaxmetrics.core._counting import mask_like
+from jaxmetrics.core._kinds import Axes, Count, Rounds, State, type_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +43,15 @@ class Buffer:
 
     def encode(self, value: Any) -> State:
         """Return the parts of (rows, mask), without the rows that are masked."""
+        if not (isinstance(value, tuple) and len(value) == 2):
+            raise TypeError(
+                f"a buffer takes a tuple (rows, mask), got {type_of(value)}. Return "
+                "the rows with their mask, or with None for all of them."
+            )
         rows, mask = value
         rows = jnp.asarray(rows).astype(jnp.float32)
-        mask = jnp.asarray(mask)
-        if rows.shape[: mask.ndim] != mask.shape:
-            raise ValueError(
-                f"the mask has shape {mask.shape} and the rows {rows.shape}; it must "
-                "be their leading axes. Reshape the mask."
-            )
+        mask = jnp.ones(rows.shape[:1], bool) if mask is None else jnp.asarray(mask)
+        mask_like(rows, mask)  # refuses one of another type or shape
         rows = rows.reshape(mask.size, *rows.shape[mask.ndim :])
         mask = mask.ravel()
         place = jnp.where(mask, jnp.cumsum(mask, dtype=jnp.int32) - 1, self.capacity)

@@ -29,6 +29,7 @@ from jaxmetrics.core._kinds import (
     State,
     Sum,
     hidden_from_folding,
+    refuse_other,
 )
 
 
@@ -65,6 +66,7 @@ class Comoments:
 
     def encode(self, value: Any) -> State:
         """Return the state of (n, mean_x, mean_y, xx, yy, xy); pairs or numbers."""
+        refuse_other(value, "comoments(x, y, mask)", "a tuple of 6")
         n, *numbers = value
         number = Sum().encode(n) if self.weighted else Count().encode(n)
         return self._pack(number, [Sum().encode(x) for x in numbers])

@@ -32,6 +32,7 @@ from jaxmetrics.core._arithmetic import (
 from jaxmetrics.core._arrays import is_known
 from jaxmetrics.core._cell_sum import FEW_CELLS
 from jaxmetrics.core._integer_extreme import integer_extreme
+from jaxmetrics.core._labels import as_class_numbers
 from jaxmetrics.core._mesh import explicit_spec
 from jaxmetrics.core._pair_sum import as_floats, pair_sum
 from jaxmetrics.core._single_loop import single_loop_sum
@@ -90,16 +91,33 @@ def count_at(
 
     Args:
       index: Integers `[...]` for a shape of one axis, else a tuple of one such array
-        for each axis. Indices out of range are ignored.
+        for each axis, all of one shape. Indices out of range are ignored.
       shape: Shape of the result.
       mask: Bool, leading axes of the index arrays.
       weights: Float, leading axes of the index arrays.
 
     Returns:
       uint32; with weights `Summands`, as `total` returns them.
+
+    Raises:
+      TypeError: Indices are not integers.
+      ValueError: Index arrays differ in shape.
     """
     index = index if isinstance(index, tuple) else (index,)
-    index = tuple(jnp.asarray(i).astype(jnp.int32) for i in index)
+    index = tuple(as_class_numbers(i) for i in index)
+    for i in index:
+        if not (i.dtype == bool or jnp.issubdtype(i.dtype, jnp.integer)):
+            raise TypeError(
+                f"count_at takes integers, got an index of {i.dtype}. Convert it with "
+                ".astype(int32), which rounds towards 0."
+            )
+    index = tuple(i.astype(jnp.int32) for i in index)
+    shapes = [i.shape for i in index]
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"count_at got index arrays of shapes {shapes}; an entry has one index for "
+            "each axis. Pass arrays of one shape."
+        )
     valid = mask_like(index[0], mask)
     flat = jnp.zeros_like(index[0])
     for i, size in zip(index, shape, strict=True):
@@ -140,7 +158,7 @@ def total(
 
 
 def as_numbers(values: Any) -> jax.Array:
-    """Return an array of float32, or of int32 or uint32, which float32 would round."""
+    """Return an array of float32, or of integers, which float32 would round."""
     values = jnp.asarray(values)
     return values if values.dtype in INTEGERS else values.astype(jnp.float32)
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmetrics.core._arithmetic import INTEGERS
 from jaxmetrics.core._exact_sum import (
     WORDS,
     add_words,
@@ -22,7 +23,14 @@ from jaxmetrics.core._exact_sum import (
     words_to_float,
     words_to_places,
 )
-from jaxmetrics.core._kinds import Axes, Rounds, State
+from jaxmetrics.core._kinds import (
+    ARRAY,
+    SUMMANDS,
+    Axes,
+    Rounds,
+    State,
+    refuse_other,
+)
 from jaxmetrics.core._summands import Summands
 
 
@@ -34,6 +42,7 @@ class ExactSum:
 
     def encode(self, value: Any) -> State:
         """Return the state of `Summands`, of an array as it is, or of a number."""
+        refuse_other(value, "total(values, mask)", ARRAY, SUMMANDS, "a tuple of 2")
         if isinstance(value, Summands):
             return functools.reduce(
                 add_words, [_sum_of(value, x) for x in value.values]
@@ -46,7 +55,7 @@ class ExactSum:
         if isinstance(value, (int, float, np.number, np.ndarray)):
             return words_of_numbers(value)
         value = jnp.asarray(value)
-        wide = value.dtype in (jnp.int32, jnp.uint32)
+        wide = value.dtype in INTEGERS
         return exact_sum(value if wide else value.astype(jnp.float32))
 
     def merge(self, a: State, b: State) -> State:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import jax
@@ -43,6 +43,10 @@ Request = tuple[str, jax.Array]  # ("max" or "sum", array)
 Rounds = Generator[list[Request], list[jax.Array], State]
 Axes = tuple[str, ...]
 
+ARRAY = "an array or a number"  # results of `type_of`
+SUMMANDS = "the values of total(), or of a count with weights"
+EXTREME = "the integers of maximum() or minimum()"
+
 _SUM_DIGITS = 4  # of 15 bits each: less than 2^-59 of the largest summand is dropped
 
 
@@ -54,6 +58,7 @@ class Count:
 
     def encode(self, value: Any) -> State:
         """Return the state of a bool, an integer or an integer array."""
+        refuse_other(value, "integers, such as of count_where(condition, mask)", ARRAY)
         if isinstance(value, (int, np.integer, np.ndarray, np.bool_)):
             plain = np.asarray(value)
             if plain.dtype.kind not in "biu":
@@ -99,6 +104,7 @@ class Sum:
 
     def encode(self, value: Any) -> State:
         """Return the state of a number, an array, a pair (hi, lo), or `Summands`."""
+        refuse_other(value, "total(values, mask)", ARRAY, SUMMANDS, "a tuple of 2")
         if isinstance(value, Summands):
             value = value.pair()
         if isinstance(value, tuple):
@@ -165,6 +171,7 @@ class Max:
 
     def encode(self, value: Any) -> State:
         """Return the value as float32; integers only if they are exact."""
+        refuse_other(value, f"{self._helper}(values, mask)", ARRAY, EXTREME)
         _refuse_rounded(value, "max_leaf" if self.sign > 0 else "min_leaf")
         return _as_float32(value)
 
@@ -181,6 +188,10 @@ class Max:
         (key,) = yield [("max", order_key(self.sign * state))]
         yield []
         return self.sign * from_order_key(key)
+
+    @property
+    def _helper(self) -> str:
+        return "maximum" if self.sign > 0 else "minimum"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,11 +216,12 @@ class IntegerMax:
 
         An infinite float stands for no value: it is what an empty state reads as.
         """
+        refuse_other(value, f"{self._helper}(values, mask)", ARRAY, EXTREME)
         if isinstance(value, IntegerExtreme):
             if value.largest != self.largest:
                 raise TypeError(
-                    f"takes {'maximum' if self.largest else 'minimum'}(values), got "
-                    "the other one. Exchange the two."
+                    f"takes {self._helper}(values), got the other one. Exchange the "
+                    "two."
                 )
             return value.words
         if isinstance(value, float) and value == self._nothing:
@@ -255,6 +267,10 @@ class IntegerMax:
         return words
 
     @property
+    def _helper(self) -> str:
+        return "maximum" if self.largest else "minimum"
+
+    @property
     def _nothing(self) -> float:
         return -math.inf if self.largest else math.inf
 
@@ -282,6 +298,7 @@ class Free:
 
     def encode(self, value: Any) -> State:
         """Return the value in the declared dtype."""
+        refuse_other(value, "an array", ARRAY, EXTREME)
         if self.dtype.kind == "f":
             _refuse_rounded(value, "leaf")
         if isinstance(value, (int, float, np.number, np.ndarray)):
@@ -298,6 +315,34 @@ class Free:
             return state
         wide = {"f": np.float64, "i": np.int64, "u": np.int64}[self.dtype.kind]
         return state.astype(wide)[()]
+
+
+def refuse_other(value: Any, contribution: str, *types: str) -> None:
+    """Refuse what is a contribution to another kind of leaf, with a TypeError.
+
+    Args:
+      value: The contribution.
+      contribution: The one that the leaf takes, for the error.
+      *types: Results of `type_of` that it may be.
+    """
+    if type_of(value) not in types:
+        raise TypeError(
+            f"takes {contribution}, got {type_of(value)}. Return the former, or "
+            "declare the kind of leaf that takes the latter."
+        )
+
+
+def type_of(value: Any) -> str:
+    """Return the type of a contribution, in words."""
+    if isinstance(value, Summands):
+        return SUMMANDS
+    if isinstance(value, IntegerExtreme):
+        return EXTREME
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    if value is None or isinstance(value, str | Mapping):
+        return f"{value!r}"
+    return ARRAY
 
 
 def hidden_from_folding(a: State, b: State) -> tuple[State, State]:

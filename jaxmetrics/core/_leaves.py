@@ -58,6 +58,10 @@ def count_leaf(
 ) -> Any:
     """Declare a counter, exact to 2^62, over up to 65,536 devices.
 
+    `observe` returns `count_where(...)`, `count_at(...)` or other integers that are not
+    negative. A negative one is refused; under jit, where its value is not known, it is
+    taken modulo 2^32.
+
     Args:
       dims: Configuration fields (or numbers) that are its shape: `"classes classes"`.
       weighted: Bool configuration field; if it is true the leaf is a sum leaf.
@@ -144,10 +148,10 @@ def comoments_leaf(
 def buffer_leaf(capacity: str | int, dims: str = "", *, init: NotInInit = False) -> Any:
     """Declare a buffer of rows: up to `capacity` in all, or `compute` raises.
 
-    `observe` returns (rows, mask). On the host `compute` sees float64
-    `[rows, *dims]`, under jit float32 `[capacity, *dims]` padded with nan. Under plain
-    jit a sharded batch is gathered, as each device holds the rows; in the deferred form
-    each keeps its own.
+    `observe` returns a tuple (rows, mask), with None for all rows. On the host
+    `compute` sees float64 `[rows, *dims]`, under jit float32 `[capacity, *dims]` padded
+    with nan. Under plain jit a sharded batch is gathered, as each device holds the
+    rows; in the deferred form each keeps its own.
     """
     return _declare(dims, "buffer", capacity=str(capacity))
 
@@ -347,6 +351,13 @@ def declare(declaration: Leaf, *, init: NotInInit = False) -> Any:
 
 
 def _declare(dims: str, name: str, weighted: str | None = None, **more: Any) -> Any:
+    names = dims.split() if isinstance(dims, str) else None
+    if names is None or not all(n.isidentifier() or n.isdigit() for n in names):
+        raise TypeError(
+            f"{'leaf' if name == 'free' else name + '_leaf'}() got dims {dims!r}; they "
+            "are names of fields or numbers in one string, with spaces between them. "
+            'Write "classes 3", or "" for a scalar.'
+        )
     return declare(Leaf(tuple(dims.split()), name, weighted, **more))
 
 
@@ -362,7 +373,13 @@ def _extreme_dtype(name: str, dtype: Any) -> np.dtype[Any]:
 
 def _sizes(dim: str, metric: Any) -> tuple[int, ...]:
     size = int(dim) if dim.isdigit() else getattr(metric, dim)
-    return size if isinstance(size, tuple) else (size,)
+    sizes = size if isinstance(size, tuple) else (size,)
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in sizes):
+        raise ValueError(
+            f"{type(metric).__name__}: {dim} is {size!r}, but is the size of a leaf. "
+            "Pass an integer of at least 0, or a tuple of them."
+        )
+    return sizes
 
 
 def _stack(parts: tuple[Any, ...]) -> Any:

@@ -32,6 +32,7 @@ from jaxmetrics.core._kinds import (
     State,
     Sum,
     hidden_from_folding,
+    refuse_other,
 )
 
 _LEAST_VARIANCE = 2.0**-106  # float32 rounds smaller squares, by 2^-126, to 20 bits
@@ -102,6 +103,8 @@ class Moments:
 
         The mean may be a pair.
         """
+        helper = f"moments(values, mask{', weights' * self.weighted})"
+        refuse_other(value, helper, "a tuple of 4" if self.weighted else "a tuple of 3")
         n, mean, *sums = value
         number = Sum().encode(n) if self.weighted else Count().encode(n)
         mean = mean if isinstance(mean, tuple) else Sum().encode(mean)

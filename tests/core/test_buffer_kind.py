@@ -1,5 +1,7 @@
 """Buffers keep rows exactly, or refuse to compute."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,3 +47,39 @@ def test_buffers_reduce_to_the_same_rows_over_devices():
     np.testing.assert_array_equal(np.sort(metric.compute()), rows[mask])
     with pytest.raises(ValueError, match="capacity 15 saw 16"):
         Rows(capacity=15).deferred(mesh).update(values=rows, mask=mask).compute()
+
+
+class Returned(jm.Metric):
+    """A buffer of whatever a function returns."""
+
+    contribution_of: Callable
+    kept: jm.Array = jm.buffer_leaf(8)
+
+    def observe(self, *, values, mask=None):
+        return dict(kept=self.contribution_of(values))
+
+    def compute(self):
+        return self.kept
+
+
+def rows_alone(values):
+    return values
+
+
+def weighted_rows(values):
+    return values, values
+
+
+def all_rows(values):
+    return values, None
+
+
+def test_a_buffer_takes_rows_with_a_mask_or_none():
+    values = np.float32([0.5, 1.0])  # two rows, that are no rows and their mask
+    kept = jm.evaluate(Returned(all_rows), values=values)
+    assert kept.tolist() == values.tolist()
+    assert jm.evaluate(Returned(all_rows), values=2.0).tolist() == [2.0]
+    with pytest.raises(TypeError, match=r"takes a tuple \(rows, mask\), got"):
+        jm.evaluate(Returned(rows_alone), values=values)
+    with pytest.raises(TypeError, match="mask is float32, it must be bool"):
+        jm.evaluate(Returned(weighted_rows), values=values)

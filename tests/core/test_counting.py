@@ -29,6 +29,14 @@ def test_a_row_out_of_range_is_not_counted(row):
     assert not jm.count_at(index, (2, 3)).any()
 
 
+def test_an_index_that_is_no_integer_or_of_another_shape_is_refused():
+    with pytest.raises(TypeError, match="count_at takes integers, got .* float32"):
+        jm.count_at(np.float32([0.9]), (2,))
+    rows, columns = np.int32([0, 1]), np.int32([[0], [1]])
+    with pytest.raises(ValueError, match=r"shapes \[\(2,\), \(2, 1\)\]"):
+        jm.count_at((rows, columns), (2, 2))
+
+
 def test_scalar_weights_multiply_scalar_values():
     mean = jm.Mean("loss", weighted=True)
     mean = mean.update(loss=2.0, weights=10.0).update(loss=8.0, weights=1.0)

@@ -36,6 +36,46 @@ def test_a_count_refuses_floats_and_negative_numbers():
         jm.Count().replace(count=-1)
 
 
+OTHER_CONTRIBUTIONS = {  # leaf, contribution, what the leaf takes
+    "a sum in a count": (jm.count_leaf(), jm.total, "takes integers"),
+    "moments in a count": (jm.count_leaf(), jm.moments, "got a tuple of 3"),
+    "moments in a sum": (jm.sum_leaf(), jm.moments, "takes total.*got a tuple of 3"),
+    "integers in a sum": (jm.sum_leaf(), lambda x: jm.maximum(x.astype(int)), "takes "),
+    "a sum in an extreme": (jm.max_leaf(), jm.total, r"takes maximum\(values"),
+    "a sum in moments": (jm.moments_leaf(), jm.total, r"takes moments\(values"),
+    "a number in moments": (jm.moments_leaf(), jnp.sum, "got an array or a number"),
+    "weights in moments": (jm.moments_leaf(), lambda x: jm.moments(x, None, x), "of 4"),
+    "nothing in a count": (jm.count_leaf(), lambda x: None, "got None"),
+    "nothing in an exact sum": (jm.sum_leaf("", True), lambda x: None, "got None"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CONTRIBUTIONS)
+def test_a_contribution_to_another_kind_of_leaf_is_refused(name):
+    declared, contribution, message = OTHER_CONTRIBUTIONS[name]
+
+    class Other(jm.Metric):
+        leaf: jm.Array = declared
+
+        def observe(self, *, values, mask=None):
+            return dict(leaf=contribution(values))
+
+    with pytest.raises(TypeError, match=rf"^Other.leaf: .*{message}"):
+        Other().update(values=[1.0, 2.0])
+
+
+@pytest.mark.parametrize("returned", [None, 2])
+def test_an_observe_that_returns_no_mapping_is_refused(returned):
+    class Nothing(jm.Metric, scalars=True):
+        count: jm.Array = jm.count_leaf()
+
+        def observe(self, *, values):
+            return returned
+
+    with pytest.raises(TypeError, match=r"observe returned .*Return dict\(count=...\)"):
+        Nothing().update(values=1.0)
+
+
 class Step(jm.Metric, scalars=True):
     """Leaves of float32 and int32 for one output."""
 
