@@ -41,7 +41,7 @@ def checked(owner: str, name: str, annotation: Any, value: Any) -> Any:
 
     Raises:
       TypeError: It is not of the declared type; or it is no Python scalar, string,
-        tuple of these, class or module-level function.
+        tuple of these, enum member, dtype, class or module-level function.
     """
     declared = _type_name(annotation)
     kind = _parsed(declared)
@@ -163,25 +163,26 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_unhashable(owner: str, name: str, value: Any) -> None:
-    if type(value) in _SCALARS:
+    if type(value) in _SCALARS or isinstance(value, np.dtype):
         return
     if isinstance(value, tuple):
         for item in value:
             _refuse_unhashable(owner, name, item)
         return
-    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | type):
-        if "<" in value.__qualname__:
+    named = type(value) if isinstance(value, enum.Enum) else value
+    if isinstance(named, types.FunctionType | types.BuiltinFunctionType | type):
+        if "<" in named.__qualname__:
             raise TypeError(
-                f"{owner}: {name} is {value.__qualname__}, which cannot be pickled. "
-                "Define the function at the top level of a module."
+                f"{owner}: {name} is {named.__qualname__}, which cannot be pickled. "
+                "Define it at the top level of a module."
             )
         return
     if callable(value) and hasattr(value, "__name__"):
         return
     raise TypeError(
         f"{owner}: configuration {name} is a {type(value).__name__}; it must be a "
-        "Python scalar, string, tuple or module-level function. Convert with int(), "
-        "float() or tuple()."
+        "Python scalar, string, tuple, enum member, dtype or module-level function. "
+        "Convert with int(), float() or tuple()."
     )
 
 
