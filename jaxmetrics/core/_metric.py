@@ -52,6 +52,7 @@ from jaxmetrics.core._inputs import (
     refuse_misspelt,
 )
 from jaxmetrics.core._jax import inputs_of_outputs
+from jaxmetrics.core._kinds import type_of
 from jaxmetrics.core._leaves import (
     UNSET,
     Leaf,
@@ -460,8 +461,13 @@ class Metric(Placed):
         return {name: x for name, x in vars(self).items() if name not in _DERIVED}
 
     def __setstate__(self, fields: dict[str, Any]) -> None:
-        """Take the fields of a pickle, in which every nan is an object of its own."""
-        configuration = {n: with_one_nan(fields[n]) for n in self._configuration}
+        """Take the fields of a pickle, in which every nan is an object of its own.
+
+        Configuration that the class did not have when it was written is the default.
+        """
+        known = type(self).__dataclass_fields__
+        earlier = {n: fields.get(n, known[n].default) for n in self._configuration}
+        configuration = {n: with_one_nan(x) for n, x in earlier.items()}
         self.__dict__.update(fields | configuration)
 
     # The protocol of metrics within metrics; see _protocol.py.
@@ -656,7 +662,7 @@ class Metric(Placed):
         """
         weights = arguments.get("weights")
         if weights is None:
-            return self.observe(**arguments)
+            return self._parts(arguments)
         weights = jnp.asarray(weights)
         valid = (weights >= 0) & (weights < np.inf)
         is_counted = "invalid" in self._leaves and not self._checks_weights
@@ -668,14 +674,23 @@ class Metric(Placed):
             return self.observe(**arguments)
         masked = {"mask": both(mask, weights != 0)} if "mask" in self._arguments else {}
         try:
-            parts = self.observe(**{**arguments, **masked})
+            parts = self._parts({**arguments, **masked})
         except (TypeError, ValueError):  # raise the error of the weights
-            parts = self.observe(**arguments)
+            parts = self._parts(arguments)
         if is_counted:
             wrong = count_rows(both(~valid, mask), weights.ndim)
             invalid = parts["invalid"] + wrong
             parts = {**parts, "invalid": invalid}
         return parts
+
+    def _parts(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        parts = self.observe(**arguments)
+        if isinstance(parts, Mapping):
+            return parts
+        raise TypeError(
+            f"observe returned {type_of(parts)}, but must return one contribution for "
+            f"each leaf. Return dict({next(iter(self._leaves))}=...)."
+        )
 
     def _encoded(self, name: str, value: Any) -> Any:
         try:
@@ -721,7 +736,10 @@ def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
 def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> None:
     """Refuse an `observe` that reads rows for a leaf and not their mask.
 
-    It is traced once more, for each class, configuration and shapes.
+    It is traced once more, for each class, configuration and shapes. What it seems to
+    read may be an array of another axis of that length, such as 3 weights of classes
+    beside 3 rows. So where the finding does not hold for twice as many rows, nothing
+    is refused.
 
     Args:
       structure: Tree structure of the metric.
@@ -734,6 +752,26 @@ def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> N
     """
     metric = jax.tree.unflatten(structure, [None] * structure.num_leaves)
     arguments = jax.tree.unflatten(treedef, shapes)
+    error = _ignored_mask(metric, arguments)
+    if error is None:
+        return
+    rows = arguments["mask"].shape[0]
+    twice = [
+        jax.ShapeDtypeStruct((2 * rows, *x.shape[1:]), x.dtype)
+        if x.shape[:1] == (rows,)
+        else x
+        for x in shapes
+    ]
+    try:
+        error = _ignored_mask(metric, jax.tree.unflatten(treedef, twice))
+    except Exception:  # not all of them are rows
+        return
+    if error is not None:
+        raise error
+
+
+def _ignored_mask(metric: Any, arguments: Any) -> ValueError | None:
+    """Return the error of a leaf that depends on rows and not on their mask."""
     mask = arguments["mask"].shape
     names = sorted(metric._leaves)
 
@@ -746,7 +784,7 @@ def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> N
     (of_mask,) = (i for i, (path, _) in enumerate(paths) if path[0].key == "mask")
     rows = {i for i, (_, x) in enumerate(paths) if x.shape[: len(mask)] == mask}
     if not any(of_mask in inputs for inputs in read):
-        raise ValueError(
+        return ValueError(
             f"{type(metric).__name__}.observe does not use 'mask' for any leaf, so "
             f"padding is counted. Pass the mask to the counting helpers, such as "
             f"jm.count_elements(values, mask)."
@@ -754,9 +792,10 @@ def _refuse_unmasked(structure: Any, treedef: Any, shapes: tuple[Any, ...]) -> N
     for name, inputs in zip(names, read, strict=True):
         if inputs & rows and of_mask not in inputs:
             used = sorted({paths[i][0][0].key for i in inputs & rows})
-            raise ValueError(
+            return ValueError(
                 f"{type(metric).__name__}.observe does not use 'mask' for leaf "
                 f"{name!r}, which reads {used}, so padding is counted. Pass the mask "
                 f"to a counting helper, such as jm.total(values, mask) or "
                 f"jm.count_where(condition, mask), or take jnp.where(mask, ..., 0)."
             )
+    return None

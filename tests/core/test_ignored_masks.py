@@ -84,6 +84,23 @@ def test_arrays_that_are_no_rows_need_no_mask():
     assert jm.evaluate(Edges(), values=VALUES, edges=np.arange(3.0), mask=MASK) == 12
 
 
+def test_an_array_of_the_classes_may_be_as_long_as_the_batch():
+    class Costs(jm.Metric):
+        largest: jm.Array = jm.max_leaf()
+        total: jm.Array = jm.sum_leaf()
+
+        def observe(self, *, probs, costs, mask=None):
+            return dict(largest=costs.max(), total=jm.total(probs @ costs, mask))
+
+        def compute(self):
+            return self.total
+
+    for rows in (4, 3):  # of 3 classes
+        probs, mask = np.full((rows, 3), 0.5), np.arange(rows) > 0
+        value = jm.evaluate(Costs(), probs=probs, costs=np.ones(3), mask=mask)
+        assert value == 1.5 * (rows - 1)
+
+
 def test_a_mask_may_be_used_within_a_jitted_function_or_by_hand():
     @jax.jit
     def masked_sum(values, mask):
