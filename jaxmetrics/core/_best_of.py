@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jaxmetrics.core._decoding import namespace, on_states
+from jaxmetrics.core._inside import one_number
 from jaxmetrics.core._leaves import max_leaf
 from jaxmetrics.core._merging import refuse_parts
 from jaxmetrics.core._metric import Metric
@@ -50,7 +51,8 @@ class BestOf(
         """Return the best value; nan without data."""
         xp = namespace(self)
         wide = np.float64 if xp is np else np.float32
-        best, value = (xp.asarray(x, wide) for x in (self.best, self.metric.compute()))
+        value = one_number(self, self.metric.compute(), self.best)
+        best, value = (xp.asarray(x, wide) for x in (self.best, value))
         best = xp.where(xp.isneginf(best), wide(np.nan), best)
         return self._sign * xp.fmax(best, self._sign * value)
 
@@ -75,7 +77,8 @@ class BestOf(
         return 1 if self.mode == "max" else -1
 
     def _best_with_pending(self) -> Any:
-        value = jnp.asarray(jax.jit(_computed)(self.metric), jnp.float32)
+        value = one_number(self, jax.jit(_computed)(self.metric), self.best)
+        value = jnp.asarray(value, jnp.float32)
         value = jnp.where(jnp.isnan(value), -jnp.inf, self._sign * value)
         return jnp.maximum(self.best, value)
 

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
 
 
 class Collection(Placed):
-    """Named metrics, an immutable pytree with the methods of one metric.
+    """Named metrics, an immutable pytree that is updated, merged and computed as one.
 
+    Configure each metric before it is put in: `.on(...)` is a method of metrics only.
     Metrics that are equal in class, configuration and names are stored once, children
     of metrics included: precision and recall count only once. It reads like a mapping:
     `[...]`, `in`, `len`, `keys`, `values`, `items`, `get` and `**collection`. `a | b`

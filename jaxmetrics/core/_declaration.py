@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import jax
@@ -192,15 +193,20 @@ def refuse_no_state(cls: Any, base: Any) -> None:
 
 
 def refuse_no_metric(owner: str, name: str, value: Any) -> None:
-    """Refuse a number, a name or a class where a metric belongs."""
-    if isinstance(value, str | int | float | type | None):
-        raise TypeError(
-            f"{owner}: {name} is {value!r}, not a metric. Pass an instance such as "
-            "jm.Accuracy()."
-        )
+    """Refuse a number, a name, a class or a deferred state where a metric belongs."""
+    if value is UNSET or (
+        hasattr(value, "contribution") and not isinstance(value, type)
+    ):
+        return
+    remedy = "Pass an instance such as jm.Accuracy()."
+    if isinstance(value, Mapping):
+        remedy = "Pass jm.Collection({...})."
+    elif hasattr(value, "state"):
+        remedy = f"Put the metric into {owner}(...), and that into .deferred(mesh)."
+    raise TypeError(f"{owner}: {name} is {value!r}, not a metric. {remedy}")
 
 
-def refuse_unsound(cls: type, base: type) -> None:
+def refuse_unsound(cls: type, base: Any) -> None:
     """Refuse a class whose states would be wrong, with a TypeError.
 
     Args:
@@ -209,11 +215,19 @@ def refuse_unsound(cls: type, base: type) -> None:
     """
     name = cls.__name__
     for field in dataclasses.fields(cls):
-        if callable(getattr(base, field.name, None)):
+        hidden = inspect.getattr_static(base, field.name, None)  # binds no method
+        inherited = field is base.__dataclass_fields__.get(field.name)
+        if hidden is not None and not inherited:
             raise TypeError(
-                f"{name}: field {field.name!r} hides the method of the same name, "
+                f"{name}: field {field.name!r} hides the attribute of the same name, "
                 "which every metric needs. Give the field another name."
             )
+    code = getattr(cls.__dict__.get("__post_init__"), "__code__", None)
+    if code is not None and "__post_init__" not in code.co_names:  # of super()
+        raise TypeError(
+            f"{name} defines __post_init__, in which Metric creates the empty state. "
+            "Define validate(self) to check the configuration."
+        )
     for method in ("update", "from_model_output", "__call__"):
         if method in cls.__dict__:
             raise TypeError(
@@ -237,6 +251,17 @@ def refuse_unsound(cls: type, base: type) -> None:
             f"{name} defines observe but no leaf, so observe would never be called. "
             "Declare a leaf for what it counts, such as jm.count_leaf(); to change "
             "what a metric inside sees, derive from jm.Wrapper and define transform()."
+        )
+    by_position = [
+        parameter.name
+        for parameter in list(inspect.signature(cls.observe).parameters.values())[1:]
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    if by_position:
+        raise TypeError(
+            f"{name}.observe takes {by_position} without a star before them, but "
+            "outputs are passed by name. Write observe(self, *, "
+            f"{', '.join(by_position)})."
         )
     if "mask" not in cls._arguments and not cls._scalars:
         raise TypeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import jax
@@ -199,6 +199,12 @@ class Deferred:
                 "those of a collection. Use it without [...]."
             )
         return dataclasses.replace(self, state=self.state[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of a deferred collection, as `in` does."""
+        if not isinstance(self.state, Collection):
+            raise TypeError(f"{self!r} holds a single metric, which has no name.")
+        return iter(self.state)
 
     def __repr__(self) -> str:
         """Show the metrics, the number of shards and their axes."""

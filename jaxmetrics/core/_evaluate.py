@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._collection import Collection, flat
+from jaxmetrics.core._declaration import refuse_no_metric
 from jaxmetrics.core._decoding import fetch, on_host
 from jaxmetrics.core._deferred import Deferred, reduce_with_marks
 from jaxmetrics.core._inputs import refuse_misspelt
@@ -43,6 +44,12 @@ def evaluate(metric: Any, **outputs: Any) -> Any:
       1.5
     """
     metric = metric() if isinstance(metric, type) else metric
+    if isinstance(metric, Deferred):
+        raise TypeError(
+            "evaluate takes a metric or a collection, got a deferred state. Pass the "
+            "metric itself, or call .update(...) and .compute()."
+        )
+    refuse_no_metric("evaluate", "metric", metric)
     refuse_misspelt(metric.reads(), outputs)
     state = metric.from_model_output(**outputs)
     if isinstance(state, Metric | Collection) and on_host(state):

@@ -6,7 +6,7 @@ collections and metrics of a user's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -54,3 +54,25 @@ def leading_axes(state: Any) -> int:
     leaf, *_ = jax.tree.leaves(state)
     empty, *_ = jax.tree.leaves(state.identity())
     return np.ndim(leaf) - np.ndim(empty)
+
+
+def one_number(wrapper: Any, value: Any, like: Any) -> Any:
+    """Return the value of the metric inside a wrapper that compares values.
+
+    Args:
+      wrapper: A metric with the field `metric`.
+      value: What that one computes.
+      like: A scalar leaf of the wrapper, which has its leading axes.
+
+    Raises:
+      ValueError: The value is not one number.
+    """
+    is_tree = isinstance(value, Mapping | list | tuple)
+    if is_tree or np.shape(value) != np.shape(like):
+        shown = "several" if is_tree else f"an array of shape {np.shape(value)}"
+        raise ValueError(
+            f"{type(wrapper).__name__} needs a metric that computes one number, but "
+            f"{type(wrapper.metric).__name__} computes {shown}. Configure it for one, "
+            'as with average="macro", or wrap the metric of each value.'
+        )
+    return value

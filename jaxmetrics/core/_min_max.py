@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jaxmetrics.core._decoding import namespace, on_states
+from jaxmetrics.core._inside import one_number
 from jaxmetrics.core._leaves import max_leaf, min_leaf
 from jaxmetrics.core._merging import refuse_parts
 from jaxmetrics.core._mesh import vary, varying
@@ -60,7 +61,7 @@ class MinMax(
         """Return the value of all data, and the extremes; nan without data."""
         xp = namespace(self)
         wide = np.float64 if xp is np else np.float32
-        value = self._one_number(self.metric.compute())
+        value = one_number(self, self.metric.compute(), self.is_single)
         smallest, largest, number = (
             xp.asarray(x, wide) for x in (self.smallest, self.largest, value)
         )
@@ -93,24 +94,13 @@ class MinMax(
 
     def _extremes(self) -> tuple[Any, Any]:
         """Return the smallest and the largest value, that of a single update too."""
-        value = self._one_number(_computed(self.metric))
+        value = one_number(self, _computed(self.metric), self.is_single)
         value = jnp.asarray(value).astype(jnp.float32)
         counts = (self.is_single > 0) & ~jnp.isnan(value)
         return (
             jnp.minimum(self.smallest, jnp.where(counts, value, jnp.inf)),
             jnp.maximum(self.largest, jnp.where(counts, value, -jnp.inf)),
         )
-
-    def _one_number(self, value: Any) -> Any:
-        is_tree = isinstance(value, Mapping | list)
-        if is_tree or np.shape(value) != np.shape(self.is_single):
-            shown = "several" if is_tree else f"an array of shape {np.shape(value)}"
-            raise ValueError(
-                f"MinMax needs a metric that computes one number, but "
-                f"{type(self.metric).__name__} computes {shown}. Configure it for one, "
-                'as with average="macro", or wrap the metric of each value.'
-            )
-        return value
 
 
 @jax.jit

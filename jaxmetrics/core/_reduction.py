@@ -75,6 +75,7 @@ def reduce(
         passed, the result is a pair: the totals, and the entries of all shards.
     """
     if axis is None:
+        _refuse_single(tree)
         return fold(tree)
     axes = as_axes(axis)
     tracked = all([_bound(a) for a in axes])
@@ -114,6 +115,18 @@ def fold(tree: Any, over_time: bool = False) -> Any:
         return jax.tree.map(join, total, more, is_leaf=is_metric), None
 
     return lax.scan(step, first, rest)[0]
+
+
+def _refuse_single(tree: Any) -> None:
+    """Refuse a metric that is one state and no stack of them."""
+    for metric in jax.tree.leaves(tree, is_leaf=is_metric):
+        state, empty = jax.tree.leaves(metric), jax.tree.leaves(metric.identity())
+        if np.ndim(state[0]) <= np.ndim(empty[0]):
+            raise ValueError(
+                f"reduce: {type(metric).__name__} is a single state, without a leading "
+                "axis of states to be reduced: it is the total already. Inside "
+                "shard_map, pmap or vmap name their axis, such as .reduce('data')."
+            )
 
 
 def _bound(axis: str) -> bool:

@@ -17,9 +17,13 @@ import numpy as np
 from jaxmetrics.core._jax import is_tracer
 
 _PACKAGE = __name__.partition(".")[0]
-_USUAL_CAUSE = (
+_CAUSE_OF_LABELS = (
     "A label is out of range (classes count from 0) or a score is NaN; mask padding "
     "with mask= or ignore_index=."
+)
+_OTHER_CAUSE = (
+    "A value is NaN or outside of what the metric is defined for; mask padding with "
+    "mask=."
 )
 
 
@@ -53,7 +57,9 @@ def warn_of_invalid(metrics: Any, outputs: Mapping[str, Any] | None = None) -> N
         return
     shown = ", ".join(f"{n:,} of {name}" for name, (n, _) in counts.items())
     causes = [_cause(each, outputs or {}) for _, each in counts.values()]
-    cause = next(filter(None, causes), _USUAL_CAUSE)
+    of_labels = any("labels" in each.reads().arguments for _, each in counts.values())
+    usual = _CAUSE_OF_LABELS if of_labels else _OTHER_CAUSE
+    cause = next(filter(None, causes), usual)
     text = f"Entries that could not be scored are left out of the value: {shown}."
     warnings.warn(f"{text} {cause}", stacklevel=_level_of_caller())
 

@@ -115,6 +115,12 @@ def test_an_output_that_is_not_numeric_is_refused(value):
         jm.Mean().update(values=value)
 
 
+def test_an_output_that_is_none_is_not_among_those_passed():
+    message = r"Mean needs output 'x'; got \['y'\]. 'x' is None: pass an array"
+    with pytest.raises(TypeError, match=message):
+        jm.Mean("x").update(x=None, y=1.0)
+
+
 def test_an_integer_beyond_32_bits_is_refused():
     with pytest.raises(ValueError, match="'values' has integers beyond 32 bits"):
         jm.Sum().update(values=2**40)
@@ -289,6 +295,7 @@ OTHER_SHAPES = {
     "gradient noise scale": "norms of any number of microbatches and updates",
     "gradient noise scale, some updated": "as above",
     "chrf": "a further axis of the references is one of several references",
+    "chrf weighted": "as above",
 }
 
 

@@ -39,3 +39,9 @@ def test_best_of_has_no_deferred_form():
 def test_a_mode_that_is_neither_is_refused():
     with pytest.raises(ValueError, match="'max' or 'min'"):
         jm.BestOf(jm.Mean(), mode="best")
+
+
+def test_a_metric_of_several_values_is_refused():
+    for metric in (jm.Mean("x", stderr=True), jm.Histogram("x", low=0, high=1)):
+        with pytest.raises(ValueError, match="BestOf needs a metric that computes one"):
+            jm.BestOf(metric).update(x=[0.5, 1.0])

@@ -1,5 +1,7 @@
 """Rules for metric classes, checked when a class is defined."""
 
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,11 +55,53 @@ def test_an_observe_without_a_leaf_is_refused_when_the_class_is_defined():
                 return dict()
 
 
-def test_a_field_that_hides_a_method_is_refused_when_the_class_is_defined():
-    with pytest.raises(TypeError, match="field 'merge' hides the method"):
+HIDDEN = ["merge", "empty", "on", "from_fun", "renames", "holds_state", "_layout"]
 
-        class Merging(jm.Metric):
-            merge: str = "sum"
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_field_that_hides_an_attribute_is_refused_when_the_class_is_defined(name):
+    body = {"__annotations__": {name: jm.Array}, name: jm.count_leaf()}
+    with pytest.raises(TypeError, match=f"field '{name}' hides the attribute"):
+        types.new_class("Hiding", (jm.Metric,), exec_body=lambda ns: ns.update(body))
+
+
+def test_arguments_of_observe_by_position_are_refused_when_the_class_is_defined():
+    with pytest.raises(
+        TypeError, match=r"observe takes \['loss', 'mask'\] without a st"
+    ):
+
+        class Norm(jm.Metric):
+            total: jm.Array = jm.sum_leaf()
+
+            def observe(self, loss, mask=None):
+                return dict(total=jm.total(loss, mask))
+
+
+def test_a_post_init_without_that_of_the_base_is_refused_when_the_class_is_defined():
+    with pytest.raises(TypeError, match=r"Bounded defines __post_init__.*validate"):
+
+        class Bounded(jm.Metric):
+            limit: float = 1.0
+            count: jm.Array = jm.count_leaf()
+
+            def __post_init__(self):
+                assert self.limit > 0
+
+
+@pytest.mark.parametrize("dims", [3, "classes, classes", "-3", ("classes",)])
+def test_dims_that_are_no_names_or_numbers_are_refused(dims):
+    with pytest.raises(TypeError, match=r"count_leaf\(\) got dims"):
+        jm.count_leaf(dims)
+
+
+@pytest.mark.parametrize("classes", [None, 3.0, -3])
+def test_a_size_that_is_no_number_of_entries_is_refused(classes):
+    class Sized(jm.Metric):
+        classes: object = None
+        hits: jm.Array = jm.count_leaf("classes")
+
+    with pytest.raises(ValueError, match=f"Sized: classes is {classes}, but is the si"):
+        Sized(classes)
 
 
 @pytest.mark.parametrize("metric", [jm.Accuracy, jm.CrossEntropy, jm.Perplexity])

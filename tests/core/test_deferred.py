@@ -201,6 +201,14 @@ def test_one_metric_of_a_deferred_collection_is_deferred():
     assert "shards=8" in repr(state)
 
 
+def test_a_deferred_collection_has_names():
+    mesh = jax.make_mesh((8,), ("data",))
+    metrics = jm.Collection(a=jm.Mean("x"), b=jm.Max("x")).deferred(mesh)
+    assert list(metrics) == ["a", "b"] and "a" in metrics and "c" not in metrics
+    with pytest.raises(TypeError, match="holds a single metric"):
+        list(metrics["a"])
+
+
 def test_deferred_states_merge_shard_by_shard():
     mesh = mesh_of((8,), ("data",))
     state = metrics().deferred(mesh).update(**outputs(mesh, P("data")))

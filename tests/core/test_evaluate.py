@@ -132,3 +132,18 @@ def test_the_error_bound_is_logged_and_continues_in_a_restored_run(tmp_path):
     run = jm.Run.load(tmp_path / "p" / "r")
     steps, errors = run["val/auroc_error_bound"]
     assert list(steps) == [1, 2] and errors[0] == errors[1] > 0
+
+
+def test_what_is_no_metric_is_refused():
+    deferred = jm.Mean("x").deferred(jax.make_mesh((8,), ("data",)))
+    for wrong, message in (
+        (deferred, "got a deferred state"),
+        ({"a": jm.Mean("x")}, r"Pass jm.Collection\(\{...\}\)"),
+        ("accuracy", "metric is 'accuracy', not a metric"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            jm.evaluate(wrong, x=[1.0])
+    with pytest.raises(TypeError, match=r"Put the metric into Masked\(...\)"):
+        jm.Masked(deferred)
+    with pytest.raises(TypeError, match="Masked: metric is .* not a metric. Pass jm.C"):
+        jm.Masked({"a": jm.Mean("x")})

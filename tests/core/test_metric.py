@@ -63,3 +63,13 @@ def test_a_metric_pickles_with_its_configuration_and_state():
     back = pickle.loads(pickle.dumps(seen))
     assert back.compute() == seen.compute()
     assert repr(back) == repr(seen)
+
+
+def test_a_pickle_without_a_later_field_of_the_configuration_has_its_default():
+    fields = jm.Mean("loss", weighted=True).__getstate__()
+    del fields["stderr"]
+    metric = object.__new__(jm.Mean)
+    metric.__setstate__(fields)
+    assert jax.tree.structure(metric) == jax.tree.structure(
+        jm.Mean("loss", weighted=True)
+    )

@@ -158,6 +158,14 @@ def test_reduce_works_under_pmap_and_vmap(form):
     assert total.compute() == pytest.approx(np.std(ROWS.astype(float)), rel=1e-6)
 
 
+def test_a_single_state_has_no_leading_axis_to_reduce():
+    state = jm.Mean("x").update(x=[1.0, 2.0])
+    for metrics in (state, jm.Collection(a=state)):
+        with pytest.raises(ValueError, match="Mean is a single state"):
+            metrics.reduce()
+    assert jax.tree.map(lambda x: x[None], state).reduce().compute() == 1.5
+
+
 def test_empty_varies_over_an_axis_so_that_it_can_be_a_scan_carry():
     metric = jm.Mean()
 

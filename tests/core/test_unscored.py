@@ -139,3 +139,8 @@ def test_entries_of_weight_0_are_left_out_and_not_counted():
     padded = np.where(LABELS == 0, -100, LABELS)
     state = accuracy.update(logits=LOGITS, labels=padded, weights=weights)
     assert state.diagnostics() == {}
+
+
+def test_values_without_labels_have_a_cause_without_labels():
+    with pytest.warns(UserWarning, match="1 of GeometricMean. A value is NaN or"):
+        jm.evaluate(jm.GeometricMean("x"), x=[-1.0, 2.0])
