@@ -396,6 +396,15 @@ class Collection(Placed):
             leaves = [x for i in places for x in of_node[i]]
             yield name, jax.tree.unflatten(treedef, leaves)
 
+    def _aliases(self) -> dict[str, str]:
+        """Return by further path of a shared node the key under which it is stored."""
+        aliases = {}
+        for (name, metric), (*_, places) in zip(self._members(), self._plan):
+            for (path, _), i in zip(_stored_nodes(metric, name), places):
+                if path != self._keys[i]:
+                    aliases[path] = self._keys[i]
+        return aliases
+
     def _metric_of_node(self, index: int) -> Metric | None:
         """Return the metric that is stored as a node among others; None if it is it."""
         users = [self[name] for name, _, places in self._plan if index in places]

@@ -6,6 +6,7 @@ A saved state is arrays by name (`"accuracy/correct"`) and a layout, plain JSON:
      "shards": 8,                                 of a deferred state, else 0
      "metrics": {"accuracy": {"class": "Accuracy", "configuration": {...}}},
      "descriptions": {"accuracy": "Accuracy()"},  for error texts only
+     "aliases": {"recall.counts": "precision.counts"},  see `_aliases`
      "leaves": {"accuracy/correct": ["accuracy", [2], "uint32"], ...}}
 
 Each leaf has the path of its metric, its shape without the shard axis, and its type.
@@ -22,7 +23,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.tree_util import DictKey
 
+from jaxmetrics.core._collection import Collection
 from jaxmetrics.core._configuration import (
     configuration_differences,
     configuration_of,
@@ -81,6 +84,7 @@ def saved_form(tree: Any) -> Saved:
         "shards": shards,
         "metrics": metrics,
         "descriptions": descriptions,
+        "aliases": _aliases(_state(tree)),
         "leaves": leaves,
     }
     return Saved(arrays, layout)
@@ -128,7 +132,15 @@ def from_saved(
     shards = template.shards if isinstance(template, Deferred) else 0
     restored = []
     used: set[str] = set()
+    aliases = _aliases(state)
+    # A layout of an earlier version has no aliases.
+    stored = {p: p for p in layout["metrics"]} | layout.get("aliases", {})
     for path, node, named in _nodes(state):
+        further = [alias for alias, of in aliases.items() if of == path]
+        source = next((stored[p] for p in (path, *further) if p in stored), path)
+        if source != path:
+            named = {source + n.removeprefix(path): x for n, x in named.items()}
+            path = source
         used |= named.keys()
         if not named.keys() & layout["leaves"].keys():
             if is_metric(node):
@@ -170,6 +182,23 @@ def _nodes(tree: Any) -> list[tuple[str, Any, dict[str, Any]]]:
         named = {_text((*path, *more)): x for more, x in inner}
         nodes.append((_text(path), node, named))
     return nodes
+
+
+def _aliases(tree: Any) -> dict[str, str]:
+    """Return by further path of a shared metric the path under which it is stored.
+
+    A collection stores equal metrics under the path of the first. Which one that is
+    changes with the order of the metrics, and where one is added or removed.
+    """
+    holders, _ = jax.tree_util.tree_flatten_with_path(
+        tree, is_leaf=lambda x: is_metric(x) or isinstance(x, Collection)
+    )
+    return {
+        _text((*path, DictKey(alias))): _text((*path, DictKey(key)))
+        for path, holder in holders
+        if isinstance(holder, Collection)
+        for alias, key in holder._aliases().items()
+    }
 
 
 def _text(path: Any) -> str:

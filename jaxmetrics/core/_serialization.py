@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ import jax.export
 import numpy as np
 
 from jaxmetrics.core._static import static_bytes, static_of_bytes
+
+_LOG = logging.getLogger("jaxmetrics")
 
 
 def register_for_export(
@@ -91,5 +94,11 @@ def _from_state_dict(template: Any, state: Mapping[str, Any]) -> Any:
     from jaxmetrics.core._saved import from_saved
 
     arrays = {name: np.array(x) for name, x in state["arrays"].items()}
-    metrics, _ = from_saved(template, json.loads(state["layout"]), arrays)
+    metrics, removed = from_saved(template, json.loads(state["layout"]), arrays)
+    for path in removed:
+        _LOG.warning(
+            "flax.serialization: metric %s was saved, but the template lacks it; it is "
+            "left out.",
+            path,
+        )
     return metrics

@@ -117,6 +117,34 @@ def test_an_added_metric_starts_empty_and_a_removed_one_is_named():
     assert back.compute() == {"b": 0} and removed == ["a"]
 
 
+PRECISION, RECALL, F1 = (cls(classes=2) for cls in (jm.Precision, jm.Recall, jm.F1))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        dict(recall=RECALL, precision=PRECISION),
+        dict(f1=F1, precision=PRECISION, recall=RECALL),
+        dict(recall=RECALL),
+    ],
+    ids=["in another order", "with one added before", "with the first removed"],
+)
+@pytest.mark.parametrize("earlier", [False, True], ids=["", "without aliases"])
+def test_a_shared_state_is_restored_whichever_metric_comes_first(template, earlier):
+    metrics = jm.Collection(precision=PRECISION, recall=RECALL)
+    state = metrics.update(logits=np.eye(2), labels=np.array([0, 0]))
+    saved = saved_form({"val": state})
+    layout = dict(saved.layout)
+    if earlier:
+        del layout["aliases"]
+    back, removed = from_saved({"val": jm.Collection(template)}, layout, saved.arrays)
+    if earlier and "precision" not in template:
+        assert removed == ["val/precision.counts"]
+        return
+    assert removed == []
+    assert back["val"]["recall"].compute() == state["recall"].compute()
+
+
 @pytest.mark.parametrize("wrap", [jm.Masked, jm.ByGroup])
 def test_a_wrapped_window_is_restored_on_fewer_devices(wrap):
     metric = wrap(jm.Windowed(jm.Sum("x"), window=3))

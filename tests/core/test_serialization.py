@@ -176,6 +176,14 @@ def test_flax_saves_metrics_in_a_collection_of_clu():
     )
 
 
+def test_flax_names_the_metrics_that_the_template_lacks(caplog):
+    state = jm.Collection(a=jm.Count("x"), b=jm.Count("y")).update(x=[1.0], y=[1.0])
+    saved = flax.serialization.to_bytes(state)
+    flax.serialization.from_bytes(jm.Collection(a=jm.Count("x")), saved)
+    (message,) = caplog.messages
+    assert "metric b was saved, but the template lacks it" in message
+
+
 def test_an_exported_program_names_only_what_is_imported_and_calls_nothing(monkeypatch):
     def round_trip(static):
         return static_of_bytes(static_bytes(static), _serialization._rebuilt)
