@@ -126,7 +126,13 @@ from jaxmetrics.core._likelihood import (
     softmax_terms,
 )
 from jaxmetrics.core._mean_metric import MeanMetric
-from jaxmetrics.core._mesh import in_shard_map, vary, varying, without_explicit_axes
+from jaxmetrics.core._mesh import (
+    in_shard_map,
+    replicated_once,
+    vary,
+    varying,
+    without_explicit_axes,
+)
 from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._min_max import MinMax
 from jaxmetrics.core._moments_kind import variance_or_nan
@@ -296,6 +302,7 @@ __all__ = [
     "product_over_rows",
     "register_with_flax",
     "relative_to",
+    "replicated_once",
     "require_classes",
     "require_host",
     "require_integers",

@@ -109,7 +109,7 @@ def _harmonic(values, weights):
 _ORDER_MATTERS = {
     "commutativity": "the right operand wins",
     "permutation": "the later row wins",
-    "deferred": "the last device wins with an earlier batch if its rows are masked",
+    "empty batch": "the values of the other devices of a deferred state age",
 }
 
 CASES = (
@@ -178,6 +178,7 @@ CASES = (
         values,
         lambda values: values[-1, -1],
         exact=True,
+        by_value=True,  # an age tells how the data were split
         without=_ORDER_MATTERS,
     ),
     Case(
@@ -186,6 +187,7 @@ CASES = (
         integers,
         lambda values: values[-1, -1],
         exact=True,
+        by_value=True,  # an age tells how the data were split
         without=_ORDER_MATTERS,
     ),
     Case("variance", jm.Variance(), values, lambda values: values.var()),

@@ -67,6 +67,14 @@ def test_integers_are_exact_and_read_as_integers(metric, dtype, form):
             assert isinstance(value, int | np.int64) and value == expected(values)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_infinity_beyond_the_integers_is_the_extreme(sign):
+    metric = {1: jm.Max, -1: jm.Min}[sign]()
+    state = metric.update(values=[5])
+    assert state.update(values=[-sign * math.inf]).compute() == 5
+    assert state.update(values=[sign * math.inf]).compute() == sign * math.inf
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_integers_and_floats_mix_exactly(metric):
     state = metric().update(values=np.int32(2**24 + 1)).update(values=0.5)
@@ -106,3 +114,29 @@ def test_last_keeps_its_value_through_a_masked_batch():
     metric = jm.Last().update(values=[1.0, 2.0], mask=[True, False])
     assert metric.update(values=[8.0, 9.0], mask=[False, False]).compute() == 1.0
     assert metric.update(values=3.0).compute() == 3.0
+
+
+@pytest.mark.parametrize("metric", [jm.Last("x"), jm.ByGroup(jm.Last("x"))])
+def test_of_deferred_values_the_last_is_of_the_latest_update(metric):
+    """Whichever device it lies on: the rows of the others may be masked then."""
+    rows = np.arange(8)
+
+    def computed(*updates):
+        state = metric.deferred(mesh_of())
+        for x, mask in updates:
+            outputs = dict(x=np.float32(x), mask=mask, domain=np.zeros(8, np.int32))
+            read = metric.reads().names
+            state = state.update(**{n: v for n, v in outputs.items() if n in read})
+        return next(iter(jax.tree.leaves(state.compute())))
+
+    whole = (rows, rows >= 0)
+    assert computed(whole, (rows + 100, rows < 5)) == 104
+    assert computed(whole, (rows + 100, rows < 5), (rows, rows < 0)) == 104
+    assert computed((rows, rows == 7), (rows + 100, rows == 0), whole) == 7
+
+
+def test_of_deferred_values_one_for_all_devices_comes_after_an_array():
+    rows = np.arange(8.0)
+    state = jm.Last("x").deferred(mesh_of()).update(x=rows).update(x=100.0)
+    assert state.compute() == 100
+    assert state.update(x=rows).compute() == 7
