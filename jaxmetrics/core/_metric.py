@@ -622,7 +622,8 @@ class Metric(Placed):
                 raise missing(owner, argument, output, outputs, choices)
         if self._scalars:
             refuse_arrays(owner, arguments)
-        parts = without_explicit_axes(self._observed, arguments)
+        known = jax.tree.map(_known_if_empty, arguments)
+        parts = without_explicit_axes(self._observed, known)
         return vary(parts, varying(arguments))
 
     def _observed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -726,6 +727,15 @@ class Metric(Placed):
 def _is_ours(cls: type) -> bool:
     """Return whether a class is one of jaxmetrics, whose masks its own tests check."""
     return cls.__module__.partition(".")[0] == "jaxmetrics"
+
+
+def _known_if_empty(x: Any) -> Any:
+    """Return an array without elements as a constant, which is the same on all devices.
+
+    What is computed of it is constant too in part, and the branches of a switch, or the
+    steps of a scan, have to agree on what varies between devices.
+    """
+    return jnp.zeros(x.shape, x.dtype) if varying(x) and 0 in x.shape else x
 
 
 def _shape_of(x: Any) -> jax.ShapeDtypeStruct:

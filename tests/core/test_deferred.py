@@ -62,6 +62,13 @@ def test_rows_over_one_axis(explicit):
     assert check(metrics().deferred(mesh), outputs(mesh, P("data"))) == []
 
 
+def test_a_batch_of_no_rows_changes_nothing():
+    batch = dict(logits=LOGITS, labels=LABELS, loss=LOSS, values=LOSS)
+    state = metrics().deferred(mesh_of((8,), ("data",))).update(**batch)
+    after = state.update(**{name: x[:0] for name, x in batch.items()})
+    assert after.compute() == state.compute()
+
+
 @pytest.mark.parametrize("explicit", [False, True])
 def test_rows_over_two_axes(explicit):
     mesh = mesh_of((4, 2), ("data", "fsdp"), explicit)

@@ -31,6 +31,7 @@ from support.laws import (
     host,
     spoiled,
     take,
+    types,
 )
 
 import jaxmetrics as jm
@@ -357,3 +358,14 @@ def merge_of_batches():
 @every_deferred_case
 def test_deferred_states_merge(case, merge_of_batches):
     assert_same(case, merge_of_batches[case.name], run("deferred").total[case.name])
+
+
+@every_deferred_case
+def test_a_deferred_batch_of_no_rows_has_the_types_of_any_other(case):
+    """Of no rows a part of a program is constant, which no shard has of its own."""
+    state = case.metric.deferred(Form(devices=2).mesh)
+    outputs = take(draw(case), slice(0))
+    traced = jax.eval_shape(
+        lambda state, outputs: state.update(**outputs), state, outputs
+    )
+    assert types(traced) == types(state)
