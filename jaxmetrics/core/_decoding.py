@@ -204,9 +204,14 @@ def _plain(metric: Any, host: bool, prefix: str) -> dict[str, Any]:
 
 
 def is_fresh(metric: Any) -> bool:
-    """Return whether the leaves are those of construction, which are read-only."""
+    """Return whether a state on the host is that of construction, or several of it."""
     leaves = jax.tree.leaves(metric)
-    return all(isinstance(x, np.ndarray) and not x.flags.writeable for x in leaves)
+    if not all(isinstance(x, np.ndarray) for x in leaves):
+        return False
+    return all(
+        np.array_equal(x, np.broadcast_to(empty, x.shape), equal_nan=True)
+        for x, empty in zip(leaves, jax.tree.leaves(metric.identity()))
+    )
 
 
 def _shown(layout: Any, kind: str, value: Any) -> str:

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxmetrics.core._decoding import on_states
+from jaxmetrics.core._decoding import describe, on_states
 from jaxmetrics.core._leaves import UNSET, max_leaf
 from jaxmetrics.core._mesh import replicated_once
 from jaxmetrics.core._metric import Direction, Metric
 from jaxmetrics.core._reduction import fold
-from jaxmetrics.core._wrapper import stacked
+from jaxmetrics.core._wrapper import refuse_data, stacked
 
 
 class Windowed(Metric):
@@ -52,7 +52,8 @@ class Windowed(Metric):
         fresh = self.filled is UNSET
         super().__post_init__()
         if fresh:
-            self.__dict__.update(vars(self._emptied(self.metric)))
+            refuse_data(type(self).__name__, self.metric)
+            self.__dict__.update(vars(self.identity()))
 
     @property
     def higher_is_better(self) -> Direction:  # type: ignore[override]
@@ -75,6 +76,12 @@ class Windowed(Metric):
     def merge(self, other: Any) -> Self:
         """Append the other's updates; the last `window` of both stay."""
         self._refuse_other(other)
+        append = type(self)._appended
+        for _ in range(np.ndim(self.next_slot)):  # leading axes, as of an ensemble
+            append = jax.vmap(append)
+        return append(self, other)
+
+    def _appended(self, other: Any) -> Self:
         slots = jnp.arange(self.window, dtype=jnp.int32)
         next_slot, other_next = _index(self.next_slot), _index(other.next_slot)
         count = _index(other.filled)
@@ -103,6 +110,12 @@ class Windowed(Metric):
 
     def updated(self, outputs: Mapping[str, Any]) -> Self:
         """Return the window with one more batch, without a check of the names."""
+        if np.ndim(self.next_slot):
+            raise ValueError(
+                f"{describe(self, state=False)}: got a stack of windows of shape "
+                f"{np.shape(self.next_slot)}; update takes one window. Update each in "
+                "jax.vmap, or take the total with reduce()."
+            )
         slot = _index(self.next_slot)
         batch = self.metric.contribution(outputs)
         ring, batch = replicated_once(self.metric, batch)
@@ -115,10 +128,7 @@ class Windowed(Metric):
 
     def identity(self) -> Self:
         """Return the empty window with host arrays: the identity of `merge`."""
-        return self._emptied(self.metric.identity())
-
-    def _emptied(self, metric: Metric) -> Self:
-        ring = stacked(metric, self.window)
+        ring = stacked(self.metric.identity(), self.window)
         return self.with_fields(metric=ring).replace(next_slot=0.0, filled=0.0)
 
 

@@ -17,7 +17,13 @@ import numpy as np
 from jax import Array
 
 from jaxmetrics.core._counting import both, count_where
-from jaxmetrics.core._decoding import fetch, on_host, on_states
+from jaxmetrics.core._decoding import (
+    describe,
+    fetch,
+    is_fresh,
+    on_host,
+    on_states,
+)
 from jaxmetrics.core._inputs import as_32bit, passed_names
 from jaxmetrics.core._inside import leading_axes, outputs_of
 from jaxmetrics.core._labels import as_class_numbers
@@ -90,6 +96,7 @@ class Wrapper(Metric):
                 raise ValueError(
                     f"{type(self).__name__}: copies is at least 1, got {self.copies}."
                 )
+            refuse_data(type(self).__name__, self.metric)
             metric = stacked(self.metric.identity(), self.copies)
             object.__setattr__(self, "metric", metric)
 
@@ -322,9 +329,15 @@ class ByGroup(Wrapper, reads="by"):
         return len(self.names)
 
     def validate(self) -> None:
-        """Refuse an empty list of groups."""
+        """Refuse an empty list of groups, and a name that is given twice."""
         if not self.names:
             raise ValueError(f"ByGroup: groups is at least 1, got {self.groups}.")
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise ValueError(
+                f"ByGroup: group {twice!r} is given twice. Give each group a name of "
+                "its own."
+            )
 
     def transform(self, outputs: Mapping[str, Any], copy: Any) -> Mapping[str, Any]:
         """Mask the entries of other groups."""
@@ -378,6 +391,16 @@ def _ranks_read(metric: Any, outputs: Mapping[str, Any]) -> Iterator[dict[str, i
         }
     for name in metric._children:
         yield from _ranks_read(getattr(metric, name), outputs)
+
+
+def refuse_data(owner: str, metric: Any) -> None:
+    """Refuse a metric that has seen data, of which several states are to be made."""
+    if is_fresh(fetch(metric) if on_host(metric) else metric):
+        return
+    raise ValueError(
+        f"{owner} starts from empty states of its metric, but {describe(metric)} may "
+        "hold data, which they would repeat or lose. Pass an empty metric."
+    )
 
 
 def stacked(state: Any, count: int) -> Any:

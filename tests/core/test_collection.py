@@ -1,5 +1,7 @@
 """Collections: shared states, names, and their use in clu."""
 
+import copy
+
 import jax
 import numpy as np
 import pytest
@@ -124,9 +126,11 @@ def test_a_union_in_jit_keeps_the_states():
     assert again.compute() == {"loss": 2.0, "n": 0}
 
 
-def test_an_empty_metric_takes_the_state_of_its_equal():
-    mean = jm.Mean("loss")
-    state = mean.update(**LOSS)
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy])
+@pytest.mark.parametrize("placed", [lambda x: x, jax.device_get])
+def test_an_empty_metric_takes_the_state_of_its_equal(copied, placed):
+    mean = copied(jm.Mean("loss"))
+    state = placed(mean.update(**LOSS))
     for metrics in (jm.Collection(a=mean, b=state), jm.Collection(a=state, b=mean)):
         assert metrics.compute() == {"a": 2.0, "b": 2.0}
         assert len(jax.tree.leaves(metrics)) == 2

@@ -19,6 +19,7 @@ METRICS = {
     "child": jm.Masked(jm.Mean("v"), mask="valid"),
     "children": jm.ByGroup(jm.Mean("v"), by="group", groups=2),
     "window": jm.Windowed(jm.Mean("v"), window=3),
+    "windows": jm.ByGroup(jm.Windowed(jm.Mean("v"), 2), by="group", groups=2),
     "best": jm.BestOf(jm.Mean("v")),
     "collection": jm.Collection(loss=jm.Mean("v"), n=jm.Count("v")),
 }
@@ -30,6 +31,10 @@ every_metric = pytest.mark.parametrize("name", METRICS)
 def state_of(name):
     metric = METRICS[name]
     return metric.update(**metric.reads().select(OUTPUTS))
+
+
+def scaled(factor):
+    return OUTPUTS | dict(v=LOSSES * np.float32(factor))
 
 
 def stack_of(state, count=2):
@@ -65,10 +70,30 @@ def test_shards_merge_into_a_total_after_their_reduction():
     assert merged.compute() == 166 / 13
 
 
-def test_ensembles_merge_member_by_member():
-    ensemble = stack_of(jm.Mean("v").update(v=LOSSES), 3)
-    merged = ensemble.merge(ensemble)
-    np.testing.assert_array_equal(merged.plain()["count"], [24, 24, 24])
+@every_metric
+def test_ensembles_merge_member_by_member(name):
+    metric = METRICS[name]
+    states = [metric.empty(), state_of(name)]
+    for i in (1, 2):  # members that differ
+        states.append(states[-1].update(**metric.reads().select(scaled(10 * i))))
+
+    def stacked(members):
+        return jax.tree.map(lambda *x: jnp.stack(x), *members)
+
+    first, second = states[1:3], states[2:4]
+    merged = stacked(first).merge(stacked(second)).compute()
+    expected = [a.merge(b).compute() for a, b in zip(first, second)]
+    jax.tree.map(
+        lambda x, *members: np.testing.assert_allclose(x, members, rtol=1e-6),
+        merged,
+        *expected,
+    )
+
+
+def test_a_stack_of_windows_is_not_updated_as_one():
+    stack = stack_of(state_of("window"))
+    with pytest.raises(ValueError, match=r"stack of windows of shape \(2,\).*jax.vmap"):
+        stack.update(v=LOSSES)
 
 
 def test_one_member_does_not_broadcast_over_an_ensemble():

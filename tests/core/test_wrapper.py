@@ -1,7 +1,9 @@
 """`Masked` and `ByGroup`; see test_wrapper_by_a_user.py for `Wrapper`."""
 
+import copy
 import math
 
+import jax
 import numpy as np
 import pytest
 from support.forms import assert_close, in_every_form, mesh_of
@@ -86,9 +88,23 @@ def test_last_values_by_copy_are_reduced_over_devices():
     assert state.compute() == {"0": 14.0, "1": 15.0}
 
 
+@pytest.mark.parametrize("wrap", [jm.ByGroup, jm.Windowed, jm.MultiOutput])
+def test_several_states_start_from_an_empty_metric(wrap):
+    empty, seen = jm.Sum("x"), jm.Sum("x").update(x=[1.0])
+    for data in (seen, jax.device_get(seen)):
+        with pytest.raises(
+            ValueError, match=rf"{wrap.__name__}.*Sum\('x', total=1.0\)"
+        ):
+            wrap(data)
+    for fresh in (empty, seen.empty(), copy.deepcopy(empty), empty.place(mesh_of())):
+        assert wrap(fresh).compute() == wrap(empty).compute()
+
+
 def test_bad_configuration_is_refused():
     with pytest.raises(ValueError, match="groups is at least 1"):
         jm.ByGroup(jm.Mean(), groups=0)
+    with pytest.raises(ValueError, match="group 'a' is given twice"):
+        jm.ByGroup(jm.Mean(), groups=("a", "b", "a"))
     with pytest.raises(TypeError, match="metric is 'loss', not a metric"):
         jm.Masked("loss")
 
