@@ -250,6 +250,8 @@ class Metric(Placed):
             if getattr(self, name) is UNSET:
                 assert make is not None, f"{owner}.{name} has no default"
                 object.__setattr__(self, name, make(self))
+            elif make is not None:
+                self._refuse_other_child(name, make(self))
         if self.reproducible_sums:
             refuse_irreproducible(self)
             for name, inside in reproducible_children(self, kept=True).items():
@@ -718,6 +720,24 @@ class Metric(Placed):
                 "configuration add up. Make both from the same metric."
             )
         refuse_other_shapes(self, other)
+
+    def _refuse_other_child(self, name: str, expected: Any) -> None:
+        """Refuse a metric inside that is not the one which the configuration makes.
+
+        `dataclasses.replace` passes it on from the metric of the old configuration.
+        """
+        passed = getattr(self, name)
+        forms = [expected]
+        if self.reproducible_sums:
+            forms.append(expected.reproducible())
+        if jax.tree.structure(passed) in map(jax.tree.structure, forms):
+            return
+        owner = type(self).__name__
+        raise ValueError(
+            f"{owner}: {name} is {describe(passed, state=False)}, but its configuration "
+            f"makes it {describe(expected, state=False)}, as when dataclasses.replace "
+            f"changes a field. Construct {owner} with the configuration you want."
+        )
 
     def _reduce_merge(self, other: Self) -> Self:
         """Merge two shards, under the name that clu's containers call."""

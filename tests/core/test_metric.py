@@ -1,5 +1,6 @@
 """How a metric is declared, and what follows from the declaration."""
 
+import dataclasses
 import pickle
 
 import jax
@@ -73,3 +74,12 @@ def test_a_pickle_without_a_later_field_of_the_configuration_has_its_default():
     assert jax.tree.structure(metric) == jax.tree.structure(
         jm.Mean("loss", weighted=True)
     )
+
+
+def test_a_metric_inside_follows_from_the_configuration():
+    with pytest.raises(ValueError, match=r"Std: variance is Variance\('loss'\).*'x'"):
+        dataclasses.replace(jm.Std("loss"), output="x")
+    seen = jm.Std("loss").update(loss=[1.0, 3.0])
+    assert dataclasses.replace(seen).compute() == 1.0
+    exact = jm.F1(classes=2, weighted=True).reproducible()
+    assert dataclasses.replace(exact, zero_division=1.0).counts.reproducible_sums
