@@ -575,12 +575,16 @@ class Metric(Placed):
             if getattr(self, "weighted", True):
                 arguments["weights"] = True
         sources = {a: (self._output_of(a), must) for a, must in arguments.items()}
+        mask = self._output_of("mask") if "mask" in self._arguments else None
+        if mask in [output for a, (output, _) in sources.items() if a != "mask"]:
+            sources.pop("mask", None)  # `Mean("mask")` is not masked by its values
+            mask = None
         required = frozenset(output for output, must in sources.values() if must)
         optional = frozenset(output for output, must in sources.values() if not must)
         reads = Reads(
             required,
             optional - required,
-            self._output_of("mask") if "mask" in self._arguments else None,
+            mask,
             tuple(self.observe_arguments()),
         )
         leaves = {name: leaf.layout(self) for name, leaf in self._leaves.items()}

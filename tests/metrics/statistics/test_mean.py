@@ -158,3 +158,12 @@ def test_one_weighted_value_has_no_standard_error():
 def test_a_standard_error_has_no_exact_form():
     with pytest.raises(TypeError, match="no reproducible form: its leaf 'total'"):
         jm.Mean(stderr=True).reproducible()
+
+
+def test_the_mean_of_the_mask_is_the_share_that_counts():
+    mask = np.array([True, False, True, True])
+    assert jm.evaluate(jm.Mean("mask"), mask=mask) == 0.75
+    named = jm.Mean("mask").on(mask="valid")
+    assert named.update(mask=mask, valid=~mask).compute() == 0
+    with pytest.raises(TypeError, match="takes no mask"):
+        jm.Masked(jm.Mean("mask")).update(mask=mask, valid=mask)
