@@ -60,12 +60,14 @@ class BestOf(
         """Return the better of both.
 
         `metric` holds at most one update that is not in `best` yet: the state of a
-        contribution. Merging moves the values of both into `best`.
+        contribution. Merging moves the values of both into `best`, and keeps in it the
+        counts of entries that could not be scored.
         """
         self._refuse_other(other)
         refuse_parts(self, other)
         best = jnp.maximum(self._best_with_pending(), other._best_with_pending())
-        return self.with_fields(metric=self.metric.identity(), best=best)
+        invalid = _only_invalid(self.metric.merge(other.metric))
+        return self.with_fields(metric=invalid, best=best)
 
     def contribution(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state of one batch, without a check of the outputs' names."""
@@ -85,3 +87,16 @@ class BestOf(
 
 def _computed(metric: Metric) -> Any:
     return metric.compute()
+
+
+def _only_invalid(state: Any) -> Any:
+    """Return the empty state, but for the counts of entries without a score."""
+    empty = jax.tree.map(
+        lambda x, like: jnp.broadcast_to(x, jnp.shape(like)), state.identity(), state
+    )
+    if not isinstance(state, Metric):
+        return empty
+    fields = {name: _only_invalid(getattr(state, name)) for name in state._children}
+    if "invalid" in state._leaves:
+        fields["invalid"] = state.invalid
+    return empty.with_fields(**fields)

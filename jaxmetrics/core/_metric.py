@@ -125,7 +125,7 @@ class Metric(Placed):
     given by `.on(...)`. Two are special: `mask` (bool) has to be taken, and `weights`
     (float) are required by a metric configured with `weighted=True` and not read by
     others. Weights are finite and at least 0: others are 0 in a metric that counts
-    them in a leaf `invalid`, and NaN in one without that leaf.
+    them in a leaf `invalid` of one number, and NaN in one without that leaf.
 
     Attributes:
       higher_is_better: True if higher values are better, False if lower ones are. It
@@ -542,6 +542,13 @@ class Metric(Placed):
         """
         return self._arguments
 
+    def scored_metrics(self) -> list[Any]:
+        """Return the metrics inside whose entries without a score count as `invalid`.
+
+        A class that scores each entry several times overrides it.
+        """
+        return [getattr(self, name) for name in self._children]
+
     def with_fields(self, **fields: Any) -> Self:
         """Return a copy with other fields, unchecked: raw states, children, names.
 
@@ -672,14 +679,18 @@ class Metric(Placed):
             return self._parts(arguments)
         weights = jnp.asarray(weights)
         valid = (weights >= 0) & (weights < np.inf)
-        is_counted = "invalid" in self._leaves and not self._checks_weights
+        layout = self._layout.leaves.get("invalid")
+        is_counted = layout is not None and layout.shape == ()
+        is_counted = is_counted and not self._checks_weights
         replacement = np.float32(0 if is_counted else np.nan)
         weights = jnp.where(valid, weights, replacement)
         mask = arguments.get("mask")
         arguments = {**arguments, "weights": weights}
         if self._checks_weights:
-            return self.observe(**arguments)
-        masked = {"mask": both(mask, weights != 0)} if "mask" in self._arguments else {}
+            return self._parts(arguments)
+        is_row_mask = np.ndim(mask) > 0
+        counted = both(mask, weights != 0) if is_row_mask else both(weights != 0, mask)
+        masked = {"mask": counted} if "mask" in self._arguments else {}
         try:
             parts = self._parts({**arguments, **masked})
         except (TypeError, ValueError):  # raise the error of the weights
@@ -738,8 +749,8 @@ class Metric(Placed):
             return
         owner = type(self).__name__
         raise ValueError(
-            f"{owner}: {name} is {describe(passed, state=False)}, but its configuration "
-            f"makes it {describe(expected, state=False)}, as when dataclasses.replace "
+            f"{owner}: {name} is {describe(passed, state=False)}, but its fields make "
+            f"it {describe(expected, state=False)}, as when dataclasses.replace "
             f"changes a field. Construct {owner} with the configuration you want."
         )
 

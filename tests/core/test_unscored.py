@@ -82,6 +82,24 @@ def test_a_wrapper_of_several_states_names_its_entries_once(way, labels, groups)
     assert warning.filename == __file__
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [
+        jm.Bootstrap(jm.Accuracy(weighted=True), samples=20),
+        jm.BestOf(ACCURACY),
+        jm.MinMax(jm.Masked(ACCURACY)),
+        jm.BestOf(jm.Masked(ACCURACY)),
+    ],
+    ids=repr,
+)
+def test_a_wrapper_counts_each_entry_once_and_for_good(metric):
+    more = dict(ids=np.arange(100), valid=np.arange(100) >= 0)
+    state = metric
+    for number in (10, 20):
+        state = state.update(**batch_of(LABELS + 1), **more)
+        assert state.diagnostics() == {"invalid": number}
+
+
 def test_a_line_that_repeats_an_evaluation_warns_once():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -139,6 +157,34 @@ def test_entries_of_weight_0_are_left_out_and_not_counted():
     padded = np.where(LABELS == 0, -100, LABELS)
     state = accuracy.update(logits=LOGITS, labels=padded, weights=weights)
     assert state.diagnostics() == {}
+    rows = dict(logits=LOGITS, labels=padded, weights=weights)
+    assert accuracy.update(**rows, mask=True).diagnostics() == {}
+
+
+class Above(jm.Metric):
+    """Weight of the values above each of two limits, with invalid values of each."""
+
+    weighted: bool = True
+    above: jm.Array = jm.sum_leaf("2")
+    invalid: jm.Array = jm.count_leaf("2")
+
+    def observe(self, *, x, mask=None, weights=None):
+        above = x[:, None] > np.float32([0, 1])
+        return dict(
+            above=jm.count_where(above, mask, weights, keep=1),
+            invalid=jm.count_where(
+                jnp.isnan(x)[:, None] & (above | True), mask, keep=1
+            ),
+        )
+
+    def compute(self):
+        return self.above
+
+
+def test_bad_weights_are_not_counted_in_a_leaf_of_several_numbers():
+    state = Above().update(x=np.float32([2, np.nan, 3]), weights=np.float32([1, 1, -1]))
+    assert state.diagnostics() == {"invalid": 2}
+    assert np.isnan(jax.device_get(state).compute()).all()
 
 
 def test_values_without_labels_have_a_cause_without_labels():
