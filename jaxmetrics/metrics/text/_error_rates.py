@@ -13,7 +13,7 @@ from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
     as_sentences,
     padded,
-    same_number,
+    single_references,
     with_weights,
 )
 
@@ -43,8 +43,7 @@ class _EditRatio(Metric):
         """
         name = type(self).__name__
         preds = as_sentences(name, "preds", preds)
-        references = as_sentences(name, "references", references)
-        same_number(name, preds, references)
+        references = single_references(name, preds, references)
         vocabulary = Vocabulary(self._tokens)
         counts = EditCounts(-1, self.weighted).from_model_output(
             preds=padded([vocabulary.ids(x) for x in preds]),

@@ -21,7 +21,7 @@ from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
     as_sentences,
     padded,
-    same_number,
+    single_references,
     with_weights,
 )
 
@@ -112,8 +112,7 @@ class ROUGE(Metric):
           The metric of these summaries, to be merged with others.
         """
         preds = as_sentences("ROUGE", "preds", preds)
-        references = as_sentences("ROUGE", "references", references)
-        same_number("ROUGE", preds, references)
+        references = single_references("ROUGE", preds, references)
         vocabulary = Vocabulary(_tokens)
         separator = _ID_OF_NEWLINE if self.kind == "Lsum" else None
 

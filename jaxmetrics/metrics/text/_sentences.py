@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -130,18 +130,27 @@ def sentence_pairs(
     return own, other
 
 
-def as_sentences(metric: str, name: str, text: str | Iterable[str]) -> list[str]:
+def as_sentences(
+    metric: str, name: str, text: str | Iterable[str], join: str = "Join words"
+) -> list[str]:
     """Return strings as a list; one string is one sentence.
 
+    Args:
+      metric: Name of the metric, for errors.
+      name: Name of the strings, for errors.
+      text: The strings.
+      join: What to do with a list in place of a sentence, for errors.
+
     Raises:
-      TypeError: One of them is no string, such as a list of words.
+      TypeError: One of them is no string, such as a list of words, or they have keys.
     """
-    strings = [text] if isinstance(text, str) else list(text)
-    for string in strings:
+    strings = _listed(metric, name, text)
+    for i, string in enumerate(strings):
         if not isinstance(string, str):
+            is_list = isinstance(string, Iterable)
             raise TypeError(
-                f"{metric}: {name} hold a {type(string).__name__}, but each sentence "
-                "must be a str. Join words with spaces."
+                f"{metric}: {name}[{i}] is a {type(string).__name__}, but must be a "
+                f"str, one sentence. {f'{join} with spaces.' if is_list else _NO_TEXT}"
             )
     return strings
 
@@ -153,6 +162,21 @@ def same_number(metric: str, preds: Sequence[Any], references: Sequence[Any]) ->
             f"{metric}: there are {len(preds)} preds and {len(references)} references. "
             "Pass one entry of references for each prediction."
         )
+
+
+def single_references(
+    metric: str, preds: Sequence[str], references: str | Iterable[str]
+) -> list[str]:
+    """Return the one reference of each prediction.
+
+    Raises:
+      TypeError: One of them is no string, such as a list of several references.
+      ValueError: Their number is not that of the predictions.
+    """
+    join = f"{metric} takes one reference for each prediction: join words"
+    sentences = as_sentences(metric, "references", references, join)
+    same_number(metric, preds, sentences)
+    return sentences
 
 
 def with_weights(
@@ -194,9 +218,11 @@ def reference_groups(
       TypeError: One of them is no string.
       ValueError: Their number is not that of the predictions.
     """
-    listed = [references] if isinstance(references, str) else list(references)
+    listed = _listed(metric, "references", references)
     same_number(metric, preds, listed)
-    return [as_sentences(metric, "references", each) for each in listed]
+    return [
+        as_sentences(metric, f"references[{i}]", each) for i, each in enumerate(listed)
+    ]
 
 
 class Vocabulary:
@@ -233,3 +259,25 @@ def padded_groups(groups: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
     most = max(1, max((len(group) for group in groups), default=1))
     rows = padded([row for group in groups for row in [*group, *[[]] * most][:most]])
     return rows.reshape(len(groups), most, rows.shape[-1])
+
+
+_NO_TEXT = 'Leave out what has no text, or pass "" for it.'
+
+
+def _listed(metric: str, name: str, text: Any) -> list[Any]:
+    """Return a list of what is iterated over; refuse what is iterated over by keys."""
+    if isinstance(text, str):
+        return [text]
+    if isinstance(text, Iterable):
+        if not isinstance(text, Mapping) and not hasattr(text, "columns"):
+            return list(text)
+        remedy = (
+            "Pass list(d.values()) in one order for preds and references, of SQuAD's "
+            "answers answers['text'], of a table a column."
+        )
+    else:
+        remedy = _NO_TEXT
+    raise TypeError(
+        f"{metric}: {name} is a {type(text).__name__}, but must be a str or a list of "
+        f"them. {remedy}"
+    )
