@@ -14,6 +14,7 @@ in a round yields an empty list.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 from jax import lax
 
 from jaxmetrics.core._arithmetic import (
+    INTEGERS,
     digits_to_limbs,
     exponent_above,
     from_order_key,
@@ -57,7 +59,10 @@ class Count:
     parts, dtype, fill = 2, np.uint32, 0
 
     def encode(self, value: Any) -> State:
-        """Return the state of a bool, an integer or an integer array."""
+        """Return the state of a bool, an integer, an array of them, or `Summands`."""
+        if isinstance(value, Summands):
+            sums = [_limbs_of(x, value.axes(x)) for x in value.values]
+            return functools.reduce(limbs_add, sums)
         refuse_other(value, "integers, such as of count_where(condition, mask)", ARRAY)
         if isinstance(value, (int, np.integer, np.ndarray, np.bool_)):
             plain = np.asarray(value)
@@ -352,6 +357,19 @@ def hidden_from_folding(a: State, b: State) -> tuple[State, State]:
     barrier is on the operands: on the result it would split the fusion.
     """
     return lax.optimization_barrier((a, b))
+
+
+def _limbs_of(values: jax.Array, axes: tuple[int, ...]) -> State:
+    """Return the sum of integers, at least 0, over axes."""
+    if values.dtype not in INTEGERS:
+        raise TypeError(
+            f"a count takes integers, got a sum of {values.dtype}. Declare a sum_leaf, "
+            'or count_leaf(weighted="weighted") for a sum of weights.'
+        )
+    low = values.astype(jnp.uint32)
+    zero = jnp.uint32(0)
+    limbs = lax.reduce((low, jnp.zeros_like(low)), (zero, zero), limbs_add, axes)
+    return tuple(limbs)
 
 
 def _refuse_rounded(value: Any, declaration: str) -> None:

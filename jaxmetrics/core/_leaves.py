@@ -58,9 +58,9 @@ def count_leaf(
 ) -> Any:
     """Declare a counter, exact to 2^62, over up to 65,536 devices.
 
-    `observe` returns `count_where(...)`, `count_at(...)` or other integers that are not
-    negative. A negative one is refused; under jit, where its value is not known, it is
-    taken modulo 2^32.
+    `observe` returns `count_where(...)`, `count_at(...)`, `total(...)` of integers, or
+    other integers that are not negative. A negative one is refused; under jit, where
+    its value is not known, it is taken modulo 2^32.
 
     Args:
       dims: Configuration fields (or numbers) that are its shape: `"classes classes"`.

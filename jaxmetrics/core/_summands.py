@@ -53,7 +53,7 @@ class Summands:
         """
         if len(self.values) > _MANY and self.index is None:
             sums = [
-                values.astype(jnp.float32).sum(self._axes(values))
+                values.astype(jnp.float32).sum(self.axes(values))
                 for values in self.values
             ]
             return pair_sum((jnp.stack(sums),), (0,))
@@ -64,13 +64,14 @@ class Summands:
         hi, lo = self.pair()
         return hi + lo
 
-    def _axes(self, values: jax.Array) -> tuple[int, ...]:
+    def axes(self, values: jax.Array) -> tuple[int, ...]:
+        """Return the axes of one of the arrays that are summed."""
         return tuple(range(values.ndim - self.keep))
 
     def _sum_of(self, values: jax.Array) -> Pair:
         parts = as_floats(values)
         if self.index is None:
-            return pair_sum(parts, self._axes(values))
+            return pair_sum(parts, self.axes(values))
         index, cells = self.index.ravel(), math.prod(self.shape)
         sums = [sum_cells(part.ravel(), index, cells) for part in parts]
         hi, lo = functools.reduce(pair_add, sums)

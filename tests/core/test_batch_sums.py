@@ -141,6 +141,33 @@ def test_integers_sum_exactly(dtype):
     assert update(jm.Sum(), dict(values=values)).compute() == values.sum(dtype=object)
 
 
+class CountOfTotals(jm.Metric):
+    """Sums of integers by column."""
+
+    columns: int = 3
+    counts: jm.Array = jm.count_leaf("columns")
+
+    def observe(self, *, values, mask=None):
+        return dict(counts=jm.total(values, mask, keep=1))
+
+    def compute(self):
+        return self.counts
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_a_count_takes_sums_of_integers_beyond_32_bits(dtype):
+    """The float next to 2^32 - 1 is 2^32: the rest of -1 borrows from the high limb."""
+    largest = np.iinfo(dtype).max
+    values = np.full((5000, 3), largest, dtype)
+    values[2:, 1], values[:, 2] = 0, 0
+    values[0, 2], values[1, 2] = largest, largest % 7
+    metric, mask = CountOfTotals(), np.arange(5000) < 4999
+    got = update(metric, dict(values=values, mask=mask)).compute()
+    assert got.tolist() == values[:-1].sum(0, dtype=np.int64).tolist()
+    with pytest.raises(TypeError, match="a count takes integers, got a sum of float32"):
+        metric.update(values=values.astype(np.float32))
+
+
 def test_sums_and_means_can_be_differentiated():
     values = np.linspace(1, 2, 1 << 15, dtype=np.float32).reshape(8, -1)
 

@@ -92,18 +92,13 @@ class BitsPerByte(Metric):
         scored = both(valid, kept)
         return dict(
             nats=total(nats, scored, weights),
-            bytes=self._summed(byte_counts, scored, weights),
+            bytes=total(byte_counts.astype(jnp.int32), scored, weights),
             invalid=count_where(~valid, kept),
         )
 
     def compute(self) -> Any:
         """Return the bits per byte."""
         return divide(self.nats, self.bytes) / math.log(2)
-
-    def _summed(self, byte_counts: Any, scored: Any, weights: Any) -> Any:
-        if weights is not None:
-            return total(byte_counts, scored, weights)
-        return jnp.where(scored, byte_counts, 0).sum(dtype=jnp.uint32)
 
 
 class BitsPerToken(MeanMetric):

@@ -19,6 +19,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     namespace,
+    total,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
 from jaxmetrics.metrics.text._sentences import (
@@ -28,7 +29,6 @@ from jaxmetrics.metrics.text._sentences import (
     padded_groups,
     reference_groups,
     sentences_and_references,
-    summed,
     with_weights,
 )
 
@@ -104,10 +104,10 @@ class BLEU(Metric):
         length, closest = own.length, _closest(own.length, other.length)
         ones = jnp.ones(length.shape, bool)
         return dict(
-            matches=summed(matches, mask, weights, keep=1),
-            ngrams=summed(ngram_counts(length, self.n), mask, weights, keep=1),
-            pred_length=summed(length, mask, weights),
-            reference_length=summed(closest, mask, weights),
+            matches=total(matches, mask, weights, keep=1),
+            ngrams=total(ngram_counts(length, self.n), mask, weights, keep=1),
+            pred_length=total(length, mask, weights),
+            reference_length=total(closest, mask, weights),
             sentences=count_where(ones, mask, weights),
         )
 

@@ -17,6 +17,7 @@ from jaxmetrics.core import (
     count_where,
     divide,
     namespace,
+    total,
 )
 from jaxmetrics.metrics.text._ngrams import clipped_matches, ngram_counts
 from jaxmetrics.metrics.text._sentences import (
@@ -26,7 +27,6 @@ from jaxmetrics.metrics.text._sentences import (
     padded_groups,
     reference_groups,
     sentences_and_references,
-    summed,
     with_weights,
 )
 
@@ -126,7 +126,7 @@ class chrF(Metric):
         score = jnp.where(present, self._score(counts, jnp), jnp.float32(-1))
         best = jnp.argmax(score, axis=-1)[..., None, None]
         chosen = (jnp.take_along_axis(x, best, axis=-2)[..., 0, :] for x in counts)
-        matches, own, other = (summed(x, mask, weights, keep=1) for x in chosen)
+        matches, own, other = (total(x, mask, weights, keep=1) for x in chosen)
         return dict(
             matches=matches,
             pred_ngrams=own,

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmetrics.core import Array, Metric, count_leaf, count_where
+from jaxmetrics.core import Array, Metric, count_leaf, count_where, total
 from jaxmetrics.metrics.text._alignment import align
-from jaxmetrics.metrics.text._sentences import sentence_pairs, summed
+from jaxmetrics.metrics.text._sentences import sentence_pairs
 
 
 class EditCounts(Metric):
@@ -32,7 +32,7 @@ class EditCounts(Metric):
         """Return the batch's hits and edits."""
         pairs = sentence_pairs("EditCounts", preds, references, self.ignore_index)
         edits = align(*pairs[0], *pairs[1])
-        counts = {name: summed(x, mask, weights) for name, x in edits._asdict().items()}
+        counts = {name: total(x, mask, weights) for name, x in edits._asdict().items()}
         ones = jnp.ones(edits.hits.shape, bool)
         return dict(counts, sentences=count_where(ones, mask, weights))
 

@@ -9,12 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import (
-    as_class_numbers,
-    not_ignored,
-    positions,
-    total,
-)
+from jaxmetrics.core import as_class_numbers, not_ignored, positions
 
 
 class Sentences(NamedTuple):
@@ -89,22 +84,6 @@ def _lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.
     index = positions(ids.shape[-1], ids.ndim)
     end = jnp.where(kept, jnp.int32(ids.shape[-1]), index)
     return end.min(axis=-1, initial=ids.shape[-1])
-
-
-def summed(counts: jax.Array, mask: Any, weights: Any, keep: int = 0) -> Any:
-    """Return the sum over sentences of counts, which a count leaf takes.
-
-    Args:
-      counts: int32 or uint32 `[..., *kept]`.
-      mask: Bool, leading axes of the counts, or None.
-      weights: Float, leading axes of the counts; None for an exact sum of integers.
-      keep: Number of trailing axes that are not summed.
-    """
-    summands = total(counts, mask, weights, keep)
-    if weights is not None:
-        return summands
-    (counted,) = summands.values
-    return counted.sum(axis=tuple(range(counted.ndim - keep)), dtype=jnp.uint32)
 
 
 def sentence_pairs(

@@ -25,7 +25,6 @@ from jaxmetrics.core import (
 from jaxmetrics.metrics.text._sentences import (
     as_sentences,
     reference_groups,
-    summed,
     with_weights,
 )
 from jaxmetrics.metrics.text._shifted_edits import shifted_edits
@@ -92,7 +91,7 @@ class TranslationEditRate(Metric):
         valid = (edits >= 0) & (words >= 0)
         counted = both(valid, mask)
         return dict(
-            edits=summed(edits, counted, weights),
+            edits=total(edits.astype(jnp.int32), counted, weights),
             reference_words=total(words, counted, weights),
             invalid=count_where(~valid, mask),
         )

@@ -51,6 +51,8 @@ def test_invalid_tokens_add_neither_bits_nor_bytes():
 def test_bytes_are_counted_exactly_beyond_float32():
     metric = jm.BitsPerByte().replace(bytes=2**40)
     assert updated(metric).plain()["bytes"] == 2**40 + 18
+    one_batch = updated(bytes=np.full((2, 3), 2**31 - 1, np.int32))
+    assert one_batch.plain()["bytes"] == 6 * (2**31 - 1)
 
 
 def test_a_weight_multiplies_bits_and_bytes():
