@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from jaxmetrics.core import Direction, Metric, child, divide
+from jaxmetrics.core import Direction, Metric, child, divide, namespace
 from jaxmetrics.metrics.text._edit_counts import EditCounts
 from jaxmetrics.metrics.text._sentences import (
     Vocabulary,
@@ -61,14 +61,23 @@ class _EditRatio(Metric):
         edits = self.edits
         return edits.substitutions + edits.deletions + edits.insertions
 
+    def _preserved(self) -> Any:
+        """Return the share of the words' information that is kept, 0 without a hit."""
+        edits, xp = self.edits, namespace(self)
+        aligned = edits.hits + edits.substitutions
+        recall = divide(edits.hits, aligned + edits.deletions)
+        share = recall * divide(edits.hits, aligned + edits.insertions)
+        missed = (xp.asarray(edits.hits) == 0) & (xp.asarray(self._errors()) > 0)
+        return xp.where(missed, 0.0, share)[()]
+
 
 class WordErrorRate(_EditRatio):
     """Edits per token of the references: (S + D + I) / (H + S + D); lower is better.
 
     S substitutions, D deletions, I insertions and H hits of the alignment with the
     fewest edits (Levenshtein 1966), summed over sentences before dividing, as in jiwer
-    and torchmetrics. At least 0, and above 1 with many insertions; nan without
-    references.
+    and torchmetrics. At least 0, and above 1 with many insertions; nan without words in
+    any reference, where jiwer gives the number of insertions.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
     may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
@@ -102,7 +111,8 @@ class CharErrorRate(_EditRatio):
     """Edits per character of the references; lower is better.
 
     `WordErrorRate` of ids that stand for characters; as in jiwer's `cer`. At least 0,
-    and above 1 with many insertions; nan without references.
+    and above 1 with many insertions; nan without characters in any reference, where
+    jiwer gives the number of insertions.
 
     Reads `preds` and `references`, ids of characters or bytes `[batch, tokens]`; their
     numbers may differ. A sentence ends before its first ignored id. `mask` `[batch]`
@@ -166,9 +176,9 @@ class MatchErrorRate(_EditRatio):
 class WordInfoPreserved(_EditRatio):
     """Share of the words' information that is kept: H / (H + S + D) * H / (H + S + I).
 
-    In [0, 1], higher is better; nan without references or without predictions (Morris,
-    Maier and Green 2004). As in jiwer, see `WordErrorRate` for the letters. Where
-    several alignments have the fewest edits, the hits are those of jiwer's.
+    In [0, 1], higher is better; 0 without a hit, nan without words (Morris, Maier and
+    Green 2004). As in jiwer, see `WordErrorRate` for the letters. Where several
+    alignments have the fewest edits, the hits are those of jiwer's.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
     may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
@@ -189,17 +199,14 @@ class WordInfoPreserved(_EditRatio):
 
     def compute(self) -> Any:
         """Return the share that is kept."""
-        edits = self.edits
-        kept = edits.hits + edits.substitutions
-        recall = divide(edits.hits, kept + edits.deletions)
-        return recall * divide(edits.hits, kept + edits.insertions)
+        return self._preserved()
 
 
 class WordInfoLost(_EditRatio):
     """Share of the words' information that is lost, `1 - WordInfoPreserved`.
 
-    In [0, 1], lower is better; nan without references or without predictions (Morris,
-    Maier and Green 2004). As in jiwer.
+    In [0, 1], lower is better; 1 without a hit, nan without words (Morris, Maier and
+    Green 2004). As in jiwer.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
     may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
@@ -219,10 +226,7 @@ class WordInfoLost(_EditRatio):
 
     def compute(self) -> Any:
         """Return the share that is lost."""
-        edits = self.edits
-        kept = edits.hits + edits.substitutions
-        recall = divide(edits.hits, kept + edits.deletions)
-        return 1 - recall * divide(edits.hits, kept + edits.insertions)
+        return 1 - self._preserved()
 
 
 class EditDistance(_EditRatio):

@@ -75,6 +75,16 @@ def test_empty_sentences():
     assert math.isnan(jm.WordErrorRate().from_strings("", "").compute())
 
 
+@pytest.mark.parametrize("pair", [(["", ""], ["a b", "c"]), ("a b", ""), ("", "")])
+def test_information_without_a_hit_is_lost_as_in_jiwer_and_nan_without_words(pair):
+    lost, kept = (
+        float(metric.from_strings(*pair).compute())
+        for metric in (jm.WordInfoLost(), jm.WordInfoPreserved())
+    )
+    nothing = pair == ("", "")
+    np.testing.assert_equal((lost, kept), (np.nan,) * 2 if nothing else (1, 0))
+
+
 def test_more_insertions_than_tokens_are_above_one_but_the_match_error_rate_is_not():
     preds, reference = "a b c d", "x"
     assert jm.WordErrorRate().from_strings(preds, reference).compute() == 4
