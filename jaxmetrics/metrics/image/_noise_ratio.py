@@ -149,15 +149,15 @@ class PSNR(Metric):
         xp = namespace(self)
         if self.per_image:
             some_perfect = xp.asarray(self.error.perfect) > 0
-            if self.stderr:
-                value = mean_of(self.error.total, self.error.count)
-                mean = xp.where(some_perfect, np.inf, value["mean"])[()]
-                return dict(
-                    mean=mean,
-                    stderr=xp.where(some_perfect, np.nan, value["stderr"])[()],
-                )
-            mean = divide(self.error.total, self.error.count)
-            return xp.where(some_perfect, np.inf, mean)[()]
+            value = mean_of(self.error.total, self.error.count)
+            mean = xp.asarray(value["mean"] if self.stderr else value)
+            # An error that is NaN or infinite has no mean with a ratio of infinity.
+            with_perfect = xp.where(xp.isfinite(mean), np.inf, np.nan)
+            mean = xp.where(some_perfect, with_perfect, mean)[()]
+            if not self.stderr:
+                return mean
+            stderr = xp.where(some_perfect, np.nan, value["stderr"])[()]
+            return dict(mean=mean, stderr=stderr)
         mean = xp.asarray(divide(self.error.squared_error, self.error.values))
         peak = 20 * math.log10((self.max_value or 1.0) / self.error.unit)
         decibels = peak - 10 * xp.log10(xp.where(mean == 0, 1, mean))

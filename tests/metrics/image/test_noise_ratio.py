@@ -38,6 +38,12 @@ def test_one_perfect_image_is_infinite_only_per_image():
     assert masked == pytest.approx(20, rel=1e-4)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_perfect_image_does_not_hide_a_broken_one(bad):
+    preds = np.stack([TARGETS[0], np.full_like(TARGETS[0], bad)])
+    assert np.isnan(jm.evaluate(PER_IMAGE, preds=preds, targets=TARGETS))
+
+
 @pytest.mark.parametrize("metric", [POOLED, PER_IMAGE])
 def test_nan_is_seen_unless_masked(metric):
     preds = PREDS.copy()
