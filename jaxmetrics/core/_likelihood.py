@@ -173,9 +173,11 @@ def kl_divergence(
         log_p = lax.max(log_p, jnp.float32(_LOG_TINY))
         d = log_p - lax.max(log_q, jnp.float32(_LOG_NOTHING))
         lost = (reference == -jnp.inf) & (logits > -jnp.inf)
-        return jnp.where(
-            lost, jnp.float32(jnp.inf), jnp.exp(log_p) * (jnp.expm1(-d) + d)
-        )
+        p, q = jnp.exp(log_p), jnp.exp(log_q)
+        # Far from p, where nothing cancels, exp(-d) would have fewer digits than q.
+        near = jnp.abs(d) < 1
+        term = jnp.where(near, p * (jnp.expm1(-d) + d), (q - p) + p * d)
+        return jnp.where(lost, jnp.float32(jnp.inf), term)
 
     rows = (own.top, own.log_z, other.top, other.log_z)
     rows = tuple(x[..., None] for x in rows)

@@ -59,6 +59,13 @@ def test_very_unlikely_tokens_neither_overflow_nor_vanish():
     assert kl([[0, 0]], [[0, -1e4]]) == pytest.approx(0.5 * 1e4 - math.log(2), rel=1e-6)
 
 
+def test_a_masked_token_adds_the_digits_of_its_reference():
+    """The exponential of -d at the least p would be off by 1e-6 of q."""
+    few = np.full((1, 8), -np.inf, np.float32)
+    few[0, :2] = 0
+    assert kl(few, np.zeros_like(few)) == pytest.approx(math.log(4), rel=2e-7)
+
+
 def test_invalid_rows_of_either_are_counted_unless_masked():
     logits, reference = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
     logits[0, 0], reference[1, 0] = np.nan, np.inf
