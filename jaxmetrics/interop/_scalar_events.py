@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from jaxmetrics.interop._single_numbers import single_numbers
+from jaxmetrics.record import check_step
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
@@ -31,7 +32,7 @@ class ScalarEvents:
     ) -> None:
         self._logger: TrainingLogger | None = logger
         self._globs = (events,) if isinstance(events, str) else events
-        self._step: Any = None
+        self._step: int | None = None
 
     def log_scalar(self, event: str, value: Any, **attributes: Any) -> None:
         """Log one scalar.
@@ -44,7 +45,7 @@ class ScalarEvents:
             one.
 
         Raises:
-          TypeError: The value is not a number.
+          TypeError: The value is not a number, or the step not an integer.
           ValueError: As `TrainingLogger.log_step`.
         """
         logger, name = self._logger, str(event).lstrip("/")
@@ -52,7 +53,8 @@ class ScalarEvents:
             return
         values = single_numbers({name: value})
         if (step := attributes.get("step")) is not None:
-            self._step = step.item() if hasattr(step, "item") else step
+            step = step.item() if hasattr(step, "item") else step
+            self._step = check_step(step, "log_scalar")
             logger.log_step(self._step, values, split=None)
             return
         # A measurement that knows no step, such as the duration of a checkpoint, must

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxmetrics.processes import process_index
+from jaxmetrics.record import check_step
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
@@ -74,7 +75,8 @@ class Tracker:
         """Log values of one step; without a step, of the last one logged."""
         del commit
         if step is not None:  # within jit it is an array
-            self._step = step.item() if isinstance(step, jax.Array) else step
+            step = step.item() if isinstance(step, jax.Array) else step
+            self._step = check_step(step, "log")
         self._record(metrics, step=self._step, split=None)
 
     def log_summary(self, metrics: Mapping[str, Any]) -> None:
@@ -102,11 +104,12 @@ class Tracker:
         target = folder / _file_name(name or source.name)
         try:
             folder.mkdir(exist_ok=True)
-            if source.is_dir():
-                shutil.rmtree(target, ignore_errors=True)
-                shutil.copytree(source, target)
-            else:
-                shutil.copyfile(source, target)
+            is_folder = source.resolve(strict=True).is_dir()
+            if target.is_dir():
+                shutil.rmtree(target)
+            elif is_folder:
+                target.unlink(missing_ok=True)
+            (shutil.copytree if is_folder else shutil.copyfile)(source, target)
         except OSError as error:
             _LOG.warning("log_artifact() could not copy %s: %s", source, error)
 

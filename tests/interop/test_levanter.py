@@ -75,6 +75,16 @@ def test_a_step_is_logged_again_and_late(logger, logged):
     assert steps == [3, 4, 3, 3]
 
 
+@pytest.mark.parametrize("step", [-1, 2.5])
+def test_a_step_that_is_refused_is_not_that_of_later_values(logger, logged, step):
+    tracker = Tracker(logger)
+    tracker.log({"train/loss": 1.0}, step=3)
+    with pytest.raises((TypeError, ValueError), match="step"):
+        tracker.log({"train/loss": 2.0}, step=step)
+    tracker.log({"train/late": 3.0}, step=None)
+    assert [step for step, _, _ in logged()] == [3, 3]
+
+
 def test_the_step_of_a_callback_is_an_array(logger, logged):
     tracker = Tracker(logger)
 
@@ -192,6 +202,18 @@ def test_artifacts_are_copied_into_the_run(logger, tmp_path):
         "profile/b.txt",
     ]
     assert (root / "page.html").read_text() == "<p>"
+
+
+def test_an_artifact_replaces_a_folder_by_a_file_and_the_reverse(logger, tmp_path):
+    page, folder = tmp_path / "page", tmp_path / "made"
+    page.write_text("one")
+    folder.mkdir()
+    (folder / "a.txt").write_text("two")
+    target = logger.run_dir / "artifacts" / "x"
+    for source in (folder, page, folder):
+        Tracker(logger).log_artifact(source, name="x")
+        assert target.is_dir() == source.is_dir()
+    assert (target / "a.txt").read_text() == "two"
 
 
 def test_an_artifact_that_cannot_be_copied_is_named(logger, tmp_path, caplog):

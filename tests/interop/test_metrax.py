@@ -49,6 +49,16 @@ def test_a_scalar_without_a_step_belongs_to_the_last_one(logger, logged):
     ]
 
 
+@pytest.mark.parametrize("step", [-1, 2.5])
+def test_a_step_that_is_refused_is_not_that_of_later_scalars(logger, logged, step):
+    backend = LoggingBackend(logger)
+    backend.log_scalar("loss", 1.0, step=3)
+    with pytest.raises((TypeError, ValueError), match="step"):
+        backend.log_scalar("loss", 2.0, step=step)
+    backend.log_scalar("loss", 3.0)
+    assert [step for step, _, _ in logged()] == [3, 3]
+
+
 def test_before_the_first_step_only_training_values_take_one(logger, logged):
     backend = LoggingBackend(logger)
     backend.log_scalar("io/read_seconds", 3.0)
