@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from jaxmetrics._lazy import optional
-from jaxmetrics.core import register_with_flax
+from jaxmetrics.core import Collection, Deferred, Metric, register_with_flax
 
 with optional("jaxmetrics.interop.linen", "flax"):
     from flax import struct
@@ -43,8 +43,11 @@ class TrainState(train_state.TrainState):
         Args:
           metrics: Metric, Collection, or the deferred form of one.
           **fields: apply_fn, params, tx and the fields of a subclass.
+
+        Raises:
+          TypeError: The metrics are something else, such as a dict or None.
         """
-        register_with_flax(type(metrics))
+        _register("TrainState.create", type(metrics))
         return super().create(metrics=metrics, **fields)
 
     def update_metrics(self, **outputs: Any) -> Self:
@@ -61,6 +64,19 @@ def serializable(*classes: type) -> None:
 
     Classes register themselves at the first instance made after flax was imported; this
     is for a class without an instance since then.
+
+    Raises:
+      TypeError: A class is not one of metrics.
     """
     for cls in classes:
-        register_with_flax(cls)
+        _register("serializable", cls)
+
+
+def _register(call: str, cls: type) -> None:
+    """Register a class, unless it belongs to someone else, such as dict."""
+    if not issubclass(cls, (Metric, Collection, Deferred)):
+        raise TypeError(
+            f"{call}() got {cls.__name__}, expected a Metric, a Collection or the "
+            "deferred form of one. Pass several as jm.Collection(train=..., val=...)."
+        )
+    register_with_flax(cls)

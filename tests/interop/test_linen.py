@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxmetrics as jm
-from jaxmetrics.interop.linen import TrainState
+from jaxmetrics.interop.linen import TrainState, serializable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 16, 4)).astype(np.float32)
@@ -110,6 +110,16 @@ def test_orbax_saves_and_restores_the_whole_state(tmp_path):
         restored = checkpointer.restore(tmp_path / "saved", target)
     assert restored.metrics.compute() == state.metrics.compute()
     assert restored.step == state.step
+
+
+@pytest.mark.parametrize("metrics", [None, dict(loss=jm.Mean("loss"))])
+def test_what_is_no_metric_is_refused_and_keeps_its_own_bytes(metrics):
+    name = type(metrics).__name__
+    with pytest.raises(TypeError, match=rf"TrainState.create\(\) got {name}"):
+        start(metrics)
+    with pytest.raises(TypeError, match=rf"serializable\(\) got {name}"):
+        serializable(type(metrics))
+    assert serialization.to_state_dict({"a": 1}) == {"a": 1}
 
 
 @pytest.mark.parametrize("make", [collection, lambda: jm.Mean("loss")])
