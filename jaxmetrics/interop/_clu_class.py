@@ -47,6 +47,14 @@ def refuse_unmergeable(metric_class: type) -> None:
             f"from_clu: got {name}; expected a class of clu's metrics. Pass one such "
             "as clu.metrics.Average."
         )
+    if metric_class.__qualname__.endswith("from_fun.<locals>.FromFun"):
+        base = metric_class.__bases__[0].__name__
+        own = dict(Average="Mean", LastValue="Last").get(base, base)
+        raise TypeError(
+            f"from_clu: got {base}.from_fun(...), a class without a name, which cannot "
+            f"be pickled; expected a named class. Write jm.{own}.from_fun(...) with "
+            "the same function."
+        )
     if issubclass(metric_class, clu.metrics.CollectingMetric):
         raise TypeError(
             f"from_clu: {name} collects every batch on the host, so its state grows; "

@@ -331,7 +331,8 @@ def test_equal_metrics_are_stored_once_and_trace_once():
         (clu.metrics.CollectingMetric.from_outputs(("loss",)), "buffer_leaf"),
         (jm.Accuracy, "expected a class of clu"),
         (clu.metrics.Average.empty(), "expected a class of clu"),
-        (clu.metrics.Average.from_fun(lambda loss, **_: loss), "Pass them"),
+        (clu.metrics.Average.from_fun(lambda loss, **_: loss), r"jm\.Mean\.from_fun"),
+        (clu.metrics.LastValue.from_fun(lambda loss, **_: loss), r"jm\.Last\.from_fun"),
     ],
 )
 def test_a_class_that_cannot_be_converted_is_an_error(metric_class, message):
