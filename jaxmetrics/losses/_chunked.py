@@ -31,11 +31,13 @@ from jaxmetrics.core import (
     without_explicit_axes,
 )
 from jaxmetrics.losses._tokens import (
+    is_used,
     kept_tokens,
     mean_over_tokens,
     one_for_each_token,
     require_floats,
     require_smoothing,
+    require_static,
     require_tokens,
 )
 
@@ -70,7 +72,7 @@ def chunked_cross_entropy(
     pad_id: int | None = None,
     mask: Array | None = None,
     label_smoothing: float = 0.0,
-    z_loss: float = 0.0,
+    z_loss: float | Array = 0.0,
     softcap: float | None = None,
 ) -> TokenLosses:
     """Return the cross entropy of `hidden @ unembedding` without storing the logits.
@@ -112,13 +114,14 @@ def chunked_cross_entropy(
       mask: `[...]`, bool; tokens where it is False are masked.
       label_smoothing: Share of the target that is spread evenly over the vocabulary,
         masked ids apart (Szegedy et al., 2016), in [0, 1).
-      z_loss: Weight of the squared log normalizer; PaLM uses 1e-4. Default 0.
+      z_loss: Weight of the squared log normalizer, which may be traced; PaLM uses 1e-4.
+        Default 0.
       softcap: Replace logits by `softcap * tanh(logits / softcap)`, as Gemma 2 does.
         Default none.
 
     Raises:
       TypeError: Hidden states, unembedding or bias are not floats, the labels not
-        integers, or the mask not bool.
+        integers, or the mask not bool; or a number other than `z_loss` is traced.
       ValueError: Shapes do not match, the shards do not divide the vocabulary, or a
         number is out of its range.
 
@@ -142,6 +145,8 @@ def chunked_cross_entropy(
         heads["bias"] = bias = jnp.asarray(bias)
     require_floats(call, hidden=hidden, **heads)
     require_tokens(call, "hidden", hidden, labels, mask)
+    static = dict(chunk=chunk, shards=shards, pad_id=pad_id, softcap=softcap)
+    require_static(call, label_smoothing=label_smoothing, **static)
     require_smoothing(call, label_smoothing)
     _require_unembedding(call, hidden, unembedding, bias, shards, tied)
     if chunk < 1 or (softcap is not None and not softcap > 0):
@@ -162,7 +167,7 @@ def chunked_cross_entropy(
     total = losses
     if label_smoothing:
         total = (1 - label_smoothing) * losses + label_smoothing * uniform
-    if z_loss:
+    if is_used(z_loss):
         total = total + z_loss * log_z * log_z
     return TokenLosses(
         mean_over_tokens(total, kept),

@@ -17,11 +17,13 @@ from jaxmetrics.core import (
     softmax_terms,
 )
 from jaxmetrics.losses._tokens import (
+    is_used,
     kept_tokens,
     mean_over_tokens,
     one_for_each_token,
     require_floats,
     require_smoothing,
+    require_static,
     require_tokens,
 )
 
@@ -32,9 +34,9 @@ def cross_entropy_with_entropy_loss(
     *,
     pad_id: int | None = None,
     mask: Array | None = None,
-    entropy_weight: float = 0.001,
+    entropy_weight: float | Array = 0.001,
     label_smoothing: float = 0.0,
-    z_loss: float = 0.0,
+    z_loss: float | Array = 0.0,
 ) -> tuple[Array, Array, Array]:
     """Return cross entropy, entropy of the predictions, and the loss to minimize.
 
@@ -58,18 +60,19 @@ def cross_entropy_with_entropy_loss(
       labels: `[...]`, integer classes of any integer type.
       pad_id: Label of padding, which is masked. Default none.
       mask: `[...]`, bool; tokens where it is False are masked.
-      entropy_weight: Weight of the entropy. Default 0.001.
+      entropy_weight: Weight of the entropy, which may be traced. Default 0.001.
       label_smoothing: Share of the target that is spread evenly over all classes that
         are not masked out (Szegedy et al., 2016), in [0, 1); also applies to the
         returned cross entropy.
-      z_loss: Weight of the squared log normalizer; PaLM uses 1e-4. Default 0.
+      z_loss: Weight of the squared log normalizer, which may be traced; PaLM uses 1e-4.
+        Default 0.
 
     Returns:
       `(cross_entropy, entropy, total)`, each a scalar.
 
     Raises:
-      TypeError: The logits are not floats, the labels not integers, or the mask not
-        bool.
+      TypeError: The logits are not floats, the labels not integers, the mask not
+        bool, or the padding or the smoothing is traced.
       ValueError: Shapes do not match, or the smoothing is outside [0, 1).
 
     Example:
@@ -85,6 +88,7 @@ def cross_entropy_with_entropy_loss(
     labels, mask = one_for_each_token(labels), one_for_each_token(mask)
     require_floats(call, logits=logits)
     require_tokens(call, "logits", logits, labels, mask)
+    require_static(call, pad_id=pad_id, label_smoothing=label_smoothing)
     require_smoothing(call, label_smoothing)
     class_number = as_class_numbers(labels)
     by_token: Any = _token_losses(logits, class_number, float(label_smoothing))
@@ -93,7 +97,7 @@ def cross_entropy_with_entropy_loss(
     mean = functools.partial(mean_over_tokens, kept=kept)
     cross_entropy, entropy = mean(cross_entropy), mean(entropy)
     total = cross_entropy - entropy_weight * entropy
-    if z_loss:
+    if is_used(z_loss):
         total = total + z_loss * mean(log_z * log_z)
     return cross_entropy, entropy, total
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmetrics.core import Array, not_ignored
+from jaxmetrics.core import Array, is_tracer, not_ignored
 
 
 def one_for_each_token(values: Any) -> Any:
@@ -83,6 +83,25 @@ def require_tokens(
         raise TypeError(
             f"{call} got a mask of {mask.dtype}, expected bool. Pass mask > 0."
         )
+
+
+def is_used(weight: Any) -> bool:
+    """Return whether a weight is not 0, or is not known before the step runs."""
+    return is_tracer(weight) or bool(weight != 0)
+
+
+def require_static(call: str, **numbers: Any) -> None:
+    """Refuse numbers that are traced.
+
+    Raises:
+      TypeError: One is; the error names it.
+    """
+    for name, number in numbers.items():
+        if is_tracer(number):
+            raise TypeError(
+                f"{call} got a traced {name}, expected a number that is static. Pass a "
+                "Python number, or name the argument of your step in static_argnames."
+            )
 
 
 def require_smoothing(call: str, label_smoothing: float) -> None:
