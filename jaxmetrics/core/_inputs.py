@@ -194,9 +194,12 @@ def _narrow(name: str, x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return _narrow_host(name, x)
     if not isinstance(x, jax.Array):
+        remedy = "Convert it before"
+        if isinstance(x, str):
+            remedy = "Call from_strings(...) of a metric of text, pass ids of tokens"
         raise TypeError(
             f"Output {name!r} is a {type(x).__name__}; metrics read arrays and "
-            "numbers. Convert it before, or leave it out."
+            f"numbers. {remedy}, or leave it out."
         )
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x if x.dtype == jnp.float32 else x.astype(jnp.float32)

@@ -30,6 +30,12 @@ def test_a_mapping_or_a_table_is_not_read_by_its_keys(metric):
             metric.from_strings(["Denver"], keyed)
 
 
+def test_strings_as_outputs_are_refused_and_from_strings_is_named():
+    for metric in (jm.BLEU(), jm.Collection(bleu=jm.BLEU())):
+        with pytest.raises(TypeError, match=r"'preds' is a str.*from_strings\("):
+            metric.update(preds=["a b"], references=["a b"])
+
+
 @pytest.mark.parametrize("metric", GROUPED, ids=repr)
 def test_the_keys_of_an_answer_are_no_references(metric):
     answer = dict(text=["Denver"], answer_start=[0])
