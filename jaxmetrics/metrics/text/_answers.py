@@ -49,12 +49,14 @@ class SQuAD(Metric):
 
     Reads `preds`, token ids `[batch, tokens]`, and `references`, `[batch, tokens]` or,
     with several for each question, `[batch, references, tokens]`. An answer ends before
-    its first ignored id; a reference without tokens beside others is absent. `mask`
-    `[batch]` leaves out questions. `from_strings` takes strings on the host.
+    the first ignored id behind a token; a reference without tokens beside others is
+    absent. `mask` `[batch]` leaves out questions. `from_strings` takes strings on the
+    host.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end an answer: padding, end of text.
-        Default none.
+      ignore_index: Id, or tuple of ids, that end an answer: padding, end of text. Those
+        before the first token are skipped: padding on the left, a start token. Default
+        none.
       weighted: Require `weights` `[batch]`, of the questions.
       stderr: Compute the standard errors too, as `Mean(stderr=True)`. Default False.
 

@@ -47,9 +47,10 @@ class BLEU(Metric):
 
     Reads `preds`, token ids `[batch, tokens]`, and `references`, `[batch, tokens]` or,
     with several for each prediction, `[batch, references, tokens]`. A sentence ends
-    before its first ignored id; a reference without tokens beside others is absent.
-    `mask` `[batch]` leaves out sentences. `from_strings` takes strings on the host. The
-    update compares all pairs of tokens: tokens x tokens for each reference.
+    before the first ignored id behind a token; a reference without tokens beside others
+    is absent. `mask` `[batch]` leaves out sentences. `from_strings` takes strings on
+    the host. The update compares all pairs of tokens: tokens x tokens for each
+    reference.
 
     Args:
       n: Largest order. Default 4.
@@ -59,6 +60,7 @@ class BLEU(Metric):
         (1) to matches and n-grams of all orders above 1, "none" makes the value 0.
       smooth_value: Amount of "floor" or "add-k"; None for its default.
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Those before the first token are skipped: padding on the left, a start token.
         Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 

@@ -47,15 +47,16 @@ class chrF(Metric):
     `[batch, tokens]` or, with several for each prediction, `[batch, references,
     tokens]`; their numbers of tokens may differ. With `word_n` it reads also the ids of
     words, `pred_words` `[batch, words]` and `reference_words` with the leading axes of
-    `references`. A sentence ends before its first ignored id; a reference without
-    tokens beside others is absent. `mask` `[batch]` leaves out sentences.
-    `from_strings` takes strings on the host and leaves out white space. The update
-    compares all pairs of tokens: tokens x tokens for each reference.
+    `references`. A sentence ends before the first ignored id behind a token; a
+    reference without tokens beside others is absent. `mask` `[batch]` leaves out
+    sentences. `from_strings` takes strings on the host and leaves out white space. The
+    update compares all pairs of tokens: tokens x tokens for each reference.
 
     Args:
       n: Largest order of characters. Default 6.
       beta: Weight of recall. Default 2.
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Those before the first token are skipped: padding on the left, a start token.
         Default none.
       word_n: Largest order of words: 0 (the default) for chrF, 2 for chrF++.
       weighted: Require `weights` `[batch]`, of the sentences.

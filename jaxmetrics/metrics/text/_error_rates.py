@@ -80,11 +80,13 @@ class WordErrorRate(_EditRatio):
     any reference, where jiwer gives the number of insertions.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host, split at white space.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host, split at
+    white space.
 
     Args:
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Those before the first token are skipped: padding on the left, a start token.
         Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
@@ -115,12 +117,13 @@ class CharErrorRate(_EditRatio):
     jiwer gives the number of insertions.
 
     Reads `preds` and `references`, ids of characters or bytes `[batch, tokens]`; their
-    numbers may differ. A sentence ends before its first ignored id. `mask` `[batch]`
-    leaves out sentences. `from_strings` takes strings on the host: each character
-    counts, white space at both ends does not.
+    numbers may differ. A sentence ends before the first ignored id behind a token.
+    `mask` `[batch]` leaves out sentences. `from_strings` takes strings on the host:
+    each character counts, white space at both ends does not.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      ignore_index: Id, or tuple of ids, that end a sentence. Those before the first
+        token are skipped: padding on the left, a start token. Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
@@ -151,11 +154,13 @@ class MatchErrorRate(_EditRatio):
     the longer sentence less the edits as hits.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host, split at white space.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host, split at
+    white space.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      ignore_index: Id, or tuple of ids, that end a sentence. Those before the first
+        token are skipped: padding on the left, a start token. Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
@@ -181,11 +186,13 @@ class WordInfoPreserved(_EditRatio):
     alignments have the fewest edits, the hits are those of jiwer's.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host, split at white space.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host, split at
+    white space.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      ignore_index: Id, or tuple of ids, that end a sentence. Those before the first
+        token are skipped: padding on the left, a start token. Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
@@ -209,11 +216,13 @@ class WordInfoLost(_EditRatio):
     Green 2004). As in jiwer.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host, split at white space.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host, split at
+    white space.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      ignore_index: Id, or tuple of ids, that end a sentence. Those before the first
+        token are skipped: padding on the left, a start token. Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:
@@ -236,12 +245,13 @@ class EditDistance(_EditRatio):
     torchmetrics' `EditDistance` on characters with `reduction="mean"`.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host, whose characters are the
-    tokens.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host, whose
+    characters are the tokens.
 
     Args:
-      ignore_index: Id, or tuple of ids, that end a sentence. Default none.
+      ignore_index: Id, or tuple of ids, that end a sentence. Those before the first
+        token are skipped: padding on the left, a start token. Default none.
       weighted: Require `weights` `[batch]`, of the sentences.
 
     Example:

@@ -43,15 +43,17 @@ class ROUGE(Metric):
     without data.
 
     Reads `preds` and `references`, token ids `[batch, tokens]`; their numbers of tokens
-    may differ. A sentence ends before its first ignored id. `mask` `[batch]` leaves out
-    sentences. `from_strings` takes strings on the host. The update of n-grams and of
-    "Lsum" compares all pairs of tokens, tokens x tokens for each sentence or summary.
+    may differ. A sentence ends before the first ignored id behind a token. `mask`
+    `[batch]` leaves out sentences. `from_strings` takes strings on the host. The update
+    of n-grams and of "Lsum" compares all pairs of tokens, tokens x tokens for each
+    sentence or summary.
 
     Args:
       kind: "1" (the default) to "4" for n-grams, "L" for the common subsequence, "Lsum"
         for that of the sentences of a summary.
       value: "f1" (the default), "precision" or "recall".
       ignore_index: Id, or tuple of ids, that end a sentence: padding, end of text.
+        Those before the first token are skipped: padding on the left, a start token.
         Default none.
       separator: Id between the sentences of a summary, of "Lsum" only; it is no token.
         Default none: each summary is one sentence, and "Lsum" is "L".

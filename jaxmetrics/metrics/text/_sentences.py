@@ -16,8 +16,9 @@ class Sentences(NamedTuple):
     """Token ids and how many of them count.
 
     Attributes:
-      ids: int32 `[..., tokens]`, the low 32 bits of the ids, which tell them apart.
-      length: int32 `[...]`, number of tokens before the first ignored id.
+      ids: int32 `[..., tokens]`, the low 32 bits of the ids, which tell them apart,
+        from the first one that is not ignored.
+      length: int32 `[...]`, number of tokens before the next ignored id.
     """
 
     ids: jax.Array
@@ -44,7 +45,7 @@ def sentences(
             f"{metric}: {name} are a scalar, but their last axis must be the tokens of "
             "a sentence. Pass them as [batch, tokens]."
         )
-    return Sentences(as_class_numbers(ids), _lengths(ids, ignore_index))
+    return _without_ignored(as_class_numbers(ids), not_ignored(ids, ignore_index))
 
 
 def sentences_and_references(
@@ -75,15 +76,23 @@ def sentences_and_references(
     return own, other
 
 
-def _lengths(ids: jax.Array, ignore_index: int | tuple[int, ...] | None) -> jax.Array:
-    """Return the number of tokens before the first ignored id, int32 `[...]`."""
-    kept = not_ignored(ids, ignore_index)
+def _without_ignored(ids: jax.Array, kept: jax.Array | None) -> Sentences:
+    """Return the first run of ids that are kept.
+
+    Decoders that generate in batches pad on the left, and some start with the id that
+    pads or ends (T5, BART).
+    """
+    size = ids.shape[-1]
     if kept is None:
-        size = ids.shape[-1]
-        return jnp.full_like(ids, size, jnp.int32).min(axis=-1, initial=size)
-    index = positions(ids.shape[-1], ids.ndim)
-    end = jnp.where(kept, jnp.int32(ids.shape[-1]), index)
-    return end.min(axis=-1, initial=ids.shape[-1])
+        length = jnp.full_like(ids, size, jnp.int32).min(axis=-1, initial=size)
+        return Sentences(ids, length)
+    index = positions(size, ids.ndim)
+    first = jnp.where(kept, index, size).min(axis=-1, keepdims=True, initial=size)
+    ended = ~kept & (index > first)
+    end = jnp.where(ended, index, size).min(axis=-1, keepdims=True, initial=size)
+    source = jnp.minimum(index + first, max(size - 1, 0))
+    moved = jnp.take_along_axis(ids, source, axis=-1)
+    return Sentences(moved, (end - first)[..., 0])
 
 
 def sentence_pairs(

@@ -37,3 +37,16 @@ def test_the_largest_ids_of_32_bits_are_ids(metric):
     mirrored = [jnp.uint32(LARGEST) - x.astype(np.uint32) for x in (PREDS, REFERENCES)]
     assert value(ignoring(metric, LARGEST), *mirrored) == right
     assert value(ignoring(metric, -1), *mirrored) == value(metric, PREDS, REFERENCES)
+
+
+@every_metric
+def test_padding_on_the_left_and_a_start_token_are_skipped(metric):
+    right = value(ignoring(metric, 0), PREDS, REFERENCES)
+    moved = [np.stack([np.r_[row[row == 0], row[row > 0]] for row in PREDS])]
+    started = np.pad(REFERENCES, ((0, 0), (2, 1)), constant_values=(8, 0))
+    moved += [started]
+    assert value(ignoring(metric, (0, 8)), *moved) == right
+    nothing = [np.zeros_like(x) for x in moved]
+    empty = np.zeros((3, 0), np.int32)
+    wanted = value(metric, empty, empty)
+    np.testing.assert_equal(value(ignoring(metric, 0), *nothing), wanted)
