@@ -72,8 +72,8 @@ class DetectionAP(Metric):
     Within an image, detections of a class take in the order of their scores the object
     of that class with the largest overlap that is free and reaches the threshold; the
     later one of equal overlaps. Only the `max_detections` best ones of a class count.
-    Detections of equal score in different images enter together, where pycocotools
-    takes one image after the other.
+    Detections of equal score enter together, in one image and in several, where
+    pycocotools takes one after the other.
 
     With `crowds=True`, regions of many objects are marked by `target_crowd`. A
     detection that takes no object but lies in such a region (the share of its own area
