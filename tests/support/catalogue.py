@@ -86,8 +86,9 @@ which stores states that are equal once.
 - **error**: *exact* is the same bits for any split of the data; *float sums* are within
   (merges + 8) x 2^-48 of the sum of magnitudes; *bounds()* returns certified bounds;
   *stated* is approximate, and the docstring says by how much.
-- **tested against**: functions of other libraries that the reference calls, and other
-  libraries that the tests of the metric use; NumPy where it is the formula itself.
+- **tested against**: functions of other libraries that the reference of the metric
+  calls; a library without a function is used by a file of tests that names the metric,
+  maybe for other metrics of the file; NumPy where it is the formula itself.
 """
 
 
@@ -196,7 +197,9 @@ def _row(name, examples):
     state, size, reductions, errors = state_of(metric)
     if hasattr(cls, "bounds"):
         error = "bounds()"
-    elif re.search(r"approximat|\bsketch|standard error of", cls.__doc__):
+    elif cls._not_reproducible or re.search(
+        r"approximat|\bsketch|standard error of", cls.__doc__
+    ):
         error = "stated"
     else:
         error = "float sums" if "float sums" in errors else _unique(errors)
