@@ -16,11 +16,14 @@ from jaxmetrics.core import (
     check_choice,
     count_where,
     difference,
+    exponent_above,
+    scale,
 )
 
 _EPS = np.finfo(np.float32).eps
 _MEASURES = ("si_sdr", "si_snr", "snr")
 _MOST_SPEAKERS = 6
+_LARGEST = 40  # exponent; sums of 2^40 squares stay in float32
 
 
 class DecibelMean(MeanMetric):
@@ -42,6 +45,8 @@ class DecibelMean(MeanMetric):
             count_where(samples, mask)  # refuses other shapes
             samples = jnp.asarray(mask)
             mask = samples.any(tuple(range(self._leading(preds), preds.ndim)))
+        axes = tuple(range(self._leading(preds), preds.ndim))
+        preds, targets = _in_one_unit(preds, targets, samples, axes)
         ratio = self._ratio(preds, targets, samples)
         return self.mean_leaves(ratio, mask, weights)
 
@@ -215,6 +220,22 @@ class PermutationInvariant(DecibelMean):
         return ratios.max(-1) / speakers + 0 * ratio.sum((-2, -1))
 
 
+def _in_one_unit(
+    preds: jax.Array, targets: jax.Array, samples: jax.Array, axes: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """Return signals in a power of two in which no sum of their squares overflows.
+
+    It is 1 for amplitudes up to 2^40 and for integers. Above that the epsilon, which is
+    of the unit, is far below the rounding of any noise.
+    """
+    if preds.dtype != jnp.float32 or targets.dtype != jnp.float32:
+        return preds, targets
+    magnitude = jnp.where(samples, jnp.maximum(jnp.abs(preds), jnp.abs(targets)), 0)
+    largest = magnitude.max(axes, keepdims=True, initial=0)
+    exponent = jnp.maximum(exponent_above(largest) - _LARGEST, 0)
+    return scale(preds, -exponent), scale(targets, -exponent)
+
+
 def _snr(
     preds: jax.Array, targets: jax.Array, samples: jax.Array, zero_mean: bool
 ) -> jax.Array:
@@ -229,8 +250,8 @@ def _si_sdr(
     preds: jax.Array, targets: jax.Array, samples: jax.Array, zero_mean: bool
 ) -> jax.Array:
     preds, targets = (_counted(x, samples, zero_mean) for x in (preds, targets))
-    scale = ((preds * targets).sum(-1) + _EPS) / _energy(targets)
-    scaled = scale[..., None] * targets
+    factor = ((preds * targets).sum(-1) + _EPS) / _energy(targets)
+    scaled = factor[..., None] * targets
     return 10 * jnp.log10(_energy(scaled) / _energy(scaled - preds))
 
 

@@ -26,6 +26,17 @@ def test_noise_of_a_tenth_of_the_amplitude_is_20_decibels():
     assert value == pytest.approx(20, abs=1e-4)
 
 
+@every_ratio
+@pytest.mark.parametrize("unit", [2.0**40, 1e20, 4e37])
+def test_the_squares_of_large_samples_do_not_overflow(metric, unit):
+    signals = np.float32(unit) * np.float32([PREDS, TARGETS])
+    padded = np.pad(signals, ((0, 0), (0, 1)), constant_values=np.inf)
+    preds, targets = padded
+    mask = np.isfinite(preds)
+    value = jm.evaluate(metric(), preds=preds, targets=targets, mask=mask)
+    assert value == pytest.approx(VALUES[metric], abs=1e-4)
+
+
 @pytest.mark.parametrize("metric", [jm.SISDR, jm.SISNR])
 def test_the_scale_of_a_prediction_does_not_matter(metric):
     value = jm.evaluate(metric(), preds=50 * PREDS, targets=TARGETS)
