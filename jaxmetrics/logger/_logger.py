@@ -164,6 +164,7 @@ class TrainingLogger:
         self._steps = Steps()
         self._attached: dict[str, Any] = {}
         self._attached_step = -1
+        self._attached_keys: set[str] = set()  # of the train records of that step
         self._warned: set[str] = set()
         self._missing_noted: dict[str, Any] = {}
         monotonic = duration_clock(clock, monotonic)
@@ -361,9 +362,11 @@ class TrainingLogger:
             if call.split == "train":
                 self._note_progress(number, now)
                 if self._attached:
+                    row.defaults = self._attached_values(number, now)
                     if number > self._attached_step:
-                        self._attached_step = number
-                        row.defaults = self._attached_values()
+                        self._attached_step, self._attached_keys = number, set()
+                    if number == self._attached_step:
+                        self._attached_keys |= row.values.keys() | row.defaults.keys()
                 elif split is _TRAIN and metrics is None:
                     self._expect(values)
                 elif split is _TRAIN and not values:
@@ -381,8 +384,11 @@ class TrainingLogger:
 
         An object with `metrics()`, such as a `PerformanceTracker`, contributes what it
         returns to the first train record of each step; values of the call win over
-        them. Objects with `state()` and `load_state()` are saved by `checkpoint.args`
-        under their names, and put back by `checkpoint.restore`.
+        them. An object whose values belong to a step of their own has it as
+        `metrics_step`: if the train records of that step were logged before, they are a
+        further record of the step, without the keys that it has. Objects with `state()`
+        and `load_state()` are saved by `checkpoint.args` under their names, and put
+        back by `checkpoint.restore`.
 
         Args:
           objects: Objects by name; None detaches one.
@@ -849,9 +855,11 @@ class TrainingLogger:
             self._steps.reset(state["last_steps"], state["next_step"])
             self._last_train_step = -1
             self._attached_step = state["last_steps"].get("train", -1)
+            steps = state.get("latest_steps", {})
+            self._attached_keys = {k for k in steps if steps[k] == self._attached_step}
             if not self._run.is_superseded():
                 self._sinks.rewind(step, writer_states, _REWIND_SECONDS, absent)
-            self._fetched.restore(state["latest"], state.get("latest_steps", {}))
+            self._fetched.restore(state["latest"], steps)
             self._elapsed.reset(state["time"])
             self._look_at = self._progress_due = -math.inf
             self._run.note_restore(step)
@@ -1012,11 +1020,16 @@ class TrainingLogger:
             self._entries.append([now, row, None])
             self._make_room()
 
-    def _attached_values(self) -> dict[str, object]:
-        """Return the values of the attached objects by full key or field name."""
+    def _attached_values(self, step: int, now: float) -> dict[str, object]:
+        """Return what attached objects add to a train record, by key or field name.
+
+        Values of an earlier step become a record of that step, which is queued.
+        """
         values: dict[str, object] = {}
         for name, item in self._attached.items():
-            if not hasattr(item, "metrics"):
+            own_step = getattr(item, "metrics_step", None)
+            is_due = step > self._attached_step if own_step is None else own_step <= step
+            if not hasattr(item, "metrics") or not is_due:
                 continue
             try:
                 call = self._calls.read("train", True, dict(item.metrics()), {})
@@ -1026,9 +1039,16 @@ class TrainingLogger:
                     f"{type(error).__name__}: {error}."
                 )
                 continue
-            values |= call.values
             for error in call.errors:
                 self._warn_once(f"A value of the attached {name} is left out: {error}")
+            known = self._attached_keys if own_step == self._attached_step else ()
+            new = {key: x for key, x in call.values.items() if key not in known}
+            if own_step in (None, step):
+                values |= new
+            else:
+                row = Row(own_step, "train", 0.0, on_record=self._add_fetched)
+                row.values = new
+                self._queue(row, now)
         return values
 
     def _media_row(self, kind: MediaKind, step: int, split: str = "train") -> MediaRow:

@@ -45,7 +45,6 @@ _FIELDS = (
     "batch_stats",
 )
 _COLLECTED = "health/collected"
-_LOGGED_BY_LOOPS = {"grad/norm", "lr/lr"}  # as log_step(grad_norm=, lr=)
 _UNKNOWN = -1  # in a state: there is no file, or no snapshot
 _batch_statistics = jax.jit(batch_statistics, static_argnums=1)
 
@@ -62,9 +61,9 @@ class TrainingTelemetry:
         ...
         telemetry.on_batch_end(stats, step=step, batch_idx=i, epoch=e, params=params)
 
-    Attached to a logger, the scalars are logged too, in the next train record: call
-    `on_batch_end` before `log_step`, and they are in the record of their step. What the
-    loop logs itself under the same key wins.
+    Attached to a logger, the scalars are logged too, under their step: in the record of
+    the loop if `on_batch_end` is called before `log_step`, else in a further record.
+    What the loop logs itself under the same key wins.
     `checkpoint.args` saves an attached telemetry; a restored run continues the file
     after the checkpoint, and compares the weights with those that an uninterrupted run
     would have compared them with.
@@ -196,10 +195,14 @@ class TrainingTelemetry:
         self._writing = self._thread.submit(
             self._write, {**position, **timestamp, **line, **more}, collected
         )
-        self._log_scalars(is_last_chance=True)
         self._scalars |= _scalars(stats, line)
         self._scalars_step = step
         return True
+
+    @property
+    def metrics_step(self) -> int | None:
+        """Step of the scalars that `metrics` returns, or None if there are none."""
+        return self._scalars_step if self._scalars else None
 
     def metrics(self) -> dict[str, Any]:
         """Return the scalars of collections since the last call, by key, to log."""
@@ -227,7 +230,7 @@ class TrainingTelemetry:
         try:
             self.flush()
             with contextlib.suppress(ValueError):  # the logger may be closed
-                self._log_all_scalars()
+                self._log_scalars()
         finally:
             self._is_closed = True
             self._thread.shutdown()
@@ -252,7 +255,7 @@ class TrainingTelemetry:
         logged yet; with `logger=` these are logged before.
         """
         self.flush()
-        self._log_all_scalars()
+        self._log_scalars()
         state: dict[str, Any] = {"position": _UNKNOWN, "weights": _UNKNOWN}
         if self.config.enabled:
             self._weights.keep()
@@ -313,27 +316,10 @@ class TrainingTelemetry:
             name = f"telemetry_{number}"
         return name
 
-    def _log_scalars(self, is_last_chance: bool = False) -> None:
-        """Log scalars that no record of the loop has taken.
-
-        A record without values takes them, if it is the first of their step. If the
-        loop has logged the step before they were collected, they wait for its next
-        record, whose own values win. At the last chance they are logged without those
-        that the loop may have logged for the step.
-        """
-        if self._logger is None or not self._scalars:
-            return
-        if not is_last_chance:
+    def _log_scalars(self) -> None:
+        """Log scalars that no record has taken: an empty record of their step does."""
+        if self._logger is not None and self._scalars:
             self._logger.log_step(self._scalars_step)
-            return
-        scalars = self.metrics()
-        for name in _LOGGED_BY_LOOPS & scalars.keys():
-            del scalars[name]
-        self._logger.log_step(self._scalars_step, scalars, split="train")
-
-    def _log_all_scalars(self) -> None:
-        self._log_scalars()
-        self._log_scalars(is_last_chance=True)
 
     def _measurements(
         self, stats: Mapping[str, Any], params: Any, batch: Any, step: int
