@@ -13,6 +13,7 @@ from jaxmetrics.record._append_file import (
     earlier_failure,
 )
 from jaxmetrics.record._arguments import (
+    refuse_masked,
     require_integers,
     require_numbers,
     require_texts,
@@ -303,6 +304,7 @@ __all__ = [
     "redact",
     "rename_keys",
     "renamed",
+    "refuse_masked",
     "require_integers",
     "require_numbers",
     "require_texts",

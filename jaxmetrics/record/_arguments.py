@@ -1,8 +1,10 @@
-"""Check the types of arguments of constructors."""
+"""Check the types of arguments."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
+
+import numpy as np
 
 from jaxmetrics.record._one_or_many import one_or_many
 
@@ -46,6 +48,23 @@ def require_texts(owner: str, advice: str = "", **arguments: object) -> None:
                     f"{owner} got {name}={value!r}{has} of type {type(each).__name__}; "
                     f"expected texts. {advice or f'Pass {name}= as strings.'}"
                 )
+
+
+def refuse_masked(where: str, value: object) -> None:
+    """Refuse a masked array of NumPy, whose masked entries would count.
+
+    Args:
+      where: Subject of the error.
+      value: An argument of any type.
+
+    Raises:
+      TypeError: It is a masked array.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{where} got a masked array of NumPy, whose mask would be lost; expected "
+            f"a plain array. Pass x.data, and ~np.ma.getmaskarray(x) as the mask."
+        )
 
 
 def _require(

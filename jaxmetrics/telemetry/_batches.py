@@ -26,18 +26,18 @@ def batch_statistics(
 
     Raises:
       TypeError: The labels are not integers.
+      ValueError: A label on the host has more than 32 bits.
 
     >>> statistics = batch_statistics(jnp.array([0, 1, 1, 1]), classes=2)
     >>> {key: x.item() for key, x in statistics.items()}
     {'batch/size': 4, 'batch/share/0': 0.25, 'batch/share/1': 0.75}
     """
-    labels = jnp.asarray(labels)
+    labels = jnp.asarray(as_32bit("labels", labels))
     if labels.dtype.kind not in "biu":
         raise TypeError(
             f"batch_statistics() got labels of {labels.dtype}; expected integer class "
             "numbers. Convert with .astype(int32), or argmax one-hot labels."
         )
-    labels = as_32bit("labels", labels)
     size = count_where(jnp.ones(labels.shape, bool), mask)
     statistics = {"batch/size": size}
     for i in range(classes):

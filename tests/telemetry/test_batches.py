@@ -21,6 +21,8 @@ def test_class_shares_are_fractions_of_the_labels_that_are_not_masked():
     assert np.isnan(batch_statistics(labels[:0], 1)["batch/share/0"])
     with pytest.raises(TypeError, match="labels of float32"):
         batch_statistics(jnp.ones(3), 2)
+    with pytest.raises(ValueError, match="'labels' has integers beyond 32 bits"):
+        batch_statistics(np.array([2**32, 1]), 2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16])

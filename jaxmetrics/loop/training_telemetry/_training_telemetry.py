@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmetrics.core import as_32bit, is_on_device
 from jaxmetrics.loop.training_telemetry._config import TelemetryConfig
 from jaxmetrics.loop.training_telemetry._line import is_scalar, plain, require_plain
 from jaxmetrics.loop.training_telemetry._weight_snapshot import WeightSnapshot
@@ -25,6 +28,7 @@ from jaxmetrics.record import (
     check_step,
     dumps,
     iso_time,
+    refuse_masked,
     scalar,
     states,
 )
@@ -137,11 +141,15 @@ class TrainingTelemetry:
           labels: Integers `[examples]`.
           apply_fn: Function `apply_fn(params, inputs)` that returns logits
             `[examples, classes]`, or `[examples]` for binary labels, where a positive
-            logit predicts 1.
+            logit predicts 1. A last axis of one entry is dropped, of labels too.
+
+        Raises:
+          TypeError: The labels are not integers.
         """
         size = self.config.holdout_size
         holdout = jax.tree.map(lambda x: np.asarray(x[:size]), inputs)
-        self._holdout = holdout, np.asarray(labels[:size]), _predictor(apply_fn)
+        kept = _as_labels("set_holdout_data() got labels", labels[:size])
+        self._holdout = holdout, np.asarray(kept), _predictor(apply_fn)
 
     def on_batch_end(
         self,
@@ -173,14 +181,20 @@ class TrainingTelemetry:
 
         Raises:
           KeyError: The batch has no labels of the configured name.
-          TypeError: A further value is of another type.
-          ValueError: The statistics were not collected in this step, or a further
-            value has the name of a field of the line.
+          TypeError: A further value is of another type, or labels are not integers.
+          ValueError: The statistics were not collected in this step, a further value
+            has the name of a field of the line, predictions do not fit the labels, or
+            the telemetry is closed.
         """
         config, step = self.config, check_step(step, "on_batch_end")
         self._log_scalars()
         if not config.enabled or step % config.collect_every_n:
             return False
+        if self._is_closed:
+            raise ValueError(
+                f"on_batch_end() got step {step} after close(). Close the telemetry "
+                f"after the last step, or create a new one."
+            )
         stats = dict(stats or {})
         position = {"step": step, "batch_idx": batch_idx, "epoch": epoch}
         if _COLLECTED in stats and not self._is_period_checked:
@@ -335,7 +349,7 @@ class TrainingTelemetry:
                 suffix.removeprefix("/") or "overall": _as_float32(distance)
                 for suffix, distance in distances.items()
             }
-        if config.track_learning_rates and any(k.startswith("lr/") for k in stats):
+        if config.track_learning_rates and any(map(_is_rate, stats)):
             line["learning_rates"] = _rates(stats)
         if config.track_holdout_logits and self._holdout and params is not None:
             inputs, labels, predict = self._holdout
@@ -351,7 +365,7 @@ class TrainingTelemetry:
         more = {
             name: value
             for name, value in stats.items()
-            if name != "grad/norm" and not name.startswith(("grad/norm/", "lr/"))
+            if not (f"{name}/".startswith("grad/norm/") or _is_rate(name))
         } | dict(extra)
         if taken := sorted(more.keys() & set(_FIELDS)):
             raise ValueError(
@@ -371,7 +385,8 @@ class TrainingTelemetry:
                     f"expected {field!r}. Set label_field= to the name of the labels."
                 )
             batch = batch[field]
-        statistics = _batch_statistics(batch, self.config.label_classes)
+        labels = _as_labels("on_batch_end() got a batch", batch)
+        statistics = _batch_statistics(labels, self.config.label_classes)
         shares = {
             f"{field}_{label}_pct": 100 * statistics[f"batch/share/{label}"]
             for label in range(self.config.label_classes)
@@ -429,11 +444,26 @@ def _by_group(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {"overall": values[key], **groups}
 
 
+def _is_rate(name: str) -> bool:
+    """Return whether a statistic is a learning rate, not the scale of an unknown one."""
+    return name.startswith("lr/") and not re.search(r"/scale(_\d+)?$", name)
+
+
 def _rates(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return learning rates by number, and those with a label also by label."""
-    rates = {k.removeprefix("lr/"): v for k, v in stats.items() if k.startswith("lr/")}
+    """Return learning rates by number, and those with a label also by label.
+
+    They are numbered by name: `lr`, `lr_1`, ... `lr_10`. jit sorts keys as texts.
+    """
+    names = sorted(filter(_is_rate, stats), key=_natural_order)
+    rates = {name.removeprefix("lr/"): stats[name] for name in names}
     numbered = {f"group_{n}": rate for n, rate in enumerate(rates.values())}
     return numbered | {name: rate for name, rate in rates.items() if name != "lr"}
+
+
+def _natural_order(name: str) -> list[Any]:
+    """Return a key that sorts the numbers in names by value."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if part.isdigit() else part for part in parts]
 
 
 def _scalars(stats: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
@@ -447,24 +477,71 @@ def _scalars(stats: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any
     return logged
 
 
+def _as_labels(what: str, labels: Any) -> Any:
+    """Return class numbers as an array of 32 bits on the host or a device.
+
+    Raises:
+      TypeError: They are not integers.
+      ValueError: One has more than 32 bits.
+    """
+    refuse_masked(what, labels)
+    if not is_on_device(labels):
+        with contextlib.suppress(ValueError):  # such as (inputs, labels)
+            labels = np.asarray(labels)
+    dtype = getattr(labels, "dtype", None)
+    if dtype is None or dtype.kind not in "biu":
+        raise TypeError(
+            f"{what} of {dtype or type(labels).__name__}; expected integer class "
+            f"numbers. Pass the labels alone, or in a mapping under their name."
+        )
+    return as_32bit("labels", labels)
+
+
 def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    @jax.jit
-    def predict(params: Any, inputs: Any, labels: Any) -> dict[str, Any]:
-        logits = apply_fn(params, inputs)
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def predict(
+        structure: Any, static: Any, arrays: Any, inputs: Any, labels: Any
+    ) -> tuple[Any, ...]:
+        leaves = [kept if x is None else x for x, kept in zip(arrays, static)]
+        logits = apply_fn(jax.tree.unflatten(structure, leaves), inputs)
+        logits, labels = _aligned(logits, labels)
         binary = logits.ndim == labels.ndim
         classes = logits > 0 if binary else jnp.argmax(logits, -1)
         predictions = classes.astype(labels.dtype)
-        return {
-            "logits": logits,
-            "labels": labels,
-            "predictions": predictions,
-            "accuracy": jnp.mean(predictions == labels),
-        }
+        return logits, labels, predictions, jnp.mean(predictions == labels)
 
-    def predict_in_order(*arguments: Any) -> dict[str, Any]:
-        # jit returns dicts with sorted keys; the record has a fixed order.
-        values = predict(*arguments)
-        names = ("logits", "labels", "predictions", "accuracy")
-        return {name: values[name] for name in names}
+    def predict_in_order(params: Any, inputs: Any, labels: Any) -> dict[str, Any]:
+        # Modules of equinox have functions and flags among their leaves, which jit takes
+        # as static arguments only.
+        leaves, structure = jax.tree.flatten(params)
+        arrays = [x if _is_dynamic(x) else None for x in leaves]
+        static = tuple(None if _is_dynamic(x) else x for x in leaves)
+        values = predict(structure, static, arrays, inputs, labels)
+        # Named out of jit, which would sort the names.
+        return dict(zip(("logits", "labels", "predictions", "accuracy"), values))
 
     return predict_in_order
+
+
+def _is_dynamic(leaf: Any) -> bool:
+    numbers = int | float | complex | np.generic
+    return isinstance(leaf, jax.Array | np.ndarray | numbers) and not isinstance(leaf, bool)
+
+
+def _aligned(logits: Any, labels: Any) -> tuple[Any, Any]:
+    """Return logits and labels without a last axis of one entry of either.
+
+    Raises:
+      ValueError: The leading axes differ.
+    """
+    if logits.ndim == labels.ndim and labels.shape[-1:] == (1,) != logits.shape[-1:]:
+        labels = labels[..., 0]
+    elif logits.ndim == labels.ndim + 1 and logits.shape[-1] == 1:
+        logits = logits[..., 0]
+    if logits.shape[: labels.ndim] != labels.shape or logits.ndim > labels.ndim + 1:
+        raise ValueError(
+            f"apply_fn of set_holdout_data() returned logits of shape {logits.shape} "
+            f"for labels of shape {labels.shape}; expected [..., classes], or the shape "
+            f"of the labels. Return the logits alone."
+        )
+    return logits, labels

@@ -73,15 +73,16 @@ class WeightSnapshot:
             return dict.fromkeys(now.suffixes)
         if self._location == "device":
             distances = self._on_device(now, params)
-            self._in_memory = jax.tree.map(lambda x: x + 0, params)
+            self._in_memory = jax.tree.map(_copied, params)
         else:
             distances = self._on_host(now)
             ocp = self._import_orbax() if self._location == "disk" else None
             if ocp is None:
-                self._in_memory = {
+                blocks = {
                     (name, str(index)): block.copy()
                     for name, index, block in now.blocks()
                 }
+                self._in_memory = _shapes(now.arrays), blocks
             else:
                 is_kept = self._write(ocp, now, step)
         self.step = step if is_kept else None
@@ -132,10 +133,10 @@ class WeightSnapshot:
     def _reader(self, arrays: Mapping[str, Any]) -> Read | None:
         """Return a function that reads a block, or None without a snapshot of these."""
         if self._in_memory is not None:
-            kept = self._in_memory
-            if {name for name, _ in kept} - arrays.keys():
+            shapes, blocks = self._in_memory
+            if shapes != _shapes(arrays):
                 return None
-            return lambda name, index: kept[name, str(index)]
+            return lambda name, index: blocks[name, str(index)]
         ocp = self._import_orbax() if self._location == "disk" else None
         if ocp is None or self.step is None:
             return None
@@ -144,8 +145,7 @@ class WeightSnapshot:
             raise FileNotFoundError(f"{folder} does not exist")
         with ocp.StandardCheckpointer() as checkpointer:
             saved = checkpointer.metadata(folder).item_metadata.tree
-        shapes = {name: tuple(each.shape) for name, each in saved.items()}
-        if shapes != {name: np.shape(x) for name, x in _storable(arrays).items()}:
+        if _shapes(saved) != _shapes(_storable(arrays)):
             return None
         files = {name: _open_array(folder, each.name) for name, each in saved.items()}
         return lambda name, index: files[name][index].read().result()
@@ -201,6 +201,19 @@ def _sum_over_processes(squares: dict[str, float] | None) -> dict[str, float] | 
         suffix: sum(number(part["squares"][suffix]) for part in parts)
         for suffix in squares
     }
+
+
+def _copied(leaf: Any) -> Any:
+    """Return a copy of an array of which a distance is computed, or the leaf itself."""
+    is_array = isinstance(leaf, jax.Array | np.ndarray)
+    if is_array and jax.numpy.issubdtype(leaf.dtype, np.inexact):
+        return leaf + 0
+    return leaf
+
+
+def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array, or number, by name."""
+    return {n: tuple(getattr(x, "shape", ())) for n, x in arrays.items()}
 
 
 def _storable(arrays: Mapping[str, Any]) -> dict[str, Any]:

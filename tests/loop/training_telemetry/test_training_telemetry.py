@@ -98,6 +98,69 @@ def test_at_most_holdout_size_examples_are_predicted(tmp_path):
     assert values["accuracy"] == 1.0 and set(values["predictions"]) == {1}
 
 
+@pytest.mark.parametrize(
+    ("logits", "labels", "predictions"),
+    [
+        ([[2.0], [-1.0]], [1, 0], [1, 0]),
+        ([[2.0], [-1.0]], [[1], [0]], [[1], [0]]),
+        ([[0.0, 1.0, 2.0], [3.0, 1.0, 2.0]], [[2], [0]], [2, 0]),
+        ([[2.0, -1.0], [-1.0, 2.0]], [[1, 0], [0, 1]], [[1, 0], [0, 1]]),
+    ],
+)
+def test_a_last_axis_of_one_entry_is_no_axis_of_classes(
+    tmp_path, logits, labels, predictions
+):
+    position = dict(step=200, batch_idx=0, epoch=0)
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        collected.set_holdout_data(np.float32(logits), labels, lambda p, x: x * p)
+        collected.on_batch_end({}, params=jnp.float32(1.0), **position)
+    values = lines(tmp_path)[0]["holdout_logits"]
+    assert (values["predictions"], values["accuracy"]) == (predictions, 1.0)
+
+
+def test_predictions_that_do_not_fit_the_labels_are_refused(tmp_path):
+    position = dict(step=200, batch_idx=0, epoch=0, params=jnp.float32(1.0))
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        for logits, labels in [((3, 2), 2), ((2, 3, 4), 2), ((2,), (2, 3)), ((), 2)]:
+            collected.set_holdout_data(
+                np.ones(2), np.zeros(labels, int), lambda p, x: jnp.ones(logits)
+            )
+            with pytest.raises(ValueError, match="apply_fn.* for labels of shape"):
+                collected.on_batch_end({}, **position)
+
+
+def test_functions_and_flags_among_the_weights_are_no_arrays(tmp_path):
+    model = {"w": jnp.float32(2.0), "act": jnp.tanh, "is_linear": True, "p": 0.5}
+
+    def apply(model, x):
+        return x * model["w"] * model["p"] if model["is_linear"] else model["act"](x)
+
+    for where in ("device", "host"):
+        options = config(tmp_path / where, weights_on=where)
+        with TrainingTelemetry(options) as collected:
+            collected.set_holdout_data(np.float32([3.0]), [1], apply)
+            for step in (200, 400):
+                weights = model | {"w": jnp.float32(step), "key": jax.random.key(step)}
+                position = dict(step=step, batch_idx=0, epoch=0)
+                collected.on_batch_end({}, params=weights, **position)
+        last = lines(tmp_path / where)[1]
+        assert last["holdout_logits"]["logits"] == [3.0 * 400 * 0.5]
+        assert last["weight_delta"]["overall"] == 200.0
+
+
+def test_a_scale_is_no_rate_and_rates_are_numbered_in_order(tmp_path):
+    position = dict(step=200, batch_idx=0, epoch=0)
+    rates = {"lr/lr": 0.0} | {f"lr/lr_{n}": float(n) for n in (1, 10, 11, 2)}
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        collected.on_batch_end({"lr/scale": 0.5}, **position)
+        collected.on_batch_end(rates | {"lr/head/scale": 0.5}, **position)
+    first, second = lines(tmp_path)
+    assert "learning_rates" not in first and first["lr/scale"] == 0.5
+    numbered = {k: x for k, x in second["learning_rates"].items() if "group" in k}
+    assert list(numbered.values()) == [0.0, 1.0, 2.0, 10.0, 11.0]
+    assert second["lr/head/scale"] == 0.5
+
+
 def test_a_logger_receives_the_scalars_and_has_the_directory(tmp_path):
     with jm.TrainingLogger(root=tmp_path, run_name="run") as logger:
         with TrainingTelemetry(logger=logger) as collected:
@@ -259,10 +322,39 @@ def test_statistics_of_another_period_are_an_error_at_once(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [200, 400]
 
 
-def test_a_batch_without_labels_is_refused(tmp_path):
+def test_labels_of_a_batch_may_be_of_any_type_that_holds_integers(tmp_path):
+    pd = pytest.importorskip("pandas")
+    position = dict(step=200, batch_idx=0, epoch=0)
+    labels = [0, 1, 1, 2]
     with TrainingTelemetry(config(tmp_path)) as collected:
-        with pytest.raises(KeyError, match="label_field"):
-            collected.on_batch_end({}, step=200, batch_idx=0, epoch=0, batch={"x": 1})
+        for batch in (labels, tuple(labels), np.uint8(labels), pd.Series(labels)):
+            collected.on_batch_end({}, batch={"winner": batch}, **position)
+    for line in lines(tmp_path):
+        expected = {"winner_0_pct": 25.0, "winner_1_pct": 50.0, "batch_size": 4}
+        assert line["batch_stats"] == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "words"),
+    [
+        ({"x": 1}, KeyError, "label_field"),
+        ((np.ones((4, 2)), np.ones(4, int)), TypeError, "a batch of tuple.*alone"),
+        (["a", "b"], TypeError, "a batch of <U1; expected integer class"),
+        (np.array([2**32, 1]), ValueError, "'labels' has integers beyond 32 bits"),
+        (np.ma.array([0, 1], mask=[0, 1]), TypeError, "a masked array of NumPy"),
+    ],
+)
+def test_a_batch_without_labels_is_refused(tmp_path, batch, error, words):
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        with pytest.raises(error, match=words):
+            collected.on_batch_end({}, step=200, batch_idx=0, epoch=0, batch=batch)
+
+
+def test_a_collection_after_the_end_is_refused(tmp_path):
+    with TrainingTelemetry(config(tmp_path)) as collected:
+        pass
+    with pytest.raises(ValueError, match=r"step 200 after close\(\)"):
+        collected.on_batch_end({}, step=200, batch_idx=0, epoch=0)
 
 
 def test_a_missing_directory_is_refused():
