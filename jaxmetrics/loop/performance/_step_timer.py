@@ -126,6 +126,7 @@ class StepTimer:
         self._reported: dict[str, float] = dict.fromkeys(IN_STEP_SECTIONS, 0.0)
         self._section: str | None = None
         self._pauses = 0
+        self._paused = 0.0  # seconds of pauses that have ended
         self._data_wait = 0.0
         self._step_start = self._pause_start = clock()
 
@@ -159,17 +160,19 @@ class StepTimer:
         if outermost:
             self._section = section
         start = self._clock()
+        paused = self._paused_until(start)
         try:
             yield
             if pausing:
                 self._complete(0)
         finally:
-            seconds = self._clock() - start
+            end = self._clock()
+            paused = self._paused_until(end) - paused
             if pausing:
                 self._resume()
             if outermost:
                 self._section = None
-                self._spend(section, seconds)
+                self._spend(section, end - start, paused)
 
     def report_sections(self) -> None:
         """Write the new seconds of sections within steps to the ledger."""
@@ -218,7 +221,9 @@ class StepTimer:
         self._reported = dict.fromkeys(IN_STEP_SECTIONS, 0.0)
         self._pending.clear()
         self._warmup_left = self._warmup_steps
-        self._step_start, self._data_wait = self._clock(), 0.0
+        now = self._clock()
+        self._paused, self._data_wait = self._paused_until(now), 0.0
+        self._step_start = self._pause_start = now  # this may be within a pause
 
     def _pause(self) -> None:
         """Stop timing steps; pauses may nest."""
@@ -230,14 +235,20 @@ class StepTimer:
     def _resume(self) -> None:
         self._pauses -= 1
         if not self._pauses:
-            self._step_start += self._clock() - self._pause_start
+            seconds = self._clock() - self._pause_start
+            self._step_start += seconds
+            self._paused += seconds
 
-    def _spend(self, section: str, seconds: float) -> None:
+    def _paused_until(self, now: float) -> float:
+        return self._paused + (now - self._pause_start if self._pauses else 0.0)
+
+    def _spend(self, section: str, seconds: float, paused: float) -> None:
+        """Add a section that has ended, and of which some seconds were a pause."""
         self.spent[section] += seconds
         if section in PAUSING_SECTIONS:
             self._event(section, seconds)
-        elif section == "data_wait" and not self._pauses:
-            self._data_wait += seconds
+        elif section == "data_wait":
+            self._data_wait += seconds - paused
 
     def _complete(self, in_flight: int) -> None:
         """Wait until at most `in_flight` steps are incomplete."""

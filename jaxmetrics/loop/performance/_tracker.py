@@ -13,10 +13,12 @@ import jax
 import numpy as np
 
 from jaxmetrics._other_names import explains_arguments
+from jaxmetrics.core import is_on_device, is_tracer
 from jaxmetrics.loop.performance._host_times import HostTimes, exchange_times
 from jaxmetrics.loop.performance._step_timer import PAUSING_SECTIONS, StepTimer
+from jaxmetrics.loop.scalars import checked_scalars
 from jaxmetrics.processes import EXCHANGE_TIMEOUT
-from jaxmetrics.record import Ledger, require_numbers
+from jaxmetrics.record import Ledger, require_numbers, scalar
 from jaxmetrics.telemetry import FlopCount
 from jaxmetrics.telemetry import peak_flops_per_second as listed_peak
 
@@ -105,7 +107,7 @@ class PerformanceTracker:
                 f"PerformanceTracker got {peak_flops_per_second=}; expected a positive "
                 f"number. Leave it out if it is unknown."
             )
-        self.sequence_length = sequence_length
+        self.sequence_length = scalar(sequence_length)  # of NumPy, it may overflow
         self._flops = _FlopSources(flops_per_step, flops_per_token, params)
         self._timer = StepTimer(warmup_steps, in_flight, ledger, clock)
         self._world_size, self._user_peak = world_size, peak_flops_per_second
@@ -129,8 +131,18 @@ class PerformanceTracker:
           output: An output of the step that is never donated, such as the loss.
 
         Raises:
+          TypeError: A number is not a number, or a value is traced.
           ValueError: A number is negative, or an earlier output was donated.
         """
+        if local_batch_size is not None:
+            local_batch_size = scalar(_checked("local_batch_size", local_batch_size))
+        if tokens is not None:
+            tokens = _checked("tokens", tokens)
+        if any(map(is_tracer, jax.tree.leaves(output))):
+            raise TypeError(
+                "PerformanceTracker.update() got an output within jit, where it is "
+                "called only when the step is traced. Call it after the compiled step."
+            )
         _require(".update()", 0, local_batch_size=local_batch_size, tokens=tokens)
         padded = 0 if tokens is None else tokens
         if local_batch_size is not None:
@@ -293,7 +305,12 @@ class PerformanceTracker:
             "data_wait_seconds": _ratio(data_wait, window.recent_steps),
             "data_wait_frac": _ratio(data_wait, window.recent_total("seconds")),
         }
-        if window.total("tokens") != window.total("padded_tokens"):
+        if window.total("tokens") > window.total("padded_tokens"):
+            self._warn(
+                "update() got more tokens than local_batch_size * sequence_length "
+                "makes: pass sequence_length= to PerformanceTracker, or no batch size."
+            )
+        elif window.total("tokens") != window.total("padded_tokens"):
             unpadded = _ratio(window.total("tokens"), window.total("padded_tokens"))
             values["padded_tokens_per_second"] = self._rate("padded_tokens", "seconds")
             values["effective_mfu"] = self.mfu * unpadded
@@ -459,6 +476,12 @@ def _require(call: str, least: int, **counts: Any) -> None:
                 f"PerformanceTracker{call} got {name}={value!r}; expected at least "
                 f"{least}. Pass the number itself, or leave it out."
             )
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return a number of Python, or a scalar on a device as it is."""
+    checked = checked_scalars("PerformanceTracker.update", {name: value})[name]
+    return checked if is_on_device(checked) else scalar(value)
 
 
 def _ratio(part: float | None, whole: float) -> float:

@@ -124,6 +124,35 @@ def test_a_profile_may_begin_and_end_inside_other_sections():
     assert performance.metrics()["perf/data_wait_seconds"] == 0.0
 
 
+def test_a_pause_within_a_data_wait_is_no_data_wait():
+    machine = Machine()
+    performance = tracker(machine, warmup_steps=0)
+    for _ in range(4):
+        with performance.data_wait():
+            machine.sleep(1.0)
+            with performance.evaluation():
+                machine.sleep(50)
+            machine.sleep(0.5)
+        machine.sleep(1.0)
+        performance.update(1)
+    values = performance.metrics()
+    assert values["perf/data_wait_seconds"] == 1.5
+    assert values["perf/data_wait_frac"] == 0.6
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_restore_within_a_pause_ends_no_step_before_its_beginning(restored):
+    machine = Machine()
+    performance = tracker(machine, warmup_steps=0)
+    state = performance.state()
+    with performance.checkpoint():
+        machine.sleep(30)
+        performance.load_state(state) if restored else performance.reset()
+        machine.sleep(5)
+    run(performance, machine, 3)
+    assert performance.step_seconds(1.0) == 2.125
+
+
 def test_a_section_ends_with_an_exception():
     machine = Machine()
     performance = tracker(machine)

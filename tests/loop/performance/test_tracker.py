@@ -137,6 +137,48 @@ def test_tokens_may_be_passed_without_a_batch_size():
     assert json.dumps(performance.tokens) == "100"
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, jnp.uint8])
+def test_numbers_of_narrow_types_do_not_overflow(dtype):
+    performance = jm.PerformanceTracker(sequence_length=np.int32(2**24))
+    for _ in range(3):
+        performance.update(dtype(200), tokens=dtype(200))
+    assert performance.padded_tokens == 3 * 200 * 2**24
+    assert performance.tokens == 3 * 200
+    assert json.dumps(performance.tokens) == "600"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"tokens": np.ones((4, 8), bool)}, r"'tokens': a ndarray of shape \(4, 8\)"),
+        ({"tokens": jnp.ones((4, 8), bool)}, r"'tokens': an array of shape \(4, 8\)"),
+        ({"local_batch_size": "3"}, "'local_batch_size': a str"),
+    ],
+)
+def test_what_is_no_number_is_refused_at_once(arguments, words):
+    performance = jm.PerformanceTracker()
+    with pytest.raises(TypeError, match=words):
+        performance.update(**arguments)
+    assert performance.steps == 0
+
+
+@pytest.mark.parametrize("name", ["tokens", "output"])
+def test_an_update_within_jit_is_refused(name):
+    performance = jm.PerformanceTracker()
+    with pytest.raises(TypeError, match="within jit"):
+        jax.eval_shape(lambda x: performance.update(4, **{name: x}), 1.0)
+    assert performance.steps == 0
+
+
+def test_more_tokens_than_the_batch_has_are_named_and_give_no_mfu_of_them(caplog):
+    machine = Machine()
+    performance = tracker(machine, flops_per_token=1)
+    run(performance, machine, 5, tokens=100)
+    assert "perf/effective_mfu" not in performance.metrics()
+    (record,) = caplog.records
+    assert "pass sequence_length=" in record.message
+
+
 def test_an_unknown_section_is_refused():
     with pytest.raises(ValueError, match="got 'lunch'; expected one of .*'evaluation'"):
         tracker(Machine()).timed("lunch")
