@@ -155,12 +155,18 @@ class MetricsAggregator:
           **arrays: Host values by metric, of any shape; each entry is an observation.
 
         Raises:
-          TypeError: Values are of a kind that the type does not take.
+          TypeError: Values are of a kind that the type does not take, or there are none.
           ValueError: A metric has another type already, the type is unknown, or
             values, weights or names are not valid.
           KeyError: The dataset is not one of `datasets`.
         """
         if agg_type is not None:
+            if not arrays:
+                raise TypeError(
+                    f"MetricsAggregator.update() got no arrays of {observations!r} as "
+                    f"{agg_type!s}; expected update(dataset, agg_type, name=array). "
+                    "Pass the values by name."
+                )
             batches = from_arrays(observations, agg_type, mask, weights, arrays)
         elif (
             isinstance(observations, str)
@@ -177,6 +183,7 @@ class MetricsAggregator:
         else:
             batches = from_observations(observations)
         with self._lock:
+            self._continue_restored()
             new: dict[Name, Total] = {}
             ready = [self._read(batch, new) for batch in batches]
             self._observed |= new
@@ -263,19 +270,7 @@ class MetricsAggregator:
             for total in saved["totals"]:
                 name = total["dataset"], total["name"]
                 restored[name] = self._types.from_state(name, total)
-            # A single process adds later values to the restored totals. Merging them
-            # as a second total would round differently than an uninterrupted run.
-            alone = identity_is_known() and process_count() == 1
-            self._observed = {
-                name: total
-                for name, total in restored.items()
-                if alone and total.continues
-            }
-            self._restored = {
-                name: total
-                for name, total in restored.items()
-                if name not in self._observed
-            }
+            self._restored, self._observed = restored, {}
 
     def state(self) -> dict[str, Any]:
         """Return the `state_dict`, for `checkpoint.args`; every process calls it."""
@@ -289,6 +284,17 @@ class MetricsAggregator:
         """Begin without totals; registered metrics stay. Every process calls it."""
         with self._lock:
             self._restored, self._observed = {}, {}
+
+    def _continue_restored(self) -> None:
+        """Let a process that is alone add later values to the restored totals.
+
+        Merging them as a second total would round differently than an uninterrupted
+        run. Whether there are other processes is known once JAX has started.
+        """
+        if self._restored and identity_is_known() and process_count() == 1:
+            for name, total in [*self._restored.items()]:
+                if total.continues and name not in self._observed:
+                    self._observed[name] = self._restored.pop(name)
 
     def _read(self, batch: Batch, new: dict[Name, Total]) -> tuple[Total, Any, Any]:
         """Return the total that a batch belongs to, and its values and weights."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jaxmetrics.aggregator._inputs import as_array
 from jaxmetrics.aggregator._string_table import (
     MAX_NAMES,
     StringTable,
@@ -66,7 +67,7 @@ class CategoryTotal(Total):
             super().read(where, (), weights)
         table_counts = None
         if not isinstance(values, str | list | tuple):
-            values = np.asarray(values).ravel()
+            values = as_array(where, values).ravel()
             if values.size >= _MIN_TABLE_ARRAY and (width := table_width(values)):
                 table = self._table(width)
                 if table is not None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmetrics.aggregator._observation import Observation
-from jaxmetrics.record import key
+from jaxmetrics.record import key, refuse_masked
 
 Name = tuple[str, str]
 """Name of a dataset and name of a metric."""
@@ -129,7 +129,10 @@ def as_numbers(where: str, values: Any) -> np.ndarray:
       TypeError: They are not real numbers.
       ValueError: They are integers beyond 64 bits.
     """
-    array = np.asarray(values)
+    array = as_array(where, values)
+    if array.dtype.kind == "O":  # such as a column of a DataFrame
+        plain = as_array(where, array.tolist())
+        array = array if plain.dtype.kind == "O" else plain
     kind, dtype = array.dtype.kind, array.dtype
     if kind in "bi" or kind == "u" and (not array.size or array.max() < 2**63):
         return array.astype(np.int64, copy=False).ravel()
@@ -144,6 +147,23 @@ def as_numbers(where: str, values: Any) -> np.ndarray:
         f"{where} got values of type {_type_name(array)}; expected real numbers. "
         "Convert them, or count categories with CATEGORICAL_COUNT."
     )
+
+
+def as_array(where: str, values: Any) -> np.ndarray:
+    """Return values as an array.
+
+    Raises:
+      TypeError: They are a masked array.
+      ValueError: They are lists of unequal lengths.
+    """
+    refuse_masked(where, values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{where} got a {type(values).__name__} that is no array ({error}); "
+            "expected numbers, or lists of equal lengths. Concatenate lists of samples."
+        ) from None
 
 
 def as_weights(where: str, values: np.ndarray, weights: Any) -> np.ndarray:
@@ -186,9 +206,9 @@ def _unmasked(name: Name, values: Any, weights: Any, mask: Any) -> tuple[Any, An
     if weights is None and mask is None:
         return values, None
     where = f"MetricsAggregator: {name_text(name)}"
-    values = np.asarray(values)
+    values = as_array(where, values)
     if weights is not None:
-        weights = np.asarray(weights)
+        weights = as_array(f"{where}, weights,", weights)
         if weights.shape != values.shape:
             raise ValueError(
                 f"{where} got values of shape {values.shape} and weights of shape "
@@ -196,7 +216,7 @@ def _unmasked(name: Name, values: Any, weights: Any, mask: Any) -> tuple[Any, An
             )
     if mask is None:
         return values, weights
-    mask = np.asarray(mask)
+    mask = as_array(f"{where}, mask,", mask)
     if mask.dtype != bool:
         raise TypeError(
             f"{where} got a mask of {mask.dtype}; expected bool (True counts). Use "

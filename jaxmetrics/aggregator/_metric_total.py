@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CHUNK_SIZE = 16_384
 _MIN_PADDED_SIZE = 64
+_FLOAT32 = np.finfo(np.float32)
 
 
 class MetricHandler:
@@ -168,6 +169,13 @@ class MetricTotal(Total):
             )
         if weights is not None:
             weights = as_weights(where, values, weights)
+            beyond = (weights > _FLOAT32.max) | (weights < _FLOAT32.tiny)
+            if (beyond & (weights != 0)).any():
+                raise ValueError(
+                    f"{where} got weights from {weights.min()} to {weights.max()}; "
+                    f"{self._handler.description} computes in float32. Scale all "
+                    f"weights alike, to about 1."
+                )
         return self._handler.as_output(where, values), weights
 
     def add(self, values: np.ndarray, weights: np.ndarray | None) -> None:

@@ -18,7 +18,10 @@ class AggregationType(enum.StrEnum):
     """Sum of the values, `{name}`, and mean per observation, `avg_{name}`."""
 
     MEAN = "mean"
-    """Mean of the values, weighted if weights are passed."""
+    """Mean of the values, weighted if weights are passed.
+
+    A weight of 0 removes a value. Sums beyond 1.8e308, the largest float64, are infinite.
+    """
 
     MAX = "max"
     """Largest value."""
@@ -27,7 +30,10 @@ class AggregationType(enum.StrEnum):
     """Smallest value."""
 
     DISTRIBUTION = "distribution"
-    """`{name}_stat_` and `mean`, `min`, `max`, `p05`, `p50`, `p95`, `p99`, `std`."""
+    """`{name}_stat_` and `mean`, `min`, `max`, `p05`, `p50`, `p95`, `p99`, `std`.
+
+    Deviations beyond 1.3e154, whose squares exceed a float64, have an infinite `std`.
+    """
 
     CATEGORICAL_COUNT = "categorical_count"
     """Number of observations of each category, `{name}_count_{category}`."""

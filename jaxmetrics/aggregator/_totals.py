@@ -142,7 +142,12 @@ class MeanTotal(Total):
         return values, None if weights is None else as_weights(where, values, weights)
 
     def add(self, values: np.ndarray, weights: np.ndarray | None) -> None:
-        """Add the finite values with their weights, by default 1."""
+        """Add the finite values with their weights, by default 1.
+
+        A weight of 0 removes a value, also one that is not finite.
+        """
+        if weights is not None and not (used := weights != 0).all():
+            values, weights = values[used], weights[used]
         values, nonfinite, weights = split_finite(values, weights)
         if weights is None:
             self.weight.add_integer(values.size)

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxmetrics.record import require_integers
+
 _MAX_BINS = 4096
 _MAX_FLOAT32 = np.finfo(np.float32).max
 
@@ -52,6 +54,7 @@ def histogram(values: Any, bins: int = 64) -> HistogramCounts:
       bins: Number of bins, at most 4096.
 
     Raises:
+      TypeError: The values are complex, or `bins` is not an integer.
       ValueError: `bins` is outside [1, 4096].
 
     Example:
@@ -59,12 +62,19 @@ def histogram(values: Any, bins: int = 64) -> HistogramCounts:
       >>> result.counts.tolist(), result.edges.tolist(), result.nonfinite.item()
       ([2, 2], [0.0, 2.0, 4.0], 1)
     """
+    require_integers("histogram()", bins=bins)
     if not 1 <= bins <= _MAX_BINS:
         raise ValueError(
             f"histogram() got bins={bins}; expected 1 to {_MAX_BINS}. Use fewer."
         )
     # Not flattened: that would gather an array sharded over several of its axes.
-    x = jnp.asarray(values).astype(jnp.float32)
+    x = jnp.asarray(values)
+    if jnp.iscomplexobj(x):
+        raise TypeError(
+            f"histogram() got values of {x.dtype}; expected real numbers. Pass their "
+            f"magnitude or their parts."
+        )
+    x = x.astype(jnp.float32)
     finite = jnp.isfinite(x)
     low = jnp.min(x, where=finite, initial=jnp.inf)
     high = jnp.max(x, where=finite, initial=-jnp.inf)

@@ -8,6 +8,7 @@ import pytest
 from support.aggregator import DISTRIBUTION, INF, NAN, aggregate
 
 from jaxmetrics import AggregationType, MetricsAggregator
+from jaxmetrics.aggregator import _aggregator as module
 
 DRAWS = {
     "lengths": lambda rng, n: rng.integers(1, 8192, n),
@@ -91,8 +92,11 @@ def test_a_distribution_counts_values_that_are_not_finite_separately():
     assert math.isnan(empty["p50"]) and math.isnan(empty["std"])
 
 
+@pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("kind", ["distribution", "mean", "sum"])
-def test_totals_restored_at_any_step_have_every_bit_of_uninterrupted_ones(kind):
+def test_totals_restored_at_any_step_have_every_bit_of_uninterrupted_ones(
+    kind, early, monkeypatch
+):
     jax.devices()  # as in a training, where it is known that this process is alone
     values = np.random.default_rng(0).lognormal(0, 3, 60)
 
@@ -103,7 +107,10 @@ def test_totals_restored_at_any_step_have_every_bit_of_uninterrupted_ones(kind):
             if step in restore_after:
                 state = aggregator.state()
                 aggregator = MetricsAggregator()
-                aggregator.load_state(state)
+                with monkeypatch.context() as before_jax:
+                    if early:
+                        before_jax.setattr(module, "identity_is_known", lambda: False)
+                    aggregator.load_state(state)
         return aggregator.get_metrics_for_logging()
 
     whole = totals(())

@@ -81,6 +81,8 @@ def test_one_invalid_value_rejects_the_whole_update():
     rejects(TypeError, r"got Observation, expected a list.*\[observation\]", good)
     rejects(TypeError, "d/y.*NoneType", "d", SUM, x=[5], y=[None])
     rejects(ValueError, "beyond 64 bits", "d", SUM, x=[2**70])
+    rejects(ValueError, "d/x got a list.*equal lengths", "d", SUM, x=[[1, 2], [3]])
+    rejects(TypeError, r"no arrays of 'd' as sum; expected .*name=array", "d", SUM)
     rejects(TypeError, "d/lang.*float", "d", COUNT, lang=[0.5])
 
 
@@ -88,6 +90,19 @@ def test_integers_of_all_64_bits_are_taken_and_larger_ones_refused():
     largest = np.array([2**63 - 1], np.uint64)
     assert aggregate(MAX, largest, np.array([], np.uint64))["x"] == 2.0**63
     rejects(ValueError, "d/x.*beyond 64 bits", "d", SUM, x=largest + np.uint64(1))
+
+
+@pytest.mark.parametrize("agg_type", [SUM, MEAN, DISTRIBUTION, COUNT])
+@pytest.mark.parametrize("mask", [None, np.array([True, True])])
+def test_masked_arrays_are_refused_as_their_mask_would_be_lost(agg_type, mask):
+    values = np.ma.array([1, 100], mask=[0, 1])
+    rejects(TypeError, "d/new.*a masked array", "d", agg_type, new=values, mask=mask)
+
+
+def test_arrays_of_objects_are_taken_as_what_they_hold():
+    numbers = [np.array(x, object) for x in ([], [1, 2], [0.5, np.int8(1)], [True])]
+    assert aggregate(SUM, *numbers)["x"] == 5.5
+    rejects(TypeError, "d/x.*<U21", "d", SUM, x=np.array([1, "a"], object))
 
 
 def test_values_with_fields_are_an_error():

@@ -41,6 +41,9 @@ def test_a_weighted_metric_requires_weights():
     assert logged["x"] == 2.0
     with pytest.raises(ValueError, match="needs them"):
         registered(jm.Mean(weighted=True), [1.0])
+    for weight in (1e39, 1e-50):  # inf and 0 in float32
+        with pytest.raises(ValueError, match="d/x got weights from .*Scale all"):
+            registered(jm.Mean(weighted=True), [1.0, 2.0], weights=[0.0, weight])
 
 
 def test_registering_anything_but_a_metric_is_an_error():

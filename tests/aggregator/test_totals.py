@@ -61,6 +61,7 @@ def test_a_mean_is_weighted_by_arrays_and_observations():
     aggregator.update("d", MEAN, x=[1.0, 5.0], weights=[3, 1])
     aggregator.update([jm.Observation("d", "x", 8.0, MEAN, weight=2.0)])
     aggregator.update([jm.Observation("d", "x", 2.0, MEAN)])
+    aggregator.update("d", MEAN, x=[NAN, INF, 9.0], weights=[0, 0, 0])
     assert results(aggregator) == {"x": (3 + 5 + 16 + 2) / 7}
 
 

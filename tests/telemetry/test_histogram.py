@@ -56,10 +56,20 @@ def test_a_sharded_histogram_equals_that_of_the_whole_array_and_gathers_nothing(
     assert {name for _, name in COLLECTIVES.findall(text)} == {"all-reduce"}
 
 
-@pytest.mark.parametrize("bins", [0, 5000])
-def test_a_number_of_bins_out_of_range_is_refused(bins):
-    with pytest.raises(ValueError, match=f"bins={bins}; expected 1 to 4096"):
-        histogram(jnp.ones(3), bins)
+@pytest.mark.parametrize(
+    ("values", "bins", "error", "words"),
+    [
+        (np.ones(3), 0, ValueError, "bins=0; expected 1 to 4096"),
+        (np.ones(3), 5000, ValueError, "bins=5000; expected 1 to 4096"),
+        (np.ones(3), 2.5, TypeError, "bins=2.5 of type float; expected an integer"),
+        (np.ones(3, complex), 4, TypeError, "values of complex64; expected real"),
+    ],
+)
+def test_complex_values_and_other_numbers_of_bins_are_refused(
+    values, bins, error, words
+):
+    with pytest.raises(error, match=words):
+        histogram(jnp.asarray(values), bins)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.inf]])
