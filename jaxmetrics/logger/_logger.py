@@ -1028,7 +1028,9 @@ class TrainingLogger:
         values: dict[str, object] = {}
         for name, item in self._attached.items():
             own_step = getattr(item, "metrics_step", None)
-            is_due = step > self._attached_step if own_step is None else own_step <= step
+            is_due = (
+                step > self._attached_step if own_step is None else own_step <= step
+            )
             if not hasattr(item, "metrics") or not is_due:
                 continue
             try:

@@ -25,7 +25,8 @@ def distance(a: Any, b: Any) -> jax.Array:
 
     NumPy arrays and arrays on devices give the same number. Outside jit NumPy arrays
     are transferred one after another, each to the devices of its counterpart, so a
-    tree kept on the host never lies on the devices as a whole.
+    tree kept on the host never lies on the devices as a whole. Arrays of integers and
+    bools are left out, as in `norms`.
 
     Raises:
       ValueError: The trees differ in structure or shapes.

@@ -60,7 +60,7 @@ class _Value(NamedTuple):
 
 def learning_rates(
     opt_state: Any,
-    schedule: Schedule | float | Mapping[str, Schedule] | None = None,
+    schedule: Schedule | float | Mapping[str, Schedule | float] | None = None,
 ) -> dict[str, jax.Array]:
     """Return the learning rates of the last update, float32; {} if unknown.
 
@@ -80,7 +80,8 @@ def learning_rates(
     Args:
       opt_state: Optimizer state after the update.
       schedule: Schedule or constant of an optimizer without injected hyperparameters,
-        or schedules by label; evaluated at the step counts in the state.
+        or schedules and constants by label. Schedules are evaluated at the step counts
+        in the state.
 
     Raises:
       ValueError: A schedule is passed, and the state has no step count for it.
@@ -133,7 +134,8 @@ def _fields(parts: list[Part], fields: Mapping[str, str]) -> Iterator[_Value]:
 
 
 def _scheduled(
-    parts: list[Part], schedule: Schedule | float | Mapping[str, Schedule] | None
+    parts: list[Part],
+    schedule: Schedule | float | Mapping[str, Schedule | float] | None,
 ) -> Iterator[_Value]:
     if schedule is None:
         return
@@ -144,7 +146,14 @@ def _scheduled(
     first = {part.label: part for part in reversed(counted)}
     if not isinstance(schedule, Mapping):
         schedule = dict.fromkeys(first, schedule)
-    if not schedule or not schedule.keys() <= first.keys():
+    # A mask has the branch around it, its state that of the mask.
+    unmasked = [part for part in parts if type(part.state).__name__ != "MaskedState"]
+    places = {part.label: part for part in reversed(unmasked)}
+    known = {
+        label: label in (first if callable(rate) else places)
+        for label, rate in schedule.items()
+    }
+    if not known or not all(known.values()):
         raise ValueError(
             f"learning_rates() got schedules for {sorted(schedule)}; the state has "
             f"step counts for {sorted(first)}. Pass the state of an optimizer that "
@@ -152,6 +161,9 @@ def _scheduled(
             "for a constant rate."
         )
     for label, label_schedule in schedule.items():
+        if not callable(label_schedule):
+            yield _Value(label, places[label].branch, label_schedule)
+            continue
         state, _, _, branch = first[label]
         # The count was incremented after the update used it.
         count = jnp.maximum(unwrap_variable(state.count) - 1, 0)

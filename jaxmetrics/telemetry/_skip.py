@@ -21,14 +21,15 @@ def skip_update(
 
     True if the norm of the gradients is not finite or above `max_norm`, or if any
     element of the loss is not finite. The flag is computed in the step from global
-    values, so all processes agree.
+    values, or with `axis` from those of all devices, so all processes agree.
 
     Args:
       grads: Gradients.
       loss: Loss, a scalar or one value per example.
       max_norm: Largest accepted norm. Default: any finite norm.
       axis: Inside `shard_map`, the mesh axes over which gradients or loss vary; if one
-        device has a reason to skip, all skip.
+        device has a reason to skip, all skip. The norm that is compared with `max_norm`
+        is that of the gradients of a device: pass whole gradients, not shards of them.
 
     Example:
       >>> params, new_params = {"w": jnp.zeros(2)}, {"w": jnp.ones(2)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import require_integers, require_numbers, states
+from jaxmetrics.record import require_integers, require_numbers, scalar, states
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _BFLOAT16_ROUNDING = 2.0**-8  # smaller relative changes may be rounding
@@ -66,6 +66,7 @@ class SpikeDetector:
             )
         self.threshold = threshold
         self.patience = patience
+        window = int(window)  # of NumPy, a deque does not take it
         self._accepted: deque[float] = deque(maxlen=window)
         self._rejected: list[float] = []
         self._largest = 0.0  # accepted distance, decaying
@@ -75,7 +76,7 @@ class SpikeDetector:
 
     def update(self, value: float) -> bool:
         """Add a value and return whether a spike begins; False while one continues."""
-        value = float(value)
+        value = float(scalar(value))
         begins = not self._spiking
         if math.isfinite(value):
             if self._accepts(value):

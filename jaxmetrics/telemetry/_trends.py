@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import Better, require_integers, require_numbers, states
+from jaxmetrics.record import (
+    Better,
+    require_integers,
+    require_numbers,
+    scalar,
+    states,
+)
 
 _SIGMA_PER_MAD = 1.4826  # standard deviation of normal noise / its MAD
 _ERROR_OF_MEDIAN = math.sqrt(math.pi / 2)  # relative to the error of the mean
@@ -64,14 +70,14 @@ class PlateauDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("PlateauDetector", window, tolerance, better)
-        self.window, self.tolerance = window, tolerance
+        self.window, self.tolerance = int(window), tolerance
         self.better: Better = better
-        self._values: deque[float] = deque(maxlen=2 * window)
+        self._values: deque[float] = deque(maxlen=2 * self.window)
         self._ongoing = False
 
     def update(self, value: float) -> bool:
         """Add an evaluation and return whether a plateau begins."""
-        value = float(value)
+        value = float(scalar(value))
         if not math.isfinite(value):
             return False
         self._values.append(value)
@@ -155,15 +161,15 @@ class OverfittingDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("OverfittingDetector", window, tolerance, better)
-        self.window, self.tolerance = window, tolerance
+        self.window, self.tolerance = int(window), tolerance
         self.better: Better = better
-        self._train: deque[float] = deque(maxlen=2 * window)
-        self._validation: deque[float] = deque(maxlen=2 * window)
+        self._train: deque[float] = deque(maxlen=2 * self.window)
+        self._validation: deque[float] = deque(maxlen=2 * self.window)
         self._ongoing = False
 
     def update(self, train: float, validation: float) -> bool:
         """Add an evaluation and return whether overfitting begins."""
-        train, validation = float(train), float(validation)
+        train, validation = float(scalar(train)), float(scalar(validation))
         if not (math.isfinite(train) and math.isfinite(validation)):
             return False
         self._train.append(train)

@@ -254,10 +254,18 @@ def test_schedules_are_passed_by_label():
     state = updated(optax.multi_transform(tx, LABELS), 2)
     rates = learning_rates(state, {"slow": slow, "fast": fast})
     assert rates == {"lr/slow": pytest.approx(0.09), "lr/fast": pytest.approx(0.9)}
+    assert learning_rates(state, {"slow": 0.5, "fast": fast})["lr/slow"] == 0.5
     with pytest.raises(ValueError, match=r"for \['other'\].*\['fast', 'slow'\]"):
         learning_rates(state, {"other": slow})
     with pytest.raises(ValueError, match=r"step counts for \[\]"):
         learning_rates(optax.sgd(0.5).init(PARAMS), slow)
+
+
+def test_constants_by_label_are_scaled_as_their_updates():
+    tx = {"slow": optax.chain(optax.sgd(0.5), plateau()), "fast": optax.sgd(2.0)}
+    multipliers, state = applied(optax.multi_transform(tx, LABELS), times=3)
+    rates = learning_rates(state, {"slow": 0.5, "fast": 2.0})
+    assert {name: rates[f"lr/{LABELS[name]}"] for name in LABELS} == multipliers
 
 
 def test_a_schedule_is_evaluated_at_the_first_count():

@@ -120,7 +120,7 @@ def test_only_spikes_in_a_row_become_the_new_level():
 
 def test_a_large_distance_raises_the_limit_for_a_while():
     def spikes_after(steps):
-        detector = SpikeDetector(window=32)
+        detector = SpikeDetector(window=np.int8(32))
         for x in with_noise(2, 64):
             detector.update(x)
         sigma = 1.4826 * 0.05

@@ -52,6 +52,8 @@ def test_a_plateau_is_reported_again_only_after_clear_progress():
 def test_equal_values_are_a_plateau_and_what_is_not_finite_is_left_out():
     values = [1.0, np.nan, np.inf] * 8
     assert begins(PlateauDetector(window=4), values) == [21]
+    arrays = map(np.atleast_1d, values)
+    assert begins(PlateauDetector(window=np.int8(4)), arrays) == [21]
 
 
 def test_overfitting_is_found_where_validation_turns():
@@ -102,7 +104,7 @@ def test_validation_that_gets_worse_with_the_training_is_not_overfitting():
 def test_evaluations_with_nan_are_left_out():
     train = np.r_[3 - 0.1 * np.arange(16), np.nan]
     validation = np.r_[2 + 0.1 * np.arange(16), 9]
-    with_nan = OverfittingDetector(window=4), OverfittingDetector(window=4)
+    with_nan = OverfittingDetector(window=np.int8(4)), OverfittingDetector(window=4)
     assert begins(with_nan[0], train, validation) == [7]
     assert begins(with_nan[1], validation, train) == []
     assert with_nan[0].state()["validation"][-1] == validation[15]

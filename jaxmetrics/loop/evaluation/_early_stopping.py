@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmetrics._other_names import explains_arguments
-from jaxmetrics.record import Better, require_numbers, states
+from jaxmetrics.record import Better, require_numbers, scalar, states
 
 
 class EarlyStopping:
@@ -59,7 +59,7 @@ class EarlyStopping:
 
     def update(self, value: float) -> bool:
         """Add an evaluation, and return whether to stop. NaN is no improvement."""
-        value = float(value)
+        value = float(scalar(value))
         gain = self.best - value if self.better == "min" else value - self.best
         is_first = math.isnan(self.best) and not math.isnan(value)
         self.is_best = is_first or gain > self.min_delta

@@ -11,7 +11,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.tree_util import DictKey
 
-from jaxmetrics.core import Deferred, arguments_read, snapshot, warn_of_invalid
+from jaxmetrics.core import (
+    Collection,
+    Deferred,
+    arguments_read,
+    snapshot,
+    warn_of_invalid,
+)
 from jaxmetrics.loop.evaluation._batches import global_batches, local_batches
 from jaxmetrics.pipeline import held_metrics
 from jaxmetrics.processes import require_same_metrics
@@ -62,12 +68,13 @@ def evaluate_loop(
       step: Function `step(state, metrics, batch)` that returns the updated metrics:
         `jax.jit(lambda state, metrics, batch: metrics.update(logits=apply(state,
         batch["inputs"]), labels=batch["labels"], mask=batch["mask"]))`. It may donate
-        the metrics.
+        the metrics. A compiled step that ignores the mask is refused if there is
+        padding; one that is not compiled cannot be inspected, and counts it.
       state: Further input of the step, such as parameters, placed on the mesh.
       batches: Dicts of arrays `[rows, ...]` with this process's own rows. Processes
         whose devices differ only along another mesh axis pass the same rows.
-      metrics: A Metric, a Collection, a deferred one, or the `interop.nnx.Metrics` of
-        one; its state is ignored.
+      metrics: A Metric, a Collection, or a mapping of names to metrics, which becomes
+        one; a deferred one, or the `interop.nnx.Metrics` of one. Its state is ignored.
       mesh: Mesh whose axis `"data"`, or only axis, shards the rows. Default: the mesh
         of deferred metrics, else none, and everything stays on this process.
       compute: If False, return the updated metrics and not their values. Every process
@@ -87,7 +94,7 @@ def evaluate_loop(
       >>> {name: float(value) for name, value in values.items()}
       {'mean': 3.0, 'largest': 6.0}
     """
-    metrics, sharding, multiple = _place(held_metrics(metrics), mesh)
+    metrics, sharding, multiple = _place(_held_metrics(metrics), mesh)
     shared = sharding is not None and not sharding.is_fully_addressable
     if shared:
         require_same_metrics(_CALL, metrics)
@@ -112,6 +119,18 @@ def evaluate_loop(
     if jax.process_index() == 0:
         warn_of_invalid(taken.metrics())
     return taken.compute()
+
+
+def _held_metrics(metrics: Any) -> Any:
+    metrics = held_metrics(metrics)
+    if hasattr(metrics, "empty"):
+        return metrics
+    if isinstance(metrics, Mapping):
+        return Collection(metrics)
+    raise TypeError(
+        f"{_CALL} got metrics of type {type(metrics).__name__}; expected a Metric or a "
+        f"Collection. Pass jm.Collection(loss=jm.Mean('loss')), for one."
+    )
 
 
 def _place(metrics: Any, mesh: Mesh | None) -> tuple[Any, NamedSharding | None, int]:

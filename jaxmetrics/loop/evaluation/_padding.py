@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, keystr, tree_flatten_with_path
+
+from jaxmetrics.record import refuse_masked
 
 Batch = dict[str, Any]
 Layout = list[Any]
@@ -35,13 +38,14 @@ def pad_batch(batch: Mapping[str, Any], multiple: int) -> dict[str, Any]:
       >>> padded["labels"].tolist(), padded["mask"].tolist()
       ([3, 1, 2, 2], [True, True, True, False])
     """
-    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
+    is_integer = isinstance(multiple, Integral) and not isinstance(multiple, bool)
+    if not is_integer or multiple < 1:
         raise ValueError(
             f"pad_batch() got multiple={multiple!r}, expected a positive int. Pass the "
             f"number of devices that share the rows."
         )
     batch, rows = with_mask("pad_batch()", batch)
-    return pad_to(batch, round_up(rows, multiple))
+    return pad_to(batch, round_up(rows, int(multiple)))
 
 
 def with_mask(call: str, batch: Any) -> tuple[Batch, int]:
@@ -55,14 +59,20 @@ def with_mask(call: str, batch: Any) -> tuple[Batch, int]:
             f"{call} got a batch of type {type(batch).__name__}, expected a dict of "
             f"arrays. Name them: dict(inputs=inputs, labels=labels)."
         )
-    batch = jax.tree.map(_as_array, _as_dicts(batch))
+    batch = _as_dicts(batch)
+    for path, x in tree_flatten_with_path(batch)[0]:
+        refuse_masked(f"{call}, {_name(path)!r},", x)
+    batch = jax.tree.map(_as_array, batch)
     rows = {}
     for path, x in tree_flatten_with_path(batch)[0]:
-        name = keystr(path, simple=True, separator="/")
-        if x.ndim == 0 or x.dtype.kind in "OSU":
+        name, is_key = _name(path), jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        if x.ndim == 0 or is_key or x.dtype.kind in "OSU":
+            advice = "make arrays of lists"
+            if is_key:
+                advice = "or pass jax.random.key_data() of the keys"
             raise TypeError(
                 f"{call} got {name!r} as {x.dtype}{list(x.shape)}, expected numbers "
-                f"[rows, ...]. Leave it out of the batch; make arrays of lists."
+                f"[rows, ...]. Leave it out of the batch; {advice}."
             )
         rows[name] = len(x)
     if len(set(rows.values())) != 1:
@@ -145,6 +155,10 @@ def deserialize_row(data: bytes, layout: Layout) -> Batch:
         inner[path[-1]] = x.reshape(1, *shape)
         offset += size * dtype.itemsize
     return batch
+
+
+def _name(path: Any) -> str:
+    return keystr(path, simple=True, separator="/")
 
 
 def _as_dicts(tree: Any) -> Any:

@@ -48,7 +48,7 @@ class LossTracker:
                 f"LossTracker got window={window}; expected at least 1. Pass the "
                 f"largest number of values that you want to average."
             )
-        self.window = window
+        self.window = int(window)
         self._values: dict[str, np.ndarray] = {}  # ring buffers
         self._counts: dict[str, int] = {}
         self._pending: deque[Mapping[str, Any]] = deque()
@@ -92,6 +92,7 @@ class LossTracker:
                 f"{sorted(self._values)}. Pass it to update() first."
             )
         window = min(_USUAL_WINDOW, self.window) if window is None else window
+        require_integers("LossTracker.get_average()", window=window)
         if not 1 <= window <= self.window:
             raise ValueError(
                 f"LossTracker.get_average() got window={window}; expected 1 to "

@@ -14,7 +14,7 @@ from pathlib import Path
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
 from jaxmetrics.loop.periodic._schedule import Schedule
 from jaxmetrics.processes import process_index
-from jaxmetrics.record import absolute_path, check_step, is_remote
+from jaxmetrics.record import absolute_path, check_step, is_remote, require_integers
 
 _LOG = logging.getLogger("jaxmetrics")
 
@@ -45,6 +45,7 @@ class Profile:
 
     Raises:
       OSError: The directory cannot be created.
+      TypeError: A period is not a number, or a step not an integer.
       ValueError: A period or the number of steps is not positive.
 
     Example:
@@ -67,6 +68,8 @@ class Profile:
         on_done: Callable[[int, str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        require_integers("Profile", num_profile_steps=num_profile_steps)
+        require_integers("Profile", first_profile=first_profile)
         if num_profile_steps < 1:
             raise ValueError(
                 f"Profile got num_profile_steps={num_profile_steps!r}, expected at "
@@ -75,7 +78,7 @@ class Profile:
         self._schedule = Schedule("Profile", every_steps, every_secs, (first_profile,))
         is_local = not is_remote(logdir)
         self._logdir = os.fspath(absolute_path(logdir) if is_local else logdir)
-        self._num_steps = num_profile_steps
+        self._num_steps = int(num_profile_steps)
         self._all_processes = all_processes
         self._around = around or contextlib.nullcontext
         self._context = contextlib.ExitStack()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jaxmetrics.loop.periodic._device_marks import DeviceMarks
 from jaxmetrics.loop.periodic._profile import Profile
 from jaxmetrics.loop.periodic._schedule import Schedule
-from jaxmetrics.record import check_step, duration, rate
+from jaxmetrics.record import check_step, duration, rate, require_integers
 
 if TYPE_CHECKING:
     from jaxmetrics.logger import TrainingLogger
@@ -30,7 +30,8 @@ class ReportProgress:
     INFO. The first call, also after a restart, only starts to count.
 
     Args:
-      num_train_steps: Number of the last step, which is always reported. None: unknown.
+      num_train_steps: Number of the last step, which is reported unless it is that of
+        the first call. None: unknown.
       every_steps: Report at multiples of this number.
       every_secs: Report after this many seconds.
       on_steps: Report at these steps.
@@ -39,6 +40,7 @@ class ReportProgress:
       clock: Function that returns monotonic seconds.
 
     Raises:
+      TypeError: A period is not a number, or a step not an integer.
       ValueError: A period or the number of steps is not positive.
 
     Example:
@@ -65,14 +67,16 @@ class ReportProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start to measure the uptime."""
-        if num_train_steps is not None and num_train_steps < 1:
-            raise ValueError(
-                f"ReportProgress got num_train_steps={num_train_steps!r}, expected a "
-                f"positive integer. Leave it out if it is unknown."
-            )
-        last = () if num_train_steps is None else (num_train_steps,)
+        if num_train_steps is not None:
+            require_integers("ReportProgress", num_train_steps=num_train_steps)
+            num_train_steps = int(num_train_steps)
+            if num_train_steps < 1:
+                raise ValueError(
+                    f"ReportProgress got num_train_steps={num_train_steps!r}, expected "
+                    f"a positive integer. Leave it out if it is unknown."
+                )
         self._schedule = Schedule(
-            "ReportProgress", every_steps, every_secs, (*on_steps, *last)
+            "ReportProgress", every_steps, every_secs, on_steps, num_train_steps
         )
         self._num_train_steps = num_train_steps
         self._logger = logger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jaxmetrics.record import require_numbers
+from jaxmetrics.record import require_integers, require_numbers, scalar
 
 
 class Schedule:
@@ -15,9 +15,10 @@ class Schedule:
       every_steps: Due when a multiple was reached since the previous call.
       every_secs: Due when this many seconds have passed since the action was last due.
       on_steps: Due when one of these steps was reached since the previous call.
+      last_step: Due when this step was reached since the previous call; or None.
 
     Raises:
-      TypeError: A period is not a number.
+      TypeError: A period is not a number, or a step not an integer.
       ValueError: A period is not positive.
     """
 
@@ -27,7 +28,16 @@ class Schedule:
         every_steps: int | None = None,
         every_secs: float | None = None,
         on_steps: Iterable[int] = (),
+        last_step: int | None = None,
     ) -> None:
+        if not isinstance(on_steps, Iterable):
+            raise TypeError(
+                f"{action} got on_steps={on_steps!r}; expected several steps. Pass a "
+                f"list, or every_steps= for multiples of a number."
+            )
+        steps = [*on_steps] if last_step is None else [*on_steps, last_step]
+        for step in steps:
+            require_integers(action, on_steps=step)
         periods = {"every_steps": every_steps, "every_secs": every_secs}
         for name, period in periods.items():
             if period is not None:
@@ -37,9 +47,10 @@ class Schedule:
                     f"{action} got {name}={period!r}, expected a positive number. "
                     f"Leave it out, or pass None, for no such period."
                 )
-        self._every_steps = every_steps
+        # Numbers of Python: those of NumPy may overflow.
+        self._every_steps = None if every_steps is None else scalar(every_steps)
         self._every_secs = every_secs
-        self._on_steps = frozenset(on_steps)
+        self._on_steps = frozenset(map(int, steps))
 
     def start(self, step: int, t: float) -> None:
         """Start to count, after a step and at a time in seconds."""

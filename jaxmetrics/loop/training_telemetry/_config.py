@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any, Literal
 
 from jaxmetrics._lazy import optional
@@ -62,11 +63,13 @@ class TelemetryConfig:
         """Validate counts and the location of the weights."""
         for name in ("collect_every_n", "holdout_size", "label_classes"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+            if not is_integer or value < 1:
                 raise ValueError(
                     f"TelemetryConfig got {name}={value!r}, expected a positive "
                     f"integer. Set enabled=False to collect nothing."
                 )
+            setattr(self, name, int(value))
         if self.weights_on not in ("disk", "host", "device"):
             raise ValueError(
                 f"TelemetryConfig got weights_on={self.weights_on!r}, expected 'disk', "

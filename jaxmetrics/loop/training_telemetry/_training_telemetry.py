@@ -525,7 +525,9 @@ def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 def _is_dynamic(leaf: Any) -> bool:
     numbers = int | float | complex | np.generic
-    return isinstance(leaf, jax.Array | np.ndarray | numbers) and not isinstance(leaf, bool)
+    return isinstance(leaf, jax.Array | np.ndarray | numbers) and not isinstance(
+        leaf, bool
+    )
 
 
 def _aligned(logits: Any, labels: Any) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ def test_the_best_value_and_whether_it_is_the_last_one():
     stopping = EarlyStopping(patience=3, better="max")
     assert math.isnan(stopping.best) and not stopping.is_best
     seen = []
-    for value in (math.nan, 0.5, 0.4, 0.6):
+    for value in (math.nan, 0.5, 0.4, np.array([0.6])):
         stopping.update(value)
         seen.append((stopping.best, stopping.is_best, stopping.waited))
     assert seen[1:] == [(0.5, True, 0), (0.5, False, 1), (0.6, True, 0)]

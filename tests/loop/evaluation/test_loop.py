@@ -98,6 +98,10 @@ def test_the_state_of_the_metrics_is_ignored_and_survives_donation():
 def test_a_single_metric_is_named_after_its_class():
     values = jm.evaluate_loop(update, None, [batch_of(3)], jm.Accuracy())
     assert values == {"accuracy": values_of([batch_of(3)])["accuracy"]}
+    values = jm.evaluate_loop(update, None, [batch_of(3)], {"top": jm.Accuracy()})
+    assert values == {"top": values_of([batch_of(3)])["accuracy"]}
+    with pytest.raises(TypeError, match="got metrics of type list; expected a Metric"):
+        jm.evaluate_loop(update, None, [batch_of(3)], [jm.Accuracy()])
 
 
 def test_the_state_is_passed_to_the_step():

@@ -17,7 +17,7 @@ from jaxmetrics.loop.evaluation._padding import (
 def test_padding_repeats_the_last_row_and_is_masked():
     x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     batch = {"x": x, "n": {"m": np.array([7, 8, 9])}}
-    padded = jm.pad_batch(batch, 4)
+    padded = jm.pad_batch(batch, np.int8(4))
     assert padded["x"].tolist() == [[1, 2], [3, 4], [5, 6], [5, 6]]
     assert padded["n"]["m"].tolist() == [7, 8, 9, 9]
     assert padded["mask"].tolist() == [True, True, True, False]
@@ -64,6 +64,12 @@ def test_padding_does_not_count(rows):
         ({"x": np.ones(3), "n": 3}, TypeError, r"'n' as int64\[\].*Leave it out"),
         ({"x": {"y": [1, 2]}}, TypeError, "'x/y/0'.*make arrays of lists"),
         ({"x": np.array(["a", "b"])}, TypeError, r"'x' as <U1\[2\]"),
+        ({"x": np.ma.ones(2)}, TypeError, "'x', got a masked array of NumPy"),
+        (
+            {"x": jax.random.split(jax.random.key(0))},
+            TypeError,
+            r"'x' as key.*key_data",
+        ),
         ({"x": np.ones(2), "mask": np.ones(2)}, TypeError, "mask of float64.*mask > 0"),
         ({"x": np.ones(2), "mask": {"a": np.ones(2)}}, TypeError, "mask of dict"),
     ],

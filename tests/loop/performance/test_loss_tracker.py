@@ -16,6 +16,8 @@ def test_the_average_covers_the_last_values():
     assert losses.get_average("ce_loss", window=30) == np.mean(range(70, 100))
     assert losses.get_average("ce_loss", window=1) == 99.0
     assert losses.get_average("rare") == 5.0
+    with pytest.raises(TypeError, match="get_average.*window=2.5 of type float"):
+        losses.get_average("rare", 2.5)
 
 
 def test_update_does_not_wait_for_values_on_a_device():

@@ -1,5 +1,6 @@
 """Schedules: every N steps, every T seconds, or at given steps."""
 
+import numpy as np
 import pytest
 from support.clock import Clock
 
@@ -39,6 +40,28 @@ def test_a_multiple_that_calls_skipped_is_due(clock):
         False,
         True,
     ]
+
+
+def test_numbers_of_numpy_do_not_overflow(tmp_path):
+    report = ReportProgress(np.int8(100), every_steps=np.int8(100), every_secs=None)
+    assert [report(step, t=float(step)) for step in (1, 150, 300)] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (ReportProgress, {"on_steps": 5}),
+        (ReportProgress, {"on_steps": ["5"]}),
+        (ReportProgress, {"num_train_steps": "5"}),
+        (Profile, {"num_profile_steps": "2"}),
+        (Profile, {"first_profile": 2.5}),
+    ],
+)
+def test_steps_that_are_no_integers_are_refused(make, options, tmp_path):
+    ((name, value),) = options.items()
+    directory = [tmp_path] if make is Profile else []
+    with pytest.raises(TypeError, match=f"{make.__name__} got {name}="):
+        make(*directory, **options)
 
 
 @pytest.mark.parametrize("options", [{"every_steps": 0}, {"every_secs": -1.0}])

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import numpy as np
 import pytest
 
 from jaxmetrics import TelemetryConfig, TrainingTelemetry
@@ -66,6 +67,11 @@ def test_yaml_without_settings_is_refused(tmp_path, text, words):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match=words):
         TelemetryConfig.from_yaml(tmp_path / "config.yaml")
+
+
+def test_integers_of_numpy_become_those_of_python():
+    config = TelemetryConfig(collect_every_n=np.int8(3))
+    assert type(config.collect_every_n) is int and config.collect_every_n == 3
 
 
 @pytest.mark.parametrize(
