@@ -155,7 +155,7 @@ class MetricsAggregator:
           **arrays: Host values by metric, of any shape; each entry is an observation.
 
         Raises:
-          TypeError: Values are of a kind that the type does not take, or there are none.
+          TypeError: There are no values, or some of a kind that the type does not take.
           ValueError: A metric has another type already, the type is unknown, or
             values, weights or names are not valid.
           KeyError: The dataset is not one of `datasets`.

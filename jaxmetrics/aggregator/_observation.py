@@ -20,7 +20,7 @@ class AggregationType(enum.StrEnum):
     MEAN = "mean"
     """Mean of the values, weighted if weights are passed.
 
-    A weight of 0 removes a value. Sums beyond 1.8e308, the largest float64, are infinite.
+    A weight of 0 removes a value. A sum beyond the largest float64 is infinite.
     """
 
     MAX = "max"

@@ -134,19 +134,17 @@ class PerformanceTracker:
           TypeError: A number is not a number, or a value is traced.
           ValueError: A number is negative, or an earlier output was donated.
         """
-        if local_batch_size is not None:
-            local_batch_size = scalar(_checked("local_batch_size", local_batch_size))
-        if tokens is not None:
-            tokens = _checked("tokens", tokens)
+        rows = _checked("local_batch_size", local_batch_size)
+        tokens = _checked("tokens", tokens)
         if any(map(is_tracer, jax.tree.leaves(output))):
             raise TypeError(
                 "PerformanceTracker.update() got an output within jit, where it is "
                 "called only when the step is traced. Call it after the compiled step."
             )
-        _require(".update()", 0, local_batch_size=local_batch_size, tokens=tokens)
+        _require(".update()", 0, local_batch_size=rows, tokens=tokens)
         padded = 0 if tokens is None else tokens
-        if local_batch_size is not None:
-            padded = local_batch_size * self.sequence_length * jax.process_count()
+        if rows is not None:
+            padded = scalar(rows) * self.sequence_length * jax.process_count()
         unpadded = padded if tokens is None else tokens
         self._timer.add(output, unpadded, padded, self.world_size)
 
@@ -479,7 +477,9 @@ def _require(call: str, least: int, **counts: Any) -> None:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Return a number of Python, or a scalar on a device as it is."""
+    """Return a number of Python, or a scalar on a device and None as they are."""
+    if value is None:
+        return None
     checked = checked_scalars("PerformanceTracker.update", {name: value})[name]
     return checked if is_on_device(checked) else scalar(value)
 

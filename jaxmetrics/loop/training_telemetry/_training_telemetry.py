@@ -445,7 +445,7 @@ def _by_group(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _is_rate(name: str) -> bool:
-    """Return whether a statistic is a learning rate, not the scale of an unknown one."""
+    """Return whether a statistic is a rate, and not the scale of an unknown one."""
     return name.startswith("lr/") and not re.search(r"/scale(_\d+)?$", name)
 
 
@@ -511,8 +511,8 @@ def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         return logits, labels, predictions, jnp.mean(predictions == labels)
 
     def predict_in_order(params: Any, inputs: Any, labels: Any) -> dict[str, Any]:
-        # Modules of equinox have functions and flags among their leaves, which jit takes
-        # as static arguments only.
+        # Modules of equinox have functions and flags among their leaves, which jit
+        # takes as static arguments only.
         leaves, structure = jax.tree.flatten(params)
         arrays = [x if _is_dynamic(x) else None for x in leaves]
         static = tuple(None if _is_dynamic(x) else x for x in leaves)
@@ -524,10 +524,9 @@ def _predictor(apply_fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def _is_dynamic(leaf: Any) -> bool:
-    numbers = int | float | complex | np.generic
-    return isinstance(leaf, jax.Array | np.ndarray | numbers) and not isinstance(
-        leaf, bool
-    )
+    if isinstance(leaf, bool):
+        return False
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex)
 
 
 def _aligned(logits: Any, labels: Any) -> tuple[Any, Any]:
@@ -543,7 +542,7 @@ def _aligned(logits: Any, labels: Any) -> tuple[Any, Any]:
     if logits.shape[: labels.ndim] != labels.shape or logits.ndim > labels.ndim + 1:
         raise ValueError(
             f"apply_fn of set_holdout_data() returned logits of shape {logits.shape} "
-            f"for labels of shape {labels.shape}; expected [..., classes], or the shape "
-            f"of the labels. Return the logits alone."
+            f"for labels of shape {labels.shape}; expected the shape of the labels, "
+            f"with or without an axis of classes. Return the logits alone."
         )
     return logits, labels

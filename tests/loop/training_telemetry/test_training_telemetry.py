@@ -122,9 +122,8 @@ def test_predictions_that_do_not_fit_the_labels_are_refused(tmp_path):
     position = dict(step=200, batch_idx=0, epoch=0, params=jnp.float32(1.0))
     with TrainingTelemetry(config(tmp_path)) as collected:
         for logits, labels in [((3, 2), 2), ((2, 3, 4), 2), ((2,), (2, 3)), ((), 2)]:
-            collected.set_holdout_data(
-                np.ones(2), np.zeros(labels, int), lambda p, x: jnp.ones(logits)
-            )
+            inputs, labels = np.ones((2, *logits)), np.zeros(labels, int)
+            collected.set_holdout_data(inputs, labels, lambda p, x: p * x[0])
             with pytest.raises(ValueError, match="apply_fn.* for labels of shape"):
                 collected.on_batch_end({}, **position)
 
