@@ -533,8 +533,14 @@ def _aligned(logits: Any, labels: Any) -> tuple[Any, Any]:
     """Return logits and labels without a last axis of one entry of either.
 
     Raises:
+      TypeError: The logits are no array.
       ValueError: The leading axes differ.
     """
+    if not hasattr(logits, "ndim"):
+        raise TypeError(
+            f"apply_fn of set_holdout_data() returned a {type(logits).__name__}; "
+            f"expected an array. Return the logits alone."
+        )
     if logits.ndim == labels.ndim and labels.shape[-1:] == (1,) != logits.shape[-1:]:
         labels = labels[..., 0]
     elif logits.ndim == labels.ndim + 1 and logits.shape[-1] == 1:

@@ -126,6 +126,9 @@ def test_predictions_that_do_not_fit_the_labels_are_refused(tmp_path):
             collected.set_holdout_data(inputs, labels, lambda p, x: p * x[0])
             with pytest.raises(ValueError, match="apply_fn.* for labels of shape"):
                 collected.on_batch_end({}, **position)
+        collected.set_holdout_data(np.ones(2), np.zeros(2, int), lambda p, x: (x, p))
+        with pytest.raises(TypeError, match="returned a tuple; expected an array"):
+            collected.on_batch_end({}, **position)
 
 
 def test_functions_and_flags_among_the_weights_are_no_arrays(tmp_path):
