@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import time
@@ -237,7 +238,7 @@ def read_progress(
     values = RunValues.from_state(summary)
     if values is not None:
         values.take_directions(better)
-    if values is None or whole:
+    if is_whole := values is None or whole:
         index, values = index.empty(), RunValues(better)
         summary = summary if whole else {}
     if (rest := index.bytes_after()) > max_bytes:
@@ -253,6 +254,10 @@ def read_progress(
         values.add(row)
 
     index.scan(follow)
+    if is_whole:
+        lines = scan_lines(Path(run_dir) / METRICS_JSONL)
+        lines = itertools.takewhile(lambda line: line.end <= index.position, lines)
+        values.take_best(line.row for line in lines if line.row is not None)
     return Progress(index, values, summary, damaged)
 
 

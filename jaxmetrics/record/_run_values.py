@@ -185,6 +185,31 @@ class RunValues:
         self._lacks_recent, self._signs = False, None
         self._directed.clear()
 
+    def take_best(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take the best values that are unknown from the whole record.
+
+        A best value whose step was logged again is unknown after one pass: the second
+        best one may be that of any row before.
+
+        Args:
+          rows: All rows that were added.
+        """
+        signs = self._signs_of(k for k, n in self._best_steps.items() if n is None)
+        if not signs:
+            return
+        columns: dict[str, dict[int, float]] = {key: {} for key in signs}
+        for row in rows:
+            step = row.get("step")
+            if type(step) is not int or "kind" in row or abs(step) > _MAX_STEP:
+                continue
+            for key in columns.keys() & row.keys():
+                if isinstance(value := number(row[key]), int | float):
+                    columns[key][step] = value
+        for key, sign in signs.items():
+            del self._best[key], self._best_steps[key]
+            for step, value in columns[key].items():
+                self._add_best(key, value, sign, step)
+
     def last_values(self) -> dict[str, float]:
         """Return all last values that are known, in the order of their first rows."""
         self._settle()

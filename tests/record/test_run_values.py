@@ -107,6 +107,9 @@ def test_values_are_those_of_the_columns_or_unknown(tmp_path_factory, before, af
     steps = [step for step, _ in before + after]
     if len(steps) == len(set(steps)):
         assert all(map(summary.values.is_known, KEYS))
+    summary.write({}, "closed")
+    assert not read_progress(folder, better=BETTER).values.has_unknown
+    check(summary.values, folder, exactly=True)
 
 
 @given(ROWS, ROWS, ROWS, st.integers(0, 12), st.booleans())
