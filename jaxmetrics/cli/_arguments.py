@@ -179,6 +179,13 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
         help="metric by whose best value the runs are ranked (default: the loss of "
         "the evaluation, or the training loss)",
     )
+    command.add_argument(
+        "--seed",
+        metavar="NAME",
+        default="seed",
+        help="name in the configuration in which runs of a group may differ (default: "
+        "seed)",
+    )
     _add_where_arguments(command)
     _add_keys_argument(command)
     command.add_argument("--page", metavar="FILE", help="write an HTML page")

@@ -98,7 +98,7 @@ def compare(args: Namespace) -> int:
     from jaxmetrics.cli._tables import comparison_lines
     from jaxmetrics.runs import compare
 
-    runs = [_load(args, path) for name in args.runs for path in _find_all(args, name)]
+    runs = [_load(args, path) for path in _find_all(args)]
     if len(runs) < 2:
         _warn("give two runs or more, or a project that has them", args.command)
         return 2
@@ -108,6 +108,7 @@ def compare(args: Namespace) -> int:
         args.x,
         target=targets,
         better=better,
+        seed=args.seed,
         rank_by=args.rank_by,
         where=args.where,
         sort=args.sort,
@@ -180,7 +181,7 @@ def tail(args: Namespace) -> int:
     from jaxmetrics.runs import Overview, Tail, overview_lines, tail_lines
 
     keys = args.keys or ("*",)
-    paths = [path for name in args.runs for path in _find_all(args, name)]
+    paths = _find_all(args)
     if len(paths) == 1:
         one = Tail(paths[0], keys)
         if args.json:
@@ -190,9 +191,7 @@ def tail(args: Namespace) -> int:
         def lines(now: float, width: int, height: int | None) -> list[str]:
             return tail_lines(one.read(), now, width, height)
     else:
-        several = Overview(
-            lambda: [path for name in args.runs for path in _find_all(args, name)], keys
-        )
+        several = Overview(lambda: _find_all(args), keys)
         if args.json:
             print(dumps([view.to_dict() for view in several.read()]))
             return 0
@@ -241,10 +240,13 @@ def _load_run(args: Namespace, name: str) -> Run:
     return _load(args, find_run(name, args.root))
 
 
-def _find_all(args: Namespace, name: str) -> list[Path]:
+def _find_all(args: Namespace) -> list[Path]:
+    """Return the paths of all runs that the arguments name, each once."""
     from jaxmetrics.runs import find_runs
+    from jaxmetrics.runs.reading import real_path
 
-    return find_runs(name, args.root)
+    paths = [path for name in args.runs for path in find_runs(name, args.root)]
+    return list({real_path(path): path for path in paths}.values())
 
 
 def _load(args: Namespace, path: Path) -> Run:
@@ -281,7 +283,10 @@ def _load_history(args: Namespace) -> History:
 
 
 def _select_keys(comparison: Comparison, globs: Iterable[str]) -> Comparison:
-    """Return the comparison of the keys that match one of the globs."""
+    """Return the comparison of the keys that match one of the globs.
+
+    The results by which the runs are ranked are kept.
+    """
 
     def matches(key: str) -> bool:
         return any(fnmatch.fnmatchcase(key, glob) for glob in globs)
@@ -289,7 +294,11 @@ def _select_keys(comparison: Comparison, globs: Iterable[str]) -> Comparison:
     return dataclasses.replace(
         comparison,
         keys=[key for key in comparison.keys if matches(key)],
-        results=[result for result in comparison.results if matches(result.key)],
+        results=[
+            result
+            for result in comparison.results
+            if matches(result.key) or result.key == comparison.ranked_by
+        ],
         spreads=[spread for spread in comparison.spreads if matches(spread.key)],
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmetrics._other_names import explains_reading
-from jaxmetrics.record import changes_by_attempt, one_or_many, redact
+from jaxmetrics.record import METRICS_JSONL, changes_by_attempt, one_or_many, redact
 from jaxmetrics.runs.pages import (
     compare_markdown,
     compare_page,
@@ -41,6 +41,7 @@ from jaxmetrics.runs.reading import (
     list_entries,
     own_key,
     reached,
+    real_path,
     relations,
     result,
     seed_groups,
@@ -181,7 +182,7 @@ def compare(
     Args:
       paths: Runs, and whatever `find_runs` takes: run directories, projects, patterns,
         also below `runs/`. One of them may be given alone; they stand for at least two
-        runs.
+        runs. A run that is given twice is one run.
       x: `"step"`, `"tokens"`, `"time"` (training seconds), or `"flops"`, which needs
         the FLOPs of a step, or of a token, in `run.json`.
       target: Values to reach by key, such as `{"val/loss": 2.0}`.
@@ -204,8 +205,13 @@ def compare(
       KeyError: No run has the key of a target, the key to rank by, or a name.
     """
     sources = (paths,) if isinstance(paths, Run) else one_or_many(paths)
-    every = [r for p in sources for r in _loaded(p)]
+    every = _distinct([r for p in sources for r in _loaded(p)])
     loaded, entries = _selected(every, where, sort, better or {})
+    if where is not None and len(loaded) < 2:
+        raise ValueError(
+            f"compare(where={where!r}) leaves {len(loaded)} of {len(every)} runs; "
+            f"expected at least two. Change the condition, or give more runs."
+        )
     names = common_names(loaded)
     runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
     positions = {name: axis_positions(run) for name, run in runs.items()}
@@ -294,6 +300,16 @@ def _loaded(path: str | os.PathLike[str] | Run) -> list[Run]:
     return [Run.load(found) for found in find_runs(path)]
 
 
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs, each once: twice the same run is not two seeds."""
+    by_place: dict[Path, Run] = {}
+    for run in runs:
+        place = real_path(run.address)
+        folder = place.parent if place.name == METRICS_JSONL else place
+        by_place.setdefault(folder, run)
+    return list(by_place.values())
+
+
 def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str | None:
     """Return the key by which most runs choose a model, or of their training losses.
 
@@ -350,7 +366,7 @@ def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
       runs: Runs by name.
       counts: Number of runs by key.
     """
-    notes = []
+    notes = _copy_notes(runs)
     epochs = [name for name, run in runs.items() if run.unit == "epoch"]
     if epochs:
         whose = "" if len(epochs) == len(runs) else f" of {_listed(epochs)}"
@@ -370,6 +386,20 @@ def _notes(runs: Mapping[str, Run], counts: Mapping[str, int]) -> list[str]:
     if (more := len(notes) - _MAX_NOTES) > 0:
         notes[_MAX_NOTES:] = [f"And {more:,} more notes like these."]
     return notes
+
+
+def _copy_notes(runs: Mapping[str, Run]) -> list[str]:
+    """Return a sentence for each run of which there are several copies."""
+    by_id: dict[object, list[str]] = {}
+    for name, run in runs.items():
+        if isinstance(run_id := run.header.get("run_id"), str):
+            by_id.setdefault(run_id, []).append(name)
+    return [
+        f"{_listed(names)} have the same run_id, as a run and its mirror, or a copied "
+        f"folder; each of them counts as a run."
+        for names in by_id.values()
+        if len(names) > 1
+    ]
 
 
 def _config_notes(name: str, run: Run) -> list[str]:

@@ -137,7 +137,10 @@ class TestCompare:
         arguments = ("--rank-by", "train/loss", "--better", "train/loss=max")
         out = call("compare", "sweep", *arguments, "--json")[1]
         assert json.loads(out)["ranked"] == ["lr0", "lr2", "lr1", "other"]
-        status, _, message = call("compare", "sweep/lr0")
+        out = call("compare", "sweep/lr*", "--keys", "lr/*")[1]
+        names = [line.split()[:1] for line in out.splitlines()]
+        assert [["lr1"], ["lr2"], ["lr0"]] in [names[n : n + 3] for n in range(9)]
+        status, _, message = call("compare", "sweep/lr0", "runs/sweep/lr0")
         assert status == 2 and "or a project that has them" in message
 
     def test_json_and_plots(self, make, call):
@@ -168,7 +171,8 @@ class TestCompare:
         assert status == 1 and "Give --better 'lr/lr=min' or 'lr/lr=max'." in message
         arguments += ["--better", "lr/lr=min", "--json", "--keys", "lr/*"]
         status, out, _ = call(*arguments)
-        assert {found["key"] for found in json.loads(out)["results"]} == {"lr/lr"}
+        keys = {found["key"] for found in json.loads(out)["results"]}
+        assert keys == {"lr/lr", "val/loss"}  # and the one by which they are ranked
         assert [found["x"] for found in json.loads(out)["targets"]] == [200, 200]
 
 

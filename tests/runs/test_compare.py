@@ -146,6 +146,8 @@ def test_runs_are_selected_and_sorted_and_have_their_state(tmp_path):
     assert "| state | step | training time |" in text and "Ranked by" not in text
     with pytest.raises(KeyError, match="similar names are"):
         compare(folders, where="lrr < 1")
+    with pytest.raises(ValueError, match=r"where='lr > 1'\) leaves 0 of 5 runs"):
+        compare(folders, where="lr > 1")
 
 
 def test_a_comparison_tells_what_goes_with_the_best_values(tmp_path):
@@ -178,11 +180,28 @@ def test_the_attempts_that_changed_a_configuration_are_noted(tmp_path):
     assert comparison.notes[0] in comparison.to_markdown().replace("\\", "")
 
 
-def test_runs_of_the_same_name_are_numbered(two):
-    assert list(compare([two[0], two[0], Run.load(two[1])]).runs) == [
+def test_runs_of_the_same_name_are_numbered(two, tmp_path):
+    other = named_run(tmp_path / "other", "slow", loss_rows(float))
+    assert list(compare([two[0], other, Run.load(two[1])]).runs) == [
         "slow",
         "slow (2)",
         "fast",
+    ]
+
+
+def test_a_run_that_is_given_twice_is_one_and_copies_of_it_are_noted(
+    seeds, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(seeds[0])
+    again = [seeds[0].name, Run.load(seeds[0]), seeds[0] / "metrics.jsonl", "link"]
+    assert compare([*seeds, *again]).spreads == compare(seeds).spreads
+    assert compare(seeds).notes == []
+    run_id = {"run_id": "x1"}
+    copies = [named_run(tmp_path / n, n, loss_rows(float), **run_id) for n in "ab"]
+    assert compare(copies).notes == [
+        "a, b have the same run_id, as a run and its mirror, or a copied folder; each "
+        "of them counts as a run."
     ]
 
 

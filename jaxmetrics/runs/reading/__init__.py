@@ -55,6 +55,7 @@ from jaxmetrics.runs.reading._find import (
     find_runs,
     folder_names,
     is_run,
+    real_path,
     runs_below,
 )
 from jaxmetrics.runs.reading._follow import Follower

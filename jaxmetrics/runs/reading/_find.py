@@ -126,6 +126,11 @@ def is_run(path: Path) -> bool:
     return is_own or is_in_mirror(path)
 
 
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a run, without links; an address as it is."""
+    return Path(path) if is_remote(path) else Path(path).resolve()
+
+
 def _places(
     name: str | os.PathLike[str], root: str | os.PathLike[str]
 ) -> tuple[Path, ...]:

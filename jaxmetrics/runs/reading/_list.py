@@ -26,7 +26,7 @@ from jaxmetrics.runs.reading._config import seed_groups, short_names
 from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
 from jaxmetrics.runs.reading._errors import RunNotFoundError
-from jaxmetrics.runs.reading._find import is_run, place_of, runs_below
+from jaxmetrics.runs.reading._find import is_run, place_of, real_path, runs_below
 from jaxmetrics.runs.reading._format import format_number
 from jaxmetrics.runs.reading._results import result
 from jaxmetrics.runs.reading._run import Run
@@ -316,8 +316,7 @@ def list_runs(
     paths = [path] if is_run(path) else runs_below(path)
     if not paths and not is_remote(path) and not path.is_dir():
         raise RunNotFoundError(f"There is no folder {root}.")
-    where_it_is = path if is_remote(path) else path.resolve()
-    named = [((*where_it_is.parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
+    named = [((*real_path(path).parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
     runs = list_entries(str(root), [((n[0], n[-1]), found) for n, found in named])
     for key in better or ():
         value_of(f"last({key})", runs.names, "better")  # raises for an unknown key
