@@ -71,9 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", parents=[debug, json], help="check this machine and its devices"
     )
-    for command in (report, plot, export):
-        command.add_argument("run", metavar="RUN", help=_RUN)
     for command in (report, plot):
+        command.add_argument("run", metavar="RUN", help=_RUN)
         command.add_argument(
             "--output",
             metavar="DIR",
@@ -234,6 +233,12 @@ def _add_view_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _add_export_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run",
+        metavar="RUN",
+        help="as for `report`, or a project or pattern, for all of its runs, which "
+        "then have their names in a column run",
+    )
     command.add_argument(
         "--format",
         choices=("csv", "json", "parquet"),

@@ -141,12 +141,14 @@ def compare(args: Namespace) -> int:
 
 def export(args: Namespace) -> int:
     """Write the records in another format."""
+    from jaxmetrics.runs import find_runs
     from jaxmetrics.runs.reading import (
         FORMATS,
         Format,
         export,
         export_chunks,
         export_left_out,
+        names_run,
     )
 
     name = args.format or Path(args.output or "").suffix.removeprefix(".")
@@ -157,20 +159,23 @@ def export(args: Namespace) -> int:
     if format == "parquet" and not args.output and sys.stdout.isatty():
         _warn("parquet is a binary format; give --output FILE", args.command)
         return 2
-    run = _load_run(args, args.run)
-    if not len(run):
-        raise ValueError(f"{run.path} has no records yet. Export it once it has.")
-    if left_out := export_left_out(run, format):
+    paths = find_runs(args.run, args.root)
+    runs = [_load(args, path) for path in paths]
+    if not any(map(len, runs)):
+        place = paths[0] if len(paths) == 1 else args.run
+        raise ValueError(f"{place} has no records yet. Export it once it has.")
+    source = runs[0] if names_run(args.run, args.root) else runs
+    if left_out := export_left_out(source, format):
         _warn(left_out, args.command)
     if args.output:
         with _quiet():
             path = write_or_ask(
-                lambda force: export(run, args.output, format, overwrite=force),
+                lambda force: export(source, args.output, format, overwrite=force),
                 args.force,
             )
         print(escape(str(path)))
     else:
-        for chunk in export_chunks(run, format):
+        for chunk in export_chunks(source, format):
             sys.stdout.buffer.write(chunk)
     return 0
 
@@ -232,12 +237,6 @@ def doctor(args: Namespace) -> int:
     else:
         print(f"all {len(results)} checks passed")
     return 1 if failed else 0
-
-
-def _load_run(args: Namespace, name: str) -> Run:
-    from jaxmetrics.runs import find_run
-
-    return _load(args, find_run(name, args.root))
 
 
 def _find_all(args: Namespace) -> list[Path]:

@@ -31,7 +31,6 @@ from jaxmetrics.runs.reading import (
     RunEntry,
     UnknownDirectionError,
     axis_positions,
-    common_names,
     config_difference,
     directions,
     evaluation,
@@ -39,6 +38,7 @@ from jaxmetrics.runs.reading import (
     flatten_config,
     is_telemetry,
     list_entries,
+    named_runs,
     own_key,
     reached,
     real_path,
@@ -47,7 +47,6 @@ from jaxmetrics.runs.reading import (
     seed_groups,
     series_on_axis,
     spreads,
-    unique_name,
 )
 
 if TYPE_CHECKING:
@@ -212,8 +211,7 @@ def compare(
             f"compare(where={where!r}) leaves {len(loaded)} of {len(every)} runs; "
             f"expected at least two. Change the condition, or give more runs."
         )
-    names = common_names(loaded)
-    runs = _named([run.renamed(other) for run, other in zip(loaded, names)])
+    runs = named_runs(loaded)
     positions = {name: axis_positions(run) for name, run in runs.items()}
     _check(runs, x, positions)
     counts: dict[str, int] = {}
@@ -323,13 +321,6 @@ def _ranking_key(runs: Mapping[str, Run], better: Mapping[str, Better]) -> str |
         losses = [key for run in runs.values() for key in run if key in better]
         keys = [key for key in losses if own_key(key)[0] == "train/loss"]
     return max(keys, key=keys.count) if keys else None
-
-
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    by_name: dict[str, Run] = {}
-    for run in runs:
-        by_name[unique_name(run.name, by_name)] = run
-    return by_name
 
 
 def _check(

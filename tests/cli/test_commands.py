@@ -277,6 +277,14 @@ class TestExport:
         losses = columns["train/loss"]
         assert losses[0] is None and math.isnan(losses[2]) and losses[4] == 1.5
 
+    def test_a_project_stands_for_all_of_its_runs(self, make, call):
+        for name in ("demo/one", "demo/two"):
+            make(name, [HEADER, row(1, train__loss=1.0)])
+        status, out, message = call("export", "demo", "--format", "csv")
+        assert (status, message) == (0, "")
+        lines = [line.split(",")[:2] for line in out.splitlines()]
+        assert lines == [["run", "step"], ["one", "1"], ["two", "1"]]
+
     def test_a_file_is_not_replaced_without_force(self, make, call):
         make()
         out = Path("out.csv")

@@ -25,7 +25,7 @@ from jaxmetrics.runs.reading._chart_layout import (
     quantile_keys,
 )
 from jaxmetrics.runs.reading._columns import Records, numbers_of, records_of
-from jaxmetrics.runs.reading._comparison import AlignedRuns, GroupMean
+from jaxmetrics.runs.reading._comparison import AlignedRuns, GroupMean, named_runs
 from jaxmetrics.runs.reading._config import (
     config_difference,
     flatten_config,
@@ -55,6 +55,7 @@ from jaxmetrics.runs.reading._find import (
     find_runs,
     folder_names,
     is_run,
+    names_run,
     real_path,
     runs_below,
 )
@@ -190,11 +191,14 @@ __all__ = [
     "local_copy",
     "marked_event",
     "merged_x",
+    "named_runs",
+    "names_run",
     "numbers_of",
     "own_key",
     "quantile_keys",
     "quantity",
     "reached",
+    "real_path",
     "records_of",
     "relations",
     "result",

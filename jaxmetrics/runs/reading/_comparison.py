@@ -10,11 +10,21 @@ import numpy as np
 
 from jaxmetrics.record import Better
 from jaxmetrics.runs.reading._axes import series_on_axis
+from jaxmetrics.runs.reading._config import unique_name
 from jaxmetrics.runs.reading._entry import RunEntry
 from jaxmetrics.runs.reading._merging import merged_x
+from jaxmetrics.runs.reading._quantities import common_names
 from jaxmetrics.runs.reading._relations import Relation
 from jaxmetrics.runs.reading._results import Reached, Result, Spread
 from jaxmetrics.runs.reading._run import Run
+
+
+def named_runs(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return runs by unique names, with one key for a quantity, see `common_names`."""
+    by_name: dict[str, Run] = {}
+    for run, other in zip(runs, common_names(runs)):
+        by_name[unique_name(run.name, by_name)] = run.renamed(other)
+    return by_name
 
 
 class GroupMean(NamedTuple):

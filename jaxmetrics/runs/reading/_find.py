@@ -87,13 +87,19 @@ def find_runs(
     Raises:
       FileNotFoundError: There is no such run.
     """
-    places = _places(name, root)
-    if any(path.is_file() or is_run(path) for path in places):
+    if names_run(name, root):
         return [find_run(name, root)]
-    for place in places:
+    for place in _places(name, root):
         if found := list(runs_in(place)) or _matching(place):
             return found
     return [find_run(name, root)]
+
+
+def names_run(
+    name: str | os.PathLike[str], root: str | os.PathLike[str] = "runs"
+) -> bool:
+    """Return whether a name stands for one run, not for a project or a pattern."""
+    return any(path.is_file() or is_run(path) for path in _places(name, root))
 
 
 def _matching(pattern: Path) -> list[Path]:

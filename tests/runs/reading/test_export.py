@@ -114,6 +114,36 @@ def test_a_run_without_records_is_exported_as_an_empty_table(tmp_path):
     assert b"".join(export_chunks(run, "json")) == b"[]\n"
 
 
+def test_a_project_has_the_records_of_all_its_runs_after_their_names(
+    tmp_path, monkeypatch
+):
+    from pyarrow import parquet
+
+    one = {"step": 1, "split": "train", "train/lr": 0.1, "ids": [1, 2]}
+    two = {"step": 1, "split": "val", "lr/lr": 0.2, "run": 7.0, "ids": [3]}
+    for name, row in (("=one", one), ("two", two)):
+        write_run(tmp_path / "runs" / "sweep" / name, [row], run_name=name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.warns(UserWarning, match="arrays of ids are left out"):
+        assert export("sweep", "~/a.csv", "csv").read_text() == (
+            "run,step,split,lr/lr,run (2)\n'=one,1,train,0.1,\ntwo,1,val,0.2,7.0\n"
+        )
+    path = export([Run.load("sweep/=one"), Run.load("sweep/two")], "a.json", "json")
+    rows = json.loads(path.read_text())
+    assert rows == [
+        {"run": "=one", "step": 1, "split": "train", "lr/lr": 0.1, "ids": [1, 2]},
+        {"run": "two", "step": 1, "split": "val", "lr/lr": 0.2, "run (2)": 7.0}
+        | {"ids": [3]},
+    ]
+    with pytest.raises(IsADirectoryError, match="a folder.*runs/metrics.csv"):
+        export("sweep", "runs", "csv", overwrite=True)
+    table = parquet.read_table(export("sweep/*", "a.parquet", "parquet"))
+    assert [
+        {k: v for k, v in r.items() if v is not None} for r in table.to_pylist()
+    ] == (rows)
+
+
 def test_names_cannot_be_formulas_in_a_spreadsheet(tmp_path):
     rows = [{"step": 1, "split": "=1+1", "=cmd()": 1.0}]
     run = Run.load(write_run(tmp_path / "run", rows))
