@@ -214,12 +214,13 @@ def history_of_run(run: Run) -> History:
         logged = _first(run, rates)
         if logged is not None:
             series["lr/lr"] = logged
-    if "perf/step_seconds" not in series and "time" in run:
-        series["perf/step_seconds"] = _step_seconds(*run["time"])
+    times = _training_times(run)
+    if "perf/step_seconds" not in series:
+        series["perf/step_seconds"] = _step_seconds(*times)
     for total in ("samples", "tokens"):
         key = f"perf/{total}_per_second"
-        if key not in series and total in run and "time" in run:
-            series[key] = _rate(run[total], run["time"])
+        if key not in series and total in run:
+            series[key] = _rate(run[total], times)
     folder = run.path if run.path.is_dir() else run.path.parent
     series = {key: logged for key, logged in series.items() if len(logged[0])}
     return History(
@@ -240,6 +241,21 @@ def _known(pairs: Iterable[tuple[int, float | None]]) -> Series | None:
 
 def _first(run: Run, keys: Iterable[str]) -> Series | None:
     return next((run[key] for key in keys if key in run), None)
+
+
+def _training_times(run: Run) -> Series:
+    """Return the times of the training records, or of all if there are none.
+
+    Those of an evaluation are left out: it may finish long after its step.
+    """
+    if "time" not in run:
+        return np.zeros(0, np.int64), np.zeros(0)
+    table = run._table
+    if "train" not in table.names:
+        return run["time"]
+    records, times, _ = table.columns["time"]
+    is_train = table.splits[records] == table.names.index("train")
+    return table.steps[records[is_train]], times[is_train]
 
 
 def _step_seconds(steps: np.ndarray, seconds: np.ndarray) -> Series:

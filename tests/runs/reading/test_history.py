@@ -132,6 +132,17 @@ def test_records_at_the_same_time_have_a_step_time_of_zero_and_no_rate(tmp_path)
     assert (steps.tolist(), rates.tolist()) == ([3], [0.5])
 
 
+def test_an_evaluation_that_finishes_late_has_no_part_in_step_times(tmp_path):
+    rows = rows_of(4, time=float, tokens=float)
+    for row in rows:
+        row["step"] *= 2
+    late = {"step": 3, "split": "val", "time": 4.5, "val/loss": 1.0}
+    history = load_history(write_run(tmp_path, [*rows, late]))
+    steps, seconds = history.get("perf/step_seconds")
+    assert (steps.tolist(), seconds.tolist()) == ([4, 6, 8], [0.5, 0.5, 0.5])
+    assert history.get("perf/tokens_per_second")[1].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_records_of_several_splits_count_once_per_step(tmp_path):
     rows = [
         {"step": step, "split": split, "time": float(step), "tokens": 10 * step}
