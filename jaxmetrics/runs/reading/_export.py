@@ -54,9 +54,10 @@ def export(
 
     The columns are step, split, time, tokens, samples, and the keys in the order first
     logged. Several runs have their names before, in the column run, and one key for a
-    quantity, as in `compare`. Where a record has no value, CSV has an empty cell, JSON (an array of
-    objects) no member, and Parquet a null; nan stays nan, in JSON as `"NaN"`. Arrays
-    are lists in JSON and Parquet; CSV has none, and a warning names their keys.
+    quantity, as in `compare`. Where a record has no value, CSV has an empty cell, JSON
+    (an array of objects) no member, and Parquet a null; nan stays nan, in JSON as
+    `"NaN"`. Arrays are lists in JSON and Parquet; CSV has none, and a warning names
+    their keys.
 
     Args:
       source: Run, or path of a run; or several runs, or what `find_runs` takes for

@@ -316,9 +316,8 @@ def list_runs(
     paths = [path] if is_run(path) else runs_below(path)
     if not paths and not is_remote(path) and not path.is_dir():
         raise RunNotFoundError(f"There is no folder {root}.")
-    named = [
-        ((*real_path(path).parts, *f.relative_to(path).parts)[-2:], f) for f in paths
-    ]
+    parts = real_path(path).parts
+    named = [((*parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
     runs = list_entries(str(root), [((n[0], n[-1]), found) for n, found in named])
     for key in better or ():
         value_of(f"last({key})", runs.names, "better")  # raises for an unknown key

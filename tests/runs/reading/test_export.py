@@ -139,9 +139,8 @@ def test_a_project_has_the_records_of_all_its_runs_after_their_names(
     with pytest.raises(IsADirectoryError, match="a folder.*runs/metrics.csv"):
         export("sweep", "runs", "csv", overwrite=True)
     table = parquet.read_table(export("sweep/*", "a.parquet", "parquet"))
-    assert [
-        {k: v for k, v in r.items() if v is not None} for r in table.to_pylist()
-    ] == (rows)
+    found = [{k: v for k, v in r.items() if v is not None} for r in table.to_pylist()]
+    assert found == rows
 
 
 def test_names_cannot_be_formulas_in_a_spreadsheet(tmp_path):
