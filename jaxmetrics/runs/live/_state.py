@@ -12,7 +12,13 @@ import numpy as np
 
 from jaxmetrics.record import RECORD_FIELDS, Ending, RunEvents, alarm_count, spellings
 from jaxmetrics.runs.live._sparkline import RunningMeans
-from jaxmetrics.runs.reading import Records, as_array, numbers_of, records_of
+from jaxmetrics.runs.reading import (
+    Records,
+    as_array,
+    importance,
+    numbers_of,
+    records_of,
+)
 
 _MAX_KEYS = 1000
 _MAX_DAMAGED_LINES = 3
@@ -293,7 +299,8 @@ class Metrics:
             return True
         if not any(fnmatch.fnmatchcase(key, glob) for glob in self.keys):
             return False
-        if len(self.series) == _MAX_KEYS:
+        # Losses, which may be logged after very many layers, have room of their own.
+        if len(self.series) >= (_MAX_KEYS if importance(key) else 2 * _MAX_KEYS):
             if len(self.more_keys) < _MAX_KEYS:
                 self.more_keys.add(key)
             return False

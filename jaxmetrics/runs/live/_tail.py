@@ -84,6 +84,7 @@ class View:
             "error": self.error,
             "alarms": events.alarms,
             "damaged_lines": metrics.damaged,
+            "more_keys": len(metrics.more_keys),
             "metrics": {key: one.to_dict() for key, one in metrics.series.items()},
         }
 

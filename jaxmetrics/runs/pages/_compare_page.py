@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmetrics.record import duration, html_table, redact
 from jaxmetrics.runs.pages import _markdown as md
+from jaxmetrics.runs.pages._events import important_note
 from jaxmetrics.runs.pages._page import Cell, Chart, Line, Page, Table
 from jaxmetrics.runs.reading import (
     AXES,
@@ -22,6 +23,7 @@ from jaxmetrics.runs.reading import (
     is_telemetry,
     is_train_loss,
     judged_name,
+    most_important,
     series_on_axes,
     short_names,
 )
@@ -65,15 +67,15 @@ def compare_page(comparison: AlignedRuns) -> Page:
     notes = list(comparison.notes)
     if keys and len(comparison.groups) < len(runs):
         notes.append(_MEAN_NOTE)
-    if len(keys) > _MAX_CHARTS:
-        notes.append(f"The first {_MAX_CHARTS:,} of {len(keys):,} metrics are drawn.")
+    if note := important_note(_MAX_CHARTS, len(keys)):
+        notes.append(f"{note[:-1]} metrics are drawn.")
     return Page(
         kind="Comparison of runs",
         title=_title(comparison),
         facts=facts,
         notes=notes,
         tables_above=list(compare_tables(comparison)),
-        charts=[_chart(comparison, key) for key in keys[:_MAX_CHARTS]],
+        charts=[_chart(comparison, key) for key in most_important(keys, _MAX_CHARTS)],
         axis=comparison.x,
     )
 
@@ -192,10 +194,8 @@ def _counted(runs: int) -> str:
 
 def _tables_by_metric(comparison: AlignedRuns) -> Iterator[Table]:
     """Yield tables of a row for each metric, and a column for each run."""
-    names, keys = list(comparison.runs), comparison.keys[:_MAX_KEYS]
-    note = ""
-    if len(keys) < len(comparison.keys):
-        note = f"The first {len(keys):,} of {len(comparison.keys):,}."
+    names, keys = list(comparison.runs), most_important(comparison.keys, _MAX_KEYS)
+    note = important_note(len(keys), len(comparison.keys))
     rows = [[name, *redact(list(row))] for name, row in comparison.difference.items()]
     equal = "" if rows else "The configurations are equal."
     yield Table("Configuration differences", ["name", *names], rows, equal)
@@ -225,12 +225,12 @@ def _tables_by_run(comparison: AlignedRuns) -> Iterator[Table]:
     ranked = [key for key in comparison.keys if key in comparison.better]
     if not ranked:
         return
-    keys = ranked[:_MAX_BEST_COLUMNS]
+    keys = most_important(ranked, _MAX_BEST_COLUMNS)
     rows = [
         [run, *(_best(comparison, results.get((key, run))) for key in keys)]
         for run in comparison.ranked()
     ]
-    note = "" if keys == ranked else f"The first {len(keys):,} of {len(ranked):,}."
+    note = important_note(len(keys), len(ranked))
     title = f"Best values, and the {AXIS_LABELS[comparison.x]} of the first one"
     names = [f"{key} ({comparison.better[key]})" for key in keys]
     yield Table(title, ["run", *names], rows, note)

@@ -102,3 +102,8 @@ def event_cell(event: Mapping[str, Any], name: str) -> Cell:
 def selection_note(shown: int, count: int) -> str:
     """Return a note if not all rows of a table are shown."""
     return f"The first {shown:,} of {count:,}." if count > shown else ""
+
+
+def important_note(shown: int, count: int) -> str:
+    """Return a note if not all keys are shown."""
+    return f"The {shown:,} most important of {count:,}." if count > shown else ""

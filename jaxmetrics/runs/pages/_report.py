@@ -31,7 +31,12 @@ from jaxmetrics.record import (
     read_whole,
     redact,
 )
-from jaxmetrics.runs.pages._events import alarms_of, cell, unready_note
+from jaxmetrics.runs.pages._events import (
+    alarms_of,
+    cell,
+    important_note,
+    unready_note,
+)
 from jaxmetrics.runs.pages._markdown import (
     escape_markdown,
     front_matter,
@@ -47,6 +52,7 @@ from jaxmetrics.runs.reading import (
     format_number,
     load_history,
     merged_x,
+    most_important,
     own_key,
     summary_facts,
     writes_files,
@@ -282,10 +288,10 @@ def _key_table(history: History) -> Iterator[str]:
     summary, keys = history.run.summary(), history.run.keys()
     yield "\n## Metrics\n\n"
     if len(keys) > _MAX_KEYS:
-        yield f"The first {_MAX_KEYS:,} of {len(keys):,}.\n\n"
+        yield f"{important_note(_MAX_KEYS, len(keys))}\n\n"
     names = ("last", "min", "max", "mean")
     rows = []
-    for key in keys[:_MAX_KEYS]:
+    for key in most_important(keys, _MAX_KEYS):
         statistics = summary[key]
         assert isinstance(statistics, dict)
         values = [format_number(statistics[name]) for name in names]

@@ -22,6 +22,7 @@ from jaxmetrics.runs.pages._events import (
     alarm_table,
     event_cell,
     event_marks,
+    important_note,
     selection_note,
 )
 from jaxmetrics.runs.pages._page import Chart, Line, Page, Table, save_page
@@ -36,6 +37,7 @@ from jaxmetrics.runs.reading import (
     grouped_by_chart,
     is_telemetry,
     load_history,
+    most_important,
     summary_facts,
 )
 
@@ -85,11 +87,12 @@ def run_page(history: History) -> Page:
     notes = _notes(history, alarms)
     page = Page("Training run", _title(history), facts, notes=notes)
     if run is not None:
-        page.charts = run_charts(run, keys[:_MAX_SERIES])
-        page.maps = list(layer_maps(run, keys[:_MAX_SERIES], positions["step"]))
+        drawn = most_important(keys, _MAX_SERIES)
+        page.charts = run_charts(run, drawn)
+        page.maps = list(layer_maps(run, drawn, positions["step"]))
         page.marks = event_marks(events, positions)
         page.media, left_out = recorded_media(run)
-        page.notes = [*page.notes, *map_notes(run, keys[:_MAX_SERIES]), *left_out]
+        page.notes = [*page.notes, *map_notes(run, drawn), *left_out]
     if history.unit == "epoch":
         page.charts = [*_epoch_charts(history), *page.charts]
         page.axis = "epoch"
@@ -112,7 +115,7 @@ def _title(history: History) -> str:
 
 def _values(run: Run, keys: list[str]) -> Table:
     """Return the statistics of each key, metrics before telemetry."""
-    keys = sorted(keys, key=is_telemetry)[:_MAX_ROWS]
+    keys = sorted(most_important(keys, _MAX_ROWS), key=is_telemetry)
     names = ("key", "last", "at step", "min", "at step", "max", "at step")
     summary, rows = run.summary(), []
     for key in keys:
@@ -120,7 +123,7 @@ def _values(run: Run, keys: list[str]) -> Table:
         fields = ("last", "last_step", "min", "min_step", "max", "max_step", "mean")
         values = (statistics[field] for field in fields)
         rows.append((key, *values, statistics["count"], statistics["nonfinite"]))
-    note = selection_note(len(keys), len(run.keys())) if rows else "None was recorded."
+    note = important_note(len(keys), len(run.keys())) if rows else "None was recorded."
     names = (*names, "mean", "values", "not finite")
     return Table("Last and best values", names, rows, note)
 
@@ -141,7 +144,7 @@ def _notes(history: History, alarms: int) -> list[str]:
     if not run.keys() and not run.arrays:
         notes.append("No metric was recorded.")
     if (count := len(run.keys())) > _MAX_SERIES:
-        notes.append(f"The first {_MAX_SERIES:,} of {count:,} series are drawn.")
+        notes.append(f"{important_note(_MAX_SERIES, count)[:-1]} series are drawn.")
     not_numbers = [
         f"{key}: {values:,} values are not numbers, and are not drawn."
         for key, values in run.left_out.items()

@@ -80,6 +80,7 @@ from jaxmetrics.runs.reading._labels import (
     grouped_by_chart,
     importance,
     is_telemetry,
+    most_important,
 )
 from jaxmetrics.runs.reading._layer_map import LayerMap, layer_map
 from jaxmetrics.runs.reading._list import RunList, list_entries, list_runs
@@ -191,6 +192,7 @@ __all__ = [
     "local_copy",
     "marked_event",
     "merged_x",
+    "most_important",
     "named_runs",
     "names_run",
     "numbers_of",

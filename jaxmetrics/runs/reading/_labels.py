@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from jaxmetrics.record import PREFIXES
 from jaxmetrics.runs.reading._quantities import own_key
@@ -73,6 +73,18 @@ def importance(key: str) -> int:
     order = ("lr", "grad", "perf")
     head = own.partition("/")[0]
     return 2 + (order.index(head) if head in order else len(order))
+
+
+def most_important(keys: Sequence[str], count: int) -> list[str]:
+    """Return at most `count` keys, the most important ones, in their order.
+
+    >>> most_important(["grad/a", "grad/b", "loss"], 2)
+    ['grad/a', 'loss']
+    """
+    if len(keys) <= count:
+        return list(keys)
+    kept = set(sorted(keys, key=importance)[:count])
+    return [key for key in keys if key in kept]
 
 
 def axis_label(key: str) -> str:

@@ -215,9 +215,11 @@ def test_a_run_without_any_of_the_chosen_keys_says_so(make):
 
 
 def test_keys_beyond_a_thousand_are_only_counted(make):
-    many = {f"k/{i}": 1.0 for i in range(1500)}
+    many = {f"k/{i}": 1.0 for i in range(1500)} | {"val/loss": 2.0}
     view = view_of(make(rows=[HEADER, {**row(1), **many}]))
-    assert len(view.metrics.series) == 1000 and len(view.metrics.more_keys) == 500
+    assert len(view.metrics.series) == 1001 and len(view.metrics.more_keys) == 500
+    assert view.to_dict()["more_keys"] == 500
+    assert tail_lines(view, 0.0)[3].startswith("val/loss")
 
 
 def test_a_file_of_metrics_can_be_followed_without_its_folder(make):

@@ -128,7 +128,10 @@ def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
     assert ("Last values" in tables) == (not by_run)
     best = tables["Best values, and the step of the first one"]
     assert len(best.rows) == (count if by_run else 31)
-    assert not by_run or (best.note, len(best.names)) == ("The first 12 of 31.", 13)
+    assert not by_run or (best.note, len(best.names)) == (
+        "The 12 most important of 31.",
+        13,
+    )
     text = compare(folders).to_markdown()
     assert max(map(len, text.splitlines())) < 1000 or not by_run
 

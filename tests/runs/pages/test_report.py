@@ -219,7 +219,7 @@ def test_tables_are_complete_up_to_200_rows(tmp_path, count, more):
     rows.append({f"val/a{n:03}": [1, 2] for n in range(count)} | {"step": 1})
     body, _ = body_of(generate_report(write_run(tmp_path, rows)))
     assert ("200 of 201, evenly selected." in body) == bool(more)
-    assert ("The first 200 of 201." in body) == bool(more)
+    assert ("The 200 most important of 201." in body) == bool(more)
     assert ("val/a199 and 1 more." in body) == bool(more)
     assert body.count("| train/") == 200
 
@@ -243,11 +243,12 @@ def test_arrays_are_named_after_the_metrics(tmp_path):
     assert "Arrays: val/confusion, val/&lt;b&gt;." in body
 
 
-def test_only_the_first_of_many_keys_are_listed(tmp_path):
+def test_only_the_most_important_of_many_keys_are_listed(tmp_path):
     row = {"step": 1, "split": "train"} | {f"train/{n}": 1.0 for n in range(300)}
+    row["train/loss"] = 1.0
     body, _ = body_of(generate_report(write_run(tmp_path, [row])))
-    assert "The first 200 of 300." in body and "train/199 " in body
-    assert "train/200 " not in body
+    assert "The 200 most important of 301." in body and "train/198 " in body
+    assert "train/199 " not in body and "| train/loss |" in body
 
 
 def test_changes_of_the_configuration_are_listed(tmp_path):

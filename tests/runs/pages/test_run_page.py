@@ -150,12 +150,16 @@ def test_texts_of_a_run_do_not_become_html(tmp_path):
     assert table(page, "Configuration")["rows"] == [[HOSTILE, HOSTILE]]
 
 
-def test_a_page_notes_how_many_series_it_leaves_out(tmp_path):
-    keys = {f"train/m{i}": 1.0 for i in range(1100)}
+def test_a_page_notes_how_many_series_it_leaves_out_but_not_the_loss(tmp_path):
+    keys = {f"train/m{i}": 1.0 for i in range(1100)} | {"train/loss": 2.0}
     folder = write_run(tmp_path / "run", [{"step": 1, **keys}])
     _, page = page_data(generate_page(folder).read_text())
-    assert "The first 1,000 of 1,100 series are drawn." in page["notes"]
-    assert table(page, "Last and best values")["note"] == "The first 500 of 1,100."
+    assert "The 1,000 most important of 1,101 series are drawn." in page["notes"]
+    values = table(page, "Last and best values")
+    assert values["note"] == "The 500 most important of 1,101."
+    assert values["rows"][-1][0] == "train/loss"
+    drawn = {line["name"] for chart in page["charts"] for line in chart["lines"]}
+    assert len(drawn) == 1000 and "train/loss" in drawn
 
 
 def test_records_without_tokens_are_drawn_between_their_neighbors(tmp_path):
