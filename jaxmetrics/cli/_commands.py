@@ -184,13 +184,16 @@ def tail(args: Namespace) -> int:
     """Follow runs, or print their state once."""
     from jaxmetrics.cli._live import show, watch
     from jaxmetrics.runs import Overview, Tail, overview_lines, tail_lines
+    from jaxmetrics.runs.reading import names_run
 
     keys = args.keys or ("*",)
     paths = _find_all(args)
     if len(paths) == 1:
         one = Tail(paths[0], keys)
         if args.json:
-            print(dumps(one.read().to_dict()))
+            is_run = len(args.runs) == 1 and names_run(args.runs[0], args.root)
+            data = one.read().to_dict()
+            print(dumps(data if is_run else [data]))
             return 0
 
         def lines(now: float, width: int, height: int | None) -> list[str]:
@@ -199,10 +202,13 @@ def tail(args: Namespace) -> int:
         several = Overview(lambda: _find_all(args), keys)
         if args.json:
             print(dumps([view.to_dict() for view in several.read()]))
+            if several.left_out:
+                _warn(f"{several.left_out:,} runs before these are left out", "tail")
             return 0
 
         def lines(now: float, width: int, height: int | None) -> list[str]:
-            return overview_lines(several.read(), now, width, height)
+            views = several.read()
+            return overview_lines(views, now, width, height, several.left_out)
 
     if args.once or not sys.stdout.isatty():
         show(lines)

@@ -349,8 +349,11 @@ class TestExport:
 class TestTail:
     def test_json_and_a_single_view(self, make, call):
         folder = make()
-        status, out, _ = call("tail", "demo", "--json", "--keys", "train/*")
+        status, out, _ = call("tail", "demo/one", "--json", "--keys", "train/*")
         data = json.loads(out)
+        assert [data] == json.loads(
+            call("tail", "demo", "--json", "--keys", "train/*")[1]
+        )
         assert status == 0 and data["step"] == 300 and data["closed"] is False
         assert data["metrics"] == {
             "train/loss": {

@@ -21,8 +21,11 @@ class Overview:
 
     Args:
       find: Function that returns the paths of the runs, or a single one. It is called
-        at each `read`; the first 100 are followed.
+        at each `read`; the last 100 are followed.
       keys: Globs of the keys to keep. Default all.
+
+    Attributes:
+      left_out: Number of runs before these at the last `read`.
 
     Raises:
       TypeError: An argument is of another type, or unknown.
@@ -44,6 +47,7 @@ class Overview:
         self._find = find
         self._keys: tuple[str, ...] = one_or_many(keys)
         self._tails: dict[str, Tail] = {}
+        self.left_out: int = 0
 
     def read(self) -> list[View]:
         """Return the state of each run, as `Tail.read` does.
@@ -51,18 +55,22 @@ class Overview:
         Raises:
           OSError: A file cannot be read, or is not a regular file.
         """
-        paths = list(dict.fromkeys(str(path) for path in one_or_many(self._find())))[
-            :_MAX_RUNS
-        ]
+        paths = list(dict.fromkeys(str(path) for path in one_or_many(self._find())))
+        self.left_out = max(len(paths) - _MAX_RUNS, 0)
         known = self._tails
         self._tails = {
-            path: known.get(path) or Tail(Path(path), self._keys) for path in paths
+            path: known.get(path) or Tail(Path(path), self._keys)
+            for path in paths[self.left_out :]
         }
         return [tail.read() for tail in self._tails.values()]
 
 
 def overview_lines(
-    views: Sequence[View], now: float, width: int = 80, height: int | None = None
+    views: Sequence[View],
+    now: float,
+    width: int = 80,
+    height: int | None = None,
+    left_out: int = 0,
 ) -> list[str]:
     """Return lines for a terminal: a heading, and a line for each run.
 
@@ -74,9 +82,13 @@ def overview_lines(
       now: Current time in seconds, on the clock of `View.changed`.
       width: Maximum length of a line, in characters.
       height: Maximum number of lines; None for all runs.
+      left_out: `Overview.left_out`, for the heading.
     """
     key = _common_key(views)
-    heading = f"{len(views):,} runs" + (f": {plain(key)}" if key else "")
+    count = f"{len(views):,} runs"
+    if left_out:
+        count = f"the last {len(views):,} of {len(views) + left_out:,} runs"
+    heading = count + (f": {plain(key)}" if key else "")
     room = len(views) if height is None else max(height - 2, 1)
     if room < len(views):
         room = max(room - 1, 1)

@@ -5,6 +5,7 @@ from support.runs import write_run
 
 from jaxmetrics.record import Record
 from jaxmetrics.runs import Overview, overview_lines
+from jaxmetrics.runs.live import _overview
 
 
 def row(step, split="train", **values):
@@ -76,6 +77,15 @@ def test_lines_fit_into_the_window_and_names_are_escaped(project):
     assert len(lines) == 12 and max(map(len, lines)) <= 50
     assert lines[-1] == "and 23 more runs" and all(map(str.isprintable, lines))
     assert len(overview_lines(views, 0.0, width=50)) == 34
+
+
+def test_of_very_many_runs_the_last_ones_are_followed(project, monkeypatch):
+    monkeypatch.setattr(_overview, "_MAX_RUNS", 1)
+    overview = runs_of(project)
+    (view,) = views = overview.read()
+    assert view.name == "sweep/b"
+    lines = overview_lines(views, 0.0, left_out=overview.left_out)
+    assert lines[0] == "the last 1 of 2 runs: val/loss"
 
 
 def test_no_runs_and_runs_without_records(tmp_path):
