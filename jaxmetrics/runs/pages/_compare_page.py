@@ -300,7 +300,7 @@ def _with_error(mean: float, error: float) -> Cell:
     """Return a mean with two digits of its error, and as many decimals."""
     if math.isnan(mean):
         return None
-    if not error > 0:  # of one run
+    if not (math.isfinite(mean) and 0 < error < math.inf):  # as of one run
         return format_number(mean)
     size = max(abs(mean), error)
     digits = math.floor(math.log10(size)) - math.floor(math.log10(error)) + 2

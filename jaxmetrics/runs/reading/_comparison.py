@@ -179,6 +179,9 @@ class AlignedRuns:
         finite = np.isfinite(stacked)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(finite, stacked, 0.0).sum(axis=0) / runs
-            squares = np.where(finite, (stacked - mean) ** 2, 0.0).sum(axis=0)
-            error = np.sqrt(squares / (runs - 1) / runs)
+            spread = np.where(finite, stacked - mean, 0.0)
+            largest = np.abs(spread).max(axis=0, initial=0.0)
+            scale = np.where(largest > 0, largest, 1.0)  # whose square may overflow
+            squares = ((spread / scale) ** 2).sum(axis=0)
+            error = scale * np.sqrt(squares / (runs - 1) / runs)
         return GroupMean(grid[shown], mean, np.where(runs > 1, error, np.nan), runs)

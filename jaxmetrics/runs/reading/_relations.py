@@ -144,6 +144,8 @@ def _means(
 
 def _explained(pairs: Sequence[tuple[str, float]], y: np.ndarray) -> float:
     """Return the share of the variance that lies between groups; nan without any."""
+    scale = float(np.abs(y).max()) or 1.0  # whose square may overflow
+    y, pairs = y / scale, [(text, result / scale) for text, result in pairs]
     total = float(((y - y.mean()) ** 2).sum())
     between = sum(
         n * (mean - float(y.mean())) ** 2 for n, mean in _means(pairs, "min").values()

@@ -172,4 +172,7 @@ def standard_error(values: np.ndarray) -> np.ndarray:
     count = len(values)
     if count < 2:
         return np.full(values.shape[1:], np.nan)
-    return values.std(axis=0, ddof=1) / math.sqrt(count)
+    # The squares of values beyond 1e154 overflow.
+    largest = np.abs(values).max(axis=0)
+    scale = np.where(largest > 0, largest, 1.0)
+    return scale * ((values / scale).std(axis=0, ddof=1) / math.sqrt(count))

@@ -143,6 +143,7 @@ def test_tables_of_many_runs_have_a_row_for_each(tmp_path, count, by_run):
         ([1.23456, 1.23456, 1.2346], "1.23457 ± 1.3e-05"),
         ([5.0], None),
         ([5.0, "NaN"], "5"),
+        ([1e200, 3e200], "2e+200 ± 1e+200"),
     ],
 )
 def test_means_have_two_digits_of_their_error(tmp_path, losses, text):
@@ -156,7 +157,9 @@ def test_means_have_two_digits_of_their_error(tmp_path, losses, text):
         for seed, loss in enumerate(losses)
     ]
     folders.append(named_run(tmp_path, "x", loss_rows(float), hparams={"lr": 1}))
-    tables = {table.title: table for table in compare_tables(compare(folders))}
+    comparison = compare(folders)
+    comparison.page(tmp_path / "page.html")
+    tables = {table.title: table for table in compare_tables(comparison)}
     means = tables.get("Mean ± standard error over seeds")
     rows = {row[0]: row for row in means.rows} if means else {}
     assert rows.get("val/loss", [None] * 5)[3] == text

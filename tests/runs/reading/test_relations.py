@@ -42,6 +42,8 @@ def test_numbers_have_a_correlation_and_texts_have_means():
         {"adam": (3, 3.0), "sgd": (3, 4.0)},
     )
     assert optimizer.strength == pytest.approx(1.5 / 17.5)
+    huge = relations(difference, [n * 1e200 for n in range(6, 0, -1)], "min")[1]
+    assert huge.strength == pytest.approx(1.5 / 17.5)
     assert optimizer.sentence("val/loss", "min") == (
         "opt.name=adam has the best mean best val/loss, 3 over 3 runs, and sgd the "
         "worst, 4 over 3"
