@@ -44,13 +44,12 @@ def _run(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             reconfigure(errors="backslashreplace")  # sparklines, if they have no code
-    if arguments[:1] == ["demo"]:
-        from jaxmetrics.demo import main as demo
-
-        return demo(arguments[1:])
-    parser = make_parser()
     try:
-        args = parser.parse_args(arguments)
+        if arguments[:1] == ["demo"]:
+            from jaxmetrics.demo import main as demo
+
+            return demo(arguments[1:])
+        args = make_parser().parse_args(arguments)
     except SystemExit as exit:
         return int(exit.code or 0)
     from jaxmetrics.cli import _commands as commands

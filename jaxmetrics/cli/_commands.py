@@ -333,15 +333,10 @@ def _write_plots(
     args: Namespace, history: History, folder: Path, **look: Any
 ) -> list[Path]:
     from jaxmetrics.runs import generate_all_plots
-    from jaxmetrics.runs.reading import goodput_of_events
 
-    events = history.run.events if history.run is not None else []
-    spent = goodput_of_events(events) if events else None
     try:
         return write_or_ask(
-            lambda force: generate_all_plots(
-                history, folder, goodput=spent, overwrite=force, **look
-            ),
+            lambda force: generate_all_plots(history, folder, overwrite=force, **look),
             args.force,
         )
     except ImportError as error:

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: Arguments. Default: those of the command line.
 
     Returns:
-      Exit status: 0, or 1 if the training failed or the record is incomplete.
+      Exit status: 0, or 1 if a package is missing, the run exists, the training failed
+      or the record is incomplete.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -45,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     for name in _PACKAGES:
         if importlib.util.find_spec(name) is None:
-            parser.error(
+            return _fail(
                 f"the demo needs {name}, which is not installed. Run "
                 f"`pip install jaxmetrics[demo]`."
             )
     if settings.run_dir.exists():
-        parser.error(f"{settings.run_dir} exists; choose another --run-name")
+        return _fail(f"{settings.run_dir} exists. Choose another --run-name.")
     start = time.perf_counter()
     if settings.kill_at is not None:
         status = _train(settings, kill_at=settings.kill_at)
@@ -67,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in problems:
         print(f"missing: {line}")
     return 1 if problems else 0
+
+
+def _fail(problem: str) -> int:
+    print(f"jaxmetrics demo: {problem}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,11 +97,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     Raises:
       ValueError: An argument is out of range.
     """
-    steps = arguments.steps or (SHORT_STEPS if arguments.short else STEPS)
+    steps = arguments.steps
+    if steps is None:
+        steps = SHORT_STEPS if arguments.short else STEPS
     if steps < MIN_STEPS:
         raise ValueError(f"--steps must be at least {MIN_STEPS}, got {steps}")
     name = arguments.run_name or datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
-    settings = Settings(arguments.root, check_name(name, "--run-name"), steps)
+    root = os.path.expanduser(arguments.root)
+    settings = Settings(root, check_name(name, "--run-name"), steps)
     if arguments.no_kill:
         return settings
     kill_at = settings.middle if arguments.kill_at is None else arguments.kill_at

@@ -30,6 +30,7 @@ from jaxmetrics.runs.reading import (
     Run,
     RunEntry,
     UnknownDirectionError,
+    at_home,
     axis_positions,
     config_difference,
     directions,
@@ -143,7 +144,7 @@ class Comparison(AlignedRuns):
           FileExistsError: A file of that name is not a plot of jaxmetrics.
           ImportError: matplotlib is not installed.
         """
-        return save_overlays(self, Path(save_dir), keys, overwrite)
+        return save_overlays(self, Path(at_home(save_dir)), keys, overwrite)
 
     def to_markdown(self) -> str:
         """Return the notes and tables as Markdown, with every text escaped."""
@@ -159,7 +160,7 @@ class Comparison(AlignedRuns):
         Raises:
           FileExistsError: A file of that name is not a page of jaxmetrics.
         """
-        return save_page(compare_page(self), Path(path), overwrite)
+        return save_page(compare_page(self), Path(at_home(path)), overwrite)
 
 
 def compare(

@@ -63,7 +63,13 @@ class TestReport:
         assert b"mine" not in (folder / "report.html").read_bytes()
 
     def test_plots_go_to_the_output_folder_and_keep_other_files(self, make, call):
-        make()
+        ends = (("start", "01"), ("close", "09"))  # without steps: no time by category
+        make(
+            events=[
+                {"event": name, "attempt": 1, "time": f"2026-01-01T00:00:{at}+00:00"}
+                for name, at in ends
+            ]
+        )
         other = Path("pictures/loss_log.png")
         other.parent.mkdir()
         other.write_bytes(b"mine")
@@ -73,6 +79,7 @@ class TestReport:
         assert other.read_bytes() == b"mine"
         status, out, _ = call(*plot, "--force")
         assert status == 0 and "pictures/training_dashboard.png" in out.splitlines()
+        assert "goodput_breakdown" not in out
         assert other.read_bytes().startswith(b"\x89PNG")
 
     @pytest.mark.parametrize(
@@ -174,6 +181,23 @@ class TestCompare:
         keys = {found["key"] for found in json.loads(out)["results"]}
         assert keys == {"lr/lr", "val/loss"}  # and the one by which they are ranked
         assert [found["x"] for found in json.loads(out)["targets"]] == [200, 200]
+
+
+def test_outputs_may_be_below_the_home_directory(make, call, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    make(), make("demo/two")
+    for command in (
+        ("report", "demo/one", "--output=~/report", "--no-plots"),
+        ("plot", "demo/one", "--output=~/plots"),
+        ("compare", "demo", "--page=~/page.html", "--plots=~/compared"),
+        ("export", "demo", "--output=~/all.csv"),
+    ):
+        assert call(*command)[0] == 0
+    assert not Path("~").exists()
+    assert {path.name for path in home.iterdir()} == (
+        {"report", "plots", "page.html", "compared", "all.csv"}
+    )
 
 
 class TestOtherFiles:

@@ -203,15 +203,23 @@ def test_a_failed_training_is_a_failed_demo(tmp_path):
         (["--steps", "20", "--kill-at", "20"], "must be between 0 and 20, got 20"),
         (["--kill-at", "0"], "got 0"),
         (["--run-name", "../up"], "--run-name"),
-        (["--run-name", "old"], "choose another --run-name"),
     ],
 )
 def test_invalid_arguments_are_refused(tmp_path, capsys, arguments, message):
-    (tmp_path / "demo" / "old").mkdir(parents=True)
     with pytest.raises(SystemExit) as exit:
         main(["--root", str(tmp_path), *arguments])
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_existing_run_is_not_replaced(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "runs" / "demo" / "old").mkdir(parents=True)
+    assert main(["--root", "~/runs", "--run-name", "old"]) == 1
+    place = tmp_path / "runs" / "demo" / "old"
+    assert capsys.readouterr().err == (
+        f"jaxmetrics demo: {place} exists. Choose another --run-name.\n"
+    )
 
 
 def test_stripped_rows_leave_out_ids_times_and_speed(tmp_path):

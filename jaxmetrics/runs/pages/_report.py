@@ -49,6 +49,7 @@ from jaxmetrics.runs.reading import (
     ExistingFileError,
     History,
     Run,
+    at_home,
     format_number,
     load_history,
     merged_x,
@@ -132,7 +133,7 @@ def generate_report(
     if not writes_files(source):
         return []
     history = load_history(source)
-    folder = Path(save_dir) if save_dir is not None else history.output
+    folder = Path(at_home(save_dir)) if save_dir is not None else history.output
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPORT_MD
     if not overwrite:
@@ -193,7 +194,7 @@ def _plots(
     if paths is None:
         own = [folder / f"{name}.png" for name in PLOT_NAMES]
         return [path for path in own if is_own_plot(path)]
-    plots = [Path(path) for path in one_or_many(paths)]
+    plots = [Path(at_home(path)) for path in one_or_many(paths)]
     for path in plots:
         if not path.is_file():
             raise FileNotFoundError(

@@ -30,6 +30,7 @@ from jaxmetrics.runs.pages._recorded_media import recorded_media
 from jaxmetrics.runs.reading import (
     History,
     Run,
+    at_home,
     axis_label,
     axis_positions,
     flatten_config,
@@ -73,7 +74,7 @@ def generate_page(
       FileExistsError: A file of that name is not a page of jaxmetrics.
     """
     history = load_history(source)
-    file = Path(path) if path is not None else history.output / REPORT_HTML
+    file = Path(at_home(path)) if path is not None else history.output / REPORT_HTML
     return save_page(run_page(history), file, overwrite)
 
 

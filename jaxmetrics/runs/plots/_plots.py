@@ -17,6 +17,7 @@ from jaxmetrics.runs.plots import _telemetry_plots as telemetry
 from jaxmetrics.runs.plots._files import checked_look, save_figure
 from jaxmetrics.runs.reading import (
     History,
+    at_home,
     load_history,
     summary_facts,
     writes_files,
@@ -70,7 +71,7 @@ def generate_all_plots(
     if not writes_files(source):
         return []
     history = load_history(source)
-    folder = Path(save_dir) if save_dir is not None else history.output
+    folder = Path(at_home(save_dir)) if save_dir is not None else history.output
     folder.mkdir(parents=True, exist_ok=True)
     ledger = history.folder / EVENTS_JSONL
     if goodput is None and ledger.is_file():
