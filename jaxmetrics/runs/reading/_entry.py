@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxmetrics.record import (
+    EVALUATION_SPLITS,
     METRICS_JSONL,
     NO_DIRECTIONS,
     RUN_JSON,
@@ -52,6 +53,12 @@ _TOTAL_STEPS = (
     *("total_steps", "num_steps", "max_steps", "train_steps", "num_train_steps"),
     *("training_steps", "steps"),
 )
+# Names of many other things, which count at the top or in one of these groups only.
+_ANY_STEPS = ("num_steps", "max_steps", "steps")
+_TRAINING_GROUPS = frozenset(
+    ("train", "training", "trainer", "loop", "run", "config", "cfg", "hparams", "args")
+)
+_EVALUATION_GROUPS = frozenset(("evaluation", *EVALUATION_SPLITS))
 _NO_SERIES: Series = (np.zeros(0), np.zeros(0))
 
 
@@ -429,12 +436,22 @@ def _total_steps(hparams: Mapping[str, Any]) -> int | None:
     """Return the number of steps by its usual names, the least nested one first."""
     for name in _TOTAL_STEPS:
         matches = [n for n in hparams if name == n or n.endswith(f".{name}")]
+        matches = [match for match in matches if _is_of_training(match)]
         for match in sorted(matches, key=lambda n: n.count(".")):
             value = hparams[match]
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if is_number and 1 <= value < 2**63:
                 return int(value)
     return None
+
+
+def _is_of_training(name: str) -> bool:
+    """Return whether a number of steps is that of the training, by its groups."""
+    *groups, last = name.lower().split(".")
+    words = [set(group.split("_")) for group in groups]
+    if any(_EVALUATION_GROUPS & group for group in words):
+        return False
+    return last not in _ANY_STEPS or not words or bool(_TRAINING_GROUPS & words[-1])
 
 
 def _seconds(time: object) -> float | None:

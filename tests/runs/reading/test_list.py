@@ -247,7 +247,10 @@ class TestState:
     [
         ({"steps": 50, "total_steps": 200}, 200),
         ({"train": {"max_steps": 200}, "eval": {"max_steps": 5}}, 200),
-        ({"a": {"b": {"num_steps": 5}}, "c": {"num_steps": 200}}, 200),
+        ({"a": {"train": {"num_steps": 5}}, "Train_cfg": {"num_steps": 200}}, 200),
+        ({"eval": {"num_steps": 5}, "train": {"num_steps": 200}}, 200),
+        ({"optimizer": {"schedule": {"steps": 10}}, "ode": {"max_steps": 9}}, None),
+        ({"eval_cfg": {"total_steps": 5}, "schedule": {"total_steps": 200}}, 200),
         ({"num_steps": "many", "x": {"train_steps": 200.0}}, 200),
         ({"warmup_steps": 10, "steps": True}, None),
         ({"steps": 0}, None),
