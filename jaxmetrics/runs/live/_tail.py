@@ -36,6 +36,7 @@ from jaxmetrics.runs.reading import (
     ended,
     importance,
     local_copy,
+    place_of,
     rows_of_epochs,
     scope_of,
     telemetry_file,
@@ -115,7 +116,7 @@ class Tail:
     ) -> None:
         """Prepare; the first `read` reads the files."""
         require_texts("Tail", keys=keys, name=() if name is None else name)
-        path = at_home(path)
+        path = at_home(place_of(path))
         self._copy = local_copy(path)
         path = Path(path if self._copy is None else self._copy.folder)
         is_file = path.is_file()

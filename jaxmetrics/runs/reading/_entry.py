@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxmetrics.record import (
     EVALUATION_SPLITS,
+    EVENTS_JSONL,
     METRICS_JSONL,
     NO_DIRECTIONS,
     RUN_JSON,
@@ -100,7 +101,8 @@ class RunEntry:
       state: `"running"`: its lock is held on this machine, or, for a run of which this
         machine cannot see the lock, its record was changed in the last 5 minutes;
         `"closed"`; `"crashed"`: neither, or an exception ended it; or `"diverged"`: the
-        last training loss is not finite.
+        last training loss is not finite. None if no logger wrote the run, as epochs or
+        a file of metrics.
       step: Last training step, or the last step at all; None without a record.
       total_steps: Steps that the run is to have, by its configuration; None if unknown.
       elapsed: Training seconds over all attempts.
@@ -125,7 +127,7 @@ class RunEntry:
     path: str
     project: str
     name: str
-    state: State = "crashed"
+    state: State | None = "crashed"
     step: int | None = None
     total_steps: int | None = None
     elapsed: float | None = None
@@ -285,10 +287,12 @@ class EntryReader:
         with contextlib.suppress(OSError):
             events.read(folder)
         state, error = ended(state, events.ending)
+        has_events = os.path.exists(os.path.join(folder, EVENTS_JSONL))
+        is_logged = bool(run or summary or problems) or has_events
         return RunEntry(
             *("/".join(names), address),
             *(run.get("project", names[0]), run.get("run_name", names[1])),
-            state="diverged" if is_diverged(values) else state,
+            state="diverged" if is_diverged(values) else state if is_logged else None,
             step=step,
             elapsed=elapsed,
             total_steps=_total_steps(hparams),
@@ -379,6 +383,11 @@ class EntryReader:
             level = values.recent(key)
             return Chosen(key, better, last.get(key), value, step, "recent", level)
         return Chosen(key, better, last.get(key), value, step, "best", value)
+
+
+def shown_state(entry: RunEntry) -> str | None:
+    """Return the state in tables and conditions, `"damaged"` if there is a problem."""
+    return entry.state if entry.problem is None else "damaged"
 
 
 def _choose(

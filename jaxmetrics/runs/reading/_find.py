@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ _FILES = (
     *(METRICS_JSONL, RUN_JSON, EPOCHS_JSON),
     *(TELEMETRY_JSONL, f"{TELEMETRY_FOLDER}/{TELEMETRY_JSONL}"),
 )
+_REPLACED = re.compile(r"\.old-\d+\Z")
 _MAX_CANDIDATES = 1000  # runs among which a similar name is searched
 
 
@@ -90,9 +92,9 @@ def find_runs(
     if names_run(name, root):
         return [find_run(name, root)]
     for place in _places(name, root):
-        if found := list(runs_in(place)) or _matching(place):
+        if found := list(runs_in(place)):
             return found
-    return [find_run(name, root)]
+    return _matching(name, root) or [find_run(name, root)]
 
 
 def names_run(
@@ -102,25 +104,37 @@ def names_run(
     return any(path.is_file() or is_run(path) for path in _places(name, root))
 
 
-def _matching(pattern: Path) -> list[Path]:
+def _matching(name: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[Path]:
     """Return the runs that match a pattern, without those that were replaced."""
-    if not any(character in str(pattern) for character in "*?["):
+    pattern = str(at_home(name))
+    if not any(character in pattern for character in "*?["):
         return []
-    found = sorted(map(Path, glob.glob(str(pattern))))
-    return [path for path in found if ".old-" not in path.name and is_run(path)]
+    below = os.path.join(glob.escape(str(at_home(root))), pattern)
+    found = sorted(map(Path, glob.glob(pattern) or glob.glob(below)))
+    return [path for path in found if not is_replaced(path.name) and is_run(path)]
 
 
 def place_of(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """Return the path that a name stands for: itself, or below `runs`.
 
-    The second only if there is nothing of that name, and a run or a project below.
+    The second only if there is a run or a project below, and no run of that name.
     """
     path, *below = _places(name, "runs")
-    if below and not path.exists():
-        place = below[0]
-        if place.is_file() or is_run(place) or any(runs_in(place)):
+    for place in below:
+        if (place.is_file() or is_run(place) or any(runs_in(place))) and not (
+            path.is_file() or is_run(path) or runs_below(path)
+        ):
             return place
     return name
+
+
+def is_replaced(name: str) -> bool:
+    """Return whether a folder was set aside for a new run of its name.
+
+    >>> is_replaced("a.old-1"), is_replaced("a.old-style")
+    (True, False)
+    """
+    return _REPLACED.search(name) is not None
 
 
 def is_run(path: Path) -> bool:
@@ -149,7 +163,7 @@ def _places(
 def runs_in(project: Path) -> Iterator[Path]:
     """Yield the run directories of a project, without those that were replaced."""
     for path in _folders(project):
-        if ".old-" not in path.name and is_run(path):
+        if not is_replaced(path.name) and is_run(path):
             yield path
 
 
@@ -163,7 +177,7 @@ def runs_below(root: Path) -> list[Path]:
     """
     found: list[Path] = []
     for folder in _folders(root):
-        if ".old-" in folder.name:
+        if is_replaced(folder.name):
             continue
         try:
             found += [folder] if is_run(folder) else runs_in(folder)

@@ -43,6 +43,7 @@ from pathlib import Path
 
 from jaxmetrics.record import EVENTS_JSONL, scan_lines
 from jaxmetrics.runs.reading._copy import at_home, local_copy
+from jaxmetrics.runs.reading._find import place_of
 
 # Of overlapping measurements, the first of these counts.
 _PRECEDENCE = ("compile", "restore", "checkpoint", "evaluation", "profile", "init")
@@ -82,7 +83,7 @@ def goodput(path: str | os.PathLike[str]) -> dict[str, float]:
     Raises:
       FileNotFoundError: There are no events.
     """
-    path = at_home(path)
+    path = at_home(place_of(path))
     copy = local_copy(path)
     file = Path(path if copy is None else copy.folder)
     file = file / EVENTS_JSONL if file.is_dir() else file

@@ -25,6 +25,7 @@ from jaxmetrics.record import (
     read_epochs,
 )
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
+from jaxmetrics.runs.reading._find import place_of
 from jaxmetrics.runs.reading._load import telemetry_file
 from jaxmetrics.runs.reading._merging import at_common_x
 from jaxmetrics.runs.reading._quantities import (
@@ -145,7 +146,7 @@ def load_history(source: object, errors: Literal["raise", "skip"] = "raise") -> 
             f"Expected a run, a path or an EpochTracker; got a "
             f"{type(source).__name__}. Give the run directory."
         )
-    folder = at_home(folder)
+    folder = at_home(place_of(folder))
     copy = local_copy(folder)
     path = Path(folder if copy is None else copy.folder)
     epochs = read_epochs(path, follow_links=True) if path.is_dir() else None

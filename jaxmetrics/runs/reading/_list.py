@@ -24,7 +24,7 @@ from jaxmetrics.record import (
 from jaxmetrics.runs.reading._better import directions
 from jaxmetrics.runs.reading._config import seed_groups, short_names
 from jaxmetrics.runs.reading._copy import LocalCopy
-from jaxmetrics.runs.reading._entry import EntryReader, RunEntry
+from jaxmetrics.runs.reading._entry import EntryReader, RunEntry, shown_state
 from jaxmetrics.runs.reading._errors import RunNotFoundError
 from jaxmetrics.runs.reading._find import is_run, place_of, real_path, runs_below
 from jaxmetrics.runs.reading._format import format_number
@@ -259,7 +259,7 @@ class RunList(Sequence[RunEntry]):
         names[place:place] = ["ended by"] if has_errors else []
         rows = []
         for entry in self:
-            row = [entry.id, entry.state if entry.problem is None else "damaged"]
+            row = [entry.id, shown_state(entry) or "–"]
             if key is not None:
                 best = entry.best.get(key)
                 value = entry.recent.get(key) if by == "recent" else best and best.value

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmetrics.record import Better
-from jaxmetrics.runs.reading._entry import RunEntry
+from jaxmetrics.runs.reading._entry import RunEntry, shown_state
 from jaxmetrics.runs.reading._quantities import is_train_loss
 
 FIELDS = (
@@ -335,6 +335,8 @@ def _is_true(value: Any) -> bool:
 
 def _named(name: str, names: Names, argument: str) -> Getter:
     """Return the function that takes a field, a configuration value or a last value."""
+    if name == "state":
+        return shown_state
     if name in FIELDS:
         return lambda entry: getattr(entry, name)
     for prefix in ("hparams.", "config."):

@@ -11,7 +11,7 @@ import weakref
 from pathlib import Path
 
 from jaxmetrics.record import address_of, is_remote, open_storage
-from jaxmetrics.runs.reading import LocalCopy, is_run, runs_below
+from jaxmetrics.runs.reading import LocalCopy, is_run, place_of, runs_below
 from jaxmetrics.runs.view._root import Root, is_name
 
 _SECONDS = 30.0  # between two looks at the bucket
@@ -107,7 +107,7 @@ def open_root(root: str | os.PathLike[str]) -> Root:
         bucket = BucketRoot(root)
         bucket.follow()
         return bucket
-    place = Root(root)
+    place = Root(place_of(root))
     if not place.path.is_dir():
         raise FileNotFoundError(
             f"There is no folder {root}. Give the folder of all projects, such as runs."

@@ -24,6 +24,7 @@ from jaxmetrics.runs.reading import (
     file_state,
     folder_names,
     is_in_mirror,
+    is_replaced,
     is_run,
 )
 
@@ -183,7 +184,7 @@ def folders(path: Path) -> list[Path]:
         names = folder_names(path)
     except OSError:
         return []
-    return [path / n for n in names if ".old-" not in n and not n.startswith(".")]
+    return [path / n for n in names if not is_replaced(n) and n[0] != "."]
 
 
 def is_name(name: str) -> bool:

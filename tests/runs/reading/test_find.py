@@ -3,11 +3,12 @@ import os
 import pickle
 
 import pytest
-from support.runs import named_run, row
+from support.runs import epoch, named_run, row, write_epochs
 
 from jaxmetrics import runs
 from jaxmetrics.runs import Run, Tail, compare, find_run, find_runs
-from jaxmetrics.runs.reading import RunNotFoundError, runs_below
+from jaxmetrics.runs.reading import RunNotFoundError, load_history, runs_below
+from jaxmetrics.runs.view._bucket import open_root
 
 
 @pytest.fixture
@@ -51,6 +52,42 @@ def test_replaced_runs_are_found_only_by_name(make, tmp_path):
     replaced = make("demo/two.old-1", 3000)
     assert find_run("demo", tmp_path / "runs") == new
     assert find_run("demo/two.old-1", tmp_path / "runs") == replaced
+
+
+def test_only_folders_with_a_number_after_old_are_replaced_ones(make):
+    style = make("demo.old-school/x.old-style", 1000)
+    make("demo.old-school/x.old-12", 1000)
+    names = ["demo.old-school/x.old-style"]
+    for found in (find_runs("demo.old-school"), find_runs("demo.old-school/x*")):
+        assert [f"{path.parent.name}/{path.name}" for path in found] == names
+    assert runs_below(style.parent.parent) == [style]
+    assert [id for id, _ in open_root("runs").runs()] == names
+
+
+def test_a_folder_without_runs_does_not_hide_a_project(make, tmp_path):
+    make("demo/one", 1000)
+    (tmp_path / "demo" / "checkpoints").mkdir(parents=True)
+    assert [entry.id for entry in runs.list("demo")] == ["demo/one"]
+    named_run(tmp_path / "demo" / "checkpoints", "here", [row(1, train__loss=1.0)])
+    assert [entry.id for entry in runs.list("demo")] == ["checkpoints/here"]
+
+
+def test_names_below_runs_are_understood_wherever_a_run_is_read(make):
+    folder = make("demo/one", 1000)
+    (folder / "events.jsonl").write_text("")
+    assert Tail("demo/one").read().metrics.step == 1
+    assert runs.goodput("demo/one") == runs.goodput(folder)
+    assert open_root("demo").path == folder.parent.resolve()
+    write_epochs(folder.parent / "epochs", epoch(1))
+    assert load_history("demo/epochs").unit == "epoch"
+    assert load_history("demo/epochs").series["train/loss"][0].tolist() == [1]
+
+
+def test_brackets_in_the_root_are_no_pattern(make, tmp_path):
+    run = make("demo/one", 1000)
+    root = (tmp_path / "runs").rename(tmp_path / "runs[1]")
+    found = root / run.relative_to(tmp_path / "runs")
+    assert find_runs("demo/o*", root) == find_runs("demo", root) == [found]
 
 
 def test_of_runs_written_at_the_same_time_the_later_name_is_found(make):

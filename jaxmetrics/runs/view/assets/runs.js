@@ -172,7 +172,7 @@ const runsView = (() => {
       }
       grid.show({ columns: all, rows, sort, pinned: 1 });
       const states = new Map();
-      for (const run of runs) states.set(run.state, (states.get(run.state) ?? 0) + 1);
+      for (const run of runs) states.set(run.state ?? "unknown", (states.get(run.state ?? "unknown") ?? 0) + 1);
       summary.textContent = `${runs.length.toLocaleString("en-US")} runs (${[...states].map(([name, n]) => `${n} ${name}`).join(", ")}), ${shown.size} shown in charts`;
       showCharts(visible, colorOf);
     }
