@@ -48,6 +48,7 @@ from jaxmetrics.runs.reading import (
     seed_groups,
     series_on_axis,
     spreads,
+    unique_name,
 )
 
 if TYPE_CHECKING:
@@ -101,12 +102,14 @@ class Comparison(AlignedRuns):
     def to_pandas(self) -> pandas.DataFrame:
         """Return the records of all runs as one data frame, after the name of the run.
 
-        The other columns are those of `Run.to_pandas`.
+        The other columns are those of `Run.to_pandas`; a key run is `run (2)`.
 
         Raises:
           ImportError: pandas is not installed.
         """
         frames = [run.to_pandas() for run in self.runs.values()]
+        used = {"run", *(name for frame in frames for name in frame)}
+        frames = [f.rename(columns={"run": unique_name("run", used)}) for f in frames]
         for name, frame in zip(self.runs, frames):
             frame.insert(0, "run", name)
         import pandas

@@ -368,3 +368,10 @@ def test_it_prints_as_the_table_of_the_runs_and_is_one_frame(two):
         rows = frame[frame["run"] == name]
         assert rows["step"].tolist() == run.steps.tolist()
         assert rows["train/loss"].tolist() == run["train/loss"][1].tolist()
+
+
+def test_a_frame_has_a_key_that_is_called_run_under_another_name(two):
+    runs = [Run.load(two[0]).renamed({"train/loss": ("run", 1.0)}), two[1]]
+    frame = compare(runs).to_pandas()
+    assert frame["run"].unique().tolist() == ["slow", "fast"]
+    assert frame["run (2)"].tolist()[0] == 9.0

@@ -22,7 +22,7 @@ from jaxmetrics.record import (
     is_remote,
 )
 from jaxmetrics.runs.reading._better import directions
-from jaxmetrics.runs.reading._config import seed_groups, short_names
+from jaxmetrics.runs.reading._config import seed_groups, short_names, unique_name
 from jaxmetrics.runs.reading._copy import LocalCopy
 from jaxmetrics.runs.reading._entry import EntryReader, RunEntry, shown_state
 from jaxmetrics.runs.reading._errors import RunNotFoundError
@@ -210,7 +210,8 @@ class RunList(Sequence[RunEntry]):
         """Return a data frame of one row for each run.
 
         Its columns are the fields of `RunEntry`, `hparams.<name>`, the last values by
-        key, `best(<key>)`, and `recent(<key>)` of training losses.
+        key, `best(<key>)`, and `recent(<key>)` of training losses. A key with the name
+        of a field is numbered: `state (2)`.
 
         Raises:
           ImportError: pandas is not installed.
@@ -225,12 +226,14 @@ class RunList(Sequence[RunEntry]):
         rows = []
         for entry in self:
             row = entry.to_dict()
+            fields = set(row)
             chosen, last = row.pop("chosen_by"), row.pop("last")
             best, recent = row.pop("best"), row.pop("recent")
             hparams, _ = row.pop("hparams"), row.pop("better")
             row["chosen_by"] = None if chosen is None else chosen["key"]
             row |= {f"hparams.{name}": value for name, value in hparams.items()}
-            row |= last | {f"best({key})": one["value"] for key, one in best.items()}
+            row |= {unique_name(key, fields): value for key, value in last.items()}
+            row |= {f"best({key})": one["value"] for key, one in best.items()}
             row |= {f"recent({key})": value for key, value in recent.items()}
             rows.append(row)
         return pandas.DataFrame(rows)

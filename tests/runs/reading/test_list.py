@@ -464,6 +464,12 @@ def test_a_table_has_the_best_and_last_values_by_which_most_runs_are_judged(swee
     ]
 
 
+def test_a_frame_has_a_key_with_the_name_of_a_field_under_another_name(tmp_path):
+    make(tmp_path, "p/one", [{**losses(1.0)[0], "state": 7.0}])
+    frame = runs.list(tmp_path).to_pandas()
+    assert frame["state"].tolist() == ["closed"] and frame["state (2)"].tolist() == [7]
+
+
 def test_a_table_shows_the_progress_of_a_running_run():
     fields = dict(step=1500, total_steps=6000, elapsed=90.0)
     for state, step in (("running", "1,500 (25%)"), ("closed", "1,500")):
