@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import socket
@@ -49,6 +50,7 @@ def view(
       FileNotFoundError: There is no folder `root`, or nothing at its address.
       OSError: The port is in use, the host is not one of this machine, or the bucket
         cannot be reached.
+      ValueError: The host is empty, or the port is out of range.
       ImportError: starlette and uvicorn are not installed, or the package for the
         address.
     """
@@ -61,6 +63,16 @@ def view(
             f"`pip install jaxmetrics[view]`."
         ) from error
 
+    if not host:
+        raise ValueError(
+            "view() got an empty host, which would be reached from all machines; "
+            "expected an address of this one. Give 127.0.0.1, or 0.0.0.0 for all."
+        )
+    if not 0 <= port < 2**16:
+        raise ValueError(
+            f"view() got port {port}; expected one from 0 to {2**16 - 1:,}. Choose one "
+            f"of them, or 0 for a free one."
+        )
     place = open_root(root)
     with _listening(host, port) as listening:
         port = listening.getsockname()[1]
@@ -121,11 +133,15 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listening.bind((host, port))
             listening.listen(_MAX_CONNECTIONS)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            advice = "Choose another port, or 0 for a free one."
+            is_elsewhere = error.errno == errno.EADDRNOTAVAIL
+            if isinstance(error, socket.gaierror) or is_elsewhere:
+                advice = "Give an address of this machine, such as 127.0.0.1."
             raise OSError(
                 f"view() cannot listen on {host} port {port} ({reason.lower()}). "
-                f"Another program may use it: choose another port, or 0 for a free one."
+                f"{advice}"
             ) from None
         yield listening
 

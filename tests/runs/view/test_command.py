@@ -11,6 +11,7 @@ from support.viewer import serving
 
 import jaxmetrics as jm
 from jaxmetrics.cli import main
+from jaxmetrics.runs.view import _serve
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -58,7 +59,7 @@ def test_a_port_in_use_is_a_message(root, capsys):
 @pytest.mark.parametrize("port", ["-1", "70000"])
 def test_a_port_that_does_not_exist_is_a_message(root, capsys, port):
     assert main(["view", str(root), f"--port={port}"]) == 1
-    assert f"port {port}" in capsys.readouterr().err
+    assert f"got port {port}; expected one from 0 to" in capsys.readouterr().err
 
 
 def test_a_missing_root_is_a_message(tmp_path, capsys):
@@ -68,7 +69,17 @@ def test_a_missing_root_is_a_message(tmp_path, capsys):
 
 def test_a_foreign_address_is_a_message(root, capsys):
     assert main(["view", str(root), "--host", "203.0.113.1", "--port", "0"]) == 1
-    assert "cannot listen on 203.0.113.1" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "cannot listen on 203.0.113.1" in message
+    assert message.endswith("Give an address of this machine, such as 127.0.0.1.\n")
+
+
+def test_an_empty_host_is_refused_as_it_stands_for_all_interfaces(
+    root, capsys, monkeypatch
+):
+    monkeypatch.setattr(_serve, "_listening", None)  # which would serve for ever
+    assert main(["view", str(root), "--host", "", "--port", "0"]) == 1
+    assert "got an empty host" in capsys.readouterr().err
 
 
 def test_another_host_answers_by_its_address_and_with_the_token(root):
