@@ -330,12 +330,13 @@ def argument_error(
     Args:
       owner: Name of the class.
       unknown: The arguments and their values.
-      fields: The arguments that it takes.
+      fields: The arguments that it takes, those by position only as `"*keys"`.
       other_names: The field here, and how to write it, by name.
     """
     import difflib
 
-    fields = list(fields)
+    taken = list(fields)  # "*keys" by position
+    fields = [field.lstrip("*") for field in taken]
     name, value = next(iter(unknown.items()))
     unknown_here = ("", "")
     of_all = other_names.get(name, unknown_here)
@@ -347,8 +348,8 @@ def argument_error(
         remedy = f"Did you mean {near[0]!r}?"
     else:
         remedy = "Leave it out."
-    taken = f"it takes {fields}" if fields else "it takes no arguments"
-    return TypeError(f"{owner}() got an argument {name!r}; {taken}. {remedy}")
+    takes = f"it takes {taken}" if taken else "it takes no arguments"
+    return TypeError(f"{owner}() got an argument {name!r}; {takes}. {remedy}")
 
 
 def explains_arguments(init: Call) -> Call:
@@ -367,6 +368,7 @@ def _explained(call: Call, other_names: Mapping[str, tuple[str, str]]) -> Call:
     parameters.pop("self", None)
     by_position = {n for n, x in parameters.items() if x.kind is x.VAR_POSITIONAL}
     known = parameters.keys() - by_position
+    shown = [f"*{name}" if name in by_position else name for name in parameters]
     is_constructor = call.__name__ == "__init__"
 
     @functools.wraps(call)
@@ -375,7 +377,7 @@ def _explained(call: Call, other_names: Mapping[str, tuple[str, str]]) -> Call:
         if unknown:
             constructed = is_constructor and type(positional[0]).__name__
             owner = constructed or call.__qualname__
-            raise argument_error(owner, unknown, parameters, other_names)
+            raise argument_error(owner, unknown, shown, other_names)
         return call(*positional, **named)
 
     return cast(Any, explained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 _RUN = (
     "run directory, file of metrics, project/run_name below --root, or project, for "
@@ -175,8 +176,9 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rank-by",
         metavar="KEY",
-        help="metric by whose best value the runs are ranked (default: the loss of "
-        "the evaluation, or the training loss)",
+        help="metric by whose best value the runs are ranked, or of a training loss by "
+        "its level at the end (default: the loss of the evaluation, or the training "
+        "loss)",
     )
     command.add_argument(
         "--seed",
@@ -259,8 +261,11 @@ def _add_keys_argument(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
@@ -274,8 +279,8 @@ def _count(text: str) -> int:
 def _target(text: str) -> tuple[str, float]:
     key, separator, value = text.rpartition("=")
     try:
-        if separator and key:
-            return key, float(value)
+        if separator and key and math.isfinite(number := float(value)):
+            return key, number
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as val/loss=2.0")

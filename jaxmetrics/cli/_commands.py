@@ -272,9 +272,10 @@ def _load_history(args: Namespace) -> History:
         history = load_history(path, "skip" if args.skip_damaged else "raise")
     if history.run is not None:
         _warn_of_left_out(history.run, args.command)
-    keys = [] if history.run is None else history.run.keys()
+    run = history.run
+    recorded = run is not None and (run.keys() or run.arrays or run.media)
     epochs = history.unit == "epoch" and (history.series or history.extra)
-    if not keys and not epochs:
+    if not recorded and not epochs:
         if path.is_dir() and not (path / METRICS_JSONL).is_file():
             raise ValueError(
                 f"{path} has no {METRICS_JSONL}, the record from which runs are read. "

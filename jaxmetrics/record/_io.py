@@ -90,9 +90,19 @@ def replace_file(
       A descriptor of the new file for reading and appending.
 
     Raises:
-      OSError: The file system refused it; the file is as before.
+      OSError: The file system refused it; the file, which it names, is as before.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        return _write_and_rename(temporary, path, pieces, locked, synced)
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None
+        raise
+
+
+def _write_and_rename(
+    temporary: Path, path: Path, pieces: Iterable[bytes], locked: bool, synced: bool
+) -> int:
     fd = open_new(temporary)
     try:
         if locked:

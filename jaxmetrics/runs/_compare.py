@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmetrics._other_names import explains_reading
-from jaxmetrics.record import METRICS_JSONL, changes_by_attempt, one_or_many, redact
+from jaxmetrics.record import (
+    METRICS_JSONL,
+    changes_by_attempt,
+    one_or_many,
+    redact,
+    require_numbers,
+    require_texts,
+)
 from jaxmetrics.runs.pages import (
     compare_markdown,
     compare_page,
@@ -94,8 +101,12 @@ class Comparison(AlignedRuns):
             runs are ranked, or else the first one in common.
 
         Raises:
+          KeyError: No run has such a key; the error names similar ones.
           ImportError: matplotlib is not installed.
         """
+        advice = "Write plot('train/loss', 'val/loss')."
+        require_texts("Comparison.plot", advice, keys=keys)
+        self._check_recorded(keys)
         default = [self.ranked_by] if self.ranked_by is not None else self.keys[:1]
         return overlay(self, *(keys or default))
 
@@ -144,10 +155,19 @@ class Comparison(AlignedRuns):
           overwrite: Replace existing files that are not plots of jaxmetrics.
 
         Raises:
+          KeyError: No run has such a key; the error names similar ones.
           FileExistsError: A file of that name is not a plot of jaxmetrics.
           ImportError: matplotlib is not installed.
         """
+        self._check_recorded(() if keys is None else one_or_many(keys))
         return save_overlays(self, Path(at_home(save_dir)), keys, overwrite)
+
+    def _check_recorded(self, keys: Iterable[str]) -> None:
+        """Refuse keys that no run has."""
+        known = dict.fromkeys(key for run in self.runs.values() for key in run)
+        for key in keys:
+            if key not in known:
+                raise _unknown_key(f"No run has {key!r}", key, known)
 
     def to_markdown(self) -> str:
         """Return the notes and tables as Markdown, with every text escaped."""
@@ -192,9 +212,9 @@ def compare(
       better: `"min"` or `"max"` by key, for keys whose direction neither their metric,
         by `higher_is_better`, nor their name tells.
       seed: Name in the configuration in which the runs of a group may differ.
-      rank_by: Key by whose best value the runs are ranked, those that diverged last.
-        Default the loss of the evaluation, or the training loss, by whose level at the
-        end they are ranked: the median of the last 5 % of x.
+      rank_by: Key by whose best value the runs are ranked, those that diverged last;
+        of a training loss by its level at the end, the median of the last 5 % of x.
+        Default the loss of the evaluation, or the training loss.
       where: Condition that the runs meet, such as `"lr > 1e-3"`, as for `runs.list`.
         Default all runs.
       sort: Name of the value by which the runs are sorted in place of their ranks,
@@ -202,6 +222,7 @@ def compare(
 
     Raises:
       FileNotFoundError: There is no run at a path.
+      TypeError: `target` is not numbers by key.
       ValueError: There are fewer than two runs, a run has no positions on the axis, or
         it is not known whether higher or lower values of a target are better, or of
         the key to rank by.
@@ -243,7 +264,7 @@ def compare(
         for name, series in series_by_run(key).items()
     ]
     targets = []
-    for key, value in (target or {}).items():
+    for key, value in _checked_targets(target).items():
         _check_key(key, counts, known, "a target for ")
         for name, series in series_by_run(key).items():
             targets.append(reached(key, float(value), name, series, known[key]))
@@ -425,11 +446,27 @@ def _check_key(
       what: What the key was given as, for the error.
     """
     if key not in counts:
-        keys = list(counts)
-        similar = difflib.get_close_matches(key, keys, n=5) or keys[:_MAX_LISTED_KEYS]
-        raise KeyError(
-            f"compare() got {what}{key!r}, which no run has; similar keys are "
-            f"{similar}. Choose a key of the runs."
-        )
+        problem = f"compare() got {what}{key!r}, which no run has"
+        raise _unknown_key(problem, key, counts)
     if key not in better:
         raise UnknownDirectionError(key, what)
+
+
+def _checked_targets(target: object) -> Mapping[str, float]:
+    """Refuse what is not numbers by key."""
+    advice = "Pass target={'val/loss': 2.0}."
+    if not isinstance(target, Mapping | None):
+        raise TypeError(
+            f"compare() got target={target!r} of type {type(target).__name__}; "
+            f"expected values by key. {advice}"
+        )
+    for key, value in (target or {}).items():
+        require_numbers("compare()", advice, **{f"target[{key!r}]": value})
+    return target or {}
+
+
+def _unknown_key(problem: str, key: str, known: Iterable[str]) -> KeyError:
+    """Return the error for a key that no run has, with similar ones."""
+    keys = list(known)
+    similar = difflib.get_close_matches(key, keys, n=5) or keys[:_MAX_LISTED_KEYS]
+    return KeyError(f"{problem}; similar keys are {similar}. Choose a key of the runs.")

@@ -75,7 +75,9 @@ def test_a_command_without_an_output_ends_without_a_traceback(make, tmp_path, co
         ["compare", "a", "b", "--target", "val/loss"],
         ["compare", "a", "b", "--better", "val/loss=least"],
         ["compare", "a", "b", "--x", "epoch"],
+        ["compare", "a", "b", "--target", "val/loss=nan"],
         ["tail", "demo", "--every", "0"],
+        ["plot", "demo", "--dpi", "abc"],
     ],
     ids=" ".join,
 )
@@ -84,6 +86,7 @@ def test_wrong_arguments_are_2_with_a_message(make, call, arguments):
     status, out, message = call(*arguments)
     assert (status, out) == (2, "")
     assert message.startswith(("usage: jaxmetrics", "jaxmetrics "))
+    assert "invalid _" not in message  # the name of a function
 
 
 def documented_commands():
@@ -174,6 +177,19 @@ class TestBadInput:
         status, out, message = call(command, "demo/one", *option)
         assert (status, out) == (1, "")
         assert message.startswith(f"jaxmetrics {command}: runs/demo/one has no ")
+
+    def test_a_run_of_arrays_alone_has_a_report(self, make, call):
+        make(rows=[HEADER, {"step": 1, "split": "val", "val/confusion": [[1, 2]]}])
+        status, out, message = call("report", "demo/one", "--no-plots")
+        assert (status, message) == (0, "") and out
+
+    def test_a_folder_that_is_missing_is_no_advice_about_root(self, make, call):
+        assert call("list", "nowhere") == (
+            1,
+            "",
+            "jaxmetrics list: There is no folder nowhere. Give the folder of all "
+            "projects, such as runs, a project or a run.\n",
+        )
 
     def test_a_key_with_texts_is_named(self, make, call):
         texts = [{**row(i), "train/note": f"note {i}"} for i in (1, 2)]

@@ -37,6 +37,15 @@ def test_a_replacement_that_fails_leaves_the_old_file(path, monkeypatch):
     assert names(path.parent) == ["metrics.jsonl"]
 
 
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in ("folder", "none/file"):  # that cannot be renamed to, or not be opened
+        with pytest.raises(OSError) as caught:
+            atomic_write(tmp_path / name, b"new")
+        assert caught.value.filename == str(tmp_path / name)
+        assert ".tmp" not in str(caught.value)
+
+
 def test_a_replacement_replaces_a_link_and_not_its_target(path):
     target = path.with_name("target")
     target.write_text("victim")

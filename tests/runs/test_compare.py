@@ -255,6 +255,12 @@ def test_wrong_arguments_are_errors_with_advice(two):
         compare(two, x="epochs")
     with pytest.raises(KeyError, match="similar keys are.*train/loss"):
         compare(two, target={"train/los": 1.0})
+    with pytest.raises(TypeError, match="got target='val/loss' of type str; expected"):
+        compare(two, target="val/loss")
+    with pytest.raises(TypeError, match=r"got target\['train/loss'\]='2' of type str"):
+        compare(two, target={"train/loss": "2"})
+    with pytest.raises(ValueError, match="=nan; expected a number"):
+        compare(two, target={"train/loss": math.nan})
     with pytest.raises(ValueError, match="expected 'min' or 'max'"):
         compare(two, better={"train/loss": "low"})
     with pytest.raises(FileNotFoundError, match="Give a run directory"):

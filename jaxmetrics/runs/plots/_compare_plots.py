@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_LEGEND_ENTRIES = 20
+_MAX_NAME = 120  # characters of a key in the name of a file
 _MAX_MEAN_POINTS = 1000
 
 
@@ -109,7 +110,7 @@ def save_overlays(
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for key in one_or_many(keys):
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", key)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", key)[:_MAX_NAME]
         used = [path.stem for path in paths]
         path = folder / f"{unique_name(f'compare_{name}', used)}.png"
         save_figure(overlay(comparison, key), path, overwrite=overwrite)

@@ -318,7 +318,10 @@ def list_runs(
     path = Path(place_of(root)).expanduser()
     paths = [path] if is_run(path) else runs_below(path)
     if not paths and not is_remote(path) and not path.is_dir():
-        raise RunNotFoundError(f"There is no folder {root}.")
+        raise RunNotFoundError(
+            f"There is no folder {root}.",
+            "Give the folder of all projects, such as runs, a project or a run.",
+        )
     parts = real_path(path).parts
     named = [((*parts, *f.relative_to(path).parts)[-2:], f) for f in paths]
     runs = list_entries(str(root), [((n[0], n[-1]), found) for n, found in named])

@@ -22,6 +22,7 @@ from jaxmetrics.record import (
     Better,
     hparams_of,
     recorded_directions,
+    require_texts,
 )
 from jaxmetrics.runs.reading._array_columns import ArrayColumns
 from jaxmetrics.runs.reading._copy import LocalCopy, at_home, local_copy
@@ -285,6 +286,7 @@ class Run:
         """
         from jaxmetrics.runs.reading._drawing import draw_run
 
+        require_texts("Run.plot", "Write plot('train/loss', 'val/loss').", keys=keys)
         return draw_run(self, keys, x)
 
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -46,6 +46,30 @@ def test_plots_are_written_for_metrics_and_replace_only_own_plots(two, tmp_path)
     assert comparison.generate_plots(folder, overwrite=True) == paths
 
 
+def test_names_of_plots_of_long_keys_are_cut(tmp_path):
+    long = f"train/{'x' * 250}"
+    rows = loss_rows(float, key=f"{long}1") + loss_rows(float, key=f"{long}2")
+    folders = [named_run(tmp_path, name, rows) for name in "ab"]
+    paths = compare(folders).generate_plots(tmp_path)
+    assert [len(path.name) < 150 for path in paths] == [True, True]
+    assert len(set(paths)) == 2
+
+
+def test_keys_that_no_run_has_are_refused(two, tmp_path):
+    comparison = compare(two)
+    with pytest.raises(KeyError, match="No run has 'los'; similar keys are"):
+        comparison.plot("los")
+    with pytest.raises(KeyError, match="No run has 'los'"):
+        comparison.generate_plots(tmp_path, keys=["train/loss", "los"])
+    for runs in (comparison, comparison.runs["slow"]):
+        with pytest.raises(
+            TypeError, match="plot got keys=.*Write plot\\('train/loss'"
+        ):
+            runs.plot(["train/loss"])
+        with pytest.raises(TypeError, match=r"it takes \['\*keys'"):
+            runs.plot(keys="train/loss")
+
+
 def test_a_plot_without_a_finite_value_says_so(tmp_path):
     rows = loss_rows(lambda s: math.nan)
     folders = [named_run(tmp_path, name, rows) for name in "ab"]
@@ -59,9 +83,9 @@ def test_keys_have_a_chart_each_and_the_ranking_key_is_the_default(tmp_path):
     comparison = compare([named_run(tmp_path, name, rows) for name in "ab"])
     (axes,) = comparison.plot().axes
     assert axes.get_title("left") == "val/loss"
-    figure = comparison.plot("train/loss", "grad/norm", "none")
+    figure = comparison.plot("train/loss", "grad/norm", "val/loss")
     titles = [axes.get_title("left") for axes in figure.axes]
-    assert titles == ["train/loss", "grad/norm", "none", ""]
+    assert titles == ["train/loss", "grad/norm", "val/loss", ""]
     assert [axes.axison for axes in figure.axes] == [True, True, True, False]
 
 
