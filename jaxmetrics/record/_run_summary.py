@@ -238,7 +238,8 @@ def read_progress(
     values = RunValues.from_state(summary)
     if values is not None:
         values.take_directions(better)
-    if is_whole := values is None or whole:
+    is_whole = values is None or whole
+    if values is None or whole:
         index, values = index.empty(), RunValues(better)
         summary = summary if whole else {}
     if (rest := index.bytes_after()) > max_bytes:
