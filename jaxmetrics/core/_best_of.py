@@ -94,7 +94,7 @@ def _only_invalid(state: Any) -> Any:
     empty = jax.tree.map(
         lambda x, like: jnp.broadcast_to(x, jnp.shape(like)), state.identity(), state
     )
-    if not isinstance(state, Metric):
+    if not hasattr(state, "_leaves"):
         return empty
     fields = {name: _only_invalid(getattr(state, name)) for name in state._children}
     if "invalid" in state._leaves:

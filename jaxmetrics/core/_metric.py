@@ -684,7 +684,7 @@ class Metric(Placed):
         is_counted = is_counted and not self._checks_weights
         replacement = np.float32(0 if is_counted else np.nan)
         weights = jnp.where(valid, weights, replacement)
-        mask = arguments.get("mask")
+        mask: Any = arguments.get("mask")
         arguments = {**arguments, "weights": weights}
         if self._checks_weights:
             return self._parts(arguments)
