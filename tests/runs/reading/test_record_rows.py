@@ -1,5 +1,7 @@
 """Files of the other objects of a loop are read as runs."""
 
+import shutil
+
 import pytest
 from support.clock import Clock
 from support.epochs import run_epoch
@@ -107,7 +109,8 @@ def test_all_of_them_can_be_compared_with_a_run(tracker, log, tmp_path):
     assert {"train/loss", "lr/lr", "perf/samples_per_second"} <= set(comparison.keys)
     assert [len(x) for x, _ in comparison.series("train/loss").values()] == [2, 2, 3]
     assert "The steps of epochs are epochs." in comparison.notes
-    assert compare([tracker.output_dir] * 2).notes == ["The steps are epochs."]
+    copy = shutil.copytree(tracker.output_dir, tmp_path / "copy")
+    assert compare([tracker.output_dir, copy]).notes == ["The steps are epochs."]
 
 
 def test_all_of_them_are_exported(tracker, log, tmp_path):
