@@ -124,7 +124,7 @@ class Bootstrap(Wrapper, reads="ids"):
             drawn = _product(jnp.asarray(outputs[name]).astype(jnp.float32), drawn)
         return {**outputs, name: drawn}
 
-    def scored_metrics(self) -> list[Any]:
+    def _scored_metrics(self) -> list[Any]:
         """Return the metric of the data as they are: resamples repeat its entries."""
         axis = self._leading_axes(self.metric) - 1
         return [jax.tree.map(lambda x: x.take(0, axis), self.metric)]

@@ -445,9 +445,10 @@ def _stored_nodes(metric: Metric, path: str) -> list[tuple[str, Metric]]:
 def _only_computes(metric: Metric) -> bool:
     """Return whether the state is that of the children, and changed by them alone."""
     cls = type(metric)
-    if metric._leaves or cls._stacks_children:
+    if metric._leaves or cls._stacks_children or metric._not_deferred:
         return False
-    base, hooks = Metric, ["reads", "contribution", "updated", "merge"]
+    base = Metric
+    hooks = ["reads", "contribution", "updated", "identity", "merge", "merge_shards"]
     if isinstance(metric, Wrapper):
         if metric._reads:
             return False

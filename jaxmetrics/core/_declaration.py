@@ -29,9 +29,15 @@ class Bound(Generic[_P, _R]):
         self.__doc__ = function.__doc__
 
     def __get__(self, instance: Any, owner: type) -> Callable[_P, _R]:
-        """Return the method of the instance, or of a default one."""
-        bound = owner() if instance is None else instance
-        return functools.partial(self._function, bound)
+        """Return the method of the instance, or of a default one made at the call."""
+        if instance is not None:
+            return functools.partial(self._function, instance)
+
+        @functools.wraps(self._function)
+        def of_default(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            return self._function(owner(), *args, **kwargs)
+
+        return of_default
 
 
 def child(make: Callable[[Any], Any], *, init: NotInInit = False) -> Any:

@@ -542,7 +542,7 @@ class Metric(Placed):
         """
         return self._arguments
 
-    def scored_metrics(self) -> list[Any]:
+    def _scored_metrics(self) -> list[Any]:
         """Return the metrics inside whose entries without a score count as `invalid`.
 
         A class that scores each entry several times overrides it.

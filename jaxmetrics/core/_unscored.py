@@ -31,7 +31,7 @@ def invalid_count(metric: Any) -> int:
     """Return the sum of all leaves named `invalid` of a state on the host."""
     if not hasattr(metric, "_leaves"):
         return sum(invalid_count(inside) for _, inside in metric.items())
-    count = sum(map(invalid_count, metric.scored_metrics()))
+    count = sum(map(invalid_count, metric._scored_metrics()))
     if "invalid" not in metric._leaves or not metric.invalid.any():
         return count
     layout = metric._layout.leaves["invalid"]

@@ -5,6 +5,7 @@ import copy
 import jax
 import numpy as np
 import pytest
+from support.forms import mesh_of
 
 import jaxmetrics as jm
 
@@ -75,6 +76,33 @@ def test_a_wrapper_that_only_presents_shares_the_state_of_its_metric():
     assert list(jm.state_dict(collection)) == ["mean/total", "mean/count"]
     values = collection.update(loss=[1.0, 2.0]).compute()
     assert values == {"mean": 1.5, "double": 3.0}
+
+
+class FromOne(jm.Metric):
+    """A mean that starts from one value of 1."""
+
+    mean: jm.Metric = jm.Mean("loss")
+
+    def identity(self):
+        return self.with_fields(mean=self.mean.identity().replace(total=1.0, count=1))
+
+    def compute(self):
+        return self.mean.compute()
+
+
+class Whole(jm.Metric, not_deferred="it needs whole batches"):
+    """A mean of whole batches."""
+
+    mean: jm.Metric = jm.Mean("loss")
+
+    def compute(self):
+        return self.mean.compute()
+
+
+def test_what_a_metric_of_children_defines_holds_in_a_collection():
+    assert jm.Collection(a=FromOne(), b=jm.Mean("loss")).empty().compute()["a"] == 1
+    with pytest.raises(TypeError, match="Whole has no deferred form"):
+        jm.Collection(a=Whole(), b=jm.Mean("loss")).deferred(mesh_of())
 
 
 LOSS = {"loss": np.array([1.0, 3.0], np.float32)}

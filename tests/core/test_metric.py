@@ -41,6 +41,12 @@ def test_methods_on_the_class_bind_the_default_configuration():
     assert jm.evaluate(Positives, values=[9.0])["root"] == 3.0
 
 
+def test_methods_of_a_class_that_needs_a_configuration_exist():
+    assert hasattr(jm.Histogram, "empty")
+    with pytest.raises(TypeError, match="missing 2 required"):
+        jm.Histogram.empty()
+
+
 def test_replace_takes_plain_values():
     assert Positives().replace(count=2**61).plain()["count"] == 2**61
     total = jm.Mean().replace(total=0.1, count=1)
