@@ -688,8 +688,10 @@ class Metric(Placed):
         arguments = {**arguments, "weights": weights}
         if self._checks_weights:
             return self._parts(arguments)
-        is_row_mask = np.ndim(mask) > 0
-        counted = both(mask, weights != 0) if is_row_mask else both(weights != 0, mask)
+        # The one of rank 0, about all values, comes second.
+        counted = (
+            both(mask, weights != 0) if np.ndim(mask) else both(weights != 0, mask)
+        )
         masked = {"mask": counted} if "mask" in self._arguments else {}
         try:
             parts = self._parts({**arguments, **masked})
