@@ -14,6 +14,7 @@ from jaxmetrics.core._decoding import namespace, on_states
 from jaxmetrics.core._inside import one_number
 from jaxmetrics.core._leaves import max_leaf
 from jaxmetrics.core._merging import refuse_parts
+from jaxmetrics.core._mesh import vary, varying
 from jaxmetrics.core._metric import Metric
 
 
@@ -35,6 +36,9 @@ class BestOf(
     metric: Metric
     mode: str = "max"
     best: Array = max_leaf()  # of merged updates; negated if mode is "min"
+    # 1.0 if `metric` is one update, whose value is not in `best` yet; else -inf, as
+    # max_leaf starts.
+    is_single: Array = max_leaf()
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
@@ -54,49 +58,36 @@ class BestOf(
         value = one_number(self, self.metric.compute(), self.best)
         best, value = (xp.asarray(x, wide) for x in (self.best, value))
         best = xp.where(xp.isneginf(best), wide(np.nan), best)
-        return self._sign * xp.fmax(best, self._sign * value)
+        update = xp.where(xp.asarray(self.is_single) > 0, value, wide(np.nan))
+        return self._sign * xp.fmax(best, self._sign * update)
 
     def merge(self, other: Any) -> Self:
-        """Return the better of both.
-
-        `metric` holds at most one update that is not in `best` yet: the state of a
-        contribution. Merging moves the values of both into `best`, and keeps in it the
-        counts of entries that could not be scored.
-        """
+        """Return the better of both: the values of single updates move into `best`."""
         self._refuse_other(other)
         refuse_parts(self, other)
-        best = jnp.maximum(self._best_with_pending(), other._best_with_pending())
-        invalid = _only_invalid(self.metric.merge(other.metric))
-        return self.with_fields(metric=invalid, best=best)
+        is_single = jnp.minimum(self.is_single, other.is_single)
+        return self.with_fields(
+            metric=self.metric.merge(other.metric),
+            best=jnp.maximum(self._best_with_update(), other._best_with_update()),
+            is_single=jnp.minimum(is_single, -jnp.inf),
+        )
 
     def contribution(self, outputs: Mapping[str, Any]) -> Self:
         """Return the state of one batch, without a check of the outputs' names."""
         metric = self.metric.contribution(outputs)
-        return self.identity().with_fields(metric=metric)
+        update = self.identity().with_fields(metric=metric).replace(is_single=1.0)
+        return vary(update, varying(metric))
 
     @property
     def _sign(self) -> int:
         return 1 if self.mode == "max" else -1
 
-    def _best_with_pending(self) -> Any:
+    def _best_with_update(self) -> Any:
         value = one_number(self, jax.jit(_computed)(self.metric), self.best)
         value = jnp.asarray(value, jnp.float32)
-        value = jnp.where(jnp.isnan(value), -jnp.inf, self._sign * value)
-        return jnp.maximum(self.best, value)
+        counts = (self.is_single > 0) & ~jnp.isnan(value)
+        return jnp.maximum(self.best, jnp.where(counts, self._sign * value, -jnp.inf))
 
 
 def _computed(metric: Metric) -> Any:
     return metric.compute()
-
-
-def _only_invalid(state: Any) -> Any:
-    """Return the empty state, but for the counts of entries without a score."""
-    empty = jax.tree.map(
-        lambda x, like: jnp.broadcast_to(x, jnp.shape(like)), state.identity(), state
-    )
-    if not hasattr(state, "_leaves"):
-        return empty
-    fields = {name: _only_invalid(getattr(state, name)) for name in state._children}
-    if "invalid" in state._leaves:
-        fields["invalid"] = state.invalid
-    return empty.with_fields(**fields)

@@ -133,7 +133,8 @@ CASES = (
         by_value=True,
         without={
             "split": "the best of several updates is not the value of all the data",
-            "identity in bits": "merging compares the pending value with the best",
+            "identity in bits": "merging notes the pending value of an update",
+            "empty batch": "an update without rows is one without a value",
             "deferred": "the value of a shard is not the value of the batch",
             "total reduced": "the value of a shard is not the value of the batch",
         },

@@ -24,6 +24,16 @@ def test_best_of_is_the_best_single_update():
     assert masked.compute() == 2.0
 
 
+@pytest.mark.parametrize(("mode", "sign"), [("max", -1), ("min", 1)])
+def test_the_value_of_no_data_is_no_update(mode, sign):
+    """That of a sum is 0."""
+    metric = jm.BestOf(jm.Sum("loss"), mode=mode)
+    assert math.isnan(metric.compute())
+    state = metric.update(loss=[3.0 * sign]).update(loss=[1.0 * sign])
+    assert state.compute() == sign
+    assert state.merge(metric).update(loss=[2.0 * sign]).compute() == sign
+
+
 def test_best_of_takes_the_whole_batch_under_sharding():
     metric = jm.BestOf(jm.Mean("loss"))
     assert_close(in_every_form(metric, dict(loss=LOSS)), LOSS.mean())
