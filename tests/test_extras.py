@@ -55,7 +55,10 @@ ROWS = {
         "gcs",
         "import jaxmetrics as jm\njm.Run.load('gs://bucket/project/run')",
     ),
-    "demo": ("demo", "from jaxmetrics.cli import main\nmain(['demo'])"),
+    "demo": (
+        "demo",
+        "import sys\nfrom jaxmetrics.cli import main\nsys.exit(main(['demo']))",
+    ),
 }
 """A feature, by the extra that installs its packages, and code that uses it."""
 

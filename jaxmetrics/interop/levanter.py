@@ -109,7 +109,10 @@ class Tracker:
                 shutil.rmtree(target)
             elif is_folder:
                 target.unlink(missing_ok=True)
-            (shutil.copytree if is_folder else shutil.copyfile)(source, target)
+            if is_folder:
+                shutil.copytree(source, target)
+            else:
+                shutil.copyfile(source, target)
         except OSError as error:
             _LOG.warning("log_artifact() could not copy %s: %s", source, error)
 
