@@ -140,7 +140,7 @@ class RunEvents:
         }
 
     def _begin(self, alarms: int, position: int) -> None:
-        self.alarms = alarms
+        self.alarms: int = alarms
         self._position = position
         self._ending: Ending | None = None
         self._is_open = False  # an attempt has started and not closed

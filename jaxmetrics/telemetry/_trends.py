@@ -70,7 +70,8 @@ class PlateauDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("PlateauDetector", window, tolerance, better)
-        self.window, self.tolerance = int(window), tolerance
+        self.window: int = int(window)
+        self.tolerance: float = tolerance
         self.better: Better = better
         self._values: deque[float] = deque(maxlen=2 * self.window)
         self._ongoing = False
@@ -161,7 +162,8 @@ class OverfittingDetector:
     ) -> None:
         """Start without evaluations."""
         _require_arguments("OverfittingDetector", window, tolerance, better)
-        self.window, self.tolerance = int(window), tolerance
+        self.window: int = int(window)
+        self.tolerance: float = tolerance
         self.better: Better = better
         self._train: deque[float] = deque(maxlen=2 * self.window)
         self._validation: deque[float] = deque(maxlen=2 * self.window)

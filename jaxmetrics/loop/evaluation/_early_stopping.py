@@ -53,7 +53,8 @@ class EarlyStopping:
                 f"better={better!r}; expected a patience of at least 1, a min_delta of "
                 "at least 0, and 'min' or 'max'."
             )
-        self.patience, self.min_delta = patience, min_delta
+        self.patience: int = patience
+        self.min_delta: float = min_delta
         self.better: Better = better
         self.reset()
 

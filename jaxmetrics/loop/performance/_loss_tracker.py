@@ -48,7 +48,7 @@ class LossTracker:
                 f"LossTracker got window={window}; expected at least 1. Pass the "
                 f"largest number of values that you want to average."
             )
-        self.window = int(window)
+        self.window: int = int(window)
         self._values: dict[str, np.ndarray] = {}  # ring buffers
         self._counts: dict[str, int] = {}
         self._pending: deque[Mapping[str, Any]] = deque()

@@ -107,7 +107,8 @@ class PerformanceTracker:
                 f"PerformanceTracker got {peak_flops_per_second=}; expected a positive "
                 f"number. Leave it out if it is unknown."
             )
-        self.sequence_length = scalar(sequence_length)  # of NumPy, it may overflow
+        # Of NumPy it may overflow.
+        self.sequence_length: int | float = scalar(sequence_length)
         self._flops = _FlopSources(flops_per_step, flops_per_token, params)
         self._timer = StepTimer(warmup_steps, in_flight, ledger, clock)
         self._world_size, self._user_peak = world_size, peak_flops_per_second
