@@ -635,7 +635,7 @@ class Metric(Placed):
                 raise missing(owner, argument, output, outputs, choices)
         if self._scalars:
             refuse_arrays(owner, arguments)
-        known = jax.tree.map(_known_if_empty, arguments)
+        known = {n: jax.tree.map(_known_if_empty, x) for n, x in arguments.items()}
         parts = without_explicit_axes(self._observed, known)
         return vary(parts, varying(arguments))
 
