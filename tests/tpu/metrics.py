@@ -15,7 +15,7 @@ CASES = cases.sample(16)
 def together(kind, chosen):
     """The metrics of cases, and a device's outputs: those of one shape are shared.
 
-    Without those that refuse the parts of a batch which devices hold, if it is deferred.
+    A deferred update is without those that refuse the parts of a batch.
     """
     metrics, outputs = {}, {"mask": np.ones(ROWS, bool)}
     for case in chosen:
